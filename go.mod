@@ -1,0 +1,3 @@
+module github.com/pando-pki/pando
+
+go 1.26

@@ -1,0 +1,134 @@
+// Package access says who may do what: principals, roles as sets of permissions,
+// grants as the typed proof that a check was made, and API tokens.
+package access
+
+import (
+	"slices"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Role is a named set of permissions.
+type Role string
+
+// The roles.
+const (
+	PlatformOperator    Role = "platform-operator"
+	TenantAdministrator Role = "tenant-administrator"
+	FactoryOperator     Role = "factory-operator"
+	Auditor             Role = "auditor"
+)
+
+// Roles lists every role that a token can have.
+func Roles() []Role {
+	return []Role{PlatformOperator, TenantAdministrator, FactoryOperator, Auditor}
+}
+
+// A Permission is one thing that a principal may do within a tenant.
+type Permission string
+
+// The permissions.
+const (
+	ManageTenants     Permission = "tenants.manage"     // create and list tenants; platform only
+	ManageBlocklist   Permission = "blocklist.manage"   // load refused keys; platform only
+	ManageTokens      Permission = "tokens.manage"      // create, list and revoke a tenant's tokens
+	ReadConfiguration Permission = "configuration.read" // authorities, profiles, endpoints
+	ManageAuthorities Permission = "authorities.manage"
+	ManageProfiles    Permission = "profiles.manage"
+	ManageEndpoints   Permission = "endpoints.manage"
+	Enroll            Permission = "enroll"
+	ManageBatches     Permission = "batches.manage" // submit, issue, pause, resume, cancel
+	ReadBatches       Permission = "batches.read"
+	ReadCertificates  Permission = "certificates.read"
+	Revoke            Permission = "certificates.revoke"
+	ReadEvents        Permission = "events.read"
+)
+
+var permissions = map[Role][]Permission{
+	PlatformOperator: {ManageTenants, ManageBlocklist, ManageTokens, ReadEvents},
+	TenantAdministrator: {ManageTokens, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
+		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents},
+	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates},
+	Auditor:         {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents},
+}
+
+// A Principal is somebody or something that has proved who it is.
+type Principal struct {
+	Tenant    pki.TenantID
+	ID        string   // as "token:0abc", "system:listener"
+	Name      string   // for people to read
+	Role      Role     // "" with System
+	Endpoints []string // names of the endpoints it may enrol at; empty is all of its tenant
+	system    bool
+}
+
+// System returns the principal for pando's own acts within a tenant: the
+// certificates of its listeners and responders, and its workers.
+func System(tenant pki.TenantID, what string) Principal {
+	return Principal{Tenant: tenant, ID: "system:" + what, Name: what, system: true}
+}
+
+// A Grant is the proof that a principal was found to have a permission in a
+// tenant. Its zero value proves nothing.
+type Grant struct {
+	principal  Principal
+	permission Permission
+	tenant     pki.TenantID
+	valid      bool
+}
+
+// Authorize returns the Grant of permission in tenant, or a Forbidden error. A
+// principal has its role's permissions in its own tenant only; a platform
+// operator manages tokens in any tenant.
+func (p Principal) Authorize(permission Permission, tenant pki.TenantID) (Grant, error) {
+	granted := Grant{principal: p, permission: permission, tenant: tenant, valid: true}
+	if p.system && p.Tenant == tenant {
+		return granted, nil
+	}
+	if p.ID == "" || !slices.Contains(permissions[p.Role], permission) {
+		return Grant{}, pki.Errorf(pki.Forbidden, "the role %s does not include %s", orNone(p.Role), permission)
+	}
+	if p.Tenant == tenant || p.Role == PlatformOperator {
+		return granted, nil
+	}
+	return Grant{}, pki.Errorf(pki.NotFound, "no such tenant")
+}
+
+// Check reports whether the grant is one of permission; it must precede every
+// act. A grant of another permission, or the zero Grant, is a Forbidden error.
+func (g Grant) Check(permission Permission) error {
+	if !g.valid || g.permission != permission {
+		return pki.Errorf(pki.Forbidden, "not authorised for %s", permission)
+	}
+	return nil
+}
+
+// Tenant returns the tenant that the grant is for.
+func (g Grant) Tenant() pki.TenantID { return g.tenant }
+
+// Actor returns who acts, for events: the principal's ID and name.
+func (g Grant) Actor() string {
+	if g.principal.Name == "" {
+		return g.principal.ID
+	}
+	return g.principal.ID + " (" + g.principal.Name + ")"
+}
+
+// Principal returns who acts.
+func (g Grant) Principal() Principal { return g.principal }
+
+// CheckEndpoint reports whether the principal may use the endpoint with the
+// given name; to one outside its scope the endpoint does not exist.
+func (g Grant) CheckEndpoint(name string) error {
+	if s := g.principal.Endpoints; len(s) > 0 && !slices.Contains(s, name) {
+		return pki.Errorf(pki.NotFound, "no endpoint %q", name)
+	}
+	return nil
+}
+
+func orNone(r Role) Role {
+	if r == "" {
+		return "(none)"
+	}
+	return r
+}

@@ -1,0 +1,180 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Token is an API token as it is kept: without its secret.
+type Token struct {
+	ID        pki.TokenID
+	Tenant    pki.TenantID
+	Name      string
+	Role      Role
+	Endpoints []string // scope: names of endpoints; empty is all of the tenant
+	Hash      [32]byte // SHA-256 of the whole token text
+	Created   time.Time
+	Expires   time.Time
+	Revoked   time.Time // zero while it holds
+}
+
+// TokenStore keeps tokens. Each change stores its event in the same transaction.
+type TokenStore interface {
+	PutToken(ctx context.Context, t *Token, e pki.Event) error
+	// TokenByHash returns the token with the given hash, or a NotFound error. It
+	// is the one look-up without a tenant: the tenant comes from it.
+	TokenByHash(ctx context.Context, hash [32]byte) (*Token, error)
+	Tokens(ctx context.Context, tenant pki.TenantID) ([]*Token, error)
+	// RevokeToken sets the time of revocation; NotFound where the tenant has no
+	// such token.
+	RevokeToken(ctx context.Context, tenant pki.TenantID, id pki.TokenID, at time.Time, e pki.Event) error
+}
+
+// Tokens makes, checks and revokes API tokens.
+type Tokens struct {
+	store TokenStore
+	now   pki.Clock
+}
+
+// NewTokens returns Tokens over the given store.
+func NewTokens(store TokenStore, now pki.Clock) *Tokens { return &Tokens{store: store, now: now} }
+
+// The longest life of a token, and the one it has where none is asked for.
+const (
+	MaxTokenLife     = 2 * 365 * 24 * time.Hour
+	DefaultTokenLife = 90 * 24 * time.Hour
+)
+
+// NewToken is what is asked for when a token is created.
+type NewToken struct {
+	Name      string
+	Role      Role
+	Endpoints []string
+	Life      time.Duration // 0 is DefaultTokenLife; at most MaxTokenLife
+}
+
+// Create makes a token in the grant's tenant and returns it with its secret
+// text, which is not kept and cannot be had again. Nobody grants a role above
+// their own: only a platform operator makes platform operators.
+func (t *Tokens) Create(ctx context.Context, g Grant, n NewToken) (*Token, pki.Secret, error) {
+	if err := g.Check(ManageTokens); err != nil {
+		return nil, pki.Secret{}, err
+	}
+	return t.create(ctx, g.tenant, g.Actor(), g.principal.Role, n)
+}
+
+// First makes the deployment's first platform operator. It fails with Conflict
+// where the platform has a token already.
+func (t *Tokens) First(ctx context.Context) (*Token, pki.Secret, error) {
+	have, err := t.store.Tokens(ctx, pki.Platform)
+	if err != nil {
+		return nil, pki.Secret{}, err
+	}
+	if len(have) > 0 {
+		return nil, pki.Secret{}, pki.Errorf(pki.Conflict, "the deployment has a platform operator already")
+	}
+	return t.create(ctx, pki.Platform, "system:init", PlatformOperator,
+		NewToken{Name: "first platform operator", Role: PlatformOperator})
+}
+
+func (t *Tokens) create(ctx context.Context, tenant pki.TenantID, actor string, by Role, n NewToken) (*Token, pki.Secret, error) {
+	none := pki.Secret{}
+	if n.Life == 0 {
+		n.Life = DefaultTokenLife
+	}
+	switch {
+	case !slices.Contains(Roles(), n.Role):
+		return nil, none, pki.Errorf(pki.Malformed, "role %.40q: it is one of %v", n.Role, Roles())
+	case (n.Role == PlatformOperator) != (tenant == pki.Platform):
+		return nil, none, pki.Errorf(pki.Malformed, "a %s belongs to %s", n.Role, map[bool]string{true: "the platform, not to a tenant", false: "a tenant"}[n.Role == PlatformOperator])
+	case by != PlatformOperator && by != TenantAdministrator:
+		return nil, none, pki.Errorf(pki.Forbidden, "the role %s grants no roles", orNone(by))
+	case n.Name == "" || len(n.Name) > 100 || strings.ContainsFunc(n.Name, func(r rune) bool { return r < ' ' }):
+		return nil, none, pki.Errorf(pki.Malformed, "a token has a name of 1 to 100 characters that says whose it is")
+	case n.Life < time.Minute || n.Life > MaxTokenLife:
+		return nil, none, pki.Errorf(pki.Malformed, "a token lives for a minute at least and for %d days at most", MaxTokenLife/(24*time.Hour))
+	}
+	now := t.now().UTC()
+	secret := newSecret()
+	tok := &Token{
+		ID: pki.TokenID(pki.NewID(now)), Tenant: tenant, Name: n.Name, Role: n.Role, Endpoints: n.Endpoints,
+		Hash: sha256.Sum256([]byte(secret.Reveal())), Created: now, Expires: now.Add(n.Life),
+	}
+	event := pki.Event{Tenant: tenant, At: now, Actor: actor, Action: "token.create",
+		Target: "token:" + string(tok.ID), Detail: string(tok.Role) + " until " + tok.Expires.Format(time.RFC3339)}
+	if err := t.store.PutToken(ctx, tok, event); err != nil {
+		return nil, none, err
+	}
+	return tok, secret, nil
+}
+
+// List returns the tokens of the grant's tenant, newest first.
+func (t *Tokens) List(ctx context.Context, g Grant) ([]*Token, error) {
+	if err := g.Check(ManageTokens); err != nil {
+		return nil, err
+	}
+	return t.store.Tokens(ctx, g.tenant)
+}
+
+// Revoke ends a token of the grant's tenant at once.
+func (t *Tokens) Revoke(ctx context.Context, g Grant, id pki.TokenID) error {
+	if err := g.Check(ManageTokens); err != nil {
+		return err
+	}
+	now := t.now().UTC()
+	return t.store.RevokeToken(ctx, g.tenant, id, now, pki.Event{Tenant: g.tenant, At: now,
+		Actor: g.Actor(), Action: "token.revoke", Target: "token:" + string(id)})
+}
+
+// Authenticate returns the principal that holds the token text. A text that is
+// no token of ours, unknown, expired or revoked is an Unauthenticated error that
+// does not say which, but for expiry.
+func (t *Tokens) Authenticate(ctx context.Context, text pki.Secret) (Principal, error) {
+	refused := pki.Errorf(pki.Unauthenticated, "the API token is not valid here; make one with 'pando token create'")
+	if !wellFormed(text.Reveal()) {
+		return Principal{}, refused
+	}
+	tok, err := t.store.TokenByHash(ctx, sha256.Sum256([]byte(text.Reveal())))
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return Principal{}, refused
+	case err != nil:
+		return Principal{}, err
+	case !tok.Revoked.IsZero():
+		return Principal{}, refused
+	case !t.now().Before(tok.Expires):
+		return Principal{}, pki.Errorf(pki.Unauthenticated, "the API token expired at %s", tok.Expires.UTC().Format(time.RFC3339))
+	}
+	return Principal{Tenant: tok.Tenant, ID: "token:" + string(tok.ID), Name: tok.Name, Role: tok.Role, Endpoints: tok.Endpoints}, nil
+}
+
+const tokenPrefix = "pando_"
+
+// newSecret returns a token text: the prefix, 256 random bits in base64url, and
+// eight hexadecimal digits of CRC-32 over both, so that secret scanners and
+// clients tell a token, and a mistyped one, without asking the server.
+func newSecret() pki.Secret {
+	var b [32]byte
+	rand.Read(b[:])
+	body := tokenPrefix + base64.RawURLEncoding.EncodeToString(b[:])
+	return pki.NewSecret(body + checksum(body))
+}
+
+func checksum(body string) string {
+	sum := crc32.ChecksumIEEE([]byte(body))
+	return hex.EncodeToString([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
+}
+
+func wellFormed(text string) bool {
+	const length = len(tokenPrefix) + 43 + 8
+	return len(text) == length && strings.HasPrefix(text, tokenPrefix) && checksum(text[:length-8]) == text[length-8:]
+}

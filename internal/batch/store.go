@@ -1,0 +1,102 @@
+package batch
+
+import (
+	"context"
+	"time"
+
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A State is where a batch is in its life.
+type State string
+
+// The states. A batch begins Uploading; with its last row it is Checking (a dry
+// run) or Running; Checked waits for the order to issue.
+const (
+	Uploading State = "uploading"
+	Checking  State = "checking"
+	Checked   State = "checked"
+	Running   State = "running"
+	Paused    State = "paused"
+	Cancelled State = "cancelled"
+	Done      State = "done"
+)
+
+// A Batch is a manufacturing job.
+type Batch struct {
+	ID          pki.BatchID
+	Tenant      pki.TenantID
+	Endpoint    string         // name
+	Profile     pki.ProfileRef // pinned at creation
+	Authority   pki.AuthorityID
+	Defaults    pki.Placement // of rows that say nothing
+	DryRun      bool          // stop after checking until told to issue
+	Idempotency string        // "" for none
+	State       State
+	Rows        int64    // known when the upload is complete
+	Digest      [32]byte // SHA-256 of the uploaded file
+	By          string   // who submitted it
+	Created     time.Time
+	Started     time.Time // first Running; zero before
+	Finished    time.Time // Done or Cancelled; zero before
+
+	// Counts, made up by the store on reading.
+	Checked   int64 // rows a dry run looked at
+	Issued    int64
+	Refused   int64 // while Checking or Checked: rows that would be refused
+	Cancelled int64
+}
+
+// A Chunk is up to issuance.MaxGroup consecutive rows of a batch.
+type Chunk struct {
+	No    int   // from 0
+	First int64 // row number of its first row, from 1
+	Count int
+	Rows  []byte // encoded by this package; opaque to the store
+}
+
+// A Result is one row's end.
+type Result struct {
+	Row         int64
+	Device      pki.DeviceID
+	Certificate *pki.Certificate // nil where not issued
+	Refusal     *issuance.Refusal
+	Cancelled   bool
+}
+
+// Store keeps batches. issuance.Store.Commit claims and closes chunks.
+type Store interface {
+	// CreateBatch stores a batch in state Uploading with its event. Where the
+	// tenant has one with the same non-empty idempotency key, that one is
+	// returned, unchanged, with existed set.
+	CreateBatch(ctx context.Context, b *Batch, e pki.Event) (got *Batch, existed bool, err error)
+	// RestartUpload drops what was uploaded of a batch that is still Uploading.
+	RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error
+	// AddChunk adds rows while Uploading; Conflict otherwise.
+	AddChunk(ctx context.Context, tenant pki.TenantID, id pki.BatchID, c *Chunk) error
+	// EndUpload sets Rows, Digest and the next state, with its event.
+	EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, digest [32]byte, next State, at time.Time, e pki.Event) error
+	// SetState moves the batch from one of the given states to another, or is
+	// Conflict. Entering Running from Checked drops what the dry run found;
+	// entering Done needs every chunk closed, else it is NotReady.
+	SetState(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from []State, to State, at time.Time, e pki.Event) error
+
+	Batch(ctx context.Context, tenant pki.TenantID, id pki.BatchID) (*Batch, error)
+	// Batches returns up to limit of the tenant's batches, newest first, with ids below before ("" from the newest).
+	Batches(ctx context.Context, tenant pki.TenantID, before pki.BatchID, limit int) ([]*Batch, error)
+	// Active returns the batches of all tenants in one of the given states, oldest first, for workers.
+	Active(ctx context.Context, states ...State) ([]*Batch, error)
+
+	// PendingChunks returns up to limit chunks with numbers from from on that no intent
+	// has claimed; with unchecked, that no dry run has looked at.
+	PendingChunks(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from, limit int, unchecked bool) ([]*Chunk, error)
+	// PutCheck stores what a dry run found in a chunk.
+	PutCheck(ctx context.Context, tenant pki.TenantID, id pki.BatchID, chunk int, refusals []issuance.Refusal) error
+	// Results returns the ends of rows after a row number, in row order, up to
+	// limit rows; a row that has no end yet is left out. A cancelled batch's
+	// rows that were neither issued nor refused are Cancelled.
+	Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID, after int64, limit int) ([]Result, error)
+	// ChunkOf returns the chunk that holds a row.
+	ChunkOf(ctx context.Context, tenant pki.TenantID, id pki.BatchID, row int64) (*Chunk, error)
+}

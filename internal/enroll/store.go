@@ -1,0 +1,28 @@
+package enroll
+
+import (
+	"context"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Store keeps endpoints, and the block list of keys.
+type Store interface {
+	// PutEndpoint stores a new endpoint; Conflict where the name is taken.
+	PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error
+	// UpdateEndpoint replaces an endpoint's profile, protocols and names.
+	UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error
+	Endpoint(ctx context.Context, tenant pki.TenantID, name string) (*pki.Endpoint, error)
+	Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error)
+
+	// BlockKeys adds hashes (SHA-256 of the SubjectPublicKeyInfo) to the
+	// deployment's block list and returns how many were new.
+	BlockKeys(ctx context.Context, hashes [][32]byte, e pki.Event) (int, error)
+	// KeyBlocked reports whether the hash is on the block list.
+	KeyBlocked(ctx context.Context, hash [32]byte) (bool, error)
+
+	// Certificates returns up to limit certificates that the tenant issued or
+	// owns, newest first, before the cursor ("" from the newest), and the next
+	// cursor ("" at the end). An empty device is any.
+	Certificates(ctx context.Context, tenant pki.TenantID, device pki.DeviceID, cursor string, limit int) ([]*pki.Certificate, string, error)
+}

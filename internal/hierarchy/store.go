@@ -1,0 +1,45 @@
+package hierarchy
+
+import (
+	"context"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Store keeps tenants, authorities, issuers and profiles. A change stores its
+// event in the same transaction; a name that is taken is Conflict.
+type Store interface {
+	PutTenant(ctx context.Context, t *pki.Tenant, e pki.Event) error
+	Tenant(ctx context.Context, id pki.TenantID) (*pki.Tenant, error)
+	Tenants(ctx context.Context) ([]*pki.Tenant, error)
+
+	// PutAuthority stores a new authority with its first issuer.
+	PutAuthority(ctx context.Context, a *pki.Authority, i *pki.Issuer, e pki.Event) error
+	Authority(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID) (*pki.Authority, error)
+	AuthorityByName(ctx context.Context, tenant pki.TenantID, name string) (*pki.Authority, error)
+	Authorities(ctx context.Context, tenant pki.TenantID) ([]*pki.Authority, error)
+	// SetAuthorityState changes the state, and refuses with Conflict where it is not from.
+	SetAuthorityState(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, from, to pki.AuthorityState, e pki.Event) error
+
+	// Issuers returns an authority's issuers, newest first.
+	Issuers(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([]*pki.Issuer, error)
+	// Issuer returns an issuer by its public id, for status and chains.
+	Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error)
+	// AllIssuers returns every issuer of every tenant that has a certificate, for status workers.
+	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
+	// ActivateIssuer gives a pending issuer its certificate (Conflict where it
+	// has one), makes it its authority's active one and the authority active.
+	ActivateIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, notBefore, notAfter time.Time, e pki.Event) error
+
+	// PutProfile stores the next version of a profile and sets p.Version; the
+	// latest version is returned unchanged (and no event stored) where its hash is equal.
+	PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Event) error
+	// Profile returns a version; 0 is the latest.
+	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
+	// Profiles returns the latest version of each profile, by name.
+	Profiles(ctx context.Context, tenant pki.TenantID) ([]*pki.ProfileVersion, error)
+
+	// Events returns up to limit events of the tenant, newest first, with ids below before ("" from the newest).
+	Events(ctx context.Context, tenant pki.TenantID, before string, limit int) ([]pki.Event, error)
+}

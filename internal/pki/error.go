@@ -1,0 +1,112 @@
+package pki
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Kind says what went wrong in a way that every protocol can put into its own
+// code. The zero Kind is Internal: an error nobody gave a kind shows nothing.
+type Kind int
+
+// The kinds. docs/glossary.md says which wire code each becomes.
+const (
+	Internal Kind = iota // a fault of ours; its text is only logged
+	Malformed
+	BadProof
+	BadKey
+	PolicyRefused
+	Forbidden
+	Unauthenticated
+	NotFound
+	AlreadyRevoked
+	DuplicateKey
+	Conflict
+	NotReady
+	RateLimited
+	Unavailable
+)
+
+var kindNames = [...]string{
+	Internal: "internal", Malformed: "malformed", BadProof: "bad-proof", BadKey: "bad-key",
+	PolicyRefused: "policy-refused", Forbidden: "forbidden", Unauthenticated: "unauthenticated",
+	NotFound: "not-found", AlreadyRevoked: "already-revoked", DuplicateKey: "duplicate-key",
+	Conflict: "conflict", NotReady: "not-ready", RateLimited: "rate-limited", Unavailable: "unavailable",
+}
+
+// Kinds lists every kind, for tests that each has a code.
+func Kinds() []Kind {
+	kinds := make([]Kind, len(kindNames))
+	for i := range kindNames {
+		kinds[i] = Kind(i)
+	}
+	return kinds
+}
+
+// String returns the kind's name in lower case with hyphens, as in "bad-key".
+func (k Kind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return kindNames[Internal]
+	}
+	return kindNames[k]
+}
+
+// ParseKind returns the kind that String names s, and Internal for any other.
+func ParseKind(s string) Kind {
+	for k, name := range kindNames {
+		if name == s {
+			return Kind(k)
+		}
+	}
+	return Internal
+}
+
+// An Error has a kind, a detail that is safe to show to whoever asked, and a
+// cause that is only ever logged.
+type Error struct {
+	Kind       Kind
+	Detail     string
+	Cause      error         // may be nil; never shown outside
+	RetryAfter time.Duration // with RateLimited and Unavailable: when to come again; 0 is unsaid
+}
+
+// Errorf returns an *Error with a detail made as fmt.Sprintf does. The detail is
+// shown to whoever asked: it must not hold internals or secrets.
+func Errorf(kind Kind, format string, args ...any) error {
+	return &Error{Kind: kind, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Because returns an *Error with a detail to show and a cause to log.
+func Because(kind Kind, cause error, format string, args ...any) error {
+	return &Error{Kind: kind, Detail: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+// Error returns detail and cause, for logs.
+func (e *Error) Error() string {
+	if e.Cause == nil {
+		return e.Detail
+	}
+	return e.Detail + ": " + e.Cause.Error()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// KindOf returns the kind of the outermost *Error in err's chain, and Internal
+// where there is none.
+func KindOf(err error) Kind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return Internal
+}
+
+// DetailOf returns what may be shown of err: the detail of the outermost *Error
+// in its chain, or a plain sentence where err has no kind.
+func DetailOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind != Internal {
+		return e.Detail
+	}
+	return "an internal error; the operator's log has the cause"
+}

@@ -1,0 +1,233 @@
+package pki
+
+import "time"
+
+// A Tenant is an organisation with its own hierarchies, people and devices.
+type Tenant struct {
+	ID           TenantID
+	Organization string // the O of the subjects that its profiles name
+	Created      time.Time
+}
+
+// A Mode says whether a hierarchy is relied on. A test authority chains only to
+// a test root.
+type Mode string
+
+// The modes.
+const (
+	Production Mode = "production"
+	Test       Mode = "test"
+)
+
+// An AuthorityKind is what an authority is within its hierarchy.
+type AuthorityKind string
+
+// The kinds of authority.
+const (
+	Root         AuthorityKind = "root"
+	Intermediate AuthorityKind = "intermediate"
+	Issuing      AuthorityKind = "issuing"
+)
+
+// An AuthorityState is where an authority is in its life.
+type AuthorityState string
+
+// The states of an authority.
+const (
+	AuthorityPending AuthorityState = "pending" // has a key and a request, no certificate yet
+	AuthorityActive  AuthorityState = "active"
+	AuthorityRetired AuthorityState = "retired" // signs no certificates any more; status goes on
+)
+
+// A SignCheck says when a signature is checked against the intended bytes before
+// release. CA certificates, CRLs and signatures by hardware keys always are.
+type SignCheck string
+
+// The sign checks.
+const (
+	CheckAlways   SignCheck = "always"
+	CheckHardware SignCheck = "hardware" // not for end-entity certificates under a software key
+)
+
+// An Authority is a tenant's CA over its life.
+type Authority struct {
+	ID         AuthorityID
+	Tenant     TenantID
+	Name       string // a slug, unique in the tenant
+	CommonName string // of its certificates
+	Kind       AuthorityKind
+	Mode       Mode
+	Parent     AuthorityID // "" for a root
+	Profile    string      // of its own certificate, as "issuing-ca"
+	KeyKind    KeyKind
+	StatusURL  string // base of OCSP, CRL and CA certificate URLs, without a slash at the end
+	Shards     int    // CRL shards of its issuers, >= 1
+	SignCheck  SignCheck
+	State      AuthorityState
+	Created    time.Time
+}
+
+// An Issuer is an authority's certificate and key at one moment.
+type Issuer struct {
+	ID          IssuerID
+	Authority   AuthorityID
+	Tenant      TenantID
+	Mode        Mode
+	Parent      IssuerID // the issuer that signed its certificate; its own ID for a root
+	Key         KeyURI   // OfflineKey for a root
+	Certificate []byte   // DER; empty while pending
+	Request     []byte   // DER of the PKCS#10 request made for it; empty for a root
+	StatusURL   string   // as fixed at creation
+	Shards      int
+	Active      bool // new certificates come from the authority's one active issuer
+	NotBefore   time.Time
+	NotAfter    time.Time
+	Created     time.Time
+}
+
+// A ProfileRef names one immutable version of a profile. A profile belongs to
+// the tenant that published it.
+type ProfileRef struct {
+	Tenant  TenantID
+	Name    string
+	Version int // from 1
+}
+
+// A ProfileVersion is one immutable version of a profile.
+type ProfileVersion struct {
+	ProfileRef
+	Hash    [32]byte // SHA-256 of Source
+	Source  string   // the YAML document as published
+	Created time.Time
+}
+
+// A Protocol is a way in for devices or for those who enrol on their behalf.
+type Protocol string
+
+// The protocols.
+const (
+	ProtocolREST  Protocol = "rest"
+	ProtocolBatch Protocol = "batch"
+)
+
+// Names are the subject alternative names that an endpoint authorises for
+// profiles whose names come from the request.
+type Names struct {
+	DNS []string `json:"dns,omitempty" yaml:"dns,omitempty"` // exact names, or "*.example.com" for the names one label below
+	IP  []string `json:"ip,omitempty" yaml:"ip,omitempty"`   // prefixes, as "10.0.0.0/8"
+	URI []string `json:"uri,omitempty" yaml:"uri,omitempty"` // prefixes, as "urn:device:"
+}
+
+// An Endpoint is a named place under which devices enrol: it binds an authority,
+// a profile version and the protocols that are on.
+type Endpoint struct {
+	Tenant    TenantID
+	Name      string // a slug, unique in the tenant
+	Authority AuthorityID
+	Profile   ProfileRef
+	Protocols []Protocol
+	Names     Names
+	Created   time.Time
+}
+
+// Label returns the endpoint's label, {tenant}.{name}, as it stands in URLs.
+func (e Endpoint) Label() string { return string(e.Tenant) + "." + e.Name }
+
+// Placement is what the registry knows of a device's place in a product line.
+type Placement struct {
+	ProductLine string
+	Lot         string
+	Site        string
+}
+
+// A Certificate is one issued certificate as the store keeps it. It is never
+// changed.
+type Certificate struct {
+	Issuer    IssuerID
+	Serial    Serial
+	Tenant    TenantID // the issuer's tenant
+	Owner     TenantID // the device's tenant
+	Device    DeviceID // "" where no device is concerned
+	Profile   ProfileRef
+	Intent    IntentID
+	Place     int     // within the intent, from 0
+	Batch     BatchID // "" for a single request
+	Row       int64   // within the batch, from 1; 0 for a single request
+	NotBefore time.Time
+	NotAfter  time.Time
+	Issued    time.Time
+	DER       []byte
+}
+
+// A Reason is a revocation reason code, RFC 5280, 5.3.1.
+type Reason int
+
+// The reasons that a request may give.
+const (
+	Unspecified          Reason = 0
+	KeyCompromise        Reason = 1
+	CACompromise         Reason = 2
+	AffiliationChanged   Reason = 3
+	Superseded           Reason = 4
+	CessationOfOperation Reason = 5
+	PrivilegeWithdrawn   Reason = 9
+	AACompromise         Reason = 10
+)
+
+var reasonNames = map[Reason]string{
+	Unspecified: "unspecified", KeyCompromise: "keyCompromise", CACompromise: "cACompromise",
+	AffiliationChanged: "affiliationChanged", Superseded: "superseded",
+	CessationOfOperation: "cessationOfOperation", PrivilegeWithdrawn: "privilegeWithdrawn",
+	AACompromise: "aACompromise",
+}
+
+// String returns the reason's name in RFC 5280.
+func (r Reason) String() string {
+	if s, ok := reasonNames[r]; ok {
+		return s
+	}
+	return "unknown"
+}
+
+// ParseReason returns the reason with the given RFC 5280 name.
+func ParseReason(s string) (Reason, error) {
+	for r, name := range reasonNames {
+		if name == s {
+			return r, nil
+		}
+	}
+	return 0, Errorf(Malformed, "reason %.40q: it is one of unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn, aACompromise", s)
+}
+
+// A Revocation is one revocation entry. Entries are only ever inserted: of a
+// certificate's entries the one with the highest N holds.
+type Revocation struct {
+	Issuer   IssuerID
+	Serial   Serial
+	N        int // from 1
+	Reason   Reason
+	At       time.Time
+	Shard    int
+	NotAfter time.Time // of the certificate; expired entries leave the CRL
+}
+
+// An Event is one administrative act, stored in the transaction of the act.
+type Event struct {
+	ID     string // NewID; set by the store where empty
+	Tenant TenantID
+	At     time.Time
+	Actor  string // principal, as "token:0abc (ops laptop)"
+	Action string // as "authority.create"
+	Target string // what was acted on, as "authority:0abc"
+	Detail string // what changed, one line, no secrets
+}
+
+// An Enrollment is a request with its fate.
+type Enrollment struct {
+	Certificate *Certificate
+	Chain       [][]byte // DER of the issuer's certificate and up to, without, the root
+	Repeated    bool     // the answer to an earlier request with the same idempotency key
+}
+
+// A Clock tells the time. time.Now is one.
+type Clock func() time.Time

@@ -1,0 +1,61 @@
+package revocation
+
+import (
+	"context"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Status is what the store knows of a serial.
+type Status struct {
+	Known      bool            // issued, or intended and void
+	Revocation *pki.Revocation // the entry that holds, or nil
+	NotAfter   time.Time
+}
+
+// A CRL is one published, immutable revocation list of a shard.
+type CRL struct {
+	Issuer     pki.IssuerID
+	Shard      int
+	Number     int64
+	Covers     int64 // highest sequence number of the entries it was made from
+	Entries    int64
+	ThisUpdate time.Time
+	NextUpdate time.Time
+	DER        []byte
+}
+
+// A ShardState tells whether a shard's CRL is due.
+type ShardState struct {
+	Shard      int
+	Newest     int64 // highest sequence number of the shard's entries; 0 for none
+	Covers     int64 // of the latest CRL
+	Number     int64 // of the latest CRL; 0 for none
+	ThisUpdate time.Time
+	NextUpdate time.Time
+}
+
+// Store is what revocation needs kept. Status is served by issuer: look-ups for
+// relying parties carry no tenant, since an issuer's id is unique and public.
+type Store interface {
+	// Revoke inserts an entry for a certificate that tenant issued or owns and
+	// sets N; with it the event. NotFound, or AlreadyRevoked.
+	Revoke(ctx context.Context, tenant pki.TenantID, r *pki.Revocation, e pki.Event) error
+	// Status returns what is known of a serial of an issuer.
+	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (Status, error)
+	// Revoked returns up to limit entries of a shard that hold, not expired at
+	// now, with sequence numbers up to upto, in order of serial, beginning after
+	// the given one.
+	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
+	// Shards returns the state of each of an issuer's shards.
+	Shards(ctx context.Context, issuer pki.IssuerID) ([]ShardState, error)
+	// ReserveCRLNumber returns the shard's next CRL number, durably: no other
+	// call returns it again.
+	ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)
+	// PutCRL stores a CRL; Conflict where one with the same or a higher number
+	// is there. The latest and the one before it are kept.
+	PutCRL(ctx context.Context, c *CRL) error
+	// CRL returns the shard's latest CRL, or NotFound.
+	CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*CRL, error)
+}
