@@ -58,7 +58,7 @@ type RootConfig struct {
 	Passphrase   pki.Secret
 	Sealed       string // path of the sealed file, which must not exist
 	Now          pki.Clock
-	Random       io.Reader // nil is crypto/rand
+	WorkFactor   int // log2 of scrypt's cost for the passphrase; 0 is 18, about a second
 }
 
 // NewRoot makes a root key and its self-signed certificate, and seals the key
@@ -76,3 +76,9 @@ type SignConfig struct {
 // Sign opens the sealed file, does the one act that the request asks for, and
 // shuts it again.
 func Sign(cfg SignConfig) (*Response, error) { panic("unwritten") }
+
+// ReadRequest reads a request file strictly, at most 64 MiB; WriteRequest writes one. ReadResponse and WriteResponse likewise.
+func ReadRequest(r io.Reader) (*Request, error)    { panic("unwritten") }
+func WriteRequest(w io.Writer, r *Request) error   { panic("unwritten") }
+func ReadResponse(r io.Reader) (*Response, error)  { panic("unwritten") }
+func WriteResponse(w io.Writer, r *Response) error { panic("unwritten") }

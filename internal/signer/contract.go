@@ -37,7 +37,8 @@ func (s *Signer) Public(ctx context.Context, uri pki.KeyURI) (key tbs.PublicKey,
 }
 
 // Sign signs the to-be-signed structure; message must parse as what purpose says. Safe for concurrent use; opened keys are kept.
-func (s *Signer) Sign(ctx context.Context, uri pki.KeyURI, purpose Purpose, message []byte) ([]byte, error) {
+// check asks for verification of the signature before return; hardware keys, CRL, Request and each key's first signature are verified whatever it says.
+func (s *Signer) Sign(ctx context.Context, uri pki.KeyURI, purpose Purpose, message []byte, check bool) ([]byte, error) {
 	panic("unwritten")
 }
 
