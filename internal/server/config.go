@@ -1,0 +1,135 @@
+package server
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Config is the whole configuration of a server, as it stands in pando.yaml.
+// A key that is not listed here is refused. A field that is left out, or empty,
+// has the default that its comment names.
+type Config struct {
+	// Data is the directory of everything the server keeps: the database, and
+	// files that are not named otherwise. Relative paths of other fields are
+	// taken from it. It is set by the flag --data, or is the directory of the
+	// configuration file.
+	Data string `yaml:"data,omitempty" json:"data"`
+
+	// Node names this server among those of one deployment. Default: "node-1".
+	Node string `yaml:"node,omitempty" json:"node"`
+
+	// Listen has the address of each listener.
+	Listen Listen `yaml:"listen,omitempty" json:"listen"`
+
+	// Keys says how private keys in the store are sealed.
+	Keys Keys `yaml:"keys,omitempty" json:"keys"`
+
+	// TLS says where the listeners' certificates come from.
+	TLS TLS `yaml:"tls,omitempty" json:"tls"`
+
+	// Status tunes CRLs and OCSP.
+	Status Status `yaml:"status,omitempty" json:"status"`
+
+	// Log says what is logged, always to standard error.
+	Log Log `yaml:"log,omitempty" json:"log"`
+}
+
+// Listen has the listeners' addresses, each "host:port"; port 0 takes a free one.
+type Listen struct {
+	// HTTPS is for people: REST, and later the portal. Default: 127.0.0.1:8443.
+	HTTPS string `yaml:"https,omitempty" json:"https"`
+	// Devices is for devices, with TLS. Default: 127.0.0.1:8444.
+	Devices string `yaml:"devices,omitempty" json:"devices"`
+	// HTTP is for what must not need TLS: OCSP, CRLs, CA certificates. Default: 127.0.0.1:8080.
+	HTTP string `yaml:"http,omitempty" json:"http"`
+	// Ops is for health and readiness; keep it on loopback. Default: 127.0.0.1:9090.
+	Ops string `yaml:"ops,omitempty" json:"ops"`
+}
+
+// Keys says how private keys in the store are sealed.
+type Keys struct {
+	// Encryption is where the deployment's key-encryption key is: "file:PATH"
+	// (mode 0600) or "env:NAME", 32 bytes in base64. Default: file:kek.key.
+	Encryption string `yaml:"encryption,omitempty" json:"encryption"`
+	// Tenants has the key-encryption key of each tenant with its own, in the
+	// same form.
+	Tenants map[pki.TenantID]string `yaml:"tenants,omitempty" json:"tenants,omitempty"`
+}
+
+// TLS says where the listeners' certificates come from.
+type TLS struct {
+	// Endpoint is the label of the endpoint that issues them, as "demo.tls": a
+	// key is made, a certificate asked for, and both renewed at two thirds of
+	// its life. Until it is set and works, a self-signed certificate is used
+	// and written to bootstrap.pem in the data directory. Default: none.
+	Endpoint string `yaml:"endpoint,omitempty" json:"endpoint"`
+	// Names are the DNS names and IP addresses of the certificate; the endpoint
+	// must authorise them. Default: localhost, 127.0.0.1 and ::1.
+	Names []string `yaml:"names,omitempty" json:"names"`
+}
+
+// Status tunes CRLs and OCSP.
+type Status struct {
+	// CRLLife is how long a CRL is valid; it is made anew before half of it is
+	// over. Default: 24h.
+	CRLLife Duration `yaml:"crl_life,omitempty" json:"crl_life"`
+	// OCSPLife is how long an OCSP response is valid. Default: 12h.
+	OCSPLife Duration `yaml:"ocsp_life,omitempty" json:"ocsp_life"`
+}
+
+// Log says what is logged.
+type Log struct {
+	// Level is debug, info, warn or error. Default: info.
+	Level string `yaml:"level,omitempty" json:"level"`
+	// Format is text or json. Default: text.
+	Format string `yaml:"format,omitempty" json:"format"`
+}
+
+// A Duration is written as in Go, for instance "36h" or "15m".
+type Duration time.Duration
+
+// MarshalText writes the duration as ParseDuration reads it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads a positive duration.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v <= 0 {
+		return pki.Errorf(pki.Malformed, "duration %.40q: write a positive one, as 36h or 15m", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// WithDefaults returns the configuration with each empty field set to its
+// default.
+func (c Config) WithDefaults() Config {
+	or := func(s *string, value string) {
+		if *s == "" {
+			*s = value
+		}
+	}
+	or(&c.Node, "node-1")
+	or(&c.Listen.HTTPS, "127.0.0.1:8443")
+	or(&c.Listen.Devices, "127.0.0.1:8444")
+	or(&c.Listen.HTTP, "127.0.0.1:8080")
+	or(&c.Listen.Ops, "127.0.0.1:9090")
+	or(&c.Keys.Encryption, "file:kek.key")
+	or(&c.Log.Level, "info")
+	or(&c.Log.Format, "text")
+	if len(c.TLS.Names) == 0 {
+		c.TLS.Names = []string{"localhost", "127.0.0.1", "::1"}
+	}
+	if c.Status.CRLLife == 0 {
+		c.Status.CRLLife = Duration(24 * time.Hour)
+	}
+	if c.Status.OCSPLife == 0 {
+		c.Status.OCSPLife = Duration(12 * time.Hour)
+	}
+	return c
+}
+
+// Database returns the path of the embedded database.
+func (c Config) Database() string { return filepath.Join(c.Data, "pando.db") }
