@@ -1,0 +1,10 @@
+// Package check reads a whole store and reports every invariant of issuance and
+// status that does not hold. It trusts nothing that it can compute anew: not a
+// column, not an index, not the encoder that made a certificate.
+//
+// It reads only, holds one page at a time (what must be sorted is spilled to a
+// temporary file), and verifies signatures on all cores. The store must be at
+// rest: what is written while the checker reads may be reported as missing.
+//
+// The log is not checked here; that is done against anchors outside the store.
+package check

@@ -1,0 +1,59 @@
+package check
+
+import (
+	"context"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// An IntentState is where an intent is in its life.
+type IntentState string
+
+// The states of an intent.
+const (
+	IntentOpen   IntentState = "open"
+	IntentClosed IntentState = "closed" // recorded: some of its places may be void
+	IntentVoid   IntentState = "void"   // closed without any certificate
+)
+
+// An IntentRecord is what the store keeps of an intent once it is over.
+type IntentRecord struct {
+	ID     pki.IntentID
+	Issuer pki.IssuerID
+	State  IntentState
+	Count  int          // of its items: certificates and void ones
+	Digest [32]byte     // SHA-256 over the SHA-256 of each item's TBSCertificate, in order of place
+	Voided []VoidedItem // in order of place
+}
+
+// A VoidedItem is an item of an intent for which there is no certificate, and
+// never will be.
+type VoidedItem struct {
+	Place   int // from 0
+	Serial  pki.Serial
+	TBSHash [32]byte // SHA-256 of the TBSCertificate that was intended
+}
+
+// Store is what the checker reads. Its reads go across all tenants.
+type Store interface {
+	// ScanCertificates returns up to limit certificates with row numbers above
+	// after, in order of row number, and the row number of the last one; none
+	// at the end. A certificate whose bytes do not match their stored hash is
+	// returned with a nil DER, so that one fault does not hide the rest.
+	ScanCertificates(ctx context.Context, after int64, limit int) (certificates []*pki.Certificate, last int64, err error)
+	// ScanIntents returns up to limit intents with ids above after, in order of
+	// id; none at the end.
+	ScanIntents(ctx context.Context, after pki.IntentID, limit int) ([]IntentRecord, error)
+	// Certificate is issuance.Store's.
+	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
+	// AllIssuers is hierarchy.Store's.
+	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
+
+	// Status, Shards, Revoked and CRL are revocation.Store's.
+	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+	Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error)
+	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
+	CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error)
+}
