@@ -1,0 +1,37 @@
+package keystore
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// NewPrivateKey makes a private key in this process's memory, for those who seal
+// it. A kind that is not one of pki.KeyKinds is Malformed.
+func NewPrivateKey(kind pki.KeyKind) (crypto.Signer, error) {
+	switch kind {
+	case pki.P256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case pki.P384:
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case pki.P521:
+		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case pki.RSA2048:
+		return rsa.GenerateKey(rand.Reader, 2048)
+	case pki.RSA3072:
+		return rsa.GenerateKey(rand.Reader, 3072)
+	case pki.RSA4096:
+		return rsa.GenerateKey(rand.Reader, 4096)
+	case pki.Ed25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	default:
+		_, err := pki.ParseKeyKind(string(kind))
+		return nil, err
+	}
+}

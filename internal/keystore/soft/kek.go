@@ -1,0 +1,163 @@
+package soft
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// kekSize is the length of a key-encryption key in bytes.
+const kekSize = 32
+
+// Labels of what is derived from a key-encryption key with HKDF-SHA-256
+// (RFC 5869), so that its id says nothing about the key that seals.
+const (
+	kekIDLabel   = "pando key-encryption key: id, v1"
+	kekSealLabel = "pando key-encryption key: AES-256-GCM, v1"
+)
+
+// A KEK is a key-encryption key. It prints as [secret].
+type KEK struct {
+	id   string
+	aead cipher.AEAD // AES-256-GCM with a random nonce in front of each ciphertext
+}
+
+// ID returns the key's id, 16 hexadecimal digits. It is derived from the key and
+// not secret.
+func (k *KEK) ID() string { return k.id }
+
+// String returns "[secret]".
+func (*KEK) String() string { return "[secret]" }
+
+// Format prints "[secret]" for every verb.
+func (*KEK) Format(f fmt.State, _ rune) { io.WriteString(f, "[secret]") }
+
+// LoadKEK reads a key-encryption key, base64 of 32 bytes, from "file:PATH" or
+// "env:NAME". A file must be regular and give no access to group and others.
+func LoadKEK(source string) (*KEK, error) {
+	from, name, _ := strings.Cut(source, ":")
+	var text []byte
+	switch {
+	case from == "file" && name != "":
+		b, err := readSecretFile(name)
+		if err != nil {
+			return nil, err
+		}
+		text = b
+	case from == "env" && name != "":
+		v, ok := os.LookupEnv(name)
+		if !ok {
+			return nil, pki.Errorf(pki.NotFound, "the key-encryption key's environment variable %s is not set", name)
+		}
+		text = []byte(v)
+	default:
+		// What was given is not repeated: it may be the key itself.
+		return nil, pki.Errorf(pki.Malformed, "the key-encryption key comes from file:PATH or env:NAME")
+	}
+	defer clear(text)
+	return parseKEK(text, source)
+}
+
+// CreateKEK makes a new random key and writes it to path: mode 0600, synced. A
+// path that exists is Conflict.
+func CreateKEK(path string) (*KEK, error) {
+	key := make([]byte, kekSize)
+	defer clear(key)
+	rand.Read(key)
+	text := base64.StdEncoding.AppendEncode(nil, key)
+	text = append(text, '\n')
+	defer clear(text)
+	k, err := newKEK(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := keystore.CreateFile(path, text); err != nil {
+		return nil, fmt.Errorf("write key-encryption key: %w", err)
+	}
+	return k, nil
+}
+
+// parseKEK reads base64 of 32 bytes with at most one line end.
+func parseKEK(text []byte, source string) (*KEK, error) {
+	line := bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+	key := make([]byte, base64.StdEncoding.DecodedLen(len(line)))
+	defer clear(key)
+	n, err := base64.StdEncoding.Strict().Decode(key, line)
+	if err != nil || n != kekSize || bytes.ContainsAny(line, "\r\n") {
+		return nil, pki.Errorf(pki.Malformed, "%s: a key-encryption key is one line of base64 of %d bytes, as 'openssl rand -base64 %d' makes", source, kekSize, kekSize)
+	}
+	return newKEK(key[:n])
+}
+
+func newKEK(key []byte) (*KEK, error) {
+	id, err := hkdf.Key(sha256.New, key, nil, kekIDLabel, 8)
+	if err != nil {
+		return nil, err
+	}
+	seal, err := hkdf.Key(sha256.New, key, nil, kekSealLabel, 32)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(seal)
+	block, err := aes.NewCipher(seal)
+	if err != nil {
+		return nil, err
+	}
+	// Random nonces of 96 bits are good for 2^32 keys under one KEK (NIST SP
+	// 800-38D, 8.3), far beyond the keys of any deployment.
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
+	}
+	return &KEK{id: hex.EncodeToString(id), aead: aead}, nil
+}
+
+// readSecretFile reads a small file after it has checked, on the open file, that
+// nobody but its owner can.
+func readSecretFile(path string) ([]byte, error) {
+	// O_NONBLOCK: a named pipe is refused below instead of waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, pki.Because(kindOfFileError(err), err, "key-encryption key %s: it cannot be opened", path)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, pki.Errorf(pki.Forbidden, "key-encryption key %s: it is not a regular file", path)
+	}
+	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+		return nil, pki.Errorf(pki.Forbidden, "key-encryption key %s: mode %04o gives group or others access; run 'chmod 600 %s'", path, perm, path)
+	}
+	return io.ReadAll(io.LimitReader(f, 256))
+}
+
+// kindOfFileError returns the kind of an error in opening a file that an
+// operator named.
+func kindOfFileError(err error) pki.Kind {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return pki.NotFound
+	case errors.Is(err, fs.ErrPermission):
+		return pki.Forbidden
+	default:
+		return pki.Unavailable
+	}
+}
