@@ -1,0 +1,206 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A Format is how the rows of a batch or its results are written.
+type Format string
+
+// The formats.
+const (
+	PEM    Format = "pem"    // CSRs, or certificates, one after another
+	NDJSON Format = "ndjson" // one JSON object a line
+)
+
+// A Submission is a new batch.
+type Submission struct {
+	Endpoint    string // label, or name within the tenant
+	Format      Format // of the rows
+	ProductLine string // of rows that say nothing; likewise Lot and Site
+	Lot         string
+	Site        string
+	DryRun      bool // check every row, sign nothing, and wait to be issued
+
+	// IdempotencyKey makes the same file the same batch, however often it is
+	// submitted; at most 128 bytes. Empty is none.
+	IdempotencyKey string
+}
+
+// Submit streams rows to a new batch and returns it when the server has them
+// all. It is sent again after a failure only where there is an idempotency key
+// and body can seek to its start. Submit does not close body.
+func (c *Client) Submit(ctx context.Context, s Submission, body io.Reader) (*Batch, error) {
+	q := url.Values{}
+	for name, value := range map[string]string{"endpoint": s.Endpoint, "product_line": s.ProductLine, "lot": s.Lot, "site": s.Site} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if s.DryRun {
+		q.Set("dry_run", "true")
+	}
+	media := map[Format]string{PEM: "application/x-pem-file", NDJSON: "application/x-ndjson"}[s.Format]
+	if media == "" {
+		return nil, fmt.Errorf("format %q: it is %s or %s", s.Format, PEM, NDJSON)
+	}
+	b := new(Batch)
+	return orNil(b, c.do(ctx, call{method: http.MethodPost, path: "/batches", query: q,
+		contentType: media, body: body, idempotency: s.IdempotencyKey}, nil, b))
+}
+
+// Batches returns up to limit of the tenant's batches, newest first, that come
+// before the given id ("" from the newest).
+func (c *Client) Batches(ctx context.Context, before string, limit int) (*List[Batch], error) {
+	return get[List[Batch]](ctx, c, "/batches", page("before", before, limit))
+}
+
+// Batch returns a batch with its counts.
+func (c *Client) Batch(ctx context.Context, id string) (*Batch, error) {
+	return get[Batch](ctx, c, batchPath(id), nil)
+}
+
+// IssueBatch starts a batch that was checked.
+func (c *Client) IssueBatch(ctx context.Context, id string) (*Batch, error) {
+	return post[Batch](ctx, c, batchPath(id)+"/issue", nil)
+}
+
+// PauseBatch halts a running batch; groups in flight are finished.
+func (c *Client) PauseBatch(ctx context.Context, id string) (*Batch, error) {
+	return post[Batch](ctx, c, batchPath(id)+"/pause", nil)
+}
+
+// ResumeBatch lets a paused batch go on.
+func (c *Client) ResumeBatch(ctx context.Context, id string) (*Batch, error) {
+	return post[Batch](ctx, c, batchPath(id)+"/resume", nil)
+}
+
+// CancelBatch ends a batch; what was issued stays issued.
+func (c *Client) CancelBatch(ctx context.Context, id string) (*Batch, error) {
+	return post[Batch](ctx, c, batchPath(id)+"/cancel", nil)
+}
+
+// Results yields the ends of the rows after the given one, in input order, up to
+// the first row that has none yet. A broken connection is taken up again where
+// it broke. After an error it yields nothing more.
+func (c *Client) Results(ctx context.Context, id string, after int64) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		for {
+			from := after
+			err := c.results(ctx, id, &after, yield)
+			switch {
+			case err == nil:
+				return
+			case after == from || ctx.Err() != nil: // no row since the last time
+				yield(Result{}, err)
+				return
+			}
+		}
+	}
+}
+
+// results yields rows of one answer and keeps in after the last that it yielded.
+// It returns nil at the answer's end and when yield wants no more.
+func (c *Client) results(ctx context.Context, id string, after *int64, yield func(Result, error) bool) error {
+	body, err := c.ResultsAs(ctx, id, *after, NDJSON)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	rows := jsontext.NewDecoder(body)
+	for {
+		var r Result
+		switch err := json.UnmarshalDecode(rows, &r); {
+		case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading results after row %d: %w", *after, err)
+		}
+		if !yield(r, nil) {
+			return nil
+		}
+		*after = r.Row
+	}
+}
+
+// ResultsAs returns the same as Results as a stream in a format, which the
+// caller closes. A stream that the server cut short ends in
+// io.ErrUnexpectedEOF.
+func (c *Client) ResultsAs(ctx context.Context, id string, after int64, f Format) (io.ReadCloser, error) {
+	q := url.Values{"format": {string(f)}}
+	if after > 0 {
+		q.Set("after", strconv.FormatInt(after, 10))
+	}
+	return c.open(ctx, call{method: http.MethodGet, path: batchPath(id) + "/results", query: q, accept: "*/*"})
+}
+
+// Watch yields the batch now and at each change of its counts or state, until it
+// is at rest: checked, paused, cancelled or done. A broken connection is taken
+// up again. After an error it yields nothing more.
+func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		for {
+			seen, err := c.watch(ctx, id, yield)
+			switch {
+			case err == nil:
+				return
+			case !seen || ctx.Err() != nil:
+				yield(nil, err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(firstPause):
+			}
+		}
+	}
+}
+
+var errCut = errors.New("the server ended the events before the batch was at rest")
+
+// watch yields the events of one answer. It returns nil after the last one and
+// when yield wants no more; seen tells whether there were any.
+func (c *Client) watch(ctx context.Context, id string, yield func(*Batch, error) bool) (seen bool, err error) {
+	body, err := c.open(ctx, call{method: http.MethodGet, path: batchPath(id) + "/events", accept: "text/event-stream"})
+	if err != nil {
+		return false, err
+	}
+	defer body.Close()
+	events := bufio.NewScanner(body)
+	for events.Scan() {
+		line := events.Bytes()
+		if bytes.Equal(line, []byte("event: end")) {
+			return true, nil
+		}
+		data, ok := bytes.CutPrefix(line, []byte("data: "))
+		if !ok {
+			continue
+		}
+		b := new(Batch)
+		if err := json.Unmarshal(data, b); err != nil {
+			return seen, fmt.Errorf("decoding an event: %w", err)
+		}
+		if seen = true; !yield(b, nil) {
+			return true, nil
+		}
+	}
+	if err := events.Err(); err != nil {
+		return seen, fmt.Errorf("reading events: %w", err)
+	}
+	return seen, errCut
+}
+
+func batchPath(id string) string { return "/batches/" + url.PathEscape(id) }

@@ -1,0 +1,99 @@
+package client
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// Config says which server to talk to, and as whom.
+type Config struct {
+	// Server is the server's URL, with or without /api/v1 at its end. It is
+	// https, except for a server on a loopback address: a token does not travel
+	// in the clear.
+	Server string
+
+	// Token is the API token. Empty: the server will refuse all but the OpenAPI
+	// document.
+	Token Token
+
+	// CAFile is a PEM file of the certificates that the server's must verify to.
+	// Empty is the system's. It is not used with HTTPClient.
+	CAFile string
+
+	// HTTPClient sends the requests. It must have no Timeout, which would cut
+	// uploads and watches short; contexts bound a call. Nil is a client of our
+	// own.
+	HTTPClient *http.Client
+}
+
+// A Client talks to one server with one token. It is safe for concurrent use.
+type Client struct {
+	base  string // up to and with /api/v1
+	token Token
+	http  *http.Client
+}
+
+const apiPath = "/api/v1"
+
+// New returns a Client. It asks the server nothing yet.
+func New(cfg Config) (*Client, error) {
+	u, err := url.Parse(cfg.Server)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.User != nil {
+		return nil, fmt.Errorf("server %q: write a URL, as https://pki.example.com:8443", cfg.Server)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return nil, fmt.Errorf("server %q: it must be https, since a token would travel in the clear", cfg.Server)
+	}
+	hc := cfg.HTTPClient
+	if hc == nil {
+		if hc, err = newHTTPClient(cfg.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	base := strings.TrimSuffix(strings.TrimSuffix(u.String(), "/"), apiPath) + apiPath
+	return &Client{base: base, token: cfg.Token, http: hc}, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// newHTTPClient returns a client that follows no redirect, so that the token
+// goes nowhere else.
+func newHTTPClient(caFile string) (*http.Client, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile != "" {
+		text, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the server's CA certificates: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s has no PEM certificate", caFile)
+		}
+	}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			TLSClientConfig:       cfg,
+			TLSHandshakeTimeout:   10 * time.Second,
+			ExpectContinueTimeout: time.Second,
+			MaxIdleConnsPerHost:   64,
+			IdleConnTimeout:       time.Minute,
+			ForceAttemptHTTP2:     true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return errors.New("the server answered with a redirect, which is not followed")
+		},
+	}, nil
+}

@@ -1,0 +1,181 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// A call is one operation to perform.
+type call struct {
+	method      string
+	path        string // escaped, after /api/v1
+	query       url.Values
+	accept      string // "" is application/json
+	contentType string // of body
+	body        io.Reader
+	idempotency string
+}
+
+// How a repeatable call is sent again.
+const (
+	attempts   = 4
+	firstPause = 250 * time.Millisecond // doubled each time, with jitter
+	longest    = 30 * time.Second       // that a Retry-After is heeded for
+)
+
+// maxAnswer bounds an answer that is read whole; streams have no bound.
+const maxAnswer = 64 << 20
+
+// do performs a call with a JSON body (nil for none) and decodes the JSON answer
+// into out (nil for none).
+func (c *Client) do(ctx context.Context, k call, in, out any) error {
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encoding the request: %w", err)
+		}
+		k.body, k.contentType = bytes.NewReader(text), "application/json"
+	}
+	text, err := c.read(ctx, k)
+	if err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("decoding the server's answer: %w", err)
+	}
+	return nil
+}
+
+// read performs a call and returns the whole answer.
+func (c *Client) read(ctx context.Context, k call) ([]byte, error) {
+	body, err := c.open(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the server's answer: %w", err)
+	case len(text) > maxAnswer:
+		return nil, fmt.Errorf("the server's answer is longer than %d bytes", maxAnswer)
+	}
+	return text, nil
+}
+
+// open performs a call and returns the answer's body as a stream, or a *Problem.
+// A call that can be repeated without harm is sent again when the connection
+// fails or the server is unavailable.
+func (c *Client) open(ctx context.Context, k call) (io.ReadCloser, error) {
+	pause := firstPause
+	for attempt := 1; ; attempt++ {
+		body, again, err := c.send(ctx, k)
+		if err == nil || again < 0 || attempt == attempts || !k.rewind() {
+			return body, err
+		}
+		wait := max(again, pause/2+rand.N(pause))
+		pause *= 2
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// rewind makes the call ready to be sent again, and reports whether that is safe.
+func (k *call) rewind() bool {
+	if k.method != http.MethodGet && k.idempotency == "" {
+		return false
+	}
+	if k.body == nil {
+		return true
+	}
+	s, ok := k.body.(io.Seeker)
+	if !ok {
+		return false
+	}
+	_, err := s.Seek(0, io.SeekStart)
+	return err == nil
+}
+
+// send sends a call once. After a failure that may pass, again is how long to
+// wait at least; otherwise it is negative.
+func (c *Client) send(ctx context.Context, k call) (body io.ReadCloser, again time.Duration, err error) {
+	req, err := c.request(ctx, k)
+	if err != nil {
+		return nil, -1, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, -1, fmt.Errorf("asking the server: %w", ctx.Err())
+		}
+		return nil, 0, fmt.Errorf("asking the server: %w", err)
+	}
+	if resp.StatusCode < 300 {
+		return resp.Body, 0, nil
+	}
+	defer resp.Body.Close()
+	p := problem(resp)
+	if p.Status != http.StatusServiceUnavailable || p.RetryAfter > longest {
+		return nil, -1, p
+	}
+	return nil, p.RetryAfter, p
+}
+
+func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
+	target := c.base + k.path
+	if len(k.query) > 0 {
+		target += "?" + k.query.Encode()
+	}
+	body := k.body
+	if _, closes := body.(io.Closer); closes {
+		body = io.NopCloser(body) // what was handed in, a file for instance, is not ours to close
+	}
+	req, err := http.NewRequestWithContext(ctx, k.method, target, body)
+	if err != nil {
+		return nil, fmt.Errorf("making the request: %w", err)
+	}
+	header := func(name, value string) {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
+	}
+	header("Content-Type", k.contentType)
+	header("Idempotency-Key", k.idempotency)
+	header("Accept", "application/json, application/problem+json")
+	header("Accept", k.accept)
+	if c.token != "" {
+		header("Authorization", "Bearer "+c.token.Reveal())
+	}
+	return req, nil
+}
+
+// problem reads what the server refused with. Another than a problem document,
+// from a proxy for instance, becomes one of that status.
+func problem(resp *http.Response) *Problem {
+	p := &Problem{Type: "about:blank", Title: http.StatusText(resp.StatusCode), Kind: "internal"}
+	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t == "application/problem+json" {
+		text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		if err != nil || json.Unmarshal(text, p) != nil {
+			p.Detail = "the server's problem document could not be read"
+		}
+	}
+	p.Status = resp.StatusCode
+	p.RequestID = resp.Header.Get("Request-Id")
+	if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && n > 0 {
+		p.RetryAfter = time.Duration(n) * time.Second
+	}
+	return p
+}

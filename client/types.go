@@ -1,0 +1,78 @@
+package client
+
+import "time"
+
+// A List is one page of a listing. Where there is more, Next says how to ask for
+// the page that follows: it is the value of the operation's cursor parameter.
+type List[T any] struct {
+	Items []T    `json:"items" doc:"The items of this page."`
+	Next  string `json:"next,omitempty" doc:"Where the next page begins; absent on the last page."`
+}
+
+// A Tenant is an organisation with its own hierarchies, people and devices.
+type Tenant struct {
+	ID           string    `json:"id" pattern:"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$" doc:"A slug of a-z, 0-9 and inner hyphens. It is never changed and never used again." example:"demo"`
+	Organization string    `json:"organization" maxLength:"64" doc:"The O of the subjects that its profiles name." example:"Example Meters"`
+	Created      time.Time `json:"created,omitzero" readOnly:"true"`
+}
+
+// NewTenant is what is asked for when a tenant is created.
+type NewTenant struct {
+	ID           string `json:"id" maxLength:"40" doc:"A slug of a-z, 0-9 and inner hyphens. It is never changed and never used again." example:"demo"`
+	Organization string `json:"organization" maxLength:"64" doc:"The O of the subjects that its profiles name." example:"Example Meters"`
+}
+
+// Identity is who a token is.
+type Identity struct {
+	Tenant    string   `json:"tenant" doc:"The token's tenant; empty for a platform operator."`
+	ID        string   `json:"id" doc:"The principal, as events name it." example:"token:0d3k2"`
+	Name      string   `json:"name" doc:"For people to read."`
+	Role      string   `json:"role" doc:"What the token may do." example:"factory-operator"`
+	Endpoints []string `json:"endpoints,omitempty" doc:"The endpoints it may enrol at; absent is all of the tenant."`
+}
+
+// An APIToken is an API token without its secret.
+type APIToken struct {
+	ID        string    `json:"id"`
+	Tenant    string    `json:"tenant"`
+	Name      string    `json:"name"`
+	Role      string    `json:"role"`
+	Endpoints []string  `json:"endpoints,omitempty" doc:"The endpoints it may enrol at; absent is all of the tenant."`
+	Created   time.Time `json:"created"`
+	Expires   time.Time `json:"expires"`
+	Revoked   time.Time `json:"revoked,omitzero" doc:"When it was revoked; absent while it holds."`
+}
+
+// NewToken is what is asked for when a token is created.
+type NewToken struct {
+	Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"Whose it is, or what for." example:"line 3, plant Brno"`
+	Role        string   `json:"role" doc:"platform-operator, tenant-administrator, factory-operator or auditor." example:"factory-operator"`
+	Endpoints   []string `json:"endpoints,omitempty" maxItems:"100" doc:"The endpoints it may enrol at; absent is all of the tenant."`
+	LifeSeconds int64    `json:"life_seconds,omitzero" minimum:"0" doc:"How long it lives, from 60 seconds to two years. Default: 90 days." example:"7776000"`
+}
+
+// A CreatedToken is an API token with its secret, which is shown this once.
+type CreatedToken struct {
+	APIToken
+	Secret Token `json:"secret" doc:"The token's text, for the Authorization header. It is not kept and cannot be had again."`
+}
+
+// An Event is one administrative act.
+type Event struct {
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor" doc:"Who acted." example:"token:0d3k2 (ops laptop)"`
+	Action string    `json:"action" example:"authority.create"`
+	Target string    `json:"target" doc:"What was acted on." example:"authority:0d3k2"`
+	Detail string    `json:"detail,omitempty" doc:"What changed, in one line."`
+}
+
+// A Blocklist is a set of keys to refuse in certificate requests from now on.
+type Blocklist struct {
+	Hashes []string `json:"hashes" minItems:"1" maxItems:"900" doc:"SHA-256 of each SubjectPublicKeyInfo, in hexadecimal."`
+}
+
+// A BlocklistResult says what became of a Blocklist.
+type BlocklistResult struct {
+	Added int `json:"added" doc:"How many of the keys were new."`
+}

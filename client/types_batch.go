@@ -1,0 +1,59 @@
+package client
+
+import "time"
+
+// A Batch is a manufacturing job.
+type Batch struct {
+	ID          string     `json:"id"`
+	Endpoint    string     `json:"endpoint" doc:"Name of the endpoint."`
+	Authority   string     `json:"authority" doc:"Id of the authority that issues."`
+	Profile     ProfileRef `json:"profile" doc:"Pinned when the batch was created."`
+	ProductLine string     `json:"product_line,omitempty" doc:"Of rows that say nothing."`
+	Lot         string     `json:"lot,omitempty" doc:"Of rows that say nothing."`
+	Site        string     `json:"site,omitempty" doc:"Of rows that say nothing."`
+	DryRun      bool       `json:"dry_run" doc:"It stops after checking until it is told to issue."`
+	State       string     `json:"state" doc:"uploading, checking, checked, running, paused, cancelled or done."`
+	Digest      string     `json:"digest,omitempty" doc:"SHA-256 of the uploaded file, in hexadecimal; absent while uploading."`
+	By          string     `json:"by" doc:"Who submitted it."`
+	Created     time.Time  `json:"created"`
+	Started     time.Time  `json:"started,omitzero" doc:"When it first ran."`
+	Finished    time.Time  `json:"finished,omitzero" doc:"When it was done or cancelled."`
+
+	Rows      int64   `json:"rows" doc:"How many rows it has; 0 while uploading."`
+	Checked   int64   `json:"checked" doc:"Rows that a dry run looked at."`
+	Issued    int64   `json:"issued"`
+	Refused   int64   `json:"refused" doc:"While checking or checked: rows that would be refused."`
+	Cancelled int64   `json:"cancelled"`
+	Rate      float64 `json:"rate,omitzero" doc:"Rows per second of late; in events only."`
+}
+
+// The states of a batch. A batch begins uploading; with its last row it is
+// checking (a dry run) or running; one that is checked waits to be issued.
+const (
+	Uploading = "uploading"
+	Checking  = "checking"
+	Checked   = "checked"
+	Running   = "running"
+	Paused    = "paused"
+	Cancelled = "cancelled"
+	Done      = "done"
+)
+
+// A Result is the end of one row of a batch.
+type Result struct {
+	Row         int64  `json:"row" doc:"From 1, in input order."`
+	Device      string `json:"device,omitempty"`
+	Status      string `json:"status" enum:"issued,refused,cancelled"`
+	Issuer      string `json:"issuer,omitempty" doc:"Id of the issuer, where issued."`
+	Serial      string `json:"serial,omitempty" doc:"Serial number in hexadecimal, where issued."`
+	Certificate string `json:"certificate,omitempty" doc:"PEM, where issued."`
+	Kind        string `json:"kind,omitempty" doc:"The kind of problem, where refused." example:"duplicate-key"`
+	Reason      string `json:"reason,omitempty" doc:"What was wrong, where refused."`
+}
+
+// The ends that a row can come to.
+const (
+	RowIssued    = "issued"
+	RowRefused   = "refused"
+	RowCancelled = "cancelled"
+)

@@ -1,0 +1,54 @@
+package client
+
+import "time"
+
+// An Enrollment asks for one certificate.
+type Enrollment struct {
+	Endpoint    string            `json:"endpoint" doc:"Label, or name within the tenant." example:"demo.meter"`
+	CSR         string            `json:"csr" maxLength:"98304" doc:"The PKCS#10 request, in PEM or as DER in base64; 64 KiB of DER at most."`
+	Device      string            `json:"device,omitempty" maxLength:"128" doc:"Default: the subject's serialNumber, else its CN." example:"SM-000001"`
+	ProductLine string            `json:"product_line,omitempty" maxLength:"128"`
+	Lot         string            `json:"lot,omitempty" maxLength:"128"`
+	Site        string            `json:"site,omitempty" maxLength:"128"`
+	Attributes  map[string]string `json:"attributes,omitempty" maxProperties:"64" doc:"What the endpoint's profile asks for besides."`
+}
+
+// An Enrolled is the answer to an Enrollment.
+type Enrolled struct {
+	Issuer      string     `json:"issuer" doc:"Id of the issuer."`
+	Serial      string     `json:"serial" doc:"Serial number in hexadecimal."`
+	Device      string     `json:"device,omitempty"`
+	Profile     ProfileRef `json:"profile"`
+	NotBefore   time.Time  `json:"not_before"`
+	NotAfter    time.Time  `json:"not_after"`
+	Certificate string     `json:"certificate" doc:"PEM."`
+	Chain       []string   `json:"chain" doc:"PEM of the issuer's certificate and those above it, without the root."`
+	Repeated    bool       `json:"repeated" doc:"This answers an earlier request with the same idempotency key."`
+}
+
+// A Certificate is one issued certificate.
+type Certificate struct {
+	Issuer      string     `json:"issuer" doc:"Id of the issuer."`
+	Serial      string     `json:"serial" doc:"Serial number in hexadecimal."`
+	Device      string     `json:"device,omitempty"`
+	Profile     ProfileRef `json:"profile"`
+	Batch       string     `json:"batch,omitempty" doc:"The batch it came from."`
+	Row         int64      `json:"row,omitzero" doc:"Its row of the batch, from 1."`
+	NotBefore   time.Time  `json:"not_before"`
+	NotAfter    time.Time  `json:"not_after"`
+	Issued      time.Time  `json:"issued"`
+	Certificate string     `json:"certificate" doc:"PEM."`
+	Status      *Status    `json:"status,omitempty" doc:"Whether it is revoked; absent in listings."`
+}
+
+// A Status says whether a certificate is revoked.
+type Status struct {
+	State  string    `json:"state" doc:"good or revoked. An expired certificate that was not revoked is good."`
+	Reason string    `json:"reason,omitempty" doc:"Why it was revoked, as RFC 5280, 5.3.1 names it." example:"keyCompromise"`
+	At     time.Time `json:"at,omitzero" doc:"When it was revoked."`
+}
+
+// A Revocation asks to revoke a certificate.
+type Revocation struct {
+	Reason string `json:"reason" doc:"unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or aACompromise (RFC 5280, 5.3.1)." example:"keyCompromise"`
+}

@@ -1,0 +1,112 @@
+package client
+
+import "time"
+
+// An Authority is a tenant's CA over its life.
+type Authority struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name" doc:"Unique in the tenant." example:"manufacturing"`
+	CommonName string    `json:"common_name" doc:"Of its certificates."`
+	Kind       string    `json:"kind" doc:"root, intermediate or issuing."`
+	Mode       string    `json:"mode" doc:"production or test. A test authority chains only to a test root."`
+	Parent     string    `json:"parent,omitempty" doc:"The id of the authority above; absent for a root."`
+	Profile    string    `json:"profile,omitempty" doc:"Of its own certificate."`
+	KeyKind    string    `json:"key_kind,omitempty" doc:"p256, p384, p521, rsa2048, rsa3072, rsa4096 or ed25519."`
+	StatusURL  string    `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs in what it signs."`
+	Shards     int       `json:"shards,omitzero" doc:"CRL shards of its issuers."`
+	SignCheck  string    `json:"sign_check,omitempty" doc:"Whether end-entity signatures are verified before release: always, or hardware for those by hardware keys alone."`
+	State      string    `json:"state" doc:"pending until its certificate is installed, active, or retired."`
+	Created    time.Time `json:"created"`
+	Issuers    []Issuer  `json:"issuers" doc:"Its certificates over time, newest first."`
+}
+
+// An Issuer is an authority's certificate and key at one moment.
+type Issuer struct {
+	ID          string    `json:"id" doc:"The opaque id that stands in status URLs. It is never used again."`
+	Active      bool      `json:"active" doc:"New certificates come from the authority's one active issuer."`
+	Certificate string    `json:"certificate,omitempty" doc:"PEM; absent while pending."`
+	NotBefore   time.Time `json:"not_before,omitzero"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
+	Created     time.Time `json:"created"`
+}
+
+// NewAuthority is an authority that gets a key here and a certificate from its
+// parent: at once where the parent is online, through a ceremony where the
+// parent is a root.
+type NewAuthority struct {
+	Name       string `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"manufacturing"`
+	CommonName string `json:"common_name" maxLength:"64" doc:"The CN of its certificate." example:"Example Meters Manufacturing CA"`
+	Kind       string `json:"kind" enum:"intermediate,issuing"`
+	Parent     string `json:"parent" doc:"Name or id of the authority above. The mode is the parent's."`
+	Profile    string `json:"profile,omitempty" doc:"Of its certificate. Default: issuing-ca."`
+	KeyKind    string `json:"key_kind,omitempty" doc:"Default: the first that the profile allows."`
+	StatusURL  string `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs, http, without a slash at the end." example:"http://pki.example.com"`
+	Shards     int    `json:"shards,omitzero" minimum:"0" doc:"CRL shards, fixed for life. Default: 1."`
+	SignCheck  string `json:"sign_check,omitempty" enum:"always,hardware" doc:"Default: hardware."`
+}
+
+// NewRoot is a root whose certificate a ceremony made.
+type NewRoot struct {
+	Name        string `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"root"`
+	Mode        string `json:"mode" enum:"production,test"`
+	StatusURL   string `json:"status_url" doc:"Where the root's CRL and certificate are served." example:"http://pki.example.com"`
+	Certificate string `json:"certificate" doc:"The root's certificate in PEM."`
+}
+
+// A Profile is one immutable version of a profile.
+type Profile struct {
+	Name    string    `json:"name" example:"meter"`
+	Version int       `json:"version" doc:"From 1."`
+	Hash    string    `json:"hash" doc:"SHA-256 of the document, in hexadecimal."`
+	Created time.Time `json:"created"`
+	Source  string    `json:"source,omitempty" doc:"The YAML document as published; absent in listings."`
+}
+
+// NewProfile is a profile to publish.
+type NewProfile struct {
+	Source string `json:"source" doc:"The YAML document."`
+}
+
+// Names are the subject alternative names that an endpoint authorises for
+// profiles whose names come from the request.
+type Names struct {
+	DNS []string `json:"dns,omitempty" doc:"Exact names, or *.example.com for the names one label below."`
+	IP  []string `json:"ip,omitempty" doc:"Prefixes, as 10.0.0.0/8."`
+	URI []string `json:"uri,omitempty" doc:"Prefixes, as urn:device:."`
+}
+
+// An Endpoint is a named place under which devices enrol.
+type Endpoint struct {
+	Label     string     `json:"label" doc:"{tenant}.{name}, as it stands in URLs." example:"demo.meter"`
+	Name      string     `json:"name" example:"meter"`
+	Authority string     `json:"authority" doc:"Id of the authority that issues."`
+	Profile   ProfileRef `json:"profile"`
+	Protocols []string   `json:"protocols" doc:"The ways in that are on: rest, batch."`
+	Names     Names      `json:"names"`
+	Created   time.Time  `json:"created"`
+}
+
+// A ProfileRef names one version of a profile.
+type ProfileRef struct {
+	Name    string `json:"name" example:"meter"`
+	Version int    `json:"version" doc:"From 1."`
+	Hash    string `json:"hash,omitempty" doc:"SHA-256 of the document, in hexadecimal; with an enrolment."`
+}
+
+// NewEndpoint is an endpoint to create.
+type NewEndpoint struct {
+	Name      string   `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"meter"`
+	Authority string   `json:"authority" doc:"Name or id of the authority that issues."`
+	Profile   string   `json:"profile" doc:"Name of the profile."`
+	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
+	Protocols []string `json:"protocols,omitempty" doc:"The ways in that are on: rest, batch."`
+	Names     Names    `json:"names,omitzero"`
+}
+
+// EndpointChange is what to change of an endpoint; what is absent stays as it is.
+type EndpointChange struct {
+	Profile   string   `json:"profile,omitempty" doc:"Name of the profile."`
+	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
+	Protocols []string `json:"protocols,omitempty" doc:"The ways in that are on: rest, batch."`
+	Names     Names    `json:"names,omitzero"`
+}
