@@ -1,0 +1,119 @@
+// Package signer says what may sign what: each key signs only structures of its
+// own use, handed over whole, never a bare hash. It is the only package to open
+// the server's keys.
+//
+// It does not decide whether a certificate may be issued, and it does not know
+// what has been recorded: that is for those who call it.
+package signer
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// A Signer signs with the keys of a keystore. Each key is opened once and kept.
+// It is safe for concurrent use, and no lock is held while a key signs.
+type Signer struct {
+	keys    *keystore.Keystore
+	opening singleflight.Group
+	opened  sync.Map // pki.KeyURI to *openKey
+}
+
+// openKey is a key that is ready to sign.
+type openKey struct {
+	*keystore.Key
+	public tbs.PublicKey
+	proven atomic.Bool // the last signature that was checked verified, and one was
+}
+
+// New returns a Signer over keys.
+func New(keys *keystore.Keystore) *Signer { return &Signer{keys: keys} }
+
+// Generate makes a key and returns its URI once a signature by it verified.
+func (s *Signer) Generate(ctx context.Context, scheme string, tenant pki.TenantID, kind pki.KeyKind, use keystore.Use) (pki.KeyURI, error) {
+	uri, err := s.keys.Generate(ctx, scheme, tenant, kind, use)
+	if err != nil {
+		return "", fmt.Errorf("generate key: %w", err)
+	}
+	key, err := s.open(ctx, uri)
+	if err != nil {
+		return "", err
+	}
+	if got := key.public.Kind(); got != kind || key.Use != use || key.Tenant != tenant {
+		return "", fmt.Errorf("generate key %s: asked for %s for %s of %q, got %s for %s of %q", uri, kind, use, tenant, got, key.Use, key.Tenant)
+	}
+	// The proof is a request with an empty subject: nothing that a key of any
+	// use must not sign.
+	const emptyName = "\x30\x00"
+	if _, err := s.Sign(ctx, uri, Request, tbs.AppendCSR(nil, []byte(emptyName), key.public, nil), true); err != nil {
+		return "", err
+	}
+	return uri, nil
+}
+
+// Public returns the public key of uri, and whether a hardware module holds the
+// private one.
+func (s *Signer) Public(ctx context.Context, uri pki.KeyURI) (key tbs.PublicKey, hardware bool, err error) {
+	k, err := s.open(ctx, uri)
+	if err != nil {
+		return nil, false, err
+	}
+	return k.public, k.Hardware, nil
+}
+
+// TLS returns the crypto.Signer of a key with use TLS, for crypto/tls. Another
+// key is Forbidden.
+func (s *Signer) TLS(ctx context.Context, uri pki.KeyURI) (crypto.Signer, error) {
+	k, err := s.open(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	if k.Use != keystore.UseTLS {
+		return nil, pki.Errorf(pki.Forbidden, "key %s is for use %s, not for TLS", uri, k.Use)
+	}
+	return k.Signer, nil
+}
+
+// open returns the key of uri, which it opens where it has not been. Those who
+// come while it is being opened wait for that one opening, each as long as its
+// own context holds.
+func (s *Signer) open(ctx context.Context, uri pki.KeyURI) (*openKey, error) {
+	if k, ok := s.opened.Load(uri); ok {
+		return k.(*openKey), nil
+	}
+	opening := s.opening.DoChan(string(uri), func() (any, error) {
+		if k, ok := s.opened.Load(uri); ok { // opened between the look above and this one
+			return k, nil
+		}
+		// The first to come may leave; the others still want the key.
+		key, err := s.keys.Open(context.WithoutCancel(ctx), uri)
+		if err != nil {
+			return nil, err
+		}
+		public, err := tbs.NewPublicKey(key.Signer.Public())
+		if err != nil {
+			return nil, err
+		}
+		k := &openKey{Key: key, public: public}
+		s.opened.Store(uri, k)
+		return k, nil
+	})
+	select {
+	case r := <-opening:
+		if r.Err != nil {
+			return nil, fmt.Errorf("open key %s: %w", uri, r.Err)
+		}
+		return r.Val.(*openKey), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("open key %s: %w", uri, ctx.Err())
+	}
+}
