@@ -2,9 +2,10 @@
 // status that does not hold. It trusts nothing that it can compute anew: not a
 // column, not an index, not the encoder that made a certificate.
 //
-// It reads only, holds one page at a time (what must be sorted is spilled to a
-// temporary file), and verifies signatures on all cores. The store must be at
-// rest: what is written while the checker reads may be reported as missing.
+// It reads only, holds a page of certificates and one CRL at a time (what must be
+// sorted is spilled to a temporary file), and verifies signatures on all cores.
+// The store must be at rest: what is written while the checker reads may be
+// reported as missing.
 //
-// The log is not checked here; that is done against anchors outside the store.
+// The log is not checked here: that is done against anchors outside the store.
 package check

@@ -46,8 +46,6 @@ type Store interface {
 	// ScanIntents returns up to limit intents with ids above after, in order of
 	// id; none at the end.
 	ScanIntents(ctx context.Context, after pki.IntentID, limit int) ([]IntentRecord, error)
-	// Certificate is issuance.Store's.
-	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
 	// AllIssuers is hierarchy.Store's.
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 

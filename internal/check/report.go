@@ -1,0 +1,103 @@
+package check
+
+import (
+	"fmt"
+	"time"
+)
+
+// MaxFindings is how many findings a Report holds; more are only counted.
+const MaxFindings = 100
+
+// An Invariant names a rule that holds in every sound store.
+type Invariant string
+
+// The invariants.
+const (
+	Stored         Invariant = "stored"
+	Parses         Invariant = "parses"
+	Columns        Invariant = "columns"
+	Signature      Invariant = "signature"
+	Chain          Invariant = "chain"
+	SerialUnique   Invariant = "serial-unique"
+	RowUnique      Invariant = "row-unique"
+	Intended       Invariant = "intended"
+	IntentComplete Invariant = "intent-complete"
+	VoidSerial     Invariant = "void-serial"
+	VoidRevoked    Invariant = "void-revoked"
+	CRLSound       Invariant = "crl-sound"
+	CRLComplete    Invariant = "crl-complete"
+	CRLTrue        Invariant = "crl-true"
+	Acknowledged   Invariant = "acknowledged"
+)
+
+// A Rule is an invariant with the sentence that it stands for.
+type Rule struct {
+	Invariant Invariant `json:"invariant"`
+	Sentence  string    `json:"sentence"`
+}
+
+// Rules returns every invariant, in the order in which they are checked.
+func Rules() []Rule {
+	return []Rule{
+		{Chain, "Each issuer's certificate chains to a root of its own mode, and its record says what the certificate says."},
+		{Stored, "Each certificate's bytes have the hash that was stored with them."},
+		{Parses, "Each certificate is read by pando's strict parser and by Go's, to the same content."},
+		{Columns, "Each certificate's record has the serial number, validity, issuer and tenant that its bytes have."},
+		{Signature, "Each certificate's signature verifies under its issuer's key."},
+		{Intended, "Each certificate was intended: its intent is closed, and the digest committed before signing is that of its certificates."},
+		{IntentComplete, "A closed intent has a certificate or a void for each of its places."},
+		{VoidRevoked, "Each serial number given up as void is revoked."},
+		{SerialUnique, "No issuer has used a serial number twice."},
+		{VoidSerial, "No certificate carries a serial number that was given up as void."},
+		{Acknowledged, "Each certificate that a client was told it got is in the store, byte for byte."},
+		{RowUnique, "A row of a batch has one certificate at most."},
+		{CRLSound, "Each shard's latest CRL is signed by its issuer, and its record says what its bytes say."},
+		{CRLComplete, "Each revocation that a CRL covers is in it."},
+		{CRLTrue, "Each entry of a CRL is a revocation in the store, with its time and reason."},
+	}
+}
+
+// A Finding is one place where an invariant does not hold.
+type Finding struct {
+	Invariant Invariant `json:"invariant"`
+	Subject   string    `json:"subject"` // as "certificate ISSUER/SERIAL", "intent ID", "crl ISSUER/SHARD"
+	Detail    string    `json:"detail"`
+}
+
+// String returns the finding on one line.
+func (f Finding) String() string {
+	return fmt.Sprintf("%s: %s: %s", f.Invariant, f.Subject, f.Detail)
+}
+
+// A Report is what was read and what was found.
+type Report struct {
+	Started      time.Time `json:"started"`
+	Seconds      float64   `json:"seconds"`
+	Issuers      int64     `json:"issuers"`
+	Certificates int64     `json:"certificates"`
+	Intents      int64     `json:"intents"`      // of any state
+	OpenIntents  int64     `json:"open_intents"` // committed and not yet recorded or void: work for the next start
+	Voids        int64     `json:"voids"`
+	CRLs         int64     `json:"crls"`
+	CRLEntries   int64     `json:"crl_entries"`
+	ShardsDue    int64     `json:"shards_due"` // shards with revocations that no CRL covers yet
+	Acknowledged int64     `json:"acknowledged"`
+	Total        int64     `json:"total_findings"`
+	Findings     []Finding `json:"findings"` // the first MaxFindings
+}
+
+// OK reports whether every invariant holds.
+func (r *Report) OK() bool { return r.Total == 0 }
+
+// add counts a finding, and keeps it while there is room.
+func (r *Report) add(f Finding) {
+	r.Total++
+	if len(r.Findings) < MaxFindings {
+		r.Findings = append(r.Findings, f)
+	}
+}
+
+// addf makes a finding and adds it.
+func (r *Report) addf(i Invariant, subject, format string, args ...any) {
+	r.add(Finding{i, subject, fmt.Sprintf(format, args...)})
+}
