@@ -1,0 +1,144 @@
+package revocation
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+const (
+	// recheck is for how long an answer is given without a look into the store:
+	// so a revocation that another process recorded shows within two seconds.
+	recheck = time.Second
+	// maxAnswers bounds the kept answers, to some 15 MB.
+	maxAnswers = 10_000
+)
+
+// answers keeps signed responses by what was asked, the recently used ones: when
+// the young half is full it becomes the old half, and the old half is dropped.
+type answers struct {
+	half       int
+	mu         sync.Mutex
+	young, old map[question]*answerSlot // guarded by mu
+}
+
+// A question is one CertID, as it came, to one issuer.
+type question struct {
+	issuer pki.IssuerID
+	certID string
+}
+
+// An answerSlot has the latest answer to a question; whoever signs a new one
+// holds the gate, so that a response is signed once.
+type answerSlot struct {
+	gate   gate
+	latest atomic.Pointer[answer]
+}
+
+// An answer is a response with what it rests on.
+type answer struct {
+	response *Response
+	entry    int       // the revocation entry that it shows, 0 for good
+	renew    time.Time // sign a new one from here on
+	checked  time.Time // when the store last said so
+	revoked  uint64    // Service.revoked before it said so
+}
+
+func newAnswers(size int) *answers {
+	return &answers{half: size / 2, young: make(map[question]*answerSlot)}
+}
+
+// get returns the slot of a question, or nil.
+func (c *answers) get(q question) *answerSlot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slot := c.young[q]; slot != nil {
+		return slot
+	}
+	slot := c.old[q]
+	if slot != nil {
+		c.add(q, slot)
+	}
+	return slot
+}
+
+// make returns the slot of a question, a new one where there was none.
+func (c *answers) make(q question) *answerSlot {
+	if slot := c.get(q); slot != nil {
+		return slot
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slot := c.young[q]; slot != nil {
+		return slot
+	}
+	slot := &answerSlot{gate: newGate()}
+	c.add(q, slot)
+	return slot
+}
+
+// add needs mu.
+func (c *answers) add(q question, slot *answerSlot) {
+	if len(c.young) >= c.half {
+		c.old, c.young = c.young, make(map[question]*answerSlot, c.half)
+	}
+	c.young[q] = slot
+}
+
+// keptAnswer answers a request for one certificate without a nonce, with a kept
+// response where the store says that it still holds. Unknown serials are not
+// kept: anyone could fill the memory with them.
+func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (*Response, error) {
+	now, revoked := s.cfg.Now(), s.revoked.Load()
+	q := question{issuer: id.issuer.ID, certID: string(c.Raw)}
+	if slot := s.answers.get(q); slot != nil {
+		if a := slot.latest.Load(); a.fresh(now, revoked) {
+			return a.response, nil
+		}
+	}
+	status, err := s.cfg.Store.Status(ctx, id.issuer.ID, c.Serial)
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	if !status.Known {
+		return s.signResponse(ctx, id, []tbs.CertID{*c}, []Status{status}, nil)
+	}
+	slot := s.answers.make(q)
+	if err := slot.gate.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer slot.gate.leave()
+	next := answer{entry: entryOf(status), checked: now, revoked: revoked}
+	if a := slot.latest.Load(); a != nil && a.entry >= next.entry && now.Before(a.renew) {
+		// Entries only grow: a higher one was read after ours.
+		next.response, next.renew, next.entry = a.response, a.renew, a.entry
+	} else {
+		if next.response, err = s.signResponse(ctx, id, []tbs.CertID{*c}, []Status{status}, nil); err != nil {
+			return nil, err
+		}
+		next.renew = now.Add(next.response.NextUpdate.Sub(now) / 2)
+	}
+	slot.latest.Store(&next)
+	return next.response, nil
+}
+
+// fresh reports whether the answer may be given without a look into the store.
+func (a *answer) fresh(now time.Time, revoked uint64) bool {
+	if a == nil || a.revoked != revoked || !now.Before(a.renew) {
+		return false
+	}
+	age := now.Sub(a.checked) // negative where the clock was set back
+	return age >= 0 && age < recheck
+}
+
+func entryOf(status Status) int {
+	if status.Revocation == nil {
+		return 0
+	}
+	return status.Revocation.N
+}

@@ -1,0 +1,156 @@
+package revocation
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// page is how many entries are read from the store at once.
+const page = 5_000
+
+// build signs a CRL of a shard with all entries up to state.Newest. It holds the
+// entries packed, 28 bytes each, and the CRL once; nothing else grows with them.
+func (s *Service) build(ctx context.Context, id *identity, state ShardState) (*CRL, error) {
+	if id.issuer.StatusURL == "" && id.issuer.Shards > 1 {
+		return nil, pki.Errorf(pki.Internal, "without a status URL a shard's CRL would claim to be complete")
+	}
+	now := s.cfg.Now().UTC().Truncate(time.Second)
+	// An entry stays for a CRL's life after its certificate expired, so that a CRL
+	// from after the expiry has it too (RFC 5280, 3.3).
+	list, err := s.entries(ctx, id.issuer.ID, state.Shard, state.Newest, now.Add(-s.cfg.CRLLife))
+	if err != nil {
+		return nil, fmt.Errorf("entries: %w", err)
+	}
+	number, err := s.cfg.Store.ReserveCRLNumber(ctx, id.issuer.ID, state.Shard)
+	if err != nil {
+		return nil, fmt.Errorf("reserve a number: %w", err)
+	}
+	info := &tbs.CRLInfo{
+		Issuer: id.certificate.Subject, IssuerKeyID: id.certificate.SubjectKeyID(),
+		Algorithm: id.certificate.Key.SignatureAlgorithm(), Number: number,
+		ThisUpdate: now.Add(-Backdate), NextUpdate: now.Add(s.cfg.CRLLife),
+	}
+	if id.issuer.StatusURL != "" {
+		info.URL = crlURL(id.issuer, state.Shard)
+	}
+	der, err := s.signList(ctx, id.issuer.Key, info, list)
+	if err != nil {
+		return nil, fmt.Errorf("sign number %d: %w", number, err)
+	}
+	return &CRL{
+		Issuer: id.issuer.ID, Shard: state.Shard, Number: number, Covers: state.Newest, Entries: int64(list.count),
+		ThisUpdate: info.ThisUpdate, NextUpdate: info.NextUpdate, DER: der,
+	}, nil
+}
+
+// entries reads a shard's entries up to a sequence number, without those whose
+// certificates had expired by the given time.
+func (s *Service) entries(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, expired time.Time) (*entries, error) {
+	list := new(entries)
+	var after pki.Serial
+	for {
+		got, err := s.cfg.Store.Revoked(ctx, issuer, shard, upto, expired, after, page)
+		if err != nil {
+			return nil, err
+		}
+		list.add(got)
+		if len(got) < page {
+			return list, nil
+		}
+		after = got[len(got)-1].Serial
+	}
+}
+
+// entries holds entries packed: the encoder goes over them more than once, and
+// reading them from the store again would cost more than all the rest.
+type entries struct {
+	pages [][]packedEntry
+	count int
+}
+
+// A packedEntry has what a CRL shows of an entry.
+type packedEntry struct {
+	serial pki.Serial
+	reason uint8
+	at     uint32 // Unix time, until 2106
+}
+
+func (l *entries) add(got []pki.Revocation) {
+	packed := make([]packedEntry, len(got))
+	for i := range got {
+		packed[i] = packedEntry{got[i].Serial, uint8(got[i].Reason), uint32(got[i].At.Unix())}
+	}
+	l.pages = append(l.pages, packed)
+	l.count += len(packed)
+}
+
+func (l *entries) all() iter.Seq[tbs.CRLEntry] {
+	return func(yield func(tbs.CRLEntry) bool) {
+		for _, page := range l.pages {
+			for i := range page {
+				e := &page[i]
+				if !yield(tbs.CRLEntry{Serial: e.serial, At: time.Unix(int64(e.at), 0).UTC(), Reason: pki.Reason(e.reason)}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// maxHeader is the longest DER header of what fits into 4 GiB.
+const maxHeader = 6
+
+// maxTail is room for the algorithm and the signature of every algorithm that
+// pando has; a longer tail costs a copy, nothing else.
+const maxTail = 1 << 10
+
+// signList encodes and signs a CertificateList in one buffer of the right size,
+// with room at its head for the outer header, whose length is known last.
+func (s *Service) signList(ctx context.Context, key pki.KeyURI, info *tbs.CRLInfo, list *entries) ([]byte, error) {
+	size, err := tbs.SizeTBSCertList(info, list.all())
+	if err != nil {
+		return nil, err
+	}
+	buffer := bytes.NewBuffer(make([]byte, maxHeader, maxHeader+int(size)+maxTail))
+	signature, err := s.cfg.Signer.SignStream(ctx, key, signer.CRL, func(w io.Writer) error {
+		buffer.Truncate(maxHeader)
+		return tbs.WriteTBSCertList(io.MultiWriter(w, buffer), info, list.all())
+	})
+	if err != nil {
+		return nil, err
+	}
+	buffer.Write(info.Algorithm.DER)
+	var bits cryptobyte.Builder
+	bits.AddASN1BitString(signature)
+	buffer.Write(bits.BytesOrPanic())
+
+	whole := buffer.Bytes()
+	header := sequenceHeader(len(whole) - maxHeader)
+	start := maxHeader - len(header)
+	copy(whole[start:], header)
+	return whole[start:], nil
+}
+
+// sequenceHeader returns the DER header of a SEQUENCE of n content octets.
+func sequenceHeader(n int) []byte {
+	header := []byte{byte(asn1.SEQUENCE)}
+	if n < 0x80 {
+		return append(header, byte(n))
+	}
+	var octets []byte
+	for ; n > 0; n >>= 8 {
+		octets = append([]byte{byte(n)}, octets...)
+	}
+	return append(append(header, 0x80|byte(len(octets))), octets...)
+}

@@ -1,0 +1,182 @@
+package revocation
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// InstallCRL takes the CRL of an issuer whose key is offline, as a ceremony made
+// it, and serves it from then on: access.ManageAuthorities in the issuer's
+// tenant.
+//
+// The CRL must be a full one, signed by the issuer, in force, with a number
+// above that of the CRL that it replaces and with every entry that one had; else
+// it is Malformed, BadProof, PolicyRefused or Conflict. NotFound where the
+// tenant has no such offline issuer.
+func (s *Service) InstallCRL(ctx context.Context, g access.Grant, der []byte) error {
+	if err := g.Check(access.ManageAuthorities); err != nil {
+		return err
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return pki.Because(pki.Malformed, err, "this is not a DER certificate revocation list")
+	}
+	id, err := s.offlineIssuer(ctx, g.Tenant(), list)
+	if err != nil {
+		return err
+	}
+	if err := checkList(list, s.cfg.Now()); err != nil {
+		return err
+	}
+	state, err := s.shardOf(ctx, id, list)
+	if err != nil {
+		return err
+	}
+	covers, err := s.covered(ctx, id, state, list)
+	if err != nil {
+		return err
+	}
+	return s.cfg.Store.PutCRL(ctx, &CRL{
+		Issuer: id.issuer.ID, Shard: state.Shard, Number: list.Number.Int64(), Covers: covers,
+		Entries:    int64(len(list.RevokedCertificateEntries)),
+		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, DER: bytes.Clone(der),
+	})
+}
+
+// offlineIssuer finds the tenant's offline issuer that signed the list.
+func (s *Service) offlineIssuer(ctx context.Context, tenant pki.TenantID, list *x509.RevocationList) (*identity, error) {
+	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, issuer := range issuers {
+		if issuer.Tenant != tenant || issuer.Key != pki.OfflineKey {
+			continue
+		}
+		id, err := s.identities.of(issuer)
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(id.certificate.Subject, list.RawIssuer) || !bytes.Equal(id.certificate.SubjectKeyID(), list.AuthorityKeyId) {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(issuer.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		if err := list.CheckSignatureFrom(certificate); err != nil {
+			return nil, pki.Because(pki.BadProof, err, "the CRL's signature is not by the issuer that it names")
+		}
+		return id, nil
+	}
+	return nil, pki.Errorf(pki.NotFound, "no offline issuer has the name and key that the CRL was made with")
+}
+
+// The extensions of a CRL that matter here: RFC 5280, 5.2.4 and 5.2.5.
+const (
+	deltaCRLIndicator        = "2.5.29.27"
+	issuingDistributionPoint = "2.5.29.28"
+)
+
+// checkList checks what a CRL says of itself.
+func checkList(list *x509.RevocationList, now time.Time) error {
+	if list.Number == nil || list.Number.Sign() <= 0 || !list.Number.IsInt64() {
+		return pki.Errorf(pki.Malformed, "the CRL has no number, or one above 63 bits")
+	}
+	for _, e := range list.Extensions {
+		if oid := e.Id.String(); oid == deltaCRLIndicator || e.Critical && oid != issuingDistributionPoint {
+			return pki.Errorf(pki.PolicyRefused, "a full CRL is served here, without the extension %s", oid)
+		}
+	}
+	switch {
+	case list.ThisUpdate.After(now.Add(Backdate)):
+		return pki.Errorf(pki.PolicyRefused, "the CRL is from %s, which is still to come", list.ThisUpdate.Format(time.RFC3339))
+	case !now.Before(list.NextUpdate):
+		return pki.Errorf(pki.PolicyRefused, "the CRL's next update was due at %s", list.NextUpdate.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// shardOf finds the shard that the list's IssuingDistributionPoint names. A list
+// without one is the whole list of an issuer with one shard.
+func (s *Service) shardOf(ctx context.Context, id *identity, list *x509.RevocationList) (ShardState, error) {
+	states, err := s.cfg.Store.Shards(ctx, id.issuer.ID)
+	if err != nil {
+		return ShardState{}, err
+	}
+	var scope []byte
+	for _, e := range list.Extensions {
+		if e.Id.String() == issuingDistributionPoint {
+			scope = e.Value
+		}
+	}
+	for _, state := range states {
+		want, err := distributionPoint(crlURL(id.issuer, state.Shard))
+		if err != nil {
+			return ShardState{}, err
+		}
+		if scope == nil && len(states) == 1 || bytes.Equal(scope, want) {
+			return state, nil
+		}
+	}
+	return ShardState{}, pki.Errorf(pki.PolicyRefused, "the CRL's issuing distribution point is none of this issuer's")
+}
+
+// covered returns the sequence number up to which the store's entries are in the
+// list, and refuses a list that lacks one that the CRL before it had.
+func (s *Service) covered(ctx context.Context, id *identity, state ShardState, list *x509.RevocationList) (int64, error) {
+	listed := make(map[pki.Serial]bool, len(list.RevokedCertificateEntries))
+	for _, e := range list.RevokedCertificateEntries {
+		serial, err := pki.SerialFromBytes(e.SerialNumber.Bytes())
+		if err != nil {
+			return 0, err
+		}
+		listed[serial] = true
+	}
+	lacking := func(upto int64) (lacks bool, err error) {
+		held, err := s.entries(ctx, id.issuer.ID, state.Shard, upto, list.ThisUpdate)
+		if err != nil {
+			return false, err
+		}
+		for e := range held.all() {
+			lacks = lacks || !listed[e.Serial]
+		}
+		return lacks, nil
+	}
+	switch lacks, err := lacking(state.Covers); {
+	case err != nil:
+		return 0, err
+	case lacks:
+		return 0, pki.Errorf(pki.Conflict, "the CRL lacks a certificate that is revoked in the one before it")
+	}
+	switch lacks, err := lacking(state.Newest); {
+	case err != nil:
+		return 0, err
+	case lacks: // revoked since the ceremony was asked for it
+		return state.Covers, nil
+	}
+	return state.Newest, nil
+}
+
+// distributionPoint returns the value of an IssuingDistributionPoint that says
+// only where the list is served (RFC 5280, 5.2.5).
+func distributionPoint(url string) ([]byte, error) {
+	context := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific() }
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(context(0).Constructed(), func(b *cryptobyte.Builder) { // distributionPoint
+			b.AddASN1(context(0).Constructed(), func(b *cryptobyte.Builder) { // fullName
+				b.AddASN1(context(6), func(b *cryptobyte.Builder) { b.AddBytes([]byte(url)) })
+			})
+		})
+	})
+	return b.Bytes()
+}

@@ -1,0 +1,161 @@
+package revocation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+const (
+	// poll is how often RunCRL looks for entries of other processes, and for
+	// serials that became void.
+	poll = time.Second
+	// pause is the shortest time between two looks.
+	pause = 100 * time.Millisecond
+	// minInterval is the shortest time between two CRLs of a shard; it is
+	// longer, costFactor times, than the last one took to make, so that making
+	// CRLs takes less than a tenth of the time whatever their size.
+	minInterval = time.Second
+	costFactor  = 10
+	// buildDeadline ends an attempt whose key does not answer, and
+	// maxBackoff is the longest time until the next after one that failed.
+	buildDeadline = 5 * time.Minute
+	maxBackoff    = time.Minute
+)
+
+// A pace is when a shard may have its next CRL from RunCRL, on this process's
+// monotonic clock.
+type pace struct {
+	next     time.Time
+	failures int
+}
+
+// RunCRL keeps the CRLs of every online issuer fresh until ctx ends: it makes
+// one where there is none, where entries are not in it yet, and where half of
+// its life is over. Errors are logged and tried again; they do not end it. One
+// process of a deployment is enough; several only do the work more than once.
+func (s *Service) RunCRL(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if _, err := s.publish(ctx, true); err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "CRLs", "error", err)
+		}
+		sleep(ctx, pause, nil)
+		sleep(ctx, poll-pause, s.wake)
+	}
+	return nil
+}
+
+// sleep returns after d, or when ctx ends, or when it receives from wake.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-timer.C:
+	}
+}
+
+func (s *Service) wakePublisher() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// PublishDue makes every CRL that is due, at once, and returns how many it made.
+// One that fails does not keep it from the others; the errors are joined.
+func (s *Service) PublishDue(ctx context.Context) (int, error) { return s.publish(ctx, false) }
+
+// publish makes the CRLs that are due; paced leaves out those whose last one was
+// made, or failed, a moment ago.
+func (s *Service) publish(ctx context.Context, paced bool) (int, error) {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("issuers: %w", err)
+	}
+	made := 0
+	var errs []error
+	for _, issuer := range issuers {
+		if issuer.Key == pki.OfflineKey || s.cfg.Now().After(issuer.NotAfter) {
+			continue
+		}
+		n, err := s.publishIssuer(ctx, issuer, paced)
+		made += n
+		if err != nil {
+			errs = append(errs, fmt.Errorf("issuer %s: %w", issuer.ID, err))
+		}
+	}
+	return made, errors.Join(errs...)
+}
+
+func (s *Service) publishIssuer(ctx context.Context, issuer *pki.Issuer, paced bool) (made int, err error) {
+	id, err := s.identities.of(issuer)
+	if err != nil {
+		return 0, err
+	}
+	shards, err := s.cfg.Store.Shards(ctx, issuer.ID)
+	if err != nil {
+		return 0, fmt.Errorf("shards: %w", err)
+	}
+	var errs []error
+	for _, state := range shards {
+		key := shardKey{issuer.ID, state.Shard}
+		if !due(state, s.cfg.Now()) || paced && time.Now().Before(s.pace[key].next) {
+			continue
+		}
+		start := time.Now()
+		published, err := s.publishShard(ctx, id, state)
+		s.setPace(key, time.Since(start), err)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("CRL of shard %d: %w", state.Shard, err))
+		} else if published {
+			made++
+		}
+	}
+	return made, errors.Join(errs...)
+}
+
+// due reports whether a shard needs a new CRL.
+func due(state ShardState, now time.Time) bool {
+	half := state.ThisUpdate.Add(state.NextUpdate.Sub(state.ThisUpdate) / 2)
+	return state.Number == 0 || state.Newest > state.Covers || !now.Before(half)
+}
+
+// setPace needs publishing.
+func (s *Service) setPace(key shardKey, took time.Duration, err error) {
+	p := s.pace[key]
+	if err == nil {
+		p = pace{next: time.Now().Add(max(minInterval, costFactor*took))}
+	} else {
+		p.failures++
+		p.next = time.Now().Add(min(time.Second<<min(p.failures-1, 10), maxBackoff))
+	}
+	s.pace[key] = p
+}
+
+// publishShard makes and stores one CRL. It is false where another process
+// stored a later one meanwhile.
+func (s *Service) publishShard(ctx context.Context, id *identity, state ShardState) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, buildDeadline)
+	defer cancel()
+	crl, err := s.build(ctx, id, state)
+	if err != nil {
+		return false, err
+	}
+	err = s.cfg.Store.PutCRL(ctx, crl)
+	if pki.KindOf(err) == pki.Conflict {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("store number %d: %w", crl.Number, err)
+	}
+	s.cfg.Log.DebugContext(ctx, "CRL published", "issuer", crl.Issuer, "shard", crl.Shard,
+		"number", crl.Number, "entries", crl.Entries, "bytes", len(crl.DER))
+	return true, nil
+}
