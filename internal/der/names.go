@@ -1,0 +1,119 @@
+package der
+
+// Attribute types of names (RFC 5280, appendix A.1; RFC 4519).
+const (
+	OIDCommonName          = "2.5.4.3"
+	OIDSurname             = "2.5.4.4"
+	OIDSerialNumber        = "2.5.4.5"
+	OIDCountry             = "2.5.4.6"
+	OIDLocality            = "2.5.4.7"
+	OIDProvince            = "2.5.4.8"
+	OIDStreet              = "2.5.4.9"
+	OIDOrganization        = "2.5.4.10"
+	OIDOrganizationalUnit  = "2.5.4.11"
+	OIDTitle               = "2.5.4.12"
+	OIDName                = "2.5.4.41"
+	OIDGivenName           = "2.5.4.42"
+	OIDInitials            = "2.5.4.43"
+	OIDGenerationQualifier = "2.5.4.44"
+	OIDDNQualifier         = "2.5.4.46"
+	OIDPseudonym           = "2.5.4.65"
+	OIDUserID              = "0.9.2342.19200300.100.1.1"
+	OIDDomainComponent     = "0.9.2342.19200300.100.1.25"
+	OIDEmailAddress        = "1.2.840.113549.1.9.1" // PKCS #9
+)
+
+// Extensions of certificates, CRLs and CRL entries (RFC 5280, 4.2 and 5.2).
+const (
+	OIDSubjectKeyIdentifier     = "2.5.29.14"
+	OIDKeyUsage                 = "2.5.29.15"
+	OIDSubjectAltName           = "2.5.29.17"
+	OIDBasicConstraints         = "2.5.29.19"
+	OIDCRLNumber                = "2.5.29.20"
+	OIDReasonCode               = "2.5.29.21"
+	OIDIssuingDistributionPoint = "2.5.29.28"
+	OIDNameConstraints          = "2.5.29.30"
+	OIDCRLDistributionPoints    = "2.5.29.31"
+	OIDCertificatePolicies      = "2.5.29.32"
+	OIDAuthorityKeyIdentifier   = "2.5.29.35"
+	OIDExtendedKeyUsage         = "2.5.29.37"
+	OIDAuthorityInfoAccess      = "1.3.6.1.5.5.7.1.1"
+)
+
+// Extended key usages (RFC 5280, 4.2.1.12).
+const (
+	OIDServerAuth  = "1.3.6.1.5.5.7.3.1"
+	OIDClientAuth  = "1.3.6.1.5.5.7.3.2"
+	OIDCodeSigning = "1.3.6.1.5.5.7.3.3"
+	OIDOCSPSigning = "1.3.6.1.5.5.7.3.9"
+)
+
+// Access methods, and the names of OCSP (RFC 5280, 4.2.2.1; RFC 6960, 4).
+const (
+	OIDAccessOCSP      = "1.3.6.1.5.5.7.48.1"
+	OIDAccessCAIssuers = "1.3.6.1.5.5.7.48.2"
+	OIDOCSPBasic       = "1.3.6.1.5.5.7.48.1.1"
+	OIDOCSPNonce       = "1.3.6.1.5.5.7.48.1.2"
+	OIDOCSPNoCheck     = "1.3.6.1.5.5.7.48.1.5"
+)
+
+// OIDHardwareModuleName is the otherName of a hardware module (RFC 4108, 5).
+const OIDHardwareModuleName = "1.3.6.1.5.5.7.8.4"
+
+// Attributes of certification requests (RFC 2985, 5.4).
+const (
+	OIDChallengePassword = "1.2.840.113549.1.9.7"
+	OIDExtensionRequest  = "1.2.840.113549.1.9.14"
+)
+
+// Content types of CMS (RFC 5652, 4 and 5.1).
+const (
+	OIDData       = "1.2.840.113549.1.7.1"
+	OIDSignedData = "1.2.840.113549.1.7.2"
+)
+
+// Public keys and curves (RFC 3279, 2.3.1; RFC 5480, 2.1.1; RFC 8410, 3).
+const (
+	OIDRSA         = "1.2.840.113549.1.1.1"
+	OIDECPublicKey = "1.2.840.10045.2.1"
+	OIDP256        = "1.2.840.10045.3.1.7"
+	OIDP384        = "1.3.132.0.34"
+	OIDP521        = "1.3.132.0.35"
+	OIDEd25519     = "1.3.101.112" // of keys and of signatures
+)
+
+// Signature algorithms (RFC 4055, 5; RFC 5758, 3.2).
+const (
+	OIDRSASHA256   = "1.2.840.113549.1.1.11"
+	OIDRSASHA384   = "1.2.840.113549.1.1.12"
+	OIDRSASHA512   = "1.2.840.113549.1.1.13"
+	OIDECDSASHA256 = "1.2.840.10045.4.3.2"
+	OIDECDSASHA384 = "1.2.840.10045.4.3.3"
+	OIDECDSASHA512 = "1.2.840.10045.4.3.4"
+)
+
+// Hash algorithms (RFC 3279, 2.1; RFC 5754, 2).
+const (
+	OIDSHA1   = "1.3.14.3.2.26"
+	OIDSHA256 = "2.16.840.1.101.3.4.2.1"
+)
+
+// known maps the content octets of the identifiers that requests and certificates
+// are full of to their dotted names.
+var known = index(
+	OIDCommonName, OIDSerialNumber, OIDCountry, OIDLocality, OIDProvince,
+	OIDOrganization, OIDOrganizationalUnit, OIDDomainComponent, OIDEmailAddress,
+	OIDSubjectKeyIdentifier, OIDKeyUsage, OIDSubjectAltName, OIDBasicConstraints,
+	OIDCRLDistributionPoints, OIDCertificatePolicies, OIDAuthorityKeyIdentifier,
+	OIDExtendedKeyUsage, OIDAuthorityInfoAccess, OIDNameConstraints,
+	OIDOCSPNonce, OIDOCSPNoCheck, OIDHardwareModuleName,
+	OIDChallengePassword, OIDExtensionRequest,
+)
+
+func index(names ...string) map[string]string {
+	m := make(map[string]string, len(names))
+	for _, dotted := range names {
+		m[string(MustOID(dotted)[2:])] = dotted
+	}
+	return m
+}

@@ -1,0 +1,232 @@
+package tbs
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// The encoders below return a whole Extension ::= SEQUENCE each.
+
+// BasicConstraints returns the basicConstraints extension (RFC 5280, 4.2.1.9),
+// critical. pathLen is the path length constraint, -1 for none; it counts only
+// with ca.
+func BasicConstraints(ca bool, pathLen int) []byte {
+	dst, value := openExtension(nil, der.MustOID(der.OIDBasicConstraints), true)
+	content := len(dst)
+	if ca {
+		dst = append(dst, asn1True...)
+		if pathLen >= 0 {
+			dst = der.AppendInteger(dst, uint64(pathLen))
+		}
+	}
+	dst = der.Wrap(dst, content, asn1.SEQUENCE)
+	return closeExtension(dst, 0, value)
+}
+
+// ExtendedKeyUsage returns the extendedKeyUsage extension (RFC 5280, 4.2.1.12) for
+// one or more purposes.
+func ExtendedKeyUsage(critical bool, oids ...string) ([]byte, error) {
+	dst, value := openExtension(nil, der.MustOID(der.OIDExtendedKeyUsage), critical)
+	if len(oids) == 0 {
+		return nil, errors.New("extended key usage: no purpose")
+	}
+	content := len(dst)
+	for _, oid := range oids {
+		var err error
+		if dst, err = der.AppendOID(dst, oid); err != nil {
+			return nil, fmt.Errorf("extended key usage: %w", err)
+		}
+	}
+	dst = der.Wrap(dst, content, asn1.SEQUENCE)
+	return closeExtension(dst, 0, value), nil
+}
+
+// CertificatePolicies returns the certificatePolicies extension (RFC 5280,
+// 4.2.1.4), not critical, for one or more policies without qualifiers.
+func CertificatePolicies(oids ...string) ([]byte, error) {
+	dst, value := openExtension(nil, der.MustOID(der.OIDCertificatePolicies), false)
+	if len(oids) == 0 {
+		return nil, errors.New("certificate policies: no policy")
+	}
+	content := len(dst)
+	for _, oid := range oids {
+		policy := len(dst)
+		var err error
+		if dst, err = der.AppendOID(dst, oid); err != nil {
+			return nil, fmt.Errorf("certificate policies: %w", err)
+		}
+		dst = der.Wrap(dst, policy, asn1.SEQUENCE)
+	}
+	dst = der.Wrap(dst, content, asn1.SEQUENCE)
+	return closeExtension(dst, 0, value), nil
+}
+
+// AuthorityKeyID returns the authorityKeyIdentifier extension (RFC 5280, 4.2.1.1),
+// not critical, with the key identifier alone.
+func AuthorityKeyID(id []byte) []byte {
+	dst, value := openExtension(nil, der.MustOID(der.OIDAuthorityKeyIdentifier), false)
+	content := len(dst)
+	dst = der.Append(dst, der.Implicit(0), id)
+	dst = der.Wrap(dst, content, asn1.SEQUENCE)
+	return closeExtension(dst, 0, value)
+}
+
+// AuthorityInfoAccess returns the authorityInfoAccess extension (RFC 5280,
+// 4.2.2.1), not critical, with the URLs of the OCSP responder and of the issuer's
+// certificate. Either may be ""; with both empty there is no extension, and it
+// returns nil. The URLs are ASCII.
+func AuthorityInfoAccess(ocsp, caIssuers string) []byte {
+	if ocsp == "" && caIssuers == "" {
+		return nil
+	}
+	dst, value := openExtension(nil, der.MustOID(der.OIDAuthorityInfoAccess), false)
+	content := len(dst)
+	for _, access := range [...]struct{ method, url string }{
+		{der.OIDAccessOCSP, ocsp},
+		{der.OIDAccessCAIssuers, caIssuers},
+	} {
+		if access.url == "" {
+			continue
+		}
+		description := len(dst)
+		dst = append(dst, der.MustOID(access.method)...)
+		dst = der.Append(dst, tagURI, []byte(access.url))
+		dst = der.Wrap(dst, description, asn1.SEQUENCE)
+	}
+	dst = der.Wrap(dst, content, asn1.SEQUENCE)
+	return closeExtension(dst, 0, value)
+}
+
+// OCSPNoCheck returns the id-pkix-ocsp-nocheck extension (RFC 6960, 4.2.2.2.1),
+// not critical.
+func OCSPNoCheck() []byte {
+	dst, value := openExtension(nil, der.MustOID(der.OIDOCSPNoCheck), false)
+	return closeExtension(append(dst, asn1Null...), 0, value)
+}
+
+// RawExtension returns the extension with the given dotted identifier and DER
+// value.
+func RawExtension(oid string, critical bool, value []byte) ([]byte, error) {
+	id, err := der.AppendOID(nil, oid)
+	if err != nil {
+		return nil, err
+	}
+	dst, at := openExtension(nil, id, critical)
+	return closeExtension(append(dst, value...), 0, at), nil
+}
+
+// crlDistributionPoint returns the cRLDistributionPoints extension (RFC 5280,
+// 4.2.1.13) with one URL.
+func crlDistributionPoint(critical bool, url string) ([]byte, error) {
+	if !isURI(url) {
+		return nil, fmt.Errorf("CRL distribution point %q is not an absolute URI", url)
+	}
+	dst, value := openExtension(nil, der.MustOID(der.OIDCRLDistributionPoints), critical)
+	content := len(dst)
+	dst = appendPointName(dst, url)
+	dst = der.Wrap(dst, content, asn1.SEQUENCE) // DistributionPoint
+	dst = der.Wrap(dst, content, asn1.SEQUENCE)
+	return closeExtension(dst, 0, value), nil
+}
+
+// appendPointName appends the field distributionPoint [0] of a DistributionPoint
+// or an IssuingDistributionPoint, with a URL as its full name.
+func appendPointName(dst []byte, url string) []byte {
+	at := len(dst)
+	dst = der.Append(dst, tagURI, []byte(url))
+	dst = der.Wrap(dst, at, der.Explicit(0)) // fullName [0] GeneralNames
+	return der.Wrap(dst, at, der.Explicit(0))
+}
+
+// asn1True is the BOOLEAN TRUE.
+const asn1True = "\x01\x01\xff"
+
+// openExtension appends what of an Extension comes before its value's content, but
+// for the headers, and returns where that begins. closeExtension adds the headers
+// of an extension that begins at start.
+func openExtension(dst, oid []byte, critical bool) (_ []byte, value int) {
+	dst = append(dst, oid...)
+	if critical {
+		dst = append(dst, asn1True...)
+	}
+	return dst, len(dst)
+}
+
+func closeExtension(dst []byte, start, value int) []byte {
+	dst = der.Wrap(dst, value, asn1.OCTET_STRING)
+	return der.Wrap(dst, start, asn1.SEQUENCE)
+}
+
+// An Extension is a parsed extension.
+type Extension struct {
+	OID      string // dotted
+	Critical bool
+	Value    []byte // DER, the content of extnValue
+}
+
+// maxExtensions bounds the extensions of a certificate and a request.
+const maxExtensions = 64
+
+// parseExtension reads one DER Extension.
+func parseExtension(extension []byte) (Extension, error) {
+	s := cryptobyte.String(extension)
+	var e Extension
+	if !readExtension(&s, &e) || !s.Empty() {
+		return e, pki.Errorf(pki.Malformed, "the extension is not well-formed")
+	}
+	return e, nil
+}
+
+func readExtension(s *cryptobyte.String, e *Extension) bool {
+	var content cryptobyte.String
+	if !s.ReadASN1(&content, asn1.SEQUENCE) || !der.ReadOID(&content, &e.OID) {
+		return false
+	}
+	e.Critical = false
+	if content.PeekASN1Tag(asn1.BOOLEAN) {
+		// DER leaves the default, FALSE, out (X.690, 11.5).
+		if !content.ReadASN1Boolean(&e.Critical) || !e.Critical {
+			return false
+		}
+	}
+	return content.ReadASN1Bytes(&e.Value, asn1.OCTET_STRING) && content.Empty()
+}
+
+// parseExtensions reads a DER Extensions: a sequence of 1 to 64, none twice.
+func parseExtensions(extensions []byte) ([]Extension, error) {
+	s, ok := der.ReadOnly(extensions, asn1.SEQUENCE)
+	if !ok || s.Empty() {
+		return nil, pki.Errorf(pki.Malformed, "the extensions are not a DER sequence of at least one")
+	}
+	parsed := make([]Extension, 0, 8)
+	for !s.Empty() {
+		if len(parsed) == maxExtensions {
+			return nil, pki.Errorf(pki.Malformed, "there are more than %d extensions", maxExtensions)
+		}
+		var e Extension
+		if !readExtension(&s, &e) {
+			return nil, pki.Errorf(pki.Malformed, "extension %d is not well-formed", len(parsed)+1)
+		}
+		if findExtension(parsed, e.OID) != nil {
+			return nil, pki.Errorf(pki.Malformed, "extension %s comes twice", e.OID)
+		}
+		parsed = append(parsed, e)
+	}
+	return parsed, nil
+}
+
+// findExtension returns the extension with the given identifier, or nil.
+func findExtension(extensions []Extension, oid string) *Extension {
+	for i := range extensions {
+		if extensions[i].OID == oid {
+			return &extensions[i]
+		}
+	}
+	return nil
+}

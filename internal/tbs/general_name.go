@@ -1,0 +1,221 @@
+package tbs
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A GeneralNameKind is a form of a GeneralName.
+type GeneralNameKind int
+
+// The forms of GeneralName (RFC 5280, 4.2.1.6).
+const (
+	DNSName GeneralNameKind = iota
+	IPAddress
+	URI
+	Email
+	HardwareModuleName // otherName 1.3.6.1.5.5.7.8.4: SEQUENCE{hwType OID, hwSerialNum OCTET STRING} (RFC 4108, 5)
+	OtherGeneralName   // any other: DER holds it whole
+)
+
+// A GeneralName is one name of a subjectAltName. Which fields count follows from
+// Kind.
+type GeneralName struct {
+	Kind     GeneralNameKind
+	Text     string // dNSName, iPAddress (textual), uniformResourceIdentifier, rfc822Name
+	HWType   string // dotted
+	HWSerial []byte
+	DER      []byte
+}
+
+// maxGeneralNames bounds the names that are read and written.
+const maxGeneralNames = 100
+
+// The tags of GeneralName's forms, and the one otherName that has its own kind.
+var (
+	oidHardwareModuleName = der.MustOID(der.OIDHardwareModuleName)
+
+	tagOtherName     = der.Explicit(0)
+	tagEmail         = der.Implicit(1)
+	tagDNSName       = der.Implicit(2)
+	tagX400Address   = der.Explicit(3)
+	tagDirectoryName = der.Explicit(4)
+	tagEDIPartyName  = der.Explicit(5)
+	tagURI           = der.Implicit(6)
+	tagIPAddress     = der.Implicit(7)
+	tagRegisteredID  = der.Implicit(8)
+)
+
+// AppendGeneralNames appends a DER GeneralNames of 1 to 100 names. A name that
+// RFC 5280, 4.2.1.6 does not allow is a PolicyRefused error.
+func AppendGeneralNames(dst []byte, names []GeneralName) ([]byte, error) {
+	if len(names) == 0 || len(names) > maxGeneralNames {
+		return nil, pki.Errorf(pki.PolicyRefused, "%d subject alternative names; a certificate has 1 to %d", len(names), maxGeneralNames)
+	}
+	start := len(dst)
+	for i := range names {
+		var ok bool
+		if dst, ok = appendGeneralName(dst, &names[i]); !ok {
+			return nil, pki.Errorf(pki.PolicyRefused, "subject alternative name %.80q: it has not the form that RFC 5280 demands", names[i].Text)
+		}
+	}
+	return der.Wrap(dst, start, asn1.SEQUENCE), nil
+}
+
+func appendGeneralName(dst []byte, n *GeneralName) (_ []byte, ok bool) {
+	switch n.Kind {
+	case DNSName:
+		return der.Append(dst, tagDNSName, []byte(n.Text)), isDNSName(n.Text)
+	case Email:
+		local, domain, found := strings.Cut(n.Text, "@")
+		return der.Append(dst, tagEmail, []byte(n.Text)), found && local != "" && isVisible(local) && isHostName(domain)
+	case URI:
+		return der.Append(dst, tagURI, []byte(n.Text)), isURI(n.Text)
+	case IPAddress:
+		addr, err := netip.ParseAddr(n.Text)
+		return der.Append(dst, tagIPAddress, addr.AsSlice()), err == nil && addr.Zone() == ""
+	case HardwareModuleName:
+		start := len(dst)
+		dst = append(dst, oidHardwareModuleName...)
+		value := len(dst)
+		dst, err := der.AppendOID(dst, n.HWType)
+		if err != nil {
+			return nil, false
+		}
+		dst = der.Append(dst, asn1.OCTET_STRING, n.HWSerial)
+		dst = der.Wrap(dst, value, asn1.SEQUENCE)
+		dst = der.Wrap(dst, value, der.Explicit(0))
+		return der.Wrap(dst, start, tagOtherName), len(n.HWSerial) > 0
+	case OtherGeneralName:
+		var whole GeneralName
+		s := cryptobyte.String(n.DER)
+		ok := readGeneralName(&s, &whole) && s.Empty() && whole.Kind == OtherGeneralName
+		return append(dst, n.DER...), ok
+	}
+	return nil, false
+}
+
+// ParseGeneralNames reads a DER GeneralNames of 1 to 100 names. Malformed are
+// names with characters outside visible ASCII, addresses that are not 4 or 16
+// octets long, and hardware module names that are not well-formed. Whether a
+// dNSName or a URI has the right syntax is not checked.
+func ParseGeneralNames(names []byte) ([]GeneralName, error) {
+	s, ok := der.ReadOnly(names, asn1.SEQUENCE)
+	if !ok || s.Empty() {
+		return nil, pki.Errorf(pki.Malformed, "the subject alternative names are not a DER sequence of at least one name")
+	}
+	var parsed []GeneralName
+	for !s.Empty() {
+		if len(parsed) == maxGeneralNames {
+			return nil, pki.Errorf(pki.Malformed, "there are more than %d subject alternative names", maxGeneralNames)
+		}
+		var n GeneralName
+		if !readGeneralName(&s, &n) {
+			return nil, pki.Errorf(pki.Malformed, "subject alternative name %d is not well-formed", len(parsed)+1)
+		}
+		parsed = append(parsed, n)
+	}
+	return parsed, nil
+}
+
+func readGeneralName(s *cryptobyte.String, n *GeneralName) bool {
+	var element, content cryptobyte.String
+	var tag asn1.Tag
+	if !s.ReadAnyASN1Element(&element, &tag) {
+		return false
+	}
+	rest := element
+	if !rest.ReadASN1(&content, tag) {
+		return false
+	}
+	switch tag {
+	case tagDNSName, tagEmail, tagURI:
+		switch tag {
+		case tagDNSName:
+			n.Kind = DNSName
+		case tagEmail:
+			n.Kind = Email
+		case tagURI:
+			n.Kind = URI
+		}
+		n.Text = string(content)
+		return n.Text != "" && isVisible(n.Text)
+	case tagIPAddress:
+		addr, ok := netip.AddrFromSlice(content)
+		n.Kind, n.Text = IPAddress, addr.String()
+		return ok
+	case tagOtherName:
+		var typeID string
+		var value cryptobyte.String
+		if !der.ReadOID(&content, &typeID) || !content.ReadASN1(&value, der.Explicit(0)) || !content.Empty() {
+			return false
+		}
+		if typeID == der.OIDHardwareModuleName {
+			n.Kind = HardwareModuleName
+			var module cryptobyte.String
+			return value.ReadASN1(&module, asn1.SEQUENCE) && value.Empty() &&
+				der.ReadOID(&module, &n.HWType) &&
+				module.ReadASN1Bytes(&n.HWSerial, asn1.OCTET_STRING) && module.Empty()
+		}
+	case tagX400Address, tagDirectoryName, tagEDIPartyName, tagRegisteredID:
+	default:
+		return false
+	}
+	n.Kind, n.DER = OtherGeneralName, element
+	return true
+}
+
+// isVisible reports whether s is ASCII without spaces and control characters.
+func isVisible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// isDNSName reports whether s is a name that a dNSName can have: a host name, or
+// one with a first label of "*" (RFC 6125, 6.4.3).
+func isDNSName(s string) bool {
+	return isHostName(strings.TrimPrefix(s, "*."))
+}
+
+// isHostName reports whether s is in the preferred name syntax (RFC 1034, 3.5, and
+// RFC 1123, 2.1).
+func isHostName(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for i := range len(label) {
+			switch c := label[i]; {
+			case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+			default:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isURI reports whether s is an absolute URI whose host, where it has one, is a
+// host name or an IP address (RFC 5280, 4.2.1.6).
+func isURI(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || !isVisible(s) {
+		return false
+	}
+	_, err = netip.ParseAddr(u.Hostname())
+	return u.Host == "" || isHostName(u.Hostname()) || err == nil
+}

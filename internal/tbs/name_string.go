@@ -1,0 +1,71 @@
+package tbs
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/der"
+)
+
+// attributeNames are the short names of RFC 4514, 3, and the others that tools
+// print for attributes that device certificates have.
+var attributeNames = map[string]string{
+	der.OIDCommonName:         "CN",
+	der.OIDLocality:           "L",
+	der.OIDProvince:           "ST",
+	der.OIDOrganization:       "O",
+	der.OIDOrganizationalUnit: "OU",
+	der.OIDCountry:            "C",
+	der.OIDStreet:             "STREET",
+	der.OIDDomainComponent:    "DC",
+	der.OIDUserID:             "UID",
+	der.OIDSerialNumber:       "serialNumber",
+	der.OIDEmailAddress:       "emailAddress",
+}
+
+// attributeName returns the attribute's short name, or oid where it has none.
+func attributeName(oid string) string {
+	if name, ok := attributeNames[oid]; ok {
+		return name
+	}
+	return oid
+}
+
+// String returns the name as RFC 4514 writes it: the last RDN first. Attributes
+// without a short name are written as OID=#hex of the DER value.
+func (n Name) String() string {
+	var b strings.Builder
+	for i := len(n) - 1; i >= 0; i-- {
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		a := n[i]
+		name, ok := attributeNames[a.OID]
+		if !ok {
+			b.WriteString(a.OID + "=#")
+			b.WriteString(hex.EncodeToString(der.Append(nil, stringTags[a.Type], []byte(a.Value))))
+			continue
+		}
+		b.WriteString(name + "=")
+		writeEscaped(&b, a.Value)
+	}
+	return b.String()
+}
+
+// writeEscaped writes a value with the escapes of RFC 4514, 2.4, and control
+// characters as hexadecimal pairs, so that a name is one line of a log.
+func writeEscaped(b *strings.Builder, value string) {
+	for i := range len(value) {
+		c := value[i]
+		switch {
+		case c < 0x20 || c == 0x7f:
+			b.WriteString(`\` + hex.EncodeToString([]byte{c}))
+			continue
+		case strings.IndexByte(`"+,;<>\`, c) >= 0,
+			c == '#' && i == 0,
+			c == ' ' && (i == 0 || i == len(value)-1):
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+}
