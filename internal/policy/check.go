@@ -1,0 +1,131 @@
+package policy
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A check is what a value from outside must pass, and how the names of an
+// endpoint cover such a value.
+type check struct {
+	name    string
+	valid   func(string) error                   // PolicyRefused
+	covered func(names pki.Names, s string) bool // nil where names do not speak of it
+}
+
+// checkNamed returns the check of a name in a profile.
+func checkNamed(name string) (check, bool) {
+	switch name {
+	case "dns":
+		return check{name, checkDNS, coveredDNS}, true
+	case "uri":
+		return check{name, checkURI, coveredURI}, true
+	case "ip":
+		return check{name, checkIP, coveredIP}, true
+	case "name":
+		return check{name, checkText, nil}, true
+	}
+	return check{}, false
+}
+
+// checkText takes 1 to 64 printable characters, spaces only inside.
+func checkText(s string) error {
+	if !utf8.ValidString(s) || s == "" || utf8.RuneCountInString(s) > 64 || s != strings.TrimSpace(s) {
+		return pki.Errorf(pki.PolicyRefused, "%.200q is not a name of 1 to 64 printable characters without space at either end", s)
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) { // of all white space, the space alone is printable
+			return pki.Errorf(pki.PolicyRefused, "%.200q has a character that is not printable", s)
+		}
+	}
+	return nil
+}
+
+// checkDNS takes a host name in lower case (RFC 1123, 2.1): labels of letters,
+// digits and inner hyphens, no wildcard, no dot at the end, and a last label
+// that is not a number, so that no IP address passes.
+func checkDNS(s string) error {
+	if !isHost(s) {
+		return pki.Errorf(pki.PolicyRefused, "%.260q is not a DNS name in lower case without wildcard", s)
+	}
+	return nil
+}
+
+func isHost(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	numeric := true // the label that is read, in the end the last
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		numeric = true
+		for i := range len(label) {
+			switch c := label[i]; {
+			case 'a' <= c && c <= 'z', c == '-':
+				numeric = false
+			case '0' <= c && c <= '9':
+			default:
+				return false
+			}
+		}
+	}
+	return !numeric
+}
+
+// checkIP takes an IPv4 or IPv6 address without zone. An IPv4 address mapped
+// into IPv6 is refused: it would be one address under two names.
+func checkIP(s string) error {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" || a.Is4In6() {
+		return pki.Errorf(pki.PolicyRefused, "%.60q is not an IP address", s)
+	}
+	return nil
+}
+
+// checkURI takes an absolute URI (RFC 5280, 4.2.1.6) with a scheme in lower
+// case, a host name or IP address where it has an authority, no user
+// information and no "." or ".." segment, which would lead out of a prefix.
+func checkURI(s string) error {
+	refuse := func(why string) error {
+		return pki.Errorf(pki.PolicyRefused, "%.300q is not a URI that a certificate can name: %s", s, why)
+	}
+	if len(s) > 2000 {
+		return refuse("it has more than 2000 characters")
+	}
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			return refuse("it has a character that a URI does not have")
+		}
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || len(s) == len(u.Scheme)+1 {
+		return refuse("it has no scheme or nothing after it")
+	}
+	if !strings.HasPrefix(s, u.Scheme) {
+		return refuse("its scheme is not in lower case")
+	}
+	rest := s[len(u.Scheme)+1:]
+	if strings.HasPrefix(rest, "//") && !isHost(u.Hostname()) && checkIP(u.Hostname()) != nil {
+		return refuse("its host is neither a DNS name in lower case nor an IP address")
+	}
+	if u.User != nil {
+		return refuse("it has user information")
+	}
+	plain, err := url.PathUnescape(rest)
+	if err != nil {
+		return refuse("it has a wrong escape")
+	}
+	for segment := range strings.FieldsFuncSeq(plain, func(r rune) bool { return strings.ContainsRune(`/\:?#`, r) }) {
+		if segment == "." || segment == ".." {
+			return refuse(`it has a "." or ".." segment`)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package policy
+
+import (
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// emptyName is the DER of a Name without RDNs.
+const emptyName = "\x30\x00"
+
+// Content decides what goes into the certificate, all but the serial, or refuses:
+// BadKey for a key that is weak or not allowed, PolicyRefused for all else. The
+// caller has checked the proof of possession, the block list of keys and that
+// the requester may ask at all.
+func (b *Bound) Content(in *Input) (*tbs.Content, error) {
+	p := b.profile
+	key := in.CSR.Key
+	if err := p.keys.check(key); err != nil {
+		return nil, err
+	}
+	notBefore, notAfter, err := p.window.at(in.Now, b.issuer.NotBefore, b.issuer.NotAfter)
+	if err != nil {
+		return nil, err
+	}
+	subject, err := p.Subject(in)
+	if err != nil {
+		return nil, err
+	}
+	san, err := p.sanOf(in)
+	if err != nil {
+		return nil, err
+	}
+	if san == nil && string(subject) == emptyName {
+		return nil, pki.Errorf(pki.PolicyRefused, "the request gives neither a subject nor a subject alternative name that the profile takes")
+	}
+	return &tbs.Content{
+		NotBefore: notBefore,
+		NotAfter:  notAfter,
+		Subject:   subject,
+		Key:       key,
+		SAN:       san,
+		KeyUsage:  p.usageFor(key.Kind()),
+	}, nil
+}
+
+// Append appends the DER TBSCertificate of c, which has its serial by now.
+func (b *Bound) Append(dst []byte, c *tbs.Content) ([]byte, error) {
+	return b.template.Append(dst, c)
+}

@@ -1,0 +1,217 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// A Profile is a parsed and checked profile document. It is immutable.
+type Profile struct {
+	name        string
+	description string
+	keys        keyRule
+	shared      bool
+	sameKey     bool
+	window      window
+	subject     []attribute
+	san         []sanRule
+	sanRequired bool
+
+	basic       bool // basicConstraints is there
+	ca          bool
+	pathLen     int // -1: none
+	usage       tbs.KeyUsage
+	usageRSA    tbs.KeyUsage // also, for RSA keys
+	purposes    []string     // OIDs
+	purposesAre bool         // critical
+	policies    []string     // OIDs
+	subjectKey  bool
+	issuerKey   bool
+	status      documentStatus
+	noCheck     bool
+	needsDevice bool
+}
+
+// Parse reads a profile strictly: unknown keys, duplicate keys, wrong values and
+// what contradicts itself or RFC 5280 are Malformed errors, with line and caret
+// where they have a place.
+func Parse(source []byte) (*Profile, error) {
+	doc, err := read(source)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Profile.text == "" {
+		return nil, pki.Errorf(pki.Malformed, "a profile begins with its name: profile")
+	}
+	if pki.CheckSlug("profile", doc.Profile.text) != nil {
+		return nil, at(doc.Profile.token, "a name has 1 to 40 characters of a-z, 0-9 and inner hyphens")
+	}
+	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1}
+	for _, compile := range []func(*document) error{p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions} {
+		if err := compile(doc); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Profile) compileKeys(doc *document) (err error) {
+	if p.keys, err = compileKeys(doc.Keys.Allow); err != nil {
+		return err
+	}
+	if p.shared, err = choose(doc.Keys.Reuse, "per-device", "shared"); err != nil {
+		return err
+	}
+	p.sameKey, err = choose(doc.Keys.Renew, "new-key", "same-key")
+	return err
+}
+
+// choose reports whether w is the second word; no word means the first.
+func choose(w word, usual, other string) (bool, error) {
+	switch w.text {
+	case "", usual:
+		return false, nil
+	case other:
+		return true, nil
+	}
+	return false, at(w.token, "this is "+usual+" or "+other)
+}
+
+func (p *Profile) compileWindow(doc *document) (err error) {
+	if doc.Validity.text == "" {
+		return pki.Errorf(pki.Malformed, "a profile says its validity, as 90d")
+	}
+	if p.window.validity, err = parsePeriod(doc.Validity.text); err != nil {
+		return at(doc.Validity.token, pki.DetailOf(err))
+	}
+	if doc.Backdate.text != "" {
+		back, err := parsePeriod(doc.Backdate.text)
+		if err != nil || back.clock == 0 || back.clock > 72*time.Hour {
+			return at(doc.Backdate.token, "backdating is a number and h, min or s, up to 72h")
+		}
+		p.window.backdate = back.clock
+	}
+	p.window.clip, err = choose(doc.Outlive, "refuse", "clip")
+	return err
+}
+
+func (p *Profile) compileNames(doc *document) (err error) {
+	if p.subject, err = compileSubject(doc.Subject); err != nil {
+		return err
+	}
+	if p.san, err = compileSAN(&doc.SAN); err != nil {
+		return err
+	}
+	p.sanRequired = doc.SAN.Required
+	if !p.subjectIsSure() && len(p.san) == 0 {
+		return pki.Errorf(pki.Malformed, "the subject can be empty and there is no san to name it (RFC 5280, 4.1.2.6)")
+	}
+	isDevice := func(v *value) bool { return v.from.text == "device.id" && !v.optional }
+	p.needsDevice = slices.ContainsFunc(p.subject, func(a attribute) bool { return isDevice(&a.value) }) ||
+		slices.ContainsFunc(p.san, func(r sanRule) bool { return isDevice(&r.value) })
+	return nil
+}
+
+// subjectIsSure reports whether the subject has at least one attribute always.
+func (p *Profile) subjectIsSure() bool {
+	return slices.ContainsFunc(p.subject, func(a attribute) bool { return !a.optional })
+}
+
+func (p *Profile) compileExtensions(doc *document) (err error) {
+	if b := doc.BasicConstraints; b != nil {
+		p.basic, p.ca = true, b.CA
+		if b.PathLength != nil {
+			p.pathLen = *b.PathLength
+		}
+	}
+	if u := doc.KeyUsage; u != nil {
+		if p.usage, err = compileUsage(u.Use); err != nil {
+			return err
+		}
+		if p.usageRSA, err = compileUsage(u.RSA); err != nil {
+			return err
+		}
+		if p.usage == 0 {
+			return pki.Errorf(pki.Malformed, "keyUsage: use names at least one (RFC 5280, 4.2.1.3)")
+		}
+	}
+	if e := doc.ExtendedKeyUsage; e != nil {
+		if p.purposes, err = compilePurposes(e.Use); err != nil {
+			return err
+		}
+		p.purposesAre = e.Critical
+	}
+	if p.policies, err = compileOIDs(doc.Policies, "a policy is an OID"); err != nil {
+		return err
+	}
+	for _, w := range doc.KeyIdentifiers {
+		switch w.text {
+		case "subject":
+			p.subjectKey = true
+		case "authority":
+			p.issuerKey = true
+		default:
+			return at(w.token, "a key identifier is subject or authority")
+		}
+	}
+	p.status, p.noCheck = doc.Status, doc.OCSPNoCheck
+	return p.checkExtensions()
+}
+
+// checkExtensions refuses extensions that contradict each other.
+func (p *Profile) checkExtensions() error {
+	refuse := func(format string, args ...any) error { return pki.Errorf(pki.Malformed, format, args...) }
+	for _, kind := range p.keys.kinds {
+		if misfit(kind, p.usageFor(kind)) != 0 {
+			return refuse("keyUsage: a key of kind %s, which keys allows, cannot serve it (RFC 3279, 5480, 8410, 8813)", kind)
+		}
+	}
+	switch signs := (p.usage|p.usageRSA)&tbs.KeyCertSign != 0; {
+	case p.ca && p.usage&tbs.KeyCertSign == 0 || !p.ca && signs:
+		return refuse("keyUsage: keyCertSign goes with basicConstraints of a CA and only with it (RFC 5280, 4.2.1.9)")
+	case p.pathLen < -1 || p.pathLen > 16 || p.pathLen >= 0 && !p.ca:
+		return refuse("basicConstraints: a CA has a pathLength from 0 to 16, another certificate none (RFC 5280, 4.2.1.9)")
+	case p.ca && !p.subjectKey:
+		return refuse("keyIdentifiers: a CA certificate has that of its subject (RFC 5280, 4.2.1.2)")
+	case p.ca && !p.subjectIsSure():
+		return refuse("subject: a CA certificate has one (RFC 5280, 4.1.2.6)")
+	case p.noCheck && !slices.Contains(p.purposes, purposes["OCSPSigning"]):
+		return refuse("ocspNoCheck: it is for the extended key usage OCSPSigning (RFC 6960, 4.2.2.2.1)")
+	}
+	return nil
+}
+
+// usageFor returns the key usage of a certificate for a key of the kind.
+func (p *Profile) usageFor(kind pki.KeyKind) tbs.KeyUsage {
+	if isRSA(kind) {
+		return p.usage | p.usageRSA
+	}
+	return p.usage
+}
+
+// Name returns the profile's name, a slug.
+func (p *Profile) Name() string { return p.name }
+
+// Description returns what the profile says it is for; it may be empty.
+func (p *Profile) Description() string { return p.description }
+
+// CA reports whether the profile is for CA certificates.
+func (p *Profile) CA() bool { return p.ca }
+
+// SharedKeys reports whether devices may share a key (keys: reuse: shared).
+func (p *Profile) SharedKeys() bool { return p.shared }
+
+// RenewSameKey reports whether a device may have a certificate for the key of an
+// earlier one (keys: renew: same-key).
+func (p *Profile) RenewSameKey() bool { return p.sameKey }
+
+// KeyKinds returns the kinds of key that the profile allows, for those who
+// generate: preferred first. An RSA range is its usual sizes.
+func (p *Profile) KeyKinds() []pki.KeyKind { return slices.Clone(p.keys.kinds) }
+
+// NeedsDevice reports whether the profile cannot do without device.id, so that
+// an enrolment without a device is refused.
+func (p *Profile) NeedsDevice() bool { return p.needsDevice }

@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"math/big"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+const (
+	minRSABits   = 2048
+	maxRSABits   = 4096
+	minExponent  = 65537 // FIPS 186-5, 5.4; smaller ones have a history of bad padding checks
+	fermatRounds = 100
+)
+
+// CheckKey refuses, as BadKey, a key that is known to be weak: RSA moduli below
+// 2048 or above 4096 bits or of an odd number of octets' bits, with a small
+// factor, with the ROCA fingerprint or with factors that are close together; RSA
+// exponents that are even or below 65537; Ed25519 points of small order. That an
+// EC point is on its curve, and not the point at infinity, tbs.ParsePublicKey
+// has seen. The block list of keys is the caller's.
+func CheckKey(key tbs.PublicKey) error {
+	switch pub := key.Crypto().(type) {
+	case *ecdsa.PublicKey:
+		switch key.Kind() {
+		case pki.P256, pki.P384, pki.P521:
+			return nil
+		}
+	case ed25519.PublicKey:
+		if isSmallOrder(pub) {
+			return pki.Errorf(pki.BadKey, "the Ed25519 key is a point of small order: anybody can sign for it")
+		}
+		return nil
+	case *rsa.PublicKey:
+		return checkRSA(pub)
+	}
+	return pki.Errorf(pki.BadKey, "keys of kind %s are not known to be safe", key.Kind())
+}
+
+func checkRSA(pub *rsa.PublicKey) error {
+	bits := pub.N.BitLen()
+	if bits < minRSABits || bits > maxRSABits || bits%8 != 0 {
+		return pki.Errorf(pki.BadKey, "the RSA modulus has %d bits; it has %d to %d, a multiple of 8", bits, minRSABits, maxRSABits)
+	}
+	if pub.E < minExponent || pub.E%2 == 0 {
+		return pki.Errorf(pki.BadKey, "the RSA exponent is %d; it is odd and at least %d", pub.E, minExponent)
+	}
+	if pub.N.Bit(0) == 0 {
+		return pki.Errorf(pki.BadKey, "the RSA modulus is even")
+	}
+	residues := residuesOf(pub.N)
+	for i, r := range residues {
+		if r == 0 {
+			return pki.Errorf(pki.BadKey, "the RSA modulus has the small factor %d", smallPrimes[i])
+		}
+	}
+	if hasROCAFingerprint(&residues) {
+		return pki.Errorf(pki.BadKey, "the RSA key has the ROCA fingerprint (CVE-2017-15361): its private key can be computed")
+	}
+	if hasCloseFactors(pub.N, fermatRounds) {
+		return pki.Errorf(pki.BadKey, "the RSA modulus has factors that are close together: its private key can be computed")
+	}
+	return nil
+}
+
+// hasCloseFactors runs Fermat's factorisation for a number of rounds: it looks
+// for a >= sqrt(n) such that a*a-n is a square b*b, since then n = (a-b)(a+b).
+// Factors that were chosen at random never show; those of CVE-2022-26320 show in
+// the first round.
+func hasCloseFactors(n *big.Int, rounds int) bool {
+	one := big.NewInt(1)
+	a := new(big.Int).Sqrt(n)
+	difference := new(big.Int).Mul(a, a)
+	difference.Sub(difference, n)
+	if difference.Sign() == 0 {
+		return true // a square
+	}
+	step := new(big.Int).Lsh(a, 1)
+	step.Add(step, one)
+	root, square := new(big.Int), new(big.Int)
+	for range rounds {
+		difference.Add(difference, step) // (a+1)^2 - n = a^2 - n + 2a+1
+		step.Add(step, big.NewInt(2))
+		// Squares are 0, 1, 4, 9, 16, 17, 25, 33, 36, 41, 49 or 57 modulo 64:
+		// four numbers of five need no root.
+		if squaresMod64&(1<<(difference.Bits()[0]&63)) == 0 {
+			continue
+		}
+		root.Sqrt(difference)
+		if square.Mul(root, root).Cmp(difference) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+const squaresMod64 = 1<<0 | 1<<1 | 1<<4 | 1<<9 | 1<<16 | 1<<17 | 1<<25 | 1<<33 | 1<<36 | 1<<41 | 1<<49 | 1<<57
+
+// isSmallOrder reports whether an Ed25519 key is one of the encodings of the
+// eight points whose order divides 8; the sign bit does not matter. Under such a
+// key signatures can be made without a private key.
+func isSmallOrder(key ed25519.PublicKey) bool {
+	var y [ed25519.PublicKeySize]byte
+	copy(y[:], key)
+	y[31] &= 0x7f
+	for _, encoding := range smallOrder {
+		if string(y[:]) == encoding {
+			return true
+		}
+	}
+	return false
+}
+
+// smallOrder are the y coordinates, little-endian, of the points of small order,
+// with those that are not reduced modulo p = 2^255-19.
+var smallOrder = [...]string{
+	zeros + "\x00\x00",      // 0, order 4
+	"\x01" + zeros + "\x00", // 1, the neutral element
+	"\xec" + ones + "\x7f",  // p-1, order 2
+	"\xed" + ones + "\x7f",  // p, which is 0
+	"\xee" + ones + "\x7f",  // p+1, which is 1
+	"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05", // order 8
+	"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a", // order 8
+}
+
+const (
+	zeros = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	ones  = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+)
