@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/bits"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -235,30 +234,4 @@ func AppendSigned(dst, tbs []byte, alg SignatureAlgorithm, signature []byte) []b
 	dst = append(dst, tbs...)
 	dst = append(dst, alg.DER...)
 	return der.AppendBitString(dst, signature)
-}
-
-// A KeyUsage is a set of key usages: bit i is bit i of RFC 5280, 4.2.1.3.
-type KeyUsage uint16
-
-// The key usages.
-const (
-	DigitalSignature KeyUsage = 1 << iota
-	ContentCommitment
-	KeyEncipherment
-	DataEncipherment
-	KeyAgreement
-	KeyCertSign
-	CRLSign
-	EncipherOnly
-	DecipherOnly
-)
-
-// append appends the BIT STRING without trailing zero bits (X.690, 11.2.2).
-func (u KeyUsage) append(dst []byte) []byte {
-	length := bits.Len16(uint16(u))
-	unused := byte(-length & 7)
-	if length <= 8 {
-		return append(dst, byte(asn1.BIT_STRING), 2, unused, bits.Reverse8(byte(u)))
-	}
-	return append(dst, byte(asn1.BIT_STRING), 3, unused, bits.Reverse8(byte(u)), bits.Reverse8(byte(u>>8)))
 }
