@@ -68,6 +68,9 @@ func System(tenant pki.TenantID, what string) Principal {
 	return Principal{Tenant: tenant, ID: "system:" + what, Name: what, system: true}
 }
 
+// System reports whether the principal is pando itself.
+func (p Principal) System() bool { return p.system }
+
 // A Grant is the proof that a principal was found to have a permission in a
 // tenant. Its zero value proves nothing.
 type Grant struct {

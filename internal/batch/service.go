@@ -1,70 +1,160 @@
 // Package batch runs manufacturing jobs over enroll: upload, dry run, issue,
 // pause, resume, cancel, results.
+//
+// A batch is kept as chunks of up to issuance.MaxGroup rows. A chunk is issued
+// whole, under one intent that claims it, so that a batch killed at any moment
+// goes on where it was and no row gets two certificates.
 package batch
 
 import (
 	"context"
-	"io"
-	"iter"
+	"log/slog"
+	"sync"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-type Service struct{}
-
-// A Format is how the rows of an upload or of results are written.
-type Format string
-
-// The formats.
-const (
-	PEM    Format = "pem"
-	NDJSON Format = "ndjson"
-)
-
-// Submission is a new batch.
-type Submission struct {
-	Endpoint    string // label or name
-	Format      Format
-	Defaults    pki.Placement
-	DryRun      bool
-	Idempotency string
+// An RA decides on rows and has them issued; enroll.Service is one.
+type RA interface {
+	Open(ctx context.Context, g access.Grant, endpoint string, protocol pki.Protocol) (*enroll.Lane, error)
+	OpenPinned(ctx context.Context, g access.Grant, endpoint string, profile pki.ProfileRef) (*enroll.Lane, error)
+	IssueChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk) error
+	CheckChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk, seen *enroll.Seen) ([]issuance.Refusal, error)
 }
 
-// Submit reads rows to the end of body and starts the batch (or its dry run). The same file under the
-// same idempotency key is the same batch; another file is Conflict.
-func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body io.Reader) (*Batch, error) {
-	panic("unwritten")
+// Config is what a Service is made of; every field is needed.
+type Config struct {
+	Store Store
+	RA    RA
+	Now   pki.Clock
+	Log   *slog.Logger
 }
 
-// Issue starts a checked batch; access.ManageBatches, as Pause, Resume, Cancel.
-func (s *Service) Issue(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
-	panic("unwritten")
-}
-func (s *Service) Pause(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
-	panic("unwritten")
-}
-func (s *Service) Resume(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
-	panic("unwritten")
-}
-func (s *Service) Cancel(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
-	panic("unwritten")
+// A Service runs batches. Its methods are safe for concurrent use.
+type Service struct {
+	cfg  Config
+	wake chan struct{} // capacity 1: there may be work for Run
+
+	mu        sync.Mutex
+	uploading map[pki.BatchID]bool // uploads that this process reads
+	working   map[pki.BatchID]bool // batches that this process works on
 }
 
-// Batch, Batches, Results, Watch: access.ReadBatches.
+// New returns a Service. Run must be running for batches to go on.
+func New(cfg Config) *Service {
+	return &Service{
+		cfg: cfg, wake: make(chan struct{}, 1),
+		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool),
+	}
+}
+
+// Batch returns a batch of the grant's tenant. It needs access.ReadBatches.
 func (s *Service) Batch(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
-	panic("unwritten")
+	if err := g.Check(access.ReadBatches); err != nil {
+		return nil, err
+	}
+	return s.visible(ctx, g, id)
 }
+
+// visible returns a batch of the grant's tenant at an endpoint within its scope.
+func (s *Service) visible(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+	b, err := s.cfg.Store.Batch(ctx, g.Tenant(), id)
+	if err != nil {
+		return nil, err
+	}
+	if g.CheckEndpoint(b.Endpoint) != nil {
+		return nil, pki.Errorf(pki.NotFound, "no batch %.60q", string(id))
+	}
+	return b, nil
+}
+
+// Batches returns up to limit batches of the grant's tenant, newest first, with
+// ids below before ("" from the newest). It needs access.ReadBatches.
 func (s *Service) Batches(ctx context.Context, g access.Grant, before pki.BatchID, limit int) ([]*Batch, error) {
-	panic("unwritten")
+	if err := g.Check(access.ReadBatches); err != nil {
+		return nil, err
+	}
+	if limit < 1 || limit > enroll.MaxPage {
+		return nil, pki.Errorf(pki.Malformed, "limit %d: from 1 to %d", limit, enroll.MaxPage)
+	}
+	all, err := s.cfg.Store.Batches(ctx, g.Tenant(), before, limit)
+	if err != nil {
+		return nil, err
+	}
+	var seen []*Batch
+	for _, b := range all {
+		if g.CheckEndpoint(b.Endpoint) == nil {
+			seen = append(seen, b)
+		}
+	}
+	return seen, nil
 }
 
-// Results yields the ends of rows after the given row, in input order; it stops at the first row without an end.
-func (s *Service) Results(ctx context.Context, g access.Grant, id pki.BatchID, after int64) iter.Seq2[Result, error] {
-	panic("unwritten")
+// Issue starts a batch whose dry run is through.
+func (s *Service) Issue(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+	return s.move(ctx, g, id, "issue", Running, Checked)
 }
 
-// Watch yields the batch now and at each change of its counts or state (at most about four a second), until it is at rest or ctx ends.
-func (s *Service) Watch(ctx context.Context, g access.Grant, id pki.BatchID) iter.Seq2[*Batch, error] {
-	panic("unwritten")
+// Pause stops a batch after the chunks that are in flight.
+func (s *Service) Pause(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+	return s.move(ctx, g, id, "pause", Paused, Running)
+}
+
+// Resume lets a paused batch go on.
+func (s *Service) Resume(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+	return s.move(ctx, g, id, "resume", Running, Paused)
+}
+
+// Cancel ends a batch: rows that have no end yet get none.
+func (s *Service) Cancel(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+	return s.move(ctx, g, id, "cancel", Cancelled, Uploading, Checking, Checked, Running, Paused)
+}
+
+// move changes a batch's state by order of the grant's principal, who needs
+// access.ManageBatches. A batch that is in the state already is returned as it is.
+func (s *Service) move(ctx context.Context, g access.Grant, id pki.BatchID, verb string, to State, from ...State) (*Batch, error) {
+	if err := g.Check(access.ManageBatches); err != nil {
+		return nil, err
+	}
+	b, err := s.visible(ctx, g, id)
+	if err != nil || b.State == to {
+		return b, err
+	}
+	if err := s.cfg.Store.SetState(ctx, g.Tenant(), id, from, to, s.cfg.Now().UTC(), s.event(g, verb, id, "")); err != nil {
+		return nil, err
+	}
+	s.awaken()
+	return s.visible(ctx, g, id)
+}
+
+func (s *Service) event(g access.Grant, verb string, id pki.BatchID, detail string) pki.Event {
+	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "batch." + verb, Target: "batch:" + string(id), Detail: detail}
+}
+
+func (s *Service) awaken() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hold marks a batch in one of the Service's sets and returns whether it was
+// free; let takes the mark away.
+func (s *Service) hold(set map[pki.BatchID]bool, id pki.BatchID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if set[id] {
+		return false
+	}
+	set[id] = true
+	return true
+}
+
+func (s *Service) let(set map[pki.BatchID]bool, id pki.BatchID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(set, id)
 }

@@ -2,59 +2,62 @@ package enroll
 
 import (
 	"context"
+	"sync"
+	"time"
 
-	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
-type Service struct{}
-
-// Request asks for one certificate.
-type Request struct {
-	Grant       access.Grant // of access.Enroll in the endpoint's tenant
-	Endpoint    string       // label
-	Protocol    pki.Protocol
-	CSR         []byte       // DER
-	Device      pki.DeviceID // "" is the subject's serialNumber, else its CN, where the profile needs a device
-	Placement   pki.Placement
-	Attributes  map[string]string
-	Idempotency string // "" for none; at most 128 bytes
+// A Directory knows authorities, profiles and tenants.
+type Directory interface {
+	// Line returns an active authority with its issuer.
+	Line(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) (*issuance.Line, error)
+	// IssuerLine returns the line of one issuer, also of a retired authority.
+	IssuerLine(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID) (*issuance.Line, error)
+	// Bound returns a profile version compiled for the line's issuer.
+	Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.Line) (*policy.Bound, error)
+	// Chain returns an issuer's certificate and up to and with the root.
+	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
+	Organization(ctx context.Context, tenant pki.TenantID) (string, error)
+	FindAuthority(ctx context.Context, tenant pki.TenantID, nameOrID string) (pki.AuthorityID, error)
+	// ResolveProfile returns the exact version that ref means; 0 is the latest.
+	ResolveProfile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
+	// RegisteredName returns the common name of the pending authority with the key.
+	RegisteredName(ctx context.Context, tenant pki.TenantID, key tbs.PublicKey) (string, error)
 }
 
-func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error) { panic("unwritten") }
-
-// NewEndpoint is an endpoint to create, or what to change of one: zero fields stay as they are.
-type NewEndpoint struct {
-	Name      string
-	Authority string // name or id
-	Profile   string // name
-	Version   int    // 0 is the latest
-	Protocols []pki.Protocol
-	Names     pki.Names
+// A CA issues what was decided; issuance.Service is one.
+type CA interface {
+	Issue(ctx context.Context, o *issuance.Order) (c *pki.Certificate, repeated bool, err error)
+	IssueChunk(ctx context.Context, line *issuance.Line, batch pki.BatchID, chunk int, items []*issuance.Item, refusals []issuance.Refusal) error
 }
 
-func (s *Service) CreateEndpoint(ctx context.Context, g access.Grant, n NewEndpoint) (*pki.Endpoint, error) {
-	panic("unwritten")
-}
-func (s *Service) UpdateEndpoint(ctx context.Context, g access.Grant, n NewEndpoint) (*pki.Endpoint, error) {
-	panic("unwritten")
-}
-func (s *Service) Endpoint(ctx context.Context, g access.Grant, name string) (*pki.Endpoint, error) {
-	panic("unwritten")
-}
-func (s *Service) Endpoints(ctx context.Context, g access.Grant) ([]*pki.Endpoint, error) {
-	panic("unwritten")
+// Config is what a Service is made of; every field is needed.
+type Config struct {
+	Store     Store
+	Directory Directory
+	CA        CA
+	Now       pki.Clock
 }
 
-// Certificate, Certificates: access.ReadCertificates.
-func (s *Service) Certificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error) {
-	panic("unwritten")
-}
-func (s *Service) Certificates(ctx context.Context, g access.Grant, device pki.DeviceID, cursor string, limit int) ([]*pki.Certificate, string, error) {
-	panic("unwritten")
+// A Service is the registration authority. Its methods are safe for concurrent
+// use.
+type Service struct {
+	cfg Config
+
+	mu    sync.RWMutex
+	lanes map[string]cachedLane // by label
 }
 
-// BlockKeys: access.ManageBlocklist. Hashes are SHA-256 of the SubjectPublicKeyInfo.
-func (s *Service) BlockKeys(ctx context.Context, g access.Grant, hashes [][32]byte) (added int, err error) {
-	panic("unwritten")
+type cachedLane struct {
+	lane  *Lane
+	until time.Time
+}
+
+// New returns a Service.
+func New(cfg Config) *Service {
+	return &Service{cfg: cfg, lanes: make(map[string]cachedLane)}
 }

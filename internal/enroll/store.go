@@ -21,6 +21,13 @@ type Store interface {
 	// KeyBlocked reports whether the hash is on the block list.
 	KeyBlocked(ctx context.Context, hash [32]byte) (bool, error)
 
+	// KeyUse returns which device of the owner used the key with the hash, and
+	// whether one did.
+	KeyUse(ctx context.Context, owner pki.TenantID, keyHash [32]byte) (device pki.DeviceID, used bool, err error)
+
+	// Certificate returns a certificate to the tenant that issued or owns it, or
+	// NotFound.
+	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
 	// Certificates returns up to limit certificates that the tenant issued or
 	// owns, newest first, before the cursor ("" from the newest), and the next
 	// cursor ("" at the end). An empty device is any.

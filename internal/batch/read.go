@@ -1,0 +1,204 @@
+package batch
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// A Format is how the rows of an upload or of results are written.
+type Format string
+
+// The formats.
+const (
+	PEM    Format = "pem"    // concatenated; text between the blocks is passed over (RFC 7468, 2)
+	NDJSON Format = "ndjson" // an object a line, see jsonRow
+)
+
+// maxRow is the largest row of an upload, as written: a request of tbs.MaxCSR
+// bytes in base64 with what is said beside it.
+const maxRow = 2 * tbs.MaxCSR
+
+// reader reads rows one by one in bounded memory. A row that cannot be read is
+// returned with its Problem; only a fault of the stream is an error, and io.EOF
+// its end.
+type reader interface {
+	next() (enroll.Row, error)
+}
+
+func newReader(f Format, r io.Reader) (reader, error) {
+	lines := &lineReader{r: bufio.NewReaderSize(r, 64<<10)}
+	switch f {
+	case PEM:
+		return &pemReader{lines: lines}, nil
+	case NDJSON:
+		return &jsonReader{lines: lines}, nil
+	default:
+		return nil, pki.Errorf(pki.Malformed, "format %.20q: it is pem or ndjson", f)
+	}
+}
+
+// lineReader reads lines of at most maxRow bytes.
+type lineReader struct {
+	r   *bufio.Reader
+	buf []byte
+	no  int64
+}
+
+// next returns the next line without its end, valid until the next call; of a
+// line above maxRow it returns whole false and passes over the rest.
+func (l *lineReader) next() (line []byte, whole bool, err error) {
+	l.buf = l.buf[:0]
+	l.no++
+	whole = true
+	for {
+		part, err := l.r.ReadSlice('\n')
+		if whole = whole && len(l.buf)+len(part) <= maxRow; whole {
+			l.buf = append(l.buf, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err == io.EOF && (len(l.buf) > 0 || !whole):
+			return bytes.TrimRight(l.buf, "\r\n"), whole, nil
+		case err != nil:
+			return nil, false, err
+		}
+		return bytes.TrimRight(l.buf, "\r\n"), whole, nil
+	}
+}
+
+// pemReader reads concatenated PEM blocks.
+type pemReader struct {
+	lines *lineReader
+	block []byte
+}
+
+func (p *pemReader) next() (enroll.Row, error) {
+	for {
+		line, _, err := p.lines.next()
+		if err != nil {
+			return enroll.Row{}, err
+		}
+		if label, ok := boundary(line, "BEGIN"); ok {
+			return p.read(label)
+		}
+	}
+}
+
+// read reads the block whose first line was read; label is its type.
+func (p *pemReader) read(label string) (enroll.Row, error) {
+	start := p.lines.no
+	p.block = fmt.Appendf(p.block[:0], "-----BEGIN %s-----\n", label)
+	fits := true
+	for {
+		line, whole, err := p.lines.next()
+		switch {
+		case err == io.EOF:
+			return problem("the PEM block that begins in line %d has no end", start), nil
+		case err != nil:
+			return enroll.Row{}, err
+		}
+		if fits = fits && whole && len(p.block)+len(line) < maxRow; fits {
+			p.block = append(append(p.block, line...), '\n')
+		}
+		if _, ok := boundary(line, "END"); ok {
+			break
+		}
+	}
+	if !fits {
+		return problem("the PEM block that begins in line %d is larger than a request may be", start), nil
+	}
+	csr, err := decodePEM(p.block)
+	if err != nil {
+		return problem("the PEM block that begins in line %d: %s", start, pki.DetailOf(err)), nil
+	}
+	return enroll.Row{Subject: enroll.Subject{CSR: csr}}, nil
+}
+
+func boundary(line []byte, word string) (label string, ok bool) {
+	s, ok := strings.CutPrefix(strings.TrimSpace(string(line[:min(len(line), 100)])), "-----"+word+" ")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(s, "-----")
+}
+
+// decodePEM returns the request in a PEM block that is alone in b.
+func decodePEM(b []byte) ([]byte, error) {
+	block, rest := pem.Decode(b)
+	switch {
+	case block == nil || len(bytes.TrimSpace(rest)) > 0:
+		return nil, pki.Errorf(pki.Malformed, "it is not one well-formed PEM block")
+	case block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST":
+		return nil, pki.Errorf(pki.Malformed, "it is a %.40q, not a CERTIFICATE REQUEST", block.Type)
+	}
+	return block.Bytes, nil
+}
+
+// jsonRow is a line of NDJSON.
+type jsonRow struct {
+	CSR         string            `json:"csr"` // base64 DER, or PEM
+	Device      string            `json:"device"`
+	ProductLine string            `json:"product_line"`
+	Lot         string            `json:"lot"`
+	Site        string            `json:"site"`
+	Attributes  map[string]string `json:"attributes"`
+}
+
+// jsonReader reads one strict JSON object a line: unknown and duplicate names
+// and invalid UTF-8 are refused. Empty lines are passed over.
+type jsonReader struct{ lines *lineReader }
+
+func (j *jsonReader) next() (enroll.Row, error) {
+	for {
+		line, whole, err := j.lines.next()
+		switch {
+		case err != nil:
+			return enroll.Row{}, err
+		case !whole:
+			return problem("line %d is longer than a row may be", j.lines.no), nil
+		case len(bytes.TrimSpace(line)) == 0:
+			continue
+		}
+		return j.row(line), nil
+	}
+}
+
+func (j *jsonReader) row(line []byte) enroll.Row {
+	var in jsonRow
+	if err := json.Unmarshal(line, &in, json.RejectUnknownMembers(true)); err != nil {
+		return problem("line %d is not a row: %s", j.lines.no, strings.TrimPrefix(err.Error(), "json: "))
+	}
+	row := enroll.Row{Subject: enroll.Subject{
+		Device:    pki.DeviceID(in.Device),
+		Placement: pki.Placement{ProductLine: in.ProductLine, Lot: in.Lot, Site: in.Site}, Attributes: in.Attributes,
+	}}
+	var err error
+	if strings.HasPrefix(strings.TrimSpace(in.CSR), "-----") {
+		row.CSR, err = decodePEM([]byte(in.CSR))
+	} else {
+		row.CSR, err = base64.StdEncoding.Strict().DecodeString(in.CSR)
+	}
+	if err != nil || len(row.CSR) == 0 {
+		bad := problem("line %d: csr is neither base64 DER nor one PEM block", j.lines.no)
+		bad.Device = row.Device
+		return bad
+	}
+	return row
+}
+
+func problem(format string, args ...any) enroll.Row {
+	return enroll.Row{Problem: fmt.Sprintf(format, args...)}
+}

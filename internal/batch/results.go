@@ -1,0 +1,80 @@
+package batch
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// resultPage is how many rows are read from the store at a time.
+const resultPage = 500
+
+// Results yields the ends of rows after the given row number, in input order; it
+// stops at the first row without an end, so that a reader who comes again with
+// the last row it saw misses none. While a batch is Checking or Checked it
+// yields what would be refused. It needs access.ReadBatches.
+func (s *Service) Results(ctx context.Context, g access.Grant, id pki.BatchID, after int64) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		b, err := s.Batch(ctx, g, id)
+		if err != nil {
+			yield(Result{}, err)
+			return
+		}
+		issuing := b.State != Checking && b.State != Checked
+		for {
+			page, err := s.cfg.Store.Results(ctx, g.Tenant(), id, after, resultPage)
+			if err != nil {
+				yield(Result{}, err)
+				return
+			}
+			for _, r := range page {
+				if issuing && r.Row != after+1 || !yield(r, nil) {
+					return
+				}
+				after = r.Row
+			}
+			if len(page) == 0 || after >= b.Rows {
+				return
+			}
+		}
+	}
+}
+
+// watchEvery is how often Watch looks.
+const watchEvery = 250 * time.Millisecond
+
+// Watch yields the batch now and after each change of its state or its counts,
+// until it is Checked, Paused, Cancelled or Done, or ctx ends. It needs
+// access.ReadBatches.
+func (s *Service) Watch(ctx context.Context, g access.Grant, id pki.BatchID) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		var last Batch
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for {
+			b, err := s.Batch(ctx, g, id)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if *b != last {
+				if !yield(b, nil) {
+					return
+				}
+				last = *b
+			}
+			switch b.State {
+			case Checked, Paused, Cancelled, Done:
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package batch
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// MaxRows is the largest number of rows of one batch.
+const MaxRows = 10_000_000
+
+// Submission is a new batch.
+type Submission struct {
+	Endpoint    string // label, or name within the tenant
+	Format      Format
+	Defaults    pki.Placement // of rows that say nothing
+	DryRun      bool          // check every row and wait for Issue
+	Idempotency string        // "" for none
+}
+
+// Submit reads rows to the end of body and starts the batch, or its dry run. It
+// never holds more than a chunk of them. The same file under the same
+// idempotency key is the same batch, whose upload goes on where a connection
+// broke; another file under it is Conflict. It needs access.ManageBatches.
+func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body io.Reader) (*Batch, error) {
+	b, existed, err := s.create(ctx, g, n)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.New()
+	body = io.TeeReader(body, digest)
+	if existed && b.State != Uploading {
+		return s.compare(b, digest, body)
+	}
+	if !s.hold(s.uploading, b.ID) {
+		return nil, pki.Errorf(pki.Conflict, "batch %s is being uploaded at this moment", b.ID)
+	}
+	defer s.let(s.uploading, b.ID)
+	if existed {
+		if err := s.cfg.Store.RestartUpload(ctx, b.Tenant, b.ID); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := s.upload(ctx, b, n, body)
+	if err != nil {
+		return nil, err
+	}
+	next := Running
+	if n.DryRun {
+		next = Checking
+	}
+	var sum [32]byte
+	digest.Sum(sum[:0])
+	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, sum, next, s.cfg.Now().UTC(),
+		s.event(g, "submit", b.ID, fmt.Sprintf("%d rows at %s, sha256 %x", rows, b.Endpoint, sum)))
+	if err != nil {
+		return nil, err
+	}
+	s.awaken()
+	return s.cfg.Store.Batch(ctx, b.Tenant, b.ID)
+}
+
+// create stores the batch, or finds the one with its idempotency key.
+func (s *Service) create(ctx context.Context, g access.Grant, n Submission) (*Batch, bool, error) {
+	if err := g.Check(access.ManageBatches); err != nil {
+		return nil, false, err
+	}
+	if len(n.Idempotency) > enroll.MaxIdempotency {
+		return nil, false, pki.Errorf(pki.Malformed, "the idempotency key is longer than %d bytes", enroll.MaxIdempotency)
+	}
+	if _, err := newReader(n.Format, nil); err != nil {
+		return nil, false, err
+	}
+	lane, err := s.cfg.RA.Open(ctx, g, n.Endpoint, pki.ProtocolBatch)
+	if err != nil {
+		return nil, false, err
+	}
+	now := s.cfg.Now().UTC()
+	b := &Batch{
+		ID: pki.BatchID(pki.NewID(now)), Tenant: g.Tenant(), Endpoint: lane.Endpoint.Name, Profile: lane.Profile(),
+		Authority: lane.Authority(), Defaults: n.Defaults, DryRun: n.DryRun, Idempotency: n.Idempotency,
+		State: Uploading, By: g.Actor(), Created: now,
+	}
+	got, existed, err := s.cfg.Store.CreateBatch(ctx, b, s.event(g, "create", b.ID, "at "+b.Endpoint))
+	if err != nil {
+		return nil, false, err
+	}
+	if existed && (got.Endpoint != b.Endpoint || got.Defaults != b.Defaults || got.DryRun != b.DryRun) {
+		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which was submitted with other parameters", got.ID)
+	}
+	return got, existed, nil
+}
+
+// compare reads the body and returns the batch where it is the same file again.
+func (s *Service) compare(b *Batch, digest hash.Hash, body io.Reader) (*Batch, error) {
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return nil, pki.Because(pki.Malformed, err, "the upload broke off; send it again")
+	}
+	if b.State == Cancelled && b.Rows == 0 {
+		return nil, pki.Errorf(pki.Conflict, "batch %s with this idempotency key was cancelled before its upload was complete", b.ID)
+	}
+	if [32]byte(digest.Sum(nil)) != b.Digest {
+		return nil, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which is another file", b.ID)
+	}
+	return b, nil
+}
+
+// upload stores the rows in chunks and returns how many there are.
+func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Reader) (int64, error) {
+	r, err := newReader(n.Format, body)
+	if err != nil {
+		return 0, err
+	}
+	c := Chunk{First: 1}
+	store := func() error {
+		if c.Count == 0 {
+			return nil
+		}
+		err := s.cfg.Store.AddChunk(ctx, b.Tenant, b.ID, &c)
+		c = Chunk{No: c.No + 1, First: c.First + int64(c.Count), Rows: c.Rows[:0]}
+		return err
+	}
+	for {
+		row, err := r.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return 0, pki.Because(pki.Malformed, err, "the upload broke off; send it again under the same idempotency key")
+		}
+		row.Placement = withDefaults(row.Placement, n.Defaults)
+		c.Rows = appendRow(c.Rows, &row)
+		if c.Count++; c.Count == issuance.MaxGroup {
+			if err := store(); err != nil {
+				return 0, err
+			}
+		}
+		if c.First+int64(c.Count) > MaxRows {
+			return 0, pki.Errorf(pki.Malformed, "a batch has at most %d rows: submit several", MaxRows)
+		}
+	}
+	if err := store(); err != nil {
+		return 0, err
+	}
+	if c.First == 1 {
+		return 0, pki.Errorf(pki.Malformed, "there is no row in the upload")
+	}
+	return c.First - 1, nil
+}
+
+func withDefaults(p, d pki.Placement) pki.Placement {
+	if p.ProductLine == "" {
+		p.ProductLine = d.ProductLine
+	}
+	if p.Lot == "" {
+		p.Lot = d.Lot
+	}
+	if p.Site == "" {
+		p.Site = d.Site
+	}
+	return p
+}

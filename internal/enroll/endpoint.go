@@ -1,0 +1,151 @@
+package enroll
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// NewEndpoint is an endpoint to create, or what to change of one.
+type NewEndpoint struct {
+	Name      string
+	Authority string         // name or id; cannot be changed
+	Profile   string         // name; "" with an update leaves it
+	Version   int            // 0 is the latest
+	Protocols []pki.Protocol // nil with an update leaves them
+	Names     *pki.Names     // nil with an update leaves them
+}
+
+// CreateEndpoint makes an endpoint. It binds one version of its profile: a later
+// version comes in with UpdateEndpoint only. It needs access.ManageEndpoints.
+func (s *Service) CreateEndpoint(ctx context.Context, g access.Grant, n NewEndpoint) (*pki.Endpoint, error) {
+	if err := g.Check(access.ManageEndpoints); err != nil {
+		return nil, err
+	}
+	if err := pki.CheckSlug("endpoint", n.Name); err != nil {
+		return nil, err
+	}
+	authority, err := s.cfg.Directory.FindAuthority(ctx, g.Tenant(), n.Authority)
+	if err != nil {
+		return nil, err
+	}
+	ep := &pki.Endpoint{Tenant: g.Tenant(), Name: n.Name, Authority: authority, Created: s.cfg.Now().UTC()}
+	if n.Protocols == nil {
+		n.Protocols = []pki.Protocol{pki.ProtocolREST, pki.ProtocolBatch}
+	}
+	if err := s.apply(ctx, ep, n); err != nil {
+		return nil, err
+	}
+	return ep, s.cfg.Store.PutEndpoint(ctx, ep, s.event(g, "endpoint.create", ep))
+}
+
+// UpdateEndpoint changes the profile, the protocols or the names of an endpoint.
+// It needs access.ManageEndpoints.
+func (s *Service) UpdateEndpoint(ctx context.Context, g access.Grant, n NewEndpoint) (*pki.Endpoint, error) {
+	if err := g.Check(access.ManageEndpoints); err != nil {
+		return nil, err
+	}
+	ep, err := s.cfg.Store.Endpoint(ctx, g.Tenant(), n.Name)
+	if err != nil {
+		return nil, err
+	}
+	if n.Profile == "" {
+		n.Profile = ep.Profile.Name
+		if n.Version == 0 {
+			n.Version = ep.Profile.Version
+		}
+	}
+	if err := s.apply(ctx, ep, n); err != nil {
+		return nil, err
+	}
+	defer s.forget(ep.Label())
+	return ep, s.cfg.Store.UpdateEndpoint(ctx, ep, s.event(g, "endpoint.update", ep))
+}
+
+// apply sets what n says, and checks that the authority can issue the profile.
+func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) error {
+	version, err := s.cfg.Directory.ResolveProfile(ctx, pki.ProfileRef{Tenant: ep.Tenant, Name: n.Profile, Version: n.Version})
+	if err != nil {
+		return err
+	}
+	ep.Profile = version.ProfileRef
+	for _, p := range n.Protocols {
+		if p != pki.ProtocolREST && p != pki.ProtocolBatch {
+			return pki.Errorf(pki.Malformed, "protocol %.20q: it is rest or batch", p)
+		}
+	}
+	if n.Protocols != nil {
+		ep.Protocols = slices.Compact(slices.Sorted(slices.Values(n.Protocols)))
+	}
+	if n.Names != nil {
+		if err := checkNames(*n.Names); err != nil {
+			return err
+		}
+		ep.Names = *n.Names
+	}
+	line, err := s.cfg.Directory.Line(ctx, ep.Tenant, ep.Authority)
+	if err != nil {
+		return err
+	}
+	_, err = s.cfg.Directory.Bound(ctx, ep.Profile, line)
+	return err
+}
+
+// maxNames bounds the names of an endpoint.
+const maxNames = 200
+
+func checkNames(n pki.Names) error {
+	if len(n.DNS)+len(n.IP)+len(n.URI) > maxNames {
+		return pki.Errorf(pki.Malformed, "an endpoint authorises at most %d names", maxNames)
+	}
+	for _, p := range n.IP {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			return pki.Errorf(pki.Malformed, "IP prefix %.50q: write it as 10.0.0.0/8, one address as 10.0.0.1/32", p)
+		}
+	}
+	for _, d := range n.DNS {
+		if d == "" || len(d) > 253 || d != strings.ToLower(d) || strings.Contains(strings.TrimPrefix(d, "*."), "*") {
+			return pki.Errorf(pki.Malformed, "DNS name %.60q: write it in lower case, as meter.example.com or *.example.com", d)
+		}
+	}
+	for _, u := range n.URI {
+		if !strings.Contains(u, ":") || len(u) > 500 {
+			return pki.Errorf(pki.Malformed, "URI prefix %.60q: it begins with a scheme, as urn:device:", u)
+		}
+	}
+	return nil
+}
+
+// Endpoint returns an endpoint of the grant's tenant. It needs
+// access.ReadConfiguration.
+func (s *Service) Endpoint(ctx context.Context, g access.Grant, endpoint string) (*pki.Endpoint, error) {
+	if err := g.Check(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	name, err := s.nameOf(g, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Endpoint(ctx, g.Tenant(), name)
+}
+
+// Endpoints returns the endpoints of the grant's tenant. It needs
+// access.ReadConfiguration.
+func (s *Service) Endpoints(ctx context.Context, g access.Grant) ([]*pki.Endpoint, error) {
+	if err := g.Check(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Endpoints(ctx, g.Tenant())
+}
+
+func (s *Service) event(g access.Grant, action string, ep *pki.Endpoint) pki.Event {
+	return pki.Event{
+		Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: "endpoint:" + ep.Name,
+		Detail: fmt.Sprintf("authority %s, profile %s version %d, protocols %v", ep.Authority, ep.Profile.Name, ep.Profile.Version, ep.Protocols),
+	}
+}

@@ -1,0 +1,184 @@
+package enroll
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"maps"
+	"slices"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// MaxIdempotency is the longest idempotency key, in bytes.
+const MaxIdempotency = 128
+
+// Request asks for one certificate.
+type Request struct {
+	Grant       access.Grant // of access.Enroll in the endpoint's tenant
+	Endpoint    string       // label, or name within the grant's tenant
+	Protocol    pki.Protocol
+	Idempotency string // "" for none
+	Subject
+}
+
+// A Subject is what a certificate is asked for: a key, proved by its request,
+// and what is said of the device that holds it.
+type Subject struct {
+	CSR        []byte       // DER
+	Device     pki.DeviceID // "" is the serialNumber of the request's subject, else its CN
+	Placement  pki.Placement
+	Attributes map[string]string // for profiles that name them; at most MaxAttributes
+}
+
+// MaxAttributes is the largest number of attributes of a request, and
+// MaxAttribute the longest name or value in bytes.
+const (
+	MaxAttributes = 32
+	MaxAttribute  = 256
+)
+
+// Enroll issues one certificate, or refuses. The same request under the same
+// idempotency key gets the same certificate; another request under it is
+// Conflict.
+func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
+	if err := r.Grant.Check(access.Enroll); err != nil {
+		return nil, err
+	}
+	if len(r.Idempotency) > MaxIdempotency {
+		return nil, pki.Errorf(pki.Malformed, "the idempotency key is longer than %d bytes", MaxIdempotency)
+	}
+	lane, err := s.Open(ctx, r.Grant, r.Endpoint, r.Protocol)
+	if err != nil {
+		return nil, err
+	}
+	return s.enrollAt(ctx, lane, r.Subject, r.Idempotency)
+}
+
+func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, idempotency string) (*pki.Enrollment, error) {
+	order, err := s.order(ctx, lane, &subject)
+	if err != nil {
+		return nil, err
+	}
+	if idempotency != "" {
+		order.Idempotency, order.RequestHash = idempotency, requestHash(lane.Endpoint, subject)
+	}
+	c, repeated, err := s.cfg.CA.Issue(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	chain := lane.line.Chain
+	if c.Issuer != lane.line.Issuer.ID { // an earlier answer, from an earlier issuer
+		whole, err := s.cfg.Directory.Chain(ctx, c.Issuer)
+		if err != nil {
+			return nil, err
+		}
+		chain = whole[:len(whole)-1]
+	}
+	return &pki.Enrollment{Certificate: c, Chain: chain, Repeated: repeated}, nil
+}
+
+// Responder issues the certificate of an issuer's OCSP responder under its
+// tenant's profile ocsp-responder. It has no endpoint, since only the server
+// itself asks for it; the grant is the system's, of access.Enroll.
+func (s *Service) Responder(ctx context.Context, g access.Grant, issuer pki.IssuerID, csr []byte) (*pki.Enrollment, error) {
+	if err := g.Check(access.Enroll); err != nil {
+		return nil, err
+	}
+	if !g.Principal().System() {
+		return nil, pki.Errorf(pki.Forbidden, "responders are enrolled by the server itself")
+	}
+	version, err := s.cfg.Directory.ResolveProfile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: "ocsp-responder"})
+	if err != nil {
+		return nil, err
+	}
+	line, err := s.cfg.Directory.IssuerLine(ctx, g.Tenant(), issuer)
+	if err != nil {
+		return nil, err
+	}
+	lane, err := s.laneOf(ctx, pki.Endpoint{Tenant: g.Tenant(), Name: "ocsp-responder", Authority: line.Authority.ID, Profile: version.ProfileRef}, line)
+	if err != nil {
+		return nil, err
+	}
+	lane.commonName = responderName(line.Authority.CommonName)
+	return s.enrollAt(ctx, lane, Subject{CSR: csr}, "")
+}
+
+// responderName makes the responder's CN of its authority's, within 64 characters.
+func responderName(authority string) string {
+	const suffix = " OCSP"
+	return authority[:min(len(authority), 64-len(suffix))] + suffix
+}
+
+// requestHash is what must be equal when a request comes again under its key.
+// Every part is preceded by its length, so that no two requests run together.
+func requestHash(ep pki.Endpoint, r Subject) (sum [32]byte) {
+	h := sha256.New()
+	part(h, ep.Label())
+	part(h, string(r.CSR))
+	for _, s := range []string{string(r.Device), r.Placement.ProductLine, r.Placement.Lot, r.Placement.Site} {
+		part(h, s)
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.Attributes)) {
+		part(h, k)
+		part(h, r.Attributes[k])
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+func part(h hash.Hash, s string) {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+	h.Write(n[:])
+	h.Write([]byte(s))
+}
+
+// Chunk is a part of a batch to issue at once.
+type Chunk struct {
+	Batch pki.BatchID
+	No    int
+	Rows  []Row
+}
+
+// A Row is one row of a batch.
+type Row struct {
+	No      int64  // from 1
+	Problem string // why it cannot be read; then Subject is empty
+	Subject
+}
+
+// IssueChunk issues the rows of a chunk under the lane's endpoint and stores
+// which were refused and why. See issuance.Service.IssueChunk for its errors.
+func (s *Service) IssueChunk(ctx context.Context, lane *Lane, c Chunk) error {
+	items, refusals, err := s.prepare(ctx, lane, c.Rows)
+	if err != nil {
+		return err
+	}
+	return s.cfg.CA.IssueChunk(ctx, lane.line, c.Batch, c.No, items, refusals)
+}
+
+// CheckChunk does everything that IssueChunk does before an intent, and returns
+// what would be refused. seen tells rows of one batch with one key apart.
+func (s *Service) CheckChunk(ctx context.Context, lane *Lane, c Chunk, seen *Seen) ([]issuance.Refusal, error) {
+	items, refusals, err := s.prepare(ctx, lane, c.Rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		err := seen.add(item)
+		if err == nil {
+			err = s.keyFree(ctx, item)
+		}
+		switch {
+		case pki.KindOf(err) == pki.DuplicateKey:
+			refusals = append(refusals, issuance.Refusal{Row: item.Row, Device: item.Device, Kind: pki.DuplicateKey, Reason: pki.DetailOf(err)})
+		case err != nil:
+			return nil, err
+		}
+	}
+	return refusals, nil
+}

@@ -1,0 +1,131 @@
+package enroll
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+)
+
+// laneLife is how long a node may go on with an endpoint as it knows it; a
+// change on another node shows after this at the latest.
+const laneLife = 2 * time.Second
+
+// A Lane is an endpoint with everything that a request there needs, resolved: it
+// is not changed and lives for moments.
+type Lane struct {
+	Endpoint     pki.Endpoint
+	line         *issuance.Line
+	profile      *policy.Bound
+	organization string
+	commonName   string // of a responder, which no request may name
+}
+
+// Profile returns the profile version that the lane issues under.
+func (l *Lane) Profile() pki.ProfileRef { return l.profile.Ref() }
+
+// Authority returns the authority that the lane's certificates come from.
+func (l *Lane) Authority() pki.AuthorityID { return l.line.Authority.ID }
+
+// Open returns the lane of an endpoint, named by its label or, within the grant's
+// tenant, by its name. The grant is of access.Enroll or access.ManageBatches.
+// NotFound where the tenant has no such endpoint or the grant's scope leaves it
+// out, PolicyRefused where the protocol is off.
+func (s *Service) Open(ctx context.Context, g access.Grant, endpoint string, protocol pki.Protocol) (*Lane, error) {
+	if g.Check(access.Enroll) != nil {
+		if err := g.Check(access.ManageBatches); err != nil {
+			return nil, err
+		}
+	}
+	name, err := s.nameOf(g, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	lane, err := s.lane(ctx, g.Tenant(), name)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(lane.Endpoint.Protocols, protocol) {
+		return nil, pki.Errorf(pki.PolicyRefused, "the endpoint %s does not take %s; switch it on with 'pando endpoint update'", lane.Endpoint.Label(), protocol)
+	}
+	return lane, nil
+}
+
+// OpenPinned returns the lane of an endpoint for a batch that was submitted under
+// a profile version: that one holds, whatever the endpoint binds now. The grant is
+// of access.ManageBatches.
+func (s *Service) OpenPinned(ctx context.Context, g access.Grant, endpoint string, profile pki.ProfileRef) (*Lane, error) {
+	lane, err := s.Open(ctx, g, endpoint, pki.ProtocolBatch)
+	if err != nil || lane.Endpoint.Profile == profile {
+		return lane, err
+	}
+	pinned := lane.Endpoint
+	pinned.Profile = profile
+	return s.resolve(ctx, pinned)
+}
+
+// nameOf returns the endpoint's name within the grant's tenant.
+func (s *Service) nameOf(g access.Grant, endpoint string) (string, error) {
+	name := endpoint
+	if tenant, rest, label := strings.Cut(endpoint, "."); label {
+		if pki.TenantID(tenant) != g.Tenant() {
+			return "", pki.Errorf(pki.NotFound, "no endpoint %.90q", endpoint)
+		}
+		name = rest
+	}
+	return name, g.CheckEndpoint(name)
+}
+
+func (s *Service) lane(ctx context.Context, tenant pki.TenantID, name string) (*Lane, error) {
+	label := string(tenant) + "." + name
+	now := s.cfg.Now()
+	s.mu.RLock()
+	c := s.lanes[label]
+	s.mu.RUnlock()
+	if c.lane != nil && now.Before(c.until) {
+		return c.lane, nil
+	}
+	ep, err := s.cfg.Store.Endpoint(ctx, tenant, name)
+	if err != nil {
+		return nil, err
+	}
+	lane, err := s.resolve(ctx, *ep)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes[label] = cachedLane{lane, now.Add(laneLife)}
+	return lane, nil
+}
+
+func (s *Service) resolve(ctx context.Context, ep pki.Endpoint) (*Lane, error) {
+	line, err := s.cfg.Directory.Line(ctx, ep.Tenant, ep.Authority)
+	if err != nil {
+		return nil, err
+	}
+	return s.laneOf(ctx, ep, line)
+}
+
+func (s *Service) laneOf(ctx context.Context, ep pki.Endpoint, line *issuance.Line) (*Lane, error) {
+	bound, err := s.cfg.Directory.Bound(ctx, ep.Profile, line)
+	if err != nil {
+		return nil, err
+	}
+	organization, err := s.cfg.Directory.Organization(ctx, ep.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	return &Lane{Endpoint: ep, line: line, profile: bound, organization: organization}, nil
+}
+
+func (s *Service) forget(label string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lanes, label)
+}

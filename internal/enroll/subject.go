@@ -1,0 +1,138 @@
+package enroll
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/parallel"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// order decides: it reads the request, checks its proof, its key and all that is
+// said of it, and returns what is to be issued. It sets r.Device where the
+// request's subject names the device.
+func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.Order, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	csr, err := tbs.ParseCSR(r.CSR)
+	if err != nil {
+		return nil, err
+	}
+	if err := csr.CheckProof(); err != nil {
+		return nil, err
+	}
+	blocked, err := s.cfg.Store.KeyBlocked(ctx, sha256.Sum256(csr.Key.SPKI()))
+	if err != nil {
+		return nil, err
+	}
+	if blocked {
+		return nil, pki.Errorf(pki.BadKey, "the key is on the block list of keys known to be compromised")
+	}
+	in := policy.Input{
+		CSR: csr, Device: r.Device, Organization: lane.organization, CommonName: lane.commonName,
+		Names: lane.Endpoint.Names, Attributes: r.Attributes, Now: s.cfg.Now(),
+	}
+	profile := lane.profile.Profile()
+	if in.Device == "" && profile.NeedsDevice() {
+		if in.Device, err = deviceOf(csr); err != nil {
+			return nil, err
+		}
+		r.Device = in.Device
+	}
+	if profile.CA() {
+		if in.CommonName, err = s.cfg.Directory.RegisteredName(ctx, lane.Endpoint.Tenant, csr.Key); err != nil {
+			return nil, err
+		}
+	}
+	content, err := lane.profile.Content(&in)
+	if err != nil {
+		return nil, err
+	}
+	return &issuance.Order{
+		Line: lane.line, Profile: lane.profile, Content: content,
+		Owner: lane.Endpoint.Tenant, Device: in.Device, Placement: r.Placement,
+	}, nil
+}
+
+func (r *Subject) check() error {
+	if r.Device != "" {
+		if err := pki.CheckDevice(r.Device); err != nil {
+			return err
+		}
+	}
+	if len(r.Attributes) > MaxAttributes {
+		return pki.Errorf(pki.Malformed, "%d attributes: at most %d", len(r.Attributes), MaxAttributes)
+	}
+	for k, v := range r.Attributes {
+		if k == "" || len(k) > MaxAttribute || len(v) > MaxAttribute {
+			return pki.Errorf(pki.Malformed, "attribute %.40q: name and value have at most %d bytes", k, MaxAttribute)
+		}
+	}
+	for _, p := range []string{r.Placement.ProductLine, r.Placement.Lot, r.Placement.Site} {
+		if p != "" && pki.CheckDevice(pki.DeviceID(p)) != nil {
+			return pki.Errorf(pki.Malformed, "%.40q: product line, lot and site have at most 128 printable ASCII characters", p)
+		}
+	}
+	return nil
+}
+
+// deviceOf returns the device that a request names: the serialNumber of its
+// subject, else its common name.
+func deviceOf(csr *tbs.CSR) (pki.DeviceID, error) {
+	id := csr.Subject.Get(der.OIDSerialNumber)
+	if id == "" {
+		id = csr.Subject.Get(der.OIDCommonName)
+	}
+	if id == "" {
+		return "", pki.Errorf(pki.Malformed, "no device: neither the request nor the serialNumber or CN of its subject names one")
+	}
+	return pki.DeviceID(id), pki.CheckDevice(pki.DeviceID(id))
+}
+
+// prepare decides on the rows of a chunk, on all cores. An error is a fault of
+// ours; what is wrong with a row is its refusal.
+func (s *Service) prepare(ctx context.Context, lane *Lane, rows []Row) (items []*issuance.Item, refusals []issuance.Refusal, err error) {
+	made := make([]*issuance.Item, len(rows))
+	refused := make([]error, len(rows))
+	err = parallel.Each(len(rows), func(i int) error {
+		var err error
+		if made[i], err = s.row(ctx, lane, &rows[i]); err != nil {
+			switch pki.KindOf(err) {
+			case pki.Internal, pki.Unavailable, pki.NotReady:
+				return err
+			}
+			refused[i] = err
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, item := range made {
+		if item != nil {
+			items = append(items, item)
+			continue
+		}
+		refusals = append(refusals, issuance.Refusal{
+			Row: rows[i].No, Device: rows[i].Device, Kind: pki.KindOf(refused[i]), Reason: pki.DetailOf(refused[i]),
+		})
+	}
+	return items, refusals, nil
+}
+
+func (s *Service) row(ctx context.Context, lane *Lane, r *Row) (*issuance.Item, error) {
+	if r.Problem != "" {
+		return nil, pki.Errorf(pki.Malformed, "%s", r.Problem)
+	}
+	order, err := s.order(ctx, lane, &r.Subject)
+	if err != nil {
+		return nil, err
+	}
+	order.Row = r.No
+	return issuance.Prepare(order, s.cfg.Now())
+}

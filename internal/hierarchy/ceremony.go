@@ -1,0 +1,198 @@
+package hierarchy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// Request returns what to carry to the ceremony for the certificate of a pending
+// authority under an offline root. It needs access.ManageAuthorities.
+func (s *Service) Request(ctx context.Context, g access.Grant, nameOrID string) (*ceremony.Request, error) {
+	if err := g.Check(access.ManageAuthorities); err != nil {
+		return nil, err
+	}
+	a, err := s.find(ctx, g.Tenant(), nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	if a.State != pki.AuthorityPending {
+		return nil, pki.Errorf(pki.Conflict, "the authority %s is %s and waits for no certificate", a.Name, a.State)
+	}
+	own := a.Issuers[0]
+	root, err := s.cfg.Store.Issuer(ctx, own.Parent)
+	if err != nil {
+		return nil, err
+	}
+	if root.Key != pki.OfflineKey {
+		return nil, pki.Errorf(pki.Conflict, "the parent of %s is online: enrol its request at an endpoint of the parent, and install the certificate", a.Name)
+	}
+	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile})
+	if err != nil {
+		return nil, err
+	}
+	organization, err := s.Organization(ctx, g.Tenant())
+	if err != nil {
+		return nil, err
+	}
+	return &ceremony.Request{
+		Kind: "certificate", Root: fingerprint(root.Certificate), RootIssuer: root.ID, StatusURL: root.StatusURL,
+		Issuer: own.ID, ProfileTenant: g.Tenant(), ProfileVersion: profile.Version, Profile: profile.Source,
+		CommonName: a.CommonName, Organization: organization, CSR: own.Request,
+	}, nil
+}
+
+// CRLRequest returns what to carry to the ceremony for a root's next CRL, which
+// will be valid for the given number of days; 0 is a year. It needs
+// access.ManageAuthorities.
+func (s *Service) CRLRequest(ctx context.Context, g access.Grant, root string, days int) (*ceremony.Request, error) {
+	if err := g.Check(access.ManageAuthorities); err != nil {
+		return nil, err
+	}
+	a, err := s.find(ctx, g.Tenant(), root)
+	if err != nil {
+		return nil, err
+	}
+	issuer := a.Issuers[0]
+	if issuer.Key != pki.OfflineKey {
+		return nil, pki.Errorf(pki.Conflict, "the key of %s is online: its CRLs are made without a ceremony", a.Name)
+	}
+	entries, err := s.revoked(ctx, issuer.ID)
+	if err != nil {
+		return nil, err
+	}
+	number, err := s.cfg.Revocations.ReserveCRLNumber(ctx, issuer.ID, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &ceremony.Request{
+		Kind: "crl", Root: fingerprint(issuer.Certificate), RootIssuer: issuer.ID, StatusURL: issuer.StatusURL,
+		Number: number, Days: days, Entries: entries,
+	}, nil
+}
+
+func (s *Service) revoked(ctx context.Context, issuer pki.IssuerID) ([]ceremony.Revocation, error) {
+	shards, err := s.cfg.Revocations.Shards(ctx, issuer)
+	if err != nil {
+		return nil, err
+	}
+	var out []ceremony.Revocation
+	const page = 1000
+	for after := (pki.Serial{}); ; {
+		entries, err := s.cfg.Revocations.Revoked(ctx, issuer, 0, shards[0].Newest, s.cfg.Now(), after, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			out = append(out, ceremony.Revocation{Serial: e.Serial.String(), At: e.At, Reason: e.Reason.String()})
+			after = e.Serial
+		}
+		if len(entries) < page {
+			return out, nil
+		}
+	}
+}
+
+// Install takes the answer to a request: the certificate of a pending authority,
+// which becomes active, or a root's CRL. Nothing in it is believed before it was
+// checked against the parent and the authority's own key. It needs
+// access.ManageAuthorities.
+func (s *Service) Install(ctx context.Context, g access.Grant, r *ceremony.Response) (*View, error) {
+	if err := g.Check(access.ManageAuthorities); err != nil {
+		return nil, err
+	}
+	switch r.Kind {
+	case "certificate":
+		return s.installCertificate(ctx, g, r.Issuer, r.Certificate)
+	case "crl":
+		root, err := s.own(ctx, g, r.RootIssuer)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.cfg.CRLs.InstallCRL(ctx, g, r.CRL); err != nil {
+			return nil, err
+		}
+		return s.find(ctx, g.Tenant(), string(root.Authority))
+	default:
+		return nil, pki.Errorf(pki.Malformed, "answer of kind %.20q: it is certificate or crl", r.Kind)
+	}
+}
+
+func (s *Service) installCertificate(ctx context.Context, g access.Grant, id pki.IssuerID, certificate []byte) (*View, error) {
+	issuer, err := s.own(ctx, g, id)
+	if err != nil {
+		return nil, err
+	}
+	p, err := tbs.ParseCertificate(certificate)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkCertificate(ctx, issuer, p); err != nil {
+		return nil, err
+	}
+	defer s.forget(issuer.Authority)
+	err = s.cfg.Store.ActivateIssuer(ctx, g.Tenant(), id, certificate, p.NotBefore, p.NotAfter,
+		s.event(g, "authority.activate", "authority:"+string(issuer.Authority), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", id, p.Serial, fingerprint(certificate))))
+	if err != nil {
+		return nil, err
+	}
+	return s.find(ctx, g.Tenant(), string(issuer.Authority))
+}
+
+// own returns an issuer of the grant's tenant.
+func (s *Service) own(ctx context.Context, g access.Grant, id pki.IssuerID) (*pki.Issuer, error) {
+	issuer, err := s.cfg.Store.Issuer(ctx, id)
+	if err == nil && issuer.Tenant != g.Tenant() {
+		err = pki.Errorf(pki.NotFound, "no issuer %.60q", id)
+	}
+	return issuer, err
+}
+
+// checkCertificate checks that a certificate is the one that the issuer waits
+// for: its key, its subject, signed by its parent, within its parent.
+func (s *Service) checkCertificate(ctx context.Context, issuer *pki.Issuer, p *tbs.Parsed) error {
+	csr, err := tbs.ParseCSR(issuer.Request)
+	if err != nil {
+		return pki.Because(pki.Conflict, err, "the issuer waits for no certificate")
+	}
+	parent, err := s.cfg.Store.Issuer(ctx, issuer.Parent)
+	if err != nil {
+		return err
+	}
+	above, err := tbs.ParseCertificate(parent.Certificate)
+	if err != nil {
+		return err
+	}
+	if err := p.CheckSignedBy(above); err != nil {
+		return pki.Because(pki.PolicyRefused, err, "the certificate is not signed by the parent of this authority")
+	}
+	ca, pathLen := p.IsCA()
+	_, room := above.IsCA()
+	switch {
+	case !ca:
+		return pki.Errorf(pki.PolicyRefused, "the certificate is not one of a CA")
+	case !bytes.Equal(p.Key.SPKI(), csr.Key.SPKI()):
+		return pki.Errorf(pki.PolicyRefused, "the certificate is for another key than this authority's")
+	case !bytes.Equal(p.Subject, csr.SubjectDER):
+		return pki.Errorf(pki.PolicyRefused, "the certificate names another subject than this authority's request")
+	case room >= 0 && (pathLen < 0 || pathLen >= room):
+		return pki.Errorf(pki.PolicyRefused, "the certificate's path length does not fit below its parent's")
+	case p.NotBefore.Before(above.NotBefore) || p.NotAfter.After(above.NotAfter):
+		return pki.Errorf(pki.PolicyRefused, "the certificate is valid outside its parent's validity")
+	case !s.cfg.Now().Before(p.NotAfter):
+		return pki.Errorf(pki.PolicyRefused, "the certificate has expired")
+	}
+	return nil
+}
+
+func fingerprint(certificate []byte) string {
+	sum := sha256.Sum256(certificate)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,100 @@
+package hierarchy
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// PublishProfile stores the document as the next version of the profile that it
+// names, or returns the latest version where that is the same document. It needs
+// access.ManageProfiles.
+func (s *Service) PublishProfile(ctx context.Context, g access.Grant, source []byte) (*pki.ProfileVersion, error) {
+	if err := g.Check(access.ManageProfiles); err != nil {
+		return nil, err
+	}
+	p, err := policy.Parse(source)
+	if err != nil {
+		return nil, err
+	}
+	v := &pki.ProfileVersion{
+		ProfileRef: pki.ProfileRef{Tenant: g.Tenant(), Name: p.Name()},
+		Hash:       sha256.Sum256(source), Source: string(source), Created: s.cfg.Now().UTC(),
+	}
+	return v, s.cfg.Store.PutProfile(ctx, v, s.event(g, "profile.publish", "profile:"+p.Name(), fmt.Sprintf("sha256 %x", v.Hash)))
+}
+
+// Profile returns a version of a profile of the grant's tenant; version 0 is the
+// latest. It needs access.ReadConfiguration.
+func (s *Service) Profile(ctx context.Context, g access.Grant, name string, version int) (*pki.ProfileVersion, error) {
+	if err := g.Check(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: name, Version: version})
+}
+
+// Profiles returns the latest version of each profile of the grant's tenant, by
+// name. It needs access.ReadConfiguration.
+func (s *Service) Profiles(ctx context.Context, g access.Grant) ([]*pki.ProfileVersion, error) {
+	if err := g.Check(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Profiles(ctx, g.Tenant())
+}
+
+// ResolveProfile returns the exact version that ref means, for the RA: version 0
+// is the latest.
+func (s *Service) ResolveProfile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error) {
+	return s.cfg.Store.Profile(ctx, ref)
+}
+
+type boundKey struct {
+	ref    pki.ProfileRef
+	issuer pki.IssuerID
+}
+
+// Bound returns a profile version compiled for the line's issuer. Both are
+// immutable, so it is compiled once and kept.
+func (s *Service) Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.Line) (*policy.Bound, error) {
+	key := boundKey{ref, line.Issuer.ID}
+	s.mu.RLock()
+	b := s.bound[key]
+	s.mu.RUnlock()
+	if b != nil {
+		return b, nil
+	}
+	v, err := s.cfg.Store.Profile(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if v.Hash != sha256.Sum256([]byte(v.Source)) {
+		return nil, fmt.Errorf("profile %s version %d does not have the hash it was published with", v.Name, v.Version)
+	}
+	p, err := policy.Parse([]byte(v.Source))
+	if err != nil {
+		return nil, err
+	}
+	if b, err = p.Bind(v.ProfileRef, params(line.Issuer, line.Parsed)); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bound[key] = b
+	return b, nil
+}
+
+// params says what of an issuer goes into the certificates it signs.
+func params(issuer pki.Issuer, parsed *tbs.Parsed) policy.IssuerParams {
+	_, pathLen := parsed.IsCA()
+	return policy.IssuerParams{
+		ID: issuer.ID, Subject: parsed.Subject, KeyID: parsed.SubjectKeyID(),
+		Algorithm: parsed.Key.SignatureAlgorithm(), NotBefore: parsed.NotBefore, NotAfter: parsed.NotAfter,
+		PathLen: pathLen, StatusURL: issuer.StatusURL, Shards: issuer.Shards,
+	}
+}

@@ -1,0 +1,301 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+const (
+	gather      = time.Millisecond // how long to wait for company where several requests are under way
+	company     = 4                // more than so many requests are several
+	maxGroups   = 2                // chunks of batches that one commit takes beside the single requests
+	storeTrials = 6                // of a record whose commit fails, before its requesters are told
+	longestWait = time.Second      // between commits that fail
+)
+
+var errStopped = errors.New("the committer has stopped")
+
+// A single is one request on its way to an intent.
+type single struct {
+	ctx      context.Context
+	line     *Line
+	item     *Item
+	group    *group
+	intended chan error // receives once: nil when the item's fate is decided
+}
+
+// A group is an intent on its way through the committer.
+type group struct {
+	line     *Line
+	intent   *Intent
+	waiting  atomic.Int32  // single requests that have not signed yet
+	intended chan error    // of a chunk; receives once
+	recorded chan struct{} // closed when err is set
+	err      error
+	trials   int
+	orphan   bool // nobody waits: a void record, tried until the store takes it
+}
+
+// signed tells the group that one more of its single requests has signed, and
+// returns whether it was the last.
+func (g *group) signed() bool { return g.waiting.Add(-1) == 0 }
+
+// A committer is the one place from which intents and records reach the store.
+// One goroutine, run, drains what has come since the last commit and stores it
+// in one transaction, so that a busy service pays one sync for many requests.
+type committer struct {
+	s    *Service
+	wake chan struct{} // capacity 1
+
+	mu      sync.Mutex
+	singles fairQueue[*single]
+	groups  fairQueue[*group]
+	records []*group
+	closed  error // set when nothing new is taken
+	stopped bool  // set when run has returned
+}
+
+func newCommitter(s *Service) *committer {
+	return &committer{s: s, wake: make(chan struct{}, 1)}
+}
+
+func (c *committer) addSingle(r *single) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed != nil {
+		r.intended <- c.closed
+		return
+	}
+	c.singles.push(r.item.Owner, r)
+	c.awaken()
+}
+
+func (c *committer) addGroup(g *group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed != nil {
+		g.intended <- c.closed
+		return
+	}
+	c.groups.push(g.intent.Tenant, g)
+	c.awaken()
+}
+
+func (c *committer) addRecord(g *group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		c.s.through(g, errStopped)
+		return
+	}
+	c.records = append(c.records, g)
+	c.awaken()
+}
+
+func (c *committer) awaken() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run commits until ctx ends, then takes nothing new and goes on until what is
+// in flight is recorded.
+func (c *committer) run(ctx context.Context) {
+	for {
+		select {
+		case <-c.wake:
+		case <-ctx.Done():
+			c.close()
+			if c.stop() {
+				return
+			}
+			time.Sleep(gather)
+		}
+		if c.s.openRequests() > company {
+			time.Sleep(gather)
+		}
+		for c.once(context.WithoutCancel(ctx)) {
+		}
+	}
+}
+
+// close refuses all that waits for an intent and all that comes later.
+func (c *committer) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed == nil {
+		c.closed = &pki.Error{Kind: pki.Unavailable, Detail: "the server is shutting down; send the request again", RetryAfter: 5 * time.Second}
+	}
+	for c.singles.len() > 0 {
+		c.singles.pop().intended <- c.closed
+	}
+	for c.groups.len() > 0 {
+		c.groups.pop().intended <- c.closed
+	}
+}
+
+// stop reports whether nothing is in flight; then nothing is taken any more.
+func (c *committer) stop() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = c.s.openIntents() == 0
+	return c.stopped
+}
+
+// once commits what waits now, and returns whether there was anything.
+func (c *committer) once(ctx context.Context) bool {
+	records, fresh, singles := c.take()
+	if len(records)+len(fresh) == 0 {
+		return false
+	}
+	err := c.s.cfg.Store.Commit(ctx, c.s.cfg.Now(), intents(records), intents(fresh))
+	if err != nil {
+		c.s.cfg.Log.Error("commit of certificates", "error", err, "records", len(records), "intents", len(fresh))
+		c.failed(records, fresh, singles, err)
+		return true
+	}
+	for _, g := range records {
+		c.s.through(g, g.intent.Err)
+	}
+	c.started(fresh, singles)
+	return true
+}
+
+// take forms the next commit: every record, single requests up to MaxGroup by
+// issuer, and a few chunks of batches.
+func (c *committer) take() (records, fresh []*group, singles []*single) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	records, c.records = c.records, nil
+	byIssuer := make(map[pki.IssuerID]*group)
+	for len(singles) < MaxGroup && c.singles.len() > 0 {
+		r := c.singles.pop()
+		if err := r.ctx.Err(); err != nil {
+			r.intended <- pki.Because(pki.Unavailable, err, "the request was given up before its turn came")
+			continue
+		}
+		g := byIssuer[r.line.Issuer.ID]
+		if g == nil {
+			g = &group{line: r.line, intent: c.s.newIntent(r.line), recorded: make(chan struct{})}
+			byIssuer[r.line.Issuer.ID] = g
+			fresh = append(fresh, g)
+		}
+		r.group = g
+		g.intent.Items = append(g.intent.Items, r.item)
+		singles = append(singles, r)
+	}
+	for n := 0; n < maxGroups && c.groups.len() > 0; n++ {
+		fresh = append(fresh, c.groups.pop())
+	}
+	for _, g := range fresh {
+		c.s.opened(g)
+	}
+	return records, fresh, singles
+}
+
+// started lets those whose intent is committed go on to sign.
+func (c *committer) started(fresh []*group, singles []*single) {
+	for _, g := range fresh {
+		live := g.intent.Items[:0:0]
+		for _, item := range g.intent.Items {
+			if item.Refused == nil && item.Earlier == nil {
+				live = append(live, item)
+			}
+		}
+		g.intent.Items = live
+		g.waiting.Store(int32(len(live)))
+		if len(live) == 0 || g.intent.Err != nil {
+			c.s.through(g, g.intent.Err)
+		}
+		if g.intended != nil {
+			g.intended <- nil
+		}
+	}
+	for _, r := range singles {
+		r.intended <- r.group.intent.Err
+	}
+}
+
+// failed handles a commit with an unknown outcome. Nothing fresh is signed: each
+// new intent is recorded as void, which does nothing where it was not stored.
+// Records are tried again; what cannot be stored in time is not released, and
+// becomes void as soon as the store takes that.
+func (c *committer) failed(records, fresh []*group, singles []*single, cause error) {
+	refusal := pki.Because(pki.Unavailable, cause, "the request could not be stored; send it again with the same idempotency key")
+	for _, r := range singles {
+		r.intended <- refusal
+	}
+	for _, g := range fresh {
+		if g.intended != nil {
+			g.intended <- refusal
+		}
+		c.forsake(g, cause)
+	}
+	trials := 0
+	for _, g := range records {
+		g.trials++
+		trials = max(trials, g.trials)
+		if g.trials >= storeTrials && !g.orphan {
+			c.forsake(g, cause)
+			continue
+		}
+		c.addRecord(g)
+	}
+	time.Sleep(min(longestWait, 10*time.Millisecond<<min(trials, 10)))
+}
+
+// forsake ends a group whose intent may or may not be stored, and has it
+// recorded as void where it is.
+func (c *committer) forsake(g *group, cause error) {
+	c.s.through(g, cause)
+	c.addRecord(&group{intent: voided(g.intent), recorded: make(chan struct{}), orphan: true})
+}
+
+// voided returns a copy of the intent whose items have no certificate, sharing
+// nothing with requests that were told already.
+func voided(n *Intent) *Intent {
+	v := *n
+	v.Items = make([]*Item, len(n.Items))
+	for i, item := range n.Items {
+		cp := *item
+		cp.DER, cp.Refused, cp.Earlier = nil, nil, nil
+		v.Items[i] = &cp
+	}
+	return &v
+}
+
+func intents(groups []*group) []*Intent {
+	out := make([]*Intent, len(groups))
+	for i, g := range groups {
+		out[i] = g.intent
+	}
+	return out
+}
+
+// opened notes an intent of this process.
+func (s *Service) opened(g *group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[g.intent.ID] = g.recorded
+}
+
+// through ends a group: err is nil, ErrFenced or why it could not be stored.
+func (s *Service) through(g *group, err error) {
+	s.mu.Lock()
+	delete(s.open, g.intent.ID)
+	s.mu.Unlock()
+	g.err = err
+	close(g.recorded)
+}
+
+func (s *Service) openIntents() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}

@@ -1,0 +1,48 @@
+package issuance
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// An Order is what the registration authority decided: one certificate to make.
+type Order struct {
+	Line      *Line
+	Profile   *policy.Bound // bound to Line's issuer
+	Content   *tbs.Content  // all but the serial, which Prepare sets
+	Owner     pki.TenantID
+	Device    pki.DeviceID
+	Placement pki.Placement
+
+	// Of a single request: see Item.
+	Idempotency string
+	RequestHash [32]byte
+
+	Row int64 // of a batch
+}
+
+// Prepare chooses the serial, builds the to-be-signed bytes and lints them. A
+// finding of the lint is PolicyRefused: nothing is intended or signed.
+func Prepare(o *Order, now time.Time) (*Item, error) {
+	class := pki.ClassOf(o.Content.NotBefore, o.Content.NotAfter)
+	o.Content.Serial = pki.NewSerial(class, now)
+	bytes, err := o.Profile.Append(nil, o.Content)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Profile.Lint(bytes, o.Content); err != nil {
+		return nil, err
+	}
+	profile := o.Profile.Profile()
+	return &Item{
+		Serial: o.Content.Serial, Owner: o.Owner, Device: o.Device, Placement: o.Placement,
+		Profile: o.Profile.Ref(), NotBefore: o.Content.NotBefore, NotAfter: o.Content.NotAfter,
+		TBS: bytes, KeyHash: sha256.Sum256(o.Content.Key.SPKI()),
+		SharedKey: profile.SharedKeys(), RenewSameKey: profile.RenewSameKey(), Row: o.Row,
+		Idempotency: o.Idempotency, RequestHash: o.RequestHash,
+	}, nil
+}

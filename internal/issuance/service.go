@@ -1,0 +1,241 @@
+package issuance
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// MaxGroup is the largest number of certificates in one intent.
+const MaxGroup = 1000
+
+// MaxOpen is how many single requests may be under way at once; one more is
+// Unavailable.
+const MaxOpen = 4096
+
+// A Signer signs whole structures with CA keys.
+type Signer interface {
+	// Sign signs message; check says whether the signature is verified before it
+	// is returned, which it always is for a hardware key.
+	Sign(ctx context.Context, key pki.KeyURI, purpose signer.Purpose, message []byte, check bool) ([]byte, error)
+	Public(ctx context.Context, key pki.KeyURI) (tbs.PublicKey, bool, error)
+}
+
+// Issuers finds an issuer by its id, for the completion of adopted intents.
+type Issuers interface {
+	Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error)
+}
+
+// Config is what a Service is made of; every field is needed.
+type Config struct {
+	Store   Store
+	Signer  Signer
+	Issuers Issuers
+	Node    string // names this process among those that share the store
+	Now     pki.Clock
+	Log     *slog.Logger
+}
+
+// A Service issues certificates. Its methods are safe for concurrent use.
+type Service struct {
+	cfg    Config
+	epoch  int64
+	commit *committer
+
+	mu   sync.Mutex
+	open map[pki.IntentID]chan struct{} // of this process; closed when the intent is recorded
+	live int                            // single requests under way
+}
+
+// New registers the node, which fences every earlier process of the same name,
+// and returns a Service. Run must be running for anything to be issued.
+func New(ctx context.Context, cfg Config) (*Service, error) {
+	epoch, err := cfg.Store.Enter(ctx, cfg.Node, cfg.Now().Add(registration))
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, epoch: epoch, open: make(map[pki.IntentID]chan struct{})}
+	s.commit = newCommitter(s)
+	return s, nil
+}
+
+// Issue makes one certificate, or returns the one that an earlier request with
+// the same idempotency key led to (repeated is true then). Once the intent is
+// committed the end of ctx is ignored: the certificate is made and kept, and a
+// repeated request finds it.
+func (s *Service) Issue(ctx context.Context, o *Order) (c *pki.Certificate, repeated bool, err error) {
+	if !s.enter() {
+		return nil, false, &pki.Error{Kind: pki.Unavailable, Detail: "too many requests are under way", RetryAfter: time.Second}
+	}
+	defer s.leave()
+	for {
+		item, err := Prepare(o, s.cfg.Now())
+		if err != nil {
+			return nil, false, err
+		}
+		c, earlier, err := s.one(ctx, o.Line, item)
+		if earlier == nil {
+			return c, false, err
+		}
+		c, err = s.await(ctx, o.Owner, earlier)
+		if c != nil || err != nil {
+			return c, true, err
+		}
+		// The earlier request came to nothing and gave up its claim.
+	}
+}
+
+// one takes a prepared item through intent, signature and record.
+func (s *Service) one(ctx context.Context, line *Line, item *Item) (*pki.Certificate, *Earlier, error) {
+	r := &single{ctx: ctx, line: line, item: item, intended: make(chan error, 1)}
+	s.commit.addSingle(r)
+	if err := <-r.intended; err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case item.Refused != nil:
+		return nil, nil, item.Refused
+	case item.Earlier != nil:
+		return nil, item.Earlier, nil
+	}
+	signErr := s.sign(context.WithoutCancel(ctx), line, item)
+	if r.group.signed() {
+		s.commit.addRecord(r.group)
+	}
+	<-r.group.recorded
+	if signErr != nil {
+		return nil, nil, pki.Because(pki.Unavailable, signErr, "the authority's key cannot sign at present")
+	}
+	c, err := s.released(ctx, r.group, item)
+	return c, nil, err
+}
+
+// released returns the certificate that the store has for an item whose group
+// is through: ours, or, where we were fenced, whatever the other node made.
+func (s *Service) released(ctx context.Context, g *group, item *Item) (*pki.Certificate, error) {
+	switch {
+	case g.err == nil:
+		return certificate(g.intent, item, s.cfg.Now()), nil
+	case g.err == ErrFenced:
+		c, err := s.cfg.Store.Certificate(ctx, item.Owner, g.intent.Issuer, item.Serial)
+		if pki.KindOf(err) == pki.NotFound {
+			return nil, pki.Because(pki.Unavailable, g.err, "another node took this request over; send it again")
+		}
+		return c, err
+	default:
+		return nil, pki.Because(pki.Unavailable, g.err, "the certificate could not be stored; send the request again with the same idempotency key")
+	}
+}
+
+// await returns what an earlier request led to: its certificate, or nil where it
+// came to nothing.
+func (s *Service) await(ctx context.Context, owner pki.TenantID, e *Earlier) (*pki.Certificate, error) {
+	pause := 5 * time.Millisecond
+	for {
+		s.mu.Lock()
+		done := s.open[e.Intent]
+		s.mu.Unlock()
+		if done == nil {
+			open, err := s.cfg.Store.Open(ctx, e.Intent)
+			if err != nil {
+				return nil, err
+			}
+			if !open {
+				c, err := s.cfg.Store.Certificate(ctx, owner, e.Issuer, e.Serial)
+				if pki.KindOf(err) == pki.NotFound {
+					return nil, nil
+				}
+				return c, err
+			}
+			pause = min(2*pause, 250*time.Millisecond)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-done: // never, where done is nil
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, pki.Because(pki.NotReady, ctx.Err(), "an earlier request with this idempotency key is still under way; send it again")
+		}
+		timer.Stop()
+	}
+}
+
+// IssueChunk makes the certificates of one chunk of a batch and stores its
+// refusals with them. It returns when all is recorded: nil, Conflict where the
+// chunk is not there to claim (the batch was paused or cancelled, or another
+// node has it), or Unavailable, where the chunk can be tried again.
+func (s *Service) IssueChunk(ctx context.Context, line *Line, batch pki.BatchID, chunk int, items []*Item, refusals []Refusal) error {
+	g := &group{line: line, intent: s.newIntent(line), intended: make(chan error, 1), recorded: make(chan struct{})}
+	g.intent.Batch, g.intent.Chunk, g.intent.Items, g.intent.Refusals = batch, chunk, items, refusals
+	s.commit.addGroup(g)
+	if err := <-g.intended; err != nil {
+		return err
+	}
+	if g.intent.Err != nil {
+		return g.intent.Err
+	}
+	if len(g.intent.Items) == 0 {
+		return nil // all rows were refused; the chunk is closed
+	}
+	signErr := s.signAll(context.WithoutCancel(ctx), line, g.intent.Items)
+	s.commit.addRecord(g)
+	<-g.recorded
+	switch {
+	case signErr != nil:
+		return pki.Because(pki.Unavailable, signErr, "the authority's key cannot sign at present")
+	case g.err == ErrFenced:
+		return pki.Because(pki.Conflict, g.err, "another node took the chunk over")
+	case g.err != nil:
+		return pki.Because(pki.Unavailable, g.err, "the certificates could not be stored")
+	}
+	return nil
+}
+
+func (s *Service) newIntent(line *Line) *Intent {
+	return &Intent{
+		ID: pki.IntentID(pki.NewID(s.cfg.Now())), Issuer: line.Issuer.ID, Tenant: line.Issuer.Tenant,
+		Node: s.cfg.Node, Epoch: s.epoch, Attempt: 1,
+	}
+}
+
+func (s *Service) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live >= MaxOpen {
+		return false
+	}
+	s.live++
+	return true
+}
+
+func (s *Service) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live--
+}
+
+func (s *Service) openRequests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live
+}
+
+func certificate(n *Intent, item *Item, now time.Time) *pki.Certificate {
+	place := 0
+	for i := range n.Items {
+		if n.Items[i] == item {
+			place = i
+		}
+	}
+	return &pki.Certificate{
+		Issuer: n.Issuer, Serial: item.Serial, Tenant: n.Tenant, Owner: item.Owner, Device: item.Device,
+		Profile: item.Profile, Intent: n.ID, Place: place, Batch: n.Batch, Row: item.Row,
+		NotBefore: item.NotBefore, NotAfter: item.NotAfter, Issued: now, DER: item.DER,
+	}
+}

@@ -1,0 +1,51 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pando-pki/pando/internal/parallel"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// sign makes the item's certificate. Only items of a committed intent come here.
+func (s *Service) sign(ctx context.Context, line *Line, item *Item) error {
+	check := line.Hardware || line.Authority.SignCheck == pki.CheckAlways || line.Authority.Kind != pki.Issuing
+	signature, err := s.cfg.Signer.Sign(ctx, line.Issuer.Key, signer.Certificate, item.TBS, check)
+	if err != nil {
+		return err
+	}
+	item.DER = tbs.AppendSigned(make([]byte, 0, len(item.TBS)+128), item.TBS, line.Parsed.Key.SignatureAlgorithm(), signature)
+	return nil
+}
+
+// signAll signs the items on all cores. Where one fails, all are void: a chunk is
+// made whole or given back whole.
+func (s *Service) signAll(ctx context.Context, line *Line, items []*Item) error {
+	err := parallel.Each(len(items), func(i int) error { return s.sign(ctx, line, items[i]) })
+	if err != nil {
+		for _, item := range items {
+			item.DER = nil
+		}
+	}
+	return err
+}
+
+// lineOf returns what is needed to complete an adopted intent: its issuer's key
+// and certificate. Its authority asks for every check, since nobody waits.
+func (s *Service) lineOf(ctx context.Context, id pki.IssuerID) (*Line, error) {
+	issuer, err := s.cfg.Issuers.Issuer(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(issuer.Certificate) == 0 || issuer.Key == pki.OfflineKey {
+		return nil, errors.New("the issuer has no key here")
+	}
+	parsed, err := tbs.ParseCertificate(issuer.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	return &Line{Authority: pki.Authority{ID: issuer.Authority, SignCheck: pki.CheckAlways, Kind: pki.Issuing}, Issuer: *issuer, Parsed: parsed}, nil
+}
