@@ -8,9 +8,9 @@ import (
 	"iter"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -44,13 +44,13 @@ func (s *Service) build(ctx context.Context, id *identity, state ShardState) (*C
 	if id.issuer.StatusURL != "" {
 		info.URL = crlURL(id.issuer, state.Shard)
 	}
-	der, err := s.signList(ctx, id.issuer.Key, info, list)
+	signed, err := s.signList(ctx, id.issuer.Key, info, list)
 	if err != nil {
 		return nil, fmt.Errorf("sign number %d: %w", number, err)
 	}
 	return &CRL{
 		Issuer: id.issuer.ID, Shard: state.Shard, Number: number, Covers: state.Newest, Entries: int64(list.count),
-		ThisUpdate: info.ThisUpdate, NextUpdate: info.NextUpdate, DER: der,
+		ThisUpdate: info.ThisUpdate, NextUpdate: info.NextUpdate, DER: signed,
 	}, nil
 }
 
@@ -131,26 +131,11 @@ func (s *Service) signList(ctx context.Context, key pki.KeyURI, info *tbs.CRLInf
 		return nil, err
 	}
 	buffer.Write(info.Algorithm.DER)
-	var bits cryptobyte.Builder
-	bits.AddASN1BitString(signature)
-	buffer.Write(bits.BytesOrPanic())
+	buffer.Write(der.AppendBitString(nil, signature))
 
 	whole := buffer.Bytes()
-	header := sequenceHeader(len(whole) - maxHeader)
+	header := der.AppendHeader(nil, asn1.SEQUENCE, len(whole)-maxHeader)
 	start := maxHeader - len(header)
 	copy(whole[start:], header)
 	return whole[start:], nil
-}
-
-// sequenceHeader returns the DER header of a SEQUENCE of n content octets.
-func sequenceHeader(n int) []byte {
-	header := []byte{byte(asn1.SEQUENCE)}
-	if n < 0x80 {
-		return append(header, byte(n))
-	}
-	var octets []byte
-	for ; n > 0; n >>= 8 {
-		octets = append([]byte{byte(n)}, octets...)
-	}
-	return append(append(header, 0x80|byte(len(octets))), octets...)
 }

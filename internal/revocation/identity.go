@@ -4,12 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/sha1"
-	"crypto/sha256"
 	"sync"
-
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -20,7 +15,8 @@ import (
 type identity struct {
 	issuer      *pki.Issuer
 	certificate *tbs.Parsed
-	ids         map[crypto.Hash]issuerHashes
+	sha1        issuerHashes
+	sha256      issuerHashes
 }
 
 // issuerHashes are the two hashes by which a CertID names an issuer (RFC 6960,
@@ -32,8 +28,11 @@ func (i *identity) online() bool { return i.issuer.Key != pki.OfflineKey }
 
 // owns reports whether the CertID is of this issuer.
 func (i *identity) owns(c *tbs.CertID) bool {
-	h, known := i.ids[c.Hash]
-	return known && bytes.Equal(h.name, c.NameHash) && bytes.Equal(h.key, c.KeyHash)
+	h := i.sha256
+	if c.Hash == crypto.SHA1 {
+		h = i.sha1
+	}
+	return bytes.Equal(h.name, c.NameHash) && bytes.Equal(h.key, c.KeyHash)
 }
 
 func newIdentity(issuer *pki.Issuer) (*identity, error) {
@@ -41,18 +40,11 @@ func newIdentity(issuer *pki.Issuer) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	var bits []byte
-	spki := cryptobyte.String(certificate.Key.SPKI())
-	if !spki.ReadASN1(&spki, asn1.SEQUENCE) || !spki.SkipASN1(asn1.SEQUENCE) || !spki.ReadASN1BitStringAsBytes(&bits) {
-		return nil, pki.Errorf(pki.BadKey, "the issuer's public key is not a SubjectPublicKeyInfo")
-	}
+	id := &identity{issuer: issuer, certificate: certificate}
 	// SHA-1 is how clients name issuers; nothing is signed with it.
-	name1, key1 := sha1.Sum(certificate.Subject), sha1.Sum(bits)
-	name256, key256 := sha256.Sum256(certificate.Subject), sha256.Sum256(bits)
-	return &identity{issuer: issuer, certificate: certificate, ids: map[crypto.Hash]issuerHashes{
-		crypto.SHA1:   {name1[:], key1[:]},
-		crypto.SHA256: {name256[:], key256[:]},
-	}}, nil
+	id.sha1.name, id.sha1.key = tbs.IssuerHashes(crypto.SHA1, certificate.Subject, certificate.Key)
+	id.sha256.name, id.sha256.key = tbs.IssuerHashes(crypto.SHA256, certificate.Subject, certificate.Key)
+	return id, nil
 }
 
 // identities finds and keeps identities. Only issuers that exist are kept, so

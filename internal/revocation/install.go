@@ -6,10 +6,10 @@ import (
 	"crypto/x509"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -21,11 +21,11 @@ import (
 // above that of the CRL that it replaces and with every entry that one had; else
 // it is Malformed, BadProof, PolicyRefused or Conflict. NotFound where the
 // tenant has no such offline issuer.
-func (s *Service) InstallCRL(ctx context.Context, g access.Grant, der []byte) error {
+func (s *Service) InstallCRL(ctx context.Context, g access.Grant, crl []byte) error {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return err
 	}
-	list, err := x509.ParseRevocationList(der)
+	list, err := x509.ParseRevocationList(crl)
 	if err != nil {
 		return pki.Because(pki.Malformed, err, "this is not a DER certificate revocation list")
 	}
@@ -47,7 +47,7 @@ func (s *Service) InstallCRL(ctx context.Context, g access.Grant, der []byte) er
 	return s.cfg.Store.PutCRL(ctx, &CRL{
 		Issuer: id.issuer.ID, Shard: state.Shard, Number: list.Number.Int64(), Covers: covers,
 		Entries:    int64(len(list.RevokedCertificateEntries)),
-		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, DER: bytes.Clone(der),
+		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, DER: bytes.Clone(crl),
 	})
 }
 
@@ -80,11 +80,9 @@ func (s *Service) offlineIssuer(ctx context.Context, tenant pki.TenantID, list *
 	return nil, pki.Errorf(pki.NotFound, "no offline issuer has the name and key that the CRL was made with")
 }
 
-// The extensions of a CRL that matter here: RFC 5280, 5.2.4 and 5.2.5.
-const (
-	deltaCRLIndicator        = "2.5.29.27"
-	issuingDistributionPoint = "2.5.29.28"
-)
+// deltaCRLIndicator is the extension of a CRL that is not a full one (RFC 5280,
+// 5.2.4).
+const deltaCRLIndicator = "2.5.29.27"
 
 // checkList checks what a CRL says of itself.
 func checkList(list *x509.RevocationList, now time.Time) error {
@@ -92,7 +90,7 @@ func checkList(list *x509.RevocationList, now time.Time) error {
 		return pki.Errorf(pki.Malformed, "the CRL has no number, or one above 63 bits")
 	}
 	for _, e := range list.Extensions {
-		if oid := e.Id.String(); oid == deltaCRLIndicator || e.Critical && oid != issuingDistributionPoint {
+		if oid := e.Id.String(); oid == deltaCRLIndicator || e.Critical && oid != der.OIDIssuingDistributionPoint {
 			return pki.Errorf(pki.PolicyRefused, "a full CRL is served here, without the extension %s", oid)
 		}
 	}
@@ -114,16 +112,12 @@ func (s *Service) shardOf(ctx context.Context, id *identity, list *x509.Revocati
 	}
 	var scope []byte
 	for _, e := range list.Extensions {
-		if e.Id.String() == issuingDistributionPoint {
+		if e.Id.String() == der.OIDIssuingDistributionPoint {
 			scope = e.Value
 		}
 	}
 	for _, state := range states {
-		want, err := distributionPoint(crlURL(id.issuer, state.Shard))
-		if err != nil {
-			return ShardState{}, err
-		}
-		if scope == nil && len(states) == 1 || bytes.Equal(scope, want) {
+		if scope == nil && len(states) == 1 || bytes.Equal(scope, distributionPoint(crlURL(id.issuer, state.Shard))) {
 			return state, nil
 		}
 	}
@@ -168,15 +162,9 @@ func (s *Service) covered(ctx context.Context, id *identity, state ShardState, l
 
 // distributionPoint returns the value of an IssuingDistributionPoint that says
 // only where the list is served (RFC 5280, 5.2.5).
-func distributionPoint(url string) ([]byte, error) {
-	context := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific() }
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(context(0).Constructed(), func(b *cryptobyte.Builder) { // distributionPoint
-			b.AddASN1(context(0).Constructed(), func(b *cryptobyte.Builder) { // fullName
-				b.AddASN1(context(6), func(b *cryptobyte.Builder) { b.AddBytes([]byte(url)) })
-			})
-		})
-	})
-	return b.Bytes()
+func distributionPoint(url string) []byte {
+	value := der.Append(nil, der.Implicit(6), []byte(url)) // uniformResourceIdentifier
+	value = der.Wrap(value, 0, der.Explicit(0))            // fullName, implicit
+	value = der.Wrap(value, 0, der.Explicit(0))            // distributionPoint
+	return der.Wrap(value, 0, asn1.SEQUENCE)
 }

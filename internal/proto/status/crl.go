@@ -1,0 +1,38 @@
+package status
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// maxCRLAge bounds how long an HTTP cache may give a CRL without asking again: a
+// new one follows each revocation, and asking costs little where it is the same.
+const maxCRLAge = 5 * time.Minute
+
+// crl serves GET /crl/{issuer}/{shard}.crl: one DER CRL (RFC 5280, 4.2.1.13).
+func (s *Server) crl(w http.ResponseWriter, r *http.Request, tail string) {
+	if !allowed(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	issuer, file, _ := strings.Cut(tail, "/")
+	name, ok := strings.CutSuffix(file, ".crl")
+	shard, err := strconv.Atoi(name)
+	if !ok || err != nil || shard < 0 || strconv.Itoa(shard) != name {
+		s.fail(w, r, pki.Errorf(pki.NotFound, "no such CRL"))
+		return
+	}
+	got, err := s.cfg.Validator.CRL(r.Context(), pki.IssuerID(issuer), shard)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/pkix-crl")
+	s.writeCached(w, r, cached{
+		body: got.DER, hash: sha256.Sum256(got.DER), modified: got.ThisUpdate, expires: got.NextUpdate, maxAge: maxCRLAge,
+	})
+}

@@ -1,0 +1,77 @@
+// Package status serves what relying parties fetch without TLS: OCSP (RFC 6960,
+// appendix A; RFC 9919), CRLs and CA certificates (RFC 5280, 4.2.1.13 and
+// 4.2.2.1), under the URLs that certificates name.
+package status
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// A Validator answers about status; revocation.Service is one.
+type Validator interface {
+	Respond(ctx context.Context, issuer pki.IssuerID, request []byte) (*revocation.Response, error)
+	CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error)
+}
+
+// Chains finds the certificates of issuers.
+type Chains interface {
+	// Chain returns DER certificates: the issuer's own, then up to and with the
+	// root. NotFound where there is no such issuer, or it has no certificate.
+	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
+}
+
+// Config is what a Server is made of; every field is needed.
+type Config struct {
+	Validator Validator
+	Chains    Chains
+	Now       pki.Clock
+	Log       *slog.Logger
+}
+
+// A Server serves status over HTTP.
+type Server struct{ cfg Config }
+
+// New returns a Server.
+func New(cfg Config) *Server { return &Server{cfg: cfg} }
+
+// Handler serves
+//
+//	POST /ocsp/{issuer}
+//	GET  /ocsp/{issuer}/{request in base64}
+//	GET  /crl/{issuer}/{shard}.crl
+//	GET  /ca/{issuer}.cer, .pem and .p7c
+//
+// and hands every other path to rest. It must stand before any http.ServeMux: a
+// mux redirects paths with "//", which the base64 of an OCSP request may have.
+func (s *Server) Handler(rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.EscapedPath() // as it came: "%2F" in base64 is not a separator
+		if tail, ok := strings.CutPrefix(path, "/ocsp/"); ok {
+			s.ocsp(w, r, tail)
+		} else if tail, ok := strings.CutPrefix(path, "/crl/"); ok {
+			s.crl(w, r, tail)
+		} else if tail, ok := strings.CutPrefix(path, "/ca/"); ok {
+			s.ca(w, r, tail)
+		} else {
+			rest.ServeHTTP(w, r)
+		}
+	})
+}
+
+// allowed answers 405 unless the request's method is among those given.
+func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	for _, m := range methods {
+		if r.Method == m {
+			return true
+		}
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	return false
+}

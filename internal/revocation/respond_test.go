@@ -1,0 +1,309 @@
+package revocation_test
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ocsp"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/revocation/revocationtest"
+	"github.com/pando-pki/pando/internal/signer"
+)
+
+// ask sends a request for one serial and reads the answer with x/crypto/ocsp,
+// which checks the responder's certificate and the signature.
+func ask(t *testing.T, v *revocationtest.VA, hash crypto.Hash, serial pki.Serial) *ocsp.Response {
+	t.Helper()
+	return read(t, v, respond(t, v, revocationtest.Request(t, v.CA.Certificate, hash, serial)), serial)
+}
+
+func respond(t *testing.T, v *revocationtest.VA, request []byte) *revocation.Response {
+	t.Helper()
+	got, err := v.Respond(t.Context(), v.CA.Issuer.ID, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func read(t *testing.T, v *revocationtest.VA, r *revocation.Response, serial pki.Serial) *ocsp.Response {
+	t.Helper()
+	parsed, err := ocsp.ParseResponseForCert(r.DER, revocationtest.Certificate(serial), v.CA.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func revoke(t *testing.T, v *revocationtest.VA, serial pki.Serial, reason pki.Reason) {
+	t.Helper()
+	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, reason); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRespond(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	good, revoked := v.Issue(), v.Issue()
+	never := pki.NewSerial(pki.SerialShort, v.Clock.Now())
+	revoke(t, v, revoked, pki.KeyCompromise)
+	now := v.Clock.Now()
+	tests := []struct {
+		name   string
+		serial pki.Serial
+		want   int
+	}{
+		{"good", good, ocsp.Good},
+		{"revoked", revoked, ocsp.Revoked},
+		{"never issued", never, ocsp.Unknown},
+	}
+	for _, tt := range tests {
+		for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
+			t.Run(tt.name+" by "+hash.String(), func(t *testing.T) {
+				got := ask(t, v, hash, tt.serial)
+				if got.Status != tt.want {
+					t.Errorf("status %d, want %d", got.Status, tt.want)
+				}
+				if tt.want == ocsp.Revoked && (got.RevocationReason != ocsp.KeyCompromise || !got.RevokedAt.Equal(now)) {
+					t.Errorf("revoked for %d at %s, want keyCompromise at %s", got.RevocationReason, got.RevokedAt, now)
+				}
+				times := []time.Time{got.ThisUpdate, got.ProducedAt, got.NextUpdate}
+				want := []time.Time{now.Add(-revocation.Backdate), now, now.Add(revocation.DefaultOCSPLife)}
+				if diff := cmp.Diff(want, times); diff != "" {
+					t.Errorf("thisUpdate, producedAt, nextUpdate (-want +got):\n%s", diff)
+				}
+				if len(got.ResponderKeyHash) != 20 || got.Certificate == nil {
+					t.Errorf("responder by key hash %x, certificate %v", got.ResponderKeyHash, got.Certificate != nil)
+				}
+			})
+		}
+	}
+}
+
+func TestRespondSeveral(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	good, revoked := v.Issue(), v.Issue()
+	never := pki.NewSerial(pki.SerialShort, v.Clock.Now())
+	revoke(t, v, revoked, pki.Superseded)
+	got := respond(t, v, revocationtest.RequestWith(v.CA.Certificate, nil, good, revoked, never))
+	for serial, want := range map[pki.Serial]int{good: ocsp.Good, revoked: ocsp.Revoked, never: ocsp.Unknown} {
+		if status := read(t, v, got, serial).Status; status != want {
+			t.Errorf("status %d, want %d", status, want)
+		}
+	}
+	if got.Cacheable {
+		t.Error("an answer with an unknown serial is cacheable")
+	}
+	if got = respond(t, v, revocationtest.RequestWith(v.CA.Certificate, nil, good, revoked)); !got.Cacheable {
+		t.Error("an answer about known serials is not cacheable")
+	}
+}
+
+func TestNonceIsEchoedAndNotKept(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	serial := v.Issue()
+	for _, nonce := range [][]byte{bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32)} {
+		got := respond(t, v, revocationtest.RequestWith(v.CA.Certificate, nonce, serial))
+		read(t, v, got, serial)
+		if got.Cacheable || !bytes.Contains(got.DER, nonce) {
+			t.Errorf("cacheable %t, nonce echoed %t", got.Cacheable, bytes.Contains(got.DER, nonce))
+		}
+	}
+	if n := v.Signer.Count(signer.OCSP); n != 2 {
+		t.Errorf("%d signatures, want 2", n)
+	}
+}
+
+func TestRespondRefuses(t *testing.T) {
+	v, other := revocationtest.New(t, 1), revocationtest.New(t, 1)
+	serial := v.Issue()
+	ours := revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, serial)
+	theirs := revocationtest.Request(t, other.CA.Certificate, crypto.SHA256, serial)
+	root := revocationtest.Request(t, v.Root.Certificate, crypto.SHA256, serial)
+	tests := []struct {
+		name    string
+		issuer  pki.IssuerID
+		request []byte
+		want    pki.Kind
+	}{
+		{"garbage", v.CA.Issuer.ID, []byte("GET / HTTP/1.1"), pki.Malformed},
+		{"nothing", v.CA.Issuer.ID, nil, pki.Malformed},
+		{"trailing byte", v.CA.Issuer.ID, append(bytes.Clone(ours), 0), pki.Malformed},
+		{"no such issuer", "nobody", ours, pki.Forbidden},
+		{"another issuer's CertID", v.CA.Issuer.ID, theirs, pki.Forbidden},
+		{"offline issuer", v.Root.Issuer.ID, root, pki.Forbidden},
+		{"33 CertIDs", v.CA.Issuer.ID, revocationtest.RequestWith(v.CA.Certificate, nil, make([]pki.Serial, 33)...), pki.Malformed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := v.Respond(t.Context(), tt.issuer, tt.request)
+			if got != nil || err == nil || pki.KindOf(err) != tt.want {
+				t.Errorf("got %v, %v; want %s", got, err, tt.want)
+			}
+		})
+	}
+	if n := v.Signer.Count(signer.OCSP); n != 0 {
+		t.Errorf("%d refusals were signed", n)
+	}
+}
+
+func TestRespondFaults(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	request := revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, v.Issue())
+	check := func(name string, want pki.Kind) {
+		t.Helper()
+		if got, err := v.Respond(t.Context(), v.CA.Issuer.ID, request); err == nil || pki.KindOf(err) != want {
+			t.Errorf("%s: %v, %v; want %s", name, got, err, want)
+		}
+	}
+	v.Responders.Fail(errors.New("no RA"))
+	check("no responder", pki.Unavailable)
+	v.Responders.Fail(nil)
+	v.Clock.Advance(time.Minute)
+	v.Signer.Fail(errors.New("no key"))
+	check("no signature", pki.Internal)
+	v.Signer.Fail(nil)
+	v.Store.Fail(errors.New("no database"))
+	check("no store", pki.Internal)
+	v.Store.Fail(pki.Errorf(pki.Unavailable, "the store is busy"))
+	check("busy store", pki.Unavailable)
+	v.Store.Fail(nil)
+	respond(t, v, request)
+}
+
+func TestAnswersAreKept(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	serial := v.Issue()
+	request := revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, serial)
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() { respond(t, v, request) })
+	}
+	wg.Wait()
+	if n := v.Signer.Count(signer.OCSP); n != 1 {
+		t.Fatalf("50 requests at once took %d signatures, want 1", n)
+	}
+
+	looks := v.Store.Looks()
+	respond(t, v, request)
+	if n := v.Store.Looks(); n != looks {
+		t.Errorf("a fresh answer took %d looks into the store", n-looks)
+	}
+
+	v.Clock.Advance(revocation.DefaultOCSPLife/2 - time.Second)
+	respond(t, v, request)
+	if n := v.Signer.Count(signer.OCSP); n != 1 {
+		t.Errorf("%d signatures in the first half of the life, want 1", n)
+	}
+	v.Clock.Advance(time.Second)
+	if got := ask(t, v, crypto.SHA1, serial); !got.ProducedAt.Equal(v.Clock.Now()) {
+		t.Errorf("in the second half of its life an answer of %s was given", got.ProducedAt)
+	}
+}
+
+func TestUnknownIsNotKept(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	serial := pki.NewSerial(pki.SerialShort, v.Clock.Now())
+	if got := ask(t, v, crypto.SHA1, serial); got.Status != ocsp.Unknown {
+		t.Fatalf("status %d", got.Status)
+	}
+	v.Store.AddCertificate(v.CA.Issuer, serial, v.Clock.Now().AddDate(1, 0, 0))
+	if got := ask(t, v, crypto.SHA1, serial); got.Status != ocsp.Good {
+		t.Errorf("status %d after issuance", got.Status)
+	}
+}
+
+// A revocation by this process shows at the next request; one by another, which
+// only the store knows of, within two seconds.
+func TestRevocationShows(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	here, elsewhere := v.Issue(), v.Issue()
+	ask(t, v, crypto.SHA1, here)
+	ask(t, v, crypto.SHA256, here)
+	ask(t, v, crypto.SHA1, elsewhere)
+
+	revoke(t, v, here, pki.KeyCompromise)
+	for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
+		if got := ask(t, v, hash, here); got.Status != ocsp.Revoked {
+			t.Errorf("by %s: status %d right after the revocation", hash, got.Status)
+		}
+	}
+
+	ask(t, v, crypto.SHA1, elsewhere)
+	err := v.Store.Revoke(t.Context(), revocationtest.Tenant, &pki.Revocation{
+		Issuer: v.CA.Issuer.ID, Serial: elsewhere, At: v.Clock.Now(),
+	}, pki.Event{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Clock.Advance(2 * time.Second)
+	if got := ask(t, v, crypto.SHA1, elsewhere); got.Status != ocsp.Revoked {
+		t.Errorf("status %d two seconds after a revocation elsewhere", got.Status)
+	}
+}
+
+// Revocations race with requests: an answer that was asked for after Revoke
+// returned is never "good".
+func TestRevocationRace(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	for range 50 {
+		serial := v.Issue()
+		request := revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, serial)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { respond(t, v, request) })
+		}
+		revoke(t, v, serial, pki.Unspecified)
+		if got := ask(t, v, crypto.SHA1, serial); got.Status != ocsp.Revoked {
+			t.Fatalf("status %d after the revocation", got.Status)
+		}
+		wg.Wait()
+		if got := ask(t, v, crypto.SHA1, serial); got.Status != ocsp.Revoked {
+			t.Fatalf("status %d was kept over the revocation", got.Status)
+		}
+	}
+}
+
+func TestResponderRotates(t *testing.T) {
+	const life = revocationtest.ResponderLife
+	v := revocationtest.New(t, 1)
+	serial := v.Issue()
+	first := ask(t, v, crypto.SHA1, serial).ResponderKeyHash
+
+	v.Clock.Advance(life * 6 / 10) // past the renewal, but a third of the life is not reached
+	if got := ask(t, v, crypto.SHA1, serial); !bytes.Equal(got.ResponderKeyHash, first) || v.Responders.Calls() != 1 {
+		t.Errorf("asked %d times for a responder early in its life", v.Responders.Calls())
+	}
+
+	v.Responders.Fail(errors.New("no RA"))
+	v.Clock.Advance(life / 10) // less than a third is left, and there is no new one
+	if got := ask(t, v, crypto.SHA1, serial); !bytes.Equal(got.ResponderKeyHash, first) {
+		t.Error("the old responder does not serve on")
+	}
+	v.Responders.Fail(nil)
+	v.Clock.Advance(revocation.DefaultOCSPLife)
+	if got := ask(t, v, crypto.SHA1, serial); bytes.Equal(got.ResponderKeyHash, first) {
+		t.Error("the new responder is not used")
+	}
+
+	v.Responders.Fail(errors.New("no RA"))
+	v.Clock.Advance(life - time.Hour)
+	got := ask(t, v, crypto.SHA1, serial)
+	if !got.NextUpdate.Equal(got.Certificate.NotAfter) {
+		t.Errorf("nextUpdate %s is not cut at the end of the responder's certificate, %s", got.NextUpdate, got.Certificate.NotAfter)
+	}
+	v.Clock.Advance(2 * time.Hour)
+	_, err := v.Respond(t.Context(), v.CA.Issuer.ID, revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, serial))
+	if pki.KindOf(err) != pki.Unavailable {
+		t.Errorf("%v without a valid responder, want unavailable", err)
+	}
+}

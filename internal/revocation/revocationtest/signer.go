@@ -1,0 +1,118 @@
+package revocationtest
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// A FakeSigner signs with keys in memory and counts what it signed.
+type FakeSigner struct {
+	mu     sync.Mutex
+	keys   map[pki.KeyURI]crypto.Signer
+	counts [signer.Request + 1]int
+	err    error
+}
+
+// Fail makes every later signature fail with err; nil ends that.
+func (f *FakeSigner) Fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+// Count returns how many structures of a purpose were to be signed.
+func (f *FakeSigner) Count(p signer.Purpose) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.counts[p]
+}
+
+// Sign implements revocation.Signer.
+func (f *FakeSigner) Sign(_ context.Context, uri pki.KeyURI, p signer.Purpose, message []byte, _ bool) ([]byte, error) {
+	f.mu.Lock()
+	f.counts[p]++
+	key, err := f.keys[uri], f.err
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if key == nil {
+		return nil, errors.New("no key " + string(uri))
+	}
+	public, err := tbs.NewPublicKey(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return tbs.Sign(key, public.SignatureAlgorithm(), message)
+}
+
+// SignStream implements revocation.Signer. It calls write twice, as a signer may.
+func (f *FakeSigner) SignStream(ctx context.Context, uri pki.KeyURI, p signer.Purpose, write func(io.Writer) error) ([]byte, error) {
+	if err := write(io.Discard); err != nil {
+		return nil, err
+	}
+	var message bytes.Buffer
+	if err := write(&message); err != nil {
+		return nil, err
+	}
+	return f.Sign(ctx, uri, p, message.Bytes(), true)
+}
+
+// FakeResponders makes a new responder of 30 days when the one before it has
+// reached half of its life.
+type FakeResponders struct {
+	va      *VA
+	mu      sync.Mutex
+	calls   int
+	err     error
+	current []byte
+	key     pki.KeyURI
+	start   time.Time
+}
+
+// ResponderLife is the life of a responder's certificate.
+const ResponderLife = 30 * 24 * time.Hour
+
+// Fail makes every later call fail with err; nil ends that.
+func (f *FakeResponders) Fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+// Calls returns how often a responder was asked for.
+func (f *FakeResponders) Calls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls
+}
+
+// Responder implements revocation.Responders.
+func (f *FakeResponders) Responder(context.Context, pki.IssuerID) ([]byte, pki.KeyURI, time.Time, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	if f.err != nil {
+		return nil, "", time.Time{}, f.err
+	}
+	if now := f.va.Clock.Now(); f.current == nil || now.After(f.start.Add(ResponderLife/2)) {
+		der, key, err := f.va.newResponder(ResponderLife)
+		if err != nil {
+			return nil, "", time.Time{}, err
+		}
+		f.current, f.key, f.start = der, pki.KeyURI("fake:ocsp-"+now.String()), now
+		f.va.Signer.mu.Lock()
+		f.va.Signer.keys[f.key] = key
+		f.va.Signer.mu.Unlock()
+	}
+	return f.current, f.key, f.start.Add(ResponderLife), nil
+}

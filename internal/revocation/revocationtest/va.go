@@ -1,0 +1,166 @@
+// Package revocationtest makes a validation authority for tests: a root with an
+// offline key, an issuer below it, a delegated responder, and a
+// revocation.Service over them with a store in memory and a clock to set.
+package revocationtest
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"log/slog"
+	"math/big"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// Tenant owns the root and the issuer.
+const Tenant pki.TenantID = "acme"
+
+// A CA is an issuer with what a test needs to sign in its place.
+type CA struct {
+	Issuer      *pki.Issuer
+	Certificate *x509.Certificate
+	Key         crypto.Signer
+}
+
+// A VA is a validation authority whose surroundings a test controls.
+type VA struct {
+	*revocation.Service
+	Clock      *Clock
+	Store      *FakeStore
+	Signer     *FakeSigner
+	Responders *FakeResponders
+	Root       CA // its key is offline
+	CA         CA // signs CRLs, and certificates that are in Store
+}
+
+// New makes a VA whose CA has the given number of CRL shards. Its clock stands
+// at the time that it is in the test.
+func New(t testing.TB, shards int) *VA {
+	t.Helper()
+	v := &VA{Clock: &Clock{now: time.Now().UTC().Truncate(time.Second)}, Store: NewFakeStore()}
+	v.Signer = &FakeSigner{keys: make(map[pki.KeyURI]crypto.Signer)}
+	v.Root = v.newCA(t, "root", pki.OfflineKey, 1, nil)
+	v.CA = v.newCA(t, "issuer", "fake:ca", shards, &v.Root)
+	v.Signer.keys[v.CA.Issuer.Key] = v.CA.Key
+	v.Store.SetShards(v.Root.Issuer)
+	v.Store.SetShards(v.CA.Issuer)
+	v.Responders = &FakeResponders{va: v}
+	v.Service = revocation.New(revocation.Config{
+		Store: v.Store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders,
+		Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	return v
+}
+
+// Grant returns the grant of a permission in a tenant.
+func Grant(t testing.TB, tenant pki.TenantID, p access.Permission) access.Grant {
+	t.Helper()
+	g, err := access.System(tenant, "test").Authorize(p, tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// Issue puts a certificate of the CA, valid for a year, into the store: no more
+// of it than its serial.
+func (v *VA) Issue() pki.Serial {
+	now := v.Clock.Now()
+	serial := pki.NewSerial(pki.SerialShort, now)
+	v.Store.AddCertificate(v.CA.Issuer, serial, now.AddDate(1, 0, 0))
+	return serial
+}
+
+func (v *VA) newCA(t testing.TB, name string, uri pki.KeyURI, shards int, parent *CA) CA {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: v.Clock.Now().Add(-time.Hour), NotAfter: v.Clock.Now().AddDate(10, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	signing, signer := template, crypto.Signer(key)
+	if parent != nil {
+		signing, signer = parent.Certificate, parent.Key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, signing, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return CA{Certificate: certificate, Key: key, Issuer: &pki.Issuer{
+		ID: pki.IssuerID(name), Tenant: Tenant, Key: uri, Certificate: der,
+		StatusURL: "http://status.example", Shards: shards,
+		NotBefore: certificate.NotBefore, NotAfter: certificate.NotAfter,
+	}}
+}
+
+// newResponder makes a delegated responder's certificate (RFC 6960, 4.2.2.2).
+func (v *VA) newResponder(life time.Duration) ([]byte, crypto.Signer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := v.Clock.Now()
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "OCSP"},
+		NotBefore: now, NotAfter: now.Add(life), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:     []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning},
+		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}, Value: asn1.NullBytes}},
+	}, v.CA.Certificate, key.Public(), v.CA.Key)
+	return der, key, err
+}
+
+// fakeIssuers has the VA's two issuers.
+type fakeIssuers struct{ va *VA }
+
+func (f fakeIssuers) Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error) {
+	all, _ := f.AllIssuers(ctx)
+	for _, i := range all {
+		if i.ID == id {
+			return i, nil
+		}
+	}
+	return nil, pki.Errorf(pki.NotFound, "no such issuer")
+}
+
+func (f fakeIssuers) AllIssuers(context.Context) ([]*pki.Issuer, error) {
+	return []*pki.Issuer{f.va.Root.Issuer, f.va.CA.Issuer}, nil
+}
+
+// A Clock stands still until it is advanced.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// Now returns the time that the clock shows.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock by d.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
