@@ -95,7 +95,7 @@ type plant struct {
 	cfg    PlantConfig
 	keys   [][32]byte // SHA-256 of each device's SubjectPublicKeyInfo: all that is kept of most devices
 	kept   []*device  // the first few, whole
-	row    int64     // the last that an end was read of
+	row    int64      // the last that an end was read of
 	report *PlantReport
 }
 

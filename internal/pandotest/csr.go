@@ -1,0 +1,56 @@
+package pandotest
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// CSR makes a certificate signing request in DER.
+func CSR(t testing.TB, key crypto.Signer, subject pkix.Name, dnsNames ...string) []byte {
+	t.Helper()
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: subject, DNSNames: dnsNames}, key)
+	if err != nil {
+		t.Fatalf("making a request: %v", err)
+	}
+	return der
+}
+
+// A BadCSR is a request that every protocol must refuse.
+type BadCSR struct {
+	Name string
+	DER  []byte
+	Kind pki.Kind // of the refusal
+}
+
+// BadCSRs makes one request of each kind of fault. Some have 10 MB.
+func BadCSRs(t testing.TB) []BadCSR {
+	t.Helper()
+	key := Key(t, pki.P256)
+	good := CSR(t, key, pkix.Name{SerialNumber: "SM-000001"})
+
+	broken := slices.Clone(good)
+	broken[len(broken)-1] ^= 1 // the last octet of s: still a number, of another signature
+
+	names := make([]string, 100_000)
+	for i := range names {
+		names[i] = fmt.Sprintf("n%d.example.com", i)
+	}
+	return []BadCSR{
+		{"empty", nil, pki.Malformed},
+		{"garbage", []byte("\xde\xad\xbe\xef"), pki.Malformed},
+		{"truncated", good[:len(good)-1], pki.Malformed},
+		{"trailing byte", append(slices.Clone(good), 0), pki.Malformed},
+		{"10 MB of zeros", make([]byte, 10<<20), pki.Malformed},
+		{"10 MB with a header", append([]byte{0x30, 0x83, 0x9f, 0xff, 0xfc}, bytes.Repeat([]byte{0x30, 0}, 5<<20)...)[:10<<20], pki.Malformed},
+		{"broken signature", broken, pki.BadProof},
+		{"100,000 names", CSR(t, key, pkix.Name{SerialNumber: "SM-000001"}, names...), pki.Malformed},
+	}
+}
