@@ -151,11 +151,10 @@ func (d *documentValue) compile(kind string) (value, error) {
 		if len(d.Pattern.text) > 512 {
 			return v, at(d.Pattern.token, "a pattern has at most 512 bytes")
 		}
-		pattern, err := regexp.Compile(`\A(?:` + d.Pattern.text + `)\z`)
-		if err != nil {
+		if _, err := regexp.Compile(d.Pattern.text); err != nil {
 			return v, at(d.Pattern.token, err.Error())
 		}
-		v.pattern = pattern
+		v.pattern = regexp.MustCompile(`\A(?:` + d.Pattern.text + `)\z`)
 	}
 	return v, nil
 }
