@@ -23,11 +23,13 @@ func Explicit(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific().Construct
 func Implicit(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific() }
 
 // ReadOnly reads input as one element of the given tag with nothing after it, and
-// returns its content.
+// returns its content; nil where it is anything else.
 func ReadOnly(input []byte, tag asn1.Tag) (content cryptobyte.String, ok bool) {
 	s := cryptobyte.String(input)
-	ok = s.ReadASN1(&content, tag) && s.Empty()
-	return content, ok
+	if !s.ReadASN1(&content, tag) || !s.Empty() {
+		return nil, false
+	}
+	return content, true
 }
 
 // AppendHeader appends the identifier and length octets of an element with n

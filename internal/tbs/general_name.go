@@ -2,7 +2,6 @@ package tbs
 
 import (
 	"net/netip"
-	"net/url"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -153,16 +152,16 @@ func readGeneralName(s *cryptobyte.String, n *GeneralName) bool {
 		return ok
 	case tagOtherName:
 		var typeID string
-		var value cryptobyte.String
-		if !der.ReadOID(&content, &typeID) || !content.ReadASN1(&value, der.Explicit(0)) || !content.Empty() {
+		var wrapped, value cryptobyte.String
+		var valueTag asn1.Tag
+		if !der.ReadOID(&content, &typeID) || !content.ReadASN1(&wrapped, der.Explicit(0)) || !content.Empty() ||
+			!wrapped.ReadAnyASN1(&value, &valueTag) || !wrapped.Empty() {
 			return false
 		}
 		if typeID == der.OIDHardwareModuleName {
 			n.Kind = HardwareModuleName
-			var module cryptobyte.String
-			return value.ReadASN1(&module, asn1.SEQUENCE) && value.Empty() &&
-				der.ReadOID(&module, &n.HWType) &&
-				module.ReadASN1Bytes(&n.HWSerial, asn1.OCTET_STRING) && module.Empty()
+			return valueTag == asn1.SEQUENCE && der.ReadOID(&value, &n.HWType) &&
+				value.ReadASN1Bytes(&n.HWSerial, asn1.OCTET_STRING) && value.Empty()
 		}
 	case tagX400Address, tagDirectoryName, tagEDIPartyName, tagRegisteredID:
 	default:
@@ -170,52 +169,4 @@ func readGeneralName(s *cryptobyte.String, n *GeneralName) bool {
 	}
 	n.Kind, n.DER = OtherGeneralName, element
 	return true
-}
-
-// isVisible reports whether s is ASCII without spaces and control characters.
-func isVisible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
-// isDNSName reports whether s is a name that a dNSName can have: a host name, or
-// one with a first label of "*" (RFC 6125, 6.4.3).
-func isDNSName(s string) bool {
-	return isHostName(strings.TrimPrefix(s, "*."))
-}
-
-// isHostName reports whether s is in the preferred name syntax (RFC 1034, 3.5, and
-// RFC 1123, 2.1).
-func isHostName(s string) bool {
-	if len(s) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for i := range len(label) {
-			switch c := label[i]; {
-			case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
-			default:
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// isURI reports whether s is an absolute URI whose host, where it has one, is a
-// host name or an IP address (RFC 5280, 4.2.1.6).
-func isURI(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme == "" || !isVisible(s) {
-		return false
-	}
-	_, err = netip.ParseAddr(u.Hostname())
-	return u.Host == "" || isHostName(u.Hostname()) || err == nil
 }

@@ -55,12 +55,15 @@ func newAlgorithm(name string, s scheme, hash crypto.Hash, oid, parameters strin
 
 // ParseSignatureAlgorithm returns the algorithm with the given DER
 // AlgorithmIdentifier: ECDSA or RSA PKCS #1 v1.5 with SHA-256, SHA-384 or
-// SHA-512, or Ed25519. Any other is a BadProof error.
+// SHA-512, or Ed25519. With RSA the NULL may be absent (RFC 4055, 5). Any other
+// is a BadProof error.
 func ParseSignatureAlgorithm(identifier []byte) (SignatureAlgorithm, error) {
+	content, _ := der.ReadOnly(identifier, asn1.SEQUENCE)
 	for _, alg := range [...]*SignatureAlgorithm{
 		&ecdsaSHA256, &ecdsaSHA384, &ecdsaSHA512, &rsaSHA256, &rsaSHA384, &rsaSHA512, &pureEd25519,
 	} {
-		if string(identifier) == string(alg.DER) {
+		own, _ := der.ReadOnly(alg.DER, asn1.SEQUENCE)
+		if string(content) == string(own) || alg.scheme == schemeRSA && string(content)+asn1Null == string(own) {
 			return *alg, nil
 		}
 	}

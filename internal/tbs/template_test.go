@@ -1,12 +1,6 @@
 package tbs
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"math/big"
@@ -19,54 +13,6 @@ import (
 
 	"github.com/pando-pki/pando/internal/pki"
 )
-
-// newSigner makes a key of the given kind.
-func newSigner(t testing.TB, kind pki.KeyKind) crypto.Signer {
-	t.Helper()
-	var key crypto.Signer
-	var err error
-	switch kind {
-	case pki.P256:
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case pki.P384:
-		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case pki.P521:
-		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	case pki.RSA2048:
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	case pki.Ed25519:
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	default:
-		t.Fatalf("no key of kind %s", kind)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-// publicKey returns the signer's public key.
-func publicKey(t testing.TB, key crypto.Signer) PublicKey {
-	t.Helper()
-	pub, err := NewPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pub
-}
-
-// must returns b, or ends the test.
-func must(t testing.TB) func(b []byte, err error) []byte {
-	return func(b []byte, err error) []byte {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-}
-
-var allKinds = []pki.KeyKind{pki.P256, pki.P384, pki.P521, pki.RSA2048, pki.Ed25519}
 
 var issuerName = Name{
 	{OID: "2.5.4.10", Value: "Ümlaut Meters"},
