@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"context"
+	"encoding/pem"
+	"io"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// authorityCommand is "pando authority".
+type authorityCommand struct {
+	Create     authorityCreate     `cmd:"" help:"Create an intermediate or issuing authority."`
+	ImportRoot authorityImportRoot `cmd:"" help:"Make a root known whose certificate a ceremony made."`
+	List       authorityList       `cmd:"" help:"List the authorities."`
+	Show       authorityShow       `cmd:"" help:"Show one authority with its issuers."`
+	Retire     authorityRetire     `cmd:"" help:"End an authority's issuance for good; its status goes on."`
+	Request    authorityRequest    `cmd:"" help:"Write the file that asks a ceremony for an authority's certificate."`
+	CrlRequest authorityCRLRequest `cmd:"" help:"Write the file that asks a ceremony for a root's next CRL."`
+	Install    authorityInstall    `cmd:"" help:"Hand in what a ceremony signed."`
+	Chain      authorityChain      `cmd:"" help:"Print an authority's certificate and those above it."`
+}
+
+func (authorityCommand) Help() string {
+	return `Examples of the whole way, with the offline machine in between:
+
+    pando authority import-root root --mode production --status-url http://pki.example.com --certificate root.pem
+    pando authority create manufacturing --parent root --common-name "Example Manufacturing CA" --status-url http://pki.example.com
+    pando authority request manufacturing --out manufacturing.request.json
+    pando ceremony sign --root root.sealed --request manufacturing.request.json --out manufacturing.answer.json
+    pando authority install manufacturing.answer.json`
+}
+
+// authorityCreate is "pando authority create".
+type authorityCreate struct {
+	Name       string `arg:"" help:"Its name, of a-z, 0-9 and inner hyphens."`
+	CommonName string `required:"" placeholder:"NAME" help:"Common name of its certificate."`
+	Parent     string `required:"" placeholder:"NAME" help:"Name or id of the authority above it."`
+	Kind       string `enum:"issuing,intermediate" default:"issuing" help:"issuing, or intermediate: one that signs authorities."`
+	Profile    string `placeholder:"NAME" help:"Profile of its certificate (default: issuing-ca)."`
+	KeyKind    string `placeholder:"KIND" help:"p256, p384, p521, rsa2048, rsa3072, rsa4096 or ed25519 (default: the first that the profile allows)."`
+	StatusURL  string `name:"status-url" placeholder:"URL" help:"Base of the OCSP, CRL and CA certificate URLs in what it signs, as http://pki.example.com."`
+	Shards     int    `placeholder:"N" help:"Number of CRL shards, fixed for life (default: 1)."`
+	SignCheck  string `enum:"hardware,always" default:"hardware" help:"Verify end-entity signatures before release: those of hardware keys alone, or always."`
+}
+
+func (authorityCreate) Help() string {
+	return `Its key is made on the server. Under a root, its certificate comes from a ceremony: see 'pando authority request'.
+
+Examples:
+
+    pando authority create manufacturing --parent root --common-name "Example Manufacturing CA" --status-url http://pki.example.com --shards 128`
+}
+
+// Run creates the authority.
+func (a *authorityCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
+	made, err := cl.CreateAuthority(ctx, client.NewAuthority{
+		Name: a.Name, CommonName: a.CommonName, Kind: a.Kind, Parent: a.Parent, Profile: a.Profile,
+		KeyKind: a.KeyKind, StatusURL: a.StatusURL, Shards: a.Shards, SignCheck: a.SignCheck,
+	})
+	if err != nil {
+		return err
+	}
+	if made.State == "pending" {
+		c.note("%s waits for its certificate: pando authority request %s", made.Name, made.Name)
+	}
+	return c.result(made, authority(made))
+}
+
+// authorityImportRoot is "pando authority import-root".
+type authorityImportRoot struct {
+	Name        string `arg:"" help:"Its name, of a-z, 0-9 and inner hyphens."`
+	Mode        string `required:"" enum:"production,test" placeholder:"MODE" help:"production or test, as the ceremony was."`
+	StatusURL   string `required:"" name:"status-url" placeholder:"URL" help:"Where its CRL and certificate are served, as http://pki.example.com."`
+	Certificate string `required:"" placeholder:"FILE" help:"Its certificate, PEM or DER; - is standard input."`
+}
+
+func (authorityImportRoot) Help() string {
+	return `Examples:
+
+    pando authority import-root root --mode production --status-url http://pki.example.com --certificate root.pem`
+}
+
+// maxCertificate is the size of the largest CA certificate file, in bytes.
+const maxCertificate = 64 << 10
+
+// Run imports the root.
+func (a *authorityImportRoot) Run(ctx context.Context, c *console, cl *client.Client) error {
+	der, err := c.readPEM(a.Certificate, "CERTIFICATE", maxCertificate)
+	if err != nil {
+		return err
+	}
+	made, err := cl.ImportRoot(ctx, client.NewRoot{Name: a.Name, Mode: a.Mode, StatusURL: a.StatusURL,
+		Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))})
+	if err != nil {
+		return err
+	}
+	return c.result(made, authority(made))
+}
+
+// authorityList is "pando authority list".
+type authorityList struct{}
+
+// Run lists the authorities.
+func (authorityList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	items, err := cl.Authorities(ctx)
+	if err != nil {
+		return err
+	}
+	t := table{heading: []string{"NAME", "KIND", "MODE", "STATE", "COMMON NAME", "NOT AFTER", "ID"}}
+	for _, x := range items {
+		notAfter := ""
+		for _, i := range x.Issuers {
+			if i.Active {
+				notAfter = when(i.NotAfter)
+			}
+		}
+		t.add(x.Name, x.Kind, x.Mode, x.State, x.CommonName, notAfter, x.ID)
+	}
+	return c.result(client.List[client.Authority]{Items: items}, t.write)
+}
+
+// authorityName names one authority.
+type authorityName struct {
+	Authority string `arg:"" help:"Name or id of the authority."`
+}
+
+// authorityShow is "pando authority show".
+type authorityShow struct{ authorityName }
+
+// Run shows the authority.
+func (a *authorityShow) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.Authority(ctx, a.Authority)
+	if err != nil {
+		return err
+	}
+	return c.result(got, authority(got))
+}
+
+// authorityRetire is "pando authority retire".
+type authorityRetire struct{ authorityName }
+
+// Run retires the authority.
+func (a *authorityRetire) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.RetireAuthority(ctx, a.Authority)
+	if err != nil {
+		return err
+	}
+	return c.result(got, authority(got))
+}
+
+// authorityRequest is "pando authority request".
+type authorityRequest struct {
+	authorityName
+	Out string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
+}
+
+func (authorityRequest) Help() string {
+	return `Examples:
+
+    pando authority request manufacturing --out manufacturing.request.json`
+}
+
+// Run writes the request.
+func (a *authorityRequest) Run(ctx context.Context, c *console, cl *client.Client) error {
+	request, err := cl.AuthorityRequest(ctx, a.Authority)
+	if err != nil {
+		return err
+	}
+	return c.writeOutput(a.Out, request)
+}
+
+// authorityCRLRequest is "pando authority crl-request".
+type authorityCRLRequest struct {
+	authorityName
+	Days int    `default:"365" help:"Days until the CRL after it (default: ${default})."`
+	Out  string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
+}
+
+func (authorityCRLRequest) Help() string {
+	return `Examples:
+
+    pando authority crl-request root --days 180 --out root-crl.request.json`
+}
+
+// Run writes the request.
+func (a *authorityCRLRequest) Run(ctx context.Context, c *console, cl *client.Client) error {
+	request, err := cl.CRLRequest(ctx, a.Authority, a.Days)
+	if err != nil {
+		return err
+	}
+	return c.writeOutput(a.Out, request)
+}
+
+// authorityInstall is "pando authority install".
+type authorityInstall struct {
+	File string `arg:"" help:"Answer, as 'pando ceremony sign' writes it; - is standard input."`
+}
+
+func (authorityInstall) Help() string {
+	return `Examples:
+
+    pando authority install manufacturing.answer.json`
+}
+
+// maxAnswer is the size of the largest ceremony answer, in bytes.
+const maxAnswer = 64 << 20
+
+// Run installs what the ceremony signed.
+func (a *authorityInstall) Run(ctx context.Context, c *console, cl *client.Client) error {
+	answer, err := c.readInput(a.File, maxAnswer)
+	if err != nil {
+		return err
+	}
+	got, err := cl.Install(ctx, answer)
+	if err != nil {
+		return err
+	}
+	return c.result(got, authority(got))
+}
+
+// authorityChain is "pando authority chain".
+type authorityChain struct {
+	authorityName
+	Out string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
+}
+
+func (authorityChain) Help() string {
+	return `Prints PEM: the certificate of the authority's active issuer, then up to and with the root.
+
+Examples:
+
+    pando authority chain manufacturing > chain.pem`
+}
+
+// Run prints the chain.
+func (a *authorityChain) Run(ctx context.Context, c *console, cl *client.Client) error {
+	chain, err := cl.Chain(ctx, a.Authority)
+	if err != nil {
+		return err
+	}
+	return c.writeOutput(a.Out, chain)
+}
+
+// authority prints one authority for people.
+func authority(a *client.Authority) func(io.Writer) error {
+	t := table{}
+	t.add("name", a.Name)
+	t.add("id", a.ID)
+	t.add("common name", a.CommonName)
+	t.add("kind", a.Kind)
+	t.add("mode", a.Mode)
+	t.add("state", a.State)
+	t.add("parent", a.Parent)
+	t.add("profile", a.Profile)
+	t.add("key", a.KeyKind)
+	t.add("status URL", a.StatusURL)
+	t.add("CRL shards", a.Shards)
+	for _, i := range a.Issuers {
+		state := "earlier issuer"
+		switch {
+		case i.Active:
+			state = "active issuer"
+		case i.Certificate == "":
+			state = "pending issuer"
+		}
+		validity := ""
+		if !i.NotAfter.IsZero() {
+			validity = ", valid from " + when(i.NotBefore) + " to " + when(i.NotAfter)
+		}
+		t.add(state, i.ID+validity)
+	}
+	return t.write
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// batchResults is "pando batch results".
+type batchResults struct {
+	batchID
+	After  int64  `placeholder:"ROW" help:"Only rows after this one."`
+	Format string `enum:"ndjson,pem," default:"" placeholder:"FORMAT" help:"ndjson or pem (default: pem where the name of the file ends in .pem, otherwise ndjson)."`
+	Out    string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
+}
+
+func (batchResults) Help() string {
+	return `Rows come in input order, up to the first that has no end yet, so that this can be asked again with --after while the batch runs.
+
+Examples:
+
+    pando batch results 0ab3... --out lot-7.pem
+    pando batch results 0ab3... | jq -r 'select(.status == "refused") | [.row, .device, .reason] | @tsv'`
+}
+
+// Run fetches the results.
+func (r *batchResults) Run(ctx context.Context, c *console, cl *client.Client) error {
+	format := client.Format(r.Format)
+	if format == "" {
+		format = formatOf(r.Out)
+	}
+	return writeResults(ctx, c, cl, r.ID, r.After, format, r.Out)
+}
+
+// formatOf returns the format of results that a file's name asks for.
+func formatOf(path string) client.Format {
+	if strings.HasSuffix(path, ".pem") {
+		return client.PEM
+	}
+	return client.NDJSON
+}
+
+// writeResults streams results to a new file, or to standard output.
+func writeResults(ctx context.Context, c *console, cl *client.Client, id string, after int64, format client.Format, path string) error {
+	body, err := cl.ResultsAs(ctx, id, after, format)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return c.writeStream(path, body)
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// batchSubmit is "pando batch submit".
+type batchSubmit struct {
+	File           string `arg:"" help:"CSRs: PEM, one after another, or NDJSON; - is standard input."`
+	Endpoint       string `required:"" placeholder:"LABEL" help:"Label or name of the endpoint."`
+	ProductLine    string `placeholder:"NAME" help:"Product line of rows that say nothing."`
+	Lot            string `placeholder:"NAME" help:"Lot of rows that say nothing."`
+	Site           string `placeholder:"NAME" help:"Site of rows that say nothing."`
+	DryRun         bool   `help:"Check every row and sign nothing; 'pando batch issue' then starts it."`
+	IdempotencyKey string `placeholder:"TEXT" help:"The same file under the same key is the same batch (default: SHA-256 of endpoint and file; none for standard input)."`
+	Wait           bool   `help:"Follow the batch until it is at rest, as 'pando batch watch' does."`
+	Results        string `placeholder:"FILE" help:"Wait, then write the results to this new file: PEM where its name ends in .pem, otherwise NDJSON."`
+}
+
+func (batchSubmit) Help() string {
+	return `The device id of a PEM row is the serialNumber of its subject, else the CN. An NDJSON row is an object with "csr" (DER in base64, or PEM) and, where wanted, "device", "product_line", "lot", "site" and "attributes".
+
+Submitting the same file to the same endpoint again, after a failure for instance, finds the same batch: nothing is signed twice. For a second batch of the same file, give another --idempotency-key.
+
+With --wait or --results the exit status is 1 where the batch was cancelled or a row was refused.
+
+Examples:
+
+    pando batch submit lot-7.pem --endpoint meter --lot 7 --results lot-7.ndjson
+    pando batch submit lot-7.pem --endpoint meter --dry-run --wait`
+}
+
+// Run submits the file.
+func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) error {
+	body, key, err := s.open(c)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	format, rows, err := sniff(body)
+	if err != nil {
+		return err
+	}
+	b, err := cl.Submit(ctx, client.Submission{
+		Endpoint: s.Endpoint, Format: format, ProductLine: s.ProductLine, Lot: s.Lot, Site: s.Site,
+		DryRun: s.DryRun, IdempotencyKey: key,
+	}, rows)
+	if err != nil {
+		return err
+	}
+	if b.DryRun && !s.DryRun && b.State == client.Checked {
+		return hintf(fmt.Errorf("this file was submitted before, as a dry run: it is batch %s", b.ID), "'pando batch issue %s' starts it", b.ID)
+	}
+	if !s.Wait && s.Results == "" {
+		return showBatch(c)(b, nil)
+	}
+	c.note("batch %s, %d rows", b.ID, b.Rows)
+	if b, err = followBatch(ctx, c, cl, b.ID); err != nil {
+		return err
+	}
+	if s.Results != "" {
+		if err := writeResults(ctx, c, cl, b.ID, 0, formatOf(s.Results), s.Results); err != nil {
+			return err
+		}
+	}
+	return endOfBatch(c, b)
+}
+
+// open opens the file and returns the idempotency key.
+func (s *batchSubmit) open(c *console) (io.ReadCloser, string, error) {
+	if s.File == "-" {
+		if s.IdempotencyKey == "" {
+			c.note("standard input is submitted without an idempotency key: submitting it again makes another batch")
+		}
+		return io.NopCloser(c.in), s.IdempotencyKey, nil
+	}
+	f, err := os.Open(s.File)
+	if err != nil || s.IdempotencyKey != "" {
+		return f, s.IdempotencyKey, err
+	}
+	key, err := fileKey(s.Endpoint, f)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, "", err
+	}
+	c.note("idempotency key %s, of endpoint and file: submitting the same again finds the same batch", key)
+	return f, key, nil
+}
+
+// fileKey returns the idempotency key of a file under an endpoint: SHA-256 over
+// the endpoint's name, a zero octet, and the file, in hexadecimal.
+func fileKey(endpoint string, file io.Reader) (string, error) {
+	h := sha256.New()
+	h.Write(append([]byte(endpoint), 0))
+	if _, err := io.Copy(h, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// sniffed is how much of a file is looked at to tell its format, in bytes.
+const sniffed = 4096
+
+// sniff tells the format of rows: NDJSON begins with a brace, PEM does not. It
+// returns a reader of all the rows, which can seek where r can.
+func sniff(r io.Reader) (client.Format, io.Reader, error) {
+	start := make([]byte, sniffed)
+	n, err := io.ReadFull(r, start)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the file is empty")
+		}
+		return "", nil, err
+	}
+	start = start[:n]
+	format := client.PEM
+	if bytes.HasPrefix(bytes.TrimLeft(start, " \t\r\n"), []byte("{")) {
+		format = client.NDJSON
+	}
+	if f, ok := r.(*os.File); ok {
+		if _, err := f.Seek(0, io.SeekStart); err == nil {
+			return format, f, nil
+		}
+	}
+	return format, io.MultiReader(bytes.NewReader(start), r), nil
+}

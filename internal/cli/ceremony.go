@@ -1,0 +1,237 @@
+package cli
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+)
+
+// ceremonyCommand is "pando ceremony": the offline path, on files alone.
+type ceremonyCommand struct {
+	Root ceremonyRoot `cmd:"" help:"Make a root key and its certificate."`
+	Sign ceremonySign `cmd:"" help:"Do the one act that a request file asks of a root."`
+}
+
+func (ceremonyCommand) Help() string {
+	return `Run these on a machine that has no network. The root key is only ever in the sealed file, opened by a passphrase for one act.
+
+The order of things: make the root here and carry its certificate to the server (pando authority import-root). For each authority carry its request here (pando authority request), sign it, and carry the answer back (pando authority install). Before the root's CRL ends, do the same with pando authority crl-request.`
+}
+
+// ceremonyFlags are common to every act with a root key.
+type ceremonyFlags struct {
+	PassphraseFile string `placeholder:"FILE" help:"Read the passphrase from this file, of mode 0600, and do not ask."`
+	Yes            bool   `help:"Do not ask before acting."`
+}
+
+// passphrase asks for it, or reads the file. New ones are asked for twice.
+func (f *ceremonyFlags) passphrase(again string) (pki.Secret, error) {
+	if f.PassphraseFile != "" {
+		return readSecretFile(f.PassphraseFile)
+	}
+	return askPassphrase("Passphrase of the root", again)
+}
+
+// announce prints what is about to be done, and asks for a yes.
+func (f *ceremonyFlags) announce(c *console, act *table, question string) error {
+	if err := act.write(c.err); err != nil || f.Yes {
+		return err
+	}
+	return confirm(question)
+}
+
+// ceremonyRoot is "pando ceremony root".
+type ceremonyRoot struct {
+	CommonName   string `required:"" placeholder:"NAME" help:"Common name of the root."`
+	Organization string `required:"" placeholder:"NAME" help:"Organization of the root's subject."`
+	Mode         string `required:"" enum:"production,test" placeholder:"MODE" help:"production, or test: what chains to a test root is never relied on."`
+	Profile      string `placeholder:"FILE" help:"Profile document of the root certificate (default: the reference profile \"root\")."`
+	Out          string `required:"" placeholder:"FILE" help:"Write the sealed key to this new file."`
+	Certificate  string `required:"" placeholder:"FILE" help:"Write the root's certificate to this new file, as PEM."`
+	ceremonyFlags
+}
+
+func (ceremonyRoot) Help() string {
+	return `Examples:
+
+    pando ceremony root --common-name "Example Meter Root" --organization "Example Meters" \
+        --mode production --out root.sealed --certificate root.pem`
+}
+
+// rootMade is the result of "pando ceremony root".
+type rootMade struct {
+	Sealed      string    `json:"sealed"`
+	Certificate string    `json:"certificate"`
+	SHA256      string    `json:"sha256"`
+	NotAfter    time.Time `json:"not_after"`
+}
+
+// Run makes the root.
+func (r *ceremonyRoot) Run(c *console) error {
+	profile, err := r.profile(c)
+	if err != nil {
+		return err
+	}
+	// The certificate's file is made last: learn of one that is there before a
+	// key is made that would be left without it.
+	if _, err := os.Lstat(r.Certificate); err == nil {
+		return fmt.Errorf("%s is there already", r.Certificate)
+	}
+	act := &table{}
+	act.add("about to make", "a "+r.Mode+" root key and its certificate")
+	act.add("common name", r.CommonName)
+	act.add("organization", r.Organization)
+	act.add("profile SHA-256", fingerprint(profile))
+	act.add("sealed key", r.Out)
+	act.add("certificate", r.Certificate)
+	if err := r.announce(c, act, "Make this root?"); err != nil {
+		return err
+	}
+	passphrase, err := r.passphrase("The same passphrase again")
+	if err != nil {
+		return err
+	}
+	der, err := ceremony.NewRoot(ceremony.RootConfig{
+		Mode: pki.Mode(r.Mode), CommonName: r.CommonName, Organization: r.Organization, Profile: profile,
+		Passphrase: passphrase, Sealed: r.Out, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.writeOutput(r.Certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
+		return err
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return err
+	}
+	made := rootMade{r.Out, r.Certificate, fingerprint(der), certificate.NotAfter}
+	return c.result(made, func(w io.Writer) error {
+		t := table{}
+		t.add("sealed key", made.Sealed)
+		t.add("certificate", made.Certificate)
+		t.add("SHA-256", made.SHA256)
+		t.add("not after", when(made.NotAfter))
+		return t.write(w)
+	})
+}
+
+// profile returns the root's profile document.
+func (r *ceremonyRoot) profile(c *console) ([]byte, error) {
+	if r.Profile == "" {
+		return policy.ReferenceSource("root")
+	}
+	return c.readInput(r.Profile, maxProfile)
+}
+
+// ceremonySign is "pando ceremony sign".
+type ceremonySign struct {
+	Root    string `required:"" placeholder:"FILE" help:"Sealed file of the root."`
+	Request string `required:"" placeholder:"FILE" help:"Request, as 'pando authority request' or 'crl-request' writes it."`
+	Out     string `required:"" placeholder:"FILE" help:"Write the answer to this new file, for 'pando authority install'."`
+	ceremonyFlags
+}
+
+func (ceremonySign) Help() string {
+	return `Examples:
+
+    pando ceremony sign --root root.sealed --request manufacturing.request.json --out manufacturing.answer.json`
+}
+
+// signed is the result of "pando ceremony sign".
+type signed struct {
+	Kind   string `json:"kind"` // certificate or crl
+	Answer string `json:"answer"`
+	SHA256 string `json:"sha256"` // of the certificate or the CRL
+}
+
+// Run does the act.
+func (s *ceremonySign) Run(c *console) error {
+	f, err := os.Open(s.Request)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	request, err := ceremony.ReadRequest(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Request, err)
+	}
+	act, err := describe(request)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Request, err)
+	}
+	if err := s.announce(c, act, "Sign this?"); err != nil {
+		return err
+	}
+	passphrase, err := s.passphrase("")
+	if err != nil {
+		return err
+	}
+	response, err := ceremony.Sign(ceremony.SignConfig{Sealed: s.Root, Passphrase: passphrase, Request: request, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	var answer bytes.Buffer
+	if err := ceremony.WriteResponse(&answer, response); err != nil {
+		return err
+	}
+	if err := c.writeOutput(s.Out, answer.Bytes()); err != nil {
+		return err
+	}
+	done := signed{response.Kind, s.Out, fingerprint(append(response.Certificate, response.CRL...))}
+	return c.result(done, func(w io.Writer) error {
+		t := table{}
+		t.add("signed", done.Kind)
+		t.add("answer", done.Answer)
+		t.add("SHA-256", done.SHA256)
+		return t.write(w)
+	})
+}
+
+// describe says what a request asks for, in the words of those who must agree.
+func describe(r *ceremony.Request) (*table, error) {
+	act := &table{}
+	switch r.Kind {
+	case "certificate":
+		csr, err := x509.ParseCertificateRequest(r.CSR)
+		if err != nil {
+			return nil, fmt.Errorf("the certificate request in it cannot be read")
+		}
+		act.add("about to sign", "the certificate of an authority")
+		act.add("common name", fmt.Sprintf("%q", r.CommonName))
+		act.add("organization", fmt.Sprintf("%q", r.Organization))
+		act.add("issuer id", fmt.Sprintf("%q", r.Issuer))
+		act.add("key", csr.PublicKeyAlgorithm)
+		act.add("key SHA-256", fingerprint(csr.RawSubjectPublicKeyInfo))
+		act.add("profile SHA-256", fingerprint([]byte(r.Profile)))
+	case "crl":
+		act.add("about to sign", "the root's revocation list")
+		act.add("number", r.Number)
+		act.add("days to the next one", r.Days)
+		act.add("revoked", len(r.Entries))
+		for _, e := range r.Entries {
+			act.add("", fmt.Sprintf("%q %q %s", e.Serial, e.Reason, when(e.At)))
+		}
+	default:
+		return nil, fmt.Errorf("kind %.40q: it is certificate or crl", r.Kind)
+	}
+	act.add("root SHA-256", fmt.Sprintf("%q", r.Root))
+	act.add("status names", fmt.Sprintf("%q", r.StatusURL))
+	return act, nil
+}
+
+// fingerprint returns the SHA-256 of b in hexadecimal.
+func fingerprint(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

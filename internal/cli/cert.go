@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// certCommand is "pando cert".
+type certCommand struct {
+	Enroll certEnroll `cmd:"" help:"Ask for one certificate."`
+	List   certList   `cmd:"" help:"List certificates, newest first."`
+	Show   certShow   `cmd:"" help:"Show a certificate with its status."`
+	Chain  certChain  `cmd:"" help:"Print a certificate and those above it."`
+	Revoke certRevoke `cmd:"" help:"Revoke a certificate, for good."`
+}
+
+func (certCommand) Help() string {
+	return `A certificate is named by its issuer's id and its serial number in hexadecimal.`
+}
+
+// certEnroll is "pando cert enroll".
+type certEnroll struct {
+	Endpoint       string            `required:"" placeholder:"LABEL" help:"Label or name of the endpoint."`
+	CSR            string            `required:"" name:"csr" placeholder:"FILE" help:"Certificate signing request (PKCS #10), PEM or DER; - is standard input."`
+	Device         string            `placeholder:"ID" help:"Device id (default: the serialNumber of the request's subject, else its CN)."`
+	ProductLine    string            `placeholder:"NAME" help:"The device's product line."`
+	Lot            string            `placeholder:"NAME" help:"The device's lot."`
+	Site           string            `placeholder:"NAME" help:"The device's site."`
+	Attribute      map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"What the endpoint's profile asks for besides; may be repeated."`
+	IdempotencyKey string            `placeholder:"TEXT" help:"The same request under the same key gets the same certificate (default: a new key)."`
+	Out            string            `placeholder:"FILE" help:"Write certificate and chain to this new file (default: standard output)."`
+}
+
+func (certEnroll) Help() string {
+	return `Prints the certificate and the chain up to, without, the root, as PEM. Pando never sees the private key.
+
+Examples:
+
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout head-end.key -subj "/CN=head-end" -out head-end.csr
+    pando cert enroll --endpoint tls-client --csr head-end.csr --out head-end.pem`
+}
+
+// maxCSR is the size of the largest file with a certificate signing request, in
+// bytes: 64 KiB of DER in base64.
+const maxCSR = 96 << 10
+
+// Run enrols.
+func (e *certEnroll) Run(ctx context.Context, c *console, cl *client.Client) error {
+	der, err := c.readPEM(e.CSR, "CERTIFICATE REQUEST", maxCSR)
+	if err != nil {
+		return err
+	}
+	key := e.IdempotencyKey
+	if key == "" {
+		key = rand.Text() // so that the client may ask again when an answer is lost
+	}
+	got, err := cl.Enroll(ctx, client.Enrollment{
+		Endpoint: e.Endpoint, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})),
+		Device: e.Device, ProductLine: e.ProductLine, Lot: e.Lot, Site: e.Site, Attributes: e.Attribute,
+	}, key)
+	if err != nil {
+		return err
+	}
+	c.note("certificate %s %s, valid to %s", got.Issuer, got.Serial, when(got.NotAfter))
+	text := []byte(got.Certificate + strings.Join(got.Chain, ""))
+	if e.Out != "" {
+		if err := c.writeOutput(e.Out, text); err != nil {
+			return err
+		}
+	}
+	return c.result(got, func(w io.Writer) error {
+		if e.Out != "" {
+			return nil
+		}
+		_, err := w.Write(text)
+		return err
+	})
+}
+
+// certList is "pando cert list".
+type certList struct {
+	Device string `placeholder:"ID" help:"Only this device's."`
+	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Cursor string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
+}
+
+func (certList) Help() string {
+	return `Examples:
+
+    pando cert list --device SM-000001`
+}
+
+// Run lists certificates.
+func (l *certList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	page, err := cl.Certificates(ctx, l.Device, l.Cursor, l.Limit)
+	if err != nil {
+		return err
+	}
+	t := table{heading: []string{"ISSUER", "SERIAL", "DEVICE", "PROFILE", "NOT AFTER"}}
+	for _, x := range page.Items {
+		t.add(x.Issuer, x.Serial, x.Device, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), when(x.NotAfter))
+	}
+	if page.Next != "" {
+		c.note("there are more: --cursor %s", page.Next)
+	}
+	return c.result(page, t.write)
+}
+
+// certName names one certificate.
+type certName struct {
+	Issuer string `arg:"" help:"Id of its issuer."`
+	Serial string `arg:"" help:"Its serial number in hexadecimal."`
+}
+
+// certShow is "pando cert show".
+type certShow struct{ certName }
+
+// Run shows the certificate.
+func (s *certShow) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.Certificate(ctx, s.Issuer, s.Serial)
+	if err != nil {
+		return err
+	}
+	return c.result(got, certificate(got))
+}
+
+// certChain is "pando cert chain".
+type certChain struct {
+	certName
+	Out string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
+}
+
+func (certChain) Help() string {
+	return `Prints PEM: the certificate, its issuer's, then up to and with the root.`
+}
+
+// Run prints the chain.
+func (s *certChain) Run(ctx context.Context, c *console, cl *client.Client) error {
+	chain, err := cl.CertificateChain(ctx, s.Issuer, s.Serial)
+	if err != nil {
+		return err
+	}
+	return c.writeOutput(s.Out, chain)
+}
+
+// certRevoke is "pando cert revoke".
+type certRevoke struct {
+	certName
+	Reason string `required:"" enum:"unspecified,keyCompromise,cACompromise,affiliationChanged,superseded,cessationOfOperation,privilegeWithdrawn,aACompromise" placeholder:"REASON" help:"Why, as RFC 5280, 5.3.1, names it: ${enum}."`
+}
+
+func (certRevoke) Help() string {
+	return `Examples:
+
+    pando cert revoke 5m2k8c0q4r 4201902f... --reason keyCompromise`
+}
+
+// Run revokes the certificate.
+func (r *certRevoke) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.Revoke(ctx, r.Issuer, r.Serial, r.Reason)
+	if err != nil {
+		return err
+	}
+	return c.result(got, certificate(got))
+}
+
+// certificate prints one certificate for people.
+func certificate(x *client.Certificate) func(io.Writer) error {
+	t := table{}
+	t.add("issuer", x.Issuer)
+	t.add("serial", x.Serial)
+	t.add("device", x.Device)
+	t.add("profile", fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version))
+	if x.Batch != "" {
+		t.add("batch", fmt.Sprintf("%s, row %d", x.Batch, x.Row))
+	}
+	t.add("issued", when(x.Issued))
+	t.add("not before", when(x.NotBefore))
+	t.add("not after", when(x.NotAfter))
+	if s := x.Status; s != nil {
+		t.add("status", strings.TrimSpace(s.State+" "+s.Reason+" "+when(s.At)))
+	}
+	return func(w io.Writer) error {
+		if err := t.write(w); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, x.Certificate)
+		return err
+	}
+}

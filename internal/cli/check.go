@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/store/sqlstore"
+)
+
+// checkCommand is "pando check".
+type checkCommand struct {
+	dataFlags
+	Acknowledged string `placeholder:"FILE" help:"What clients were told they got, as lines of JSON with issuer, serial and sha256: each must be in the store."`
+}
+
+func (checkCommand) Help() string {
+	return `Reads a whole store and computes anew what must hold: serial numbers are unique, every certificate parses, verifies and is what was intended, what is revoked is in the CRL, and more. The server must be stopped. Nothing is changed.
+
+The exit status is 1 where anything is found.
+
+Examples:
+
+    pando check --data /var/lib/pando
+    pando check --data /var/lib/pando --json`
+}
+
+// Run checks the store.
+func (k *checkCommand) Run(ctx context.Context, c *console) error {
+	cfg, err := k.load()
+	if err != nil {
+		return err
+	}
+	// Open would make a new database.
+	if _, err := os.Stat(cfg.Database()); err != nil {
+		return err
+	}
+	var acknowledged io.Reader
+	if k.Acknowledged != "" {
+		f, err := os.Open(k.Acknowledged)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		acknowledged = f
+	}
+	store, err := sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	report, err := check.Run(ctx, check.Config{Store: store, Now: time.Now, Acknowledged: acknowledged})
+	if err != nil {
+		return err
+	}
+	if err := c.result(report, checked(report)); err != nil {
+		return err
+	}
+	if !report.OK() {
+		return errSilent
+	}
+	return nil
+}
+
+// checked prints a report for people.
+func checked(r *check.Report) func(io.Writer) error {
+	return func(w io.Writer) error {
+		t := table{}
+		t.add("issuers", r.Issuers)
+		t.add("certificates", r.Certificates)
+		t.add("intents", fmt.Sprintf("%d, %d of them open", r.Intents, r.OpenIntents))
+		t.add("void serial numbers", r.Voids)
+		t.add("CRLs", fmt.Sprintf("%d with %d entries, %d due", r.CRLs, r.CRLEntries, r.ShardsDue))
+		t.add("acknowledged", r.Acknowledged)
+		t.add("seconds", fmt.Sprintf("%.1f", r.Seconds))
+		if err := t.write(w); err != nil {
+			return err
+		}
+		for _, f := range r.Findings {
+			fmt.Fprintln(w, f)
+		}
+		if more := r.Total - int64(len(r.Findings)); more > 0 {
+			fmt.Fprintf(w, "and %d more\n", more)
+		}
+		verdict := "everything holds"
+		if !r.OK() {
+			verdict = fmt.Sprintf("%d findings", r.Total)
+		}
+		_, err := fmt.Fprintln(w, verdict)
+		return err
+	}
+}

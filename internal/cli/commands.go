@@ -1,0 +1,22 @@
+package cli
+
+// commands is the whole command line: every sub-command is listed here, and
+// lives in a file of its name.
+type commands struct {
+	globals
+
+	Init       initCommand       `cmd:"" group:"serving" help:"Set up the data directory of a new deployment."`
+	Config     configCommand     `cmd:"" group:"serving" help:"Print the effective configuration."`
+	Check      checkCommand      `cmd:"" group:"serving" help:"Check that everything in a store holds together."`
+	Ceremony   ceremonyCommand   `cmd:"" group:"offline" help:"Make and use a root key, offline."`
+	Tenant     tenantCommand     `cmd:"" group:"managing" help:"Manage the organisations of a deployment."`
+	Token      tokenCommand      `cmd:"" group:"managing" help:"Manage API tokens."`
+	Authority  authorityCommand  `cmd:"" group:"managing" help:"Manage a tenant's certification authorities."`
+	Profile    profileCommand    `cmd:"" group:"managing" help:"Manage the rules for each type of certificate."`
+	Endpoint   endpointCommand   `cmd:"" group:"managing" help:"Manage the places under which devices enrol."`
+	Batch      batchCommand      `cmd:"" group:"issuing" help:"Run manufacturing jobs: many CSRs in, as many certificates out."`
+	Cert       certCommand       `cmd:"" group:"issuing" help:"Issue, look up and revoke single certificates."`
+	Simulate   simulateCommand   `cmd:"" group:"issuing" help:"Play the outsiders that pando serves."`
+	Version    versionCommand    `cmd:"" group:"other" help:"Print the version of this program."`
+	Completion completionCommand `cmd:"" group:"other" help:"Print a completion script for a shell."`
+}

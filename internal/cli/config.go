@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/goccy/go-yaml"
+	"github.com/pando-pki/pando/internal/server"
+)
+
+// configName is the configuration file within a data directory.
+const configName = "pando.yaml"
+
+// maxConfig is the size of the largest configuration file, in bytes.
+const maxConfig = 1 << 20
+
+// dataFlags say which deployment's data a command works on.
+type dataFlags struct {
+	Data   string `placeholder:"DIR" env:"PANDO_DATA" help:"Data directory (default: what the configuration file says, or its own directory)."`
+	Config string `placeholder:"FILE" env:"PANDO_CONFIG" help:"Configuration file (default: pando.yaml in the data directory)."`
+}
+
+// load reads the configuration file and returns the effective configuration:
+// the file's fields, the flags, and the defaults of the rest. Data is a path
+// from the working directory.
+func (f *dataFlags) load() (server.Config, error) {
+	file := f.Config
+	if file == "" {
+		if f.Data == "" {
+			return server.Config{}, usagef("which deployment? Name its data directory with --data, or its configuration file with --config")
+		}
+		file = filepath.Join(f.Data, configName)
+	}
+	text, err := readConfig(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return server.Config{}, hintf(err, "'pando init --data DIR' sets up a new data directory")
+	}
+	if err != nil {
+		return server.Config{}, err
+	}
+	cfg, err := parseConfig(text)
+	if err != nil {
+		return server.Config{}, fmt.Errorf("%s: %w", file, err)
+	}
+	switch {
+	case f.Data != "":
+		cfg.Data = f.Data
+	case cfg.Data == "":
+		cfg.Data = filepath.Dir(file)
+	case !filepath.IsAbs(cfg.Data):
+		cfg.Data = filepath.Join(filepath.Dir(file), cfg.Data)
+	}
+	return cfg.WithDefaults(), nil
+}
+
+func readConfig(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(text) > maxConfig {
+		err = fmt.Errorf("%s: larger than %d bytes", path, maxConfig)
+	}
+	return text, err
+}
+
+// parseConfig reads a configuration document strictly: a key that server.Config
+// does not have, and one that stands twice, is an error with line and caret. An
+// empty document is the zero Config.
+func parseConfig(text []byte) (server.Config, error) {
+	var cfg server.Config
+	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
+	if err := d.Decode(&cfg); err != nil && !errors.Is(err, io.EOF) {
+		return server.Config{}, errors.New(yaml.FormatError(err, false, true))
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return server.Config{}, errors.New("it holds more than one document")
+	}
+	return cfg, nil
+}
+
+// serveFlags override fields of the configuration file.
+type serveFlags struct {
+	HTTPS   string `name:"https" placeholder:"HOST:PORT" help:"Address for people: REST and portal."`
+	Devices string `placeholder:"HOST:PORT" help:"Address for devices, with TLS."`
+	HTTP    string `name:"http" placeholder:"HOST:PORT" help:"Address for OCSP, CRLs and CA certificates, without TLS."`
+	Ops     string `placeholder:"HOST:PORT" help:"Address for health and readiness."`
+}
+
+// apply sets each field for which there is a flag.
+func (f *serveFlags) apply(cfg *server.Config) {
+	for _, o := range []struct {
+		flag  string
+		field *string
+	}{
+		{f.HTTPS, &cfg.Listen.HTTPS},
+		{f.Devices, &cfg.Listen.Devices},
+		{f.HTTP, &cfg.Listen.HTTP},
+		{f.Ops, &cfg.Listen.Ops},
+	} {
+		if o.flag != "" {
+			*o.field = o.flag
+		}
+	}
+}
+
+// configCommand is "pando config".
+type configCommand struct {
+	dataFlags
+	serveFlags
+}
+
+func (configCommand) Help() string {
+	return `Prints the configuration that 'pando serve' would run with, given the same flags: file, flags and defaults. The file is read strictly: an unknown key is an error.
+
+Examples:
+
+    pando config --data /var/lib/pando
+    pando config --config /etc/pando.yaml --https 0.0.0.0:8443`
+}
+
+// Run prints the effective configuration.
+func (f *configCommand) Run(c *console) error {
+	cfg, err := f.load()
+	if err != nil {
+		return err
+	}
+	f.apply(&cfg)
+	return c.result(cfg, func(w io.Writer) error {
+		text, err := yaml.Marshal(cfg)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	})
+}

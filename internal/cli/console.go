@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/term"
+)
+
+// A console is where a command reads and writes.
+type console struct {
+	in   io.Reader
+	out  io.Writer // results, and nothing else, so that they can be piped
+	err  io.Writer // errors, hints, notes, progress
+	json bool      // results as JSON, in the shapes of the REST API
+}
+
+// note tells something beside the result.
+func (c *console) note(format string, args ...any) {
+	fmt.Fprintf(c.err, "pando: "+format+"\n", args...)
+}
+
+// result writes v as JSON where that is asked for, and otherwise calls human.
+func (c *console) result(v any, human func(w io.Writer) error) error {
+	if c.json {
+		if err := json.MarshalWrite(c.out, v, jsontext.WithIndent("  ")); err != nil {
+			return err
+		}
+		_, err := io.WriteString(c.out, "\n")
+		return err
+	}
+	return human(c.out)
+}
+
+// A table is rows of cells under a heading.
+type table struct {
+	heading []string
+	rows    [][]string
+}
+
+// add appends a row; each cell is printed as fmt.Sprint does.
+func (t *table) add(cells ...any) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		row[i] = fmt.Sprint(cell)
+	}
+	t.rows = append(t.rows, row)
+}
+
+// write prints the table in columns; an empty cell is a hyphen.
+func (t *table) write(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(cells []string) {
+		for i, cell := range cells {
+			if cell == "" {
+				cell = "-"
+			}
+			if i > 0 {
+				io.WriteString(tw, "\t")
+			}
+			io.WriteString(tw, cell)
+		}
+		io.WriteString(tw, "\n")
+	}
+	if t.heading != nil {
+		line(t.heading)
+	}
+	for _, row := range t.rows {
+		line(row)
+	}
+	return tw.Flush()
+}
+
+// when prints a time for people, in UTC to the second; a zero time is "".
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// terminal returns w as a terminal, or nil where it is none.
+func terminal(w any) *os.File {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}

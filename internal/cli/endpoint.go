@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// endpointCommand is "pando endpoint".
+type endpointCommand struct {
+	Create endpointCreate `cmd:"" help:"Create an endpoint."`
+	Update endpointUpdate `cmd:"" help:"Change an endpoint."`
+	List   endpointList   `cmd:"" help:"List the endpoints."`
+	Show   endpointShow   `cmd:"" help:"Show one endpoint."`
+}
+
+func (endpointCommand) Help() string {
+	return `An endpoint is a place under which devices enrol: it binds an authority, a profile and the ways in that are on. Its label, {tenant}.{name}, stands in URLs.`
+}
+
+// nameFlags are the names that an endpoint authorises.
+type nameFlags struct {
+	DNS []string `name:"dns" placeholder:"NAME" help:"DNS name that may go into certificates, or *.example.com for the names one label below; may be repeated."`
+	IP  []string `name:"ip" placeholder:"PREFIX" help:"IP addresses that may, as 10.0.0.0/8; may be repeated."`
+	URI []string `name:"uri" placeholder:"PREFIX" help:"Beginning of URIs that may, as urn:device:; may be repeated."`
+}
+
+func (n *nameFlags) names() client.Names { return client.Names{DNS: n.DNS, IP: n.IP, URI: n.URI} }
+
+// endpointCreate is "pando endpoint create".
+type endpointCreate struct {
+	Name      string   `arg:"" help:"Its name, of a-z, 0-9 and inner hyphens."`
+	Authority string   `required:"" placeholder:"NAME" help:"Name or id of the authority that issues."`
+	Profile   string   `required:"" placeholder:"NAME" help:"Profile of what it issues."`
+	Version   int      `placeholder:"N" help:"Version of the profile (default: the latest)."`
+	Protocol  []string `enum:"rest,batch" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
+	nameFlags
+}
+
+func (endpointCreate) Help() string {
+	return `Examples:
+
+    pando endpoint create meter --authority manufacturing --profile meter
+    pando endpoint create tls --authority operations --profile tls-server --protocol rest --dns "*.example.com" --ip 10.0.0.0/8`
+}
+
+// Run creates the endpoint.
+func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
+	made, err := cl.CreateEndpoint(ctx, client.NewEndpoint{Name: e.Name, Authority: e.Authority,
+		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names()})
+	if err != nil {
+		return err
+	}
+	return c.result(made, endpoints(*made))
+}
+
+// endpointUpdate is "pando endpoint update".
+type endpointUpdate struct {
+	Endpoint string   `arg:"" help:"Name of the endpoint."`
+	Profile  string   `placeholder:"NAME" help:"Profile of what it issues from now on."`
+	Version  int      `placeholder:"N" help:"Version of the profile (default, with --profile: the latest)."`
+	Protocol []string `placeholder:"NAME" help:"Ways in that are on from now on: rest, batch."`
+	nameFlags
+}
+
+func (endpointUpdate) Help() string {
+	return `What is not said stays as it is. Names that are said take the place of all that were there.
+
+Examples:
+
+    pando endpoint update meter --profile meter`
+}
+
+// Run changes the endpoint.
+func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client) error {
+	made, err := cl.ChangeEndpoint(ctx, e.Endpoint, client.EndpointChange{
+		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names()})
+	if err != nil {
+		return err
+	}
+	return c.result(made, endpoints(*made))
+}
+
+// endpointList is "pando endpoint list".
+type endpointList struct{}
+
+// Run lists the endpoints.
+func (endpointList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	items, err := cl.Endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	return c.result(client.List[client.Endpoint]{Items: items}, endpoints(items...))
+}
+
+// endpointShow is "pando endpoint show".
+type endpointShow struct {
+	Endpoint string `arg:"" help:"Name of the endpoint."`
+}
+
+// Run shows the endpoint.
+func (e *endpointShow) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.Endpoint(ctx, e.Endpoint)
+	if err != nil {
+		return err
+	}
+	return c.result(got, endpoints(*got))
+}
+
+// endpoints prints endpoints for people.
+func endpoints(items ...client.Endpoint) func(io.Writer) error {
+	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "AUTHORITY"}}
+	for _, x := range items {
+		names := strings.Join(append(append(append([]string(nil), x.Names.DNS...), x.Names.IP...), x.Names.URI...), ",")
+		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, x.Authority)
+	}
+	return t.write
+}

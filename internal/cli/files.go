@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// readInput reads a whole file of at most limit bytes; "-" is standard input.
+func (c *console) readInput(path string, limit int64) ([]byte, error) {
+	r := c.in
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s: larger than %d bytes", path, limit)
+	}
+	return b, nil
+}
+
+// writeOutput writes a whole new file, or standard output where path is "" or
+// "-". A file that is there is never replaced.
+func (c *console) writeOutput(path string, b []byte) error {
+	return c.writeStream(path, bytes.NewReader(b))
+}
+
+// writeStream is writeOutput of what r has. Where that breaks off, no file
+// remains.
+func (c *console) writeStream(path string, r io.Reader) error {
+	if path == "" || path == "-" {
+		_, err := io.Copy(c.out, r)
+		return err
+	}
+	f, err := createNew(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(path)
+		return err
+	}
+	return nil
+}
+
+// createNew creates a file that is not there.
+func createNew(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, hintf(fmt.Errorf("%s is there already", path), "name another file, or move that one away")
+	}
+	return f, err
+}
+
+// readPEM reads a file that is one PEM block of the given type, or its bare DER,
+// and returns the DER.
+func (c *console) readPEM(path, kind string, limit int64) ([]byte, error) {
+	b, err := c.readInput(path, limit)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Contains(b, []byte("-----BEGIN")) {
+		return b, nil
+	}
+	block, rest := pem.Decode(b)
+	switch {
+	case block == nil:
+		return nil, fmt.Errorf("%s: the PEM block is broken", path)
+	case block.Type != kind:
+		return nil, fmt.Errorf("%s: it holds a %s, not a %s", path, block.Type, kind)
+	case bytes.Contains(rest, []byte("-----BEGIN")):
+		return nil, fmt.Errorf("%s: it holds more than one PEM block", path)
+	}
+	return block.Bytes, nil
+}

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pando-pki/pando/client"
+)
+
+func TestSniff(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want client.Format
+	}{
+		"PEM":                    {"-----BEGIN CERTIFICATE REQUEST-----\n", client.PEM},
+		"PEM after a comment":    {"lot 7 {\n-----BEGIN", client.PEM},
+		"NDJSON":                 {`{"csr":"..."}`, client.NDJSON},
+		"NDJSON after blanks":    {"\n \t{}\n", client.NDJSON},
+		"blanks":                 {"  \n", client.PEM},
+		"longer than is sniffed": {string(bytes.Repeat([]byte("{}\n"), sniffed)), client.NDJSON},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checkSniff(t, bytes.NewReader([]byte(test.text)), test.text, test.want)
+
+			path := filepath.Join(t.TempDir(), "rows")
+			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			rows := checkSniff(t, f, test.text, test.want)
+			if _, ok := rows.(io.Seeker); !ok {
+				t.Error("the rows of a file cannot be sent again")
+			}
+		})
+	}
+	if _, _, err := sniff(bytes.NewReader(nil)); err == nil {
+		t.Error("an empty file is accepted")
+	}
+}
+
+// checkSniff sniffs r, which holds text, and returns the rows.
+func checkSniff(t *testing.T, r io.Reader, text string, want client.Format) io.Reader {
+	t.Helper()
+	format, rows, err := sniff(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if format != want {
+		t.Errorf("format %s, want %s", format, want)
+	}
+	if diff := cmp.Diff(text, string(got)); diff != "" {
+		t.Errorf("rows were changed:\n%s", diff)
+	}
+	return rows
+}
+
+func FuzzReadPEM(f *testing.F) {
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\n"))
+	f.Add([]byte{0x30, 0})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c := &console{in: bytes.NewReader(text)}
+		der, err := c.readPEM("-", "CERTIFICATE", 1<<16)
+		if err == nil && bytes.Contains(der, []byte("-----BEGIN")) {
+			t.Errorf("a PEM block was taken for DER: %q", der)
+		}
+	})
+}

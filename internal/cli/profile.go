@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/policy"
+)
+
+// profileCommand is "pando profile".
+type profileCommand struct {
+	Publish   profilePublish   `cmd:"" help:"Publish a document as the next version of the profile that it names."`
+	List      profileList      `cmd:"" help:"List the tenant's profiles, the latest version of each."`
+	Show      profileShow      `cmd:"" help:"Print a profile's document."`
+	Reference profileReference `cmd:"" help:"List or print the profiles that come with pando."`
+	Lint      profileLint      `cmd:"" help:"Check a document without a server."`
+}
+
+func (profileCommand) Help() string {
+	return `A profile is the rules for one type of certificate, as a YAML document. A published version never changes.`
+}
+
+// maxProfile is the size of the largest profile document, in bytes.
+const maxProfile = 1 << 20
+
+// profilePublish is "pando profile publish".
+type profilePublish struct {
+	File string `arg:"" help:"The document; - is standard input."`
+}
+
+func (profilePublish) Help() string {
+	return `The same document again is the same version. An endpoint goes on with the version that it has until 'pando endpoint update'.
+
+Examples:
+
+    pando profile reference meter > meter.yaml
+    pando profile lint meter.yaml
+    pando profile publish meter.yaml`
+}
+
+// Run publishes the document.
+func (p *profilePublish) Run(ctx context.Context, c *console, cl *client.Client) error {
+	source, err := c.readInput(p.File, maxProfile)
+	if err != nil {
+		return err
+	}
+	made, err := cl.PublishProfile(ctx, source)
+	if err != nil {
+		return err
+	}
+	return c.result(made, profiles(*made))
+}
+
+// profileList is "pando profile list".
+type profileList struct{}
+
+// Run lists the profiles.
+func (profileList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	items, err := cl.Profiles(ctx)
+	if err != nil {
+		return err
+	}
+	return c.result(client.List[client.Profile]{Items: items}, profiles(items...))
+}
+
+// profileShow is "pando profile show".
+type profileShow struct {
+	Name    string `arg:"" help:"Name of the profile."`
+	Version int    `placeholder:"N" help:"Version (default: the latest)."`
+}
+
+func (profileShow) Help() string {
+	return `Examples:
+
+    pando profile show meter --version 2`
+}
+
+// Run prints the document.
+func (p *profileShow) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.Profile(ctx, p.Name, p.Version)
+	if err != nil {
+		return err
+	}
+	return c.result(got, func(w io.Writer) error {
+		_, err := io.WriteString(w, got.Source)
+		return err
+	})
+}
+
+// profileReference is "pando profile reference".
+type profileReference struct {
+	Name string `arg:"" optional:"" help:"Print this one's document (default: list their names)."`
+}
+
+func (profileReference) Help() string {
+	return `Examples:
+
+    pando profile reference
+    pando profile reference meter > meter.yaml`
+}
+
+// Run lists the reference profiles, or prints one.
+func (p *profileReference) Run(c *console) error {
+	if p.Name == "" {
+		names := policy.Reference()
+		return c.result(client.List[string]{Items: names}, func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, strings.Join(names, "\n"))
+			return err
+		})
+	}
+	source, err := policy.ReferenceSource(p.Name)
+	if err != nil {
+		return hintf(err, "'pando profile reference' lists their names")
+	}
+	return c.result(client.NewProfile{Source: string(source)}, func(w io.Writer) error {
+		_, err := w.Write(source)
+		return err
+	})
+}
+
+// profileLint is "pando profile lint".
+type profileLint struct {
+	File string `arg:"" help:"The document; - is standard input."`
+}
+
+func (profileLint) Help() string {
+	return `Examples:
+
+    pando profile lint meter.yaml`
+}
+
+// linted is the result of "pando profile lint".
+type linted struct {
+	Name string `json:"name"`
+	Hash string `json:"hash"` // as it will have when published
+}
+
+// Run checks the document.
+func (p *profileLint) Run(c *console) error {
+	source, err := c.readInput(p.File, maxProfile)
+	if err != nil {
+		return err
+	}
+	parsed, err := policy.Parse(source)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.File, err)
+	}
+	good := linted{parsed.Name(), fingerprint(source)}
+	return c.result(good, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "profile %s is well formed\n", good.Name)
+		return err
+	})
+}
+
+// profiles prints profiles for people.
+func profiles(items ...client.Profile) func(io.Writer) error {
+	t := table{heading: []string{"PROFILE", "VERSION", "PUBLISHED", "HASH"}}
+	for _, x := range items {
+		t.add(x.Name, x.Version, when(x.Created), x.Hash)
+	}
+	return t.write
+}

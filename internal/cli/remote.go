@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+	"github.com/pando-pki/pando/client"
+)
+
+// globals are the flags of every command.
+type globals struct {
+	Help helpFlag `short:"h" help:"Show help for the command."`
+	JSON bool     `name:"json" help:"Print results as JSON, in the shapes of the REST API."`
+
+	Server     string `group:"server" placeholder:"URL" env:"PANDO_SERVER" help:"Address of the REST API, as https://pki.example.com:8443."`
+	TokenFile  string `group:"server" placeholder:"FILE" help:"File of mode 0600 with the API token; without it the token is taken from $$PANDO_TOKEN."`
+	TLSCA      string `group:"server" name:"tls-ca" placeholder:"FILE" env:"PANDO_TLS_CA" help:"PEM file of the CA that the server's certificate must verify to (default: the system's)."`
+	Quickstart string `group:"server" placeholder:"DIR" env:"PANDO_QUICKSTART" help:"Take server, token and CA from the data directory of 'pando quickstart'."`
+
+	// Token is there to refuse it: the arguments of a process can be read by
+	// everyone on the machine.
+	Token refusedToken `hidden:"" placeholder:"TOKEN" help:"Refused."`
+}
+
+// refusedToken is a token on the command line.
+type refusedToken string
+
+// AfterApply is called by kong when the flag is given. Its error does not repeat
+// the token.
+func (t refusedToken) AfterApply() error {
+	return errors.New("a token on the command line can be read by everyone on the machine: revoke it, and give a new one in PANDO_TOKEN or with --token-file")
+}
+
+// tokenVariable is the environment variable that holds an API token.
+const tokenVariable = "PANDO_TOKEN"
+
+// A target is where the REST API is, and as whom to call it.
+type target struct {
+	Server string `json:"api"`
+	Token  string `json:"token"`
+	TLSCA  string `json:"tls_ca"` // path of a PEM file; "" is the system's roots
+	Root   string `json:"root"`   // path of the PEM file of the root; quickstart alone knows it
+}
+
+// connect returns the client of the server that the flags and the environment
+// name. What is said by itself goes before what --quickstart implies.
+func (g *globals) connect() (*client.Client, error) {
+	var t target
+	if g.Quickstart != "" {
+		var err error
+		if t, err = readQuickstart(g.Quickstart); err != nil {
+			return nil, err
+		}
+	}
+	if g.Server != "" {
+		t.Server = g.Server
+	}
+	if g.TLSCA != "" {
+		t.TLSCA = g.TLSCA
+	}
+	switch token := os.Getenv(tokenVariable); {
+	case g.TokenFile != "":
+		secret, err := readSecretFile(g.TokenFile)
+		if err != nil {
+			return nil, err
+		}
+		t.Token = secret.Reveal()
+	case token != "":
+		t.Token = token
+	}
+	if t.Server == "" {
+		return nil, usagef("which server? Name it with --server or PANDO_SERVER, or with --quickstart the directory of a quickstart")
+	}
+	if t.Token == "" {
+		return nil, usagef("as whom? Give an API token in PANDO_TOKEN or with --token-file")
+	}
+	return client.New(client.Config{Server: t.Server, Token: client.Token(t.Token), CAFile: t.TLSCA})
+}
+
+// maxQuickstart is the size of the largest quickstart.json, in bytes.
+const maxQuickstart = 1 << 20
+
+// readQuickstart reads where a quickstart serves. Paths in it are absolute, or
+// from its directory.
+func readQuickstart(dir string) (target, error) {
+	var t target
+	f, err := os.Open(filepath.Join(dir, "quickstart.json"))
+	if err != nil {
+		return t, hintf(err, "'pando quickstart --data %s' makes one", dir)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxQuickstart))
+	if err != nil {
+		return t, err
+	}
+	if err := json.Unmarshal(b, &t); err != nil {
+		return t, fmt.Errorf("%s: not what 'pando quickstart' writes: %w", f.Name(), err)
+	}
+	for _, path := range []*string{&t.TLSCA, &t.Root} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// tokenCommand is "pando token".
+type tokenCommand struct {
+	Create tokenCreate `cmd:"" help:"Create an API token and print its text, this once."`
+	List   tokenList   `cmd:"" help:"List tokens, without their texts."`
+	Revoke tokenRevoke `cmd:"" help:"End a token at once."`
+}
+
+func (tokenCommand) Help() string {
+	return `Tokens belong to a tenant. A tenant administrator manages those of their own; a platform operator manages those of any with --tenant.`
+}
+
+// tokenCreate is "pando token create".
+type tokenCreate struct {
+	Name     string        `required:"" placeholder:"TEXT" help:"Whose it is, or what for."`
+	Role     string        `required:"" enum:"platform-operator,tenant-administrator,factory-operator,auditor" placeholder:"ROLE" help:"What it may do: ${enum}."`
+	Endpoint []string      `placeholder:"NAME" help:"Only for this endpoint; may be repeated (default: all of the tenant)."`
+	Life     time.Duration `placeholder:"DURATION" help:"How long it holds, as 24h; at most two years (default: 2160h, which is 90 days)."`
+	Tenant   string        `placeholder:"TENANT" help:"Create it in this tenant; for platform operators."`
+}
+
+func (tokenCreate) Help() string {
+	return `The token's text goes to standard output alone and cannot be had again; what else is to know goes to standard error.
+
+Examples:
+
+    pando token create --name "line 3, plant Brno" --role factory-operator --endpoint meter > line3.token
+    pando token create --tenant demo --name "first administrator" --role tenant-administrator`
+}
+
+// Run creates the token.
+func (t *tokenCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
+	n := client.NewToken{Name: t.Name, Role: t.Role, Endpoints: t.Endpoint, LifeSeconds: int64(t.Life / time.Second)}
+	create := cl.CreateToken
+	if t.Tenant != "" {
+		create = func(ctx context.Context, n client.NewToken) (*client.CreatedToken, error) {
+			return cl.CreateTenantToken(ctx, t.Tenant, n)
+		}
+	}
+	token, err := create(ctx, n)
+	if err != nil {
+		return err
+	}
+	c.note("token %s, %s, expires %s; its text is shown this once", token.ID, token.Role, when(token.Expires))
+	return c.result(token, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, token.Secret.Reveal())
+		return err
+	})
+}
+
+// tokenList is "pando token list".
+type tokenList struct {
+	Tenant string `placeholder:"TENANT" help:"List this tenant's; for platform operators."`
+}
+
+// Run lists the tokens.
+func (t *tokenList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	list := cl.Tokens
+	if t.Tenant != "" {
+		list = func(ctx context.Context) ([]client.APIToken, error) { return cl.TenantTokens(ctx, t.Tenant) }
+	}
+	items, err := list(ctx)
+	if err != nil {
+		return err
+	}
+	rows := table{heading: []string{"ID", "ROLE", "NAME", "ENDPOINTS", "EXPIRES", "REVOKED"}}
+	for _, x := range items {
+		rows.add(x.ID, x.Role, x.Name, strings.Join(x.Endpoints, ","), when(x.Expires), when(x.Revoked))
+	}
+	return c.result(client.List[client.APIToken]{Items: items}, rows.write)
+}
+
+// tokenRevoke is "pando token revoke".
+type tokenRevoke struct {
+	ID     string `arg:"" help:"The token's id, as 'pando token list' shows it."`
+	Tenant string `placeholder:"TENANT" help:"It is this tenant's; for platform operators."`
+}
+
+// Run revokes the token.
+func (t *tokenRevoke) Run(ctx context.Context, c *console, cl *client.Client) error {
+	revoke := cl.RevokeToken
+	if t.Tenant != "" {
+		revoke = func(ctx context.Context, id string) error { return cl.RevokeTenantToken(ctx, t.Tenant, id) }
+	}
+	if err := revoke(ctx, t.ID); err != nil {
+		return err
+	}
+	c.note("token %s is revoked", t.ID)
+	return nil
+}
