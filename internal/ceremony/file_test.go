@@ -1,0 +1,172 @@
+package ceremony_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+const (
+	goodRoot        = `"root":"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff","root_issuer":"r1","status_url":"http://pki.example/x"`
+	goodCertificate = `{"kind":"certificate",` + goodRoot + `,"issuer":"i1","profile_tenant":"acme","profile_version":2,"profile":"name: x\n","common_name":"X","organization":"Acme","csr":"MAA="}`
+	goodCRL         = `{"kind":"crl",` + goodRoot + `,"number":3,"days":30,"entries":[{"serial":"0a","at":"2026-10-01T00:00:00Z","reason":"superseded"}]}`
+)
+
+func TestReadRequest(t *testing.T) {
+	tests := []struct {
+		name, in, say string
+	}{
+		{"certificate", goodCertificate, ""},
+		{"CRL", goodCRL, ""},
+		{"white space around", "\n" + goodCRL + "\n", ""},
+		{"nothing", "", "ends in the middle"},
+		{"cut", goodCRL[:60], "ends in the middle"},
+		{"null", "null", "root is the SHA-256"},
+		{"a list", "[" + goodCRL + "]", "not one JSON object"},
+		{"two objects", goodCRL + goodCRL, "not JSON"},
+		{"not JSON", "kind: crl", "not JSON"},
+		{"unknown name", strings.Replace(goodCRL, `"number"`, `"nummer":3,"number"`, 1), `"/nummer" is not a name`},
+		{"name in capitals", strings.Replace(goodCRL, `"number"`, `"Number"`, 1), `"/Number" is not a name`},
+		{"name twice", strings.Replace(goodCRL, `"number"`, `"number":4,"number"`, 1), `the name "number" stands twice`},
+		{"unknown name within", strings.Replace(goodCRL, `"reason"`, `"why"`, 1), `"/entries/0/why" is not a name`},
+		{"text for a number", strings.Replace(goodCRL, `"number":3`, `"number":"3"`, 1), `the value of "/number" is not of its type`},
+		{"no base64", strings.Replace(goodCertificate, `MAA=`, `MA!=`, 1), `the value of "/csr" is not of its type`},
+		{"no time", strings.Replace(goodCRL, `2026-10-01T`, `2026-10-32T`, 1), `the value of "/entries/0/at" is not of its type`},
+		{"no UTF-8", strings.Replace(goodCertificate, `"X"`, "\"\xff\"", 1), "not JSON"},
+		{"very deep", strings.Repeat("[", 100_000), "JSON"},
+		{"no such kind", strings.Replace(goodCRL, `"crl"`, `"root"`, 1), `kind "root"`},
+		{"short root", strings.Replace(goodCRL, `"0011`, `"`, 1), "64 hexadecimal digits"},
+		{"root that is no hash", strings.Replace(goodCRL, `"0011`, `"xx11`, 1), "64 hexadecimal digits"},
+		{"issuer that is no slug", strings.Replace(goodCRL, `"r1"`, `"../r1"`, 1), "root_issuer"},
+		{"status URL without a scheme", strings.Replace(goodCRL, `http://`, ``, 1), "status_url"},
+		{"status URL with a slash at the end", strings.Replace(goodCRL, `/x"`, `/x/"`, 1), "status_url"},
+		{"status URL with a query", strings.Replace(goodCRL, `/x"`, `/x?y"`, 1), "status_url"},
+		{"status URL with a user", strings.Replace(goodCRL, `http://`, `http://u@`, 1), "status_url"},
+		{"CRL with a CSR", strings.Replace(goodCRL, `"number"`, `"csr":"MAA=","number"`, 1), "belong to a certificate"},
+		{"certificate with entries", strings.Replace(goodCertificate, `"issuer"`, `"entries":[],"issuer"`, 1), "belong to a CRL"},
+		{"certificate without a CSR", strings.Replace(goodCertificate, `,"csr":"MAA="`, ``, 1), "csr is a request"},
+		{"certificate with a long CSR", strings.Replace(goodCertificate, `MAA=`, strings.Repeat("AAAA", 30<<10), 1), "csr is a request"},
+		{"certificate without a profile", strings.Replace(goodCertificate, `"name: x\n"`, `""`, 1), "profile is missing"},
+		{"certificate with version 0", strings.Replace(goodCertificate, `"profile_version":2`, `"profile_version":0`, 1), "profile_version"},
+		{"certificate without a name", strings.Replace(goodCertificate, `"X"`, `""`, 1), "common_name"},
+		{"certificate above 1 MiB", strings.Replace(goodCertificate, `name: x`, strings.Repeat("x", 1<<20), 1), "1 MiB"},
+		{"CRL above 1 MiB", goodCRL + strings.Repeat(" ", 1<<20), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			req, err := ceremony.ReadRequest(strings.NewReader(tt.in))
+			checkError(t, err, pki.Malformed, tt.say)
+			if err != nil {
+				if strings.Contains(pki.DetailOf(err), "ceremony.") || strings.Contains(pki.DetailOf(err), "Go ") {
+					t.Errorf("the detail shows our types: %v", pki.DetailOf(err))
+				}
+				return
+			}
+			roundTripRequest(t, req)
+		})
+	}
+}
+
+// roundTripRequest checks that req is written as what reads as req.
+func roundTripRequest(t *testing.T, req *ceremony.Request) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := ceremony.WriteRequest(&b, req); err != nil {
+		t.Fatal(err)
+	}
+	again, err := ceremony.ReadRequest(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(req, again); diff != "" {
+		t.Errorf("read again (-first +again):\n%s", diff)
+	}
+}
+
+// endless is a file without an end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func TestReadIsBounded(t *testing.T) {
+	_, err := ceremony.ReadRequest(endless{})
+	checkError(t, err, pki.Malformed, "longer than 64 MiB")
+}
+
+func TestResponse(t *testing.T) {
+	tests := []struct {
+		name, in, say string
+	}{
+		{"certificate", `{"kind":"certificate","issuer":"i1","certificate":"MAA="}`, ""},
+		{"CRL", `{"kind":"crl","root_issuer":"r1","crl":"MAA="}`, ""},
+		{"nothing", `{}`, "holds either"},
+		{"both", `{"kind":"crl","root_issuer":"r1","crl":"MAA=","issuer":"i1","certificate":"MAA="}`, "holds either"},
+		{"the other's", `{"kind":"crl","issuer":"i1","certificate":"MAA="}`, "holds either"},
+		{"no certificate", `{"kind":"certificate","issuer":"i1"}`, "holds either"},
+		{"unknown name", `{"kind":"crl","root":"r1","crl":"MAA="}`, "not a name"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp, err := ceremony.ReadResponse(strings.NewReader(tt.in))
+			checkError(t, err, pki.Malformed, tt.say)
+			if err != nil {
+				return
+			}
+			var b bytes.Buffer
+			if err := ceremony.WriteResponse(&b, resp); err != nil {
+				t.Fatal(err)
+			}
+			again, err := ceremony.ReadResponse(&b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(resp, again); diff != "" {
+				t.Errorf("read again (-first +again):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWriteRefuses(t *testing.T) {
+	var b bytes.Buffer
+	checkError(t, ceremony.WriteRequest(&b, &ceremony.Request{}), pki.Malformed, "root is")
+	checkError(t, ceremony.WriteResponse(&b, &ceremony.Response{}), pki.Malformed, "holds either")
+	if b.Len() > 0 {
+		t.Errorf("wrote %s", b.Bytes())
+	}
+}
+
+func FuzzReadRequest(f *testing.F) {
+	f.Add([]byte(goodCertificate))
+	f.Add([]byte(goodCRL))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		req, err := ceremony.ReadRequest(bytes.NewReader(in))
+		if err != nil {
+			if pki.KindOf(err) != pki.Malformed {
+				t.Errorf("error %v of kind %v", err, pki.KindOf(err))
+			}
+			return
+		}
+		roundTripRequest(t, req)
+	})
+}
+
+func FuzzReadResponse(f *testing.F) {
+	f.Add([]byte(`{"kind":"certificate","issuer":"i1","certificate":"MAA="}`))
+	f.Add([]byte(`{"kind":"crl","root_issuer":"r1","crl":"MAA="}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if _, err := ceremony.ReadResponse(bytes.NewReader(in)); err != nil && pki.KindOf(err) != pki.Malformed {
+			t.Errorf("error %v of kind %v", err, pki.KindOf(err))
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package ceremony
+
+import (
+	"encoding/hex"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// The kinds of request.
+const (
+	KindCertificate = "certificate" // sign a CA certificate
+	KindCRL         = "crl"         // sign a CRL of the root
+)
+
+// A Request is one file that asks the root for one act. ReadRequest and
+// WriteRequest say how it stands in the file.
+type Request struct {
+	Kind string `json:"kind"` // KindCertificate or KindCRL
+	Root string `json:"root"` // SHA-256 of the root's certificate, hex: no other root signs
+
+	// The root's status names, for what it signs.
+	RootIssuer pki.IssuerID `json:"root_issuer"`
+	StatusURL  string       `json:"status_url"` // http or https, without a slash at the end
+
+	// Of a certificate.
+	Issuer         pki.IssuerID `json:"issuer,omitzero"` // who the certificate is for
+	ProfileTenant  pki.TenantID `json:"profile_tenant,omitzero"`
+	ProfileVersion int          `json:"profile_version,omitzero"` // from 1
+	Profile        string       `json:"profile,omitzero"`         // the whole document
+	CommonName     string       `json:"common_name,omitzero"`
+	Organization   string       `json:"organization,omitzero"`
+	CSR            []byte       `json:"csr,omitzero"` // DER, at most tbs.MaxCSR
+
+	// Of a CRL.
+	Number  int64        `json:"number,omitzero"` // above every earlier one
+	Days    int          `json:"days,omitzero"`   // until the next update, 1 to 400; 0 is 365
+	Entries []Revocation `json:"entries,omitzero"`
+}
+
+// A Revocation is one entry of a CRL that is asked for.
+type Revocation struct {
+	Serial string    `json:"serial"` // hexadecimal
+	At     time.Time `json:"at"`     // not after the act
+	Reason string    `json:"reason"` // name in RFC 5280, 5.3.1
+}
+
+// A Response is the answer to a Request, as a file.
+type Response struct {
+	Kind        string       `json:"kind"`
+	Issuer      pki.IssuerID `json:"issuer,omitzero"`      // of a certificate
+	Certificate []byte       `json:"certificate,omitzero"` // DER
+	RootIssuer  pki.IssuerID `json:"root_issuer,omitzero"` // of a CRL
+	CRL         []byte       `json:"crl,omitzero"`         // DER
+}
+
+// check checks what can be said of a request without the root: each field that
+// the kind needs is there, and none of the other kind's.
+func (r *Request) check() error {
+	if b, err := hex.DecodeString(r.Root); err != nil || len(b) != 32 {
+		return malformed("root is the SHA-256 of the root's certificate, 64 hexadecimal digits")
+	}
+	if err := pki.CheckSlug("ceremony request: root_issuer", string(r.RootIssuer)); err != nil {
+		return err
+	}
+	if err := checkStatusURL(r.StatusURL); err != nil {
+		return err
+	}
+	switch r.Kind {
+	case KindCertificate:
+		return r.checkCertificate()
+	case KindCRL:
+		return r.checkCRL()
+	default:
+		return malformed("kind %.20q: it is %s or %s", r.Kind, KindCertificate, KindCRL)
+	}
+}
+
+func (r *Request) checkCertificate() error {
+	if r.Number != 0 || r.Days != 0 || r.Entries != nil {
+		return malformed("number, days and entries belong to a CRL, not to a certificate")
+	}
+	if err := pki.CheckSlug("ceremony request: issuer", string(r.Issuer)); err != nil {
+		return err
+	}
+	if err := pki.CheckSlug("ceremony request: profile_tenant", string(r.ProfileTenant)); err != nil {
+		return err
+	}
+	switch {
+	case r.ProfileVersion < 1:
+		return malformed("profile_version is 1 or more")
+	case r.Profile == "":
+		return malformed("profile is missing: it holds the whole document")
+	case r.CommonName == "":
+		return malformed("common_name is missing")
+	case len(r.CSR) == 0 || len(r.CSR) > tbs.MaxCSR:
+		return malformed("csr is a request in DER, base64, of at most %d octets", tbs.MaxCSR)
+	}
+	return nil
+}
+
+// maxDays is the longest time from a CRL of the root to its next.
+const maxDays = 400
+
+func (r *Request) checkCRL() error {
+	switch {
+	case r.Issuer != "" || r.ProfileTenant != "" || r.ProfileVersion != 0 || r.Profile != "" ||
+		r.CommonName != "" || r.Organization != "" || r.CSR != nil:
+		return malformed("issuer, profile, names and csr belong to a certificate, not to a CRL")
+	case r.Number < 1:
+		return malformed("number is 1 or more")
+	case r.Days < 0 || r.Days > maxDays:
+		return malformed("days is 1 to %d", maxDays)
+	}
+	return nil
+}
+
+// check checks that the response holds what its kind says and nothing else.
+func (r *Response) check() error {
+	certificate := r.Issuer != "" && len(r.Certificate) > 0
+	crl := r.RootIssuer != "" && len(r.CRL) > 0
+	nothingElse := r.Kind == KindCertificate && r.RootIssuer == "" && r.CRL == nil ||
+		r.Kind == KindCRL && r.Issuer == "" && r.Certificate == nil
+	if !nothingElse || certificate == crl {
+		return pki.Errorf(pki.Malformed, "ceremony response: it holds either issuer and certificate, with kind %s, or root_issuer and crl, with kind %s", KindCertificate, KindCRL)
+	}
+	return nil
+}
+
+func malformed(format string, args ...any) error {
+	return pki.Errorf(pki.Malformed, "ceremony request: "+format, args...)
+}

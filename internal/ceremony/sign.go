@@ -1,0 +1,86 @@
+package ceremony
+
+import (
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// SignConfig is one act with a sealed root.
+type SignConfig struct {
+	Sealed     string // path of the sealed file; the journal is beside it
+	Passphrase pki.Secret
+	Request    *Request
+	Now        pki.Clock
+}
+
+// Sign opens the sealed file, does the one act that the request asks for, and
+// shuts it again. The act stands in the journal before the key is used, and its
+// end before the answer is returned.
+//
+// It refuses: a wrong passphrase (Forbidden); a request for another root, or one
+// that profile and root do not allow (PolicyRefused, BadKey, BadProof); a
+// journal that is missing (NotFound), in use, broken or another root's, a CRL
+// number that is not above the earlier ones, and a clock behind the journal's
+// last line (Conflict).
+func Sign(cfg SignConfig) (*Response, error) {
+	if err := cfg.Request.check(); err != nil {
+		return nil, err
+	}
+	r, err := openRoot(cfg.Sealed, passphrase(cfg.Passphrase))
+	if err != nil {
+		return nil, err
+	}
+	if have := sha256Hex(r.certificate.Raw); !strings.EqualFold(cfg.Request.Root, have) {
+		return nil, pki.Errorf(pki.PolicyRefused, "the request is for the root with the SHA-256 %s; this is %s", cfg.Request.Root, have)
+	}
+	j, err := r.openJournal(cfg.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer j.close()
+	now := cfg.Now().UTC()
+	if err := r.checkClock(j, now); err != nil {
+		return nil, err
+	}
+	if cfg.Request.Kind == KindCRL {
+		return r.signCRL(j, cfg.Request, now)
+	}
+	return r.signCertificate(j, cfg.Request, now)
+}
+
+// checkClock checks that now is not before the journal's last line and within
+// the root's validity. A machine without network has nothing else to compare
+// its clock with.
+func (r *root) checkClock(j *journal, now time.Time) error {
+	if now.Before(j.last.At) {
+		return pki.Errorf(pki.Conflict, "this machine's clock says %s, and the journal's last line is of %s: set the clock",
+			now.Format(time.RFC3339), j.last.At.UTC().Format(time.RFC3339))
+	}
+	from, to := r.certificate.NotBefore, r.certificate.NotAfter
+	if now.Before(from) || now.After(to) {
+		return pki.Errorf(pki.PolicyRefused, "this machine's clock says %s, and the root is valid from %s to %s",
+			now.Format(time.RFC3339), from.Format(time.RFC3339), to.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// act journals an intent, signs its bytes, lets check look at the signed
+// structure, and journals that the act is done.
+func (r *root) act(j *journal, intent entry, check func(signed []byte) error) ([]byte, error) {
+	if err := j.append(intent); err != nil {
+		return nil, err
+	}
+	signed, err := r.sign(intent.TBS)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(signed); err != nil {
+		return nil, err
+	}
+	if err := j.append(done(intent, signed, intent.At)); err != nil {
+		return nil, err
+	}
+	return signed, nil
+}
