@@ -97,3 +97,9 @@ func (s *Service) finish(ctx context.Context, n *Intent) {
 	}
 	log.Info("adopted an open intent", "completed", n.Complete)
 }
+
+// Ready reports whether certificates can be issued: the store takes a write of
+// this node, in its epoch.
+func (s *Service) Ready(ctx context.Context) error {
+	return s.cfg.Store.Stay(ctx, s.cfg.Node, s.epoch, s.cfg.Now().Add(registration))
+}

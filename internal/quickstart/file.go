@@ -1,0 +1,78 @@
+package quickstart
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// FileName is the name of File within the quickstart's directory.
+const FileName = "quickstart.json"
+
+// File is what a quickstart tells programs: where everything is. Paths are
+// absolute. It holds a token and is of mode 0600.
+type File struct {
+	API         string               `json:"api"`
+	Devices     string               `json:"devices"`
+	HTTP        string               `json:"http"`
+	Ops         string               `json:"ops"`
+	Tenant      string               `json:"tenant"`
+	Token       string               `json:"token"`  // of the tenant's administrator
+	TLSCA       string               `json:"tls_ca"` // PEM file that the listeners' certificates verify to
+	Root        string               `json:"root"`   // PEM file
+	Authorities map[string]Authority `json:"authorities"`
+	Samples     Samples              `json:"samples"`
+	Batch       Batch                `json:"batch"`
+}
+
+// An Authority is one of the story's issuing authorities.
+type Authority struct {
+	ID    string   `json:"id"`
+	Chain string   `json:"chain"` // PEM file: issuer, then up to the root
+	OCSP  string   `json:"ocsp"`
+	CRLs  []string `json:"crls"` // of each shard
+}
+
+// Samples are certificates of the batch, as PEM files.
+type Samples struct {
+	Good    string `json:"good"`
+	Key     string `json:"key"`     // of Good
+	Revoked string `json:"revoked"` // of a meter reported stolen
+}
+
+// Batch is the story's batch.
+type Batch struct {
+	ID      string `json:"id"`
+	Results string `json:"results"` // file with all results, PEM
+}
+
+// Read returns the File of a quickstart's directory.
+func Read(dir string) (*File, error) {
+	text, err := os.ReadFile(filepath.Join(dir, FileName))
+	if err != nil {
+		return nil, err
+	}
+	f := new(File)
+	return f, json.Unmarshal(text, f)
+}
+
+// write stores the File in one step: it is there whole, or not.
+func (f *File) write(dir string) error {
+	text, err := json.Marshal(f, jsontext.WithIndent("  "))
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, FileName)
+	part, err := os.OpenFile(path+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = part.Write(append(text, '\n'))
+	if err := errors.Join(err, part.Sync(), part.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".part", path)
+}

@@ -1,0 +1,137 @@
+// Package quickstart plays the reference story: a smart meter maker's PKI, from
+// an empty directory to a verified batch of meter certificates. It goes the ways
+// that people go: the ceremony's files, the REST API, the plant's batch.
+//
+// Its directory holds three places that are three machines in earnest: server/,
+// the deployment's data; ceremony/, the offline root; plant/, the maker's server.
+package quickstart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/server"
+)
+
+// Config is what a quickstart is made of.
+type Config struct {
+	Dir     string        // made where it is not there
+	Listen  server.Listen // "" fields are the defaults
+	Batch   int           // meters of the story's batch, MinBatch at least
+	Version string
+	Log     *slog.Logger
+	Step    func(format string, args ...any)                 // told at each step
+	Working func(stage string, done, of int64, rate float64) // told within a long one
+	Ready   func(f *File, fresh bool) error                  // told when all is served
+	Exit    bool                                             // stop after Ready
+}
+
+// MinBatch is the smallest batch: one meter is shown, another is stolen.
+const MinBatch = 2
+
+// ServerDir and the others are the places within a quickstart's directory.
+const (
+	ServerDir   = "server"
+	ceremonyDir = "ceremony"
+	plantDir    = "plant"
+)
+
+// Run plays the story, or takes up the directory of an earlier run, and serves
+// until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	began := time.Now()
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	cfg.Dir = dir
+	file, err := Read(dir)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if fresh {
+		err = prepare(cfg)
+	}
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(ctx, server.Config{
+		Data: filepath.Join(dir, ServerDir), Listen: cfg.Listen, TLS: server.TLS{Endpoint: tenant + ".tls"},
+	}, cfg.Version, cfg.Log)
+	if err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(serving) }()
+
+	told := func() error {
+		if fresh {
+			if file, err = play(ctx, cfg, srv); err != nil {
+				return err
+			}
+			cfg.Step("ready after %.1f s", time.Since(began).Seconds())
+		} else if err := take(file, srv, dir); err != nil {
+			return err
+		}
+		return cfg.Ready(file, fresh)
+	}
+	err = told()
+	if err != nil || cfg.Exit {
+		stop()
+	}
+	return errors.Join(err, <-ended)
+}
+
+// prepare makes the directory with what a server needs before its first start.
+func prepare(cfg Config) error {
+	if entries, err := os.ReadDir(cfg.Dir); err == nil && len(entries) > 0 {
+		return pki.Errorf(pki.Conflict, "%s is neither empty nor that of a quickstart that came to its end: remove it, or name another with --data", cfg.Dir)
+	}
+	for _, name := range []string{ServerDir, ceremonyDir, plantDir} {
+		if err := os.MkdirAll(filepath.Join(cfg.Dir, name), 0o700); err != nil {
+			return err
+		}
+	}
+	data := filepath.Join(cfg.Dir, ServerDir)
+	if _, err := soft.CreateKEK(filepath.Join(data, "kek.key")); err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(server.Config{Listen: cfg.Listen, TLS: server.TLS{Endpoint: tenant + ".tls"}})
+	if err != nil {
+		return err
+	}
+	const comment = "# The server of 'pando quickstart', for 'pando serve --data' and 'pando check --data'.\n"
+	return os.WriteFile(filepath.Join(data, "pando.yaml"), append([]byte(comment), text...), 0o600)
+}
+
+// take brings the File up to date with the addresses of this run. The status
+// URLs in certificates are for life: another address leaves them unanswered.
+func take(f *File, srv *server.Server, dir string) error {
+	if f.HTTP != srv.URL("http") {
+		return pki.Errorf(pki.Conflict, "the certificates of this quickstart name %s for their status: run it with --http %s, or in a new directory", f.HTTP, f.HTTP[len("http://"):])
+	}
+	f.address(srv)
+	return f.write(dir)
+}
+
+func (f *File) address(srv *server.Server) {
+	f.API, f.Devices, f.HTTP, f.Ops = srv.URL("https")+"/api/v1", srv.URL("devices"), srv.URL("http"), srv.URL("ops")
+}
+
+// writePEM stores a file of the story.
+func writePEM(path string, mode fs.FileMode, text string) (string, error) {
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		return "", fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	return path, nil
+}

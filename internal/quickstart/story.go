@@ -1,0 +1,300 @@
+package quickstart
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/server"
+	"github.com/pando-pki/pando/internal/simulate"
+)
+
+// The story's names.
+const (
+	tenant       = "demo"
+	organization = "Example Metering"
+	rootName     = "root"
+	rootCN       = "Example Metering Demonstration Root"
+)
+
+// authorities are the story's issuing authorities; the shards spread the CRL of
+// the one that signs by the million.
+var authorities = [...]struct {
+	name, cn string
+	shards   int
+}{
+	{"manufacturing", "Example Metering Manufacturing CA", 4},
+	{"firmware", "Example Metering Firmware Signing CA", 1},
+	{"code-verification", "Example Metering Code Verification CA", 1},
+	{"operations", "Example Metering Operations CA", 1},
+}
+
+// endpoints are where the story's devices and people enrol.
+var endpoints = [...]client.NewEndpoint{
+	{Name: "meter", Authority: "manufacturing", Profile: "meter", Protocols: []string{"batch", "rest"}},
+	{Name: "device", Authority: "manufacturing", Profile: "device", Protocols: []string{"batch", "rest"}},
+	{Name: "firmware", Authority: "firmware", Profile: "firmware-signing", Protocols: []string{"rest"}},
+	{Name: "rni", Authority: "code-verification", Profile: "rni-command", Protocols: []string{"batch", "rest"}},
+	{Name: "tls", Authority: "operations", Profile: "tls-server", Protocols: []string{"rest"},
+		Names: client.Names{DNS: []string{"localhost", "*.head-end.example"}, IP: []string{"127.0.0.0/8", "::1/128"}}},
+	{Name: "head-end", Authority: "operations", Profile: "tls-client", Protocols: []string{"rest"},
+		Names: client.Names{DNS: []string{"*.head-end.example"}}},
+}
+
+// A story is a quickstart being played.
+type story struct {
+	cfg    Config
+	srv    *server.Server
+	file   *File
+	api    *client.Client // as the tenant's administrator
+	root   *x509.Certificate
+	sealed string
+	secret pki.Secret // opens sealed
+}
+
+// play plays the story on a server that has nothing yet, and writes the File.
+func play(ctx context.Context, cfg Config, srv *server.Server) (*File, error) {
+	s := &story{cfg: cfg, srv: srv, file: &File{Tenant: tenant, Authorities: make(map[string]Authority)}}
+	s.file.address(srv)
+	for _, act := range []func(context.Context) error{
+		s.makeRoot, s.makeTenant, s.makeAuthorities, s.makeEndpoints, s.secureListeners, s.runPlant, s.publishStatus,
+	} {
+		if err := act(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.file, s.file.write(cfg.Dir)
+}
+
+func (s *story) path(parts ...string) string {
+	return filepath.Join(append([]string{s.cfg.Dir}, parts...)...)
+}
+
+// makeRoot is the offline machine's part: a root in a sealed file.
+func (s *story) makeRoot(context.Context) error {
+	s.cfg.Step("ceremony: a root key, sealed in a file that the server never reads")
+	s.cfg.Step("DEMONSTRATION: the passphrase lies beside it in %s/; a real one never does", ceremonyDir)
+	profile, err := policy.ReferenceSource("root")
+	if err != nil {
+		return err
+	}
+	s.sealed, s.secret = s.path(ceremonyDir, "root.sealed"), pki.NewSecret(pki.NewOpaqueID())
+	if _, err := writePEM(s.path(ceremonyDir, "root.passphrase"), 0o600, s.secret.Reveal()+"\n"); err != nil {
+		return err
+	}
+	der, err := ceremony.NewRoot(ceremony.RootConfig{
+		Mode: pki.Test, CommonName: rootCN, Organization: organization, Profile: profile,
+		Passphrase: s.secret, WorkFactor: 14, Sealed: s.sealed, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	if s.root, err = x509.ParseCertificate(der); err != nil {
+		return err
+	}
+	s.file.Root, err = writePEM(s.path("root.pem"), 0o644, encode(der))
+	s.file.TLSCA = s.file.Root
+	return err
+}
+
+// makeTenant is the platform operator's part. The listeners have only their
+// bootstrap certificate yet.
+func (s *story) makeTenant(ctx context.Context) error {
+	s.cfg.Step("tenant %s (%s), with a token for its administrator", tenant, organization)
+	first, err := s.srv.FirstToken(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := writePEM(s.path(ServerDir, "operator.token"), 0o600, first.Reveal()+"\n"); err != nil {
+		return err
+	}
+	bootstrap := s.path(ServerDir, server.BootstrapFile)
+	operator, err := client.New(client.Config{Server: s.file.API, Token: client.Token(first.Reveal()), CAFile: bootstrap})
+	if err != nil {
+		return err
+	}
+	if _, err := operator.CreateTenant(ctx, client.NewTenant{ID: tenant, Organization: organization}); err != nil {
+		return err
+	}
+	made, err := operator.CreateTenantToken(ctx, tenant, client.NewToken{Name: "quickstart administrator", Role: "tenant-administrator"})
+	if err != nil {
+		return err
+	}
+	s.file.Token = made.Secret.Reveal()
+	s.api, err = client.New(client.Config{Server: s.file.API, Token: made.Secret, CAFile: bootstrap})
+	return err
+}
+
+// makeAuthorities builds the hierarchy: each authority gets its key on the
+// server, and its certificate from the root in an act of its own.
+func (s *story) makeAuthorities(ctx context.Context) error {
+	for _, name := range policy.Reference() {
+		source, err := policy.ReferenceSource(name)
+		if err != nil {
+			return err
+		}
+		if _, err := s.api.PublishProfile(ctx, source); err != nil {
+			return err
+		}
+	}
+	s.cfg.Step("profiles %s", strings.Join(policy.Reference(), ", "))
+	text, err := os.ReadFile(s.file.Root)
+	if err != nil {
+		return err
+	}
+	if _, err := s.api.ImportRoot(ctx, client.NewRoot{Name: rootName, Mode: string(pki.Test), StatusURL: s.file.HTTP, Certificate: string(text)}); err != nil {
+		return err
+	}
+	for _, a := range authorities {
+		if err := s.makeAuthority(ctx, a.name, a.cn, a.shards); err != nil {
+			return fmt.Errorf("authority %s: %w", a.name, err)
+		}
+	}
+	request, err := s.api.CRLRequest(ctx, rootName, 0)
+	if err != nil {
+		return err
+	}
+	s.cfg.Step("the root's first CRL")
+	_, err = s.sign(ctx, request)
+	return err
+}
+
+func (s *story) makeAuthority(ctx context.Context, name, cn string, shards int) error {
+	_, err := s.api.CreateAuthority(ctx, client.NewAuthority{
+		Name: name, CommonName: cn, Kind: string(pki.Issuing), Parent: rootName, StatusURL: s.file.HTTP, Shards: shards,
+	})
+	if err != nil {
+		return err
+	}
+	request, err := s.api.AuthorityRequest(ctx, name)
+	if err != nil {
+		return err
+	}
+	made, err := s.sign(ctx, request)
+	if err != nil {
+		return err
+	}
+	chain, err := s.api.Chain(ctx, name)
+	if err != nil {
+		return err
+	}
+	a := Authority{ID: made.ID, OCSP: s.file.HTTP + "/ocsp/" + made.Issuers[0].ID}
+	for i := range shards {
+		a.CRLs = append(a.CRLs, fmt.Sprintf("%s/crl/%s/%d.crl", s.file.HTTP, made.Issuers[0].ID, i))
+	}
+	if a.Chain, err = writePEM(s.path(name+".pem"), 0o644, string(chain)); err != nil {
+		return err
+	}
+	s.file.Authorities[name] = a
+	s.cfg.Step("issuing authority %s: key on the server, certificate from the root", name)
+	return nil
+}
+
+// sign carries a request to the offline root and its answer back.
+func (s *story) sign(ctx context.Context, request []byte) (*client.Authority, error) {
+	r, err := ceremony.ReadRequest(bytes.NewReader(request))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := ceremony.Sign(ceremony.SignConfig{Sealed: s.sealed, Passphrase: s.secret, Request: r, Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	var file bytes.Buffer
+	if err := ceremony.WriteResponse(&file, answer); err != nil {
+		return nil, err
+	}
+	return s.api.Install(ctx, file.Bytes())
+}
+
+func (s *story) makeEndpoints(ctx context.Context) error {
+	var labels []string
+	for _, ep := range endpoints {
+		if _, err := s.api.CreateEndpoint(ctx, ep); err != nil {
+			return fmt.Errorf("endpoint %s: %w", ep.Name, err)
+		}
+		labels = append(labels, tenant+"."+ep.Name)
+	}
+	s.cfg.Step("endpoints %s", strings.Join(labels, ", "))
+	return nil
+}
+
+// secureListeners has the listeners take their certificate from Operations, and
+// goes on over connections that verify to the root.
+func (s *story) secureListeners(ctx context.Context) error {
+	if err := s.srv.RenewListeners(ctx); err != nil {
+		return err
+	}
+	s.cfg.Step("the listeners' TLS certificate now comes from Operations")
+	var err error
+	s.api, err = client.New(client.Config{Server: s.file.API, Token: client.Token(s.file.Token), CAFile: s.file.TLSCA})
+	return err
+}
+
+// runPlant is the maker's own server: it makes keys and requests, hands them in
+// as a batch and verifies what comes back.
+func (s *story) runPlant(ctx context.Context) error {
+	s.cfg.Step("a plant makes %d keys and requests and hands them in as a batch", s.cfg.Batch)
+	path := s.path(plantDir, "results.pem")
+	results, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer results.Close()
+	acknowledged, err := os.Create(s.path(plantDir, "acknowledged.ndjson"))
+	if err != nil {
+		return err
+	}
+	defer acknowledged.Close()
+	report, err := simulate.Plant(ctx, simulate.PlantConfig{
+		Client: s.api, Endpoint: tenant + ".meter", Devices: simulate.Devices{Prefix: "SM-", Count: s.cfg.Batch},
+		Root: s.root, ProductLine: "residential-meter", Lot: "lot-1", Site: "plant-1",
+		Results: results, Acknowledged: acknowledged,
+		OnProgress: func(p simulate.PlantProgress) { s.cfg.Working(string(p.Stage), p.Done, p.Total, p.Rate) },
+	})
+	if err != nil {
+		return err
+	}
+	if report.Issued != report.Devices {
+		return fmt.Errorf("of %d certificates %d are right; %d refused %v, %d wrong %v, %d missing",
+			report.Devices, report.Issued, report.Refused, report.Refusals, report.Wrong, report.Faults, report.Missing)
+	}
+	s.cfg.Step("%d certificates issued and verified to the root, %.0f a second", report.Issued, report.Rate)
+	s.file.Batch = Batch{ID: report.Batch, Results: path}
+	good := report.Samples[0]
+	if s.file.Samples.Good, err = writePEM(s.path(plantDir, "good.pem"), 0o644, good.Certificate); err != nil {
+		return err
+	}
+	if s.file.Samples.Key, err = writePEM(s.path(plantDir, "good.key"), 0o600, good.Key.Reveal()); err != nil {
+		return err
+	}
+	return s.revoke(ctx, report.Samples[len(report.Samples)-1])
+}
+
+// revoke revokes the certificate of a meter that is reported stolen.
+func (s *story) revoke(ctx context.Context, stolen simulate.Sample) error {
+	var err error
+	if s.file.Samples.Revoked, err = writePEM(s.path(plantDir, "revoked.pem"), 0o644, stolen.Certificate); err != nil {
+		return err
+	}
+	s.cfg.Step("meter %s is reported stolen: its certificate %s is revoked", stolen.Device, stolen.Serial)
+	_, err = s.api.Revoke(ctx, stolen.Issuer, stolen.Serial, pki.KeyCompromise.String())
+	return err
+}
+
+// publishStatus makes the CRLs at once, with the revocation in them.
+func (s *story) publishStatus(ctx context.Context) error { return s.srv.PublishStatus(ctx) }
+
+func encode(der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}

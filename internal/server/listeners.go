@@ -1,0 +1,156 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pando-pki/pando/internal/proto/status"
+	"github.com/pando-pki/pando/internal/restapi"
+)
+
+// shutdownPatience is how long requests in flight have to end.
+const shutdownPatience = 30 * time.Second
+
+// listeners are the four ways in. They share one certificate.
+type listeners struct {
+	s           *Server
+	certificate atomic.Pointer[tls.Certificate]
+	ways        []*way
+}
+
+// A way is one listener with its HTTP server.
+type way struct {
+	name   string
+	scheme string
+	socket net.Listener
+	server *http.Server
+}
+
+// listen binds all listeners, or none.
+func (s *Server) listen(version string) (*listeners, error) {
+	l := &listeners{s: s}
+	if err := l.bootstrap(); err != nil {
+		return nil, err
+	}
+	api := restapi.New(restapi.Config{
+		Hierarchy: s.hierarchy, Enroll: s.enroll, Batch: s.batch, Revocation: s.revocation, Status: s.store,
+		Tokens: s.tokens, Logger: s.log, Version: version,
+	})
+	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Now: s.now, Log: s.log})
+	nothing := http.NotFoundHandler()
+	err := errors.Join(
+		l.add("https", s.cfg.Listen.HTTPS, l.tlsConfig(tls.NoClientCert), api),
+		l.add("devices", s.cfg.Listen.Devices, l.tlsConfig(tls.RequestClientCert), nothing),
+		l.add("http", s.cfg.Listen.HTTP, nil, open.Handler(nothing)),
+		l.add("ops", s.cfg.Listen.Ops, nil, s.ops()),
+	)
+	if err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
+
+// add binds a listener. Time-outs and sizes bound what a client can hold.
+func (l *listeners) add(name, address string, secure *tls.Config, handler http.Handler) error {
+	socket, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listener %s: %w (choose another address with --%s)", name, err, name)
+	}
+	w := &way{name: name, scheme: "http", socket: socket, server: &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(l.s.log.With("listener", name).Handler(), slog.LevelDebug),
+	}}
+	if name != "https" { // uploads and streams of results set their own deadlines
+		w.server.ReadTimeout = 30 * time.Second
+		w.server.WriteTimeout = 60 * time.Second
+	}
+	if secure != nil {
+		w.scheme, w.server.TLSConfig = "https", secure
+	}
+	l.ways = append(l.ways, w)
+	return nil
+}
+
+// serve serves all listeners until ctx ends, then lets requests in flight end.
+func (l *listeners) serve(ctx context.Context) error {
+	g, running := errgroup.WithContext(ctx)
+	for _, w := range l.ways {
+		w.server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
+		g.Go(func() error {
+			err := w.serve()
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return fmt.Errorf("listener %s: %w", w.name, err)
+		})
+		g.Go(func() error {
+			<-running.Done()
+			patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+			defer cancel()
+			if err := w.server.Shutdown(patience); err != nil {
+				l.s.log.Warn("requests did not end in time", "listener", w.name, "error", err)
+				return w.server.Close()
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (w *way) serve() error {
+	if w.server.TLSConfig != nil {
+		return w.server.ServeTLS(w.socket, "", "")
+	}
+	return w.server.Serve(w.socket)
+}
+
+func (l *listeners) url(name string) string {
+	for _, w := range l.ways {
+		if w.name == name {
+			return w.scheme + "://" + w.socket.Addr().String()
+		}
+	}
+	return ""
+}
+
+func (l *listeners) close() error {
+	var errs []error
+	for _, w := range l.ways {
+		if err := w.socket.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ops answers whether the process lives (/healthz) and whether it can work
+// (/readyz): the store answers and the committer runs.
+func (s *Server) ops() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if err := s.issuance.Ready(ctx); err != nil {
+			s.log.WarnContext(ctx, "not ready", "error", err)
+			http.Error(w, "not ready; the log says why", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	return mux
+}

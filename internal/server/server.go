@@ -1,0 +1,198 @@
+// Package server puts the parts together: it opens the store and the keys, binds
+// the listeners, runs the workers, and shuts all of it down in order.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/store/sqlstore"
+)
+
+// A Server is one node. Close it, or Run it to its end.
+type Server struct {
+	cfg Config
+	log *slog.Logger
+	now pki.Clock
+
+	store       *sqlstore.Store
+	tokens      *access.Tokens
+	hierarchy   *hierarchy.Service
+	issuance    *issuance.Service
+	enroll      *enroll.Service
+	batch       *batch.Service
+	revocation  *revocation.Service
+	credentials *credentials
+	listeners   *listeners
+}
+
+// New opens everything and binds the listeners, but serves nothing before Run.
+// cfg is taken with its defaults. version is what the API says of itself.
+func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *Server, err error) {
+	cfg = cfg.WithDefaults()
+	s := &Server{cfg: cfg, log: log, now: time.Now}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{}); err != nil {
+		return nil, err
+	}
+	keys, err := s.openKeys()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.wire(ctx, signer.New(keys)); err != nil {
+		return nil, err
+	}
+	s.listeners, err = s.listen(version)
+	return s, err
+}
+
+// openKeys loads the key-encryption keys that the configuration names.
+func (s *Server) openKeys() (*keystore.Keystore, error) {
+	deployment, err := soft.LoadKEK(s.cfg.keySource(s.cfg.Keys.Encryption))
+	if err != nil {
+		return nil, err
+	}
+	tenants := make(map[pki.TenantID]*soft.KEK)
+	for tenant, source := range s.cfg.Keys.Tenants {
+		if tenants[tenant], err = soft.LoadKEK(s.cfg.keySource(source)); err != nil {
+			return nil, fmt.Errorf("key-encryption key of the tenant %s: %w", tenant, err)
+		}
+	}
+	return keystore.New(map[string]keystore.Provider{
+		"software": soft.New(s.store, deployment, tenants, s.now),
+	}), nil
+}
+
+// keySource returns the source with a relative file taken from the data directory.
+func (c Config) keySource(source string) string {
+	path, ok := strings.CutPrefix(source, "file:")
+	if !ok || filepath.IsAbs(path) {
+		return source
+	}
+	return "file:" + filepath.Join(c.Data, path)
+}
+
+// wire makes the services, each from those below it.
+func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
+	s.tokens = access.NewTokens(s.store, s.now)
+	responders := &responders{}
+	s.revocation = revocation.New(revocation.Config{
+		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Now: s.now, Log: s.log,
+		CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
+	})
+	s.hierarchy = hierarchy.New(hierarchy.Config{Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, Now: s.now})
+	var err error
+	s.issuance, err = issuance.New(ctx, issuance.Config{
+		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Now: s.now})
+	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Now: s.now, Log: s.log})
+	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
+	responders.issuers, responders.credentials = s.store, s.credentials
+	return nil
+}
+
+// Run serves until ctx ends, then stops taking requests, finishes what is in
+// flight and closes the store.
+func (s *Server) Run(ctx context.Context) error {
+	// Issuance outlives the rest: requests that were taken are finished first.
+	issuing, stopIssuing := context.WithCancel(context.WithoutCancel(ctx))
+	issued := make(chan error, 1)
+	go func() { issued <- s.issuance.Run(issuing) }()
+
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		select { // a node that was fenced stops altogether
+		case err := <-issued:
+			issued <- err
+			return err
+		case <-running.Done():
+			return nil
+		}
+	})
+	g.Go(func() error { return s.batch.Run(running) })
+	g.Go(func() error { return s.revocation.RunCRL(running) })
+	g.Go(func() error { return s.listeners.renew(running) })
+	g.Go(func() error { return s.listeners.serve(running) })
+	s.log.Info("serving", "https", s.URL("https"), "devices", s.URL("devices"), "http", s.URL("http"), "ops", s.URL("ops"), "data", s.cfg.Data)
+	err := g.Wait()
+	stopIssuing()
+	err = errors.Join(err, <-issued, s.Close())
+	s.log.Info("stopped")
+	return err
+}
+
+// Close gives back what New opened; Run does so itself.
+func (s *Server) Close() error {
+	var errs []error
+	if s.listeners != nil {
+		errs = append(errs, s.listeners.close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// FirstToken makes the token of the deployment's first platform operator;
+// Conflict where there is one already.
+func (s *Server) FirstToken(ctx context.Context) (pki.Secret, error) {
+	_, secret, err := s.tokens.First(ctx)
+	return secret, err
+}
+
+// PublishStatus makes the CRLs that are due, at once.
+func (s *Server) PublishStatus(ctx context.Context) error {
+	_, err := s.revocation.PublishDue(ctx)
+	return err
+}
+
+// RenewListeners gets the listeners' certificate from its endpoint now, where it
+// is due. Until it succeeds the listeners have the bootstrap certificate.
+func (s *Server) RenewListeners(ctx context.Context) error { return s.listeners.ensure(ctx) }
+
+// URL returns the base URL of a listener: https, devices, http or ops.
+func (s *Server) URL(listener string) string { return s.listeners.url(listener) }
+
+// NewLogger returns the logger that the configuration asks for, to standard
+// error.
+func NewLogger(c Log) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return nil, pki.Errorf(pki.Malformed, "log level %.20q: it is debug, info, warn or error", c.Level)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch c.Format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
+	default:
+		return nil, pki.Errorf(pki.Malformed, "log format %.20q: it is text or json", c.Format)
+	}
+}
