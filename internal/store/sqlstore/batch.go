@@ -1,0 +1,206 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A dry run's refusals count while its batch is Checking or Checked; others once
+// their chunk is closed. What is left of a cancelled batch is cancelled, but for
+// chunks that an intent still has.
+const selectBatch = `SELECT b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.profile_name, b.profile_version, b.authority,
+		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
+		b.created, b.started, b.finished,
+		coalesce(sum(c.row_count * c.checked), 0),
+		coalesce(sum(c.issued), 0),
+		coalesce(sum(CASE WHEN c.state = 'closed' OR b.state IN ('checking', 'checked') THEN c.refused ELSE 0 END), 0),
+		coalesce(sum(CASE WHEN b.state <> 'cancelled' OR c.state = 'claimed' THEN 0
+			WHEN c.state = 'closed' THEN c.row_count - c.issued - c.refused ELSE c.row_count END), 0)
+	FROM batch b LEFT JOIN batch_chunk c ON c.batch = b.num `
+
+type storedBatch struct {
+	num int64
+	batch.Batch
+}
+
+func scanBatch(row row) (*storedBatch, error) {
+	b := new(storedBatch)
+	return b, row.Scan(&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
+		&b.Defaults.ProductLine, &b.Defaults.Lot, &b.Defaults.Site, &b.DryRun, &b.Idempotency, &b.State, &b.Rows,
+		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished},
+		&b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
+}
+
+const selectOneBatch = selectBatch + `WHERE b.tenant = $1 AND b.id = $2 GROUP BY b.num`
+
+// CreateBatch implements batch.Store; Conflict where the id is taken.
+func (s *Store) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*batch.Batch, bool, error) {
+	var existing *batch.Batch
+	err := s.update(ctx, func(t *tx) error {
+		existing = nil
+		if b.Idempotency != "" {
+			got, err := one(ctx, t, scanBatch, selectBatch+`WHERE b.tenant = $1 AND b.idempotency = $2 AND b.idempotency <> '' GROUP BY b.num`, b.Tenant, b.Idempotency)
+			if err == nil {
+				existing = &got.Batch
+				return nil
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("reading a batch by its idempotency key: %w", err)
+			}
+		}
+		num, err := t.intern(batchRef(b.ID))
+		if err != nil {
+			return err
+		}
+		rows, err := t.exec(`INSERT INTO batch (num, id, tenant, endpoint, profile_tenant, profile_name, profile_version, authority,
+				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0) ON CONFLICT DO NOTHING`,
+			num, b.ID, b.Tenant, b.Endpoint, b.Profile.Tenant, b.Profile.Name, b.Profile.Version, b.Authority,
+			b.Defaults.ProductLine, b.Defaults.Lot, b.Defaults.Site, number(b.DryRun), b.Idempotency, batch.Uploading,
+			make([]byte, len(b.Digest)), b.By, micros(b.Created))
+		switch {
+		case err != nil:
+			return fmt.Errorf("storing batch %s: %w", b.ID, err)
+		case rows == 0:
+			return pki.Errorf(pki.Conflict, "there is a batch %q already", b.ID)
+		}
+		return t.event(e)
+	})
+	if err != nil || existing != nil {
+		return existing, existing != nil, err
+	}
+	b, err = s.Batch(ctx, b.Tenant, b.ID)
+	return b, false, err
+}
+
+// Batch implements batch.Store.
+func (s *Store) Batch(ctx context.Context, tenant pki.TenantID, id pki.BatchID) (*batch.Batch, error) {
+	b, err := s.storedBatch(ctx, s.read, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	return &b.Batch, nil
+}
+
+func (s *Store) storedBatch(ctx context.Context, from source, tenant pki.TenantID, id pki.BatchID) (*storedBatch, error) {
+	b, err := one(ctx, from, scanBatch, selectOneBatch, tenant, id)
+	return found(b, err, "batch %q", id)
+}
+
+// Batches implements batch.Store.
+func (s *Store) Batches(ctx context.Context, tenant pki.TenantID, before pki.BatchID, limit int) ([]*batch.Batch, error) {
+	all, err := list(ctx, s.read, scanBatch,
+		selectBatch+`WHERE b.tenant = $1 AND ($2 = '' OR b.id < $2) GROUP BY b.num ORDER BY b.id DESC LIMIT $3`, tenant, before, limit)
+	return batches(all), listed(err)
+}
+
+// Active implements batch.Store.
+func (s *Store) Active(ctx context.Context, states ...batch.State) ([]*batch.Batch, error) {
+	if len(states) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(states))
+	marks := make([]string, len(states))
+	for i, st := range states {
+		args[i], marks[i] = st, fmt.Sprintf("$%d", i+1)
+	}
+	all, err := list(ctx, s.read, scanBatch,
+		selectBatch+`WHERE b.state IN (`+strings.Join(marks, ", ")+`) GROUP BY b.num ORDER BY b.num`, args...)
+	return batches(all), listed(err)
+}
+
+func batches(rows []*storedBatch) []*batch.Batch {
+	all := make([]*batch.Batch, len(rows))
+	for i, b := range rows {
+		all[i] = &b.Batch
+	}
+	return all
+}
+
+func listed(err error) error {
+	if err != nil {
+		return fmt.Errorf("listing batches: %w", err)
+	}
+	return nil
+}
+
+// EndUpload implements batch.Store.
+func (s *Store) EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, digest [32]byte, next batch.State, at time.Time, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		b, err := t.inState(tenant, id, batch.Uploading)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE batch SET row_count = $1, digest = $2 WHERE num = $3`, rows, digest[:], b.num); err != nil {
+			return fmt.Errorf("ending an upload: %w", err)
+		}
+		if err := t.setState(b, next, at); err != nil {
+			return err
+		}
+		return t.event(e)
+	})
+}
+
+// SetState implements batch.Store.
+func (s *Store) SetState(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from []batch.State, to batch.State, at time.Time, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		b, err := t.inState(tenant, id, from...)
+		if err != nil {
+			return err
+		}
+		if to == batch.Done {
+			open, err := one(ctx, t, scanInt, `SELECT count(*) FROM batch_chunk WHERE batch = $1 AND state <> 'closed'`, b.num)
+			switch {
+			case err != nil:
+				return fmt.Errorf("counting chunks: %w", err)
+			case open > 0:
+				return pki.Errorf(pki.NotReady, "%d chunks of the batch are not done", open)
+			}
+		}
+		if to == batch.Running && b.State == batch.Checked {
+			if err := t.dropCheck(b.num); err != nil {
+				return err
+			}
+		}
+		if err := t.setState(b, to, at); err != nil {
+			return err
+		}
+		return t.event(e)
+	})
+}
+
+// inState returns the batch if it is in one of the given states; otherwise
+// Conflict, or NotFound.
+func (t *tx) inState(tenant pki.TenantID, id pki.BatchID, states ...batch.State) (*storedBatch, error) {
+	b, err := t.s.storedBatch(context.Background(), t, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(states, b.State) {
+		return nil, pki.Errorf(pki.Conflict, "the batch is %s", b.State)
+	}
+	return b, nil
+}
+
+// setState sets the state and the time that goes with it.
+func (t *tx) setState(b *storedBatch, to batch.State, at time.Time) error {
+	switch {
+	case to == batch.Running && b.Started.IsZero():
+		b.Started = at
+	case to == batch.Done || to == batch.Cancelled:
+		b.Finished = at
+	}
+	if _, err := t.exec(`UPDATE batch SET state = $1, started = $2, finished = $3 WHERE num = $4`,
+		to, micros(b.Started), micros(b.Finished), b.num); err != nil {
+		return fmt.Errorf("setting the state of a batch: %w", err)
+	}
+	return nil
+}

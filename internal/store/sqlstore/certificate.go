@@ -1,0 +1,156 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A storedCertificate is a row of table certificate, with numbers for names and
+// packed DER.
+type storedCertificate struct {
+	id, issuer, tenant, owner, profile int64
+	batch                              sql.NullInt64
+	packed                             []byte
+	cert                               pki.Certificate
+}
+
+const certificateColumns = `c.id, c.serial, c.issuer, c.tenant, c.owner, c.device, c.profile, i.id, c.place,
+	c.batch, c.row_no, c.not_before, c.not_after, c.issued, c.der`
+
+const selectCertificate = `SELECT ` + certificateColumns + ` FROM certificate c JOIN intent i ON i.num = c.intent `
+
+func scanCertificate(row row) (*storedCertificate, error) {
+	c := new(storedCertificate)
+	return c, row.Scan(&c.id, intoArray(c.cert.Serial[:]), &c.issuer, &c.tenant, &c.owner, &c.cert.Device, &c.profile,
+		&c.cert.Intent, &c.cert.Place, &c.batch, &c.cert.Row,
+		intoTime{&c.cert.NotBefore}, intoTime{&c.cert.NotAfter}, intoTime{&c.cert.Issued}, &c.packed)
+}
+
+// certificate returns what a row stands for. Where the stored bytes do not match
+// their hash, it returns errDamaged and the certificate without DER.
+func (s *Store) certificate(ctx context.Context, c *storedCertificate) (*pki.Certificate, error) {
+	nums := []int64{c.issuer, c.tenant, c.owner, c.profile, c.batch.Int64}
+	refs := make([]ref, len(nums))
+	for i, num := range nums {
+		var err error
+		if refs[i], err = s.refOf(ctx, s.read, num); err != nil {
+			return nil, err
+		}
+	}
+	cert := &c.cert
+	cert.Issuer, cert.Tenant, cert.Owner = pki.IssuerID(refs[0].text), pki.TenantID(refs[1].text), pki.TenantID(refs[2].text)
+	cert.Batch = pki.BatchID(refs[4].text)
+	var err error
+	if cert.Profile, err = refs[3].profile(); err != nil {
+		return nil, err
+	}
+	cert.DER, err = unpack(c.packed, func(num int64) (*reference, error) { return s.referenceByNum(ctx, s.read, num) })
+	if err != nil {
+		return cert, fmt.Errorf("certificate %s of issuer %s: %w", cert.Serial, cert.Issuer, err)
+	}
+	return cert, nil
+}
+
+// certificates returns what rows stand for, or the first error.
+func (s *Store) certificates(ctx context.Context, rows []*storedCertificate) ([]*pki.Certificate, error) {
+	certs := make([]*pki.Certificate, len(rows))
+	for i, c := range rows {
+		var err error
+		if certs[i], err = s.certificate(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return certs, nil
+}
+
+// Certificate implements issuance.Store.
+func (s *Store) Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error) {
+	num, err := s.findRef(ctx, issuerRef(issuer))
+	if err != nil {
+		return nil, err
+	}
+	who, err := s.findRef(ctx, tenantRef(tenant))
+	if err != nil {
+		return nil, err
+	}
+	c, err := one(ctx, s.read, scanCertificate,
+		selectCertificate+`WHERE c.serial = $1 AND c.issuer = $2 AND (c.tenant = $3 OR c.owner = $3)`, serial[:], num, who)
+	if c, err = found(c, err, "certificate with serial %s", serial); err != nil {
+		return nil, err
+	}
+	cert, err := s.certificate(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return cert, nil
+}
+
+// The ids of a tenant's certificates, of those it issued and of those it owns of
+// other issuers, each by an index in order of id.
+const (
+	certificateIDs = `SELECT id FROM certificate WHERE tenant = $1 AND id < $2
+		UNION ALL SELECT id FROM certificate WHERE owner = $1 AND owner <> tenant AND id < $2`
+	certificateIDsOfDevice = `SELECT id FROM certificate WHERE owner = $1 AND device = $4 AND device <> '' AND id < $2
+		UNION ALL SELECT id FROM certificate WHERE tenant = $1 AND device = $4 AND owner <> tenant AND id < $2`
+	listCertificates         = selectCertificate + `WHERE c.id IN (` + certificateIDs + ` ORDER BY id DESC LIMIT $3) ORDER BY c.id DESC`
+	listCertificatesOfDevice = selectCertificate + `WHERE c.id IN (` + certificateIDsOfDevice + ` ORDER BY id DESC LIMIT $3) ORDER BY c.id DESC`
+)
+
+// Certificates implements enroll.Store.
+func (s *Store) Certificates(ctx context.Context, tenant pki.TenantID, device pki.DeviceID, cursor string, limit int) ([]*pki.Certificate, string, error) {
+	before := int64(math.MaxInt64)
+	if cursor != "" {
+		var err error
+		if before, err = strconv.ParseInt(cursor, 36, 64); err != nil || before < 0 {
+			return nil, "", pki.Errorf(pki.Malformed, "the cursor %.20q is not one that this list gave", cursor)
+		}
+	}
+	who, err := s.findRef(ctx, tenantRef(tenant))
+	if err != nil {
+		return nil, "", err
+	}
+	args := []any{who, before, limit + 1} // one more tells whether there is a next page
+	text := listCertificates
+	if device != "" {
+		text, args = listCertificatesOfDevice, append(args, device)
+	}
+	rows, err := list(ctx, s.read, scanCertificate, text, args...)
+	if err != nil {
+		return nil, "", fmt.Errorf("listing certificates: %w", err)
+	}
+	next := ""
+	if len(rows) > limit {
+		rows = rows[:limit]
+		next = strconv.FormatInt(rows[limit-1].id, 36)
+	}
+	certs, err := s.certificates(ctx, rows)
+	if err != nil {
+		return nil, "", err
+	}
+	return certs, next, nil
+}
+
+// KeyUse implements enroll.Store. A key is in use from the intent on.
+func (s *Store) KeyUse(ctx context.Context, owner pki.TenantID, keyHash [32]byte) (pki.DeviceID, bool, error) {
+	num, err := s.findRef(ctx, tenantRef(owner))
+	if err != nil {
+		return "", false, err
+	}
+	device, err := one(ctx, s.read, func(row row) (d pki.DeviceID, err error) {
+		err = row.Scan(&d)
+		return d, err
+	}, `SELECT device FROM key_use WHERE owner = $1 AND hash = $2`, num, keyHash[:keyHashSize])
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", false, nil
+	case err != nil:
+		return "", false, fmt.Errorf("reading a key's use: %w", err)
+	}
+	return device, true, nil
+}

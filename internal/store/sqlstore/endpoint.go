@@ -1,0 +1,79 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// PutEndpoint implements enroll.Store.
+func (s *Store) PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error {
+	names, err := json.Marshal(ep.Names)
+	if err != nil {
+		return fmt.Errorf("encoding names: %w", err)
+	}
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`INSERT INTO endpoint (tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
+			ep.Tenant, ep.Name, ep.Authority, ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version,
+			joined(ep.Protocols), string(names), micros(ep.Created))
+		switch {
+		case err != nil:
+			return fmt.Errorf("storing endpoint %s: %w", ep.Label(), err)
+		case rows == 0:
+			return pki.Errorf(pki.Conflict, "there is an endpoint %q already", ep.Name)
+		}
+		return t.event(e)
+	})
+}
+
+// UpdateEndpoint implements enroll.Store. Where the tenant has no such endpoint it
+// is NotFound.
+func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error {
+	names, err := json.Marshal(ep.Names)
+	if err != nil {
+		return fmt.Errorf("encoding names: %w", err)
+	}
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`UPDATE endpoint SET profile_tenant = $3, profile_name = $4, profile_version = $5, protocols = $6, names = $7
+			WHERE tenant = $1 AND name = $2`,
+			ep.Tenant, ep.Name, ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version, joined(ep.Protocols), string(names))
+		switch {
+		case err != nil:
+			return fmt.Errorf("changing endpoint %s: %w", ep.Label(), err)
+		case rows == 0:
+			return pki.Errorf(pki.NotFound, "no endpoint %q", ep.Name)
+		}
+		return t.event(e)
+	})
+}
+
+const selectEndpoint = `SELECT tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created FROM endpoint `
+
+func scanEndpoint(row row) (*pki.Endpoint, error) {
+	ep := new(pki.Endpoint)
+	var protocols, names string
+	if err := row.Scan(&ep.Tenant, &ep.Name, &ep.Authority, &ep.Profile.Tenant, &ep.Profile.Name, &ep.Profile.Version,
+		&protocols, &names, intoTime{&ep.Created}); err != nil {
+		return nil, err
+	}
+	ep.Protocols = split[pki.Protocol](protocols)
+	return ep, json.Unmarshal([]byte(names), &ep.Names)
+}
+
+// Endpoint implements enroll.Store.
+func (s *Store) Endpoint(ctx context.Context, tenant pki.TenantID, name string) (*pki.Endpoint, error) {
+	ep, err := one(ctx, s.read, scanEndpoint, selectEndpoint+`WHERE tenant = $1 AND name = $2`, tenant, name)
+	return found(ep, err, "endpoint %q", name)
+}
+
+// Endpoints implements enroll.Store; they come in order of name.
+func (s *Store) Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error) {
+	all, err := list(ctx, s.read, scanEndpoint, selectEndpoint+`WHERE tenant = $1 ORDER BY name`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("listing endpoints: %w", err)
+	}
+	return all, nil
+}

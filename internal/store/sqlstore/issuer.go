@@ -1,0 +1,137 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func (t *tx) putIssuer(i *pki.Issuer) error {
+	if _, err := t.intern(tenantRef(i.Tenant)); err != nil {
+		return err
+	}
+	num, err := t.intern(issuerRef(i.ID))
+	if err != nil {
+		return err
+	}
+	rows, err := t.exec(`INSERT INTO issuer (num, id, authority, tenant, mode, parent, key_uri, status_url, shards,
+			active, not_before, not_after, created, certificate, request)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
+		num, i.ID, i.Authority, i.Tenant, i.Mode, i.Parent, i.Key, i.StatusURL, i.Shards,
+		number(i.Active), micros(i.NotBefore), micros(i.NotAfter), micros(i.Created), bytesOf(i.Certificate), bytesOf(i.Request))
+	switch {
+	case err != nil:
+		return fmt.Errorf("storing issuer %s: %w", i.ID, err)
+	case rows == 0:
+		return pki.Errorf(pki.Conflict, "there is an issuer %q already", i.ID)
+	}
+	return nil
+}
+
+const selectIssuer = `SELECT id, authority, tenant, mode, parent, key_uri, status_url, shards,
+	active, not_before, not_after, created, certificate, request FROM issuer `
+
+func scanIssuer(row row) (*pki.Issuer, error) {
+	i := new(pki.Issuer)
+	return i, row.Scan(&i.ID, &i.Authority, &i.Tenant, &i.Mode, &i.Parent, &i.Key, &i.StatusURL, &i.Shards,
+		&i.Active, intoTime{&i.NotBefore}, intoTime{&i.NotAfter}, intoTime{&i.Created}, &i.Certificate, &i.Request)
+}
+
+// Issuers implements hierarchy.Store. An authority has an issuer from the
+// beginning: where there is none, the tenant has no such authority, NotFound.
+func (s *Store) Issuers(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([]*pki.Issuer, error) {
+	all, err := list(ctx, s.read, scanIssuer, selectIssuer+`WHERE tenant = $1 AND authority = $2 ORDER BY created DESC, num DESC`, tenant, authority)
+	if err == nil && len(all) == 0 {
+		err = sql.ErrNoRows
+	}
+	return found(all, err, "authority %q", authority)
+}
+
+// Issuer implements hierarchy.Store.
+func (s *Store) Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error) {
+	i, err := one(ctx, s.read, scanIssuer, selectIssuer+`WHERE id = $1`, id)
+	return found(i, err, "issuer %q", id)
+}
+
+// AllIssuers implements hierarchy.Store.
+func (s *Store) AllIssuers(ctx context.Context) ([]*pki.Issuer, error) {
+	all, err := list(ctx, s.read, scanIssuer, selectIssuer+`WHERE length(certificate) > 0 ORDER BY num`)
+	if err != nil {
+		return nil, fmt.Errorf("listing issuers: %w", err)
+	}
+	return all, nil
+}
+
+// ActivateIssuer implements hierarchy.Store.
+func (s *Store) ActivateIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, notBefore, notAfter time.Time, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		i, err := one(ctx, t, scanIssuer, selectIssuer+`WHERE tenant = $1 AND id = $2`, tenant, id)
+		if _, err := found(i, err, "issuer %q", id); err != nil {
+			return err
+		}
+		if len(i.Certificate) > 0 {
+			return pki.Errorf(pki.Conflict, "the issuer has a certificate already")
+		}
+		for _, change := range []struct {
+			text string
+			args []any
+		}{
+			{`UPDATE issuer SET active = 0 WHERE authority = $1`, []any{i.Authority}},
+			{`UPDATE issuer SET certificate = $1, not_before = $2, not_after = $3, active = 1 WHERE id = $4`,
+				[]any{certificate, micros(notBefore), micros(notAfter), id}},
+			{`UPDATE authority SET state = $1 WHERE id = $2`, []any{pki.AuthorityActive, i.Authority}},
+		} {
+			if _, err := t.exec(change.text, change.args...); err != nil {
+				return fmt.Errorf("activating issuer %s: %w", id, err)
+			}
+		}
+		return t.event(e)
+	})
+}
+
+// An issuerInfo is what never changes about an issuer and is needed with each of
+// its certificates.
+type issuerInfo struct {
+	num    int64
+	tenant int64
+	shards int
+}
+
+// issuers caches issuerInfo. The zero value is empty.
+type issuers struct {
+	mu sync.RWMutex
+	by map[pki.IssuerID]issuerInfo // guarded by mu
+}
+
+// issuerInfo returns what is known of an issuer, or NotFound.
+func (s *Store) issuerInfo(ctx context.Context, id pki.IssuerID) (issuerInfo, error) {
+	s.issuers.mu.RLock()
+	info, ok := s.issuers.by[id]
+	s.issuers.mu.RUnlock()
+	if ok {
+		return info, nil
+	}
+	info, err := one(ctx, s.read, func(row row) (i issuerInfo, err error) {
+		err = row.Scan(&i.num, &i.tenant, &i.shards)
+		return i, err
+	}, `SELECT i.num, r.num, i.shards FROM issuer i
+		JOIN ref r ON r.kind = 'tenant' AND r.tenant = '' AND r.text = i.tenant WHERE i.id = $1`, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return issuerInfo{}, pki.Errorf(pki.NotFound, "no issuer %q", id)
+	}
+	if err != nil {
+		return issuerInfo{}, fmt.Errorf("reading issuer %s: %w", id, err)
+	}
+	s.issuers.mu.Lock()
+	defer s.issuers.mu.Unlock()
+	if s.issuers.by == nil {
+		s.issuers.by = map[pki.IssuerID]issuerInfo{}
+	}
+	s.issuers.by[id] = info
+	return info, nil
+}

@@ -1,0 +1,65 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// PutKey implements keystore.Store; Conflict where the id is taken.
+func (s *Store) PutKey(ctx context.Context, k *keystore.SealedKey) error {
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`INSERT INTO sealed_key (id, tenant, kind, purpose, kek, created, spki, sealed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+			k.ID, k.Tenant, k.Kind, k.Use, k.KEK, micros(k.Created), bytesOf(k.SPKI), bytesOf(k.Sealed))
+		switch {
+		case err != nil:
+			return fmt.Errorf("storing a sealed key: %w", err)
+		case rows == 0:
+			return pki.Errorf(pki.Conflict, "there is a key %q already", k.ID)
+		}
+		return nil
+	})
+}
+
+// Key implements keystore.Store.
+func (s *Store) Key(ctx context.Context, id string) (*keystore.SealedKey, error) {
+	k, err := one(ctx, s.read, func(row row) (*keystore.SealedKey, error) {
+		k := new(keystore.SealedKey)
+		return k, row.Scan(&k.ID, &k.Tenant, &k.Kind, &k.Use, &k.KEK, intoTime{&k.Created}, &k.SPKI, &k.Sealed)
+	}, `SELECT id, tenant, kind, purpose, kek, created, spki, sealed FROM sealed_key WHERE id = $1`, id)
+	return found(k, err, "key %q", id)
+}
+
+// BlockKeys implements enroll.Store.
+func (s *Store) BlockKeys(ctx context.Context, hashes [][32]byte, e pki.Event) (int, error) {
+	fresh := 0
+	err := s.update(ctx, func(t *tx) error {
+		fresh = 0
+		for _, h := range hashes {
+			rows, err := t.exec(`INSERT INTO blocked_key (hash) VALUES ($1) ON CONFLICT DO NOTHING`, h[:])
+			if err != nil {
+				return fmt.Errorf("blocking keys: %w", err)
+			}
+			fresh += int(rows)
+		}
+		return t.event(e)
+	})
+	return fresh, err
+}
+
+// KeyBlocked implements enroll.Store.
+func (s *Store) KeyBlocked(ctx context.Context, hash [32]byte) (bool, error) {
+	_, err := one(ctx, s.read, scanInt, `SELECT 1 FROM blocked_key WHERE hash = $1`, hash[:])
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("reading the block list: %w", err)
+	}
+	return true, nil
+}

@@ -1,0 +1,115 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// Options are settings of the embedded database. The zero value has defaults
+// for everything.
+type Options struct {
+	WriterCacheMiB int // page cache of the one writing connection; 0 is 16
+	ReaderCacheMiB int // page cache of each reading connection; 0 is 4
+	Readers        int // reading connections; 0 is 8
+
+	synchronous string // for the test that anything but FULL is refused
+}
+
+// Store is the embedded store, on SQLite. Its methods are safe for concurrent
+// use. There is one writer; readers see what was committed before they began.
+type Store struct {
+	lock    *os.File // held while the store is open
+	write   *writer
+	read    *readers
+	refs    refs
+	issuers issuers
+	ders    references
+}
+
+var (
+	_ issuance.Store    = (*Store)(nil)
+	_ revocation.Store  = (*Store)(nil)
+	_ hierarchy.Store   = (*Store)(nil)
+	_ enroll.Store      = (*Store)(nil)
+	_ batch.Store       = (*Store)(nil)
+	_ access.TokenStore = (*Store)(nil)
+	_ keystore.Store    = (*Store)(nil)
+	_ check.Store       = (*Store)(nil)
+)
+
+// Open opens the database file at path, which it creates with mode 0600 where
+// there is none, and brings its schema up to date. One Store at a time can have
+// a file open: a file path+".lock" is locked for as long, and a second Open, in
+// this process or another, fails. It also fails where commits would not be
+// durable.
+func Open(ctx context.Context, path string, o Options) (*Store, error) {
+	o.WriterCacheMiB = cmp.Or(o.WriterCacheMiB, 16)
+	o.ReaderCacheMiB = cmp.Or(o.ReaderCacheMiB, 4)
+	o.Readers = cmp.Or(o.Readers, 8)
+	o.synchronous = cmp.Or(o.synchronous, "FULL")
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := takeLock(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{lock: lock}
+	if err := s.open(ctx, path, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, path string, o Options) error {
+	// SQLite would create the file with the process's umask; its -wal and -shm
+	// files get the mode of the file itself.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	db, err := writerDB(path, o)
+	if err != nil {
+		return err
+	}
+	if s.write, err = newWriter(ctx, db); err != nil {
+		return err
+	}
+	rdb, err := readerDB(path, o)
+	if err != nil {
+		return err
+	}
+	s.read = &readers{db: rdb, stmts: map[string]*sql.Stmt{}}
+	return rdb.PingContext(ctx)
+}
+
+// Close waits for the transaction in progress, closes the database and releases
+// its lock. The store cannot be used afterwards.
+func (s *Store) Close() error {
+	var errs []error
+	if s.read != nil {
+		errs = append(errs, s.read.db.Close())
+	}
+	if s.write != nil {
+		errs = append(errs, s.write.close())
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}

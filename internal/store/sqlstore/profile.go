@@ -1,0 +1,66 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+const selectProfile = `SELECT tenant, name, version, hash, created, source FROM profile `
+
+func scanProfile(row row) (*pki.ProfileVersion, error) {
+	p := new(pki.ProfileVersion)
+	return p, row.Scan(&p.Tenant, &p.Name, &p.Version, intoArray(p.Hash[:]), intoTime{&p.Created}, &p.Source)
+}
+
+const latestProfile = selectProfile + `WHERE tenant = $1 AND name = $2 ORDER BY version DESC LIMIT 1`
+
+// PutProfile implements hierarchy.Store.
+func (s *Store) PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		latest, err := one(ctx, t, scanProfile, latestProfile, p.Tenant, p.Name)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			latest = new(pki.ProfileVersion)
+		case err != nil:
+			return fmt.Errorf("reading profile %s: %w", p.Name, err)
+		case latest.Hash == p.Hash:
+			*p = *latest
+			return nil
+		}
+		p.Version = latest.Version + 1
+		num, err := t.intern(profileRef(p.ProfileRef))
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO profile (num, tenant, name, version, hash, created, source) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			num, p.Tenant, p.Name, p.Version, p.Hash[:], micros(p.Created), p.Source); err != nil {
+			return fmt.Errorf("storing profile %s: %w", p.Name, err)
+		}
+		return t.event(e)
+	})
+}
+
+// Profile implements hierarchy.Store.
+func (s *Store) Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error) {
+	if ref.Version == 0 {
+		p, err := one(ctx, s.read, scanProfile, latestProfile, ref.Tenant, ref.Name)
+		return found(p, err, "profile %q", ref.Name)
+	}
+	p, err := one(ctx, s.read, scanProfile, selectProfile+`WHERE tenant = $1 AND name = $2 AND version = $3`, ref.Tenant, ref.Name, ref.Version)
+	return found(p, err, "version %d of profile %q", ref.Version, ref.Name)
+}
+
+// Profiles implements hierarchy.Store.
+func (s *Store) Profiles(ctx context.Context, tenant pki.TenantID) ([]*pki.ProfileVersion, error) {
+	all, err := list(ctx, s.read, scanProfile, selectProfile+`p WHERE tenant = $1
+		AND NOT EXISTS (SELECT 1 FROM profile l WHERE l.tenant = p.tenant AND l.name = p.name AND l.version > p.version)
+		ORDER BY name`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("listing profiles: %w", err)
+	}
+	return all, nil
+}

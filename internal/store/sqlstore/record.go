@@ -1,0 +1,216 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A recording is a signed intent on its way into the tables.
+type recording struct {
+	*tx
+	in     *issuance.Intent
+	num    int64
+	issuer issuerInfo
+	batch  sql.NullInt64
+	now    time.Time
+
+	issued int
+	voided []check.VoidedItem
+	first  int64 // seq of the first void item's entry
+}
+
+// record stores the outcome of a signed intent and closes it, or sets Err to
+// ErrFenced.
+func (t *tx) record(in *issuance.Intent, now time.Time) error {
+	in.Err = nil
+	items := make([]*issuance.Item, 0, len(in.Items))
+	for _, it := range in.Items {
+		if it.Refused == nil && it.Earlier == nil { // the others are not part of the intent
+			items = append(items, it)
+		}
+	}
+	// Items with another digest than the intent's are not what was committed:
+	// they are not recorded, and the intent stays for whoever takes it over.
+	digest := digestOf(items)
+	r := recording{tx: t, in: in, now: now}
+	err := r.closeIntent(digest)
+	if errors.Is(err, sql.ErrNoRows) {
+		in.Err = issuance.ErrFenced
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if r.issuer, err = t.s.issuerInfo(context.Background(), in.Issuer); err != nil {
+		return err
+	}
+	for place, it := range items {
+		if it.DER != nil {
+			err = r.certificate(place, it)
+		} else {
+			err = r.void(place, it)
+		}
+		if err != nil {
+			return fmt.Errorf("serial %s: %w", it.Serial, err)
+		}
+	}
+	if err := r.finishVoid(); err != nil {
+		return err
+	}
+	if r.issued > 0 {
+		if err := t.leaf(r.issuer.tenant, leafCertificates, r.num, r.issued, now); err != nil {
+			return err
+		}
+	}
+	return r.finishChunk(items)
+}
+
+// closeIntent closes the intent if it is open in this epoch and attempt, else it
+// returns sql.ErrNoRows.
+func (r *recording) closeIntent(digest [32]byte) error {
+	_, err := one(context.Background(), r.tx, func(row row) (bool, error) {
+		return true, row.Scan(&r.num, &r.batch)
+	}, `UPDATE intent SET state = 'closed', closed = $1, payload = $2
+		WHERE id = $3 AND state = 'open' AND node = $4 AND epoch = $5 AND attempt = $6 AND digest = $7
+		RETURNING num, batch`,
+		micros(r.now), []byte{}, r.in.ID, r.in.Node, r.in.Epoch, r.in.Attempt, digest[:])
+	return err
+}
+
+// certificate stores an issued certificate and its device.
+func (r *recording) certificate(place int, it *issuance.Item) error {
+	refs, err := r.itemRefs(it)
+	if err != nil {
+		return err
+	}
+	der, err := r.packCertificate(r.issuer.num, refs.profile, it.DER)
+	if err != nil {
+		return err
+	}
+	if _, err := r.exec(`INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no, not_before, not_after, issued, der)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, it.Device, refs.profile, r.num, place, r.batch, it.Row,
+		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der); err != nil {
+		return fmt.Errorf("storing the certificate: %w", err)
+	}
+	r.issued++
+	if it.Device == "" {
+		return nil
+	}
+	// A renewal that says nothing of the device's place leaves it where it is.
+	_, err = r.exec(`INSERT INTO device (owner, device, product_line, lot, site, state, created, updated)
+		VALUES ($1, $2, $3, $4, $5, 'issued', $6, $6)
+		ON CONFLICT (owner, device) DO UPDATE SET
+			product_line = CASE WHEN excluded.product_line <> 0 THEN excluded.product_line ELSE device.product_line END,
+			lot = CASE WHEN excluded.lot <> 0 THEN excluded.lot ELSE device.lot END,
+			site = CASE WHEN excluded.site <> 0 THEN excluded.site ELSE device.site END,
+			state = excluded.state, updated = excluded.updated`,
+		refs.owner, it.Device, refs.line, refs.lot, refs.site, micros(r.now))
+	if err != nil {
+		return fmt.Errorf("storing the device: %w", err)
+	}
+	return nil
+}
+
+// void revokes the serial of an item that got no certificate, since a signature
+// may have been made, and gives up the item's claims.
+func (r *recording) void(place int, it *issuance.Item) error {
+	seq, err := r.revoke(&pki.Revocation{
+		Issuer: r.in.Issuer, Serial: it.Serial, N: 1, Reason: pki.Unspecified, At: r.now,
+		Shard: it.Serial.Shard(r.issuer.shards), NotAfter: it.NotAfter,
+	}, r.issuer.num)
+	if err != nil {
+		return err
+	}
+	if len(r.voided) == 0 {
+		r.first = seq
+	}
+	r.voided = append(r.voided, check.VoidedItem{Place: place, Serial: it.Serial, TBSHash: sha256.Sum256(it.TBS)})
+	owner, err := r.intern(tenantRef(it.Owner))
+	if err != nil {
+		return err
+	}
+	if it.Idempotency != "" {
+		if err := r.giveUpIdempotency(r.num, owner, it); err != nil {
+			return fmt.Errorf("giving up an idempotency key: %w", err)
+		}
+	}
+	if !it.SharedKey {
+		if _, err := r.exec(`DELETE FROM key_use WHERE owner = $1 AND hash = $2 AND intent = $3`,
+			owner, it.KeyHash[:keyHashSize], r.num); err != nil {
+			return fmt.Errorf("giving up a key: %w", err)
+		}
+	}
+	return nil
+}
+
+// finishVoid notes in the intent which items are void, and their log leaves.
+func (r *recording) finishVoid() error {
+	if len(r.voided) == 0 {
+		return nil
+	}
+	state := "closed"
+	if r.issued == 0 {
+		state = "void"
+	}
+	if _, err := r.exec(`UPDATE intent SET state = $1, voided = $2 WHERE num = $3`, state, encodeVoided(r.voided), r.num); err != nil {
+		return err
+	}
+	return r.leaf(r.issuer.tenant, leafRevocation, r.first, len(r.voided), r.now)
+}
+
+// finishChunk closes the intent's chunk of a batch, or gives it up.
+func (r *recording) finishChunk(items []*issuance.Item) error {
+	switch {
+	case !r.batch.Valid:
+		return nil
+	case r.issued == 0:
+		return r.releaseChunk(r.batch.Int64, r.in.Chunk)
+	}
+	for _, v := range r.voided {
+		it := items[v.Place]
+		refusal := issuance.Refusal{Row: it.Row, Device: it.Device, Kind: pki.Unavailable,
+			Reason: "the certificate was not signed; submit the row again"}
+		if err := r.refuse(r.batch.Int64, r.in.Chunk, refusal); err != nil {
+			return err
+		}
+	}
+	return r.closeChunk(r.batch.Int64, r.in.Chunk, r.issued)
+}
+
+// encodeVoided returns void items as an intent keeps them: of each its place, its
+// serial and the SHA-256 of its TBS.
+func encodeVoided(items []check.VoidedItem) []byte {
+	b := make([]byte, 0, 54*len(items))
+	for _, v := range items {
+		b = binary.AppendUvarint(b, uint64(v.Place))
+		b = append(b, v.Serial[:]...)
+		b = append(b, v.TBSHash[:]...)
+	}
+	return b
+}
+
+// decodeVoided is the reverse of encodeVoided.
+func decodeVoided(b []byte) ([]check.VoidedItem, error) {
+	d := deltaReader{rest: b}
+	var items []check.VoidedItem
+	for len(d.rest) > 0 && !d.bad {
+		v := check.VoidedItem{Place: d.uvarint(1 << 30)}
+		copy(v.Serial[:], d.bytes(len(v.Serial)))
+		copy(v.TBSHash[:], d.bytes(len(v.TBSHash)))
+		items = append(items, v)
+	}
+	if d.bad {
+		return nil, errDamaged
+	}
+	return items, nil
+}

@@ -1,0 +1,147 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A ref is a name that rows written by the million hold as a small number.
+type ref struct{ kind, tenant, text string }
+
+func issuerRef(id pki.IssuerID) ref { return ref{"issuer", "", string(id)} }
+func tenantRef(id pki.TenantID) ref { return ref{"tenant", "", string(id)} }
+func batchRef(id pki.BatchID) ref   { return ref{"batch", "", string(id)} }
+
+func profileRef(p pki.ProfileRef) ref {
+	return ref{"profile", string(p.Tenant), p.Name + "/" + strconv.Itoa(p.Version)}
+}
+
+// profile is the reverse of profileRef. A profile's name is a slug, without a slash.
+func (r ref) profile() (pki.ProfileRef, error) {
+	name, text, _ := strings.Cut(r.text, "/")
+	version, err := strconv.Atoi(text)
+	if r.kind != "profile" || err != nil {
+		return pki.ProfileRef{}, fmt.Errorf("reference %v is not a profile's", r)
+	}
+	return pki.ProfileRef{Tenant: pki.TenantID(r.tenant), Name: name, Version: version}, nil
+}
+
+// A place's names are the owner's; an empty one is 0, without a row.
+func lineRef(owner pki.TenantID, name string) ref { return ref{"line", string(owner), name} }
+func lotRef(owner pki.TenantID, name string) ref  { return ref{"lot", string(owner), name} }
+func siteRef(owner pki.TenantID, name string) ref { return ref{"site", string(owner), name} }
+
+// maxRefs bounds the cache: at about 200 bytes each, 26 MB.
+const maxRefs = 1 << 17
+
+// refs caches committed rows of table ref both ways. A row never changes, so
+// what is cached stays true. The zero value is empty.
+type refs struct {
+	mu    sync.RWMutex
+	byRef map[ref]int64 // guarded by mu
+	byNum map[int64]ref // guarded by mu
+}
+
+func (c *refs) num(r ref) (int64, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	num, ok := c.byRef[r]
+	return num, ok
+}
+
+func (c *refs) ref(num int64) (ref, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	r, ok := c.byNum[num]
+	return r, ok
+}
+
+// publish adds rows that are committed.
+func (c *refs) publish(rows map[ref]int64) {
+	if len(rows) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byRef == nil || len(c.byRef)+len(rows) > maxRefs {
+		c.byRef, c.byNum = map[ref]int64{}, map[int64]ref{}
+	}
+	for r, num := range rows {
+		c.byRef[r], c.byNum[num] = num, r
+	}
+}
+
+const selectRefNum = `SELECT num FROM ref WHERE kind = $1 AND tenant = $2 AND text = $3`
+
+// findRef returns the number of r, or 0 where no row has ever held it.
+func (s *Store) findRef(ctx context.Context, r ref) (int64, error) {
+	if num, ok := s.refs.num(r); ok {
+		return num, nil
+	}
+	num, err := one(ctx, s.read, scanInt, selectRefNum, r.kind, r.tenant, r.text)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("reading a reference: %w", err)
+	}
+	s.refs.publish(map[ref]int64{r: num})
+	return num, nil
+}
+
+// intern returns the number of r, which it gives it where it has none. The
+// number is cached for others when the transaction is committed.
+func (t *tx) intern(r ref) (int64, error) {
+	if num, ok := t.refs[r]; ok {
+		return num, nil
+	}
+	if num, ok := t.s.refs.num(r); ok {
+		return num, nil
+	}
+	num, err := one(context.Background(), t, scanInt, selectRefNum, r.kind, r.tenant, r.text)
+	if errors.Is(err, sql.ErrNoRows) {
+		num, err = one(context.Background(), t, scanInt,
+			`INSERT INTO ref (kind, tenant, text) VALUES ($1, $2, $3) RETURNING num`, r.kind, r.tenant, r.text)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("interning a %s: %w", r.kind, err)
+	}
+	t.refs[r] = num
+	return num, nil
+}
+
+// internName is intern, but 0 for an empty name.
+func (t *tx) internName(r ref) (int64, error) {
+	if r.text == "" {
+		return 0, nil
+	}
+	return t.intern(r)
+}
+
+// refOf returns what num stands for; the empty ref for 0.
+func (s *Store) refOf(ctx context.Context, from source, num int64) (ref, error) {
+	if num == 0 {
+		return ref{}, nil
+	}
+	if r, ok := s.refs.ref(num); ok {
+		return r, nil
+	}
+	r, err := one(ctx, from, func(row row) (r ref, err error) {
+		err = row.Scan(&r.kind, &r.tenant, &r.text)
+		return r, err
+	}, `SELECT kind, tenant, text FROM ref WHERE num = $1`, num)
+	if err != nil {
+		return ref{}, fmt.Errorf("reading reference %d: %w", num, err)
+	}
+	if from == s.read { // what a transaction sees may yet be rolled back
+		s.refs.publish(map[ref]int64{r: num})
+	}
+	return r, nil
+}

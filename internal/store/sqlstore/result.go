@@ -1,0 +1,93 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Results implements batch.Store. A row of a cancelled batch has no end yet while
+// an intent has its chunk. The device of a cancelled row is "": only the batch
+// package can read it.
+func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID, after int64, limit int) ([]batch.Result, error) {
+	var issued []*storedCertificate
+	var refused []issuance.Refusal
+	var cancelled []int64
+	err := s.read.snapshot(ctx, func(from source) error {
+		b, err := s.storedBatch(ctx, from, tenant, id)
+		if err != nil {
+			return err
+		}
+		// Of each kind the first rows up to limit: the first of all are among them.
+		issued, err = list(ctx, from, scanCertificate,
+			selectCertificate+`WHERE c.batch = $1 AND c.row_no > $2 ORDER BY c.row_no LIMIT $3`, b.num, after, limit)
+		if err != nil {
+			return err
+		}
+		dry := b.State == batch.Checking || b.State == batch.Checked
+		refused, err = list(ctx, from, scanRefusal,
+			`SELECT r.row_no, r.device, r.kind, r.reason FROM batch_refusal r JOIN batch_chunk c ON c.batch = r.batch AND c.no = r.chunk
+			WHERE r.batch = $1 AND r.row_no > $2 AND (c.state = 'closed' OR $3 = 1) ORDER BY r.row_no LIMIT $4`,
+			b.num, after, number(dry), limit)
+		if err != nil || b.State != batch.Cancelled {
+			return err
+		}
+		cancelled, err = unclaimedRows(ctx, from, b.num, after, limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading results: %w", err)
+	}
+	certs, err := s.certificates(ctx, issued)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]batch.Result, 0, len(certs)+len(refused)+len(cancelled))
+	for _, c := range certs {
+		results = append(results, batch.Result{Row: c.Row, Device: c.Device, Certificate: c})
+	}
+	for i := range refused {
+		results = append(results, batch.Result{Row: refused[i].Row, Device: refused[i].Device, Refusal: &refused[i]})
+	}
+	for _, row := range cancelled {
+		results = append(results, batch.Result{Row: row, Cancelled: true})
+	}
+	// A row that was issued or refused comes before its own cancellation, and
+	// that goes.
+	slices.SortStableFunc(results, func(a, b batch.Result) int { return int(a.Row - b.Row) })
+	results = slices.CompactFunc(results, func(a, b batch.Result) bool { return a.Row == b.Row })
+	return results[:min(limit, len(results))], nil
+}
+
+func scanRefusal(row row) (issuance.Refusal, error) {
+	var r issuance.Refusal
+	var kind string
+	err := row.Scan(&r.Row, &r.Device, &kind, &r.Reason)
+	r.Kind = pki.ParseKind(kind)
+	return r, err
+}
+
+// unclaimedRows returns the first rows after a row number, up to limit, of chunks
+// that no intent has.
+func unclaimedRows(ctx context.Context, from source, num, after int64, limit int) ([]int64, error) {
+	type span struct{ first, count int64 }
+	chunks, err := list(ctx, from, func(row row) (s span, err error) {
+		err = row.Scan(&s.first, &s.count)
+		return s, err
+	}, `SELECT first_row, row_count FROM batch_chunk
+		WHERE batch = $1 AND first_row + row_count > $2 AND state <> 'claimed' ORDER BY first_row LIMIT $3`, num, after+1, limit)
+	if err != nil {
+		return nil, err
+	}
+	var rows []int64
+	for _, c := range chunks {
+		for row := max(c.first, after+1); row < c.first+c.count && len(rows) < limit; row++ {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}

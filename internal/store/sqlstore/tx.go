@@ -1,0 +1,123 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// A writer owns the one connection that writes, and the statements prepared on
+// it. It begins and ends transactions by statement, not with sql.Tx, which would
+// prepare every statement anew for each transaction.
+type writer struct {
+	db    *sql.DB
+	conn  *sql.Conn
+	turn  chan struct{} // holds one value: whoever took it has the connection
+	stmts map[string]*sql.Stmt
+}
+
+func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
+	if err := migrate(ctx, db); err != nil {
+		db.Close()
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	w := &writer{db: db, conn: conn, turn: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{}}
+	w.turn <- struct{}{}
+	return w, nil
+}
+
+// close waits for the transaction in progress; no other can begin after it.
+func (w *writer) close() error {
+	<-w.turn
+	w.conn.Close()
+	return w.db.Close()
+}
+
+// prepare returns the statement for text. The texts are constants of this
+// package, so there is an end to them.
+func (w *writer) prepare(text string) (*sql.Stmt, error) {
+	if st, ok := w.stmts[text]; ok {
+		return st, nil
+	}
+	st, err := w.conn.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, err
+	}
+	w.stmts[text] = st
+	return st, nil
+}
+
+// A tx is one transaction that may write. It belongs to one goroutine.
+//
+// Its statements run under context.Background(): a context that can end would
+// cost a goroutine for each, and a transaction half done helps nobody.
+type tx struct {
+	s *Store
+	w *writer
+
+	// What the transaction added to tables that the store caches, to be
+	// published when it is committed.
+	refs map[ref]int64
+	ders []*reference
+}
+
+// update runs fn in a transaction and commits it durably unless fn returns an
+// error. ctx bounds the wait for the connection, not the transaction. An error
+// of the commit itself leaves the outcome unknown.
+func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
+	w := s.write
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.turn:
+	}
+	defer func() { w.turn <- struct{}{} }()
+
+	t := &tx{s: s, w: w, refs: map[ref]int64{}}
+	if _, err := t.exec(begin); err != nil {
+		return fmt.Errorf("beginning a transaction: %w", err)
+	}
+	done := false
+	defer func() {
+		if !done { // also after a panic in fn
+			// It may have been rolled back already: then this fails, rightly.
+			_, _ = t.exec("ROLLBACK")
+		}
+	}()
+	if err := fn(t); err != nil {
+		return err
+	}
+	if _, err := t.exec("COMMIT"); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	done = true
+	s.refs.publish(t.refs)
+	s.ders.publish(t.ders)
+	return nil
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(text string, args ...any) (int64, error) {
+	st, err := t.w.prepare(text)
+	if err != nil {
+		return 0, err
+	}
+	r, err := st.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+func (t *tx) query(_ context.Context, text string, args ...any) (*sql.Rows, error) {
+	st, err := t.w.prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(context.Background(), args...)
+}
