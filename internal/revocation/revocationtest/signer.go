@@ -1,9 +1,10 @@
 package revocationtest
 
 import (
-	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"sync"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
-	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // A FakeSigner signs with keys in memory and counts what it signed.
@@ -38,6 +38,24 @@ func (f *FakeSigner) Count(p signer.Purpose) int {
 
 // Sign implements revocation.Signer.
 func (f *FakeSigner) Sign(_ context.Context, uri pki.KeyURI, p signer.Purpose, message []byte, _ bool) ([]byte, error) {
+	digest := sha256.Sum256(message)
+	return f.sign(uri, p, digest[:])
+}
+
+// SignStream implements revocation.Signer. It calls write twice, as a signer may.
+func (f *FakeSigner) SignStream(_ context.Context, uri pki.KeyURI, p signer.Purpose, write func(io.Writer) error) ([]byte, error) {
+	if err := write(io.Discard); err != nil {
+		return nil, err
+	}
+	hash := sha256.New()
+	if err := write(hash); err != nil {
+		return nil, err
+	}
+	return f.sign(uri, p, hash.Sum(nil))
+}
+
+// sign signs a digest: all keys are P-256, whose algorithm has SHA-256.
+func (f *FakeSigner) sign(uri pki.KeyURI, p signer.Purpose, digest []byte) ([]byte, error) {
 	f.mu.Lock()
 	f.counts[p]++
 	key, err := f.keys[uri], f.err
@@ -48,23 +66,7 @@ func (f *FakeSigner) Sign(_ context.Context, uri pki.KeyURI, p signer.Purpose, m
 	if key == nil {
 		return nil, errors.New("no key " + string(uri))
 	}
-	public, err := tbs.NewPublicKey(key.Public())
-	if err != nil {
-		return nil, err
-	}
-	return tbs.Sign(key, public.SignatureAlgorithm(), message)
-}
-
-// SignStream implements revocation.Signer. It calls write twice, as a signer may.
-func (f *FakeSigner) SignStream(ctx context.Context, uri pki.KeyURI, p signer.Purpose, write func(io.Writer) error) ([]byte, error) {
-	if err := write(io.Discard); err != nil {
-		return nil, err
-	}
-	var message bytes.Buffer
-	if err := write(&message); err != nil {
-		return nil, err
-	}
-	return f.Sign(ctx, uri, p, message.Bytes(), true)
+	return key.Sign(rand.Reader, digest, crypto.SHA256)
 }
 
 // FakeResponders makes a new responder of 30 days when the one before it has
