@@ -68,9 +68,9 @@ func (c *Client) CertificateDER(ctx context.Context, issuer, serial string) ([]b
 }
 
 // Revoke revokes a certificate for good, for a reason that RFC 5280, 5.3.1,
-// names, and returns it with its status.
-func (c *Client) Revoke(ctx context.Context, issuer, serial, reason string) (*Certificate, error) {
-	return post[Certificate](ctx, c, certificatePath(issuer, serial)+"/revoke", Revocation{Reason: reason})
+// names, and returns its status from now on.
+func (c *Client) Revoke(ctx context.Context, issuer, serial, reason string) (*Status, error) {
+	return post[Status](ctx, c, certificatePath(issuer, serial)+"/revoke", Revocation{Reason: reason})
 }
 
 func certificatePath(issuer, serial string) string {

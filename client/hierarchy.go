@@ -44,8 +44,8 @@ func (c *Client) ImportRoot(ctx context.Context, n NewRoot) (*Authority, error) 
 }
 
 // RetireAuthority ends an authority's issuance for good; its status goes on.
-func (c *Client) RetireAuthority(ctx context.Context, nameOrID string) (*Authority, error) {
-	return post[Authority](ctx, c, authorityPath(nameOrID)+"/retire", nil)
+func (c *Client) RetireAuthority(ctx context.Context, nameOrID string) error {
+	return c.do(ctx, call{method: http.MethodPost, path: authorityPath(nameOrID) + "/retire"}, nil, nil)
 }
 
 // AuthorityRequest returns the file that asks a ceremony for a pending

@@ -10,7 +10,7 @@ type Enrollment struct {
 	ProductLine string            `json:"product_line,omitempty" maxLength:"128"`
 	Lot         string            `json:"lot,omitempty" maxLength:"128"`
 	Site        string            `json:"site,omitempty" maxLength:"128"`
-	Attributes  map[string]string `json:"attributes,omitempty" maxProperties:"64" doc:"What the endpoint's profile asks for besides."`
+	Attributes  map[string]string `json:"attributes,omitempty" maxProperties:"32" doc:"What the endpoint's profile asks for besides."`
 }
 
 // An Enrolled is the answer to an Enrollment.

@@ -100,7 +100,7 @@ type NewEndpoint struct {
 	Profile   string   `json:"profile" doc:"Name of the profile."`
 	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
 	Protocols []string `json:"protocols,omitempty" doc:"The ways in that are on: rest, batch."`
-	Names     Names    `json:"names,omitzero"`
+	Names     *Names   `json:"names,omitempty" doc:"What the request may ask to be named."`
 }
 
 // EndpointChange is what to change of an endpoint; what is absent stays as it is.
@@ -108,5 +108,5 @@ type EndpointChange struct {
 	Profile   string   `json:"profile,omitempty" doc:"Name of the profile."`
 	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
 	Protocols []string `json:"protocols,omitempty" doc:"The ways in that are on: rest, batch."`
-	Names     Names    `json:"names,omitzero"`
+	Names     *Names   `json:"names,omitempty" doc:"What the request may ask to be named."`
 }

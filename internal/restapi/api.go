@@ -1,0 +1,59 @@
+// Package restapi serves pando's REST API v1: JSON over HTTPS for people's tools
+// and for the plant's servers, with OpenAPI 3.1, RFC 9457 problems and
+// idempotency keys. The wire types are those of package client.
+//
+// It decodes, proves who asks, calls a service, and encodes. It holds no policy
+// and knows no store.
+package restapi
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// prefix stands before every path of the API.
+const prefix = "/api/v1"
+
+// Config is what the API is made of. Every field is needed.
+type Config struct {
+	Tokens     Tokens
+	Hierarchy  Hierarchy
+	Enroll     Enroll
+	Batch      Batch
+	Revocation Revocation
+	Status     Status
+
+	// Logger gets one line a request at level debug, refused credentials at
+	// warn, and the causes of failures. No token, key or request body is logged.
+	Logger *slog.Logger
+
+	// Version is pando's own, for the OpenAPI document.
+	Version string
+}
+
+// server answers the requests. It is not changed after New.
+type server struct {
+	cfg    Config
+	log    *slog.Logger
+	mux    *http.ServeMux
+	api    huma.API
+	hashes *profileHashes
+}
+
+// New returns the handler of everything under /api/v1.
+func New(cfg Config) http.Handler {
+	mux := http.NewServeMux()
+	s := &server{
+		cfg: cfg, log: cfg.Logger, mux: mux,
+		api:    humago.NewWithPrefix(mux, prefix, apiConfig(cfg.Version)),
+		hashes: newProfileHashes(cfg.Hierarchy),
+	}
+	for _, rt := range s.table() {
+		rt.register(s, rt)
+	}
+	s.serveOpenAPI()
+	return s
+}

@@ -1,0 +1,78 @@
+package restapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// authorize proves who asks by the bearer token (RFC 6750) and that they may.
+func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return Caller{}, pki.Errorf(pki.Unauthenticated, "send an API token: Authorization: Bearer pando_...")
+	}
+	who, err := s.cfg.Tokens.Authenticate(r.Context(), pki.NewSecret(token))
+	if err != nil || rt.Permission == "" {
+		return Caller{who: who}, err
+	}
+	tenant := who.Tenant
+	if rt.Tenant {
+		tenant = pki.TenantID(r.PathValue("tenant"))
+	}
+	g, err := who.Authorize(rt.Permission, tenant)
+	return Caller{who: who, grant: g}, err
+}
+
+// guard authorises a request before huma reads anything of it.
+func (s *server) guard(rt Route) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(ctx)
+		c, err := s.authorize(r, rt)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		next(&authorized{ctx, c})
+	}
+}
+
+// A Caller is embedded in the input of every operation: who asks, and the grant
+// of the route's permission.
+type Caller struct {
+	who   access.Principal
+	grant access.Grant
+}
+
+// Resolve takes over what guard found. It is called by huma.
+func (c *Caller) Resolve(ctx huma.Context) []error {
+	*c = ctx.(*authorized).by
+	return nil
+}
+
+func (c *Caller) caller() Caller { return *c }
+
+type humaContext huma.Context
+
+// authorized is a request with its caller.
+type authorized struct {
+	humaContext
+	by Caller
+}
+
+// Unwrap returns the request as it came.
+func (a *authorized) Unwrap() huma.Context { return a.humaContext }
+
+// SetStatus sends huma's 422, for what does not fit the schema, as the 400 that
+// every malformed request gets.
+func (a *authorized) SetStatus(code int) {
+	if code == http.StatusUnprocessableEntity {
+		code = http.StatusBadRequest
+	}
+	a.humaContext.SetStatus(code)
+}

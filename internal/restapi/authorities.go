@@ -1,0 +1,80 @@
+package restapi
+
+import (
+	"context"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+type authorityInput struct {
+	Caller
+	Authority string `path:"authority" doc:"Name or id."`
+}
+
+type newAuthorityInput struct {
+	Caller
+	Body client.NewAuthority
+}
+
+type newRootInput struct {
+	Caller
+	Body client.NewRoot
+}
+
+func (s *server) listAuthorities(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Authority], error) {
+	views, err := s.cfg.Hierarchy.Authorities(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return each(views, "", wireAuthority), nil
+}
+
+func (s *server) getAuthority(ctx context.Context, g access.Grant, in *authorityInput) (*answer[client.Authority], error) {
+	return authorityAnswer(s.cfg.Hierarchy.Authority(ctx, g, in.Authority))
+}
+
+func (s *server) createAuthority(ctx context.Context, g access.Grant, in *newAuthorityInput) (*answer[client.Authority], error) {
+	n := in.Body
+	return authorityAnswer(s.cfg.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{
+		Name: n.Name, CommonName: n.CommonName, Kind: pki.AuthorityKind(n.Kind), Parent: n.Parent, Profile: n.Profile,
+		KeyKind: pki.KeyKind(n.KeyKind), StatusURL: n.StatusURL, Shards: n.Shards, SignCheck: pki.SignCheck(n.SignCheck),
+	}))
+}
+
+func (s *server) importRoot(ctx context.Context, g access.Grant, in *newRootInput) (*answer[client.Authority], error) {
+	certificate, err := readCertificate(in.Body.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	return authorityAnswer(s.cfg.Hierarchy.ImportRoot(ctx, g, hierarchy.NewRoot{
+		Name: in.Body.Name, Mode: pki.Mode(in.Body.Mode), StatusURL: in.Body.StatusURL, Certificate: certificate,
+	}))
+}
+
+func (s *server) retireAuthority(ctx context.Context, g access.Grant, in *authorityInput) (*struct{}, error) {
+	return nil, s.cfg.Hierarchy.Retire(ctx, g, in.Authority)
+}
+
+func authorityAnswer(v *hierarchy.View, err error) (*answer[client.Authority], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Authority]{wireAuthority(v)}, nil
+}
+
+func wireAuthority(v *hierarchy.View) client.Authority {
+	a := client.Authority{
+		ID: string(v.ID), Name: v.Name, CommonName: v.CommonName, Kind: string(v.Kind), Mode: string(v.Mode),
+		Parent: string(v.Parent), Profile: v.Profile, KeyKind: string(v.KeyKind), StatusURL: v.StatusURL,
+		Shards: v.Shards, SignCheck: string(v.SignCheck), State: string(v.State), Created: v.Created,
+		Issuers: make([]client.Issuer, len(v.Issuers)),
+	}
+	for i, from := range v.Issuers {
+		a.Issuers[i] = client.Issuer{ID: string(from.ID), Active: from.Active, Certificate: certificatePEM(from.Certificate),
+			NotBefore: from.NotBefore, NotAfter: from.NotAfter, Created: from.Created}
+	}
+	return a
+}

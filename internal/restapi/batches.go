@@ -1,0 +1,142 @@
+package restapi
+
+import (
+	"context"
+	"encoding/hex"
+	"mime"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+type batchInput struct {
+	Caller
+	ID string `path:"id"`
+}
+
+type batchesInput struct {
+	Caller
+	Before string `query:"before" maxLength:"64" doc:"The next of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+}
+
+// submitBatch serves POST /batches. The rows stream through: none is held here,
+// and package batch bounds each.
+func (s *server) submitBatch(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+	n, err := readSubmission(r)
+	if err != nil {
+		return err
+	}
+	b, err := s.cfg.Batch.Submit(r.Context(), g, n, slowly(w, r.Body))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", prefix+"/batches/"+string(b.ID))
+	return writeJSON(w, http.StatusAccepted, wireBatch(b))
+}
+
+func readSubmission(r *http.Request) (batch.Submission, error) {
+	var n batch.Submission
+	q, err := readQuery(r, "endpoint", "dry_run", "product_line", "lot", "site")
+	if err != nil {
+		return n, err
+	}
+	switch media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media {
+	case mediaPEMFile:
+		n.Format = batch.PEM
+	case mediaNDJSON:
+		n.Format = batch.NDJSON
+	default:
+		return n, pki.Errorf(pki.Malformed, "content type %.60q: rows are %s or %s", media, mediaPEMFile, mediaNDJSON)
+	}
+	if text := q.Get("dry_run"); text != "" {
+		if n.DryRun, err = strconv.ParseBool(text); err != nil {
+			return n, pki.Errorf(pki.Malformed, "dry_run %.20q: it is true or false", text)
+		}
+	}
+	n.Idempotency = r.Header.Get(idempotencyHeader)
+	if len(n.Idempotency) > 128 {
+		return n, pki.Errorf(pki.Malformed, "%s: it has 128 bytes at most", idempotencyHeader)
+	}
+	if n.Endpoint = q.Get("endpoint"); n.Endpoint == "" {
+		return n, pki.Errorf(pki.Malformed, "endpoint: say where the rows are to be enrolled")
+	}
+	n.Defaults = pki.Placement{ProductLine: q.Get("product_line"), Lot: q.Get("lot"), Site: q.Get("site")}
+	return n, nil
+}
+
+func submitBatchDoc() document {
+	return document{
+		id: "submit-batch", summary: "Submit a batch",
+		description: "The rows are streamed, of any number: PKCS#10 requests in PEM, one after another, or one JSON object a line with csr (PEM, or DER in base64) and, where wanted, device, product_line, lot, site and attributes. " +
+			"The device of a PEM row is the subject's serialNumber, else its CN. The same file under the same idempotency key is the same batch.",
+		query: params(
+			parameter("endpoint", "string", "Label, or name within the tenant. Required."),
+			parameter("dry_run", "boolean", "Check every row, sign nothing, and wait to be issued."),
+			parameter("product_line", "string", "Of rows that say nothing."),
+			parameter("lot", "string", "Of rows that say nothing."),
+			parameter("site", "string", "Of rows that say nothing."),
+		),
+		idempotent: true,
+		request:    []media{{mediaPEMFile, nil}, {mediaNDJSON, nil}},
+		status:     http.StatusAccepted,
+		response:   []media{{mediaJSON, reflect.TypeFor[client.Batch]()}},
+	}
+}
+
+func (s *server) listBatches(ctx context.Context, g access.Grant, in *batchesInput) (*listOf[client.Batch], error) {
+	batches, err := s.cfg.Batch.Batches(ctx, g, pki.BatchID(in.Before), in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	next := ""
+	if len(batches) == in.Limit {
+		next = string(batches[len(batches)-1].ID)
+	}
+	return each(batches, next, wireBatch), nil
+}
+
+func (s *server) getBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+	return batchAnswer(s.cfg.Batch.Batch(ctx, g, pki.BatchID(in.ID)))
+}
+
+func (s *server) issueBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+	return batchAnswer(s.cfg.Batch.Issue(ctx, g, pki.BatchID(in.ID)))
+}
+
+func (s *server) pauseBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+	return batchAnswer(s.cfg.Batch.Pause(ctx, g, pki.BatchID(in.ID)))
+}
+
+func (s *server) resumeBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+	return batchAnswer(s.cfg.Batch.Resume(ctx, g, pki.BatchID(in.ID)))
+}
+
+func (s *server) cancelBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+	return batchAnswer(s.cfg.Batch.Cancel(ctx, g, pki.BatchID(in.ID)))
+}
+
+func batchAnswer(b *batch.Batch, err error) (*answer[client.Batch], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Batch]{wireBatch(b)}, nil
+}
+
+func wireBatch(b *batch.Batch) client.Batch {
+	w := client.Batch{
+		ID: string(b.ID), Endpoint: b.Endpoint, Authority: string(b.Authority), Profile: wireProfileRef(b.Profile),
+		ProductLine: b.Defaults.ProductLine, Lot: b.Defaults.Lot, Site: b.Defaults.Site, DryRun: b.DryRun,
+		State: string(b.State), By: b.By, Created: b.Created, Started: b.Started, Finished: b.Finished,
+		Rows: b.Rows, Checked: b.Checked, Issued: b.Issued, Refused: b.Refused, Cancelled: b.Cancelled,
+	}
+	if b.State != batch.Uploading {
+		w.Digest = hex.EncodeToString(b.Digest[:])
+	}
+	return w
+}

@@ -1,0 +1,116 @@
+package restapi
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2/negotiation"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+type certificatesInput struct {
+	Caller
+	Device string `query:"device" maxLength:"128" doc:"Default: any."`
+	Cursor string `query:"cursor" maxLength:"256" doc:"The next of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+}
+
+type revokeInput struct {
+	Caller
+	Issuer string `path:"issuer"`
+	Serial string `path:"serial" doc:"In hexadecimal."`
+	Body   client.Revocation
+}
+
+func (s *server) listCertificates(ctx context.Context, g access.Grant, in *certificatesInput) (*listOf[client.Certificate], error) {
+	certificates, next, err := s.cfg.Enroll.Certificates(ctx, g, pki.DeviceID(in.Device), in.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return each(certificates, next, wireCertificate), nil
+}
+
+// getCertificate serves GET /certificates/{issuer}/{serial}: JSON with the
+// status, or the certificate alone in DER or with its chain in PEM, by Accept.
+func (s *server) getCertificate(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
+	serial, err := pki.ParseSerial(r.PathValue("serial"))
+	if err != nil {
+		return err
+	}
+	c, err := s.cfg.Enroll.Certificate(r.Context(), g, pki.IssuerID(r.PathValue("issuer")), serial)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Vary", "Accept")
+	switch negotiation.SelectQValueFast(r.Header.Get("Accept"), []string{mediaJSON, mediaPEMChain, mediaDER}) {
+	case mediaDER:
+		w.Header().Set("Content-Type", mediaDER)
+		_, _ = w.Write(c.DER) // what fails now is the connection
+		return nil
+	case mediaPEMChain:
+		chain, err := s.cfg.Hierarchy.Chain(r.Context(), c.Issuer)
+		if err != nil {
+			return err
+		}
+		return writePEM(w, append([][]byte{c.DER}, chain...))
+	}
+	status, err := s.cfg.Status.Status(r.Context(), c.Issuer, c.Serial)
+	if err != nil {
+		return err
+	}
+	out := wireCertificate(c)
+	out.Status = wireStatus(status)
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func getCertificateDoc() document {
+	return document{
+		id: "get-certificate", summary: "Get a certificate",
+		description: "JSON has the status too. application/pkix-cert is the certificate alone in DER, application/pem-certificate-chain is it and those above it, with the root.",
+		status:      http.StatusOK,
+		response:    []media{{mediaJSON, reflect.TypeFor[client.Certificate]()}, {mediaPEMChain, nil}, {mediaDER, nil}},
+	}
+}
+
+func (s *server) revokeCertificate(ctx context.Context, g access.Grant, in *revokeInput) (*answer[client.Status], error) {
+	serial, err := pki.ParseSerial(in.Serial)
+	if err != nil {
+		return nil, err
+	}
+	reason, err := pki.ParseReason(in.Body.Reason)
+	if err != nil {
+		return nil, err
+	}
+	issuer := pki.IssuerID(in.Issuer)
+	if err := s.cfg.Revocation.Revoke(ctx, g, issuer, serial, reason); err != nil {
+		return nil, err
+	}
+	status, err := s.cfg.Status.Status(ctx, issuer, serial)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Status]{*wireStatus(status)}, nil
+}
+
+func wireCertificate(c *pki.Certificate) client.Certificate {
+	return client.Certificate{
+		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device), Profile: wireProfileRef(c.Profile),
+		Batch: string(c.Batch), Row: c.Row, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Issued: c.Issued,
+		Certificate: certificatePEM(c.DER),
+	}
+}
+
+func wireStatus(s revocation.Status) *client.Status {
+	if s.Revocation == nil {
+		return &client.Status{State: "good"}
+	}
+	return &client.Status{State: "revoked", Reason: s.Revocation.Reason.String(), At: s.Revocation.At}
+}

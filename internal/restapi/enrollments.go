@@ -1,0 +1,65 @@
+package restapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+const idempotencyHeader = "Idempotency-Key"
+
+type enrollInput struct {
+	Caller
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"Makes the same request the same certificate, however often it is sent."`
+	Body           client.Enrollment
+}
+
+// enrolled is 201 with a new certificate, or 200 with that of the same request
+// before.
+type enrolled struct {
+	Status int
+	Body   client.Enrolled
+}
+
+func (s *server) enroll(ctx context.Context, g access.Grant, in *enrollInput) (*enrolled, error) {
+	csr, err := readCSR(in.Body.CSR)
+	if err != nil {
+		return nil, err
+	}
+	got, err := s.cfg.Enroll.Enroll(ctx, enroll.Request{
+		Grant: g, Endpoint: in.Body.Endpoint, Protocol: pki.ProtocolREST, Idempotency: in.IdempotencyKey,
+		Subject: enroll.Subject{
+			CSR: csr, Device: pki.DeviceID(in.Body.Device), Attributes: in.Body.Attributes,
+			Placement: pki.Placement{ProductLine: in.Body.ProductLine, Lot: in.Body.Lot, Site: in.Body.Site},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &enrolled{http.StatusCreated, wireEnrolled(got)}
+	if got.Repeated {
+		out.Status = http.StatusOK
+	}
+	// A certificate that was issued is not withheld for want of its profile's hash.
+	if out.Body.Profile.Hash, err = s.hashes.of(ctx, g.Principal(), got.Certificate.Profile); err != nil {
+		s.report(ctx, err)
+	}
+	return out, nil
+}
+
+func wireEnrolled(e *pki.Enrollment) client.Enrolled {
+	c := e.Certificate
+	out := client.Enrolled{
+		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device), Profile: wireProfileRef(c.Profile),
+		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Certificate: certificatePEM(c.DER), Repeated: e.Repeated,
+		Chain: make([]string, len(e.Chain)),
+	}
+	for i, der := range e.Chain {
+		out.Chain[i] = certificatePEM(der)
+	}
+	return out
+}

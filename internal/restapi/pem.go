@@ -1,0 +1,72 @@
+package restapi
+
+import (
+	"encoding/base64"
+	"encoding/pem"
+	"net/http"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// The media types of plain routes.
+const (
+	mediaJSON     = "application/json"
+	mediaPEMChain = "application/pem-certificate-chain" // RFC 8555, 9.1
+	mediaDER      = "application/pkix-cert"             // RFC 2585, 4.1
+	mediaPEMFile  = "application/x-pem-file"
+	mediaNDJSON   = "application/x-ndjson"
+	mediaEvents   = "text/event-stream"
+)
+
+// maxCSR is the largest request that is looked at, in bytes of DER.
+const maxCSR = 64 << 10
+
+// readCSR returns the DER of a request in PEM (RFC 7468, 7) or in base64.
+func readCSR(text string) ([]byte, error) {
+	var der []byte
+	if strings.Contains(text, "-----BEGIN ") {
+		block, rest := pem.Decode([]byte(text))
+		if block == nil || block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST" || strings.TrimSpace(string(rest)) != "" {
+			return nil, pki.Errorf(pki.Malformed, "csr: write one PEM block of type CERTIFICATE REQUEST, or DER in base64")
+		}
+		der = block.Bytes
+	} else {
+		var err error
+		if der, err = base64.StdEncoding.DecodeString(text); err != nil {
+			return nil, pki.Errorf(pki.Malformed, "csr: it is neither PEM nor base64")
+		}
+	}
+	if len(der) == 0 || len(der) > maxCSR {
+		return nil, pki.Errorf(pki.Malformed, "csr: it has %d bytes; from 1 to %d are looked at", len(der), maxCSR)
+	}
+	return der, nil
+}
+
+// readCertificate returns the DER of one certificate in PEM (RFC 7468, 5).
+func readCertificate(text string) ([]byte, error) {
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" || strings.TrimSpace(string(rest)) != "" {
+		return nil, pki.Errorf(pki.Malformed, "certificate: write one PEM block of type CERTIFICATE")
+	}
+	return block.Bytes, nil
+}
+
+// certificatePEM returns a certificate in PEM; "" for none.
+func certificatePEM(der []byte) string {
+	if len(der) == 0 {
+		return ""
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// writePEM answers with certificates in PEM.
+func writePEM(w http.ResponseWriter, certificates [][]byte) error {
+	w.Header().Set("Content-Type", mediaPEMChain)
+	for _, der := range certificates {
+		if err := pem.Encode(w, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
+			return nil // the connection
+		}
+	}
+	return nil
+}

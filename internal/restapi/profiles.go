@@ -1,0 +1,85 @@
+package restapi
+
+import (
+	"context"
+	"encoding/hex"
+	"sync"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+type profileInput struct {
+	Caller
+	Name    string `path:"name"`
+	Version int    `query:"version" minimum:"0" doc:"Default: the latest."`
+}
+
+type newProfileInput struct {
+	Caller
+	Body client.NewProfile
+}
+
+func (s *server) listProfiles(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Profile], error) {
+	profiles, err := s.cfg.Hierarchy.Profiles(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return each(profiles, "", func(v *pki.ProfileVersion) client.Profile {
+		p := wireProfile(v)
+		p.Source = ""
+		return p
+	}), nil
+}
+
+func (s *server) publishProfile(ctx context.Context, g access.Grant, in *newProfileInput) (*answer[client.Profile], error) {
+	v, err := s.cfg.Hierarchy.PublishProfile(ctx, g, []byte(in.Body.Source))
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Profile]{wireProfile(v)}, nil
+}
+
+func (s *server) getProfile(ctx context.Context, g access.Grant, in *profileInput) (*answer[client.Profile], error) {
+	v, err := s.cfg.Hierarchy.Profile(ctx, g, in.Name, in.Version)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Profile]{wireProfile(v)}, nil
+}
+
+func wireProfile(v *pki.ProfileVersion) client.Profile {
+	return client.Profile{Name: v.Name, Version: v.Version, Hash: hex.EncodeToString(v.Hash[:]), Created: v.Created, Source: v.Source}
+}
+
+func wireProfileRef(r pki.ProfileRef) client.ProfileRef {
+	return client.ProfileRef{Name: r.Name, Version: r.Version}
+}
+
+// profileHashes keeps the hashes of profile versions, which never change. There
+// are as many as versions were published, and they are small.
+type profileHashes struct {
+	hierarchy Hierarchy
+	known     sync.Map // of pki.ProfileRef to string
+}
+
+func newProfileHashes(h Hierarchy) *profileHashes { return &profileHashes{hierarchy: h} }
+
+// of returns the hash of a version, in hexadecimal, of the caller's own tenant.
+func (h *profileHashes) of(ctx context.Context, who access.Principal, ref pki.ProfileRef) (string, error) {
+	if hash, ok := h.known.Load(ref); ok {
+		return hash.(string), nil
+	}
+	g, err := who.Authorize(access.ReadConfiguration, ref.Tenant)
+	if err != nil {
+		return "", err
+	}
+	v, err := h.hierarchy.Profile(ctx, g, ref.Name, ref.Version)
+	if err != nil {
+		return "", err
+	}
+	hash := hex.EncodeToString(v.Hash[:])
+	h.known.Store(ref, hash)
+	return hash, nil
+}

@@ -1,0 +1,137 @@
+package restapi
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// batchResults serves GET /batches/{id}/results: the ends of rows in input
+// order, up to the first row that has none yet. An answer that cannot be
+// finished is cut, so that it does not look complete.
+func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+	after, write, media, err := readResultsQuery(r)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(newStream(w), 32<<10)
+	begun := false
+	for row, err := range s.cfg.Batch.Results(r.Context(), g, pki.BatchID(r.PathValue("id")), after) {
+		if err != nil && !begun {
+			return err
+		}
+		if err == nil {
+			w.Header().Set("Content-Type", media)
+			err = write(out, wireResult(row))
+		}
+		if err != nil {
+			s.cut(r, err)
+		}
+		begun = true
+	}
+	w.Header().Set("Content-Type", media)
+	if err := out.Flush(); err != nil {
+		s.cut(r, err)
+	}
+	return nil
+}
+
+// cut logs why an answer ends early, and ends the connection.
+func (s *server) cut(r *http.Request, err error) {
+	s.report(r.Context(), err)
+	panic(http.ErrAbortHandler)
+}
+
+func readResultsQuery(r *http.Request) (after int64, write func(io.Writer, client.Result) error, media string, err error) {
+	q, err := readQuery(r, "after", "format")
+	if err != nil {
+		return 0, nil, "", err
+	}
+	if text := q.Get("after"); text != "" {
+		if after, err = strconv.ParseInt(text, 10, 64); err != nil || after < 0 {
+			return 0, nil, "", pki.Errorf(pki.Malformed, "after %.20q: it is the number of a row", text)
+		}
+	}
+	switch format := batch.Format(q.Get("format")); format {
+	case batch.NDJSON, "":
+		return after, writeResultJSON, mediaNDJSON, nil
+	case batch.PEM:
+		return after, writeResultPEM, mediaPEMFile, nil
+	default:
+		return 0, nil, "", pki.Errorf(pki.Malformed, "format %.20q: it is %s or %s", format, batch.NDJSON, batch.PEM)
+	}
+}
+
+func batchResultsDoc() document {
+	return document{
+		id: "get-batch-results", summary: "Get the ends of rows, in input order",
+		description: "It may be asked while the batch runs: the answer stops at the first row that has no end yet, and after says where to go on. " +
+			"In PEM, a comment before each certificate says its row and device; refused and cancelled rows are comments alone.",
+		query: params(
+			parameter("after", "integer", "Leave out the rows up to this one. Default: 0."),
+			parameter("format", "string", "Default: ndjson.", "ndjson", "pem"),
+		),
+		status:   http.StatusOK,
+		response: []media{{mediaNDJSON, reflect.TypeFor[client.Result]()}, {mediaPEMFile, nil}},
+	}
+}
+
+func wireResult(r batch.Result) client.Result {
+	out := client.Result{Row: r.Row, Device: string(r.Device)}
+	switch {
+	case r.Certificate != nil:
+		out.Status = client.RowIssued
+		out.Issuer, out.Serial = string(r.Certificate.Issuer), r.Certificate.Serial.String()
+		out.Certificate = certificatePEM(r.Certificate.DER)
+	case r.Refusal != nil:
+		out.Status, out.Kind, out.Reason = client.RowRefused, r.Refusal.Kind.String(), r.Refusal.Reason
+	default:
+		out.Status = client.RowCancelled
+	}
+	return out
+}
+
+func writeResultJSON(w io.Writer, r client.Result) error {
+	if err := json.MarshalWrite(w, r); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+// writeResultPEM writes a row as explanatory text (RFC 7468, 5.2) and, where it
+// was issued, its certificate.
+func writeResultPEM(w io.Writer, r client.Result) error {
+	comment := fmt.Sprintf("# row %d device %s", r.Row, r.Device)
+	switch r.Status {
+	case client.RowRefused:
+		comment += " refused: " + r.Kind + ": " + r.Reason
+	case client.RowCancelled:
+		comment += " cancelled"
+	}
+	_, err := io.WriteString(w, oneLine(comment)+"\n"+r.Certificate)
+	return err
+}
+
+// oneLine keeps a comment from being taken for anything else: it has no line
+// breaks, and no dashes as PEM has around its labels.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.ReplaceAll(s, "-----", "- - -")
+}

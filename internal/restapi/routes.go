@@ -1,0 +1,163 @@
+package restapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/pando-pki/pando/internal/access"
+)
+
+// A Route is one operation of the API.
+type Route struct {
+	Method     string
+	Path       string            // after /api/v1, with {wildcards}
+	Permission access.Permission // "" is any valid token
+	Tenant     bool              // in the tenant that the path names; otherwise in the token's own
+}
+
+// Routes lists every operation that needs a token, for tests that each is
+// guarded. What needs none is the OpenAPI document.
+func Routes() []Route {
+	var routes []Route
+	for _, rt := range new(server).table() {
+		routes = append(routes, rt.Route)
+	}
+	return routes
+}
+
+// route is a Route with what serves it.
+type route struct {
+	Route
+	doc      huma.Operation
+	register func(*server, route)
+}
+
+// The bounds of JSON request bodies, in bytes.
+const (
+	maxBody       = 64 << 10
+	maxEnrollBody = 128 << 10
+)
+
+// table lists the operations. A grant of the permission is made before the
+// request's body is read, and handed to the operation.
+func (s *server) table() []route {
+	return []route{
+		operation("GET /tenants", access.ManageTenants, "list-tenants", "List the tenants", s.listTenants),
+		operation("POST /tenants", access.ManageTenants, "create-tenant", "Create a tenant", s.createTenant).created(),
+		operation("GET /tenants/{tenant}", access.ManageTenants, "get-tenant", "Get a tenant", s.getTenant),
+		operation("GET /tenants/{tenant}/tokens", access.ManageTokens, "list-tenant-tokens", "List a tenant's tokens", s.listTenantTokens),
+		operation("POST /tenants/{tenant}/tokens", access.ManageTokens, "create-tenant-token", "Create a token in a tenant", s.createTenantToken).created(),
+		operation("DELETE /tenants/{tenant}/tokens/{id}", access.ManageTokens, "revoke-tenant-token", "Revoke a tenant's token", s.revokeTenantToken),
+		operation("POST /blocklist", access.ManageBlocklist, "block-keys", "Refuse keys from now on", s.blockKeys),
+
+		operation("GET /whoami", "", "whoami", "Tell who the token is", s.whoami),
+		operation("GET /tokens", access.ManageTokens, "list-tokens", "List the tokens", s.listTokens),
+		operation("POST /tokens", access.ManageTokens, "create-token", "Create a token", s.createToken).created(),
+		operation("DELETE /tokens/{id}", access.ManageTokens, "revoke-token", "Revoke a token", s.revokeToken),
+		operation("GET /events", access.ReadEvents, "list-events", "List administrative acts, newest first", s.listEvents),
+
+		operation("GET /authorities", access.ReadConfiguration, "list-authorities", "List the authorities", s.listAuthorities),
+		operation("POST /authorities", access.ManageAuthorities, "create-authority", "Create an authority with a key", s.createAuthority).created(),
+		operation("POST /authorities/roots", access.ManageAuthorities, "import-root", "Import a root's certificate", s.importRoot).created(),
+		plain("POST /authorities/install", access.ManageAuthorities, s.install, installDoc()),
+		operation("GET /authorities/{authority}", access.ReadConfiguration, "get-authority", "Get an authority by name or id", s.getAuthority),
+		operation("POST /authorities/{authority}/retire", access.ManageAuthorities, "retire-authority", "End an authority's issuance for good", s.retireAuthority),
+		plain("GET /authorities/{authority}/request", access.ManageAuthorities, s.authorityRequest, authorityRequestDoc()),
+		plain("GET /authorities/{authority}/crl-request", access.ManageAuthorities, s.crlRequest, crlRequestDoc()),
+		plain("GET /authorities/{authority}/chain", access.ReadConfiguration, s.chain, chainDoc()),
+
+		operation("GET /profiles", access.ReadConfiguration, "list-profiles", "List the profiles in their latest version", s.listProfiles),
+		operation("POST /profiles", access.ManageProfiles, "publish-profile", "Publish the next version of a profile", s.publishProfile).created(),
+		operation("GET /profiles/{name}", access.ReadConfiguration, "get-profile", "Get a version of a profile", s.getProfile),
+
+		operation("GET /endpoints", access.ReadConfiguration, "list-endpoints", "List the endpoints", s.listEndpoints),
+		operation("POST /endpoints", access.ManageEndpoints, "create-endpoint", "Create an endpoint", s.createEndpoint).created(),
+		operation("GET /endpoints/{endpoint}", access.ReadConfiguration, "get-endpoint", "Get an endpoint by name or label", s.getEndpoint),
+		operation("PATCH /endpoints/{endpoint}", access.ManageEndpoints, "change-endpoint", "Change an endpoint", s.changeEndpoint),
+
+		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().body(maxEnrollBody),
+		operation("GET /certificates", access.ReadCertificates, "list-certificates", "List certificates, newest first", s.listCertificates),
+		plain("GET /certificates/{issuer}/{serial}", access.ReadCertificates, s.getCertificate, getCertificateDoc()),
+		operation("POST /certificates/{issuer}/{serial}/revoke", access.Revoke, "revoke-certificate", "Revoke a certificate for good", s.revokeCertificate),
+
+		plain("POST /batches", access.ManageBatches, s.submitBatch, submitBatchDoc()),
+		operation("GET /batches", access.ReadBatches, "list-batches", "List the batches, newest first", s.listBatches),
+		operation("GET /batches/{id}", access.ReadBatches, "get-batch", "Get a batch with its counts", s.getBatch),
+		operation("POST /batches/{id}/issue", access.ManageBatches, "issue-batch", "Issue a batch that was checked", s.issueBatch),
+		operation("POST /batches/{id}/pause", access.ManageBatches, "pause-batch", "Pause a running batch", s.pauseBatch),
+		operation("POST /batches/{id}/resume", access.ManageBatches, "resume-batch", "Resume a paused batch", s.resumeBatch),
+		operation("POST /batches/{id}/cancel", access.ManageBatches, "cancel-batch", "Cancel a batch; what was issued stays issued", s.cancelBatch),
+		plain("GET /batches/{id}/events", access.ReadBatches, s.watchBatch, watchBatchDoc()),
+		plain("GET /batches/{id}/results", access.ReadBatches, s.batchResults, batchResultsDoc()),
+	}
+}
+
+// newRoute splits "METHOD /path". The first segment of the path is its tag.
+func newRoute(pattern string, permission access.Permission) route {
+	method, path, _ := strings.Cut(pattern, " ")
+	tag, _, _ := strings.Cut(path[1:], "/")
+	return route{
+		Route: Route{Method: method, Path: path, Permission: permission, Tenant: strings.Contains(path, "{tenant}")},
+		doc: huma.Operation{
+			Method: method, Path: path, Tags: []string{tag},
+			MaxBodyBytes: maxBody, BodyReadTimeout: 30 * time.Second,
+		},
+	}
+}
+
+func (rt route) created() route {
+	rt.doc.DefaultStatus = http.StatusCreated
+	return rt
+}
+
+func (rt route) body(limit int64) route {
+	rt.doc.MaxBodyBytes = limit
+	return rt
+}
+
+// input is a pointer to an operation's input, which embeds Caller.
+type input[I any] interface {
+	*I
+	caller() Caller
+}
+
+// operation is a route whose input and output are JSON, by huma.
+func operation[I, O any, P input[I]](pattern string, permission access.Permission, id, summary string,
+	handler func(context.Context, access.Grant, *I) (*O, error)) route {
+	rt := newRoute(pattern, permission)
+	rt.doc.OperationID, rt.doc.Summary = id, summary
+	rt.register = func(s *server, rt route) {
+		rt.doc.Middlewares = huma.Middlewares{s.guard(rt.Route)}
+		huma.Register(s.api, rt.doc, func(ctx context.Context, in *I) (*O, error) {
+			out, err := handler(ctx, P(in).caller().grant, in)
+			if err != nil {
+				return nil, s.refusal(ctx, err)
+			}
+			return out, nil
+		})
+	}
+	return rt
+}
+
+// plain is a route that reads and writes HTTP itself: streams, and media other
+// than JSON. Its documentation is written by hand.
+func plain(pattern string, permission access.Permission, handler func(http.ResponseWriter, *http.Request, access.Grant) error, doc document) route {
+	rt := newRoute(pattern, permission)
+	rt.register = func(s *server, rt route) {
+		s.describe(&rt.doc, doc)
+		s.mux.HandleFunc(rt.Method+" "+prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
+			c, err := s.authorize(r, rt.Route)
+			if err == nil {
+				err = handler(w, r, c.grant)
+			}
+			if err != nil {
+				s.fail(w, r, err)
+			}
+		})
+	}
+	return rt
+}

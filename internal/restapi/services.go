@@ -1,0 +1,77 @@
+package restapi
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// Tokens is what the API needs of access.Tokens.
+type Tokens interface {
+	Authenticate(ctx context.Context, text pki.Secret) (access.Principal, error)
+	Create(ctx context.Context, g access.Grant, n access.NewToken) (*access.Token, pki.Secret, error)
+	List(ctx context.Context, g access.Grant) ([]*access.Token, error)
+	Revoke(ctx context.Context, g access.Grant, id pki.TokenID) error
+}
+
+// Hierarchy is what the API needs of hierarchy.Service.
+type Hierarchy interface {
+	CreateTenant(ctx context.Context, g access.Grant, id pki.TenantID, organization string) (*pki.Tenant, error)
+	Tenants(ctx context.Context, g access.Grant) ([]*pki.Tenant, error)
+	ImportRoot(ctx context.Context, g access.Grant, n hierarchy.NewRoot) (*hierarchy.View, error)
+	CreateAuthority(ctx context.Context, g access.Grant, n hierarchy.NewAuthority) (*hierarchy.View, error)
+	Authority(ctx context.Context, g access.Grant, nameOrID string) (*hierarchy.View, error)
+	Authorities(ctx context.Context, g access.Grant) ([]*hierarchy.View, error)
+	Retire(ctx context.Context, g access.Grant, nameOrID string) error
+	Request(ctx context.Context, g access.Grant, nameOrID string) (*ceremony.Request, error)
+	CRLRequest(ctx context.Context, g access.Grant, root string, days int) (*ceremony.Request, error)
+	Install(ctx context.Context, g access.Grant, r *ceremony.Response) (*hierarchy.View, error)
+	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
+	PublishProfile(ctx context.Context, g access.Grant, source []byte) (*pki.ProfileVersion, error)
+	Profile(ctx context.Context, g access.Grant, name string, version int) (*pki.ProfileVersion, error)
+	Profiles(ctx context.Context, g access.Grant) ([]*pki.ProfileVersion, error)
+	Events(ctx context.Context, g access.Grant, before string, limit int) ([]pki.Event, error)
+}
+
+// Enroll is what the API needs of enroll.Service.
+type Enroll interface {
+	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
+	CreateEndpoint(ctx context.Context, g access.Grant, n enroll.NewEndpoint) (*pki.Endpoint, error)
+	UpdateEndpoint(ctx context.Context, g access.Grant, n enroll.NewEndpoint) (*pki.Endpoint, error)
+	Endpoint(ctx context.Context, g access.Grant, name string) (*pki.Endpoint, error)
+	Endpoints(ctx context.Context, g access.Grant) ([]*pki.Endpoint, error)
+	Certificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
+	Certificates(ctx context.Context, g access.Grant, device pki.DeviceID, cursor string, limit int) ([]*pki.Certificate, string, error)
+	BlockKeys(ctx context.Context, g access.Grant, hashes [][32]byte) (added int, err error)
+}
+
+// Batch is what the API needs of batch.Service.
+type Batch interface {
+	Submit(ctx context.Context, g access.Grant, n batch.Submission, body io.Reader) (*batch.Batch, error)
+	Issue(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
+	Pause(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
+	Resume(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
+	Cancel(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
+	Batch(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
+	Batches(ctx context.Context, g access.Grant, before pki.BatchID, limit int) ([]*batch.Batch, error)
+	Results(ctx context.Context, g access.Grant, id pki.BatchID, after int64) iter.Seq2[batch.Result, error]
+	Watch(ctx context.Context, g access.Grant, id pki.BatchID) iter.Seq2[*batch.Batch, error]
+}
+
+// Revocation is what the API needs of revocation.Service.
+type Revocation interface {
+	Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) error
+}
+
+// Status tells what is known of a serial; a revocation.Store does.
+type Status interface {
+	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+}

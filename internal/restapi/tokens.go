@@ -1,0 +1,95 @@
+package restapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+type tokenInput struct {
+	Caller
+	ID string `path:"id"`
+}
+
+type newTokenInput struct {
+	Caller
+	Body client.NewToken
+}
+
+type tenantTokenInput struct {
+	Caller
+	Tenant string `path:"tenant"`
+	ID     string `path:"id"`
+}
+
+type newTenantTokenInput struct {
+	Caller
+	Tenant string `path:"tenant"`
+	Body   client.NewToken
+}
+
+func (s *server) whoami(_ context.Context, _ access.Grant, in *nothing) (*answer[client.Identity], error) {
+	return &answer[client.Identity]{client.Identity{Tenant: string(in.who.Tenant), ID: in.who.ID, Name: in.who.Name,
+		Role: string(in.who.Role), Endpoints: in.who.Endpoints}}, nil
+}
+
+func (s *server) listTokens(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.APIToken], error) {
+	tokens, err := s.cfg.Tokens.List(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return each(tokens, "", wireToken), nil
+}
+
+func (s *server) createToken(ctx context.Context, g access.Grant, in *newTokenInput) (*answer[client.CreatedToken], error) {
+	t, secret, err := s.cfg.Tokens.Create(ctx, g, access.NewToken{Name: in.Body.Name, Role: access.Role(in.Body.Role),
+		Endpoints: in.Body.Endpoints, Life: time.Duration(in.Body.LifeSeconds) * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.CreatedToken]{client.CreatedToken{APIToken: wireToken(t), Secret: client.Token(secret.Reveal())}}, nil
+}
+
+func (s *server) revokeToken(ctx context.Context, g access.Grant, in *tokenInput) (*struct{}, error) {
+	return nil, s.cfg.Tokens.Revoke(ctx, g, pki.TokenID(in.ID))
+}
+
+func (s *server) listTenantTokens(ctx context.Context, g access.Grant, in *tenantInput) (*listOf[client.APIToken], error) {
+	if err := s.tenantExists(ctx, g); err != nil {
+		return nil, err
+	}
+	return s.listTokens(ctx, g, nil)
+}
+
+func (s *server) createTenantToken(ctx context.Context, g access.Grant, in *newTenantTokenInput) (*answer[client.CreatedToken], error) {
+	if err := s.tenantExists(ctx, g); err != nil {
+		return nil, err
+	}
+	return s.createToken(ctx, g, &newTokenInput{Body: in.Body})
+}
+
+func (s *server) revokeTenantToken(ctx context.Context, g access.Grant, in *tenantTokenInput) (*struct{}, error) {
+	return s.revokeToken(ctx, g, &tokenInput{ID: in.ID})
+}
+
+// tenantExists is NotFound where a platform operator names a tenant that was
+// never created. A caller's own tenant exists.
+func (s *server) tenantExists(ctx context.Context, g access.Grant) error {
+	if g.Principal().Tenant == g.Tenant() {
+		return nil
+	}
+	look, err := g.Principal().Authorize(access.ManageTenants, g.Tenant())
+	if err != nil {
+		return err
+	}
+	_, err = s.findTenant(ctx, look)
+	return err
+}
+
+func wireToken(t *access.Token) client.APIToken {
+	return client.APIToken{ID: string(t.ID), Tenant: string(t.Tenant), Name: t.Name, Role: string(t.Role),
+		Endpoints: t.Endpoints, Created: t.Created, Expires: t.Expires, Revoked: t.Revoked}
+}
