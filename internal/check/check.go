@@ -14,7 +14,7 @@ const page = 1000
 // Config says what to check.
 type Config struct {
 	Store Store
-	Now   pki.Clock // for the report's times, and for which revocations still matter
+	Now   pki.Clock // says which revocations still matter; nil is time.Now
 
 	// Acknowledged lists what clients were told they got, as lines of JSON:
 	// {"issuer": "...", "serial": "hex", "sha256": "hex of the certificate's DER"}.
@@ -36,6 +36,9 @@ type Progress struct {
 // means that the check could not be completed: a store or a list that cannot be
 // read, or ctx at its end. Findings are not errors.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	started := cfg.Now()
 	c := &checker{
 		store:   cfg.Store,

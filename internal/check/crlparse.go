@@ -162,7 +162,7 @@ func eachExtension(s cryptobyte.String, read func(oid string, value cryptobyte.S
 			critical   bool
 		)
 		if !s.ReadASN1(&ext, asn1.SEQUENCE) || !ext.ReadASN1ObjectIdentifier(&oid) ||
-			!ext.ReadOptionalASN1Boolean(&critical, asn1.BOOLEAN, false) ||
+			ext.PeekASN1Tag(asn1.BOOLEAN) && !ext.ReadASN1Boolean(&critical) ||
 			!ext.ReadASN1(&value, asn1.OCTET_STRING) || !ext.Empty() || !read(oid.String(), value) {
 			return errCRL
 		}

@@ -1,0 +1,349 @@
+package check
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// run checks s with a list of what was acknowledged, "" for none.
+func run(t *testing.T, s *fakeStore, acknowledged string) *Report {
+	t.Helper()
+	cfg := Config{Store: s, Now: func() time.Time { return s.now }}
+	if acknowledged != "" {
+		cfg.Acknowledged = strings.NewReader(acknowledged)
+	}
+	report, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// told is the line of a client that got cert.
+func told(cert *pki.Certificate) string {
+	return fmt.Sprintf(`{"issuer":%q,"serial":%q,"sha256":"%x"}`+"\n", cert.Issuer, cert.Serial, sha256.Sum256(cert.DER))
+}
+
+func TestSoundStore(t *testing.T) {
+	s := newFakeStore(t)
+	got := run(t, s, told(s.certificates[0])+told(s.certificates[4])+`{"issuer":"torn`)
+	want := &Report{
+		Started: s.now, Issuers: 2, Certificates: 5, Intents: 3, OpenIntents: 1, Voids: 1,
+		CRLs: 2, CRLEntries: 2, Acknowledged: 2, Findings: []Finding{},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+	if !got.OK() {
+		t.Error("a sound store is not OK")
+	}
+}
+
+// TestEachInvariantIsSeen breaks one thing at a time and sees that finding alone.
+func TestEachInvariantIsSeen(t *testing.T) {
+	certificate := func(c *pki.Certificate) string { return "certificate issuing/" + c.Serial.String() }
+	tests := []struct {
+		name      string
+		invariant Invariant
+		// damage breaks the store and returns the subject of the finding, and
+		// what is acknowledged.
+		damage func(t *testing.T, s *fakeStore) (subject, acknowledged string)
+	}{
+		{"bytes without their hash", Stored, func(t *testing.T, s *fakeStore) (string, string) {
+			s.certificates[2].DER = nil
+			return certificate(s.certificates[2]), ""
+		}},
+		{"truncated bytes", Parses, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.certificates[2]
+			c.DER = c.DER[:len(c.DER)-1]
+			return certificate(c), ""
+		}},
+		{"column of notAfter", Columns, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.certificates[2]
+			c.NotAfter = c.NotAfter.Add(time.Second)
+			return certificate(c), ""
+		}},
+		{"column of serial", Columns, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.certificates[2]
+			c.Serial[19] ^= 1
+			return certificate(c), ""
+		}},
+		{"column of tenant", Columns, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.certificates[2]
+			c.Tenant = "other"
+			return certificate(c), ""
+		}},
+		{"changed signature", Signature, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.certificates[2]
+			c.DER[len(c.DER)-1] ^= 1
+			return certificate(c), ""
+		}},
+		{"unknown issuer of a certificate", Chain, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.issue(t, s.intents[0].ID, 9)
+			c.Issuer = "nobody"
+			return "certificate nobody/" + c.Serial.String(), ""
+		}},
+		{"issuer of another root", Chain, func(t *testing.T, s *fakeStore) (string, string) {
+			other := pandotest.NewRoot(t, "root", s.now) // same name, other key
+			s.root.Certificate = other.Certificate.Raw
+			return "issuer issuing", ""
+		}},
+		{"issuer of another mode", Chain, func(t *testing.T, s *fakeStore) (string, string) {
+			s.issuer.Mode = pki.Production
+			return "issuer issuing", ""
+		}},
+		{"issuers in a loop", Chain, func(t *testing.T, s *fakeStore) (string, string) {
+			s.issuer.Parent = "issuing"
+			return "issuer issuing", ""
+		}},
+		{"issuer's column of notAfter", Chain, func(t *testing.T, s *fakeStore) (string, string) {
+			s.issuer.NotAfter = s.issuer.NotAfter.Add(time.Second)
+			return "issuer issuing", ""
+		}},
+		{"serial number twice", SerialUnique, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.issue(t, s.intents[1].ID, 1)
+			c.Serial = s.certificates[0].Serial
+			s.sign(t, c)
+			i := &s.intents[1]
+			i.Voided, i.Digest = nil, s.digest(i.ID)
+			return certificate(c), ""
+		}},
+		{"void serial number in a certificate", VoidSerial, func(t *testing.T, s *fakeStore) (string, string) {
+			i := &s.intents[1]
+			i.Voided[0].Serial = s.certificates[1].Serial // which is revoked
+			return certificate(s.certificates[1]), ""
+		}},
+		{"void serial number not revoked", VoidRevoked, func(t *testing.T, s *fakeStore) (string, string) {
+			s.revocations = s.revocations[:1]
+			s.publish(t)
+			return "certificate issuing/" + s.intents[1].Voided[0].Serial.String(), ""
+		}},
+		{"row of a batch twice", RowUnique, func(t *testing.T, s *fakeStore) (string, string) {
+			s.certificates[3].Row = 2
+			return "batch batch", ""
+		}},
+		{"digest of an intent", Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			s.intents[0].Digest[0] ^= 1
+			return "intent " + string(s.intents[0].ID), ""
+		}},
+		{"certificate signed anew", Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			s.sign(t, s.certificates[2]) // another key
+			return "intent " + string(s.intents[0].ID), ""
+		}},
+		{"places exchanged", Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			s.certificates[0].Place, s.certificates[1].Place = 1, 0
+			return "intent " + string(s.intents[0].ID), ""
+		}},
+		{"one more than intended", Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			s.issue(t, s.intents[0].ID, 4)
+			return "intent " + string(s.intents[0].ID), ""
+		}},
+		{"certificate of an open intent", Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			s.issue(t, s.intents[2].ID, 0)
+			return "intent " + string(s.intents[2].ID), ""
+		}},
+		{"certificate of a void intent", Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			s.intents[0].State = IntentVoid
+			return "intent " + string(s.intents[0].ID), ""
+		}},
+		{"certificates without an intent", Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			id := s.intents[0].ID
+			s.intents = s.intents[1:]
+			return "intent " + string(id), ""
+		}},
+		{"intent of another issuer", Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			s.intents[0].Issuer = "root"
+			return "intent " + string(s.intents[0].ID), ""
+		}},
+		{"lost certificate", IntentComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			s.certificates = slices.Delete(s.certificates, 2, 3)
+			return "intent " + string(s.intents[0].ID), ""
+		}},
+		{"lost last certificate", IntentComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			s.certificates = slices.Delete(s.certificates, 3, 4)
+			return "intent " + string(s.intents[0].ID), ""
+		}},
+		{"CRL that is not there", CRLSound, func(t *testing.T, s *fakeStore) (string, string) {
+			s.crls[1].DER = nil
+			return "crl issuing/1", ""
+		}},
+		{"CRL with a changed signature", CRLSound, func(t *testing.T, s *fakeStore) (string, string) {
+			der := s.crls[1].DER
+			der[len(der)-1] ^= 1
+			return "crl issuing/1", ""
+		}},
+		{"CRL of another number", CRLSound, func(t *testing.T, s *fakeStore) (string, string) {
+			s.crls[0].Number++
+			return "crl issuing/0", ""
+		}},
+		{"CRL of other times", CRLSound, func(t *testing.T, s *fakeStore) (string, string) {
+			s.crls[0].NextUpdate = s.crls[0].NextUpdate.Add(time.Hour)
+			return "crl issuing/0", ""
+		}},
+		{"CRL with another count", CRLSound, func(t *testing.T, s *fakeStore) (string, string) {
+			s.crls[0].Entries++
+			return "crl issuing/0", ""
+		}},
+		{"CRL for another place", CRLSound, func(t *testing.T, s *fakeStore) (string, string) {
+			s.issuer.StatusURL = "http://elsewhere.test"
+			s.crls = s.crls[:1]
+			return "crl issuing/0", ""
+		}},
+		{"revocation that the CRL lacks", CRLComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			revoked := s.revocations
+			s.revocations = []pki.Revocation{revoked[1]}
+			s.publish(t)
+			s.revocations = revoked
+			s.crls[0].Covers, s.crls[1].Covers = 2, 2
+			return certificate(s.certificates[1]), ""
+		}},
+		{"entry without a revocation", CRLTrue, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.certificates[0]
+			s.crls[0] = s.crl(t, 0, append(s.entries(0), x509.RevocationListEntry{
+				SerialNumber: new(big.Int).SetBytes(c.Serial[:]), RevocationTime: s.now}))
+			return certificate(c), ""
+		}},
+		{"entry with another reason", CRLTrue, func(t *testing.T, s *fakeStore) (string, string) {
+			s.revocations[0].Reason = pki.Superseded
+			return certificate(s.certificates[1]), ""
+		}},
+		{"acknowledged and lost", Acknowledged, func(t *testing.T, s *fakeStore) (string, string) {
+			lost := *s.certificates[0]
+			lost.Serial = pki.NewSerial(pki.SerialLong, s.now)
+			return certificate(&lost), told(&lost)
+		}},
+		{"acknowledged with other bytes", Acknowledged, func(t *testing.T, s *fakeStore) (string, string) {
+			other := *s.certificates[0]
+			s.sign(t, &other)
+			return certificate(&other), told(&other)
+		}},
+		{"acknowledged by an unknown issuer", Acknowledged, func(t *testing.T, s *fakeStore) (string, string) {
+			other := *s.certificates[0]
+			other.Issuer = "nobody"
+			return "certificate nobody/" + other.Serial.String(), told(&other)
+		}},
+	}
+	covered := make(map[Invariant]bool)
+	for _, test := range tests {
+		covered[test.invariant] = true
+		t.Run(test.name, func(t *testing.T) {
+			s := newFakeStore(t)
+			subject, acknowledged := test.damage(t, s)
+			type seen struct {
+				Invariant Invariant
+				Subject   string
+			}
+			var got []seen
+			for _, f := range run(t, s, acknowledged).Findings {
+				t.Log(f)
+				got = append(got, seen{f.Invariant, f.Subject})
+			}
+			if diff := cmp.Diff([]seen{{test.invariant, subject}}, got); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for _, rule := range Rules() {
+		if !covered[rule.Invariant] {
+			t.Errorf("invariant %s has no test that breaks it", rule.Invariant)
+		}
+	}
+}
+
+func TestRevocationAfterTheCRLIsDue(t *testing.T) {
+	s := newFakeStore(t)
+	s.revoke(s.certificates[0].Serial, pki.Superseded)
+	if got := run(t, s, ""); !got.OK() || got.ShardsDue != 1 {
+		t.Errorf("got %d shards due and findings %v, want 1 and none", got.ShardsDue, got.Findings)
+	}
+}
+
+func TestExpiredRevocationMayLeaveTheCRL(t *testing.T) {
+	s := newFakeStore(t)
+	s.revocations[0].NotAfter = s.now.Add(-time.Second)
+	if got := run(t, s, ""); !got.OK() {
+		t.Errorf("with the entry: %v", got.Findings)
+	}
+	all := s.revocations
+	s.revocations = s.revocations[1:]
+	s.publish(t)
+	s.revocations = all
+	s.crls[0].Covers, s.crls[1].Covers = 2, 2
+	if got := run(t, s, ""); !got.OK() {
+		t.Errorf("without the entry: %v", got.Findings)
+	}
+}
+
+func TestFindingsAreBounded(t *testing.T) {
+	s := newFakeStore(t)
+	s.intents = nil
+	for range MaxFindings + 10 {
+		s.issue(t, pki.IntentID(pki.NewID(s.now)), 0)
+	}
+	got := run(t, s, "")
+	if len(got.Findings) != MaxFindings || got.Total != MaxFindings+12 {
+		t.Errorf("got %d findings of %d, want %d of %d", len(got.Findings), got.Total, MaxFindings, MaxFindings+12)
+	}
+}
+
+func TestManyPages(t *testing.T) {
+	s := newFakeStore(t)
+	// Certificates of one row and serial each, found three pages on.
+	one := s.certificates[4]
+	for range 2*page + 10 {
+		s.certificates = append(s.certificates, one)
+	}
+	got := run(t, s, "")
+	if got.Certificates != 2*page+15 || got.OK() {
+		t.Errorf("got %d certificates, findings %v", got.Certificates, got.Findings)
+	}
+}
+
+func TestUnreadableAcknowledgements(t *testing.T) {
+	s := newFakeStore(t)
+	for _, list := range []string{
+		"garbage\n",
+		`{"issuer":"a","serial":"01","sha256":"00"}` + "\n",
+		`{"issuer":"a","serial":"xx","sha256":"` + strings.Repeat("0", 64) + `"}` + "\n",
+		`{"issuer":"a","issuer":"b","serial":"01","sha256":"` + strings.Repeat("0", 64) + `"}` + "\n",
+		strings.Repeat(" ", maxAcknowledgement+1),
+	} {
+		_, err := Run(t.Context(), Config{Store: s, Now: time.Now, Acknowledged: strings.NewReader(list)})
+		if pki.KindOf(err) != pki.Malformed {
+			t.Errorf("%.40q: got %v, want Malformed", list, err)
+		}
+	}
+}
+
+func TestReportIsJSON(t *testing.T) {
+	r := &Report{Findings: []Finding{}}
+	r.addf(Signature, "certificate a/01", "it is wrong")
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `"total_findings":1,"findings":[{"invariant":"signature","subject":"certificate a/01","detail":"it is wrong"}]`; !bytes.Contains(text, []byte(want)) {
+		t.Errorf("got %s, want it to have %s", text, want)
+	}
+}
+
+func TestErrorsEndTheCheck(t *testing.T) {
+	s := &brokenStore{fakeStore: newFakeStore(t)}
+	if _, err := Run(t.Context(), Config{Store: s, Now: time.Now}); !errors.Is(err, errBroken) {
+		t.Errorf("got %v, want the store's error", err)
+	}
+}

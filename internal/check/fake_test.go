@@ -1,0 +1,244 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// fakeStore is a small sound store that a test breaks in one place.
+type fakeStore struct {
+	root, issuer *pki.Issuer
+	ca           *pandotest.CA // of issuer
+	certificates []*pki.Certificate
+	intents      []IntentRecord
+	revocations  []pki.Revocation // sequence number is index + 1
+	crls         []*revocation.CRL
+	now          time.Time
+}
+
+func (s *fakeStore) ScanCertificates(_ context.Context, after int64, limit int) ([]*pki.Certificate, int64, error) {
+	rest := s.certificates[after:]
+	rest = rest[:min(limit, len(rest))]
+	return rest, after + int64(len(rest)), nil
+}
+
+func (s *fakeStore) ScanIntents(_ context.Context, after pki.IntentID, limit int) ([]IntentRecord, error) {
+	var page []IntentRecord
+	for _, i := range s.intents {
+		if i.ID > after && len(page) < limit {
+			page = append(page, i)
+		}
+	}
+	return page, nil
+}
+
+func (s *fakeStore) AllIssuers(context.Context) ([]*pki.Issuer, error) {
+	return []*pki.Issuer{s.root, s.issuer}, nil
+}
+
+func (s *fakeStore) Status(_ context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
+	for n := range s.revocations {
+		if r := &s.revocations[n]; r.Issuer == issuer && r.Serial == serial {
+			return revocation.Status{Known: true, Revocation: r}, nil
+		}
+	}
+	return revocation.Status{}, nil
+}
+
+func (s *fakeStore) Shards(_ context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error) {
+	var states []revocation.ShardState
+	for _, l := range s.crls {
+		if l.Issuer == issuer {
+			st := revocation.ShardState{Shard: l.Shard, Covers: l.Covers, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate}
+			for n, r := range s.revocations {
+				if r.Shard == l.Shard {
+					st.Newest = int64(n + 1)
+				}
+			}
+			states = append(states, st)
+		}
+	}
+	return states, nil
+}
+
+func (s *fakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
+	var page []pki.Revocation
+	for n, r := range s.revocations {
+		if r.Issuer == issuer && r.Shard == shard && int64(n+1) <= upto && r.NotAfter.After(now) && bytes.Compare(r.Serial[:], after[:]) > 0 {
+			page = append(page, r)
+		}
+	}
+	slices.SortFunc(page, func(a, b pki.Revocation) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
+	return page[:min(limit, len(page))], nil
+}
+
+func (s *fakeStore) CRL(_ context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error) {
+	for _, l := range s.crls {
+		if l.Issuer == issuer && l.Shard == shard && l.DER != nil {
+			return l, nil
+		}
+	}
+	return nil, pki.Errorf(pki.NotFound, "no CRL")
+}
+
+// newFakeStore makes a root, an issuer with two shards, an intent of four
+// certificates of a batch (the second of which is revoked), one of two places of
+// which the second is void, an open one, and a CRL of each shard.
+func newFakeStore(t testing.TB) *fakeStore {
+	t.Helper()
+	now := time.Now().UTC().Truncate(time.Second)
+	root := pandotest.NewRoot(t, "root", now)
+	s := &fakeStore{ca: root.NewIssuing(t, "issuing", now), now: now}
+	record := func(id, parent pki.IssuerID, cert *x509.Certificate, shards int) *pki.Issuer {
+		return &pki.Issuer{ID: id, Parent: parent, Tenant: "demo", Mode: pki.Test, Certificate: cert.Raw,
+			StatusURL: "http://pki.test", Shards: shards, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
+	}
+	s.root = record("root", "root", root.Certificate, 1)
+	s.issuer = record("issuing", "root", s.ca.Certificate, 2)
+
+	first, second, open := pki.IntentID(pki.NewID(now)), pki.IntentID(pki.NewID(now.Add(time.Second))), pki.IntentID(pki.NewID(now.Add(2*time.Second)))
+	for place := range 4 {
+		cert := s.issue(t, first, place)
+		cert.Batch, cert.Row = "batch", int64(place+1)
+	}
+	s.issue(t, second, 0)
+	void := VoidedItem{Place: 1, Serial: pki.NewSerial(pki.SerialLong, now), TBSHash: sha256.Sum256([]byte("void"))}
+	s.intents = []IntentRecord{
+		{ID: first, Issuer: "issuing", State: IntentClosed, Count: 4, Digest: s.digest(first)},
+		{ID: second, Issuer: "issuing", State: IntentClosed, Count: 2, Digest: s.digest(second, void), Voided: []VoidedItem{void}},
+		{ID: open, Issuer: "issuing", State: IntentOpen, Count: 7},
+	}
+	s.revoke(s.certificates[1].Serial, pki.KeyCompromise)
+	s.revoke(void.Serial, pki.Unspecified)
+	s.publish(t)
+	return s
+}
+
+// issue adds a certificate.
+func (s *fakeStore) issue(t testing.TB, intent pki.IntentID, place int) *pki.Certificate {
+	t.Helper()
+	cert := &pki.Certificate{
+		Issuer: "issuing", Serial: pki.NewSerial(pki.SerialLong, s.now), Tenant: "demo", Owner: "demo",
+		Intent: intent, Place: place, NotBefore: s.now, NotAfter: s.now.AddDate(10, 0, 0), Issued: s.now,
+	}
+	s.sign(t, cert)
+	s.certificates = append(s.certificates, cert)
+	return cert
+}
+
+// sign makes the certificate's bytes as its columns say.
+func (s *fakeStore) sign(t testing.TB, cert *pki.Certificate) {
+	t.Helper()
+	cert.DER = s.ca.Sign(t, &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(cert.Serial[:]),
+		Subject:      pkix.Name{SerialNumber: "SM-000001"},
+		NotBefore:    cert.NotBefore, NotAfter: cert.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature,
+	}, pandotest.Key(t, pki.P256).Public())
+}
+
+// digest computes an intent's digest from its certificates and the voids after them.
+func (s *fakeStore) digest(intent pki.IntentID, voids ...VoidedItem) [32]byte {
+	h := sha256.New()
+	for _, cert := range s.certificates {
+		if cert.Intent == intent {
+			parsed, _ := x509.ParseCertificate(cert.DER)
+			sum := sha256.Sum256(parsed.RawTBSCertificate)
+			h.Write(sum[:])
+		}
+	}
+	for _, v := range voids {
+		h.Write(v.TBSHash[:])
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// revoke adds a revocation entry.
+func (s *fakeStore) revoke(serial pki.Serial, reason pki.Reason) {
+	s.revocations = append(s.revocations, pki.Revocation{
+		Issuer: "issuing", Serial: serial, N: 1, Reason: reason, At: s.now.Add(500 * time.Millisecond),
+		Shard: serial.Shard(s.issuer.Shards), NotAfter: s.now.AddDate(10, 0, 0),
+	})
+}
+
+// publish makes a CRL of each shard of the revocations there are.
+func (s *fakeStore) publish(t testing.TB) {
+	t.Helper()
+	s.crls = nil
+	for shard := range s.issuer.Shards {
+		s.crls = append(s.crls, s.crl(t, shard, s.entries(shard)))
+	}
+}
+
+// entries returns what the CRL of a shard should have.
+func (s *fakeStore) entries(shard int) []x509.RevocationListEntry {
+	var entries []x509.RevocationListEntry
+	for _, r := range s.revocations {
+		if r.Shard == shard {
+			entries = append(entries, x509.RevocationListEntry{
+				SerialNumber: new(big.Int).SetBytes(r.Serial[:]), RevocationTime: r.At, ReasonCode: int(r.Reason)})
+		}
+	}
+	return entries
+}
+
+// crl signs a CRL with crypto/x509.
+func (s *fakeStore) crl(t testing.TB, shard int, entries []x509.RevocationListEntry) *revocation.CRL {
+	t.Helper()
+	l := &revocation.CRL{
+		Issuer: "issuing", Shard: shard, Number: int64(3 + shard), Covers: int64(len(s.revocations)), Entries: int64(len(entries)),
+		ThisUpdate: s.now, NextUpdate: s.now.AddDate(0, 0, 1),
+	}
+	var err error
+	l.DER, err = x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(l.Number), ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, RevokedCertificateEntries: entries,
+		ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 28}, Critical: true,
+			Value: distributionPoint("http://pki.test/crl/issuing/" + string(rune('0'+shard)) + ".crl")}},
+	}, s.ca.Certificate, s.ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// distributionPoint encodes an IssuingDistributionPoint of one URL.
+func distributionPoint(url string) []byte {
+	var b cryptobyte.Builder
+	explicit := asn1.Tag(0).ContextSpecific().Constructed()
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(explicit, func(b *cryptobyte.Builder) {
+			b.AddASN1(explicit, func(b *cryptobyte.Builder) {
+				b.AddASN1(asn1.Tag(6).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes([]byte(url)) })
+			})
+		})
+	})
+	return b.BytesOrPanic()
+}
+
+var errBroken = errors.New("the disk is gone")
+
+// brokenStore cannot read its second page of certificates.
+type brokenStore struct{ *fakeStore }
+
+func (s *brokenStore) ScanCertificates(ctx context.Context, after int64, limit int) ([]*pki.Certificate, int64, error) {
+	if after > 0 {
+		return nil, 0, errBroken
+	}
+	return s.fakeStore.ScanCertificates(ctx, after, limit)
+}
