@@ -50,7 +50,7 @@ func TestAppendGeneralNamesRefuses(t *testing.T) {
 		"DNS inner wildcard":  {Kind: DNSName, Text: "a.*.example"},
 		"DNS bare wildcard":   {Kind: DNSName, Text: "*."},
 		"DNS long label":      {Kind: DNSName, Text: strings.Repeat("a", 64) + ".example"},
-		"DNS too long":        {Kind: DNSName, Text: strings.Repeat("a.", 127)},
+		"DNS too long":        {Kind: DNSName, Text: strings.Repeat("a.", 127) + "a"},
 		"DNS not ASCII":       {Kind: DNSName, Text: "zähler.example"},
 		"DNS with NUL":        {Kind: DNSName, Text: "a.example\x00.b.example"},
 		"IP text":             {Kind: IPAddress, Text: "192.0.2.256"},

@@ -1,6 +1,7 @@
 package tbs
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"math/big"
@@ -150,5 +151,183 @@ func TestTemplateAgainstX509(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestTemplateSANCriticality checks RFC 5280, 4.2.1.6: critical with an empty
+// subject, and by the part's own wish; left out without names.
+func TestTemplateSANCriticality(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	names := must(t)(AppendGeneralNames(nil, []GeneralName{{Kind: DNSName, Text: "a.example"}}))
+	subject := must(t)(issuerName.Append(nil))
+	for _, tt := range []struct {
+		name     string
+		critical bool
+		subject  []byte
+		san      []byte
+		want     *Extension
+	}{
+		{"plain", false, subject, names, &Extension{OID: "2.5.29.17", Value: names}},
+		{"asked for", true, subject, names, &Extension{OID: "2.5.29.17", Critical: true, Value: names}},
+		{"empty subject", false, []byte{0x30, 0}, names, &Extension{OID: "2.5.29.17", Critical: true, Value: names}},
+		{"no names", true, subject, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tmpl, err := NewTemplate(TemplateConfig{
+				IssuerName: subject, Algorithm: key.SignatureAlgorithm(),
+				Parts: []ExtensionPart{{Slot: SlotSKI}, {Slot: SlotSAN, Critical: tt.critical}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := deviceContent(t, key)
+			c.Subject, c.SAN = tt.subject, tt.san
+			p, err := ParseTBS(must(t)(tmpl.Append(nil, c)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, p.Extension("2.5.29.17")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTemplateWithoutExtensions checks that an empty list of extensions is left
+// out.
+func TestTemplateWithoutExtensions(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	tmpl, err := NewTemplate(TemplateConfig{IssuerName: must(t)(issuerName.Append(nil)), Algorithm: key.SignatureAlgorithm()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ParseTBS(must(t)(tmpl.Append(nil, deviceContent(t, key))))
+	if err != nil || p.Extensions != nil {
+		t.Errorf("%v, %v", p.Extensions, err)
+	}
+}
+
+// TestTemplateShard checks that the CRL distribution point follows the serial.
+func TestTemplateShard(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	tmpl := deviceTemplate(t, key.SignatureAlgorithm(), key.KeyID())
+	c := deviceContent(t, key)
+	for _, last := range []byte{6, 7} {
+		c.Serial[16], c.Serial[17], c.Serial[18], c.Serial[19] = 0, 0, 0, last
+		want := must(t)(crlDistributionPoint(false, "http://status.example/crl/1/"+string('0'+rune(last%2))+".crl"))
+		if !bytes.Contains(must(t)(tmpl.Append(nil, c)), want) {
+			t.Errorf("a serial ending in %d has the other shard's CRL", last)
+		}
+	}
+}
+
+func TestTemplateDates(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	tmpl := deviceTemplate(t, key.SignatureAlgorithm(), key.KeyID())
+	c := deviceContent(t, key)
+	c.NotBefore = time.Date(2049, 12, 31, 23, 59, 59, 0, time.UTC)
+	c.NotAfter = time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC)
+	tbs := must(t)(tmpl.Append(nil, c))
+	if want := []byte("\x30\x20\x17\x0d491231235959Z\x18\x0f20500101000000Z"); !bytes.Contains(tbs, want) {
+		t.Errorf("%x does not have %q", tbs, want)
+	}
+}
+
+func TestNewTemplateRefuses(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	good := TemplateConfig{IssuerName: must(t)(issuerName.Append(nil)), Algorithm: key.SignatureAlgorithm()}
+	for name, change := range map[string]func(*TemplateConfig){
+		"no issuer":          func(c *TemplateConfig) { c.IssuerName = nil },
+		"empty issuer":       func(c *TemplateConfig) { c.IssuerName = []byte{0x30, 0} },
+		"no algorithm":       func(c *TemplateConfig) { c.Algorithm = SignatureAlgorithm{} },
+		"slot twice":         func(c *TemplateConfig) { c.Parts = []ExtensionPart{{Slot: SlotSKI}, {Slot: SlotSKI}} },
+		"constant twice":     func(c *TemplateConfig) { c.Parts = []ExtensionPart{{DER: OCSPNoCheck()}, {DER: OCSPNoCheck()}} },
+		"no extension":       func(c *TemplateConfig) { c.Parts = []ExtensionPart{{DER: []byte{5, 0}}} },
+		"two extensions":     func(c *TemplateConfig) { c.Parts = []ExtensionPart{{DER: append(OCSPNoCheck(), OCSPNoCheck()...)}} },
+		"no slot":            func(c *TemplateConfig) { c.Parts = []ExtensionPart{{Slot: 99}} },
+		"CRLDP without URL":  func(c *TemplateConfig) { c.Parts = []ExtensionPart{{Slot: SlotCRLDP}} },
+		"CRLDP relative URL": func(c *TemplateConfig) { c.Parts, c.CRLDP = []ExtensionPart{{Slot: SlotCRLDP}}, []string{"/0.crl"} },
+		"constant as slot": func(c *TemplateConfig) {
+			c.Parts = []ExtensionPart{{Slot: SlotSKI}, {DER: must(t)(RawExtension("2.5.29.14", false, []byte{4, 1, 0}))}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := good
+			change(&cfg)
+			if _, err := NewTemplate(cfg); err == nil {
+				t.Error("accepted")
+			}
+		})
+	}
+}
+
+func TestTemplateAppendRefuses(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	tmpl := deviceTemplate(t, key.SignatureAlgorithm(), key.KeyID())
+	for name, change := range map[string]func(*Content){
+		"zero serial":         func(c *Content) { c.Serial = pki.Serial{} },
+		"serial of 21 octets": func(c *Content) { c.Serial[0] = 0x80 },
+		"fraction":            func(c *Content) { c.NotBefore = c.NotBefore.Add(1) },
+		"before 1950":         func(c *Content) { c.NotBefore = time.Time{} },
+		"after 9999":          func(c *Content) { c.NotAfter = c.NotAfter.Add(time.Second) },
+		"ends before begin":   func(c *Content) { c.NotAfter = c.NotBefore.Add(-time.Second) },
+		"no subject":          func(c *Content) { c.Subject = nil },
+		"no key":              func(c *Content) { c.Key = nil },
+		"no key usage":        func(c *Content) { c.KeyUsage = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := deviceContent(t, key)
+			change(c)
+			_, err := tmpl.Append(nil, c)
+			wantKind(t, err, pki.Internal)
+		})
+	}
+}
+
+// TestTemplateAllocations holds the hot path: nothing is allocated where the
+// buffers are large enough.
+func TestTemplateAllocations(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	alg := key.SignatureAlgorithm()
+	tmpl := deviceTemplate(t, alg, key.KeyID())
+	c := deviceContent(t, key)
+	signature := make([]byte, 72)
+	tbs, cert := make([]byte, 0, 2048), make([]byte, 0, 2048)
+	if n := testing.AllocsPerRun(100, func() {
+		b, err := tmpl.Append(tbs, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		AppendSigned(cert, b, alg, signature)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestKeyUsage(t *testing.T) {
+	for u := KeyUsage(1); u < DecipherOnly<<1; u++ {
+		bits := asn1.BitString{Bytes: make([]byte, 2)}
+		for i := range 9 {
+			if u>>i&1 == 1 {
+				bits.Bytes[i/8] |= 0x80 >> (i % 8)
+				bits.BitLength = i + 1
+			}
+		}
+		bits.Bytes = bits.Bytes[:(bits.BitLength+7)/8]
+		got := u.append(nil)
+		if diff := cmp.Diff(must(t)(asn1.Marshal(bits)), got); diff != "" {
+			t.Fatalf("%b (-want +got):\n%s", u, diff)
+		}
+		if back := parseKeyUsage(got); back != u {
+			t.Fatalf("%b is read as %b", u, back)
+		}
+	}
+	for name, value := range map[string][]byte{
+		"empty": {3, 1, 0}, "no bit": {3, 2, 7, 0}, "trailing zero": {3, 2, 6, 0x80}, "unused bits set": {3, 2, 7, 0xc0},
+		"no bit string": {4, 2, 7, 0x80}, "trailing octet": {3, 2, 7, 0x80, 0}, "three octets": {3, 4, 0, 1, 1, 1}, "nothing": {},
+	} {
+		if u := parseKeyUsage(value); u != 0 {
+			t.Errorf("%s is read as %b", name, u)
+		}
 	}
 }
