@@ -5,6 +5,8 @@ package cli
 type commands struct {
 	globals
 
+	Quickstart quickstartCommand `cmd:"" group:"serving" help:"Play a smart meter maker's PKI, from nothing to a verified batch, and serve it."`
+	Serve      serveCommand      `cmd:"" group:"serving" help:"Run the server."`
 	Init       initCommand       `cmd:"" group:"serving" help:"Set up the data directory of a new deployment."`
 	Config     configCommand     `cmd:"" group:"serving" help:"Print the effective configuration."`
 	Check      checkCommand      `cmd:"" group:"serving" help:"Check that everything in a store holds together."`

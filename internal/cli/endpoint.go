@@ -28,7 +28,13 @@ type nameFlags struct {
 	URI []string `name:"uri" placeholder:"PREFIX" help:"Beginning of URIs that may, as urn:device:; may be repeated."`
 }
 
-func (n *nameFlags) names() client.Names { return client.Names{DNS: n.DNS, IP: n.IP, URI: n.URI} }
+// names returns what the flags say, or nil where they say nothing.
+func (n *nameFlags) names() *client.Names {
+	if len(n.DNS)+len(n.IP)+len(n.URI) == 0 {
+		return nil
+	}
+	return &client.Names{DNS: n.DNS, IP: n.IP, URI: n.URI}
+}
 
 // endpointCreate is "pando endpoint create".
 type endpointCreate struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -156,7 +157,7 @@ func (s *Service) own(ctx context.Context, g access.Grant, id pki.IssuerID) (*pk
 }
 
 // checkCertificate checks that a certificate is the one that the issuer waits
-// for: its key, its subject, signed by its parent, within its parent.
+// for: its key, its name, signed by its parent, within its parent.
 func (s *Service) checkCertificate(ctx context.Context, issuer *pki.Issuer, p *tbs.Parsed) error {
 	csr, err := tbs.ParseCSR(issuer.Request)
 	if err != nil {
@@ -173,6 +174,10 @@ func (s *Service) checkCertificate(ctx context.Context, issuer *pki.Issuer, p *t
 	if err := p.CheckSignedBy(above); err != nil {
 		return pki.Because(pki.PolicyRefused, err, "the certificate is not signed by the parent of this authority")
 	}
+	subject, err := tbs.ParseName(p.Subject)
+	if err != nil {
+		return err
+	}
 	ca, pathLen := p.IsCA()
 	_, room := above.IsCA()
 	switch {
@@ -180,8 +185,8 @@ func (s *Service) checkCertificate(ctx context.Context, issuer *pki.Issuer, p *t
 		return pki.Errorf(pki.PolicyRefused, "the certificate is not one of a CA")
 	case !bytes.Equal(p.Key.SPKI(), csr.Key.SPKI()):
 		return pki.Errorf(pki.PolicyRefused, "the certificate is for another key than this authority's")
-	case !bytes.Equal(p.Subject, csr.SubjectDER):
-		return pki.Errorf(pki.PolicyRefused, "the certificate names another subject than this authority's request")
+	case subject.Get(der.OIDCommonName) != csr.Subject.Get(der.OIDCommonName):
+		return pki.Errorf(pki.PolicyRefused, "the certificate names %q, not this authority", subject.Get(der.OIDCommonName))
 	case room >= 0 && (pathLen < 0 || pathLen >= room):
 		return pki.Errorf(pki.PolicyRefused, "the certificate's path length does not fit below its parent's")
 	case p.NotBefore.Before(above.NotBefore) || p.NotAfter.After(above.NotAfter):

@@ -258,13 +258,14 @@ func (c *committer) forsake(g *group, cause error) {
 }
 
 // voided returns a copy of the intent whose items have no certificate, sharing
-// nothing with requests that were told already.
+// nothing with requests that were told already. What Commit said of the items
+// stays: where it was stored after all, those it refused are not part of it.
 func voided(n *Intent) *Intent {
 	v := *n
 	v.Items = make([]*Item, len(n.Items))
 	for i, item := range n.Items {
 		cp := *item
-		cp.DER, cp.Refused, cp.Earlier = nil, nil, nil
+		cp.DER = nil
 		v.Items[i] = &cp
 	}
 	return &v

@@ -25,6 +25,8 @@ const (
 	organization = "Example Metering"
 	rootName     = "root"
 	rootCN       = "Example Metering Demonstration Root"
+
+	rootCRLDays = 365
 )
 
 // authorities are the story's issuing authorities; the shards spread the CRL of
@@ -46,9 +48,9 @@ var endpoints = [...]client.NewEndpoint{
 	{Name: "firmware", Authority: "firmware", Profile: "firmware-signing", Protocols: []string{"rest"}},
 	{Name: "rni", Authority: "code-verification", Profile: "rni-command", Protocols: []string{"batch", "rest"}},
 	{Name: "tls", Authority: "operations", Profile: "tls-server", Protocols: []string{"rest"},
-		Names: client.Names{DNS: []string{"localhost", "*.head-end.example"}, IP: []string{"127.0.0.0/8", "::1/128"}}},
+		Names: &client.Names{DNS: []string{"localhost", "*.head-end.example"}, IP: []string{"127.0.0.0/8", "::1/128"}}},
 	{Name: "head-end", Authority: "operations", Profile: "tls-client", Protocols: []string{"rest"},
-		Names: client.Names{DNS: []string{"*.head-end.example"}}},
+		Names: &client.Names{DNS: []string{"*.head-end.example"}}},
 }
 
 // A story is a quickstart being played.
@@ -160,7 +162,7 @@ func (s *story) makeAuthorities(ctx context.Context) error {
 			return fmt.Errorf("authority %s: %w", a.name, err)
 		}
 	}
-	request, err := s.api.CRLRequest(ctx, rootName, 0)
+	request, err := s.api.CRLRequest(ctx, rootName, rootCRLDays)
 	if err != nil {
 		return err
 	}

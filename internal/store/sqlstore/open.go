@@ -41,14 +41,15 @@ type Store struct {
 }
 
 var (
-	_ issuance.Store    = (*Store)(nil)
-	_ revocation.Store  = (*Store)(nil)
-	_ hierarchy.Store   = (*Store)(nil)
-	_ enroll.Store      = (*Store)(nil)
-	_ batch.Store       = (*Store)(nil)
-	_ access.TokenStore = (*Store)(nil)
-	_ keystore.Store    = (*Store)(nil)
-	_ check.Store       = (*Store)(nil)
+	_ issuance.Store           = (*Store)(nil)
+	_ revocation.Store         = (*Store)(nil)
+	_ hierarchy.Store          = (*Store)(nil)
+	_ enroll.Store             = (*Store)(nil)
+	_ batch.Store              = (*Store)(nil)
+	_ access.TokenStore        = (*Store)(nil)
+	_ keystore.Store           = (*Store)(nil)
+	_ keystore.CredentialStore = (*Store)(nil)
+	_ check.Store              = (*Store)(nil)
 )
 
 // Open opens the database file at path, which it creates with mode 0600 where

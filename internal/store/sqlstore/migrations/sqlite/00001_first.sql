@@ -326,3 +326,11 @@ CREATE TABLE batch_refusal (
     reason TEXT NOT NULL,
     PRIMARY KEY (batch, row_no)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE credential (
+    tenant  TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    key_uri TEXT NOT NULL,
+    chain   BLOB NOT NULL, -- certificates in PEM
+    PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,47 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// PutCredential implements keystore.CredentialStore.
+func (s *Store) PutCredential(ctx context.Context, c *keystore.Credential) error {
+	var chain []byte
+	for _, der := range c.Chain {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	err := s.update(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO credential (tenant, name, key_uri, chain) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (tenant, name) DO UPDATE SET key_uri = excluded.key_uri, chain = excluded.chain`,
+			c.Tenant, c.Name, c.Key, chain)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("storing the credential %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// Credential implements keystore.CredentialStore.
+func (s *Store) Credential(ctx context.Context, tenant pki.TenantID, name string) (*keystore.Credential, error) {
+	c, err := one(ctx, s.read, func(row row) (*keystore.Credential, error) {
+		c := &keystore.Credential{Tenant: tenant, Name: name}
+		var chain []byte
+		if err := row.Scan(&c.Key, &chain); err != nil {
+			return nil, err
+		}
+		for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
+			c.Chain = append(c.Chain, block.Bytes)
+		}
+		if len(c.Chain) == 0 {
+			return nil, errDamaged
+		}
+		return c, nil
+	}, `SELECT key_uri, chain FROM credential WHERE tenant = $1 AND name = $2`, tenant, name)
+	return found(c, err, "credential %q", name)
+}
