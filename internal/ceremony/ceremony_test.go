@@ -163,6 +163,7 @@ func TestNewRootRefuses(t *testing.T) {
 		{"negative work factor", func(c *ceremony.RootConfig) { c.WorkFactor = -1 }, pki.Malformed, "work factor"},
 		{"no mode", func(c *ceremony.RootConfig) { c.Mode = "" }, pki.Malformed, "production or test"},
 		{"no name", func(c *ceremony.RootConfig) { c.CommonName = "" }, pki.Malformed, "common name"},
+		{"no path", func(c *ceremony.RootConfig) { c.Sealed = "" }, pki.Malformed, "path"},
 		{"no profile", func(c *ceremony.RootConfig) { c.Profile = nil }, pki.Malformed, "profile"},
 		{"profile that is no CA's", func(c *ceremony.RootConfig) { c.Profile = source(t, "device") }, pki.PolicyRefused, "not for CA certificates"},
 	}

@@ -49,6 +49,8 @@ func NewRoot(cfg RootConfig) ([]byte, error) {
 		return nil, pki.Errorf(pki.Malformed, "mode %.20q: it is %s or %s", string(cfg.Mode), pki.Production, pki.Test)
 	case cfg.CommonName == "":
 		return nil, pki.Errorf(pki.Malformed, "a root has a common name")
+	case cfg.Sealed == "":
+		return nil, pki.Errorf(pki.Malformed, "a root has a path for its sealed file")
 	}
 	if err := checkPassphrase(cfg.Passphrase, cfg.Mode, cfg.WorkFactor); err != nil {
 		return nil, err

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -23,9 +21,17 @@ import (
 // A Signer signs with the keys of a keystore. Each key is opened once and kept.
 // It is safe for concurrent use, and no lock is held while a key signs.
 type Signer struct {
-	keys    *keystore.Keystore
-	opening singleflight.Group
-	opened  sync.Map // pki.KeyURI to *openKey
+	keys *keystore.Keystore
+
+	mu     sync.Mutex
+	opened map[pki.KeyURI]*opening // guarded by mu; one that failed is not kept
+}
+
+// An opening is a key that is being opened or has been.
+type opening struct {
+	done chan struct{} // closed once key and err are set
+	key  *openKey
+	err  error
 }
 
 // openKey is a key that is ready to sign.
@@ -36,7 +42,9 @@ type openKey struct {
 }
 
 // New returns a Signer over keys.
-func New(keys *keystore.Keystore) *Signer { return &Signer{keys: keys} }
+func New(keys *keystore.Keystore) *Signer {
+	return &Signer{keys: keys, opened: make(map[pki.KeyURI]*opening)}
+}
 
 // Generate makes a key and returns its URI once a signature by it verified.
 func (s *Signer) Generate(ctx context.Context, scheme string, tenant pki.TenantID, kind pki.KeyKind, use keystore.Use) (pki.KeyURI, error) {
@@ -85,35 +93,50 @@ func (s *Signer) TLS(ctx context.Context, uri pki.KeyURI) (crypto.Signer, error)
 
 // open returns the key of uri, which it opens where it has not been. Those who
 // come while it is being opened wait for that one opening, each as long as its
-// own context holds.
+// own context holds; a key that is open is returned whatever the context says,
+// so that a shutdown can finish what it has begun.
 func (s *Signer) open(ctx context.Context, uri pki.KeyURI) (*openKey, error) {
-	if k, ok := s.opened.Load(uri); ok {
-		return k.(*openKey), nil
-	}
-	opening := s.opening.DoChan(string(uri), func() (any, error) {
-		if k, ok := s.opened.Load(uri); ok { // opened between the look above and this one
-			return k, nil
-		}
+	s.mu.Lock()
+	o, ok := s.opened[uri]
+	if !ok {
+		o = &opening{done: make(chan struct{})}
+		s.opened[uri] = o
 		// The first to come may leave; the others still want the key.
-		key, err := s.keys.Open(context.WithoutCancel(ctx), uri)
-		if err != nil {
-			return nil, err
-		}
-		public, err := tbs.NewPublicKey(key.Signer.Public())
-		if err != nil {
-			return nil, err
-		}
-		k := &openKey{Key: key, public: public}
-		s.opened.Store(uri, k)
-		return k, nil
-	})
+		go s.run(context.WithoutCancel(ctx), uri, o)
+	}
+	s.mu.Unlock()
 	select {
-	case r := <-opening:
-		if r.Err != nil {
-			return nil, fmt.Errorf("open key %s: %w", uri, r.Err)
-		}
-		return r.Val.(*openKey), nil
+	case <-o.done:
+		return o.key, o.err
+	default:
+	}
+	select {
+	case <-o.done:
+		return o.key, o.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("open key %s: %w", uri, ctx.Err())
 	}
+}
+
+// run opens the key of uri for all who wait for o.
+func (s *Signer) run(ctx context.Context, uri pki.KeyURI, o *opening) {
+	defer close(o.done)
+	o.key, o.err = openFrom(ctx, s.keys, uri)
+	if o.err != nil {
+		s.mu.Lock()
+		delete(s.opened, uri)
+		s.mu.Unlock()
+	}
+}
+
+func openFrom(ctx context.Context, keys *keystore.Keystore, uri pki.KeyURI) (*openKey, error) {
+	key, err := keys.Open(ctx, uri)
+	if err != nil {
+		return nil, fmt.Errorf("open key %s: %w", uri, err)
+	}
+	public, err := tbs.NewPublicKey(key.Signer.Public())
+	if err != nil {
+		return nil, fmt.Errorf("open key %s: %w", uri, err)
+	}
+	return &openKey{Key: key, public: public}, nil
 }

@@ -164,6 +164,9 @@ func TestOpenedOnce(t *testing.T) {
 		synctest.Wait()
 		close(gate)
 		wg.Wait()
+		if _, _, err := s.Public(first, uri); err != nil {
+			t.Errorf("an open key under a context that is over: error %v", err)
+		}
 		if n := p.opens.Load(); n != 1 {
 			t.Errorf("opened %d times, want once", n)
 		}
