@@ -142,11 +142,11 @@ type authorityRetire struct{ authorityName }
 
 // Run retires the authority.
 func (a *authorityRetire) Run(ctx context.Context, c *console, cl *client.Client) error {
-	got, err := cl.RetireAuthority(ctx, a.Authority)
-	if err != nil {
+	if err := cl.RetireAuthority(ctx, a.Authority); err != nil {
 		return err
 	}
-	return c.result(got, authority(got))
+	c.note("%s is retired: it signs no certificate any more", a.Authority)
+	return nil
 }
 
 // authorityRequest is "pando authority request".

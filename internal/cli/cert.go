@@ -163,11 +163,14 @@ func (certRevoke) Help() string {
 
 // Run revokes the certificate.
 func (r *certRevoke) Run(ctx context.Context, c *console, cl *client.Client) error {
-	got, err := cl.Revoke(ctx, r.Issuer, r.Serial, r.Reason)
+	status, err := cl.Revoke(ctx, r.Issuer, r.Serial, r.Reason)
 	if err != nil {
 		return err
 	}
-	return c.result(got, certificate(got))
+	return c.result(status, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, statusLine(status))
+		return err
+	})
 }
 
 // certificate prints one certificate for people.
@@ -183,8 +186,8 @@ func certificate(x *client.Certificate) func(io.Writer) error {
 	t.add("issued", when(x.Issued))
 	t.add("not before", when(x.NotBefore))
 	t.add("not after", when(x.NotAfter))
-	if s := x.Status; s != nil {
-		t.add("status", strings.TrimSpace(s.State+" "+s.Reason+" "+when(s.At)))
+	if x.Status != nil {
+		t.add("status", statusLine(x.Status))
 	}
 	return func(w io.Writer) error {
 		if err := t.write(w); err != nil {
@@ -193,4 +196,12 @@ func certificate(x *client.Certificate) func(io.Writer) error {
 		_, err := io.WriteString(w, x.Certificate)
 		return err
 	}
+}
+
+// statusLine says whether a certificate is revoked.
+func statusLine(s *client.Status) string {
+	if s.Reason == "" {
+		return s.State
+	}
+	return fmt.Sprintf("%s, %s, %s", s.State, s.Reason, when(s.At))
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,9 @@ import (
 	"path/filepath"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 	"github.com/pando-pki/pando/internal/server"
 )
 
@@ -76,14 +78,44 @@ func readConfig(path string) ([]byte, error) {
 // empty document is the zero Config.
 func parseConfig(text []byte) (server.Config, error) {
 	var cfg server.Config
-	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	if err := d.Decode(&cfg); err != nil && !errors.Is(err, io.EOF) {
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return cfg, errors.New(yaml.FormatError(err, false, true))
+	}
+	if len(file.Docs) > 1 {
+		return cfg, errors.New("it holds more than one document")
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return cfg, nil
+	}
+	// The decoder can be brought to panic by tags, and by aliases to never end.
+	found := new(*token.Token)
+	ast.Walk(plainYAML{found}, file.Docs[0].Body)
+	if *found != nil {
+		err = &yaml.SyntaxError{Message: "anchors, aliases, tags and complex keys have no place here", Token: *found}
+	} else {
+		err = yaml.NodeToValue(file.Docs[0].Body, &cfg, yaml.Strict())
+	}
+	if err != nil {
 		return server.Config{}, errors.New(yaml.FormatError(err, false, true))
 	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return server.Config{}, errors.New("it holds more than one document")
-	}
 	return cfg, nil
+}
+
+// plainYAML visits a document and keeps the first token of what is more than
+// mappings, sequences and scalars.
+type plainYAML struct{ found **token.Token }
+
+// Visit is called for each node.
+func (p plainYAML) Visit(node ast.Node) ast.Visitor {
+	switch node.(type) {
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode, *ast.MappingKeyNode, *ast.DirectiveNode:
+		if *p.found == nil {
+			*p.found = node.GetToken()
+		}
+		return nil
+	}
+	return p
 }
 
 // serveFlags override fields of the configuration file.

@@ -118,6 +118,8 @@ func TestParseConfigRefuses(t *testing.T) {
 		"key twice":      {"node: a\nnode: b\n", "node"},
 		"wrong duration": {"status:\n  crl_life: soon\n", "36h"},
 		"wrong type":     {"listen: 8443\n", "listen: 8443"},
+		"tag on nothing": {"tls:\n  names: !x\n", "have no place here"},
+		"alias":          {"node: &n a\nlog:\n  level: *n\n", "have no place here"},
 		"two documents":  {"node: a\n---\nnode: b\n", "more than one document"},
 	} {
 		t.Run(name, func(t *testing.T) {
