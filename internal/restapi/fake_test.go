@@ -1,0 +1,226 @@
+package restapi
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// fakeServices is what the fakes answer with.
+type fakeServices struct {
+	tokens    map[string]access.Principal
+	enrolled  func(enroll.Request) (*pki.Enrollment, error)
+	authority func(string) (*hierarchy.View, error)
+	submitted func(batch.Submission, io.Reader) (*batch.Batch, error)
+	results   iter.Seq2[batch.Result, error]
+	watched   iter.Seq2[*batch.Batch, error]
+	revoked   map[pki.Serial]pki.Reason
+}
+
+// The fakes embed what they stand for: a method that no test expects panics.
+type (
+	fakeTokens struct {
+		Tokens
+		f *fakeServices
+	}
+	fakeHierarchy struct {
+		Hierarchy
+		f *fakeServices
+	}
+	enrollMethods = Enroll // aliases, so that the embedded field is not called as a method is
+	fakeEnroll    struct {
+		enrollMethods
+		f *fakeServices
+	}
+	batchMethods = Batch
+	fakeBatch    struct {
+		batchMethods
+		f *fakeServices
+	}
+	fakeStatus struct{ f *fakeServices }
+)
+
+func (t fakeTokens) Authenticate(_ context.Context, text pki.Secret) (access.Principal, error) {
+	if who, ok := t.f.tokens[text.Reveal()]; ok {
+		return who, nil
+	}
+	return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the API token is not valid here")
+}
+
+func (h fakeHierarchy) Authority(_ context.Context, g access.Grant, name string) (*hierarchy.View, error) {
+	if err := g.Check(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	return h.f.authority(name)
+}
+
+func (h fakeHierarchy) Authorities(context.Context, access.Grant) ([]*hierarchy.View, error) {
+	return nil, nil
+}
+
+func (h fakeHierarchy) Profile(_ context.Context, g access.Grant, name string, version int) (*pki.ProfileVersion, error) {
+	return &pki.ProfileVersion{ProfileRef: pki.ProfileRef{Tenant: g.Tenant(), Name: name, Version: version}, Hash: [32]byte{0xab}}, nil
+}
+
+func (e fakeEnroll) Enroll(_ context.Context, r enroll.Request) (*pki.Enrollment, error) {
+	if err := r.Grant.Check(access.Enroll); err != nil {
+		return nil, err
+	}
+	return e.f.enrolled(r)
+}
+
+func (b fakeBatch) Submit(_ context.Context, g access.Grant, n batch.Submission, body io.Reader) (*batch.Batch, error) {
+	if err := g.Check(access.ManageBatches); err != nil {
+		return nil, err
+	}
+	return b.f.submitted(n, body)
+}
+
+func (b fakeBatch) Results(_ context.Context, _ access.Grant, _ pki.BatchID, after int64) iter.Seq2[batch.Result, error] {
+	return func(yield func(batch.Result, error) bool) {
+		for r, err := range b.f.results {
+			if (err != nil || r.Row > after) && !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+func (b fakeBatch) Watch(context.Context, access.Grant, pki.BatchID) iter.Seq2[*batch.Batch, error] {
+	return b.f.watched
+}
+
+func (s fakeStatus) Revoke(_ context.Context, g access.Grant, _ pki.IssuerID, serial pki.Serial, reason pki.Reason) error {
+	if err := g.Check(access.Revoke); err != nil {
+		return err
+	}
+	if _, ok := s.f.revoked[serial]; ok {
+		return pki.Errorf(pki.AlreadyRevoked, "the certificate is revoked")
+	}
+	s.f.revoked[serial] = reason
+	return nil
+}
+
+func (s fakeStatus) Status(_ context.Context, _ pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
+	reason, ok := s.f.revoked[serial]
+	if !ok {
+		return revocation.Status{Known: true}, nil
+	}
+	return revocation.Status{Known: true, Revocation: &pki.Revocation{Reason: reason, At: day}}, nil
+}
+
+var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// served is a running API over fakes.
+type served struct {
+	*fakeServices
+	*httptest.Server
+	log *syncBuffer
+}
+
+func serve(t *testing.T) *served {
+	t.Helper()
+	f := &fakeServices{revoked: map[pki.Serial]pki.Reason{}, tokens: map[string]access.Principal{
+		"admin":   {Tenant: "demo", ID: "token:1", Name: "admin", Role: access.TenantAdministrator},
+		"factory": {Tenant: "demo", ID: "token:2", Name: "line 3", Role: access.FactoryOperator},
+		"auditor": {Tenant: "demo", ID: "token:3", Name: "auditor", Role: access.Auditor},
+	}}
+	log := new(syncBuffer)
+	srv := httptest.NewServer(New(Config{
+		Tokens: fakeTokens{f: f}, Hierarchy: fakeHierarchy{f: f}, Enroll: fakeEnroll{f: f}, Batch: fakeBatch{f: f},
+		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Version: "test",
+		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}))
+	t.Cleanup(srv.Close)
+	return &served{f, srv, log}
+}
+
+// ask sends a request with a token ("" for none) and returns the answer, whole.
+func (s *served) ask(t *testing.T, token, method, path, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := s.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(text)
+}
+
+// refused asks and wants a problem document.
+func (s *served) refused(t *testing.T, status int, kind pki.Kind, token, method, path, body string, headers ...string) *client.Problem {
+	t.Helper()
+	resp, text := s.ask(t, token, method, path, body, headers...)
+	p := new(client.Problem)
+	if err := json.Unmarshal([]byte(text), p); err != nil {
+		t.Fatalf("%s %s: %d %q: %v", method, path, resp.StatusCode, text, err)
+	}
+	if resp.StatusCode != status || p.Status != status || p.Kind != kind.String() {
+		t.Errorf("%s %s: %d %s, want %d %s", method, path, resp.StatusCode, text, status, kind)
+	}
+	if ct := resp.Header.Get("Content-Type"); ct != "application/problem+json" {
+		t.Errorf("%s %s: content type %s", method, path, ct)
+	}
+	return p
+}
+
+// client returns a Go client of the API with a token.
+func (s *served) client(t *testing.T, token client.Token) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{Server: s.URL, Token: token, HTTPClient: s.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
