@@ -44,7 +44,6 @@ type answerSlot struct {
 type answer struct {
 	response *Response
 	entry    int       // the revocation entry that it shows, 0 for good
-	renew    time.Time // sign a new one from here on
 	checked  time.Time // when the store last said so
 	revoked  uint64    // Service.revoked before it said so
 }
@@ -114,14 +113,11 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 	}
 	defer slot.gate.leave()
 	next := answer{entry: entryOf(status), checked: now, revoked: revoked}
-	if a := slot.latest.Load(); a != nil && a.entry >= next.entry && now.Before(a.renew) {
+	if a := slot.latest.Load(); a != nil && a.entry >= next.entry && now.Before(a.response.Renew) {
 		// Entries only grow: a higher one was read after ours.
-		next.response, next.renew, next.entry = a.response, a.renew, a.entry
-	} else {
-		if next.response, err = s.signResponse(ctx, id, []tbs.CertID{*c}, []Status{status}, nil); err != nil {
-			return nil, err
-		}
-		next.renew = now.Add(next.response.NextUpdate.Sub(now) / 2)
+		next.response, next.entry = a.response, a.entry
+	} else if next.response, err = s.signResponse(ctx, id, []tbs.CertID{*c}, []Status{status}, nil); err != nil {
+		return nil, err
 	}
 	slot.latest.Store(&next)
 	return next.response, nil
@@ -129,7 +125,7 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 
 // fresh reports whether the answer may be given without a look into the store.
 func (a *answer) fresh(now time.Time, revoked uint64) bool {
-	if a == nil || a.revoked != revoked || !now.Before(a.renew) {
+	if a == nil || a.revoked != revoked || !now.Before(a.response.Renew) {
 		return false
 	}
 	age := now.Sub(a.checked) // negative where the clock was set back

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -16,16 +17,28 @@ type shardKey struct {
 
 func (k shardKey) String() string { return fmt.Sprintf("%s/%d", k.issuer, k.shard) }
 
+// readDeadline ends a read of a CRL from the store.
+const readDeadline = 30 * time.Second
+
 // CRL returns the latest CRL of a shard, or NotFound. It is shared between
-// requests that come at the same time: nobody changes it.
+// requests that come at the same time, which so hold it in memory once: nobody
+// changes it.
 func (s *Service) CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*CRL, error) {
-	// One reader going away must not fail the others; the store bounds its reads.
-	read := func() (any, error) { return s.cfg.Store.CRL(context.WithoutCancel(ctx), issuer, shard) }
-	got, err, _ := s.crls.Do(shardKey{issuer, shard}.String(), read)
-	if err != nil {
-		return nil, err
+	read := s.crls.DoChan(shardKey{issuer, shard}.String(), func() (any, error) {
+		// Whoever asked first may go away while others wait.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readDeadline)
+		defer cancel()
+		return s.cfg.Store.CRL(ctx, issuer, shard)
+	})
+	select {
+	case got := <-read:
+		if got.Err != nil {
+			return nil, got.Err
+		}
+		return got.Val.(*CRL), nil
+	case <-ctx.Done():
+		return nil, pki.Because(pki.Unavailable, ctx.Err(), "no answer in time")
 	}
-	return got.(*CRL), nil
 }
 
 // crlURL returns where a shard's CRL is served, as its certificates' CRL

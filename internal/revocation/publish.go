@@ -26,12 +26,18 @@ const (
 	maxBackoff    = time.Minute
 )
 
-// A pace is when a shard may have its next CRL from RunCRL, on this process's
-// monotonic clock.
+// A pace is when RunCRL may try something again, on this process's monotonic
+// clock.
 type pace struct {
 	next     time.Time
 	failures int
 }
+
+// Keys of pace beside those of shards: the list of issuers, and all of one issuer.
+const (
+	allIssuers pki.IssuerID = ""
+	allShards               = -1
+)
 
 // RunCRL keeps the CRLs of every online issuer fresh until ctx ends: it makes
 // one where there is none, where entries are not in it yet, and where half of
@@ -70,15 +76,21 @@ func (s *Service) wakePublisher() {
 // One that fails does not keep it from the others; the errors are joined.
 func (s *Service) PublishDue(ctx context.Context) (int, error) { return s.publish(ctx, false) }
 
-// publish makes the CRLs that are due; paced leaves out those whose last one was
-// made, or failed, a moment ago.
+// publish makes the CRLs that are due; paced leaves out what was done, or failed,
+// a moment ago.
 func (s *Service) publish(ctx context.Context, paced bool) (int, error) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
+	list := shardKey{allIssuers, allShards}
+	if paced && s.tooEarly(list) {
+		return 0, nil
+	}
 	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
 	if err != nil {
+		s.failed(list)
 		return 0, fmt.Errorf("issuers: %w", err)
 	}
+	delete(s.pace, list)
 	made := 0
 	var errs []error
 	for _, issuer := range issuers {
@@ -95,48 +107,57 @@ func (s *Service) publish(ctx context.Context, paced bool) (int, error) {
 }
 
 func (s *Service) publishIssuer(ctx context.Context, issuer *pki.Issuer, paced bool) (made int, err error) {
+	whole := shardKey{issuer.ID, allShards}
+	if paced && s.tooEarly(whole) {
+		return 0, nil
+	}
 	id, err := s.identities.of(issuer)
 	if err != nil {
+		s.failed(whole)
 		return 0, err
 	}
 	shards, err := s.cfg.Store.Shards(ctx, issuer.ID)
 	if err != nil {
+		s.failed(whole)
 		return 0, fmt.Errorf("shards: %w", err)
 	}
+	delete(s.pace, whole)
 	var errs []error
 	for _, state := range shards {
 		key := shardKey{issuer.ID, state.Shard}
-		if !due(state, s.cfg.Now()) || paced && time.Now().Before(s.pace[key].next) {
+		if !due(state, s.cfg.Now()) || paced && s.tooEarly(key) {
 			continue
 		}
 		start := time.Now()
 		published, err := s.publishShard(ctx, id, state)
-		s.setPace(key, time.Since(start), err)
 		if err != nil {
+			s.failed(key)
 			errs = append(errs, fmt.Errorf("CRL of shard %d: %w", state.Shard, err))
-		} else if published {
+			continue
+		}
+		s.pace[key] = pace{next: time.Now().Add(max(minInterval, costFactor*time.Since(start)))}
+		if published {
 			made++
 		}
 	}
 	return made, errors.Join(errs...)
 }
 
+// tooEarly needs publishing, as does failed.
+func (s *Service) tooEarly(key shardKey) bool { return time.Now().Before(s.pace[key].next) }
+
+// failed puts off the next attempt, for twice as long each time.
+func (s *Service) failed(key shardKey) {
+	p := s.pace[key]
+	p.next = time.Now().Add(min(time.Second<<min(p.failures, 10), maxBackoff))
+	p.failures++
+	s.pace[key] = p
+}
+
 // due reports whether a shard needs a new CRL.
 func due(state ShardState, now time.Time) bool {
 	half := state.ThisUpdate.Add(state.NextUpdate.Sub(state.ThisUpdate) / 2)
 	return state.Number == 0 || state.Newest > state.Covers || !now.Before(half)
-}
-
-// setPace needs publishing.
-func (s *Service) setPace(key shardKey, took time.Duration, err error) {
-	p := s.pace[key]
-	if err == nil {
-		p = pace{next: time.Now().Add(max(minInterval, costFactor*took))}
-	} else {
-		p.failures++
-		p.next = time.Now().Add(min(time.Second<<min(p.failures-1, 10), maxBackoff))
-	}
-	s.pace[key] = p
 }
 
 // publishShard makes and stores one CRL. It is false where another process

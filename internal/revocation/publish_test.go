@@ -231,9 +231,12 @@ func TestRunCRL(t *testing.T) {
 			t.Errorf("%d attempts in ten minutes of a fault", n)
 		}
 		v.Signer.Fail(nil)
+		v.Store.Fail(errors.New("no database"))
+		time.Sleep(time.Minute)
+		v.Store.Fail(nil)
 		time.Sleep(time.Minute + time.Second)
 		if got := entries(); got != 102 {
-			t.Errorf("%d entries after the fault, want 102", got)
+			t.Errorf("%d entries after the faults, want 102", got)
 		}
 	})
 }

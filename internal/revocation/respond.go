@@ -11,15 +11,21 @@ import (
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
+// maxAge is how old an answer that is given may be. It bounds for how long an HTTP
+// cache that heeds Response.Renew can hide a revocation.
+const maxAge = time.Hour
+
 // A Response is one signed OCSP response. It is shared: nobody changes it.
 type Response struct {
 	DER        []byte
 	Hash       [32]byte // SHA-256 of DER
 	ThisUpdate time.Time
 	NextUpdate time.Time
-	// Cacheable says that the same answer may be given to others until
-	// NextUpdate: it holds no nonce and no status "unknown", which ends when the
-	// serial is issued.
+	// Renew is when the same question gets a new answer, though nothing happened:
+	// a client that comes back then finds one (RFC 9919, 7.1).
+	Renew time.Time
+	// Cacheable says that the same answer may be given again until Renew: it
+	// holds no nonce and no status "unknown", which ends when the serial is issued.
 	Cacheable bool
 }
 
@@ -72,6 +78,7 @@ func (s *Service) signResponse(ctx context.Context, id *identity, ids []tbs.Cert
 	if response.NextUpdate.After(r.notAfter) {
 		response.NextUpdate = r.notAfter // nobody can verify it later
 	}
+	response.Renew = now.Add(min(maxAge, response.NextUpdate.Sub(now)/2))
 	singles := make([]tbs.OCSPSingle, len(ids))
 	for i, status := range statuses {
 		singles[i] = tbs.OCSPSingle{ID: ids[i].Raw, ThisUpdate: response.ThisUpdate, NextUpdate: response.NextUpdate}

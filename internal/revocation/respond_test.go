@@ -18,6 +18,8 @@ import (
 	"github.com/pando-pki/pando/internal/signer"
 )
 
+var _ revocation.Signer = (*signer.Signer)(nil)
+
 // ask sends a request for one serial and reads the answer with x/crypto/ocsp,
 // which checks the responder's certificate and the signature.
 func ask(t *testing.T, v *revocationtest.VA, hash crypto.Hash, serial pki.Serial) *ocsp.Response {
@@ -199,14 +201,17 @@ func TestAnswersAreKept(t *testing.T) {
 		t.Errorf("a fresh answer took %d looks into the store", n-looks)
 	}
 
-	v.Clock.Advance(revocation.DefaultOCSPLife/2 - time.Second)
-	respond(t, v, request)
+	first := v.Clock.Now()
+	v.Clock.Advance(time.Hour - time.Second)
+	if got := respond(t, v, request); !got.Renew.Equal(first.Add(time.Hour)) {
+		t.Errorf("an answer of %s is renewed at %s, not after an hour", first, got.Renew)
+	}
 	if n := v.Signer.Count(signer.OCSP); n != 1 {
-		t.Errorf("%d signatures in the first half of the life, want 1", n)
+		t.Errorf("%d signatures in the first hour, want 1", n)
 	}
 	v.Clock.Advance(time.Second)
 	if got := ask(t, v, crypto.SHA1, serial); !got.ProducedAt.Equal(v.Clock.Now()) {
-		t.Errorf("in the second half of its life an answer of %s was given", got.ProducedAt)
+		t.Errorf("after an hour an answer of %s was given", got.ProducedAt)
 	}
 }
 

@@ -22,7 +22,7 @@ func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerI
 	if _, err := pki.ParseReason(reason.String()); err != nil {
 		return pki.Errorf(pki.Malformed, "a certificate cannot be revoked for reason code %d", reason)
 	}
-	i, err := s.cfg.Issuers.Issuer(ctx, issuer)
+	id, err := s.identities.get(ctx, issuer)
 	if pki.KindOf(err) == pki.NotFound {
 		return errNoCertificate()
 	}
@@ -40,9 +40,9 @@ func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerI
 	err = s.cfg.Store.Revoke(ctx, g.Tenant(), &pki.Revocation{
 		Issuer: issuer, Serial: serial, Reason: reason,
 		At:    now.Truncate(time.Second), // as CRLs and OCSP will say it
-		Shard: serial.Shard(i.Shards), NotAfter: status.NotAfter,
+		Shard: serial.Shard(id.issuer.Shards), NotAfter: status.NotAfter,
 	}, pki.Event{
-		Tenant: i.Tenant, At: now, Actor: g.Actor(), Action: "certificate.revoke",
+		Tenant: id.issuer.Tenant, At: now, Actor: g.Actor(), Action: "certificate.revoke",
 		Target: "certificate:" + string(issuer) + "/" + serial.String(), Detail: "reason " + reason.String(),
 	})
 	// Also after an error: it may mean that the outcome is unknown.

@@ -73,7 +73,7 @@ type Config struct {
 	// made anew when half of it is over. Zero is DefaultCRLLife.
 	CRLLife time.Duration
 	// OCSPLife is the same for OCSP responses; one that is kept is signed anew
-	// when half of it is over. Zero is DefaultOCSPLife.
+	// when half of it, or an hour, is over. Zero is DefaultOCSPLife.
 	OCSPLife time.Duration
 }
 
@@ -90,8 +90,8 @@ type Service struct {
 	// against the store at an earlier count is checked again before it is given.
 	revoked atomic.Uint64
 
-	publishing sync.Mutex // held for one pass over the CRLs
-	pace       map[shardKey]pace
+	publishing sync.Mutex        // held for one pass over the CRLs
+	pace       map[shardKey]pace // guarded by publishing
 }
 
 // New returns a Service. CRLs are made by RunCRL, or by PublishDue.

@@ -43,7 +43,7 @@ func (s *Server) ca(w http.ResponseWriter, r *http.Request, tail string) {
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
-	s.writeCached(w, r, cached{body: body, hash: sha256.Sum256(body), maxAge: caAge})
+	writeCached(w, r, cached{body: body, hash: sha256.Sum256(body), age: caAge})
 }
 
 func certificateOf(chain [][]byte) (string, []byte, error) {

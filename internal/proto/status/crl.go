@@ -32,7 +32,8 @@ func (s *Server) crl(w http.ResponseWriter, r *http.Request, tail string) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/pkix-crl")
-	s.writeCached(w, r, cached{
-		body: got.DER, hash: sha256.Sum256(got.DER), modified: got.ThisUpdate, expires: got.NextUpdate, maxAge: maxCRLAge,
+	writeCached(w, r, cached{
+		body: got.DER, hash: sha256.Sum256(got.DER), modified: got.ThisUpdate, expires: got.NextUpdate,
+		age: min(maxCRLAge, got.NextUpdate.Sub(s.cfg.Now())),
 	})
 }

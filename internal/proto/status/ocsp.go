@@ -6,17 +6,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
 
 // maxRequest bounds a DER OCSPRequest. Thirty-two CertIDs take 4 KiB.
 const maxRequest = 64 << 10
-
-// maxOCSPAge bounds how long an HTTP cache may give an OCSP response: so long a
-// revocation may be hidden behind one.
-const maxOCSPAge = time.Hour
 
 // ocsp serves RFC 6960, A.1. Errors of OCSP are HTTP 200 with an OCSPResponse.
 // The Content-Type of a request is not looked at: its bytes are one or are not.
@@ -37,12 +32,14 @@ func (s *Server) ocsp(w http.ResponseWriter, r *http.Request, tail string) {
 	}
 	w.Header().Set("Content-Type", ocspResponse)
 	if !got.Cacheable {
-		w.Header().Set("Cache-Control", "no-store")
+		// Not no-store, which RFC 9919, 7.2 keeps for unsigned answers.
+		w.Header().Set("Cache-Control", "max-age=0, must-revalidate")
 		write(w, r, got.DER)
 		return
 	}
-	s.writeCached(w, r, cached{
-		body: got.DER, hash: got.Hash, modified: got.ThisUpdate, expires: got.NextUpdate, maxAge: maxOCSPAge,
+	writeCached(w, r, cached{
+		body: got.DER, hash: got.Hash, modified: got.ThisUpdate, expires: got.NextUpdate,
+		age: got.Renew.Sub(s.cfg.Now()),
 	})
 }
 
