@@ -39,7 +39,7 @@ var ranks = map[string]int{
 	"internal/proto/status":              6,
 	"internal/restapi":                   6,
 	"internal/revocation/revocationtest": 6,
-	"internal/pandotest":                 6,
+	"internal/pandotest":                 7,
 	"internal/check":                     6,
 	"internal/simulate":                  6,
 	"internal/server":                    7,

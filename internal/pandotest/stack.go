@@ -1,0 +1,222 @@
+package pandotest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/store/sqlstore"
+)
+
+// Stack is every service over a real store with software keys, without
+// listeners. Its parts are made by NewStack and wired as the server wires them.
+type Stack struct {
+	Path       string // of the database file
+	Store      *sqlstore.Store
+	Signer     *signer.Signer
+	Tokens     *access.Tokens
+	Hierarchy  *hierarchy.Service
+	Issuance   *issuance.Service
+	Enroll     *enroll.Service
+	Batch      *batch.Service
+	Revocation *revocation.Service
+
+	dir string // of the roots' sealed files
+}
+
+// StackConfig changes what NewStack does; its zero value changes nothing.
+type StackConfig struct {
+	// WrapKeys puts itself before the provider of software keys.
+	WrapKeys func(keystore.Provider) keystore.Provider
+	// WrapStore puts itself before the store that issuance uses.
+	WrapStore func(issuance.Store) issuance.Store
+	Now       pki.Clock // nil is time.Now
+	Stopped   bool      // issuance and batches do not run
+}
+
+// passphrase opens the roots of test stacks.
+const passphrase = "only for tests"
+
+// StatusURL is the status base URL of every authority of a Stack.
+const StatusURL = "http://127.0.0.1:1"
+
+// NewStack returns a Stack without tenants, running until the test ends.
+func NewStack(t testing.TB, cfg StackConfig) *Stack {
+	t.Helper()
+	ctx := context.Background()
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	dir := t.TempDir()
+	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir}
+	log := slog.New(slog.DiscardHandler)
+	var err error
+	if s.Store, err = sqlstore.Open(ctx, s.Path, sqlstore.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Store.Close() })
+	kek, err := soft.CreateKEK(filepath.Join(dir, "kek.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var provider keystore.Provider = soft.New(s.Store, kek, nil, cfg.Now)
+	if cfg.WrapKeys != nil {
+		provider = cfg.WrapKeys(provider)
+	}
+	s.Signer = signer.New(keystore.New(map[string]keystore.Provider{"software": provider}))
+	s.Tokens = access.NewTokens(s.Store, cfg.Now)
+	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Now: cfg.Now, Log: log})
+	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, Now: cfg.Now})
+	var store issuance.Store = s.Store
+	if cfg.WrapStore != nil {
+		store = cfg.WrapStore(store)
+	}
+	s.Issuance, err = issuance.New(ctx, issuance.Config{Store: store, Signer: s.Signer, Issuers: s.Store, Node: "test", Now: cfg.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Now: cfg.Now})
+	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Now: cfg.Now, Log: log})
+	if !cfg.Stopped {
+		run(t, s.Issuance.Run)
+		run(t, s.Batch.Run)
+	}
+	return s
+}
+
+// run runs a worker until the test ends.
+func run(t testing.TB, work func(context.Context) error) {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- work(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("a worker ended: %v", err)
+		}
+	})
+}
+
+type noResponders struct{}
+
+func (noResponders) Responder(context.Context, pki.IssuerID) ([]byte, pki.KeyURI, time.Time, error) {
+	return nil, "", time.Time{}, errors.New("a test stack has no OCSP responders")
+}
+
+// Grant returns the grant of a permission to the tenant's administrator, or on
+// the platform to its operator.
+func (s *Stack) Grant(t testing.TB, tenant pki.TenantID, p access.Permission) access.Grant {
+	t.Helper()
+	role := access.TenantAdministrator
+	if tenant == pki.Platform {
+		role = access.PlatformOperator
+	}
+	g, err := access.Principal{Tenant: tenant, ID: "token:test", Name: "test", Role: role}.Authorize(p, tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// AddTenant makes a tenant with the reference profiles, a test root and an
+// authority "issuing", and an endpoint for each named profile, of its name.
+func (s *Stack) AddTenant(t testing.TB, id pki.TenantID, endpoints ...string) {
+	t.Helper()
+	ctx := context.Background()
+	if _, err := s.Hierarchy.CreateTenant(ctx, s.Grant(t, pki.Platform, access.ManageTenants), id, "Example "+string(id)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range policy.Reference() {
+		source, err := policy.ReferenceSource(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Hierarchy.PublishProfile(ctx, s.Grant(t, id, access.ManageProfiles), source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.addRoot(t, id)
+	s.AddAuthority(t, id, "issuing")
+	for _, profile := range endpoints {
+		_, err := s.Enroll.CreateEndpoint(ctx, s.Grant(t, id, access.ManageEndpoints), enroll.NewEndpoint{
+			Name: profile, Authority: "issuing", Profile: profile,
+			Names: &pki.Names{DNS: []string{"localhost", "*.example.com"}, IP: []string{"127.0.0.0/8"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *Stack) addRoot(t testing.TB, tenant pki.TenantID) {
+	t.Helper()
+	profile, err := policy.ReferenceSource("root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := ceremony.NewRoot(ceremony.RootConfig{
+		Mode: pki.Test, CommonName: "Test Root", Organization: "Example", Profile: profile,
+		Passphrase: pki.NewSecret(passphrase), WorkFactor: 10, Sealed: s.sealed(tenant), Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Hierarchy.ImportRoot(context.Background(), s.Grant(t, tenant, access.ManageAuthorities),
+		hierarchy.NewRoot{Name: "root", Mode: pki.Test, StatusURL: StatusURL, Certificate: der})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Stack) sealed(tenant pki.TenantID) string {
+	return filepath.Join(s.dir, string(tenant)+".sealed")
+}
+
+// AddAuthority makes an active issuing authority under the tenant's root.
+func (s *Stack) AddAuthority(t testing.TB, tenant pki.TenantID, name string) *hierarchy.View {
+	t.Helper()
+	ctx := context.Background()
+	g := s.Grant(t, tenant, access.ManageAuthorities)
+	_, err := s.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{
+		Name: name, CommonName: "Test " + name, Kind: pki.Issuing, Parent: "root", StatusURL: StatusURL, Shards: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := s.Hierarchy.Request(ctx, g, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Sign(t, tenant, request)
+}
+
+// Sign has the tenant's root do what the request asks, and installs the answer.
+func (s *Stack) Sign(t testing.TB, tenant pki.TenantID, request *ceremony.Request) *hierarchy.View {
+	t.Helper()
+	answer, err := ceremony.Sign(ceremony.SignConfig{
+		Sealed: s.sealed(tenant), Passphrase: pki.NewSecret(passphrase), Request: request, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.Hierarchy.Install(context.Background(), s.Grant(t, tenant, access.ManageAuthorities), answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
