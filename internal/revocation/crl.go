@@ -24,21 +24,16 @@ const readDeadline = 30 * time.Second
 // requests that come at the same time, which so hold it in memory once: nobody
 // changes it.
 func (s *Service) CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*CRL, error) {
-	read := s.crls.DoChan(shardKey{issuer, shard}.String(), func() (any, error) {
+	got, err, _ := s.crls.Do(shardKey{issuer, shard}.String(), func() (any, error) {
 		// Whoever asked first may go away while others wait.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readDeadline)
 		defer cancel()
 		return s.cfg.Store.CRL(ctx, issuer, shard)
 	})
-	select {
-	case got := <-read:
-		if got.Err != nil {
-			return nil, got.Err
-		}
-		return got.Val.(*CRL), nil
-	case <-ctx.Done():
-		return nil, pki.Because(pki.Unavailable, ctx.Err(), "no answer in time")
+	if err != nil {
+		return nil, err
 	}
+	return got.(*CRL), nil
 }
 
 // crlURL returns where a shard's CRL is served, as its certificates' CRL

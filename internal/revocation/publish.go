@@ -35,8 +35,8 @@ type pace struct {
 
 // Keys of pace beside those of shards: the list of issuers, and all of one issuer.
 const (
-	allIssuers pki.IssuerID = ""
-	allShards               = -1
+	allIssuers = pki.IssuerID("")
+	allShards  = -1
 )
 
 // RunCRL keeps the CRLs of every online issuer fresh until ctx ends: it makes
