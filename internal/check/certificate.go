@@ -6,10 +6,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
-	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pando-pki/pando/internal/parallel"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -62,17 +62,10 @@ func (c *checker) checkCertificates(ctx context.Context) error {
 // verifyAll verifies a page on all cores.
 func (c *checker) verifyAll(certificates []*pki.Certificate) []verdict {
 	verdicts := make([]verdict, len(certificates))
-	workers := runtime.GOMAXPROCS(0)
-	var group errgroup.Group
-	for w := range workers {
-		group.Go(func() error {
-			for i := w; i < len(certificates); i += workers {
-				verdicts[i] = c.verify(certificates[i])
-			}
-			return nil
-		})
-	}
-	group.Wait() // the workers return no error
+	parallel.Each(len(certificates), func(i int) error { // which returns no error of its own
+		verdicts[i] = c.verify(certificates[i])
+		return nil
+	})
 	return verdicts
 }
 

@@ -1,4 +1,4 @@
-package check
+package check_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -26,7 +27,7 @@ type fakeStore struct {
 	root, issuer *pki.Issuer
 	ca           *pandotest.CA // of issuer
 	certificates []*pki.Certificate
-	intents      []IntentRecord
+	intents      []check.IntentRecord
 	revocations  []pki.Revocation // sequence number is index + 1
 	crls         []*revocation.CRL
 	now          time.Time
@@ -38,8 +39,8 @@ func (s *fakeStore) ScanCertificates(_ context.Context, after int64, limit int) 
 	return rest, after + int64(len(rest)), nil
 }
 
-func (s *fakeStore) ScanIntents(_ context.Context, after pki.IntentID, limit int) ([]IntentRecord, error) {
-	var page []IntentRecord
+func (s *fakeStore) ScanIntents(_ context.Context, after pki.IntentID, limit int) ([]check.IntentRecord, error) {
+	var page []check.IntentRecord
 	for _, i := range s.intents {
 		if i.ID > after && len(page) < limit {
 			page = append(page, i)
@@ -118,11 +119,11 @@ func newFakeStore(t testing.TB) *fakeStore {
 		cert.Batch, cert.Row = "batch", int64(place+1)
 	}
 	s.issue(t, second, 0)
-	void := VoidedItem{Place: 1, Serial: pki.NewSerial(pki.SerialLong, now), TBSHash: sha256.Sum256([]byte("void"))}
-	s.intents = []IntentRecord{
-		{ID: first, Issuer: "issuing", State: IntentClosed, Count: 4, Digest: s.digest(first)},
-		{ID: second, Issuer: "issuing", State: IntentClosed, Count: 2, Digest: s.digest(second, void), Voided: []VoidedItem{void}},
-		{ID: open, Issuer: "issuing", State: IntentOpen, Count: 7},
+	void := check.VoidedItem{Place: 1, Serial: pki.NewSerial(pki.SerialLong, now), TBSHash: sha256.Sum256([]byte("void"))}
+	s.intents = []check.IntentRecord{
+		{ID: first, Issuer: "issuing", State: check.IntentClosed, Count: 4, Digest: s.digest(first)},
+		{ID: second, Issuer: "issuing", State: check.IntentClosed, Count: 2, Digest: s.digest(second, void), Voided: []check.VoidedItem{void}},
+		{ID: open, Issuer: "issuing", State: check.IntentOpen, Count: 7},
 	}
 	s.revoke(s.certificates[1].Serial, pki.KeyCompromise)
 	s.revoke(void.Serial, pki.Unspecified)
@@ -154,7 +155,7 @@ func (s *fakeStore) sign(t testing.TB, cert *pki.Certificate) {
 }
 
 // digest computes an intent's digest from its certificates and the voids after them.
-func (s *fakeStore) digest(intent pki.IntentID, voids ...VoidedItem) [32]byte {
+func (s *fakeStore) digest(intent pki.IntentID, voids ...check.VoidedItem) [32]byte {
 	h := sha256.New()
 	for _, cert := range s.certificates {
 		if cert.Intent == intent {

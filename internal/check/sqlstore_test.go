@@ -1,0 +1,254 @@
+package check_test
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/store/sqlstore"
+)
+
+// A soundDatabase is a database that a test copies and breaks.
+type soundDatabase struct {
+	path   string
+	now    time.Time
+	issuer pki.IssuerID
+	intent pki.IntentID
+	told   []string // a line for each certificate, in order of place
+	names  []string // of each certificate in findings
+}
+
+const devices = 5
+
+// newSoundDatabase records an intent of five certificates, the second of which is
+// revoked and in a CRL, and of a sixth place that is void.
+func newSoundDatabase(t *testing.T) *soundDatabase {
+	t.Helper()
+	ctx := t.Context()
+	now := time.Now().UTC().Truncate(time.Second)
+	db := &soundDatabase{path: filepath.Join(t.TempDir(), "pando.db"), now: now, intent: pki.IntentID(pki.NewID(now))}
+	s, err := sqlstore.Open(ctx, db.path, sqlstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	event := pki.Event{Tenant: "demo", At: now, Actor: "test", Action: "test", Target: "test"}
+	try(s.PutTenant(ctx, &pki.Tenant{ID: "demo", Organization: "Demo", Created: now}, event))
+	root := pandotest.NewRoot(t, "root", now)
+	ca := root.NewIssuing(t, "issuing", now)
+	rootID := putAuthority(t, s, pki.Root, root.Certificate, "", now)
+	db.issuer = putAuthority(t, s, pki.Issuing, ca.Certificate, rootID, now)
+
+	epoch, err := s.Enter(ctx, "node", now.Add(time.Minute))
+	try(err)
+	in := &issuance.Intent{ID: db.intent, Issuer: db.issuer, Tenant: "demo", Node: "node", Epoch: epoch, Attempt: 1}
+	var made [][]byte
+	for n := range devices + 1 {
+		item, der := makeItem(t, ca, fmt.Sprintf("SM-%06d", n+1), now)
+		in.Items, made = append(in.Items, item), append(made, der)
+		db.names = append(db.names, fmt.Sprintf("certificate %s/%s", db.issuer, item.Serial))
+		db.told = append(db.told, fmt.Sprintf(`{"issuer":%q,"serial":%q,"sha256":"%x"}`+"\n", db.issuer, item.Serial, sha256.Sum256(der)))
+	}
+	try(s.Commit(ctx, now, nil, []*issuance.Intent{in}))
+	for n, item := range in.Items[:devices] {
+		item.DER = made[n]
+	}
+	try(s.Commit(ctx, now, []*issuance.Intent{in}, nil))
+	try(in.Err)
+	try(s.Revoke(ctx, "demo", &pki.Revocation{Issuer: db.issuer, Serial: in.Items[1].Serial, Reason: pki.KeyCompromise,
+		At: now, NotAfter: in.Items[1].NotAfter}, event))
+	publish(t, s, db.issuer, ca, now)
+	try(s.Close())
+	return db
+}
+
+// putAuthority stores an active authority with its issuer.
+func putAuthority(t *testing.T, s *sqlstore.Store, kind pki.AuthorityKind, cert *x509.Certificate, parent pki.IssuerID, now time.Time) pki.IssuerID {
+	t.Helper()
+	event := pki.Event{Tenant: "demo", At: now, Actor: "test", Action: "test", Target: "test"}
+	a := &pki.Authority{ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: "demo", Name: string(kind), CommonName: string(kind), Kind: kind,
+		Mode: pki.Test, Shards: 1, SignCheck: pki.CheckHardware, State: pki.AuthorityPending, Created: now}
+	i := &pki.Issuer{ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: "demo", Mode: pki.Test, Parent: parent,
+		Key: pki.OfflineKey, Shards: 1, Created: now}
+	if kind == pki.Root {
+		i.Parent = i.ID
+	}
+	if err := s.PutAuthority(t.Context(), a, i, event); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ActivateIssuer(t.Context(), "demo", i.ID, cert.Raw, cert.NotBefore, cert.NotAfter, event); err != nil {
+		t.Fatal(err)
+	}
+	return i.ID
+}
+
+// makeItem makes a certificate and the item that it is to come from.
+func makeItem(t *testing.T, ca *pandotest.CA, device string, now time.Time) (*issuance.Item, []byte) {
+	t.Helper()
+	item := &issuance.Item{
+		Serial: pki.NewSerial(pki.SerialLong, now), Owner: "demo", Device: pki.DeviceID(device),
+		Profile: pki.ProfileRef{Tenant: "demo", Name: "meter", Version: 1}, NotBefore: now, NotAfter: now.AddDate(10, 0, 0),
+	}
+	der := ca.Sign(t, &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(item.Serial[:]), Subject: pkix.Name{SerialNumber: device},
+		NotBefore: item.NotBefore, NotAfter: item.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
+	}, pandotest.Key(t, pki.P256).Public())
+	cert := pandotest.Parse(t, der)
+	item.TBS, item.KeyHash = cert.RawTBSCertificate, sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return item, der
+}
+
+// publish stores a CRL of all revocations.
+func publish(t *testing.T, s *sqlstore.Store, issuer pki.IssuerID, ca *pandotest.CA, now time.Time) {
+	t.Helper()
+	ctx := t.Context()
+	states, err := s.Shards(ctx, issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &revocation.CRL{Issuer: issuer, Covers: states[0].Newest, ThisUpdate: now, NextUpdate: now.AddDate(0, 0, 1)}
+	if l.Number, err = s.ReserveCRLNumber(ctx, issuer, 0); err != nil {
+		t.Fatal(err)
+	}
+	revoked, err := s.Revoked(ctx, issuer, 0, l.Covers, now, pki.Serial{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := &x509.RevocationList{Number: big.NewInt(l.Number), ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate}
+	for _, r := range revoked {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
+			SerialNumber: new(big.Int).SetBytes(r.Serial[:]), RevocationTime: r.At, ReasonCode: int(r.Reason)})
+	}
+	l.Entries = int64(len(revoked))
+	if l.DER, err = x509.CreateRevocationList(rand.Reader, list, ca.Certificate, ca.Key); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutCRL(ctx, l); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// check runs the checker on a copy of the database after statements on it, with
+// what clients were told.
+func (db *soundDatabase) check(t *testing.T, told []string, statements ...string) *check.Report {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pando.db")
+	for _, suffix := range []string{"", "-wal"} { // of a closed store, the log may still hold everything
+		text, err := os.ReadFile(db.path + suffix)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path+suffix, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range statements {
+		result, err := raw.Exec(statement)
+		if err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+		if n, err := result.RowsAffected(); !strings.HasPrefix(statement, "DROP") && (err != nil || n == 0) {
+			t.Fatalf("%s: changed %d rows, %v", statement, n, err)
+		}
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlstore.Open(t.Context(), path, sqlstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	report, err := check.Run(t.Context(), check.Config{
+		Store: s, Now: func() time.Time { return db.now }, Acknowledged: strings.NewReader(strings.Join(told, "")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestSoundDatabase(t *testing.T) {
+	db := newSoundDatabase(t)
+	got := db.check(t, db.told[:devices])
+	want := &check.Report{
+		Started: db.now, Issuers: 2, Certificates: devices, Intents: 1, Voids: 1, CRLs: 1, CRLEntries: 2,
+		Acknowledged: devices, Findings: []check.Finding{},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+}
+
+// TestTamperedDatabase has SQL break what only a database can show: rows that are
+// gone, changed, or doubled behind the back of an index.
+func TestTamperedDatabase(t *testing.T) {
+	db := newSoundDatabase(t)
+	intent := "intent " + string(db.intent)
+	finding := func(i check.Invariant, subject string) string { return string(i) + ": " + subject }
+	tests := []struct {
+		name       string
+		statements []string
+		want       []string
+	}{
+		{"stored bytes", []string{`UPDATE certificate SET der = CAST(substr(der, 1, length(der)-4) || x'01020304' AS BLOB) WHERE place = 2`},
+			[]string{finding(check.Stored, db.names[2])}},
+		{"column", []string{`UPDATE certificate SET not_after = not_after + 1000000 WHERE place = 2`},
+			[]string{finding(check.Columns, db.names[2])}},
+		{"certificate gone, that a client has", []string{`DELETE FROM certificate WHERE place = 2`},
+			[]string{finding(check.IntentComplete, intent), finding(check.Acknowledged, db.names[2])}},
+		{"digest of the intent", []string{`UPDATE intent SET digest = zeroblob(32)`},
+			[]string{finding(check.Intended, intent)}},
+		{"intent open again", []string{`UPDATE intent SET state = 'open'`},
+			[]string{finding(check.Intended, intent)}},
+		{"certificate twice", []string{`DROP INDEX certificate_serial`,
+			`INSERT INTO certificate SELECT 99, serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
+				not_before, not_after, issued, der FROM certificate WHERE place = 2`},
+			[]string{finding(check.Intended, intent), finding(check.SerialUnique, db.names[2])}},
+		{"revocation gone", []string{`DELETE FROM revocation WHERE reason = 1`},
+			[]string{finding(check.CRLTrue, db.names[1])}},
+		{"void forgotten", []string{`DELETE FROM revocation WHERE reason = 0`},
+			[]string{finding(check.VoidRevoked, db.names[devices]), finding(check.CRLTrue, db.names[devices])}},
+		{"CRL of another signature", []string{`UPDATE crl SET der = CAST(substr(der, 1, length(der)-4) || x'01020304' AS BLOB)`},
+			[]string{finding(check.CRLSound, fmt.Sprintf("crl %s/0", db.issuer))}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var got []string
+			for _, f := range db.check(t, db.told[:devices], test.statements...).Findings {
+				t.Log(f)
+				got = append(got, finding(f.Invariant, f.Subject))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
