@@ -1,0 +1,217 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func TestOpenRefusesWeakSync(t *testing.T) {
+	for _, synchronous := range []string{"OFF", "NORMAL"} {
+		path := filepath.Join(t.TempDir(), "pando.db")
+		s, err := Open(t.Context(), path, Options{synchronous: synchronous})
+		if err == nil {
+			s.Close()
+			t.Fatalf("a database with synchronous=%s was opened", synchronous)
+		}
+		if pki.KindOf(err) != pki.Unavailable || !strings.Contains(err.Error(), "must be FULL") {
+			t.Errorf("synchronous=%s: %v", synchronous, err)
+		}
+		// The refusal leaves nothing behind that would stop the next attempt.
+		open(t, filepath.Dir(path)).Close()
+	}
+}
+
+func TestConnections(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	read := func(c *sql.Conn, pragma string) (value string) {
+		if err := c.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&value); err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	conns := []*sql.Conn{s.write.conn}
+	for range 8 {
+		c, err := s.read.db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	for i, c := range conns {
+		if got := read(c, "synchronous") + read(c, "journal_mode") + read(c, "foreign_keys"); got != "2wal1" {
+			t.Errorf("connection %d has synchronous, journal_mode and foreign_keys %s", i, got)
+		}
+		if i == 0 {
+			continue
+		}
+		if _, err := c.ExecContext(t.Context(), "DELETE FROM tenant"); err == nil {
+			t.Error("a reading connection writes")
+		}
+	}
+}
+
+func TestFileMode(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a ?#% b") // what means something in a URI
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	defer s.Close()
+	files, err := filepath.Glob(filepath.Join(strings.ReplaceAll(dir, "?", "[?]"), "*"))
+	if err != nil || len(files) != 4 { // with .lock, -wal, -shm
+		t.Fatalf("files %q, %v", files, err)
+	}
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", name, info.Mode())
+		}
+	}
+}
+
+func TestOpenTwice(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	again, err := Open(t.Context(), filepath.Join(dir, "pando.db"), Options{})
+	if err == nil {
+		again.Close()
+		t.Fatal("a database was opened twice")
+	}
+	if pki.KindOf(err) != pki.Conflict || !strings.Contains(err.Error(), "stop that one first") {
+		t.Errorf("opened twice: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir).Close()
+}
+
+// otherProcess names the directory that the test binary, run again as another
+// process, is to open.
+const otherProcess = "PANDO_TEST_OPEN"
+
+func TestOpenFromAnotherProcess(t *testing.T) {
+	if dir := os.Getenv(otherProcess); dir != "" {
+		_, err := Open(t.Context(), filepath.Join(dir, "pando.db"), Options{})
+		if pki.KindOf(err) != pki.Conflict {
+			t.Fatalf("opened what another process has: %v", err)
+		}
+		return
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	defer s.Close()
+	other := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOpenFromAnotherProcess$")
+	other.Env = append(os.Environ(), otherProcess+"="+dir)
+	if out, err := other.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestOpenRefusesNewerSchema(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if _, err := s.write.conn.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	_, err := Open(t.Context(), filepath.Join(dir, "pando.db"), Options{})
+	if pki.KindOf(err) != pki.Unavailable || !strings.Contains(err.Error(), "schema 99999") {
+		t.Errorf("a newer schema: %v", err)
+	}
+}
+
+func TestOpenRefusesOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "pando.db")
+	if err := os.WriteFile(path, []byte(strings.Repeat("not a database. ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(t.Context(), path, Options{}); err == nil {
+		s.Close()
+		t.Error("a file that is no database was opened")
+	}
+}
+
+// TestRollback: what a transaction interned is forgotten with it.
+func TestRollback(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	stop := errors.New("stop")
+	var first int64
+	err := s.update(t.Context(), func(tx *tx) (err error) {
+		if first, err = tx.intern(tenantRef("acme")); err != nil {
+			return err
+		}
+		if _, err := tx.packCertificate(1, 2, []byte("reference")); err != nil {
+			return err
+		}
+		return stop
+	})
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = s.update(t.Context(), func(tx *tx) error {
+			_, _ = tx.intern(tenantRef("acme"))
+			panic("in the middle")
+		})
+	}()
+	if num, err := s.findRef(t.Context(), tenantRef("acme")); num != 0 || err != nil {
+		t.Errorf("a reference that was rolled back has number %d, %v", num, err)
+	}
+	if len(s.ders.byNum) != 0 {
+		t.Error("a DER reference that was rolled back is cached")
+	}
+	if err := s.update(t.Context(), func(tx *tx) error {
+		if _, err := tx.intern(tenantRef("other")); err != nil { // takes the number
+			return err
+		}
+		_, err := tx.intern(tenantRef("acme"))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.refOf(t.Context(), s.read, first)
+	if err != nil || r != tenantRef("other") {
+		t.Errorf("number %d is %v, %v", first, r, err)
+	}
+}
+
+func TestUpdateWaitsForItsTurn(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	err := s.update(t.Context(), func(*tx) error {
+		return s.update(ctx, func(*tx) error { return nil })
+	})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a transaction within a transaction: %v", err)
+	}
+}
+
+func TestCachesAreBounded(t *testing.T) {
+	var c refs
+	for n := range int64(3 * maxRefs) {
+		c.publish(map[ref]int64{batchRef(pki.BatchID(pki.NewOpaqueID())): n})
+	}
+	if len(c.byNum) > maxRefs || len(c.byRef) > maxRefs {
+		t.Errorf("%d references are cached", len(c.byNum))
+	}
+}

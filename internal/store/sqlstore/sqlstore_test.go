@@ -1,0 +1,24 @@
+package sqlstore
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/pando-pki/pando/internal/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, dir string) storetest.Store {
+		return open(t, dir)
+	})
+}
+
+// open opens the database in dir; the test closes it.
+func open(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), filepath.Join(dir, "pando.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func testTokens(f *fixture) {
+	token := func(id, text string) *access.Token {
+		return &access.Token{ID: pki.TokenID(id), Tenant: acme, Name: "ops laptop", Role: access.TenantAdministrator,
+			Hash: sha256.Sum256([]byte(text)), Created: f.now, Expires: f.now.AddDate(0, 3, 0)}
+	}
+	create := f.event(acme, "token.create")
+	first, second := token("0a", "first"), token("0b", "second")
+	first.Endpoints = []string{"line-1", "line-2"}
+	f.ok(f.PutToken(f.ctx, first, create))
+	f.ok(f.PutToken(f.ctx, second, create))
+	f.is(pki.Conflict, f.PutToken(f.ctx, token("0a", "third"), create))
+	f.is(pki.Conflict, f.PutToken(f.ctx, token("0c", "first"), create))
+
+	got, err := f.TokenByHash(f.ctx, first.Hash)
+	f.ok(err)
+	f.same(got, first)
+	_, err = f.TokenByHash(f.ctx, sha256.Sum256([]byte("none")))
+	f.is(pki.NotFound, err)
+	all, err := f.Tokens(f.ctx, acme)
+	f.ok(err)
+	f.same(all, []*access.Token{second, first})
+	all, err = f.Tokens(f.ctx, stranger)
+	f.ok(err)
+	f.same(len(all), 0)
+
+	revoke := f.event(acme, "token.revoke")
+	f.is(pki.NotFound, f.RevokeToken(f.ctx, stranger, first.ID, f.now, revoke))
+	f.ok(f.RevokeToken(f.ctx, acme, first.ID, f.now, revoke))
+	f.ok(f.RevokeToken(f.ctx, acme, first.ID, f.now.Add(time.Hour), revoke))
+	first.Revoked = f.now // the first time stays
+	got, err = f.TokenByHash(f.ctx, first.Hash)
+	f.ok(err)
+	f.same(got, first)
+}
+
+func testSealedKeys(f *fixture) {
+	k := &keystore.SealedKey{ID: "0abc", Tenant: acme, Kind: pki.P256, Use: keystore.UseCA, KEK: "kek", SPKI: []byte("spki"),
+		Sealed: []byte("sealed"), Created: f.now}
+	f.ok(f.PutKey(f.ctx, k))
+	f.is(pki.Conflict, f.PutKey(f.ctx, k))
+	got, err := f.Key(f.ctx, "0abc")
+	f.ok(err)
+	f.same(got, k)
+	_, err = f.Key(f.ctx, "none")
+	f.is(pki.NotFound, err)
+}
+
+func testEndpoints(f *fixture) {
+	ep := &pki.Endpoint{Tenant: acme, Name: "line-1", Authority: f.authority.ID, Profile: f.profile,
+		Protocols: []pki.Protocol{pki.ProtocolREST, pki.ProtocolBatch}, Names: pki.Names{DNS: []string{"*.example.com"}}, Created: f.now}
+	f.ok(f.PutEndpoint(f.ctx, ep, f.event(acme, "endpoint.create")))
+	f.is(pki.Conflict, f.PutEndpoint(f.ctx, ep, f.event(acme, "endpoint.create")))
+	got, err := f.Endpoint(f.ctx, acme, "line-1")
+	f.ok(err)
+	f.same(got, ep)
+
+	changed := *ep
+	changed.Profile.Version, changed.Protocols, changed.Names = 2, nil, pki.Names{}
+	f.ok(f.UpdateEndpoint(f.ctx, &changed, f.event(acme, "endpoint.update")))
+	all, err := f.Endpoints(f.ctx, acme)
+	f.ok(err)
+	f.same(all, []*pki.Endpoint{&changed})
+
+	_, err = f.Endpoint(f.ctx, stranger, "line-1")
+	f.is(pki.NotFound, err)
+	all, err = f.Endpoints(f.ctx, stranger)
+	f.ok(err)
+	f.same(len(all), 0)
+	theirs := changed
+	theirs.Tenant = stranger
+	f.is(pki.NotFound, f.UpdateEndpoint(f.ctx, &theirs, f.event(stranger, "endpoint.update")))
+	f.same(f.actions(acme)[:2], []string{"endpoint.update", "endpoint.create"})
+}
+
+func testBlockList(f *fixture) {
+	a, b, c := sha256.Sum256([]byte("a")), sha256.Sum256([]byte("b")), sha256.Sum256([]byte("c"))
+	n, err := f.BlockKeys(f.ctx, [][32]byte{a, b, a}, f.event(pki.Platform, "blocklist.add"))
+	f.ok(err)
+	f.same(n, 2)
+	n, err = f.BlockKeys(f.ctx, [][32]byte{b}, f.event(pki.Platform, "blocklist.add"))
+	f.ok(err)
+	f.same(n, 0)
+	for hash, want := range map[[32]byte]bool{a: true, b: true, c: false} {
+		got, err := f.KeyBlocked(f.ctx, hash)
+		f.ok(err)
+		f.same(got, want)
+	}
+	f.same(f.actions(pki.Platform), []string{"blocklist.add", "blocklist.add"})
+}

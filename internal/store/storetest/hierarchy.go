@@ -1,0 +1,165 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func testTenants(f *fixture) {
+	got, err := f.Tenant(f.ctx, acme)
+	f.ok(err)
+	want := &pki.Tenant{ID: acme, Organization: "acme Ltd", Created: f.now}
+	f.same(got, want)
+	_, err = f.Tenant(f.ctx, "nobody")
+	f.is(pki.NotFound, err)
+	f.is(pki.Conflict, f.PutTenant(f.ctx, &pki.Tenant{ID: acme, Organization: "Other"}, f.event(acme, "tenant.create")))
+	all, err := f.Tenants(f.ctx)
+	f.ok(err)
+	var ids []pki.TenantID
+	for _, n := range all {
+		ids = append(ids, n.ID)
+	}
+	f.same(ids, []pki.TenantID{acme, partner, stranger})
+	f.same(f.actions(stranger), []string{"tenant.create"}) // the refused one left no event
+}
+
+func testAuthorities(f *fixture) {
+	a, i := f.newAuthority(acme, "firmware")
+	f.ok(f.PutAuthority(f.ctx, a, i, f.event(acme, "authority.create")))
+	got, err := f.Authority(f.ctx, acme, a.ID)
+	f.ok(err)
+	f.same(got, a)
+	got, err = f.AuthorityByName(f.ctx, acme, "firmware")
+	f.ok(err)
+	f.same(got, a)
+	all, err := f.Authorities(f.ctx, acme)
+	f.ok(err)
+	f.same(len(all), 2)
+	f.same(all[0], a)
+
+	again, i2 := f.newAuthority(acme, "firmware")
+	f.is(pki.Conflict, f.PutAuthority(f.ctx, again, i2, f.event(acme, "authority.create")))
+	theirs, i3 := f.newAuthority(partner, "firmware")
+	f.ok(f.PutAuthority(f.ctx, theirs, i3, f.event(partner, "authority.create")))
+
+	_, err = f.Authority(f.ctx, stranger, a.ID)
+	f.is(pki.NotFound, err)
+	_, err = f.AuthorityByName(f.ctx, stranger, "firmware")
+	f.is(pki.NotFound, err)
+	all, err = f.Authorities(f.ctx, stranger)
+	f.ok(err)
+	f.same(len(all), 0)
+
+	retire := f.event(acme, "authority.retire")
+	f.is(pki.NotFound, f.SetAuthorityState(f.ctx, stranger, a.ID, pki.AuthorityPending, pki.AuthorityRetired, retire))
+	f.is(pki.Conflict, f.SetAuthorityState(f.ctx, acme, a.ID, pki.AuthorityActive, pki.AuthorityRetired, retire))
+	f.ok(f.SetAuthorityState(f.ctx, acme, a.ID, pki.AuthorityPending, pki.AuthorityRetired, retire))
+	got, err = f.Authority(f.ctx, acme, a.ID)
+	f.ok(err)
+	f.same(got.State, pki.AuthorityRetired)
+	f.same(f.actions(acme), []string{"authority.retire", "authority.create", "authority.activate", "authority.create", "tenant.create"})
+}
+
+func testIssuers(f *fixture) {
+	a, i := f.newAuthority(acme, "firmware")
+	f.ok(f.PutAuthority(f.ctx, a, i, f.event(acme, "authority.create")))
+	got, err := f.Issuer(f.ctx, i.ID)
+	f.ok(err)
+	f.same(got, i)
+	ofAuthority, err := f.Issuers(f.ctx, acme, a.ID)
+	f.ok(err)
+	f.same(ofAuthority, []*pki.Issuer{i})
+	all, err := f.AllIssuers(f.ctx)
+	f.ok(err)
+	f.same(len(all), 1) // that of the fixture: the new one is pending
+
+	from, to := f.now, f.now.AddDate(15, 0, 0)
+	activate := f.event(acme, "authority.activate")
+	f.is(pki.NotFound, f.ActivateIssuer(f.ctx, stranger, i.ID, []byte("certificate"), from, to, activate))
+	f.ok(f.ActivateIssuer(f.ctx, acme, i.ID, []byte("certificate"), from, to, activate))
+	f.is(pki.Conflict, f.ActivateIssuer(f.ctx, acme, i.ID, []byte("other"), from, to, activate))
+	i.Certificate, i.NotBefore, i.NotAfter, i.Active = []byte("certificate"), from, to, true
+	got, err = f.Issuer(f.ctx, i.ID)
+	f.ok(err)
+	f.same(got, i)
+	all, err = f.AllIssuers(f.ctx)
+	f.ok(err)
+	f.same(len(all), 2)
+	active, err := f.Authority(f.ctx, acme, a.ID)
+	f.ok(err)
+	f.same(active.State, pki.AuthorityActive)
+
+	_, err = f.Issuer(f.ctx, "unknown")
+	f.is(pki.NotFound, err)
+	_, err = f.Issuers(f.ctx, stranger, a.ID)
+	f.is(pki.NotFound, err)
+}
+
+func testProfiles(f *fixture) {
+	profile := func(source string) *pki.ProfileVersion {
+		return &pki.ProfileVersion{ProfileRef: pki.ProfileRef{Tenant: acme, Name: "meter"}, Hash: sha256.Sum256([]byte(source)),
+			Source: source, Created: f.now}
+	}
+	publish := f.event(acme, "profile.publish")
+	first, second, again := profile("one"), profile("two"), profile("two")
+	again.Created = f.now.Add(time.Hour)
+	f.ok(f.PutProfile(f.ctx, first, publish))
+	f.ok(f.PutProfile(f.ctx, second, publish))
+	f.ok(f.PutProfile(f.ctx, again, publish))
+	f.same([]int{first.Version, second.Version}, []int{1, 2})
+	f.same(again, second)
+	events := f.actions(acme)
+	f.same(events[:3], []string{"profile.publish", "profile.publish", "authority.activate"})
+
+	got, err := f.Profile(f.ctx, pki.ProfileRef{Tenant: acme, Name: "meter"})
+	f.ok(err)
+	f.same(got, second)
+	got, err = f.Profile(f.ctx, first.ProfileRef)
+	f.ok(err)
+	f.same(got, first)
+	other := profile("three")
+	other.Name = "device"
+	f.ok(f.PutProfile(f.ctx, other, publish))
+	all, err := f.Profiles(f.ctx, acme)
+	f.ok(err)
+	f.same(all, []*pki.ProfileVersion{other, second})
+
+	for _, ref := range []pki.ProfileRef{
+		{Tenant: stranger, Name: "meter", Version: 1}, {Tenant: stranger, Name: "meter"},
+		{Tenant: acme, Name: "meter", Version: 3}, {Tenant: acme, Name: "none"},
+	} {
+		_, err = f.Profile(f.ctx, ref)
+		f.is(pki.NotFound, err)
+	}
+	all, err = f.Profiles(f.ctx, stranger)
+	f.ok(err)
+	f.same(len(all), 0)
+}
+
+func testEvents(f *fixture) {
+	for n := range 10 {
+		e := f.event(stranger, fmt.Sprintf("act.%d", n))
+		e.At = f.now.Add(time.Duration(n+1) * time.Second)
+		f.ok(f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: stranger, Name: fmt.Sprintf("e%d", n)}, e))
+	}
+	var got []string
+	for before := ""; ; {
+		page, err := f.Events(f.ctx, stranger, before, 4)
+		f.ok(err)
+		for _, e := range page {
+			got = append(got, e.Action)
+			before = e.ID
+		}
+		if len(page) < 4 {
+			break
+		}
+	}
+	f.same(got, []string{"act.9", "act.8", "act.7", "act.6", "act.5", "act.4", "act.3", "act.2", "act.1", "act.0", "tenant.create"})
+	if slices.Contains(f.actions(acme), "act.0") {
+		f.Error("a tenant sees another's events")
+	}
+}

@@ -1,0 +1,435 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func testIssue(f *fixture) {
+	a, b := f.item("meter-1"), f.item("")
+	b.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	b.Placement = pki.Placement{}
+	in := f.intent(a, b)
+	f.intend(in)
+	f.isOpen(in, true)
+	_, err := f.Certificate(f.ctx, acme, in.Issuer, a.Serial)
+	f.is(pki.NotFound, err)
+	status, err := f.Status(f.ctx, in.Issuer, a.Serial)
+	f.ok(err)
+	f.same(status.Known, false) // signed perhaps, but not issued
+
+	sign(a, b)
+	f.record(in)
+	f.isOpen(in, false)
+	for place, it := range in.Items {
+		got, err := f.Certificate(f.ctx, acme, in.Issuer, it.Serial)
+		f.ok(err)
+		f.same(got, f.certificate(in, place))
+		status, err := f.Status(f.ctx, in.Issuer, it.Serial)
+		f.ok(err)
+		f.same(status.Known, true)
+		f.same(status.NotAfter, it.NotAfter)
+		_, err = f.Certificate(f.ctx, stranger, in.Issuer, it.Serial)
+		f.is(pki.NotFound, err)
+	}
+	_, err = f.Certificate(f.ctx, acme, "unknown", a.Serial)
+	f.is(pki.NotFound, err)
+
+	// A record that comes twice changes nothing.
+	sign(a)
+	f.ok(f.Commit(f.ctx, f.now, []*issuance.Intent{in}, nil))
+	f.same(errors.Is(in.Err, issuance.ErrFenced), true)
+
+	// Neither does one of other bytes than were intended.
+	c := f.item("meter-2")
+	in = f.intent(c)
+	f.intend(in)
+	c.TBS[40]++
+	sign(c)
+	f.ok(f.Commit(f.ctx, f.now, []*issuance.Intent{in}, nil))
+	f.same(errors.Is(in.Err, issuance.ErrFenced), true)
+	f.isOpen(in, true)
+
+	f.ok(f.Commit(f.ctx, f.now, nil, []*issuance.Intent{f.intent()})) // an empty one is nothing
+}
+
+func testLent(f *fixture) {
+	it := f.item("their-1")
+	it.Owner = partner
+	in := f.issue(it)
+	for _, tenant := range []pki.TenantID{acme, partner} {
+		got, err := f.Certificate(f.ctx, tenant, in.Issuer, it.Serial)
+		f.ok(err)
+		f.same(got, f.certificate(in, 0))
+		for _, device := range []pki.DeviceID{"", "their-1"} {
+			all, _, err := f.Certificates(f.ctx, tenant, device, "", 10)
+			f.ok(err)
+			f.same(all, []*pki.Certificate{got})
+		}
+	}
+	_, err := f.Certificate(f.ctx, stranger, in.Issuer, it.Serial)
+	f.is(pki.NotFound, err)
+
+	// Devices and keys are those of their owner.
+	mine := f.item("their-1")
+	mine.KeyHash = it.KeyHash
+	f.issue(mine)
+}
+
+func testUnknownIssuer(f *fixture) {
+	in, other := f.intent(f.item("meter-1")), f.intent(f.item("meter-2"))
+	in.Issuer = "unknown"
+	f.ok(f.Commit(f.ctx, f.now, nil, []*issuance.Intent{in, other}))
+	f.is(pki.NotFound, in.Err)
+	f.ok(other.Err)
+	f.isOpen(in, false)
+	f.isOpen(other, true)
+}
+
+func testIdempotency(f *fixture) {
+	keyed := func(device pki.DeviceID, request string) *issuance.Item {
+		it := f.item(device)
+		it.Idempotency, it.RequestHash = "order-1", hash(request)
+		return it
+	}
+	first, same, other := keyed("meter-1", "request"), keyed("meter-1", "request"), keyed("meter-2", "other request")
+	in, collides := f.intent(first), f.intent(same, other)
+	f.intend(in, collides)
+	want := &issuance.Earlier{Intent: in.ID, Issuer: in.Issuer, Serial: first.Serial}
+	f.same(same.Earlier, want)
+	f.is(pki.Conflict, other.Refused)
+	f.isOpen(collides, false) // nothing is left of it
+	sign(first)
+	f.record(in)
+
+	again := keyed("meter-1", "request")
+	f.intend(f.intent(again))
+	f.same(again.Earlier, want)
+
+	// What did not make it into an intent is not recorded with the rest.
+	fresh := f.item("meter-3")
+	mixed := f.intent(keyed("meter-1", "request"), fresh)
+	f.intend(mixed)
+	sign(fresh)
+	f.record(mixed)
+	_, err := f.Certificate(f.ctx, acme, mixed.Issuer, fresh.Serial)
+	f.ok(err)
+	status, err := f.Status(f.ctx, mixed.Issuer, mixed.Items[0].Serial)
+	f.ok(err)
+	f.same(status.Known, false)
+
+	// The key is the owner's.
+	theirs := keyed("meter-1", "request")
+	theirs.Owner = partner
+	f.issue(theirs)
+
+	// A request that is refused for its key gives its idempotency key back.
+	reused := f.item("meter-9")
+	reused.KeyHash, reused.Idempotency = first.KeyHash, "order-2"
+	f.intend(f.intent(reused))
+	f.is(pki.DuplicateKey, reused.Refused)
+	better := f.item("meter-9")
+	better.Idempotency = "order-2"
+	f.issue(better)
+	f.same(better.Earlier == nil, true)
+}
+
+func testPurge(f *fixture) {
+	start := f.now
+	var items []*issuance.Item
+	for n := range 5 {
+		it := f.item(pki.DeviceID(fmt.Sprint("meter-", n)))
+		it.Idempotency = fmt.Sprint("order-", n)
+		in := f.intent(it)
+		f.intend(in)
+		if n > 0 { // the first stays open
+			sign(it)
+			f.record(in)
+		}
+		items = append(items, it)
+		f.later(time.Hour)
+	}
+	var counts []int
+	for range 3 {
+		n, err := f.PurgeIdempotency(f.ctx, start.Add(210*time.Minute), 2)
+		f.ok(err)
+		counts = append(counts, n)
+	}
+	f.same(counts, []int{2, 1, 0})
+	for n, it := range items {
+		again := f.item(it.Device)
+		again.Idempotency, again.SharedKey = it.Idempotency, true
+		f.intend(f.intent(again))
+		if kept, want := again.Earlier != nil, n == 0 || n == 4; kept != want {
+			f.Errorf("order-%d is kept: %t, want %t", n, kept, want)
+		}
+	}
+}
+
+// testRace lets many ask for the same thing at once, over and over: one of them
+// gets it.
+func testRace(f *fixture) {
+	const rounds, racers = 50, 8
+	for round := range rounds {
+		items := make([]*issuance.Item, racers)
+		var wg sync.WaitGroup
+		for i := range items {
+			it := f.item(pki.DeviceID(fmt.Sprint("meter-", round)))
+			it.Idempotency = fmt.Sprint("order-", round)
+			items[i] = it
+			in := f.intent(it)
+			wg.Go(func() {
+				if err := f.Commit(f.ctx, f.now, nil, []*issuance.Intent{in}); err != nil {
+					f.Error(err)
+				}
+				if it.Earlier != nil {
+					return
+				}
+				sign(it)
+				if err := f.Commit(f.ctx, f.now, []*issuance.Intent{in}, nil); err != nil || in.Err != nil {
+					f.Error(err, in.Err)
+				}
+			})
+		}
+		wg.Wait()
+		var winner *issuance.Item
+		for _, it := range items {
+			if it.Earlier == nil && it.Refused == nil {
+				if winner != nil {
+					f.Fatal("two requests with one idempotency key were both taken")
+				}
+				winner = it
+			}
+		}
+		if winner == nil {
+			f.Fatal("no request was taken")
+		}
+		for _, it := range items {
+			if it != winner && (it.Refused != nil || it.Earlier.Serial != winner.Serial) {
+				f.Errorf("a repeated request got %v and %v", it.Earlier, it.Refused)
+			}
+		}
+		all, _, err := f.Certificates(f.ctx, acme, winner.Device, "", 10)
+		f.ok(err)
+		f.same(len(all), 1)
+	}
+}
+
+func testKeyUse(f *fixture) {
+	first := f.item("meter-1")
+	f.issue(first)
+	nameless := f.item("")
+	f.issue(nameless)
+	for _, test := range []struct {
+		name   string
+		key    [32]byte
+		device pki.DeviceID
+		shared bool
+		renew  bool
+		refuse string // part of the detail; "" where the item is taken
+	}{
+		{"another device", first.KeyHash, "meter-2", false, false, "another device"},
+		{"another device, with renewal", first.KeyHash, "meter-2", false, true, "another device"},
+		{"another device, shared", first.KeyHash, "meter-2", true, false, ""},
+		{"no device", first.KeyHash, "", false, true, "another device"},
+		{"the same device", first.KeyHash, "meter-1", false, false, "renew: same-key"},
+		{"the same device, with renewal", first.KeyHash, "meter-1", false, true, ""},
+		{"no device twice", nameless.KeyHash, "", false, false, "renew: same-key"},
+		{"no device twice, with renewal", nameless.KeyHash, "", false, true, ""},
+	} {
+		it := f.item(test.device)
+		it.KeyHash, it.SharedKey, it.RenewSameKey = test.key, test.shared, test.renew
+		f.intend(f.intent(it))
+		switch {
+		case test.refuse == "" && it.Refused != nil:
+			f.Errorf("%s: refused: %v", test.name, it.Refused)
+		case test.refuse != "" && (pki.KindOf(it.Refused) != pki.DuplicateKey || !strings.Contains(it.Refused.Error(), test.refuse)):
+			f.Errorf("%s: got %v, want a DuplicateKey that says %q", test.name, it.Refused, test.refuse)
+		}
+	}
+
+	device, used, err := f.KeyUse(f.ctx, acme, first.KeyHash)
+	f.ok(err)
+	f.same(device, pki.DeviceID("meter-1"))
+	f.same(used, true)
+	_, used, err = f.KeyUse(f.ctx, stranger, first.KeyHash)
+	f.ok(err)
+	f.same(used, false)
+
+	// Of two in one commit the first wins.
+	a, b := f.item("meter-5"), f.item("meter-6")
+	b.KeyHash = a.KeyHash
+	in := f.intent(a, b)
+	f.intend(in)
+	f.same(a.Refused, nil)
+	f.is(pki.DuplicateKey, b.Refused)
+	sign(a)
+	f.record(in)
+}
+
+func testVoid(f *fixture) {
+	good, bad := f.item("meter-1"), f.item("meter-2")
+	bad.Idempotency = "order-1"
+	in := f.intent(good, bad)
+	f.intend(in)
+	sign(good)
+	f.record(in)
+
+	_, err := f.Certificate(f.ctx, acme, in.Issuer, good.Serial)
+	f.ok(err)
+	_, err = f.Certificate(f.ctx, acme, in.Issuer, bad.Serial)
+	f.is(pki.NotFound, err)
+	status, err := f.Status(f.ctx, in.Issuer, bad.Serial)
+	f.ok(err)
+	f.same(status.Known, true)
+	f.same(status.NotAfter, bad.NotAfter)
+	f.same(status.Revocation, &pki.Revocation{Issuer: in.Issuer, Serial: bad.Serial, N: 1, Reason: pki.Unspecified, At: f.now,
+		Shard: bad.Serial.Shard(shards), NotAfter: bad.NotAfter})
+	_, used, err := f.KeyUse(f.ctx, acme, bad.KeyHash)
+	f.ok(err)
+	f.same(used, false)
+
+	// The same request and key come again, for another device even, in the very
+	// commit that gives them up.
+	again := f.item("meter-3")
+	again.KeyHash, again.Idempotency = bad.KeyHash, bad.Idempotency
+	void, next := f.intent(again), f.item("meter-4")
+	f.intend(void)
+	next.KeyHash, next.Idempotency = again.KeyHash, again.Idempotency
+	f.ok(f.Commit(f.ctx, f.now, []*issuance.Intent{void}, []*issuance.Intent{f.intent(next)}))
+	f.ok(void.Err)
+	f.same(next.Refused, nil)
+	f.same(next.Earlier == nil, true)
+}
+
+// testVoidAfterRenewal: a device renews with the key whose first intent is open
+// still and becomes void then; the key stays the device's.
+func testVoidAfterRenewal(f *fixture) {
+	first, renewal := f.item("meter-1"), f.item("meter-1")
+	renewal.KeyHash, renewal.RenewSameKey = first.KeyHash, true
+	in, second := f.intent(first), f.intent(renewal)
+	f.intend(in, second)
+	sign(renewal)
+	f.record(in, second)
+	thief := f.item("meter-2")
+	thief.KeyHash = first.KeyHash
+	f.intend(f.intent(thief))
+	f.is(pki.DuplicateKey, thief.Refused)
+}
+
+func testPaging(f *fixture) {
+	const total, size = 57, 10
+	want := map[pki.Serial]bool{}
+	for n := range total {
+		it := f.item(pki.DeviceID(fmt.Sprint("meter-", n)))
+		f.issue(it)
+		want[it.Serial] = true
+	}
+	seen := 0
+	for cursor := ""; ; {
+		page, next, err := f.Certificates(f.ctx, acme, "", cursor, size)
+		f.ok(err)
+		for _, c := range page {
+			if !want[c.Serial] {
+				f.Errorf("certificate %s comes twice, or was issued after the list began", c.Serial)
+			}
+			delete(want, c.Serial)
+			seen++
+		}
+		f.issue(f.item(pki.DeviceID(fmt.Sprint("later-", seen)))) // newer than the cursor: not in the list
+		if next == "" {
+			break
+		}
+		cursor = next
+	}
+	f.same(seen, total)
+	f.same(len(want), 0)
+	_, _, err := f.Certificates(f.ctx, acme, "", "no cursor!", size)
+	f.is(pki.Malformed, err)
+	none, next, err := f.Certificates(f.ctx, stranger, "", "", size)
+	f.ok(err)
+	f.same(len(none), 0)
+	f.same(next, "")
+}
+
+func testOfDevice(f *fixture) {
+	old, other, renewed := f.item("meter-1"), f.item("meter-2"), f.item("meter-1")
+	f.issue(old)
+	f.issue(other)
+	in := f.issue(renewed)
+	first, cursor, err := f.Certificates(f.ctx, acme, "meter-1", "", 1)
+	f.ok(err)
+	f.same(first, []*pki.Certificate{f.certificate(in, 0)})
+	second, cursor, err := f.Certificates(f.ctx, acme, "meter-1", cursor, 1)
+	f.ok(err)
+	f.same(len(second), 1)
+	f.same(second[0].Serial, old.Serial)
+	f.same(cursor, "")
+	none, _, err := f.Certificates(f.ctx, stranger, "meter-1", "", 1)
+	f.ok(err)
+	f.same(len(none), 0)
+}
+
+// testScan computes the digests of intents from what the checker is given.
+func testScan(f *fixture) {
+	a, b, c := f.item("meter-1"), f.item("meter-2"), f.item("meter-3")
+	closed := f.intent(a, b, c)
+	f.intend(closed)
+	sign(a, c)
+	f.record(closed)
+	f.later(time.Second)
+	void := f.intent(f.item("meter-4"))
+	f.intend(void)
+	f.record(void)
+	f.later(time.Second)
+	open := f.intent(f.item("meter-5"))
+	f.intend(open)
+
+	certs := map[int]*pki.Certificate{}
+	var last int64
+	for {
+		page, next, err := f.ScanCertificates(f.ctx, last, 1)
+		f.ok(err)
+		if len(page) == 0 {
+			f.same(next, last)
+			break
+		}
+		certs[page[0].Place] = page[0]
+		last = next
+	}
+	f.same(len(certs), 2)
+
+	sum := func(it *issuance.Item) [32]byte { return sha256.Sum256(it.TBS) }
+	digest := func(items ...*issuance.Item) [32]byte {
+		h := sha256.New()
+		for _, it := range items {
+			s := sum(it)
+			h.Write(s[:])
+		}
+		return [32]byte(h.Sum(nil))
+	}
+	want := []check.IntentRecord{
+		{ID: closed.ID, Issuer: closed.Issuer, State: check.IntentClosed, Count: 3, Digest: digest(a, b, c),
+			Voided: []check.VoidedItem{{Place: 1, Serial: b.Serial, TBSHash: sum(b)}}},
+		{ID: void.ID, Issuer: void.Issuer, State: check.IntentVoid, Count: 1, Digest: digest(void.Items[0]),
+			Voided: []check.VoidedItem{{Place: 0, Serial: void.Items[0].Serial, TBSHash: sum(void.Items[0])}}},
+		{ID: open.ID, Issuer: open.Issuer, State: check.IntentOpen, Count: 1, Digest: digest(open.Items[0])},
+	}
+	first, err := f.ScanIntents(f.ctx, "", 2)
+	f.ok(err)
+	rest, err := f.ScanIntents(f.ctx, first[1].ID, 2)
+	f.ok(err)
+	if diff := cmp.Diff(want, append(first, rest...)); diff != "" {
+		f.Error(diff)
+	}
+}

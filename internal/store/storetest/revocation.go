@@ -1,0 +1,149 @@
+package storetest
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+func (f *fixture) revocation(it *issuance.Item) *pki.Revocation {
+	return &pki.Revocation{Issuer: f.issuer.ID, Serial: it.Serial, Reason: pki.KeyCompromise, At: f.now}
+}
+
+func testRevoke(f *fixture) {
+	it := f.item("meter-1")
+	it.Owner = partner
+	f.issue(it)
+	f.later(time.Hour)
+	revoke := f.event(partner, "certificate.revoke")
+	f.is(pki.NotFound, f.Revoke(f.ctx, stranger, f.revocation(it), revoke))
+	f.is(pki.NotFound, f.Revoke(f.ctx, partner, f.revocation(f.item("meter-2")), revoke))
+	unknown := f.revocation(it)
+	unknown.Issuer = "unknown"
+	f.is(pki.NotFound, f.Revoke(f.ctx, partner, unknown, revoke))
+
+	r := f.revocation(it)
+	f.ok(f.Revoke(f.ctx, partner, r, revoke))
+	f.same(r, &pki.Revocation{Issuer: f.issuer.ID, Serial: it.Serial, N: 1, Reason: pki.KeyCompromise, At: f.now,
+		Shard: it.Serial.Shard(shards), NotAfter: it.NotAfter})
+	f.is(pki.AlreadyRevoked, f.Revoke(f.ctx, acme, f.revocation(it), f.event(acme, "certificate.revoke")))
+	f.same(f.actions(partner), []string{"certificate.revoke", "tenant.create"})
+
+	got, err := f.Status(f.ctx, f.issuer.ID, it.Serial)
+	f.ok(err)
+	f.same(got, revocation.Status{Known: true, Revocation: r, NotAfter: it.NotAfter})
+	for issuer, serial := range map[pki.IssuerID]pki.Serial{"unknown": it.Serial, f.issuer.ID: pki.NewSerial(pki.SerialShort, f.now)} {
+		got, err := f.Status(f.ctx, issuer, serial)
+		f.ok(err)
+		f.same(got, revocation.Status{})
+	}
+	_, err = f.Certificate(f.ctx, acme, f.issuer.ID, it.Serial)
+	f.ok(err) // the certificate stays
+}
+
+// testRevoked pages through the shards while more is revoked.
+func testRevoked(f *fixture) {
+	var items []*issuance.Item
+	for range 40 {
+		items = append(items, f.item("meter-1"))
+	}
+	short := f.item("meter-1")
+	short.NotAfter = f.now.Add(time.Hour)
+	f.issue(append(items, short)...)
+	for _, it := range append(items[:30:30], short) {
+		f.ok(f.Revoke(f.ctx, acme, f.revocation(it), f.event(acme, "certificate.revoke")))
+	}
+	void := f.intent(f.item("meter-2"))
+	f.intend(void)
+	f.record(void)
+
+	states, err := f.Shards(f.ctx, f.issuer.ID)
+	f.ok(err)
+	f.same(len(states), shards)
+	total, newest := 0, int64(0)
+	late := items[30:]
+	for shard := range shards {
+		var got []pki.Serial
+		var after pki.Serial
+		for {
+			page, err := f.Revoked(f.ctx, f.issuer.ID, shard, states[shard].Newest, f.now.Add(time.Hour), after, 3)
+			f.ok(err)
+			for _, r := range page {
+				f.same(r.Shard, shard)
+				f.same(r.Serial.Shard(shards), shard)
+				got, after = append(got, r.Serial), r.Serial
+			}
+			if len(page) < 3 {
+				break
+			}
+			if len(late) > 0 { // newer than upto: not in the list
+				f.ok(f.Revoke(f.ctx, acme, f.revocation(late[0]), f.event(acme, "certificate.revoke")))
+				late = late[1:]
+			}
+		}
+		if !slices.IsSortedFunc(got, func(a, b pki.Serial) int { return bytes.Compare(a[:], b[:]) }) {
+			f.Errorf("shard %d is not in order of serial", shard)
+		}
+		total += len(got)
+		newest = max(newest, states[shard].Newest)
+	}
+	f.same(total, 32)
+	f.same(newest, int64(32))
+
+	// An entry leaves the list after the last moment of its certificate.
+	shard := short.Serial.Shard(shards)
+	has := func(now time.Time) bool {
+		page, err := f.Revoked(f.ctx, f.issuer.ID, shard, math.MaxInt64, now, pki.Serial{}, 100)
+		f.ok(err)
+		return slices.ContainsFunc(page, func(r pki.Revocation) bool { return r.Serial == short.Serial })
+	}
+	f.same(has(short.NotAfter), true)
+	f.same(has(short.NotAfter.Add(time.Second)), false)
+	none, err := f.Revoked(f.ctx, "unknown", 0, math.MaxInt64, f.now, pki.Serial{}, 100)
+	f.ok(err)
+	f.same(len(none), 0)
+}
+
+func testCRLs(f *fixture) {
+	const shard = 2
+	_, err := f.CRL(f.ctx, f.issuer.ID, shard)
+	f.is(pki.NotFound, err)
+	crl := func(number int64) *revocation.CRL {
+		return &revocation.CRL{Issuer: f.issuer.ID, Shard: shard, Number: number, Covers: 7, Entries: 3, ThisUpdate: f.now,
+			NextUpdate: f.now.AddDate(0, 0, 7), DER: []byte{byte(number)}}
+	}
+	for want := range int64(3) {
+		number, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, shard)
+		f.ok(err)
+		f.same(number, want+1)
+		f.ok(f.PutCRL(f.ctx, crl(number)))
+	}
+	number, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, shard+1)
+	f.ok(err)
+	f.same(number, int64(1)) // each shard counts for itself
+	f.is(pki.Conflict, f.PutCRL(f.ctx, crl(3)))
+	f.is(pki.Conflict, f.PutCRL(f.ctx, crl(2)))
+	got, err := f.CRL(f.ctx, f.issuer.ID, shard)
+	f.ok(err)
+	f.same(got, crl(3))
+
+	states, err := f.Shards(f.ctx, f.issuer.ID)
+	f.ok(err)
+	want := []revocation.ShardState{{Shard: 0}, {Shard: 1}, {Shard: 2, Covers: 7, Number: 3, ThisUpdate: got.ThisUpdate, NextUpdate: got.NextUpdate}, {Shard: 3}}
+	f.same(states, want)
+
+	for _, issuer := range []pki.IssuerID{f.issuer.ID, "unknown"} {
+		_, err = f.ReserveCRLNumber(f.ctx, issuer, shards)
+		f.is(pki.NotFound, err)
+		c := crl(9)
+		c.Issuer, c.Shard = issuer, shards
+		f.is(pki.NotFound, f.PutCRL(f.ctx, c))
+	}
+	_, err = f.Shards(f.ctx, "unknown")
+	f.is(pki.NotFound, err)
+}
