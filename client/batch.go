@@ -171,14 +171,20 @@ func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[*Batch, error] 
 
 var errCut = errors.New("the server ended the events before the batch was at rest")
 
-// watch yields the events of one answer. It returns nil after the last one and
-// when yield wants no more; seen tells whether there were any.
+// watch yields the events of one answer, as readEvents does.
 func (c *Client) watch(ctx context.Context, id string, yield func(*Batch, error) bool) (seen bool, err error) {
 	body, err := c.open(ctx, call{method: http.MethodGet, path: batchPath(id) + "/events", accept: "text/event-stream"})
 	if err != nil {
 		return false, err
 	}
 	defer body.Close()
+	return readEvents(body, yield)
+}
+
+// readEvents yields the batches of server-sent events. It returns nil after the
+// event of type end and when yield wants no more; seen tells whether there were
+// any.
+func readEvents(body io.Reader, yield func(*Batch, error) bool) (seen bool, err error) {
 	events := bufio.NewScanner(body)
 	for events.Scan() {
 		line := events.Bytes()
