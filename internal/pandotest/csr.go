@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"slices"
 	"testing"
@@ -53,4 +54,18 @@ func BadCSRs(t testing.TB) []BadCSR {
 		{"broken signature", broken, pki.BadProof},
 		{"100,000 names", CSR(t, key, pkix.Name{SerialNumber: "SM-000001"}, names...), pki.Malformed},
 	}
+}
+
+// PEMRequests returns n requests of meters with keys of their own, concatenated
+// in PEM; the devices are named prefix0, prefix1 and so on.
+func PEMRequests(t testing.TB, prefix string, n int) *bytes.Buffer {
+	t.Helper()
+	var b bytes.Buffer
+	for i := range n {
+		der := CSR(t, Key(t, pki.P256), pkix.Name{SerialNumber: fmt.Sprintf("%s%d", prefix, i)})
+		if err := pem.Encode(&b, &pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &b
 }
