@@ -120,8 +120,8 @@ func TestPlantSeesWhatIsWrong(t *testing.T) {
 			report, err := Plant(t.Context(), PlantConfig{
 				Client: c, Endpoint: "meter", Devices: Devices{Prefix: "SM-", Count: 5}, Root: s.root.Certificate,
 			})
-			if err == nil {
-				t.Fatal("nothing was found")
+			if err != nil {
+				t.Fatal(err)
 			}
 			if report.Wrong != 1 || len(report.Faults) != 1 || !strings.Contains(report.Faults[0], test.fault) {
 				t.Errorf("got %d wrong, %q, want 1 with %q", report.Wrong, report.Faults, test.fault)
@@ -161,7 +161,7 @@ func TestPlantMissesRows(t *testing.T) {
 	report, err := Plant(t.Context(), PlantConfig{
 		Client: c, Endpoint: "meter", Devices: Devices{Prefix: "SM-", Count: 3}, Root: s.root.Certificate,
 	})
-	if err == nil || report.Missing != 1 || report.Issued != 2 {
+	if err != nil || report.Missing != 1 || report.Issued != 2 {
 		t.Errorf("got %+v and %v, want one that is missing", report, err)
 	}
 }
