@@ -103,8 +103,8 @@ func checkList(list *x509.RevocationList, now time.Time) error {
 	return nil
 }
 
-// shardOf finds the shard that the list's IssuingDistributionPoint names. A list
-// without one is the whole list of an issuer with one shard.
+// shardOf finds the shard that the list's IssuingDistributionPoint names. The list
+// of an issuer without a status URL has none, and is its only one.
 func (s *Service) shardOf(ctx context.Context, id *identity, list *x509.RevocationList) (ShardState, error) {
 	states, err := s.cfg.Store.Shards(ctx, id.issuer.ID)
 	if err != nil {
@@ -117,11 +117,15 @@ func (s *Service) shardOf(ctx context.Context, id *identity, list *x509.Revocati
 		}
 	}
 	for _, state := range states {
-		if scope == nil && len(states) == 1 || bytes.Equal(scope, distributionPoint(crlURL(id.issuer, state.Shard))) {
+		var want []byte
+		if id.issuer.StatusURL != "" {
+			want = distributionPoint(crlURL(id.issuer, state.Shard))
+		}
+		if bytes.Equal(scope, want) {
 			return state, nil
 		}
 	}
-	return ShardState{}, pki.Errorf(pki.PolicyRefused, "the CRL's issuing distribution point is none of this issuer's")
+	return ShardState{}, pki.Errorf(pki.PolicyRefused, "the CRL's issuing distribution point is not where this issuer's CRL is served")
 }
 
 // covered returns the sequence number up to which the store's entries are in the
@@ -135,8 +139,9 @@ func (s *Service) covered(ctx context.Context, id *identity, state ShardState, l
 		}
 		listed[serial] = true
 	}
+	now := s.cfg.Now() // what expired since the ceremony may be in the list, or not
 	lacking := func(upto int64) (lacks bool, err error) {
-		held, err := s.entries(ctx, id.issuer.ID, state.Shard, upto, list.ThisUpdate)
+		held, err := s.entries(ctx, id.issuer.ID, state.Shard, upto, now)
 		if err != nil {
 			return false, err
 		}

@@ -84,6 +84,7 @@ func TestInstallCRL(t *testing.T) {
 		{"out of date", grant, ceremonyCRL(t, v.Root, list(9, func(l *x509.RevocationList) {
 			l.ThisUpdate, l.NextUpdate = now.Add(-time.Hour), now
 		})), pki.PolicyRefused},
+		{"no scope", grant, ceremonyCRL(t, v.Root, list(9, func(l *x509.RevocationList) { l.ExtraExtensions = nil })), pki.PolicyRefused},
 		{"another scope", grant, ceremonyCRL(t, v.Root, list(9, extension(scope(t, "http://status.example/crl/root/1.crl")))), pki.PolicyRefused},
 	}
 	for _, tt := range tests {
@@ -107,7 +108,7 @@ func TestInstallCRL(t *testing.T) {
 		{"the first", list(3, nil), pki.Internal, 0},
 		{"the same number", list(3, nil), pki.Conflict, 0},
 		{"made before the revocation", list(4, nil), pki.Internal, 0},
-		{"with the revoked one, no scope", list(5, func(l *x509.RevocationList) { with(l); l.ExtraExtensions = nil }), pki.Internal, 1},
+		{"with the revoked one", list(5, with), pki.Internal, 1},
 		{"that forgets it", list(6, nil), pki.Conflict, 1},
 	}
 	for i, step := range steps {
