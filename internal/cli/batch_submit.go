@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -41,6 +40,9 @@ Examples:
 
 // Run submits the file.
 func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if err := refuseExisting(s.Results); err != nil {
+		return err
+	}
 	body, key, err := s.open(c)
 	if err != nil {
 		return err
@@ -54,11 +56,11 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 		Endpoint: s.Endpoint, Format: format, ProductLine: s.ProductLine, Lot: s.Lot, Site: s.Site,
 		DryRun: s.DryRun, IdempotencyKey: key,
 	}, rows)
+	if p, ok := errors.AsType[*client.Problem](err); ok && p.Kind == "conflict" {
+		return hintf(err, "if that was a dry run, 'pando batch issue' starts it; for another batch of this file give another --idempotency-key")
+	}
 	if err != nil {
 		return err
-	}
-	if b.DryRun && !s.DryRun && b.State == client.Checked {
-		return hintf(fmt.Errorf("this file was submitted before, as a dry run: it is batch %s", b.ID), "'pando batch issue %s' starts it", b.ID)
 	}
 	if !s.Wait && s.Results == "" {
 		return showBatch(c)(b, nil)

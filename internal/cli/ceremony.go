@@ -84,8 +84,8 @@ func (r *ceremonyRoot) Run(c *console) error {
 	}
 	// The certificate's file is made last: learn of one that is there before a
 	// key is made that would be left without it.
-	if _, err := os.Lstat(r.Certificate); err == nil {
-		return fmt.Errorf("%s is there already", r.Certificate)
+	if err := refuseExisting(r.Certificate); err != nil {
+		return err
 	}
 	act := &table{}
 	act.add("about to make", "a "+r.Mode+" root key and its certificate")
@@ -169,6 +169,9 @@ func (s *ceremonySign) Run(c *console) error {
 	act, err := describe(request)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Request, err)
+	}
+	if err := refuseExisting(s.Out); err != nil {
+		return err
 	}
 	if err := s.announce(c, act, "Sign this?"); err != nil {
 		return err

@@ -60,9 +60,25 @@ func (c *console) writeStream(path string, r io.Reader) error {
 func createNew(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, hintf(fmt.Errorf("%s is there already", path), "name another file, or move that one away")
+		return nil, isThere(path)
 	}
 	return f, err
+}
+
+// refuseExisting is what createNew would say, for those who have much to do
+// before they write. An empty path is no file.
+func refuseExisting(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return isThere(path)
+	}
+	return nil
+}
+
+func isThere(path string) error {
+	return hintf(fmt.Errorf("%s is there already", path), "name another file, or move that one away")
 }
 
 // readPEM reads a file that is one PEM block of the given type, or its bare DER,

@@ -24,5 +24,10 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"server": startServer,
+			"setenv": setFromOutput,
+			"verify": verifyChain,
+		},
 	})
 }

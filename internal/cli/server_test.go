@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/server"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// startServer is the scripts' command "server": it starts one on free ports of
+// the loopback address over an empty store, and points the environment at it as
+// the first platform operator, whose token is in $OPERATOR.
+//
+// "server demo" also makes the tenant demo, with a test root (root.pem), the
+// authority manufacturing, the profiles meter, device and tls-server and the
+// endpoint meter, and goes on as the tenant's administrator, whose token is in
+// $ADMIN.
+func startServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 || len(args) == 1 && args[0] != "demo" {
+		ts.Fatalf("usage: server [demo]")
+	}
+	data := ts.MkAbs("server")
+	ts.Check(os.MkdirAll(data, 0o700))
+	_, err := soft.CreateKEK(filepath.Join(data, "kek.key"))
+	ts.Check(err)
+	free := "127.0.0.1:0"
+	ctx, stop := context.WithCancel(context.Background())
+	srv, err := server.New(ctx, server.Config{Data: data,
+		Listen: server.Listen{HTTPS: free, Devices: free, HTTP: free, Ops: free}}, "test", slog.New(slog.DiscardHandler))
+	ts.Check(err)
+	token, err := srv.FirstToken(ctx)
+	ts.Check(err)
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(ctx) }()
+	ts.Defer(func() {
+		stop()
+		ts.Check(<-ended)
+	})
+
+	ca := filepath.Join(data, "bootstrap.pem")
+	for name, value := range map[string]string{
+		"PANDO_SERVER": srv.URL("https"), "PANDO_TLS_CA": ca, "STATUS": srv.URL("http"),
+		"OPERATOR": token.Reveal(), tokenVariable: token.Reveal(),
+	} {
+		ts.Setenv(name, value)
+	}
+	if len(args) == 0 {
+		return
+	}
+	d := demo{ts, func(token string) *client.Client {
+		cl, err := client.New(client.Config{Server: srv.URL("https"), Token: client.Token(token), CAFile: ca})
+		ts.Check(err)
+		return cl
+	}}
+	admin := d.make(ctx, token.Reveal(), srv.URL("http"))
+	ts.Setenv("ADMIN", admin)
+	ts.Setenv(tokenVariable, admin)
+}
+
+// demo makes a small PKI for scripts.
+type demo struct {
+	ts     *testscript.TestScript
+	client func(token string) *client.Client
+}
+
+// make makes it and returns the token of the tenant's administrator.
+func (d demo) make(ctx context.Context, operator, status string) string {
+	cl := d.client(operator)
+	_, err := cl.CreateTenant(ctx, client.NewTenant{ID: "demo", Organization: "Example Meters"})
+	d.ts.Check(err)
+	token, err := cl.CreateTenantToken(ctx, "demo", client.NewToken{Name: "administrator", Role: "tenant-administrator"})
+	d.ts.Check(err)
+	cl = d.client(token.Secret.Reveal())
+
+	for _, name := range []string{"issuing-ca", "meter", "device", "tls-server"} {
+		source, err := policy.ReferenceSource(name)
+		d.ts.Check(err)
+		_, err = cl.PublishProfile(ctx, source)
+		d.ts.Check(err)
+	}
+	sealed, passphrase := d.ts.MkAbs("demo-root.sealed"), pki.NewSecret("correct horse battery staple")
+	profile, err := policy.ReferenceSource("root")
+	d.ts.Check(err)
+	der, err := ceremony.NewRoot(ceremony.RootConfig{
+		Mode: pki.Test, CommonName: "Test Root", Organization: "Example Meters", Profile: profile,
+		Passphrase: passphrase, Sealed: sealed, Now: time.Now, WorkFactor: 10,
+	})
+	d.ts.Check(err)
+	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	d.ts.Check(os.WriteFile(d.ts.MkAbs("root.pem"), root, 0o600))
+	_, err = cl.ImportRoot(ctx, client.NewRoot{Name: "root", Mode: "test", StatusURL: status, Certificate: string(root)})
+	d.ts.Check(err)
+	_, err = cl.CreateAuthority(ctx, client.NewAuthority{Name: "manufacturing", CommonName: "Test Manufacturing CA",
+		Kind: "issuing", Parent: "root", StatusURL: status})
+	d.ts.Check(err)
+	file, err := cl.AuthorityRequest(ctx, "manufacturing")
+	d.ts.Check(err)
+	request, err := ceremony.ReadRequest(bytes.NewReader(file))
+	d.ts.Check(err)
+	response, err := ceremony.Sign(ceremony.SignConfig{Sealed: sealed, Passphrase: passphrase, Request: request, Now: time.Now})
+	d.ts.Check(err)
+	var answer bytes.Buffer
+	d.ts.Check(ceremony.WriteResponse(&answer, response))
+	_, err = cl.Install(ctx, answer.Bytes())
+	d.ts.Check(err)
+	_, err = cl.CreateEndpoint(ctx, client.NewEndpoint{Name: "meter", Authority: "manufacturing", Profile: "meter",
+		Protocols: []string{"rest", "batch"}})
+	d.ts.Check(err)
+	return token.Secret.Reveal()
+}
+
+// setFromOutput is the scripts' command "setenv PATTERN NAME...": it sets a
+// variable to each group that the pattern finds in the standard output of the
+// command before.
+func setFromOutput(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: setenv PATTERN NAME...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != len(args) {
+		ts.Fatalf("%s: found %d of %d", args[0], max(len(found)-1, 0), len(args)-1)
+	}
+	for i, name := range args[1:] {
+		ts.Setenv(name, found[i+1])
+	}
+}
+
+// verifyChain is the scripts' command "verify FILE ROOT": the file's first
+// certificate chains to the root, through the others of the file.
+func verifyChain(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: verify FILE ROOT")
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(ts.ReadFile(args[1])))
+	text := []byte(ts.ReadFile(args[0]))
+	between.AppendCertsFromPEM(text)
+	block, _ := pem.Decode(text)
+	if block == nil {
+		ts.Fatalf("%s holds no certificate", args[0])
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	ts.Check(err)
+	certificate.UnhandledCriticalExtensions = nil // a SAN with an otherName alone
+	_, err = certificate.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	ts.Check(err)
+}
