@@ -12,25 +12,29 @@ import (
 // year is 0 to 9999.
 func AppendTime(dst []byte, t time.Time) []byte {
 	t = t.UTC()
-	if year := t.Year(); year < 1950 || year > 2049 {
-		return AppendGeneralizedTime(dst, t)
+	year, month, day := t.Date()
+	if year < 1950 || year > 2049 {
+		return appendGeneralized(dst, year, month, day, t)
 	}
-	dst = append(dst, byte(asn1.UTCTime), 13)
-	return appendSeconds(twoDigits(dst, t.Year()%100), t)
+	dst = twoDigits(append(dst, byte(asn1.UTCTime), 13), year%100)
+	return appendSeconds(dst, month, day, t)
 }
 
 // AppendGeneralizedTime appends t as a GeneralizedTime in UTC, with fractions of a
 // second cut off. The year is 0 to 9999.
 func AppendGeneralizedTime(dst []byte, t time.Time) []byte {
 	t = t.UTC()
-	dst = append(dst, byte(asn1.GeneralizedTime), 15)
-	dst = twoDigits(dst, t.Year()/100)
-	return appendSeconds(twoDigits(dst, t.Year()%100), t)
+	year, month, day := t.Date()
+	return appendGeneralized(dst, year, month, day, t)
+}
+
+func appendGeneralized(dst []byte, year int, month time.Month, day int, t time.Time) []byte {
+	dst = twoDigits(append(dst, byte(asn1.GeneralizedTime), 15), year/100)
+	return appendSeconds(twoDigits(dst, year%100), month, day, t)
 }
 
 // appendSeconds appends MMDDHHMMSSZ.
-func appendSeconds(dst []byte, t time.Time) []byte {
-	_, month, day := t.Date()
+func appendSeconds(dst []byte, month time.Month, day int, t time.Time) []byte {
 	hour, minute, second := t.Clock()
 	for _, n := range [...]int{int(month), day, hour, minute, second} {
 		dst = twoDigits(dst, n)

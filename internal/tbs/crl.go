@@ -170,8 +170,7 @@ func (e *CRLEntry) append(dst []byte) ([]byte, error) {
 	if !encodable(&e.Serial) {
 		return nil, errors.New("CRL: a serial is not positive or takes more than 20 octets")
 	}
-	at := e.At.Truncate(time.Second)
-	if !timeInRange(at) {
+	if !yearInRange(e.At) {
 		return nil, fmt.Errorf("CRL: the time of revocation of %s lies outside the years 1950 to 9999", e.Serial)
 	}
 	if !validReason(e.Reason) {
@@ -179,7 +178,7 @@ func (e *CRLEntry) append(dst []byte) ([]byte, error) {
 	}
 	start := len(dst)
 	dst = der.AppendUnsigned(dst, e.Serial[:])
-	dst = der.AppendTime(dst, at)
+	dst = der.AppendTime(dst, e.At)
 	if e.Reason != pki.Unspecified {
 		dst = append(dst, reasonExtensions...)
 		dst = append(dst, byte(e.Reason))

@@ -158,9 +158,14 @@ func TestParseOCSPRequestRefuses(t *testing.T) {
 	}
 }
 
-// newOCSPResponse returns a response with the given answers, by a delegated
-// responder, and its issuer.
-func newOCSPResponse(t testing.TB, singles []OCSPSingle, nonce []byte) (response []byte, issuer, responder *x509.Certificate) {
+// A responder is a delegated OCSP responder for a test.
+type responder struct {
+	signer       crypto.Signer
+	key          PublicKey
+	issuer, cert *x509.Certificate
+}
+
+func newResponder(t testing.TB) *responder {
 	t.Helper()
 	caSigner, signer := newSigner(t, pki.P384), newSigner(t, pki.P256)
 	ca, key := publicKey(t, caSigner), publicKey(t, signer)
@@ -178,13 +183,20 @@ func newOCSPResponse(t testing.TB, singles []OCSPSingle, nonce []byte) (response
 		}
 		return cert
 	}
-	issuer = certify(issuerName, ca, caParts()...)
-	responder = certify(Name{{OID: der.OIDCommonName, Value: "responder"}}, key,
-		ExtensionPart{DER: must(t)(ExtendedKeyUsage(false, der.OIDOCSPSigning))}, ExtensionPart{DER: OCSPNoCheck()})
-	data := AppendResponseData([]byte("before"), key.KeyID(), time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), singles, nonce)[len("before"):]
-	signature := must(t)(Sign(signer, key.SignatureAlgorithm(), data))
-	response = AppendOCSPResponse([]byte("before"), data, key.SignatureAlgorithm(), signature, responder.Raw)[len("before"):]
-	return response, issuer, responder
+	return &responder{
+		signer: signer, key: key,
+		issuer: certify(issuerName, ca, caParts()...),
+		cert: certify(Name{{OID: der.OIDCommonName, Value: "responder"}}, key,
+			ExtensionPart{DER: must(t)(ExtendedKeyUsage(false, der.OIDOCSPSigning))}, ExtensionPart{DER: OCSPNoCheck()}),
+	}
+}
+
+// respond returns the signed response with the given answers.
+func (r *responder) respond(t testing.TB, singles []OCSPSingle, nonce []byte) []byte {
+	t.Helper()
+	alg := r.key.SignatureAlgorithm()
+	data := AppendResponseData([]byte("before"), r.key.KeyID(), time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), singles, nonce)[len("before"):]
+	return AppendOCSPResponse([]byte("before"), data, alg, must(t)(Sign(r.signer, alg, data)), r.cert.Raw)[len("before"):]
 }
 
 // ocspAnswers are answers of each status.
@@ -200,10 +212,11 @@ func ocspAnswers() []OCSPSingle {
 }
 
 func TestOCSPResponseAgainstXCrypto(t *testing.T) {
-	response, issuer, responder := newOCSPResponse(t, ocspAnswers(), []byte{1, 2, 3})
+	r := newResponder(t)
+	response := r.respond(t, ocspAnswers(), []byte{1, 2, 3})
 	statuses := []int{OCSPGood: ocsp.Good, OCSPRevoked: ocsp.Revoked, OCSPUnknown: ocsp.Unknown}
 	for i, want := range ocspAnswers() {
-		got, err := ocsp.ParseResponseForCert(response, &x509.Certificate{SerialNumber: big.NewInt(int64(i + 1))}, issuer)
+		got, err := ocsp.ParseResponseForCert(response, &x509.Certificate{SerialNumber: big.NewInt(int64(i + 1))}, r.issuer)
 		if err != nil {
 			t.Fatalf("answer %d: %v", i, err)
 		}
@@ -214,14 +227,10 @@ func TestOCSPResponseAgainstXCrypto(t *testing.T) {
 		if !got.ProducedAt.Equal(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) {
 			t.Errorf("produced at %s", got.ProducedAt)
 		}
-		key, err := NewPublicKey(responder.PublicKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(key.KeyID(), got.ResponderKeyHash); diff != "" {
+		if diff := cmp.Diff(r.key.KeyID(), got.ResponderKeyHash); diff != "" {
 			t.Errorf("responder (-want +got):\n%s", diff)
 		}
-		if !got.Certificate.Equal(responder) {
+		if !got.Certificate.Equal(r.cert) {
 			t.Error("another responder's certificate")
 		}
 	}

@@ -193,8 +193,14 @@ func encodable(s *pki.Serial) bool {
 
 // timeInRange reports whether t can be in a certificate or CRL as it is.
 func timeInRange(t time.Time) bool {
+	return t.Nanosecond() == 0 && yearInRange(t)
+}
+
+// yearInRange reports whether a Time (RFC 5280, 4.1.2.5) can have t's year. The
+// years before 1950 belong to GeneralizedTime, but to no certificate.
+func yearInRange(t time.Time) bool {
 	year := t.UTC().Year()
-	return t.Nanosecond() == 0 && 1950 <= year && year <= 9999
+	return 1950 <= year && year <= 9999
 }
 
 // append appends the part's extensions for c.
