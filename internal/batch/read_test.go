@@ -1,0 +1,186 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func readAll(t testing.TB, f Format, r io.Reader) []enroll.Row {
+	t.Helper()
+	rd, err := newReader(f, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []enroll.Row
+	for {
+		row, err := rd.next()
+		if err == io.EOF {
+			return rows
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, row)
+	}
+}
+
+func block(label, content string) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: []byte(content)}))
+}
+
+func subject(csr string) enroll.Row { return enroll.Row{Subject: enroll.Subject{CSR: []byte(csr)}} }
+
+func TestReadPEM(t *testing.T) {
+	large := block("CERTIFICATE REQUEST", strings.Repeat("x", maxRow))
+	input := "a work order\n" + block("CERTIFICATE REQUEST", "one") + "# text\n" + strings.ReplaceAll(block("NEW CERTIFICATE REQUEST", "two"), "\n", "\r\n") +
+		block("CERTIFICATE", "three") + "-----BEGIN CERTIFICATE REQUEST-----\n!!\n-----END CERTIFICATE REQUEST-----\n" + large +
+		strings.Repeat("y", maxRow+10) + "\n" + block("CERTIFICATE REQUEST", "six") + "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n"
+	lines := func(s string) int { return 1 + strings.Count(input[:strings.Index(input, s)], "\n") }
+	want := []enroll.Row{
+		subject("one"), subject("two"),
+		problem(`the PEM block that begins in line %d: it is a "CERTIFICATE", not a CERTIFICATE REQUEST`, lines("-----BEGIN CERTIFICATE-----")),
+		problem("the PEM block that begins in line %d: it is not one well-formed PEM block", lines("!!")-1),
+		problem("the PEM block that begins in line %d is larger than a request may be", lines("eHh4")-1),
+		subject("six"),
+		problem("the PEM block that begins in line %d has no end", strings.Count(input, "\n")-1),
+	}
+	if diff := cmp.Diff(want, readAll(t, PEM, strings.NewReader(input))); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+func TestReadNDJSON(t *testing.T) {
+	b64 := base64.StdEncoding.EncodeToString([]byte("one"))
+	for _, c := range []struct {
+		name, line string
+		want       enroll.Row
+	}{
+		{"DER", `{"csr":"` + b64 + `","device":"SM-1","product_line":"p","lot":"l","site":"s","attributes":{"k":"v"}}`, enroll.Row{Subject: enroll.Subject{
+			CSR: []byte("one"), Device: "SM-1", Placement: pki.Placement{ProductLine: "p", Lot: "l", Site: "s"}, Attributes: map[string]string{"k": "v"}}}},
+		{"PEM", `{"csr":` + fmt.Sprintf("%q", block("CERTIFICATE REQUEST", "one")) + `}`, subject("one")},
+		{"bad base64", `{"csr":"?","device":"SM-1"}`, enroll.Row{Problem: "line 1: csr is neither base64 DER nor one PEM block", Subject: enroll.Subject{Device: "SM-1"}}},
+		{"no csr", `{"device":"SM-1"}`, enroll.Row{Problem: "line 1: csr is neither base64 DER nor one PEM block", Subject: enroll.Subject{Device: "SM-1"}}},
+		{"too long", `{"csr":"` + strings.Repeat("A", maxRow) + `"}`, problem("line 1 is longer than a row may be")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff([]enroll.Row{c.want, subject("one")}, readAll(t, NDJSON, strings.NewReader(c.line+"\r\n\n"+`{"csr":"`+b64+`"}`))); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for _, line := range []string{
+		`{"csr":"AAAA","csr":"AAAA"}`, `{"csr":"AAAA","serial":1}`, `["csr"]`, `{"csr":"AAAA"} {}`, "{\"csr\":\"AAAA\",\"device\":\"\xff\"}",
+		`{"csr":"AAAA","attributes":` + strings.Repeat(`{"a":`, 1000) + `1` + strings.Repeat(`}`, 1001), `{"csr":"AAAA"`,
+	} {
+		got := readAll(t, NDJSON, strings.NewReader(line))
+		if len(got) != 1 || !strings.HasPrefix(got[0].Problem, "line 1 is not a row: ") {
+			t.Errorf("%.60s: %+v", line, got)
+		}
+	}
+}
+
+// A stream that breaks is an error, not a shorter batch.
+func TestReadBroken(t *testing.T) {
+	broken := errors.New("connection reset")
+	for _, f := range []Format{PEM, NDJSON} {
+		rd, err := newReader(f, io.MultiReader(strings.NewReader("-----BEGIN CERTIFICATE REQUEST-----\nAA"), failing{broken}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = rd.next()
+		}
+		if !errors.Is(err, broken) {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestRowsRoundTrip(t *testing.T) {
+	rows := []enroll.Row{
+		{No: 7, Problem: "line 1 is not a row"},
+		{No: 8, Subject: enroll.Subject{CSR: []byte{0, 1, 2}, Device: "SM-1", Placement: pki.Placement{ProductLine: "p", Lot: "l", Site: "s"}, Attributes: map[string]string{"a": "1", "b": ""}}},
+	}
+	var b []byte
+	for i := range rows {
+		b = appendRow(b, &rows[i])
+	}
+	got, err := decodeRows(b, 7, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows[0].CSR = []byte{}
+	if diff := cmp.Diff(rows, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	for i := range b {
+		if _, err := decodeRows(b[:i], 7, 2); err == nil {
+			t.Errorf("rows cut at %d were read", i)
+		}
+	}
+	if _, err := decodeRows(append(b, 0), 7, 2); err == nil {
+		t.Error("a byte too many was read")
+	}
+}
+
+func fuzzReader(f *testing.F, format Format) {
+	f.Fuzz(func(t *testing.T, input []byte) {
+		rd, err := newReader(format, bytes.NewReader(input))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; ; n++ {
+			row, err := rd.next()
+			if err == io.EOF {
+				return
+			}
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case n > len(input):
+				t.Fatal("more rows than bytes")
+			case (row.Problem == "") != (len(row.CSR) > 0):
+				t.Fatalf("a row with problem %q and a request of %d bytes", row.Problem, len(row.CSR))
+			}
+		}
+	})
+}
+
+func FuzzReadPEM(f *testing.F) {
+	f.Add([]byte(block("CERTIFICATE REQUEST", "one") + "x\n" + block("CERTIFICATE REQUEST", "two")))
+	f.Add([]byte("-----BEGIN CERTIFICATE REQUEST-----"))
+	fuzzReader(f, PEM)
+}
+
+func FuzzReadNDJSON(f *testing.F) {
+	f.Add([]byte(`{"csr":"AAAA","device":"SM-1","attributes":{"k":"v"}}` + "\n\n" + `{"csr":"?"}`))
+	fuzzReader(f, NDJSON)
+}
+
+func FuzzDecodeRows(f *testing.F) {
+	f.Add(appendRow(nil, &enroll.Row{Subject: enroll.Subject{CSR: []byte("x"), Attributes: map[string]string{"a": "b"}}}), 1)
+	f.Fuzz(func(t *testing.T, b []byte, count int) {
+		if count < 0 || count > 1000 {
+			return
+		}
+		rows, err := decodeRows(b, 1, count)
+		if err == nil && len(rows) != count {
+			t.Fatalf("%d rows for %d", len(rows), count)
+		}
+	})
+}
