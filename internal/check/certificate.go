@@ -80,6 +80,9 @@ func (c *checker) verify(cert *pki.Certificate) (v verdict) {
 	found := func(i Invariant, format string, args ...any) {
 		v.findings = append(v.findings, Finding{i, subjectOf(cert), fmt.Sprintf(format, args...)})
 	}
+	if cert.Intent == "" {
+		found(Intended, "its intent is not in the store")
+	}
 	if cert.DER == nil {
 		found(Stored, "its bytes do not have the hash stored with them")
 		return v
@@ -155,9 +158,11 @@ func (c *checker) note(cert *pki.Certificate, v verdict) error {
 	if issuer == nil {
 		return nil // reported; without its issuer there is nothing to compare it with
 	}
-	p := place{intent: cert.Intent, place: cert.Place, issuer: issuer.number, read: v.read, hash: v.hash}
-	if err := c.places.add(p.encode()); err != nil {
-		return err
+	if cert.Intent != "" {
+		p := place{intent: cert.Intent, place: cert.Place, issuer: issuer.number, read: v.read, hash: v.hash}
+		if err := c.places.add(p.encode()); err != nil {
+			return err
+		}
 	}
 	use := serialUse{issuer: issuer.number, serial: cert.Serial, by: usedByCertificate}
 	if cert.DER != nil {

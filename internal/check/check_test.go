@@ -166,6 +166,10 @@ func TestEachInvariantIsSeen(t *testing.T) {
 			s.intents = s.intents[1:]
 			return "intent " + string(id), ""
 		}},
+		{"certificate of no intent", check.Intended, func(t *testing.T, s *fakeStore) (string, string) {
+			c := s.issue(t, "", 0)
+			return certificate(c), ""
+		}},
 		{"intent of another issuer", check.Intended, func(t *testing.T, s *fakeStore) (string, string) {
 			s.intents[0].Issuer = "root"
 			return "intent " + string(s.intents[0].ID), ""

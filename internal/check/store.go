@@ -41,7 +41,8 @@ type Store interface {
 	// ScanCertificates returns up to limit certificates with row numbers above
 	// after, in order of row number, and the row number of the last one; none
 	// at the end. A certificate whose bytes do not match their stored hash is
-	// returned with a nil DER, so that one fault does not hide the rest.
+	// returned with a nil DER, and one whose intent is not there with an empty
+	// Intent, so that a fault hides nothing.
 	ScanCertificates(ctx context.Context, after int64, limit int) (certificates []*pki.Certificate, last int64, err error)
 	// ScanIntents returns up to limit intents with ids above after, in order of
 	// id; none at the end.
