@@ -1,0 +1,45 @@
+package issuance_test
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// failingKeys is a provider whose CA keys stop signing when told to.
+type failingKeys struct {
+	keystore.Provider
+	fail atomic.Bool
+}
+
+func (p *failingKeys) wrap(inner keystore.Provider) keystore.Provider {
+	p.Provider = inner
+	return p
+}
+
+func (p *failingKeys) Open(ctx context.Context, uri pki.KeyURI) (*keystore.Key, error) {
+	k, err := p.Provider.Open(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	open := *k
+	open.Signer = &failingSigner{k.Signer, p}
+	return &open, nil
+}
+
+type failingSigner struct {
+	crypto.Signer
+	p *failingKeys
+}
+
+func (s *failingSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if s.p.fail.Load() {
+		return nil, errors.New("the module does not answer")
+	}
+	return s.Signer.Sign(rand, digest, opts)
+}

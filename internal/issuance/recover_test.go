@@ -1,0 +1,204 @@
+package issuance_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// dying is a store whose process dies after its first commit of intents: the
+// intents are stored, and nothing is ever said or done after it.
+type dying struct {
+	issuance.Store
+	dead    chan struct{}
+	intents []*issuance.Intent
+}
+
+func (d *dying) Commit(ctx context.Context, now time.Time, records, intents []*issuance.Intent) error {
+	if len(intents) == 0 {
+		return d.Store.Commit(ctx, now, records, intents)
+	}
+	if err := d.Store.Commit(ctx, now, records, intents); err != nil {
+		return err
+	}
+	d.intents = intents
+	close(d.dead)
+	select {} // the process is no more
+}
+
+// reborn runs issuance anew on the stack's store, as after a restart.
+func reborn(t *testing.T, s *pandotest.Stack) {
+	t.Helper()
+	svc, err := issuance.New(t.Context(), issuance.Config{
+		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- svc.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
+	if err := svc.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start returns a stack whose issuance dies at its first intent.
+func start(t *testing.T) (*pandotest.Stack, *dying) {
+	t.Helper()
+	d := &dying{dead: make(chan struct{})}
+	s := pandotest.NewStack(t, pandotest.StackConfig{Stopped: true, WrapStore: func(st issuance.Store) issuance.Store { d.Store = st; return d }})
+	s.AddTenant(t, "acme", "meter")
+	go s.Issuance.Run(context.Background())
+	return s, d
+}
+
+// A single request whose process died gets no certificate: its serial counts as
+// revoked, and the same request sent again gets one certificate.
+func TestRecoverSingle(t *testing.T) {
+	s, d := start(t)
+	r := meter(t, s, "SM-1")
+	r.Idempotency = "key"
+	go s.Enroll.Enroll(context.Background(), r)
+	<-d.dead
+	lost := d.intents[0]
+	reborn(t, s)
+
+	if n := count(t, s); n != 0 {
+		t.Errorf("%d certificates of a request that nobody waits for", n)
+	}
+	status, err := s.Store.Status(t.Context(), lost.Issuer, lost.Items[0].Serial)
+	if err != nil || !status.Known || status.Revocation == nil {
+		t.Errorf("the void serial: %+v, %v", status, err)
+	}
+	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s), Now: time.Now})
+	got, err := again.Enroll(t.Context(), r)
+	if err != nil || got.Certificate.Serial == lost.Items[0].Serial {
+		t.Fatalf("again: %+v, %v", got, err)
+	}
+}
+
+// alive returns an issuance service that runs until the test ends.
+func alive(t *testing.T, s *pandotest.Stack) *issuance.Service {
+	t.Helper()
+	svc, err := issuance.New(t.Context(), issuance.Config{
+		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: "another", Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- svc.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
+	return svc
+}
+
+// The rows of a running batch are completed from the intent's own bytes; those of
+// a paused one become void, and their rows wait for the batch to go on.
+func TestRecoverBatch(t *testing.T) {
+	for _, paused := range []bool{false, true} {
+		t.Run(map[bool]string{false: "running", true: "paused"}[paused], func(t *testing.T) {
+			s, d := start(t)
+			ctx, stop := context.WithCancel(t.Context())
+			go s.Batch.Run(ctx)
+			b, err := s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches),
+				batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "SM-", 5))
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-d.dead
+			stop()
+			if paused {
+				if _, err := s.Batch.Pause(t.Context(), s.Grant(t, "acme", access.ManageBatches), b.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			lost := d.intents[0]
+			reborn(t, s)
+			var issued int
+			for _, item := range lost.Items {
+				status, err := s.Store.Status(t.Context(), lost.Issuer, item.Serial)
+				if err != nil || (status.Revocation != nil) != paused {
+					t.Errorf("status of %s: %+v, %v", item.Serial, status, err)
+				}
+				c, err := s.Store.Certificate(t.Context(), "acme", lost.Issuer, item.Serial)
+				if err != nil {
+					continue
+				}
+				issued++
+				if tbs := pandotest.Parse(t, c.DER).RawTBSCertificate; !bytes.Equal(tbs, item.TBS) {
+					t.Errorf("row %d was signed with other bytes than were intended", c.Row)
+				}
+			}
+			if want := map[bool]int{false: 5, true: 0}[paused]; issued != want {
+				t.Errorf("%d of 5 rows were completed, not %d", issued, want)
+			}
+			chunks, err := s.Store.PendingChunks(t.Context(), "acme", b.ID, 0, 10, false)
+			if err != nil || (len(chunks) > 0) != paused {
+				t.Errorf("%d chunks wait, %v", len(chunks), err)
+			}
+		})
+	}
+}
+
+// A key that cannot sign loses nothing: singles are told and become void, the
+// batch's rows wait.
+func TestKeyFails(t *testing.T) {
+	k := &failingKeys{}
+	s := pandotest.NewStack(t, pandotest.StackConfig{WrapKeys: k.wrap})
+	s.AddTenant(t, "acme", "meter")
+	k.fail.Store(true)
+	r := meter(t, s, "SM-1")
+	r.Idempotency = "key"
+	if _, err := s.Enroll.Enroll(t.Context(), r); pki.KindOf(err) != pki.Unavailable {
+		t.Errorf("with a key that fails: %v", err)
+	}
+	if n := count(t, s); n != 0 {
+		t.Errorf("%d certificates", n)
+	}
+	v, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	states, err := s.Store.Shards(t.Context(), v.Issuers[0].ID)
+	if err != nil || newest(states) == 0 {
+		t.Errorf("the intended serial is not revoked: %+v, %v", states, err)
+	}
+	b, err := s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches),
+		batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "B-", 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	k.fail.Store(false)
+	for b, err = range s.Batch.Watch(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.State != batch.Done || b.Issued != 3 {
+		t.Errorf("once the key signs again: %+v", b)
+	}
+	if _, err := s.Enroll.Enroll(t.Context(), r); err != nil {
+		t.Errorf("the same request again: %v", err)
+	}
+}
+
+func newest(states []revocation.ShardState) (seq int64) {
+	for _, st := range states {
+		seq = max(seq, st.Newest)
+	}
+	return seq
+}
