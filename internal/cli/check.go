@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
 	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/server"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 )
 
@@ -31,6 +34,10 @@ Examples:
 // Run checks the store.
 func (k *checkCommand) Run(ctx context.Context, c *console) error {
 	cfg, err := k.load()
+	if k.Config == "" && errors.Is(err, fs.ErrNotExist) {
+		// A store alone can be checked too: a copy, or a quickstart's.
+		cfg, err = server.Config{Data: k.Data}.WithDefaults(), nil
+	}
 	if err != nil {
 		return err
 	}

@@ -41,14 +41,14 @@ var errSilent = errors.New("the output says why")
 
 // fail prints an error with its hint, and returns the exit status.
 func (c *console) fail(err error) int {
-	switch {
-	case errors.Is(err, errSilent):
-		return exitRefused
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(c.err, "pando: error: interrupted")
+	if errors.Is(err, errSilent) {
 		return exitRefused
 	}
-	fmt.Fprintf(c.err, "pando: error: %s\n", strings.TrimSpace(err.Error()))
+	message := strings.TrimSpace(err.Error())
+	if errors.Is(err, context.Canceled) {
+		message = "interrupted"
+	}
+	fmt.Fprintf(c.err, "pando: error: %s\n", message)
 	if h := hintOf(err); h != "" {
 		fmt.Fprintf(c.err, "pando: hint: %s\n", h)
 	}

@@ -16,10 +16,10 @@ type globals struct {
 	Help helpFlag `short:"h" help:"Show help for the command."`
 	JSON bool     `name:"json" help:"Print results as JSON, in the shapes of the REST API."`
 
-	Server     string `group:"server" placeholder:"URL" env:"PANDO_SERVER" help:"Address of the REST API, as https://pki.example.com:8443."`
-	TokenFile  string `group:"server" placeholder:"FILE" help:"File of mode 0600 with the API token; without it the token is taken from $$PANDO_TOKEN."`
-	TLSCA      string `group:"server" name:"tls-ca" placeholder:"FILE" env:"PANDO_TLS_CA" help:"PEM file of the CA that the server's certificate must verify to (default: the system's)."`
-	Quickstart string `group:"server" placeholder:"DIR" env:"PANDO_QUICKSTART" help:"Take server, token and CA from the data directory of 'pando quickstart'."`
+	Server     string `group:"server" xor:"target" placeholder:"URL" help:"Address of the REST API, as https://pki.example.com:8443 (default: $$PANDO_SERVER)."`
+	TokenFile  string `group:"server" placeholder:"FILE" help:"File of mode 0600 with the API token (default: the token is taken from $$PANDO_TOKEN)."`
+	TLSCA      string `group:"server" name:"tls-ca" placeholder:"FILE" help:"PEM file of the CA that the server's certificate must verify to (default: $$PANDO_TLS_CA, else the system's)."`
+	Quickstart string `group:"server" xor:"target" placeholder:"DIR" help:"Take all three from the directory of a quickstart (default: $$PANDO_QUICKSTART, where no server is named)."`
 
 	// Token is there to refuse it: the arguments of a process can be read by
 	// everyone on the machine.
@@ -35,25 +35,41 @@ func (t refusedToken) AfterApply() error {
 	return errors.New("a token on the command line can be read by everyone on the machine: revoke it, and give a new one in PANDO_TOKEN or with --token-file")
 }
 
-// tokenVariable is the environment variable that holds an API token.
-const tokenVariable = "PANDO_TOKEN"
+// The environment variables that stand for flags.
+const (
+	serverVariable     = "PANDO_SERVER"
+	tokenVariable      = "PANDO_TOKEN" // the token itself
+	tlsCAVariable      = "PANDO_TLS_CA"
+	quickstartVariable = "PANDO_QUICKSTART" // counts where no server is named
+)
 
 // A target is where the REST API is, and as whom to call it.
 type target struct {
-	Server string `json:"api"`
-	Token  string `json:"token"`
-	TLSCA  string `json:"tls_ca"` // path of a PEM file; "" is the system's roots
-	Root   string `json:"root"`   // path of the PEM file of the root; quickstart alone knows it
+	Server string       `json:"api"`
+	Token  client.Token `json:"token"`
+	TLSCA  string       `json:"tls_ca"` // path of a PEM file; "" is the system's roots
+	Root   string       `json:"root"`   // path of the PEM file of the root; quickstart alone knows it
 }
 
 // connect returns the client of the server that the flags and the environment
-// name. What is said by itself goes before what --quickstart implies.
+// name.
 func (g *globals) connect() (*client.Client, error) {
-	var t target
-	if g.Quickstart != "" {
+	t, err := g.target()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{Server: t.Server, Token: t.Token, CAFile: t.TLSCA})
+}
+
+// target returns what the flags and the environment name. A quickstart stands
+// for server, token and CA at once, so that no token of one deployment is shown
+// to another because of a variable that was forgotten.
+func (g *globals) target() (target, error) {
+	t := target{Server: os.Getenv(serverVariable), Token: client.Token(os.Getenv(tokenVariable)), TLSCA: os.Getenv(tlsCAVariable)}
+	if dir := g.quickstartDir(); dir != "" {
 		var err error
-		if t, err = readQuickstart(g.Quickstart); err != nil {
-			return nil, err
+		if t, err = readQuickstart(dir); err != nil {
+			return t, err
 		}
 	}
 	if g.Server != "" {
@@ -62,23 +78,28 @@ func (g *globals) connect() (*client.Client, error) {
 	if g.TLSCA != "" {
 		t.TLSCA = g.TLSCA
 	}
-	switch token := os.Getenv(tokenVariable); {
-	case g.TokenFile != "":
+	if g.TokenFile != "" {
 		secret, err := readSecretFile(g.TokenFile)
 		if err != nil {
-			return nil, err
+			return t, err
 		}
-		t.Token = secret.Reveal()
-	case token != "":
-		t.Token = token
+		t.Token = client.Token(secret.Reveal())
 	}
 	if t.Server == "" {
-		return nil, usagef("which server? Name it with --server or PANDO_SERVER, or with --quickstart the directory of a quickstart")
+		return t, usagef("which server? Name it with --server or PANDO_SERVER, or with --quickstart the directory of a quickstart")
 	}
 	if t.Token == "" {
-		return nil, usagef("as whom? Give an API token in PANDO_TOKEN or with --token-file")
+		return t, usagef("as whom? Give an API token in PANDO_TOKEN or with --token-file")
 	}
-	return client.New(client.Config{Server: t.Server, Token: client.Token(t.Token), CAFile: t.TLSCA})
+	return t, nil
+}
+
+// quickstartDir returns the directory of the quickstart to talk to, or "".
+func (g *globals) quickstartDir() string {
+	if g.Quickstart == "" && g.Server == "" && os.Getenv(serverVariable) == "" {
+		return os.Getenv(quickstartVariable)
+	}
+	return g.Quickstart
 }
 
 // maxQuickstart is the size of the largest quickstart.json, in bytes.

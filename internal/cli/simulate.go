@@ -22,7 +22,7 @@ type simulateCommand struct {
 // deviceFlags say which devices to make.
 type deviceFlags struct {
 	Devices     int    `default:"1000" placeholder:"N" help:"How many devices (default: ${default})."`
-	Prefix      string `default:"SM-" help:"Beginning of their ids (default: ${default})."`
+	Prefix      string `default:"SM-" placeholder:"TEXT" help:"Beginning of their ids (default: ${default})."`
 	First       int    `default:"1" placeholder:"N" help:"Number of the first (default: ${default})."`
 	Format      string `enum:"pem,ndjson" default:"pem" placeholder:"FORMAT" help:"How the CSRs are written: ${enum} (default: ${default})."`
 	ProductLine string `placeholder:"NAME" help:"Product line of the devices."`
@@ -108,8 +108,8 @@ func (s *simulatePlant) Run(ctx context.Context, c *console, g *globals, cl *cli
 // root returns the certificate that everything must chain to.
 func (s *simulatePlant) root(c *console, g *globals) (*x509.Certificate, error) {
 	path := s.Root
-	if path == "" && g.Quickstart != "" {
-		t, err := readQuickstart(g.Quickstart)
+	if dir := g.quickstartDir(); path == "" && dir != "" {
+		t, err := readQuickstart(dir)
 		if err != nil {
 			return nil, err
 		}
