@@ -1,0 +1,327 @@
+package restapi
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+)
+
+// matrix is the API over real services, with two tenants: alpha, whose
+// administrator attacks, and beta, which has one thing of every kind.
+type matrix struct {
+	stack                 *pandotest.Stack
+	url                   string
+	alpha, beta, platform client.Token
+	admin                 *client.Client // beta's administrator
+
+	rootID, rootPEM      string
+	authority            *client.Authority // active
+	waiting, installable string            // ids of pending authorities
+	response             string            // the ceremony's answer for installable
+	tokens               []string          // ids
+	certificate          *client.Enrolled
+	batch                string
+	event                string
+	profile              string // a document whose name only beta knows
+}
+
+func newMatrix(t *testing.T) *matrix {
+	t.Helper()
+	m := &matrix{stack: pandotest.NewStack(t, pandotest.StackConfig{})}
+	s := m.stack
+	s.AddTenant(t, "alpha", "meter")
+	s.AddTenant(t, "beta", "meter")
+	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
+		Revocation: s.Revocation, Status: s.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(srv.Close)
+	m.url = srv.URL
+	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
+	m.beta = m.token(t, "beta", access.TenantAdministrator)
+	m.platform = m.token(t, pki.Platform, access.PlatformOperator)
+	m.admin = must(client.New(client.Config{Server: m.url, Token: m.beta, HTTPClient: srv.Client()}))(t)
+	m.fill(t)
+	return m
+}
+
+func (m *matrix) token(t *testing.T, tenant pki.TenantID, role access.Role) client.Token {
+	t.Helper()
+	_, secret, err := m.stack.Tokens.Create(t.Context(), m.stack.Grant(t, tenant, access.ManageTokens), access.NewToken{Name: string(role), Role: role})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.Token(secret.Reveal())
+}
+
+// must turns an error into the end of the test.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// fill makes one thing of every kind in beta, through the API.
+func (m *matrix) fill(t *testing.T) {
+	t.Helper()
+	ctx, c := t.Context(), m.admin
+	root := must(c.Authority(ctx, "root"))(t)
+	m.rootID, m.rootPEM = root.ID, root.Issuers[0].Certificate
+	m.authority = must(c.Authority(ctx, "issuing"))(t)
+	for _, name := range []string{"hidden-waiting", "hidden-installable"} {
+		a := must(c.CreateAuthority(ctx, client.NewAuthority{Name: name, CommonName: "Hidden", Kind: "issuing", Parent: "root", StatusURL: pandotest.StatusURL}))(t)
+		m.waiting, m.installable = m.installable, a.ID
+	}
+	m.response = m.ceremony(t, m.installable)
+	for range 2 {
+		m.tokens = append(m.tokens, must(c.CreateToken(ctx, client.NewToken{Name: "hidden", Role: "auditor"}))(t).ID)
+	}
+	source := must(policy.ReferenceSource("meter"))(t)
+	m.profile = strings.Replace(string(source), "profile: meter", "profile: hidden-profile", 1)
+	must(c.PublishProfile(ctx, []byte(m.profile)))(t)
+	must(c.CreateEndpoint(ctx, client.NewEndpoint{Name: "hidden", Authority: "issuing", Profile: "hidden-profile"}))(t)
+	m.certificate = must(c.Enroll(ctx, client.Enrollment{Endpoint: "hidden", CSR: m.csr(t, "hidden-device")}, ""))(t)
+	m.batch = must(c.Submit(ctx, client.Submission{Endpoint: "hidden", Format: client.PEM, DryRun: true}, pandotest.PEMRequests(t, "hidden-row-", 2)))(t).ID
+	for b, err := range c.Watch(ctx, m.batch) {
+		if err != nil || b.Refused > 0 {
+			t.Fatal(b, err)
+		}
+	}
+	m.event = must(c.Events(ctx, "", 1))(t).Items[0].ID
+}
+
+func (m *matrix) csr(t *testing.T, device string) string {
+	t.Helper()
+	return base64.StdEncoding.EncodeToString(pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: device}))
+}
+
+// ceremony has beta's root sign what the authority asks for, without installing.
+func (m *matrix) ceremony(t *testing.T, authority string) string {
+	t.Helper()
+	request := must(ceremony.ReadRequest(bytes.NewReader(must(m.admin.AuthorityRequest(t.Context(), authority))(t))))(t)
+	answer := must(ceremony.Sign(ceremony.SignConfig{Sealed: m.sealed(), Passphrase: pki.NewSecret("only for tests"), Request: request, Now: time.Now}))(t)
+	var file bytes.Buffer
+	if err := ceremony.WriteResponse(&file, answer); err != nil {
+		t.Fatal(err)
+	}
+	return file.String()
+}
+
+func (m *matrix) sealed() string { return filepath.Join(filepath.Dir(m.stack.Path), "beta.sealed") }
+
+// row is a request that names something of beta's. attack is what alpha's
+// administrator gets; 0 is 404. own is what beta's gets, or with platform the
+// platform's operator: it shows that the request is not refused for being wrong.
+// 0 is any but 401, 403 and 404.
+type row struct {
+	route       string
+	path        string // "" is the route's
+	body, media string
+	attack, own int
+	platform    bool
+}
+
+func (m *matrix) rows(t *testing.T) []row {
+	certificate := "/certificates/" + m.certificate.Issuer + "/" + m.certificate.Serial
+	batch := "/batches/" + m.batch
+	text := func(v any) string { return string(must(json.Marshal(v))(t)) }
+	meters := func(prefix string) string { return pandotest.PEMRequests(t, prefix, 1).String() }
+	return []row{
+		{route: "GET /tenants", attack: 403, own: 200, platform: true},
+		{route: "POST /tenants", body: `{"id":"gamma","organization":"Gamma"}`, attack: 403, own: 201, platform: true},
+		{route: "GET /tenants/{tenant}", path: "/tenants/beta", attack: 403, own: 200, platform: true},
+		{route: "GET /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", own: 200},
+		{route: "POST /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", body: `{"name":"x","role":"auditor"}`, own: 201},
+		{route: "POST /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", body: `{"name":"x","role":"auditor"}`, own: 201, platform: true},
+		{route: "DELETE /tenants/{tenant}/tokens/{id}", path: "/tenants/alpha/tokens/" + m.tokens[0], own: 404},
+		{route: "DELETE /tenants/{tenant}/tokens/{id}", path: "/tenants/beta/tokens/" + m.tokens[0], own: 204},
+		{route: "POST /blocklist", body: `{"hashes":["` + strings.Repeat("ab", 32) + `"]}`, attack: 403, own: 200, platform: true},
+
+		{route: "GET /whoami", attack: 200, own: 200},
+		{route: "GET /tokens", attack: 200, own: 200},
+		{route: "POST /tokens", body: `{"name":"x","role":"auditor","endpoints":["meter"]}`, attack: 201, own: 201},
+		{route: "DELETE /tokens/{id}", path: "/tokens/" + m.tokens[1], own: 204},
+		{route: "GET /events", path: "/events?before=" + m.event, attack: 200, own: 200},
+
+		{route: "GET /authorities", attack: 200, own: 200},
+		{route: "POST /authorities", body: text(client.NewAuthority{Name: "below", CommonName: "Below", Kind: "issuing", Parent: m.rootID, StatusURL: pandotest.StatusURL}), own: 201},
+		{route: "POST /authorities/roots", body: text(client.NewRoot{Name: "again", Mode: "test", StatusURL: pandotest.StatusURL, Certificate: m.rootPEM}), attack: 201, own: 201},
+		{route: "POST /authorities/install", body: m.response, own: 200},
+		{route: "GET /authorities/{authority}", path: "/authorities/" + m.authority.ID, own: 200},
+		{route: "GET /authorities/{authority}", path: "/authorities/hidden-waiting", own: 200},
+		{route: "GET /authorities/{authority}/request", path: "/authorities/" + m.waiting + "/request", own: 200},
+		{route: "GET /authorities/{authority}/crl-request", path: "/authorities/" + m.rootID + "/crl-request?days=90", own: 200},
+		{route: "GET /authorities/{authority}/chain", path: "/authorities/" + m.authority.ID + "/chain", own: 200},
+
+		{route: "GET /profiles", attack: 200, own: 200},
+		{route: "POST /profiles", body: text(client.NewProfile{Source: strings.Replace(m.profile, "hidden-profile", "own-profile", 1)}), attack: 201, own: 201},
+		{route: "GET /profiles/{name}", path: "/profiles/hidden-profile", own: 200},
+
+		{route: "GET /endpoints", attack: 200, own: 200},
+		{route: "POST /endpoints", body: text(client.NewEndpoint{Name: "mine", Authority: m.authority.ID, Profile: "meter"}), own: 201},
+		{route: "POST /endpoints", body: text(client.NewEndpoint{Name: "other", Authority: "issuing", Profile: "hidden-profile"}), own: 201},
+		{route: "GET /endpoints/{endpoint}", path: "/endpoints/hidden", own: 200},
+		{route: "GET /endpoints/{endpoint}", path: "/endpoints/beta.hidden", own: 200},
+		{route: "PATCH /endpoints/{endpoint}", path: "/endpoints/beta.hidden", body: `{"protocols":["batch","rest"]}`, own: 200},
+		{route: "PATCH /endpoints/{endpoint}", path: "/endpoints/meter", body: `{"profile":"hidden-profile"}`, own: 200},
+
+		{route: "POST /enrollments", body: text(client.Enrollment{Endpoint: "beta.hidden", CSR: m.csr(t, "device-1")}), own: 201},
+		{route: "POST /enrollments", body: text(client.Enrollment{Endpoint: "hidden", CSR: m.csr(t, "device-2")}), own: 201},
+		{route: "GET /certificates", path: "/certificates?device=hidden-device", attack: 200, own: 200},
+		{route: "GET /certificates/{issuer}/{serial}", path: certificate, own: 200},
+
+		{route: "POST /batches", path: "/batches?endpoint=beta.hidden", media: mediaPEMFile, body: meters("b"), own: 202},
+		{route: "POST /batches", path: "/batches?endpoint=hidden&dry_run=true", media: mediaPEMFile, body: meters("c"), own: 202},
+		{route: "GET /batches", path: "/batches?limit=1000", attack: 200, own: 200},
+		{route: "GET /batches/{id}", path: batch, own: 200},
+		{route: "GET /batches/{id}/events", path: batch + "/events", own: 200},
+		{route: "GET /batches/{id}/results", path: batch + "/results", own: 200},
+		{route: "POST /batches/{id}/issue", path: batch + "/issue", own: 200},
+		{route: "POST /batches/{id}/pause", path: batch + "/pause"}, // 409 where it is done already, which it soon is
+		{route: "POST /batches/{id}/resume", path: batch + "/resume"},
+		{route: "POST /batches/{id}/cancel", path: batch + "/cancel"},
+
+		{route: "POST /certificates/{issuer}/{serial}/revoke", path: certificate + "/revoke", body: `{"reason":"superseded"}`, own: 200},
+		{route: "POST /authorities/{authority}/retire", path: "/authorities/" + m.authority.ID + "/retire", own: 204},
+	}
+}
+
+// ask sends a row's request and returns the answer.
+func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text string) {
+	t.Helper()
+	method, path, _ := strings.Cut(r.route, " ")
+	if r.path != "" {
+		path = r.path
+	}
+	req := must(http.NewRequestWithContext(t.Context(), method, m.url+prefix+path, strings.NewReader(r.body)))(t)
+	if req.Header.Set("Content-Type", mediaJSON); r.media != "" {
+		req.Header.Set("Content-Type", r.media)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	}
+	resp := must(http.DefaultClient.Do(req))(t)
+	defer resp.Body.Close()
+	return resp.StatusCode, string(must(io.ReadAll(resp.Body))(t))
+}
+
+// seen returns all that beta can see of itself.
+func (m *matrix) seen(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches"} {
+		status, text := m.ask(t, row{route: "GET " + path}, m.beta)
+		if status != 200 {
+			t.Fatalf("GET %s: %d %s", path, status, text)
+		}
+		all[path] = text
+	}
+	return all
+}
+
+// TestMatrix asks every route for another tenant's things.
+func TestMatrix(t *testing.T) {
+	m := newMatrix(t)
+	rows := m.rows(t)
+	for _, rt := range Routes() {
+		name := rt.Method + " " + rt.Path
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.route == name }) {
+			t.Errorf("%s has no row: say what another tenant gets", name)
+		}
+	}
+	before := m.seen(t)
+	secrets := []string{"hidden", "beta", m.rootID, m.authority.ID, m.authority.Issuers[0].ID, m.waiting, m.installable,
+		m.certificate.Issuer, m.certificate.Serial, m.batch, m.event, m.tokens[0], m.tokens[1]}
+	for _, r := range rows {
+		t.Run("attack/"+r.name(), func(t *testing.T) {
+			if status, text := m.ask(t, r, ""); status != http.StatusUnauthorized {
+				t.Errorf("without a token: %d %s", status, text)
+			}
+			status, text := m.ask(t, r, m.alpha)
+			if want := cmp.Or(r.attack, http.StatusNotFound); status != want {
+				t.Errorf("%d %s, want %d", status, text, want)
+			}
+			asked := r.path + r.body
+			for _, secret := range secrets {
+				// What was asked for may come back; nothing more.
+				if strings.Contains(text, secret) && !strings.Contains(asked, secret) {
+					t.Errorf("the answer tells %q: %s", secret, text)
+				}
+			}
+		})
+	}
+	if diff := gocmp.Diff(before, m.seen(t)); diff != "" {
+		t.Errorf("the attacks changed something: %s", diff)
+	}
+	for _, r := range rows {
+		t.Run("own/"+r.name(), func(t *testing.T) {
+			token := m.beta
+			if r.platform {
+				token = m.platform
+			}
+			status, text := m.ask(t, r, token)
+			if r.own != 0 && status != r.own || r.own == 0 && (status == 401 || status == 403 || status == 404) {
+				t.Errorf("%d %s, want %d", status, text, r.own)
+			}
+		})
+	}
+}
+
+func (r row) name() string {
+	_, path, _ := strings.Cut(r.path, "/")
+	return strings.ReplaceAll(r.route+" "+path, "/", "|")
+}
+
+// TestRoles asks every route with every role, for things that are nowhere: what
+// the role does not include is refused before anything is looked for.
+func TestRoles(t *testing.T) {
+	m := &matrix{stack: pandotest.NewStack(t, pandotest.StackConfig{Stopped: true})}
+	m.stack.AddTenant(t, "demo")
+	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
+		Revocation: m.stack.Revocation, Status: m.stack.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+	defer srv.Close()
+	m.url = srv.URL
+	for _, role := range access.Roles() {
+		tenant := pki.TenantID("demo")
+		if role == access.PlatformOperator {
+			tenant = pki.Platform
+		}
+		token := m.token(t, tenant, role)
+		who := access.Principal{Tenant: tenant, ID: "token:test", Role: role}
+		for _, rt := range Routes() {
+			target := tenant
+			if rt.Tenant {
+				target = "demo"
+			}
+			_, refused := who.Authorize(rt.Permission, target)
+			forbidden := rt.Permission != "" && pki.KindOf(refused) == pki.Forbidden && refused != nil
+			path := strings.NewReplacer("{tenant}", "demo", "{serial}", "01", "{", "", "}", "").Replace(rt.Path)
+			status, text := m.ask(t, row{route: rt.Method + " " + path, body: "{}"}, token)
+			if (status == http.StatusForbidden) != forbidden || status == http.StatusUnauthorized || status >= 500 {
+				t.Errorf("%s: %s %s: %d %s", role, rt.Method, path, status, text)
+			}
+		}
+	}
+}
