@@ -98,7 +98,8 @@ func (s *Store) storedBatch(ctx context.Context, from source, tenant pki.TenantI
 // Batches implements batch.Store.
 func (s *Store) Batches(ctx context.Context, tenant pki.TenantID, before pki.BatchID, limit int) ([]*batch.Batch, error) {
 	all, err := list(ctx, s.read, scanBatch,
-		selectBatch+`WHERE b.tenant = $1 AND ($2 = '' OR b.id < $2) GROUP BY b.num ORDER BY b.id DESC LIMIT $3`, tenant, before, limit)
+		selectBatch+`WHERE b.num IN (SELECT num FROM batch WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3)
+			GROUP BY b.num ORDER BY b.id DESC`, tenant, orNewest(string(before)), limit)
 	return batches(all), listed(err)
 }
 
@@ -165,7 +166,7 @@ func (s *Store) SetState(ctx context.Context, tenant pki.TenantID, id pki.BatchI
 				return pki.Errorf(pki.NotReady, "%d chunks of the batch are not done", open)
 			}
 		}
-		if to == batch.Running && b.State == batch.Checked {
+		if to == batch.Running && b.Started.IsZero() { // nothing was issued yet: what is there is a dry run's
 			if err := t.dropCheck(b.num); err != nil {
 				return err
 			}

@@ -52,7 +52,7 @@ func (s *Store) Events(ctx context.Context, tenant pki.TenantID, before string, 
 	}
 	events, err := list(ctx, s.read, scan,
 		`SELECT id, tenant, at, actor, action, target, detail FROM event
-		WHERE tenant = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`, tenant, before, limit)
+		WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, tenant, orNewest(before), limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing events: %w", err)
 	}

@@ -4,12 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -100,12 +103,19 @@ func TestOpenTwice(t *testing.T) {
 	open(t, dir).Close()
 }
 
-// otherProcess names the directory that the test binary, run again as another
+// childDir names the directory that the test binary, run again as another
 // process, is to open.
-const otherProcess = "PANDO_TEST_OPEN"
+const childDir = "PANDO_TEST_DIR"
+
+// child runs the test of the given name in another process, on dir.
+func child(t *testing.T, name, dir string) ([]byte, error) {
+	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$")
+	c.Env = append(os.Environ(), childDir+"="+dir)
+	return c.CombinedOutput()
+}
 
 func TestOpenFromAnotherProcess(t *testing.T) {
-	if dir := os.Getenv(otherProcess); dir != "" {
+	if dir := os.Getenv(childDir); dir != "" {
 		_, err := Open(t.Context(), filepath.Join(dir, "pando.db"), Options{})
 		if pki.KindOf(err) != pki.Conflict {
 			t.Fatalf("opened what another process has: %v", err)
@@ -115,10 +125,33 @@ func TestOpenFromAnotherProcess(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	defer s.Close()
-	other := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOpenFromAnotherProcess$")
-	other.Env = append(os.Environ(), otherProcess+"="+dir)
-	if out, err := other.CombinedOutput(); err != nil {
+	if out, err := child(t, "TestOpenFromAnotherProcess", dir); err != nil {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestKilled: what was committed is there after the process was killed at once,
+// with another transaction half done; and the lock is free.
+func TestKilled(t *testing.T) {
+	if dir := os.Getenv(childDir); dir != "" {
+		issueThree(t, dir)
+		s := open(t, dir)
+		_ = s.update(t.Context(), func(tx *tx) error {
+			_, err := tx.exec("DELETE FROM certificate")
+			fmt.Println("half done", err)
+			return unix.Kill(unix.Getpid(), unix.SIGKILL)
+		})
+	}
+	dir := t.TempDir()
+	out, err := child(t, "TestKilled", dir)
+	if err == nil || !strings.HasPrefix(string(out), "half done <nil>") {
+		t.Fatalf("the other process was not killed in time: %v, %s", err, out)
+	}
+	s := open(t, dir)
+	defer s.Close()
+	all, _, err := s.ScanCertificates(t.Context(), 0, 10)
+	if err != nil || len(all) != 3 || all[2].DER == nil {
+		t.Errorf("after the kill there are %v, %v", all, err)
 	}
 }
 
@@ -193,6 +226,20 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+func TestClosed(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stay(t.Context(), "node", 1, time.Now()); err == nil {
+		t.Error("a closed store writes")
+	}
+	if _, err := s.Tenants(t.Context()); err == nil {
+		t.Error("a closed store reads")
+	}
+	s.Close() // does not hang
+}
+
 func TestUpdateWaitsForItsTurn(t *testing.T) {
 	s := open(t, t.TempDir())
 	defer s.Close()
@@ -208,8 +255,12 @@ func TestUpdateWaitsForItsTurn(t *testing.T) {
 
 func TestCachesAreBounded(t *testing.T) {
 	var c refs
-	for n := range int64(3 * maxRefs) {
-		c.publish(map[ref]int64{batchRef(pki.BatchID(pki.NewOpaqueID())): n})
+	for page := range 3 {
+		rows := map[ref]int64{}
+		for n := range maxRefs/2 + 1 {
+			rows[lotRef("acme", fmt.Sprint(page, "/", n))] = int64(page*maxRefs + n)
+		}
+		c.publish(rows)
 	}
 	if len(c.byNum) > maxRefs || len(c.byRef) > maxRefs {
 		t.Errorf("%d references are cached", len(c.byNum))

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -12,7 +13,7 @@ import (
 type writer struct {
 	db    *sql.DB
 	conn  *sql.Conn
-	turn  chan struct{} // holds one value: whoever took it has the connection
+	turn  chan struct{} // holds one value: whoever took it has the connection; closed with the store
 	stmts map[string]*sql.Stmt
 }
 
@@ -33,9 +34,11 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 
 // close waits for the transaction in progress; no other can begin after it.
 func (w *writer) close() error {
-	<-w.turn
-	w.conn.Close()
-	return w.db.Close()
+	if _, open := <-w.turn; !open {
+		return nil
+	}
+	close(w.turn)
+	return errors.Join(w.conn.Close(), w.db.Close())
 }
 
 // prepare returns the statement for text. The texts are constants of this
@@ -74,7 +77,10 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-w.turn:
+	case _, open := <-w.turn:
+		if !open {
+			return errors.New("the store is closed")
+		}
 	}
 	defer func() { w.turn <- struct{}{} }()
 

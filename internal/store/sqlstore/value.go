@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -84,3 +85,7 @@ func split[S ~string](text string) []S {
 	}
 	return all
 }
+
+// orNewest returns the id before which a list goes on: one above all, which are
+// base32hex, where it is to begin with the newest.
+func orNewest(before string) string { return cmp.Or(before, "~") }

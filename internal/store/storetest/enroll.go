@@ -56,6 +56,23 @@ func testSealedKeys(f *fixture) {
 	f.is(pki.NotFound, err)
 }
 
+func testCredentials(f *fixture) {
+	c := &keystore.Credential{Tenant: acme, Name: "tls", Key: "software:0abc", Chain: [][]byte{[]byte("certificate"), []byte("issuer")}}
+	f.ok(f.PutCredential(f.ctx, c))
+	got, err := f.Credential(f.ctx, acme, "tls")
+	f.ok(err)
+	f.same(got, c)
+	c.Key, c.Chain = "software:0def", c.Chain[1:]
+	f.ok(f.PutCredential(f.ctx, c))
+	got, err = f.Credential(f.ctx, acme, "tls")
+	f.ok(err)
+	f.same(got, c)
+	_, err = f.Credential(f.ctx, stranger, "tls")
+	f.is(pki.NotFound, err)
+	_, err = f.Credential(f.ctx, acme, "none")
+	f.is(pki.NotFound, err)
+}
+
 func testEndpoints(f *fixture) {
 	ep := &pki.Endpoint{Tenant: acme, Name: "line-1", Authority: f.authority.ID, Profile: f.profile,
 		Protocols: []pki.Protocol{pki.ProtocolREST, pki.ProtocolBatch}, Names: pki.Names{DNS: []string{"*.example.com"}}, Created: f.now}

@@ -33,6 +33,7 @@ type Store interface {
 	batch.Store
 	access.TokenStore
 	keystore.Store
+	keystore.CredentialStore
 	check.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
@@ -54,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"events", testEvents},
 		{"tokens", testTokens},
 		{"sealed keys", testSealedKeys},
+		{"credentials", testCredentials},
 		{"endpoints", testEndpoints},
 		{"block list", testBlockList},
 

@@ -292,7 +292,7 @@ CREATE TABLE batch (
     finished        INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX batch_idempotency ON batch (tenant, idempotency) WHERE idempotency <> '';
-CREATE INDEX batch_tenant ON batch (tenant, id);
+CREATE UNIQUE INDEX batch_tenant ON batch (tenant, id);
 CREATE INDEX batch_state ON batch (state);
 
 CREATE TABLE batch_chunk (
