@@ -21,7 +21,7 @@ type checkCommand struct {
 }
 
 func (checkCommand) Help() string {
-	return `Reads a whole store and computes anew what must hold: serial numbers are unique, every certificate parses, verifies and is what was intended, what is revoked is in the CRL, and more. The server must be stopped. Nothing is changed.
+	return `Reads a whole store and computes anew what must hold: serial numbers are unique, every certificate parses, verifies and is what was intended, what is revoked is in the CRL, and more. The server must be stopped. No record is changed.
 
 The exit status is 1 where anything is found.
 

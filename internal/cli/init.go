@@ -46,12 +46,15 @@ type initialised struct {
 	Config  string      `json:"config"`
 	TokenID pki.TokenID `json:"token_id"`
 	Expires time.Time   `json:"expires"`
-	Token   string      `json:"token"`
+	Secret  string      `json:"secret"`
 }
 
 // Run sets the data directory up. What is there of an earlier, interrupted run
 // is kept.
 func (i *initCommand) Run(ctx context.Context, c *console) error {
+	if i.Data == "" { // by an empty variable
+		return usagef("which directory? Name it with --data")
+	}
 	if err := makeDataDirectory(i.Data); err != nil {
 		return err
 	}
@@ -82,7 +85,7 @@ func (i *initCommand) Run(ctx context.Context, c *console) error {
 	c.note("set up %s; the platform operator's token, shown this once, expires %s", i.Data, when(token.Expires))
 	c.note("next: pando serve --data %s", i.Data)
 	return c.result(made, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, made.Token)
+		_, err := fmt.Fprintln(w, made.Secret)
 		return err
 	})
 }

@@ -43,7 +43,7 @@ func (s step) String() string {
 	if s.rate > 0 {
 		line += fmt.Sprintf(", %.0f rows/s", s.rate)
 		if left := s.total - s.done; left > 0 {
-			line += fmt.Sprintf(", %s to go", (time.Duration(float64(left)/s.rate) * time.Second).Round(time.Second))
+			line += fmt.Sprintf(", %s to go", time.Duration(float64(left)/s.rate*float64(time.Second)).Round(time.Second))
 		}
 	}
 	return line

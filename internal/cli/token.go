@@ -41,6 +41,9 @@ Examples:
 
 // Run creates the token.
 func (t *tokenCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if t.Life%time.Second != 0 {
+		return usagef("--life %s: it is counted in whole seconds", t.Life)
+	}
 	n := client.NewToken{Name: t.Name, Role: t.Role, Endpoints: t.Endpoint, LifeSeconds: int64(t.Life / time.Second)}
 	create := cl.CreateToken
 	if t.Tenant != "" {
