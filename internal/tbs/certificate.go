@@ -28,7 +28,8 @@ type Parsed struct {
 // issues: version 3, a serial of at most 20 octets, names that ParseName reads,
 // the issuer's not empty, times by 4.1.2.5, a key that ParsePublicKey reads
 // (otherwise BadKey), no unique identifiers, 1 to 64 extensions or none, none
-// twice. Values of extensions are not looked into. Anything else is Malformed.
+// twice. Of basic constraints, key usage and the two key identifiers the values
+// are read, too. Anything else is Malformed.
 func ParseTBS(tbs []byte) (*Parsed, error) {
 	p := &Parsed{TBS: tbs}
 	if err := p.parseTBS(); err != nil {
@@ -99,8 +100,32 @@ func (p *Parsed) parseTBS() error {
 	if !s.ReadASN1(&extensions, der.Explicit(3)) || !s.Empty() {
 		return pki.Errorf(pki.Malformed, "the certificate has something but extensions after its key")
 	}
-	p.Extensions, err = parseExtensions(extensions)
-	return err
+	if p.Extensions, err = parseExtensions(extensions); err != nil {
+		return err
+	}
+	return p.checkValues()
+}
+
+// checkValues checks the values that Parsed has methods for, so that none of them
+// has to guess: what reads as "no CA" here and as a CA elsewhere would be a hole.
+func (p *Parsed) checkValues() error {
+	for i := range p.Extensions {
+		ok := true
+		switch e := &p.Extensions[i]; e.OID {
+		case der.OIDBasicConstraints:
+			_, _, ok = parseBasicConstraints(e.Value)
+		case der.OIDKeyUsage:
+			_, ok = parseKeyUsage(e.Value)
+		case der.OIDSubjectKeyIdentifier:
+			_, ok = parseSubjectKeyID(e.Value)
+		case der.OIDAuthorityKeyIdentifier:
+			_, ok = parseAuthorityKeyID(e.Value)
+		}
+		if !ok {
+			return pki.Errorf(pki.Malformed, "the certificate's extension %s has a value that is not well-formed", p.Extensions[i].OID)
+		}
+	}
+	return nil
 }
 
 // readSerial reads a serial number: a positive INTEGER of at most 20 content
@@ -124,12 +149,11 @@ func (p *Parsed) Extension(oid string) *Extension {
 }
 
 // SubjectKeyID returns the identifier in the subjectKeyIdentifier extension, or,
-// where there is none that can be read, that of the key.
+// where there is none, that of the key.
 func (p *Parsed) SubjectKeyID() []byte {
 	if e := p.Extension(der.OIDSubjectKeyIdentifier); e != nil {
-		if id, ok := der.ReadOnly(e.Value, asn1.OCTET_STRING); ok {
-			return id
-		}
+		id, _ := parseSubjectKeyID(e.Value)
+		return id
 	}
 	return p.Key.KeyID()
 }
@@ -137,47 +161,31 @@ func (p *Parsed) SubjectKeyID() []byte {
 // authorityKeyID returns the keyIdentifier in the authorityKeyIdentifier
 // extension, or nil.
 func (p *Parsed) authorityKeyID() []byte {
-	e := p.Extension(der.OIDAuthorityKeyIdentifier)
-	if e == nil {
-		return nil
+	if e := p.Extension(der.OIDAuthorityKeyIdentifier); e != nil {
+		id, _ := parseAuthorityKeyID(e.Value)
+		return id
 	}
-	content, ok := der.ReadOnly(e.Value, asn1.SEQUENCE)
-	var id []byte
-	if !ok || !content.ReadASN1Bytes(&id, der.Implicit(0)) {
-		return nil
-	}
-	return id
+	return nil
 }
 
 // IsCA returns what the basicConstraints extension says: whether the subject is a
-// CA, and how many CA certificates may follow it in a path (-1: no limit). A
-// missing or malformed extension is that of no CA.
+// CA, and how many CA certificates may follow it in a path (-1: no limit). Without
+// the extension the subject is none.
 func (p *Parsed) IsCA() (ca bool, pathLen int) {
-	e := p.Extension(der.OIDBasicConstraints)
-	if e == nil {
-		return false, -1
+	if e := p.Extension(der.OIDBasicConstraints); e != nil {
+		ca, pathLen, _ = parseBasicConstraints(e.Value)
+		return ca, pathLen
 	}
-	content, ok := der.ReadOnly(e.Value, asn1.SEQUENCE)
-	if !ok || !content.ReadASN1Boolean(&ca) || !ca {
-		return false, -1
-	}
-	if content.Empty() {
-		return true, -1
-	}
-	if !content.ReadASN1Integer(&pathLen) || pathLen < 0 || !content.Empty() {
-		return false, -1
-	}
-	return true, pathLen
+	return false, -1
 }
 
-// KeyUsage returns the bits of the keyUsage extension, or 0 where there is none
-// that can be read.
+// KeyUsage returns the bits of the keyUsage extension, or 0 where there is none.
 func (p *Parsed) KeyUsage() KeyUsage {
-	e := p.Extension(der.OIDKeyUsage)
-	if e == nil {
-		return 0
+	if e := p.Extension(der.OIDKeyUsage); e != nil {
+		usage, _ := parseKeyUsage(e.Value)
+		return usage
 	}
-	return parseKeyUsage(e.Value)
+	return 0
 }
 
 // CheckSignedBy checks that issuer issued p: issuer's subject is p's issuer, the

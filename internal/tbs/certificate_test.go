@@ -193,20 +193,66 @@ func TestParseTBSRefuses(t *testing.T) {
 	wantKind(t, err, pki.BadKey)
 }
 
-func TestIsCARefuses(t *testing.T) {
-	for name, value := range map[string][]byte{
-		"empty sequence":       seq(),
-		"explicit FALSE":       seq([]byte{1, 1, 0}),
-		"path length alone":    seq([]byte{2, 1, 0}),
-		"negative path length": seq([]byte(asn1True), []byte{2, 1, 0xff}),
-		"third field":          seq([]byte(asn1True), []byte{2, 1, 0, 5, 0}),
-		"trailing octet":       append(seq([]byte(asn1True)), 0),
-		"nothing":              nil,
-	} {
-		p := &Parsed{Extensions: []Extension{{OID: der.OIDBasicConstraints, Value: value}}}
-		if ca, pathLen := p.IsCA(); ca || pathLen != -1 {
-			t.Errorf("%s: %t, %d", name, ca, pathLen)
+// TestParseTBSValues checks the extensions whose values are read.
+func TestParseTBSValues(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	parse := func(oid string, value []byte) error {
+		tmpl, err := NewTemplate(TemplateConfig{
+			IssuerName: must(t)(issuerName.Append(nil)), Algorithm: key.SignatureAlgorithm(),
+			Parts: []ExtensionPart{{DER: must(t)(RawExtension(oid, false, value))}},
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
+		_, err = ParseTBS(must(t)(tmpl.Append(nil, deviceContent(t, key))))
+		return err
+	}
+	const bc, ku, ski, aki = der.OIDBasicConstraints, der.OIDKeyUsage, der.OIDSubjectKeyIdentifier, der.OIDAuthorityKeyIdentifier
+	full := seq(node(der.Implicit(0), []byte{1}), node(der.Explicit(1), seq()), node(der.Implicit(2), []byte{1}))
+	for name, tt := range map[string]struct {
+		oid   string
+		value []byte
+	}{
+		"no CA":                 {bc, seq()},
+		"path length 0":         {bc, seq([]byte(asn1True), []byte{2, 1, 0})},
+		"empty issuer key id":   {aki, seq()},
+		"issuer key id of 3":    {aki, full},
+		"an extension not read": {"1.3.6.1.4.1.32473.9", []byte("anything")},
+	} {
+		if err := parse(tt.oid, tt.value); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		oid   string
+		value []byte
+	}{
+		"CA explicit FALSE":     {bc, seq([]byte{1, 1, 0})},
+		"path length alone":     {bc, seq([]byte{2, 1, 0})},
+		"path length negative":  {bc, seq([]byte(asn1True), []byte{2, 1, 0xff})},
+		"path length too large": {bc, seq([]byte(asn1True), node(2, bytes.Repeat([]byte{1}, 9)))},
+		"CA third field":        {bc, seq([]byte(asn1True), []byte{2, 1, 0, 5, 0})},
+		"CA trailing octet":     {bc, append(seq([]byte(asn1True)), 0)},
+		"CA no value":           {bc, nil},
+		"usage empty":           {ku, []byte{3, 1, 0}},
+		"usage no bit":          {ku, []byte{3, 2, 7, 0}},
+		"usage trailing zero":   {ku, []byte{3, 2, 6, 0x80}},
+		"usage unused bits set": {ku, []byte{3, 2, 7, 0xc0}},
+		"usage no bit string":   {ku, []byte{4, 2, 7, 0x80}},
+		"usage trailing octet":  {ku, []byte{3, 2, 7, 0x80, 0}},
+		"usage tenth bit":       {ku, []byte{3, 3, 6, 0x80, 0x40}},
+		"usage three octets":    {ku, []byte{3, 4, 0, 1, 1, 1}},
+		"key id empty":          {ski, []byte{4, 0}},
+		"key id no octets":      {ski, []byte{5, 0}},
+		"key id trailing octet": {ski, []byte{4, 1, 1, 0}},
+		"issuer key id empty":   {aki, seq(node(der.Implicit(0)))},
+		"issuer no sequence":    {aki, []byte{5, 0}},
+		"issuer other field":    {aki, seq(node(der.Implicit(3), []byte{1}))},
+		"issuer trailing octet": {aki, append(bytes.Clone(full), 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantKind(t, parse(tt.oid, tt.value), pki.Malformed)
+		})
 	}
 }
 
@@ -256,5 +302,14 @@ func TestCheckSignedBy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			wantKind(t, tt.cert.CheckSignedBy(tt.issuer), tt.want)
 		})
+	}
+}
+
+// TestNoExtensions checks what is said where an extension is not there.
+func TestNoExtensions(t *testing.T) {
+	p := &Parsed{Key: publicKey(t, newSigner(t, pki.P256))}
+	ca, pathLen := p.IsCA()
+	if ca || pathLen != -1 || p.KeyUsage() != 0 || p.authorityKeyID() != nil || !bytes.Equal(p.SubjectKeyID(), p.Key.KeyID()) {
+		t.Errorf("%t, %d, %b, %x, %x", ca, pathLen, p.KeyUsage(), p.authorityKeyID(), p.SubjectKeyID())
 	}
 }

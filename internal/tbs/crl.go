@@ -163,7 +163,7 @@ const maxCRLEntry = 64
 
 // reasonExtensions is what comes before the reason in an entry: crlEntryExtensions
 // with the one extension reasonCode (RFC 5280, 5.3.1), an ENUMERATED of one octet.
-const reasonExtensions = "\x30\x0c\x30\x0a\x06\x03\x55\x1d\x15\x04\x03\x0a\x01"
+var reasonExtensions = "\x30\x0c\x30\x0a" + string(der.MustOID(der.OIDReasonCode)) + "\x04\x03\x0a\x01"
 
 // append appends the entry of revokedCertificates.
 func (e *CRLEntry) append(dst []byte) ([]byte, error) {

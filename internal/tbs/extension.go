@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/der"
-	"github.com/pando-pki/pando/internal/pki"
 )
 
 // The encoders below return a whole Extension ::= SEQUENCE each.
@@ -161,72 +159,4 @@ func openExtension(dst, oid []byte, critical bool) (_ []byte, value int) {
 func closeExtension(dst []byte, start, value int) []byte {
 	dst = der.Wrap(dst, value, asn1.OCTET_STRING)
 	return der.Wrap(dst, start, asn1.SEQUENCE)
-}
-
-// An Extension is a parsed extension.
-type Extension struct {
-	OID      string // dotted
-	Critical bool
-	Value    []byte // DER, the content of extnValue
-}
-
-// maxExtensions bounds the extensions of a certificate and a request.
-const maxExtensions = 64
-
-// parseExtension reads one DER Extension.
-func parseExtension(extension []byte) (Extension, error) {
-	s := cryptobyte.String(extension)
-	var e Extension
-	if !readExtension(&s, &e) || !s.Empty() {
-		return e, pki.Errorf(pki.Malformed, "the extension is not well-formed")
-	}
-	return e, nil
-}
-
-func readExtension(s *cryptobyte.String, e *Extension) bool {
-	var content cryptobyte.String
-	if !s.ReadASN1(&content, asn1.SEQUENCE) || !der.ReadOID(&content, &e.OID) {
-		return false
-	}
-	e.Critical = false
-	if content.PeekASN1Tag(asn1.BOOLEAN) {
-		// DER leaves the default, FALSE, out (X.690, 11.5).
-		if !content.ReadASN1Boolean(&e.Critical) || !e.Critical {
-			return false
-		}
-	}
-	return content.ReadASN1Bytes(&e.Value, asn1.OCTET_STRING) && content.Empty()
-}
-
-// parseExtensions reads a DER Extensions: a sequence of 1 to 64, none twice.
-func parseExtensions(extensions []byte) ([]Extension, error) {
-	s, ok := der.ReadOnly(extensions, asn1.SEQUENCE)
-	if !ok || s.Empty() {
-		return nil, pki.Errorf(pki.Malformed, "the extensions are not a DER sequence of at least one")
-	}
-	parsed := make([]Extension, 0, 8)
-	for !s.Empty() {
-		if len(parsed) == maxExtensions {
-			return nil, pki.Errorf(pki.Malformed, "there are more than %d extensions", maxExtensions)
-		}
-		var e Extension
-		if !readExtension(&s, &e) {
-			return nil, pki.Errorf(pki.Malformed, "extension %d is not well-formed", len(parsed)+1)
-		}
-		if findExtension(parsed, e.OID) != nil {
-			return nil, pki.Errorf(pki.Malformed, "extension %s comes twice", e.OID)
-		}
-		parsed = append(parsed, e)
-	}
-	return parsed, nil
-}
-
-// findExtension returns the extension with the given identifier, or nil.
-func findExtension(extensions []Extension, oid string) *Extension {
-	for i := range extensions {
-		if extensions[i].OID == oid {
-			return &extensions[i]
-		}
-	}
-	return nil
 }

@@ -62,7 +62,7 @@ func AppendGeneralNames(dst []byte, names []GeneralName) ([]byte, error) {
 	for i := range names {
 		var ok bool
 		if dst, ok = appendGeneralName(dst, &names[i]); !ok {
-			return nil, pki.Errorf(pki.PolicyRefused, "subject alternative name %.80q: it has not the form that RFC 5280 demands", names[i].Text)
+			return nil, pki.Errorf(pki.PolicyRefused, "subject alternative name %d, %.80q, has not the form that RFC 5280 demands", i+1, names[i].Text)
 		}
 	}
 	return der.Wrap(dst, start, asn1.SEQUENCE), nil

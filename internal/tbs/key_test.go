@@ -2,7 +2,6 @@ package tbs
 
 import (
 	"crypto"
-	"crypto/dsa"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -150,9 +149,13 @@ func TestNewPublicKeyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	x25519, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, key := range map[string]crypto.PublicKey{
 		"nil":               nil,
-		"DSA":               &dsa.PublicKey{},
+		"X25519":            x25519.Public(),
 		"P-224":             p224.Public(),
 		"negative exponent": &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 2047, 1), E: -3},
 		"short Ed25519":     ed25519.PublicKey(make([]byte, 31)),

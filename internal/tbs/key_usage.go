@@ -34,20 +34,20 @@ func (u KeyUsage) append(dst []byte) []byte {
 	return append(dst, byte(asn1.BIT_STRING), 3, unused, bits.Reverse8(byte(u)), bits.Reverse8(byte(u>>8)))
 }
 
-// parseKeyUsage reads the DER BIT STRING, or returns 0 where it is not what append
-// writes.
-func parseKeyUsage(value []byte) KeyUsage {
+// parseKeyUsage reads the value of keyUsage (RFC 5280, 4.2.1.3): one or more of the
+// nine bits, as append writes them.
+func parseKeyUsage(value []byte) (u KeyUsage, ok bool) {
 	content, ok := der.ReadOnly(value, asn1.BIT_STRING)
 	if !ok || len(content) < 2 || len(content) > 3 {
-		return 0
+		return 0, false
 	}
-	u := KeyUsage(bits.Reverse8(content[1]))
+	u = KeyUsage(bits.Reverse8(content[1]))
 	if len(content) == 3 {
 		u |= KeyUsage(bits.Reverse8(content[2])) << 8
 	}
 	var again [8]byte
-	if u == 0 || string(u.append(again[:0])) != string(value) {
-		return 0
+	if u == 0 || u >= DecipherOnly<<1 || string(u.append(again[:0])) != string(value) {
+		return 0, false
 	}
-	return u
+	return u, true
 }

@@ -90,6 +90,15 @@ func Sign(key crypto.Signer, alg SignatureAlgorithm, message []byte) ([]byte, er
 	return key.Sign(rand.Reader, digest(buf[:0], alg.Hash, message), alg.Hash)
 }
 
+// AppendSigned appends SEQUENCE{tbs, algorithm, BIT STRING signature}: a
+// certificate, CRL or request. tbs must not overlap dst's spare capacity.
+func AppendSigned(dst, tbs []byte, alg SignatureAlgorithm, signature []byte) []byte {
+	dst = der.AppendHeader(dst, asn1.SEQUENCE, len(tbs)+len(alg.DER)+der.Size(len(signature)+1))
+	dst = append(dst, tbs...)
+	dst = append(dst, alg.DER...)
+	return der.AppendBitString(dst, signature)
+}
+
 // digest appends to buf the hash of message, or returns message where hash is 0.
 // It knows the hashes of the algorithms above and allocates for none.
 func digest(buf []byte, hash crypto.Hash, message []byte) []byte {

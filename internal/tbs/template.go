@@ -232,12 +232,3 @@ func (p *part) append(dst []byte, c *Content) ([]byte, error) {
 		return closeExtension(dst, at, value), nil
 	}
 }
-
-// AppendSigned appends SEQUENCE{tbs, algorithm, BIT STRING signature}: a
-// certificate, CRL or request. tbs must not overlap dst's spare capacity.
-func AppendSigned(dst, tbs []byte, alg SignatureAlgorithm, signature []byte) []byte {
-	dst = der.AppendHeader(dst, asn1.SEQUENCE, len(tbs)+len(alg.DER)+der.Size(len(signature)+1))
-	dst = append(dst, tbs...)
-	dst = append(dst, alg.DER...)
-	return der.AppendBitString(dst, signature)
-}
