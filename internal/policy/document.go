@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -12,10 +14,15 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
+// What a document may be. The YAML parser takes time that grows with the square
+// of nesting, of the length of lines and of the number of tokens.
 const (
 	maxDocument = 64 << 10 // bytes
-	maxDepth    = 16       // of flow collections; the YAML parser is quadratic in it
-	maxColumn   = 200      // of a "-"; bounds "- - - -" on one line for the same reason
+	maxLine     = 1000     // bytes
+	maxTokens   = 4000     // a profile of some length has 300
+	maxDepth    = 16       // of flow collections
+	maxColumn   = 200      // of a "-", which bounds "- - - -" on one line
+	maxRefusal  = 2000     // bytes of an error
 )
 
 // A document is a profile as it is written; doc.go says what each key means.
@@ -119,13 +126,18 @@ func read(source []byte) (*document, error) {
 	if len(source) > maxDocument {
 		return nil, pki.Errorf(pki.Malformed, "a profile has at most %d bytes", maxDocument)
 	}
+	for line := range bytes.Lines(source) {
+		if len(line) > maxLine {
+			return nil, pki.Errorf(pki.Malformed, "a line of a profile has at most %d bytes", maxLine)
+		}
+	}
 	tokens := lexer.Tokenize(string(source))
-	if err := checkDepth(tokens); err != nil {
+	if err := checkTokens(tokens); err != nil {
 		return nil, err
 	}
 	file, err := parser.Parse(tokens, 0)
 	if err != nil {
-		return nil, pki.Errorf(pki.Malformed, "%s", yaml.FormatError(err, false, true))
+		return nil, malformed(err)
 	}
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
 		return nil, pki.Errorf(pki.Malformed, "a profile is one YAML document")
@@ -141,13 +153,16 @@ func read(source []byte) (*document, error) {
 		return nil, at(wrong.Token, "a "+wrong.DstType.Kind().String()+" is needed here")
 	}
 	if err != nil {
-		return nil, pki.Errorf(pki.Malformed, "%s", yaml.FormatError(err, false, true))
+		return nil, malformed(err)
 	}
 	return doc, nil
 }
 
-// checkDepth refuses what would cost the parser more than a document is worth.
-func checkDepth(tokens token.Tokens) error {
+// checkTokens refuses what would cost the parser more than a document is worth.
+func checkTokens(tokens token.Tokens) error {
+	if len(tokens) > maxTokens {
+		return pki.Errorf(pki.Malformed, "a profile has at most %d words and signs", maxTokens)
+	}
 	depth := 0
 	for _, t := range tokens {
 		switch t.Type {
@@ -185,5 +200,14 @@ func at(t *token.Token, message string) error {
 	if t == nil {
 		return pki.Errorf(pki.Malformed, "%s", message)
 	}
-	return pki.Errorf(pki.Malformed, "%s", yaml.FormatError(&yaml.SyntaxError{Message: message, Token: t}, false, true))
+	return malformed(&yaml.SyntaxError{Message: message, Token: t})
+}
+
+// malformed shows an error of the YAML parser with line and caret.
+func malformed(err error) error {
+	text := yaml.FormatError(err, false, true)
+	if len(text) > maxRefusal { // a value of many lines is shown whole
+		text = strings.ToValidUTF8(text[:maxRefusal], "") + "..."
+	}
+	return pki.Errorf(pki.Malformed, "%s", text)
 }

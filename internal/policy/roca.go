@@ -48,6 +48,7 @@ func residuesOf(n *big.Int) residues {
 // A set of residues modulo a prime below 192.
 type residueSet [3]uint64
 
+func (s *residueSet) add(r uint64)      { s[r/64] |= 1 << (r % 64) }
 func (s *residueSet) has(r uint64) bool { return s[r/64]&(1<<(r%64)) != 0 }
 
 // rocaPrimeCount is how many of smallPrimes the fingerprint takes: those to 167,
@@ -61,7 +62,7 @@ func powersOf65537() (sets [rocaPrimeCount]residueSet) {
 	for i := range sets {
 		p := smallPrimes[i]
 		for r := uint64(1); !sets[i].has(r); r = r * 65537 % p {
-			sets[i][r/64] |= 1 << (r % 64)
+			sets[i].add(r)
 		}
 	}
 	return sets

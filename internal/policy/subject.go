@@ -42,14 +42,17 @@ func compileSubject(written []documentValue) ([]attribute, error) {
 		if v.list() {
 			return nil, at(d.From.token, "an RDN has one value; this path may yield many")
 		}
-		// A trial finds what could never be encoded: no OID, one whose string
-		// type has a short name, or a literal that is too long.
+		// A trial finds what could never be encoded: no OID, or the OID of an
+		// attribute that has another string type than UTF8String.
 		trial := tbs.Attribute{OID: a.oid, Type: a.kind, Value: "XX"}
+		if _, err := (tbs.Name{trial}).Append(nil); err != nil {
+			return nil, at(d.Type.token, "an attribute type is C, ST, L, O, OU, CN, serialNumber, DC or an OID whose values are UTF8Strings")
+		}
 		if v.literal != "" {
 			trial.Value = v.literal
-		}
-		if _, err := (tbs.Name{trial}).Append(nil); err != nil {
-			return nil, at(d.Type.token, "a type is C, ST, L, O, OU, CN, serialNumber, DC or an OID: "+pki.DetailOf(err))
+			if _, err := (tbs.Name{trial}).Append(nil); err != nil {
+				return nil, at(d.Value.token, pki.DetailOf(err))
+			}
 		}
 		a.value = v
 		subject = append(subject, a)

@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	"math/big"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -17,12 +16,12 @@ const (
 	fermatRounds = 100
 )
 
-// CheckKey refuses, as BadKey, a key that is known to be weak: RSA moduli below
-// 2048 or above 4096 bits or of an odd number of octets' bits, with a small
-// factor, with the ROCA fingerprint or with factors that are close together; RSA
-// exponents that are even or below 65537; Ed25519 points of small order. That an
-// EC point is on its curve, and not the point at infinity, tbs.ParsePublicKey
-// has seen. The block list of keys is the caller's.
+// CheckKey refuses, as BadKey, a key that is known to be weak: an RSA modulus that
+// does not have 2048 to 4096 bits, a multiple of 8, that has a small factor, the
+// ROCA fingerprint or factors close together; an RSA exponent that is even or
+// below 65537; an Ed25519 point of small order. That an EC point is on its curve,
+// and not the point at infinity, tbs.ParsePublicKey has seen. The block list of
+// keys is the caller's.
 func CheckKey(key tbs.PublicKey) error {
 	switch pub := key.Crypto().(type) {
 	case *ecdsa.PublicKey:
@@ -66,39 +65,6 @@ func checkRSA(pub *rsa.PublicKey) error {
 	}
 	return nil
 }
-
-// hasCloseFactors runs Fermat's factorisation for a number of rounds: it looks
-// for a >= sqrt(n) such that a*a-n is a square b*b, since then n = (a-b)(a+b).
-// Factors that were chosen at random never show; those of CVE-2022-26320 show in
-// the first round.
-func hasCloseFactors(n *big.Int, rounds int) bool {
-	one := big.NewInt(1)
-	a := new(big.Int).Sqrt(n)
-	difference := new(big.Int).Mul(a, a)
-	difference.Sub(difference, n)
-	if difference.Sign() == 0 {
-		return true // a square
-	}
-	step := new(big.Int).Lsh(a, 1)
-	step.Add(step, one)
-	root, square := new(big.Int), new(big.Int)
-	for range rounds {
-		difference.Add(difference, step) // (a+1)^2 - n = a^2 - n + 2a+1
-		step.Add(step, big.NewInt(2))
-		// Squares are 0, 1, 4, 9, 16, 17, 25, 33, 36, 41, 49 or 57 modulo 64:
-		// four numbers of five need no root.
-		if squaresMod64&(1<<(difference.Bits()[0]&63)) == 0 {
-			continue
-		}
-		root.Sqrt(difference)
-		if square.Mul(root, root).Cmp(difference) == 0 {
-			return true
-		}
-	}
-	return false
-}
-
-const squaresMod64 = 1<<0 | 1<<1 | 1<<4 | 1<<9 | 1<<16 | 1<<17 | 1<<25 | 1<<33 | 1<<36 | 1<<41 | 1<<49 | 1<<57
 
 // isSmallOrder reports whether an Ed25519 key is one of the encodings of the
 // eight points whose order divides 8; the sign bit does not matter. Under such a

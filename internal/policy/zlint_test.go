@@ -1,11 +1,14 @@
 package policy
 
 import (
+	"crypto"
 	"testing"
 
 	zx509 "github.com/zmap/zcrypto/x509"
 	"github.com/zmap/zlint/v3"
 	"github.com/zmap/zlint/v3/lint"
+
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // clientEncipherment finds that keyEncipherment does not serve clientAuth. RFC
@@ -23,12 +26,16 @@ func TestZlint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys := make(map[pki.KeyKind]crypto.Signer)
+	for _, kind := range pki.KeyKinds() {
+		keys[kind] = generate(t, kind)
+	}
 	for _, name := range Reference() {
 		p := reference(t, name)
 		for _, kind := range p.KeyKinds() {
 			t.Run(name+"/"+string(kind), func(t *testing.T) {
 				from := newIssuer(t, name)
-				key := generate(t, kind)
+				key := keys[kind]
 				if name == "root" {
 					key = from.key
 				}
