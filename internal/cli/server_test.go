@@ -140,6 +140,21 @@ func setFromOutput(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// awaitFile is the scripts' command "await FILE": it waits until a file is there
+// that a command in the background makes.
+func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: await FILE")
+	}
+	for range 600 {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s did not come within 30 s", args[0])
+}
+
 // verifyChain is the scripts' command "verify FILE ROOT": the file's first
 // certificate chains to the root, through the others of the file.
 func verifyChain(ts *testscript.TestScript, neg bool, args []string) {
