@@ -23,9 +23,10 @@ type recording struct {
 	batch  sql.NullInt64
 	now    time.Time
 
-	issued int
-	voided []check.VoidedItem
-	first  int64 // seq of the first void item's entry
+	issued  int
+	voided  []check.VoidedItem
+	first   int64 // seq of the first revocation entry of a void item
+	entries int   // how many follow each other from there
 }
 
 // record stores the outcome of a signed intent and closes it, or sets Err to
@@ -128,11 +129,15 @@ func (r *recording) void(place int, it *issuance.Item) error {
 		Issuer: r.in.Issuer, Serial: it.Serial, N: 1, Reason: pki.Unspecified, At: r.now,
 		Shard: it.Serial.Shard(r.issuer.shards), NotAfter: it.NotAfter,
 	}, r.issuer.num)
-	if err != nil {
+	switch {
+	case errors.Is(err, sql.ErrNoRows): // by an earlier intent for a serial that was made elsewhere
+	case err != nil:
 		return err
-	}
-	if len(r.voided) == 0 {
-		r.first = seq
+	default:
+		if r.entries == 0 {
+			r.first = seq
+		}
+		r.entries++
 	}
 	r.voided = append(r.voided, check.VoidedItem{Place: place, Serial: it.Serial, TBSHash: sha256.Sum256(it.TBS)})
 	owner, err := r.intern(tenantRef(it.Owner))
@@ -165,7 +170,10 @@ func (r *recording) finishVoid() error {
 	if _, err := r.exec(`UPDATE intent SET state = $1, voided = $2 WHERE num = $3`, state, encodeVoided(r.voided), r.num); err != nil {
 		return err
 	}
-	return r.leaf(r.issuer.tenant, leafRevocation, r.first, len(r.voided), r.now)
+	if r.entries == 0 {
+		return nil
+	}
+	return r.leaf(r.issuer.tenant, leafRevocation, r.first, r.entries, r.now)
 }
 
 // finishChunk closes the intent's chunk of a batch, or gives it up.

@@ -52,10 +52,11 @@ func (s *Store) Revoke(ctx context.Context, tenant pki.TenantID, r *pki.Revocati
 	})
 }
 
-// revoke inserts an entry and returns its sequence number.
+// revoke inserts an entry and returns its sequence number; sql.ErrNoRows where the
+// serial has an entry with that N.
 func (t *tx) revoke(r *pki.Revocation, issuer int64) (int64, error) {
 	seq, err := one(context.Background(), t, scanInt,
-		`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING seq`,
+		`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING seq`,
 		issuer, r.Serial[:], r.N, r.Reason, micros(r.At), r.Shard, micros(r.NotAfter))
 	if err != nil {
 		return 0, fmt.Errorf("storing a revocation: %w", err)

@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -112,7 +113,7 @@ func TestIntentBeforeSignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stolen := tbsOfFirst(t, s)
+	stolen := tbsOfFirst(t, s, v.Issuers[0].ID)
 	if _, err := s.Signer.Sign(t.Context(), v.Issuers[0].Key, signer.Certificate, stolen, false); err == nil || p.refused.Load() != 1 {
 		t.Errorf("bytes whose intent is closed were signed: %v", err)
 	}
@@ -134,12 +135,13 @@ func runBatch(t *testing.T, s *pandotest.Stack, rows int) *batch.Batch {
 	return last
 }
 
-// tbsOfFirst returns the to-be-signed bytes of the store's first certificate.
-func tbsOfFirst(t *testing.T, s *pandotest.Stack) []byte {
+// tbsOfFirst returns the to-be-signed bytes of an issuer's first certificate.
+func tbsOfFirst(t *testing.T, s *pandotest.Stack, issuer pki.IssuerID) []byte {
 	t.Helper()
-	all, _, err := s.Store.ScanCertificates(t.Context(), 0, 1)
+	all, _, err := s.Store.ScanCertificates(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pandotest.Parse(t, all[0].DER).RawTBSCertificate
+	i := slices.IndexFunc(all, func(c *pki.Certificate) bool { return c.Issuer == issuer })
+	return pandotest.Parse(t, all[i].DER).RawTBSCertificate
 }

@@ -312,6 +312,24 @@ func testVoid(f *fixture) {
 	f.same(next.Earlier == nil, true)
 }
 
+// testVoidTwice: a serial that comes from elsewhere, as that of a certificate
+// signed in a ceremony, can be intended again and become void again.
+func testVoidTwice(f *fixture) {
+	it := f.item("meter-1")
+	for range 2 {
+		in := f.intent(it, f.item("meter-2"))
+		f.intend(in)
+		f.record(in)
+	}
+	states, err := f.Shards(f.ctx, f.issuer.ID)
+	f.ok(err)
+	newest := int64(0)
+	for _, s := range states {
+		newest = max(newest, s.Newest)
+	}
+	f.same(newest, int64(3)) // one entry for it, one for each of the others
+}
+
 // testVoidAfterRenewal: a device renews with the key whose first intent is open
 // still and becomes void then; the key stays the device's.
 func testVoidAfterRenewal(f *fixture) {

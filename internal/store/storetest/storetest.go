@@ -67,6 +67,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"idempotency raced", testRace},
 		{"key use", testKeyUse},
 		{"void gives up claims", testVoid},
+		{"void twice", testVoidTwice},
 		{"void keeps a renewed key", testVoidAfterRenewal},
 		{"fencing", testFencing},
 		{"adoption", testAdoption},
