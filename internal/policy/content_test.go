@@ -195,7 +195,7 @@ func TestRequestCannotSmuggle(t *testing.T) {
 	}
 	key := generate(t, pki.P256)
 	random := rand.New(rand.NewPCG(1, 2))
-	for _, name := range []string{"meter", "rni-command", "firmware-signing", "ocsp-responder", "issuing-ca"} {
+	for _, name := range []string{"meter", "rni-command", "firmware-signing", "ocsp-responder", "issuing-ca", "device", "tls-server"} {
 		from := newIssuer(t, name)
 		b := bind(t, reference(t, name), from.IssuerParams)
 		encode := func(in *Input) string {
@@ -221,7 +221,11 @@ func TestRequestCannotSmuggle(t *testing.T) {
 					template.ExtraExtensions = append(template.ExtraExtensions, wish)
 				}
 			}
-			for i := range random.IntN(3) {
+			if len(b.profile.san) > 0 && b.profile.san[0].list() { // takes names: those asked for, and kinds it does not take
+				names := sanTemplate(in.CSR.Names)
+				template.DNSNames, template.IPAddresses, template.URIs = names.DNSNames, names.IPAddresses, names.URIs
+				template.EmailAddresses = []string{"root@example.org"}
+			} else if i := random.IntN(3); i > 0 {
 				template.DNSNames = append(template.DNSNames, fmt.Sprintf("evil%d.example.org", i))
 				template.IPAddresses = append(template.IPAddresses, net.IPv4(192, 0, 2, byte(i)))
 				template.EmailAddresses = append(template.EmailAddresses, "root@example.org")
@@ -230,10 +234,27 @@ func TestRequestCannotSmuggle(t *testing.T) {
 			evil := *in
 			evil.CSR = parseRequest(t, template, key)
 			evil.Attributes = map[string]string{"ca": "true"}
-			evil.Names = pki.Names{DNS: []string{"evil0.example.org"}}
+			evil.Names.DNS = append([]string{"evil1.example.org"}, in.Names.DNS...)
 			if got := encode(&evil); got != want {
 				t.Fatalf("%s: a request with %d extensions changed the certificate", name, len(template.ExtraExtensions))
 			}
 		}
 	}
+}
+
+// sanTemplate returns a template with the names of a request.
+func sanTemplate(names []tbs.GeneralName) *x509.CertificateRequest {
+	template := new(x509.CertificateRequest)
+	for _, n := range names {
+		switch n.Kind {
+		case tbs.DNSName:
+			template.DNSNames = append(template.DNSNames, n.Text)
+		case tbs.IPAddress:
+			template.IPAddresses = append(template.IPAddresses, net.ParseIP(n.Text))
+		case tbs.URI:
+			scheme, opaque, _ := strings.Cut(n.Text, ":")
+			template.URIs = append(template.URIs, &url.URL{Scheme: scheme, Opaque: opaque})
+		}
+	}
+	return template
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// What a document may be. The YAML parser takes time that grows with the square
-// of nesting, of the length of lines and of the number of tokens.
+// What a document may be, and what is made of it. The YAML parser takes time that
+// grows with the square of nesting, of the length of lines and of the number of
+// tokens.
 const (
 	maxDocument = 64 << 10 // bytes
 	maxLine     = 1000     // bytes
@@ -23,6 +24,7 @@ const (
 	maxDepth    = 16       // of flow collections
 	maxColumn   = 200      // of a "-", which bounds "- - - -" on one line
 	maxRefusal  = 2000     // bytes of an error
+	maxValues   = 32       // of a subject, and entries of a SAN
 )
 
 // A document is a profile as it is written; doc.go says what each key means.

@@ -19,6 +19,9 @@ func compileSAN(written *documentSAN) ([]sanRule, error) {
 	if written.Required && len(written.Names) == 0 {
 		return nil, pki.Errorf(pki.Malformed, "san: it is required but has no names")
 	}
+	if len(written.Names) > maxValues {
+		return nil, pki.Errorf(pki.Malformed, "san: there are at most %d entries of names", maxValues)
+	}
 	var rules []sanRule
 	for i := range written.Names {
 		rule, err := written.Names[i].compile()
@@ -63,6 +66,9 @@ func (n *documentName) compile() (rule sanRule, err error) {
 		}
 		if rule.list() && rule.from.kind != rule.kind {
 			return rule, at(k.value.From.token, "this path yields names of another kind")
+		}
+		if rule.list() && rule.optional {
+			return rule, at(k.value.From.token, "this path may yield no names without being optional; see san: required")
 		}
 	}
 	if kinds != 1 {

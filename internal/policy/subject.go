@@ -28,6 +28,9 @@ var attributeTypes = map[string]attribute{
 
 // compileSubject checks the RDNs as written.
 func compileSubject(written []documentValue) ([]attribute, error) {
+	if len(written) > maxValues {
+		return nil, pki.Errorf(pki.Malformed, "subject: there are at most %d RDNs", maxValues)
+	}
 	var subject []attribute
 	for i := range written {
 		d := &written[i]

@@ -1,7 +1,10 @@
 package policy
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 	"time"
 
@@ -148,15 +151,33 @@ func (d *documentValue) compile(kind string) (value, error) {
 		return v, at(d.From.token, "what comes from the CSR or the request needs a check: dns, uri, ip or name")
 	}
 	if d.Pattern.text != "" {
-		if len(d.Pattern.text) > 512 {
-			return v, at(d.Pattern.token, "a pattern has at most 512 bytes")
-		}
-		if _, err := regexp.Compile(d.Pattern.text); err != nil {
+		var err error
+		if v.pattern, err = compilePattern(d.Pattern.text); err != nil {
 			return v, at(d.Pattern.token, err.Error())
 		}
-		v.pattern = regexp.MustCompile(`\A(?:` + d.Pattern.text + `)\z`)
 	}
 	return v, nil
+}
+
+// compilePattern returns the expression anchored at both ends. A short one can
+// stand for a program of megabytes ("(a{100}){10}"), hence the second bound.
+func compilePattern(text string) (*regexp.Regexp, error) {
+	const maxText, maxProgram = 200, 1000
+	if len(text) > maxText {
+		return nil, fmt.Errorf("a pattern has at most %d bytes", maxText)
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	if len(program.Inst) > maxProgram {
+		return nil, errors.New("this pattern is too large")
+	}
+	return regexp.Compile(`\A(?:` + text + `)\z`)
 }
 
 // first returns a place to point at.
