@@ -45,7 +45,7 @@ func (r *root) signCertificate(j *journal, req *Request, now time.Time) (*Respon
 	if err != nil {
 		return nil, err
 	}
-	return &Response{Kind: KindCertificate, Issuer: req.Issuer, Certificate: certificate}, nil
+	return &Response{Kind: KindCertificate, Issuer: req.Issuer, Certificate: certificate, ProfileVersion: req.ProfileVersion}, nil
 }
 
 // caCertificate returns the TBSCertificate that a request asks for, linted.

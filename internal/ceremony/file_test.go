@@ -107,7 +107,7 @@ func TestResponse(t *testing.T) {
 	tests := []struct {
 		name, in, say string
 	}{
-		{"certificate", `{"kind":"certificate","issuer":"i1","certificate":"MAA="}`, ""},
+		{"certificate", `{"kind":"certificate","issuer":"i1","certificate":"MAA=","profile_version":1}`, ""},
 		{"CRL", `{"kind":"crl","root_issuer":"r1","crl":"MAA="}`, ""},
 		{"nothing", `{}`, "holds either"},
 		{"both", `{"kind":"crl","root_issuer":"r1","crl":"MAA=","issuer":"i1","certificate":"MAA="}`, "holds either"},
@@ -162,7 +162,7 @@ func FuzzReadRequest(f *testing.F) {
 }
 
 func FuzzReadResponse(f *testing.F) {
-	f.Add([]byte(`{"kind":"certificate","issuer":"i1","certificate":"MAA="}`))
+	f.Add([]byte(`{"kind":"certificate","issuer":"i1","certificate":"MAA=","profile_version":1}`))
 	f.Add([]byte(`{"kind":"crl","root_issuer":"r1","crl":"MAA="}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if _, err := ceremony.ReadResponse(bytes.NewReader(in)); err != nil && pki.KindOf(err) != pki.Malformed {

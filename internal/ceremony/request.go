@@ -51,8 +51,10 @@ type Response struct {
 	Kind        string       `json:"kind"`
 	Issuer      pki.IssuerID `json:"issuer,omitzero"`      // of a certificate
 	Certificate []byte       `json:"certificate,omitzero"` // DER
-	RootIssuer  pki.IssuerID `json:"root_issuer,omitzero"` // of a CRL
-	CRL         []byte       `json:"crl,omitzero"`         // DER
+	// ProfileVersion is the request's, for the certificate's record.
+	ProfileVersion int          `json:"profile_version,omitzero"`
+	RootIssuer     pki.IssuerID `json:"root_issuer,omitzero"` // of a CRL
+	CRL            []byte       `json:"crl,omitzero"`         // DER
 }
 
 // check checks what can be said of a request without the root: each field that
@@ -118,12 +120,12 @@ func (r *Request) checkCRL() error {
 
 // check checks that the response holds what its kind says and nothing else.
 func (r *Response) check() error {
-	certificate := r.Issuer != "" && len(r.Certificate) > 0
+	certificate := r.Issuer != "" && len(r.Certificate) > 0 && r.ProfileVersion > 0
 	crl := r.RootIssuer != "" && len(r.CRL) > 0
 	nothingElse := r.Kind == KindCertificate && r.RootIssuer == "" && r.CRL == nil ||
-		r.Kind == KindCRL && r.Issuer == "" && r.Certificate == nil
+		r.Kind == KindCRL && r.Issuer == "" && r.Certificate == nil && r.ProfileVersion == 0
 	if !nothingElse || certificate == crl {
-		return pki.Errorf(pki.Malformed, "ceremony response: it holds either issuer and certificate, with kind %s, or root_issuer and crl, with kind %s", KindCertificate, KindCRL)
+		return pki.Errorf(pki.Malformed, "ceremony response: it holds either issuer, certificate and profile_version, with kind %s, or root_issuer and crl, with kind %s", KindCertificate, KindCRL)
 	}
 	return nil
 }

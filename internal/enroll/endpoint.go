@@ -92,7 +92,10 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	if err != nil {
 		return err
 	}
-	_, err = s.cfg.Directory.Bound(ctx, ep.Profile, line)
+	bound, err := s.cfg.Directory.Bound(ctx, ep.Profile, line)
+	if err == nil && bound.Profile().CA() {
+		err = pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities, which are not enrolled at endpoints", n.Profile)
+	}
 	return err
 }
 

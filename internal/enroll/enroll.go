@@ -81,38 +81,6 @@ func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, ide
 	return &pki.Enrollment{Certificate: c, Chain: chain, Repeated: repeated}, nil
 }
 
-// Responder issues the certificate of an issuer's OCSP responder under its
-// tenant's profile ocsp-responder. It has no endpoint, since only the server
-// itself asks for it; the grant is the system's, of access.Enroll.
-func (s *Service) Responder(ctx context.Context, g access.Grant, issuer pki.IssuerID, csr []byte) (*pki.Enrollment, error) {
-	if err := g.Check(access.Enroll); err != nil {
-		return nil, err
-	}
-	if !g.Principal().System() {
-		return nil, pki.Errorf(pki.Forbidden, "responders are enrolled by the server itself")
-	}
-	version, err := s.cfg.Directory.ResolveProfile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: "ocsp-responder"})
-	if err != nil {
-		return nil, err
-	}
-	line, err := s.cfg.Directory.IssuerLine(ctx, g.Tenant(), issuer)
-	if err != nil {
-		return nil, err
-	}
-	lane, err := s.laneOf(ctx, pki.Endpoint{Tenant: g.Tenant(), Name: "ocsp-responder", Authority: line.Authority.ID, Profile: version.ProfileRef}, line)
-	if err != nil {
-		return nil, err
-	}
-	lane.commonName = responderName(line.Authority.CommonName)
-	return s.enrollAt(ctx, lane, Subject{CSR: csr}, "")
-}
-
-// responderName makes the responder's CN of its authority's, within 64 characters.
-func responderName(authority string) string {
-	const suffix = " OCSP"
-	return authority[:min(len(authority), 64-len(suffix))] + suffix
-}
-
 // requestHash is what must be equal when a request comes again under its key.
 // Every part is preceded by its length, so that no two requests run together.
 func requestHash(ep pki.Endpoint, r Subject) (sum [32]byte) {

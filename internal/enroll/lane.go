@@ -23,7 +23,7 @@ type Lane struct {
 	line         *issuance.Line
 	profile      *policy.Bound
 	organization string
-	commonName   string // of a responder, which no request may name
+	commonName   string // of a responder or an authority, which no request may name
 }
 
 // Profile returns the profile version that the lane issues under.

@@ -8,7 +8,6 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
-	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // A Directory knows authorities, profiles and tenants.
@@ -25,8 +24,6 @@ type Directory interface {
 	FindAuthority(ctx context.Context, tenant pki.TenantID, nameOrID string) (pki.AuthorityID, error)
 	// ResolveProfile returns the exact version that ref means; 0 is the latest.
 	ResolveProfile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
-	// RegisteredName returns the common name of the pending authority with the key.
-	RegisteredName(ctx context.Context, tenant pki.TenantID, key tbs.PublicKey) (string, error)
 }
 
 // A CA issues what was decided; issuance.Service is one.

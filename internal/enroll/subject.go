@@ -44,10 +44,8 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.
 		}
 		r.Device = in.Device
 	}
-	if profile.CA() {
-		if in.CommonName, err = s.cfg.Directory.RegisteredName(ctx, lane.Endpoint.Tenant, csr.Key); err != nil {
-			return nil, err
-		}
+	if profile.CA() && lane.commonName == "" {
+		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities, which are not enrolled at endpoints", profile.Name())
 	}
 	content, err := lane.profile.Content(&in)
 	if err != nil {

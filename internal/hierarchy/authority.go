@@ -95,8 +95,9 @@ type NewAuthority struct {
 	SignCheck  pki.SignCheck     // "" is CheckHardware
 }
 
-// CreateAuthority makes a key and a request; the authority is pending until
-// Install. It needs access.ManageAuthorities.
+// CreateAuthority makes a key and a request. Below an online parent the authority
+// gets its certificate at once and is active; below an offline one it is pending
+// until Install. It needs access.ManageAuthorities.
 func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuthority) (*View, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
@@ -129,6 +130,14 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuth
 	if err != nil {
 		return nil, err
 	}
+	var certificate []byte
+	if parent.Issuers[0].Key != pki.OfflineKey {
+		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, n.Profile, n.CommonName, request)
+		if err != nil {
+			return nil, err
+		}
+		certificate = got.Certificate.DER
+	}
 	now := s.cfg.Now().UTC()
 	a := &pki.Authority{
 		ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: g.Tenant(), Name: n.Name, CommonName: n.CommonName,
@@ -143,6 +152,9 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuth
 		fmt.Sprintf("%s, %s under %s, key %s", n.Name, n.Kind, parent.Name, n.KeyKind)))
 	if err != nil {
 		return nil, err
+	}
+	if certificate != nil {
+		return s.activate(ctx, g, i, certificate)
 	}
 	return &View{*a, []*pki.Issuer{i}}, nil
 }
@@ -277,29 +289,6 @@ func (s *Service) FindAuthority(ctx context.Context, tenant pki.TenantID, nameOr
 		return "", err
 	}
 	return a.ID, nil
-}
-
-// RegisteredName returns the common name of the pending authority that the key
-// belongs to, for the RA: a CA certificate is never named by its request.
-func (s *Service) RegisteredName(ctx context.Context, tenant pki.TenantID, key tbs.PublicKey) (string, error) {
-	authorities, err := s.cfg.Store.Authorities(ctx, tenant)
-	if err != nil {
-		return "", err
-	}
-	for _, a := range authorities {
-		if a.State != pki.AuthorityPending {
-			continue
-		}
-		v, err := s.view(ctx, a)
-		if err != nil {
-			return "", err
-		}
-		csr, err := tbs.ParseCSR(v.Issuers[0].Request)
-		if err == nil && string(csr.Key.SPKI()) == string(key.SPKI()) {
-			return a.CommonName, nil
-		}
-	}
-	return "", pki.Errorf(pki.PolicyRefused, "the key belongs to no pending authority of this tenant")
 }
 
 func (s *Service) find(ctx context.Context, tenant pki.TenantID, nameOrID string) (*View, error) {

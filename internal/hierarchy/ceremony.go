@@ -33,7 +33,7 @@ func (s *Service) Request(ctx context.Context, g access.Grant, nameOrID string) 
 		return nil, err
 	}
 	if root.Key != pki.OfflineKey {
-		return nil, pki.Errorf(pki.Conflict, "the parent of %s is online: enrol its request at an endpoint of the parent, and install the certificate", a.Name)
+		return nil, pki.Errorf(pki.Conflict, "the parent of %s is online and has signed without a ceremony; retire this authority and create another", a.Name)
 	}
 	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile})
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *Service) Install(ctx context.Context, g access.Grant, r *ceremony.Respo
 	}
 	switch r.Kind {
 	case "certificate":
-		return s.installCertificate(ctx, g, r.Issuer, r.Certificate)
+		return s.installCertificate(ctx, g, r)
 	case "crl":
 		root, err := s.own(ctx, g, r.RootIssuer)
 		if err != nil {
@@ -126,21 +126,54 @@ func (s *Service) Install(ctx context.Context, g access.Grant, r *ceremony.Respo
 	}
 }
 
-func (s *Service) installCertificate(ctx context.Context, g access.Grant, id pki.IssuerID, certificate []byte) (*View, error) {
-	issuer, err := s.own(ctx, g, id)
+func (s *Service) installCertificate(ctx context.Context, g access.Grant, r *ceremony.Response) (*View, error) {
+	issuer, err := s.own(ctx, g, r.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	p, err := tbs.ParseCertificate(certificate)
+	if len(issuer.Certificate) > 0 {
+		return nil, pki.Errorf(pki.Conflict, "the issuer %s has its certificate already", issuer.ID)
+	}
+	p, err := tbs.ParseCertificate(r.Certificate)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.checkCertificate(ctx, issuer, p); err != nil {
 		return nil, err
 	}
+	if err := s.register(ctx, issuer, p, r.ProfileVersion); err != nil {
+		return nil, err
+	}
+	return s.activate(ctx, g, issuer, r.Certificate)
+}
+
+// register has issuance record the certificate, which a ceremony signed, under
+// the parent's issuer: it can be revoked and traced like any other.
+func (s *Service) register(ctx context.Context, issuer *pki.Issuer, p *tbs.Parsed, version int) error {
+	a, err := s.cfg.Store.Authority(ctx, issuer.Tenant, issuer.Authority)
+	if err != nil {
+		return err
+	}
+	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: issuer.Tenant, Name: a.Profile, Version: version})
+	if err != nil {
+		return err
+	}
+	parent, err := s.cfg.Store.Issuer(ctx, issuer.Parent)
+	if err != nil {
+		return err
+	}
+	return s.cfg.CA.Register(ctx, parent, profile.ProfileRef, p)
+}
+
+// activate gives a pending issuer its certificate, which was checked.
+func (s *Service) activate(ctx context.Context, g access.Grant, issuer *pki.Issuer, certificate []byte) (*View, error) {
+	p, err := tbs.ParseCertificate(certificate)
+	if err != nil {
+		return nil, err
+	}
 	defer s.forget(issuer.Authority)
-	err = s.cfg.Store.ActivateIssuer(ctx, g.Tenant(), id, certificate, p.NotBefore, p.NotAfter,
-		s.event(g, "authority.activate", "authority:"+string(issuer.Authority), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", id, p.Serial, fingerprint(certificate))))
+	err = s.cfg.Store.ActivateIssuer(ctx, g.Tenant(), issuer.ID, certificate, p.NotBefore, p.NotAfter,
+		s.event(g, "authority.activate", "authority:"+string(issuer.Authority), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", issuer.ID, p.Serial, fingerprint(certificate))))
 	if err != nil {
 		return nil, err
 	}

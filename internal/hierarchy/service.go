@@ -31,12 +31,26 @@ type CRLs interface {
 	InstallCRL(ctx context.Context, g access.Grant, der []byte) error
 }
 
+// An RA has the certificates of authorities below online ones issued.
+type RA interface {
+	Subordinate(ctx context.Context, g access.Grant, parent pki.AuthorityID, profile, commonName string, csr []byte) (*pki.Enrollment, error)
+}
+
+// A CA records certificates that were signed in a ceremony.
+type CA interface {
+	// Register stores a certificate of the parent's; one that is stored already
+	// is left as it is.
+	Register(ctx context.Context, parent *pki.Issuer, profile pki.ProfileRef, certificate *tbs.Parsed) error
+}
+
 // Config is what a Service is made of; every field is needed.
 type Config struct {
 	Store       Store
 	Revocations revocation.Store // read for the CRLs that are asked of a ceremony
 	CRLs        CRLs
 	Keys        Keys
+	RA          RA
+	CA          CA
 	Now         pki.Clock
 }
 

@@ -35,7 +35,7 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 		return nil, err
 	}
 	if err := o.Profile.Lint(bytes, o.Content); err != nil {
-		return nil, err
+		return nil, pki.Because(pki.PolicyRefused, err, "what the profile makes of this request is not a certificate that may be issued: %v", err)
 	}
 	profile := o.Profile.Profile()
 	return &Item{

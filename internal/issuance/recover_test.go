@@ -12,6 +12,7 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -37,7 +38,7 @@ func (d *dying) Commit(ctx context.Context, now time.Time, records, intents []*i
 }
 
 // reborn runs issuance anew on the stack's store, as after a restart.
-func reborn(t *testing.T, s *pandotest.Stack) {
+func reborn(t *testing.T, s *stack.Stack) {
 	t.Helper()
 	svc, err := issuance.New(t.Context(), issuance.Config{
 		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -55,10 +56,10 @@ func reborn(t *testing.T, s *pandotest.Stack) {
 }
 
 // start returns a stack whose issuance dies at its first intent.
-func start(t *testing.T) (*pandotest.Stack, *dying) {
+func start(t *testing.T) (*stack.Stack, *dying) {
 	t.Helper()
 	d := &dying{dead: make(chan struct{})}
-	s := pandotest.NewStack(t, pandotest.StackConfig{Stopped: true, WrapStore: func(st issuance.Store) issuance.Store { d.Store = st; return d }})
+	s := stack.New(t, stack.Config{Stopped: true, WrapStore: func(st issuance.Store) issuance.Store { d.Store = st; return d }})
 	s.AddTenant(t, "acme", "meter")
 	go s.Issuance.Run(context.Background())
 	return s, d
@@ -90,7 +91,7 @@ func TestRecoverSingle(t *testing.T) {
 }
 
 // alive returns an issuance service that runs until the test ends.
-func alive(t *testing.T, s *pandotest.Stack) *issuance.Service {
+func alive(t *testing.T, s *stack.Stack) *issuance.Service {
 	t.Helper()
 	svc, err := issuance.New(t.Context(), issuance.Config{
 		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: "another", Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -157,7 +158,7 @@ func TestRecoverBatch(t *testing.T) {
 // batch's rows wait.
 func TestKeyFails(t *testing.T) {
 	k := &failingKeys{}
-	s := pandotest.NewStack(t, pandotest.StackConfig{WrapKeys: k.wrap})
+	s := stack.New(t, stack.Config{WrapKeys: k.wrap})
 	s.AddTenant(t, "acme", "meter")
 	k.fail.Store(true)
 	r := meter(t, s, "SM-1")

@@ -22,6 +22,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 )
@@ -29,7 +30,7 @@ import (
 // matrix is the API over real services, with two tenants: alpha, whose
 // administrator attacks, and beta, which has one thing of every kind.
 type matrix struct {
-	stack                 *pandotest.Stack
+	stack                 *stack.Stack
 	url                   string
 	alpha, beta, platform client.Token
 	admin                 *client.Client // beta's administrator
@@ -47,7 +48,7 @@ type matrix struct {
 
 func newMatrix(t *testing.T) *matrix {
 	t.Helper()
-	m := &matrix{stack: pandotest.NewStack(t, pandotest.StackConfig{})}
+	m := &matrix{stack: stack.New(t, stack.Config{})}
 	s := m.stack
 	s.AddTenant(t, "alpha", "meter")
 	s.AddTenant(t, "beta", "meter")
@@ -91,7 +92,7 @@ func (m *matrix) fill(t *testing.T) {
 	m.rootID, m.rootPEM = root.ID, root.Issuers[0].Certificate
 	m.authority = must(c.Authority(ctx, "issuing"))(t)
 	for _, name := range []string{"hidden-waiting", "hidden-installable"} {
-		a := must(c.CreateAuthority(ctx, client.NewAuthority{Name: name, CommonName: "Hidden", Kind: "issuing", Parent: "root", StatusURL: pandotest.StatusURL}))(t)
+		a := must(c.CreateAuthority(ctx, client.NewAuthority{Name: name, CommonName: "Hidden", Kind: "issuing", Parent: "root", StatusURL: stack.StatusURL}))(t)
 		m.waiting, m.installable = m.installable, a.ID
 	}
 	m.response = m.ceremony(t, m.installable)
@@ -166,8 +167,8 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /events", path: "/events?before=" + m.event, attack: 200, own: 200},
 
 		{route: "GET /authorities", attack: 200, own: 200},
-		{route: "POST /authorities", body: text(client.NewAuthority{Name: "below", CommonName: "Below", Kind: "issuing", Parent: m.rootID, StatusURL: pandotest.StatusURL}), own: 201},
-		{route: "POST /authorities/roots", body: text(client.NewRoot{Name: "again", Mode: "test", StatusURL: pandotest.StatusURL, Certificate: m.rootPEM}), attack: 201, own: 201},
+		{route: "POST /authorities", body: text(client.NewAuthority{Name: "below", CommonName: "Below", Kind: "issuing", Parent: m.rootID, StatusURL: stack.StatusURL}), own: 201},
+		{route: "POST /authorities/roots", body: text(client.NewRoot{Name: "again", Mode: "test", StatusURL: stack.StatusURL, Certificate: m.rootPEM}), attack: 201, own: 201},
 		{route: "POST /authorities/install", body: m.response, own: 200},
 		{route: "GET /authorities/{authority}", path: "/authorities/" + m.authority.ID, own: 200},
 		{route: "GET /authorities/{authority}", path: "/authorities/hidden-waiting", own: 200},
@@ -297,7 +298,7 @@ func (r row) name() string {
 // TestRoles asks every route with every role, for things that are nowhere: what
 // the role does not include is refused before anything is looked for.
 func TestRoles(t *testing.T) {
-	m := &matrix{stack: pandotest.NewStack(t, pandotest.StackConfig{Stopped: true})}
+	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
 		Revocation: m.stack.Revocation, Status: m.stack.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))

@@ -68,14 +68,12 @@ func (l *listeners) add(name, address string, secure *tls.Config, handler http.H
 	w := &way{name: name, scheme: "http", socket: socket, server: &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second, // uploads and streams of results prolong their own
+		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(l.s.log.With("listener", name).Handler(), slog.LevelDebug),
 	}}
-	if name != "https" { // uploads and streams of results set their own deadlines
-		w.server.ReadTimeout = 30 * time.Second
-		w.server.WriteTimeout = 60 * time.Second
-	}
 	if secure != nil {
 		w.scheme, w.server.TLSConfig = "https", secure
 	}

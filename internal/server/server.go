@@ -102,7 +102,6 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Now: s.now, Log: s.log,
 		CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
 	})
-	s.hierarchy = hierarchy.New(hierarchy.Config{Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, Now: s.now})
 	var err error
 	s.issuance, err = issuance.New(ctx, issuance.Config{
 		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Log: s.log,
@@ -110,12 +109,21 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	if err != nil {
 		return err
 	}
+	subordinates := &subordinates{}
+	s.hierarchy = hierarchy.New(hierarchy.Config{
+		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Now: s.now,
+	})
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Now: s.now})
+	subordinates.RA = s.enroll
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Now: s.now, Log: s.log})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.issuers, responders.credentials = s.store, s.credentials
 	return nil
 }
+
+// subordinates breaks the circle between the hierarchy, which has authorities
+// below online ones enrolled, and the RA, which asks the hierarchy for lines.
+type subordinates struct{ hierarchy.RA }
 
 // Run serves until ctx ends, then stops taking requests, finishes what is in
 // flight and closes the store.

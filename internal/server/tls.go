@@ -47,8 +47,12 @@ func (l *listeners) renew(ctx context.Context) error {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
 	for {
-		if err := l.ensure(ctx); err != nil && ctx.Err() == nil {
-			l.s.log.Warn("the listeners have no certificate from their endpoint yet", "endpoint", l.s.cfg.TLS.Endpoint, "why", err)
+		switch err := l.ensure(ctx); {
+		case err == nil || ctx.Err() != nil:
+		case pki.KindOf(err) == pki.NotFound:
+			l.s.log.Info("the listeners wait for their endpoint to be made", "endpoint", l.s.cfg.TLS.Endpoint)
+		default:
+			l.s.log.Error("the listeners' certificate", "endpoint", l.s.cfg.TLS.Endpoint, "error", err)
 		}
 		select {
 		case <-ctx.Done():

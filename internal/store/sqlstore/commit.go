@@ -35,6 +35,27 @@ func (s *Store) Commit(ctx context.Context, now time.Time, records, intents []*i
 	})
 }
 
+// Register implements issuance.Store.
+func (s *Store) Register(ctx context.Context, now time.Time, signed *issuance.Intent) error {
+	return s.update(ctx, func(t *tx) error {
+		if err := t.intend(signed, now); err != nil {
+			return fmt.Errorf("storing intent %s: %w", signed.ID, err)
+		}
+		if signed.Err != nil {
+			return signed.Err
+		}
+		for _, it := range signed.Items {
+			if it.Refused != nil {
+				return it.Refused
+			}
+		}
+		if err := t.record(signed, now); err != nil {
+			return fmt.Errorf("recording intent %s: %w", signed.ID, err)
+		}
+		return nil
+	})
+}
+
 // intend stores a new intent and sets its and its items' outcomes.
 func (t *tx) intend(in *issuance.Intent, now time.Time) error {
 	in.Err = nil

@@ -17,6 +17,7 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
@@ -80,7 +81,7 @@ func intended(path string, digest []byte) error {
 // a second connection at the moment of signing.
 func TestIntentBeforeSignature(t *testing.T) {
 	p := &witnessed{}
-	s := pandotest.NewStack(t, pandotest.StackConfig{WrapKeys: func(inner keystore.Provider) keystore.Provider {
+	s := stack.New(t, stack.Config{WrapKeys: func(inner keystore.Provider) keystore.Provider {
 		p.Provider = inner
 		return p
 	}})
@@ -119,7 +120,7 @@ func TestIntentBeforeSignature(t *testing.T) {
 	}
 }
 
-func runBatch(t *testing.T, s *pandotest.Stack, rows int) *batch.Batch {
+func runBatch(t *testing.T, s *stack.Stack, rows int) *batch.Batch {
 	t.Helper()
 	var last *batch.Batch
 	b, err := s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches),
@@ -136,7 +137,7 @@ func runBatch(t *testing.T, s *pandotest.Stack, rows int) *batch.Batch {
 }
 
 // tbsOfFirst returns the to-be-signed bytes of an issuer's first certificate.
-func tbsOfFirst(t *testing.T, s *pandotest.Stack, issuer pki.IssuerID) []byte {
+func tbsOfFirst(t *testing.T, s *stack.Stack, issuer pki.IssuerID) []byte {
 	t.Helper()
 	all, _, err := s.Store.ScanCertificates(t.Context(), 0, 100)
 	if err != nil {

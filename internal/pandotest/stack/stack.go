@@ -1,4 +1,7 @@
-package pandotest
+// Package stack puts all of the services together over a real store, for tests of
+// several at once. It is imported by external test packages alone: a package that
+// it imports cannot import it in its own tests.
+package stack
 
 import (
 	"context"
@@ -24,7 +27,7 @@ import (
 )
 
 // Stack is every service over a real store with software keys, without
-// listeners. Its parts are made by NewStack and wired as the server wires them.
+// listeners. Its parts are made by New and wired as the server wires them.
 type Stack struct {
 	Path       string // of the database file
 	Store      *sqlstore.Store
@@ -39,8 +42,8 @@ type Stack struct {
 	dir string // of the roots' sealed files
 }
 
-// StackConfig changes what NewStack does; its zero value changes nothing.
-type StackConfig struct {
+// Config changes what New does; its zero value changes nothing.
+type Config struct {
 	// WrapKeys puts itself before the provider of software keys.
 	WrapKeys func(keystore.Provider) keystore.Provider
 	// WrapStore puts itself before the store that issuance uses.
@@ -55,8 +58,8 @@ const passphrase = "only for tests"
 // StatusURL is the status base URL of every authority of a Stack.
 const StatusURL = "http://127.0.0.1:1"
 
-// NewStack returns a Stack without tenants, running until the test ends.
-func NewStack(t testing.TB, cfg StackConfig) *Stack {
+// New returns a Stack without tenants, running until the test ends.
+func New(t testing.TB, cfg Config) *Stack {
 	t.Helper()
 	ctx := context.Background()
 	if cfg.Now == nil {
@@ -81,7 +84,6 @@ func NewStack(t testing.TB, cfg StackConfig) *Stack {
 	s.Signer = signer.New(keystore.New(map[string]keystore.Provider{"software": provider}))
 	s.Tokens = access.NewTokens(s.Store, cfg.Now)
 	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Now: cfg.Now, Log: log})
-	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, Now: cfg.Now})
 	var store issuance.Store = s.Store
 	if cfg.WrapStore != nil {
 		store = cfg.WrapStore(store)
@@ -90,7 +92,10 @@ func NewStack(t testing.TB, cfg StackConfig) *Stack {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ra := &struct{ hierarchy.RA }{}
+	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Now: cfg.Now})
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Now: cfg.Now})
+	ra.RA = s.Enroll
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Now: cfg.Now, Log: log})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)

@@ -1,0 +1,61 @@
+package enroll
+
+import (
+	"context"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// What is enrolled here has no endpoint: it is pando's own, and its name comes
+// from the hierarchy, never from a request.
+
+// Responder issues the certificate of an issuer's OCSP responder under its
+// tenant's profile ocsp-responder. Only the server itself asks for it; the grant
+// is the system's, of access.Enroll.
+func (s *Service) Responder(ctx context.Context, g access.Grant, issuer pki.IssuerID, csr []byte) (*pki.Enrollment, error) {
+	if err := g.Check(access.Enroll); err != nil {
+		return nil, err
+	}
+	if !g.Principal().System() {
+		return nil, pki.Errorf(pki.Forbidden, "responders are enrolled by the server itself")
+	}
+	line, err := s.cfg.Directory.IssuerLine(ctx, g.Tenant(), issuer)
+	if err != nil {
+		return nil, err
+	}
+	return s.registered(ctx, g.Tenant(), line, "ocsp-responder", responderName(line.Authority.CommonName), csr)
+}
+
+// Subordinate issues the certificate of an authority below an online one. The
+// grant is of access.ManageAuthorities.
+func (s *Service) Subordinate(ctx context.Context, g access.Grant, parent pki.AuthorityID, profile, commonName string, csr []byte) (*pki.Enrollment, error) {
+	if err := g.Check(access.ManageAuthorities); err != nil {
+		return nil, err
+	}
+	line, err := s.cfg.Directory.Line(ctx, g.Tenant(), parent)
+	if err != nil {
+		return nil, err
+	}
+	return s.registered(ctx, g.Tenant(), line, profile, commonName, csr)
+}
+
+func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *issuance.Line, profile, commonName string, csr []byte) (*pki.Enrollment, error) {
+	version, err := s.cfg.Directory.ResolveProfile(ctx, pki.ProfileRef{Tenant: tenant, Name: profile})
+	if err != nil {
+		return nil, err
+	}
+	lane, err := s.laneOf(ctx, pki.Endpoint{Tenant: tenant, Authority: line.Authority.ID, Profile: version.ProfileRef}, line)
+	if err != nil {
+		return nil, err
+	}
+	lane.commonName = commonName
+	return s.enrollAt(ctx, lane, Subject{CSR: csr}, "")
+}
+
+// responderName makes the responder's CN of its authority's, within 64 characters.
+func responderName(authority string) string {
+	const suffix = " OCSP"
+	return authority[:min(len(authority), 64-len(suffix))] + suffix
+}

@@ -1,0 +1,225 @@
+package hierarchy_test
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"testing"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func manage(t *testing.T, s *stack.Stack) access.Grant {
+	t.Helper()
+	return s.Grant(t, "acme", access.ManageAuthorities)
+}
+
+// The certificates of authorities that a ceremony signed can be revoked, and
+// stand in the root's next CRL, which a ceremony signs too.
+func TestRevokeAuthority(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	g := manage(t, s)
+	issuing, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := pandotest.Parse(t, issuing.Issuers[0].Certificate)
+	serial, err := pki.SerialFromBytes(certificate.SerialNumber.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := issuing.Issuers[0].Parent
+	if err := s.Revocation.Revoke(t.Context(), s.Grant(t, "acme", access.Revoke), root, serial, pki.CACompromise); err != nil {
+		t.Fatal(err)
+	}
+	request, err := s.Hierarchy.CRLRequest(t.Context(), g, "root", 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Sign(t, "acme", request)
+	stored, err := s.Revocation.CRL(t.Context(), root, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crl, err := x509.ParseRevocationList(stored.DER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(crl.RevokedCertificateEntries); n != 1 || crl.RevokedCertificateEntries[0].SerialNumber.Cmp(certificate.SerialNumber) != 0 {
+		t.Errorf("the root's CRL has %d entries", n)
+	}
+}
+
+func TestInstallRefuses(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	s.AddTenant(t, "globex")
+	g := manage(t, s)
+	pending := func(name string) *ceremony.Request {
+		_, err := s.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
+			Name: name, CommonName: "Test " + name, Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Hierarchy.Request(t.Context(), g, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	one, two := pending("one"), pending("two")
+	made := s.Sign(t, "acme", one)
+	foreign, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "globex", access.ReadConfiguration), "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func(issuer pki.IssuerID, certificate []byte) *ceremony.Response {
+		return &ceremony.Response{Kind: "certificate", Issuer: issuer, Certificate: certificate, ProfileVersion: 1}
+	}
+	for _, c := range []struct {
+		name string
+		r    *ceremony.Response
+		want pki.Kind
+	}{
+		{"again", answer(one.Issuer, made.Issuers[0].Certificate), pki.Conflict},
+		{"another authority's", answer(two.Issuer, made.Issuers[0].Certificate), pki.PolicyRefused},
+		{"another root's", answer(two.Issuer, foreign.Issuers[0].Certificate), pki.PolicyRefused},
+		{"garbage", answer(two.Issuer, []byte{1}), pki.Malformed},
+		{"another tenant's issuer", answer(foreign.Issuers[0].ID, foreign.Issuers[0].Certificate), pki.NotFound},
+		{"kind", &ceremony.Response{Kind: "key"}, pki.Malformed},
+	} {
+		if _, err := s.Hierarchy.Install(t.Context(), g, c.r); pki.KindOf(err) != c.want {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if v, _ := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "two"); v.State != pki.AuthorityPending {
+		t.Errorf("after refusals the authority is %s", v.State)
+	}
+}
+
+func TestCreateAuthorityRefuses(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	g := manage(t, s)
+	good := hierarchy.NewAuthority{Name: "two", CommonName: "Two", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL}
+	for _, c := range []struct {
+		name   string
+		change func(*hierarchy.NewAuthority)
+		want   pki.Kind
+	}{
+		{"name", func(n *hierarchy.NewAuthority) { n.Name = "Two" }, pki.Malformed},
+		{"taken", func(n *hierarchy.NewAuthority) { n.Name = "issuing" }, pki.Conflict},
+		{"parent", func(n *hierarchy.NewAuthority) { n.Parent = "none" }, pki.NotFound},
+		{"below an issuing authority", func(n *hierarchy.NewAuthority) { n.Parent = "issuing" }, pki.PolicyRefused},
+		{"root", func(n *hierarchy.NewAuthority) { n.Kind = pki.Root }, pki.Malformed},
+		{"key", func(n *hierarchy.NewAuthority) { n.KeyKind = pki.RSA2048 }, pki.BadKey},
+		{"profile of devices", func(n *hierarchy.NewAuthority) { n.Profile = "meter" }, pki.PolicyRefused},
+		{"https status", func(n *hierarchy.NewAuthority) { n.StatusURL = "https://example.com" }, pki.Malformed},
+		{"status with a slash", func(n *hierarchy.NewAuthority) { n.StatusURL += "/" }, pki.Malformed},
+		{"shards", func(n *hierarchy.NewAuthority) { n.Shards = hierarchy.MaxShards + 1 }, pki.Malformed},
+		{"no name", func(n *hierarchy.NewAuthority) { n.CommonName = "" }, pki.Malformed},
+	} {
+		n := good
+		c.change(&n)
+		if _, err := s.Hierarchy.CreateAuthority(t.Context(), g, n); pki.KindOf(err) != c.want {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if _, err := s.Hierarchy.CreateAuthority(t.Context(), s.Grant(t, "acme", access.Enroll), good); pki.KindOf(err) != pki.Forbidden {
+		t.Errorf("with another permission: %v", err)
+	}
+}
+
+// A production authority's status is not on loopback.
+func TestLoopbackIsForTests(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	for _, base := range []string{"http://127.0.0.1:80", "http://localhost", "http://[::1]:80"} {
+		_, err := s.Hierarchy.ImportRoot(t.Context(), manage(t, s), hierarchy.NewRoot{Name: "real", Mode: pki.Production, StatusURL: base})
+		if pki.KindOf(err) != pki.PolicyRefused {
+			t.Errorf("%s: %v", base, err)
+		}
+	}
+}
+
+// intermediateCA is a profile for authorities with authorities below them.
+const intermediateCA = `profile: intermediate-ca
+description: An online authority below the root.
+keys: {allow: [p256]}
+validity: 15y
+subject:
+  - {type: CN, from: authority.commonName}
+  - {type: O, from: tenant.organization}
+basicConstraints: {ca: true, pathLength: 0}
+keyUsage: {use: [keyCertSign, cRLSign]}
+keyIdentifiers: [subject, authority]
+status: {crl: true, caIssuers: true}
+`
+
+// An authority below an online one is active at once. The reference root allows
+// one more certificate below it, so that here the intermediate has none: it is
+// refused, and nothing is left of it.
+func TestSubordinateBeyondPathLength(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	g := manage(t, s)
+	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Grant(t, "acme", access.ManageProfiles), []byte(intermediateCA)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
+		Name: "middle", CommonName: "Middle", Kind: pki.Intermediate, Parent: "root", Profile: "intermediate-ca", StatusURL: stack.StatusURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := s.Hierarchy.Request(t.Context(), g, "middle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Sign(t, "acme", request)
+	_, err = s.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
+		Name: "below", CommonName: "Below", Kind: pki.Issuing, Parent: "middle", StatusURL: stack.StatusURL})
+	if pki.KindOf(err) != pki.PolicyRefused {
+		t.Fatalf("below a path length of 0: %v", err)
+	}
+	if _, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "below"); pki.KindOf(err) != pki.NotFound {
+		t.Errorf("what was refused is there: %v", err)
+	}
+}
+
+// A retired authority issues nothing, and its status goes on.
+func TestRetire(t *testing.T) {
+	clock := pandotest.NewClock(pandotest.Now())
+	s := stack.New(t, stack.Config{Now: clock.Now})
+	s.AddTenant(t, "acme", "meter")
+	r := enroll.Request{
+		Grant: s.Grant(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
+		Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-1"})},
+	}
+	got, err := s.Enroll.Enroll(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Hierarchy.Retire(t.Context(), manage(t, s), "issuing"); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(3e9)
+	r.CSR = pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-2"})
+	if _, err := s.Enroll.Enroll(t.Context(), r); pki.KindOf(err) != pki.NotReady {
+		t.Errorf("from a retired authority: %v", err)
+	}
+	if err := s.Revocation.Revoke(t.Context(), s.Grant(t, "acme", access.Revoke), got.Certificate.Issuer, got.Certificate.Serial, pki.Superseded); err != nil {
+		t.Errorf("revoke: %v", err)
+	}
+	if _, err := s.Revocation.PublishDue(t.Context()); err != nil {
+		t.Errorf("its CRLs: %v", err)
+	}
+	if _, err := s.Hierarchy.IssuerLine(t.Context(), "acme", got.Certificate.Issuer); err != nil {
+		t.Errorf("its responder's line: %v", err)
+	}
+}
