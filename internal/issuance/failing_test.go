@@ -15,6 +15,13 @@ import (
 type failingKeys struct {
 	keystore.Provider
 	fail atomic.Bool
+	slow atomic.Pointer[slowTenant]
+}
+
+// slowTenant is one whose keys sign nothing until release is closed.
+type slowTenant struct {
+	id      pki.TenantID
+	release chan struct{}
 }
 
 func (p *failingKeys) wrap(inner keystore.Provider) keystore.Provider {
@@ -28,18 +35,22 @@ func (p *failingKeys) Open(ctx context.Context, uri pki.KeyURI) (*keystore.Key, 
 		return nil, err
 	}
 	open := *k
-	open.Signer = &failingSigner{k.Signer, p}
+	open.Signer = &failingSigner{k.Signer, p, k.Tenant}
 	return &open, nil
 }
 
 type failingSigner struct {
 	crypto.Signer
-	p *failingKeys
+	p      *failingKeys
+	tenant pki.TenantID
 }
 
 func (s *failingSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if s.p.fail.Load() {
 		return nil, errors.New("the module does not answer")
+	}
+	if slow := s.p.slow.Load(); slow != nil && slow.id == s.tenant {
+		<-slow.release
 	}
 	return s.Signer.Sign(rand, digest, opts)
 }

@@ -99,7 +99,14 @@ func (s *Service) finish(ctx context.Context, n *Intent) {
 }
 
 // Ready reports whether certificates can be issued: the store takes a write of
-// this node, in its epoch.
+// this node, in its epoch. It writes once a second at most, however often it is
+// asked.
 func (s *Service) Ready(ctx context.Context) error {
-	return s.cfg.Store.Stay(ctx, s.cfg.Node, s.epoch, s.cfg.Now().Add(registration))
+	s.ready.Lock()
+	defer s.ready.Unlock()
+	if now := time.Now(); now.Sub(s.readyAt) >= time.Second {
+		s.readyErr = s.cfg.Store.Stay(ctx, s.cfg.Node, s.epoch, s.cfg.Now().Add(registration))
+		s.readyAt = now
+	}
+	return s.readyErr
 }

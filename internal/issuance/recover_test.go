@@ -3,6 +3,7 @@ package issuance_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -202,4 +203,35 @@ func newest(states []revocation.ShardState) (seq int64) {
 		seq = max(seq, st.Newest)
 	}
 	return seq
+}
+
+// A slow key delays only itself.
+func TestSlowKey(t *testing.T) {
+	k := &failingKeys{}
+	s := stack.New(t, stack.Config{WrapKeys: k.wrap})
+	s.AddTenant(t, "acme", "meter")
+	s.AddTenant(t, "globex", "meter")
+	slow := &slowTenant{"globex", make(chan struct{})}
+	k.slow.Store(slow)
+	waiting := meter(t, s, "SM-1")
+	waiting.Grant, waiting.Endpoint = s.Grant(t, "globex", access.Enroll), "globex.meter"
+	ended := make(chan error)
+	go func() {
+		_, err := s.Enroll.Enroll(context.Background(), waiting)
+		ended <- err
+	}()
+	for i := range 20 {
+		if _, err := s.Enroll.Enroll(t.Context(), meter(t, s, fmt.Sprintf("SM-%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("the slow key's request ended: %v", err)
+	default:
+	}
+	close(slow.release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

@@ -50,6 +50,10 @@ type Service struct {
 	mu   sync.Mutex
 	open map[pki.IntentID]chan struct{} // of this process; closed when the intent is recorded
 	live int                            // single requests under way
+
+	ready    sync.Mutex
+	readyAt  time.Time // of the last look; guarded by ready, as is what it found
+	readyErr error
 }
 
 // New registers the node, which fences every earlier process of the same name,
