@@ -3,15 +3,12 @@
 package acceptance
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -51,14 +48,14 @@ func TestBadInput(t *testing.T) {
 	h := newHouse(t, 2)
 	before := h.check(t, "")
 	h.serve(t)
-	web := h.web(t)
+	people := web(t, h.file.TLSCA, true)
 	had := h.server.memory(t, "VmHWM")
 
-	t.Run("requests", func(t *testing.T) { sendBad(t, h, web, badRequests(t)) })
-	t.Run("json", func(t *testing.T) { sendBad(t, h, web, badJSON()) })
-	t.Run("names", func(t *testing.T) { sendBad(t, h, web, badNames(t)) })
-	t.Run("tokens", func(t *testing.T) { sendBad(t, h, web, badTokens(t, h)) })
-	t.Run("roles", func(t *testing.T) { sendBad(t, h, web, badRoles(t, h)) })
+	t.Run("requests", func(t *testing.T) { sendBad(t, h, people, badRequests(t)) })
+	t.Run("json", func(t *testing.T) { sendBad(t, h, people, badJSON()) })
+	t.Run("names", func(t *testing.T) { sendBad(t, h, people, badNames(t)) })
+	t.Run("tokens", func(t *testing.T) { sendBad(t, h, people, badTokens(t, h)) })
+	t.Run("roles", func(t *testing.T) { sendBad(t, h, people, badRoles(t, h)) })
 	t.Run("rows", func(t *testing.T) { testBadRows(t, h) })
 
 	has := h.server.memory(t, "VmHWM")
@@ -68,7 +65,7 @@ func TestBadInput(t *testing.T) {
 	}
 	// A ceremony's answer may have 64 MiB and is held whole, of an administrator.
 	t.Run("ceremony", func(t *testing.T) {
-		sendBad(t, h, web, []badCall{{"100 MB for a ceremony", http.MethodPost, "/authorities/install", "", mediaJSON, endless('[', 100<<20), http.StatusBadRequest, pki.Malformed}})
+		sendBad(t, h, people, []badCall{{"100 MB for a ceremony", http.MethodPost, "/authorities/install", "", mediaJSON, endless('[', 100<<20), http.StatusBadRequest, pki.Malformed}})
 	})
 	// It goes on with its work.
 	csr, err := request("good")
@@ -82,22 +79,6 @@ func TestBadInput(t *testing.T) {
 	if after := h.check(t, ""); after.Certificates != before.Certificates+1 {
 		t.Errorf("the store has %d new certificates, want 1", after.Certificates-before.Certificates)
 	}
-}
-
-// web returns an HTTP client that trusts the listeners.
-func (h *house) web(t *testing.T) *http.Client {
-	t.Helper()
-	text, err := os.ReadFile(h.file.TLSCA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		t.Fatalf("%s has no certificate", h.file.TLSCA)
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: hung}
 }
 
 // sendBad sends each call and holds the answer against what is wanted.

@@ -4,11 +4,8 @@ package acceptance
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,26 +68,6 @@ func TestSyncs(t *testing.T) {
 	}
 	h.stop(t)
 	h.check(t, "")
-}
-
-// connection returns a client with one HTTP/1.1 connection of its own.
-func (h *house) connection(t *testing.T) *client.Client {
-	t.Helper()
-	text, err := os.ReadFile(h.file.TLSCA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		t.Fatalf("%s has no certificate", h.file.TLSCA)
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxConnsPerHost: 1}
-	t.Cleanup(transport.CloseIdleConnections)
-	c, err := client.New(client.Config{Server: h.file.API, Token: client.Token(h.file.Token), HTTPClient: &http.Client{Transport: transport}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 // syncs counts the calls that strace has written down as begun.
