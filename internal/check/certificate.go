@@ -117,6 +117,8 @@ func (c *checker) verify(cert *pki.Certificate) (v verdict) {
 		return v
 	case cert.Tenant != issuer.Tenant:
 		found(Columns, "its record has another tenant than its issuer's")
+	case cert.Owner == "" || cert.Profile.Name == "" || cert.Row != 0 && cert.Batch == "":
+		found(Columns, "its record names an owner, a profile or a batch that is not in the store")
 	}
 	if err := parsed.CheckSignedBy(issuer.parsed); err != nil {
 		found(Signature, "%v", err)

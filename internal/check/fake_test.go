@@ -136,7 +136,8 @@ func (s *fakeStore) issue(t testing.TB, intent pki.IntentID, place int) *pki.Cer
 	t.Helper()
 	cert := &pki.Certificate{
 		Issuer: "issuing", Serial: pki.NewSerial(pki.SerialLong, s.now), Tenant: "demo", Owner: "demo",
-		Intent: intent, Place: place, NotBefore: s.now, NotAfter: s.now.AddDate(10, 0, 0), Issued: s.now,
+		Profile: pki.ProfileRef{Tenant: "demo", Name: "meter", Version: 1}, Intent: intent, Place: place,
+		NotBefore: s.now, NotAfter: s.now.AddDate(10, 0, 0), Issued: s.now,
 	}
 	s.sign(t, cert)
 	s.certificates = append(s.certificates, cert)

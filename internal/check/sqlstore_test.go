@@ -146,7 +146,7 @@ func publish(t *testing.T, s *sqlstore.Store, issuer pki.IssuerID, ca *pandotest
 	if l.DER, err = x509.CreateRevocationList(rand.Reader, list, ca.Certificate, ca.Key); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.PutCRL(ctx, l); err != nil {
+	if err := s.PutCRL(ctx, l, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -213,6 +213,13 @@ func TestTamperedDatabase(t *testing.T) {
 	db := newSoundDatabase(t)
 	intent := "intent " + string(db.intent)
 	finding := func(i check.Invariant, subject string) string { return string(i) + ": " + subject }
+	each := func(i check.Invariant, subjects []string) (all []string) {
+		for _, s := range subjects {
+			all = append(all, finding(i, s))
+		}
+		return all
+	}
+	nameless := fmt.Sprintf("certificate /%s", strings.TrimPrefix(db.names[2], fmt.Sprintf("certificate %s/", db.issuer)))
 	tests := []struct {
 		name       string
 		statements []string
@@ -228,6 +235,19 @@ func TestTamperedDatabase(t *testing.T) {
 			[]string{finding(check.Intended, intent)}},
 		{"intent open again", []string{`UPDATE intent SET state = 'open'`},
 			[]string{finding(check.Intended, intent)}},
+		{"every intent gone", []string{`DELETE FROM intent`}, each(check.Intended, db.names[:devices])},
+		{"issuer of a certificate gone", []string{`UPDATE certificate SET issuer = 99 WHERE place = 2`},
+			[]string{finding(check.Chain, nameless), finding(check.IntentComplete, intent), finding(check.Acknowledged, db.names[2])}},
+		{"owner of a certificate gone", []string{`UPDATE certificate SET owner = 99 WHERE place = 2`},
+			[]string{finding(check.Columns, db.names[2])}},
+		{"tenant of a certificate gone", []string{`UPDATE certificate SET tenant = 99 WHERE place = 2`},
+			[]string{finding(check.Columns, db.names[2])}},
+		{"profile of a certificate gone", []string{`UPDATE certificate SET profile = issuer WHERE place = 2`},
+			[]string{finding(check.Columns, db.names[2])}},
+		{"batch of a certificate gone", []string{`UPDATE certificate SET batch = 99, row_no = 1 WHERE place = 2`},
+			[]string{finding(check.Columns, db.names[2])}},
+		{"issuer of an intent gone", []string{`UPDATE intent SET issuer = 99`}, []string{finding(check.Intended, intent)}},
+		{"reference of stored bytes gone", []string{`DELETE FROM der_reference`}, each(check.Stored, db.names[:devices])},
 		{"certificate twice", []string{`DROP INDEX certificate_serial`,
 			`INSERT INTO certificate SELECT 99, serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
 				not_before, not_after, issued, der FROM certificate WHERE place = 2`},

@@ -41,11 +41,12 @@ type Store interface {
 	// ScanCertificates returns up to limit certificates with row numbers above
 	// after, in order of row number, and the row number of the last one; none
 	// at the end. A certificate whose bytes do not match their stored hash is
-	// returned with a nil DER, and one whose intent is not there with an empty
-	// Intent, so that a fault hides nothing.
+	// returned with a nil DER, and one whose intent, issuer, tenant, owner,
+	// profile or batch is not there with that field empty, so that a fault hides
+	// nothing.
 	ScanCertificates(ctx context.Context, after int64, limit int) (certificates []*pki.Certificate, last int64, err error)
 	// ScanIntents returns up to limit intents with ids above after, in order of
-	// id; none at the end.
+	// id; none at the end. One whose issuer is not there has an empty Issuer.
 	ScanIntents(ctx context.Context, after pki.IntentID, limit int) ([]IntentRecord, error)
 	// AllIssuers is hierarchy.Store's.
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)

@@ -20,10 +20,11 @@ type storedCertificate struct {
 	cert                               pki.Certificate
 }
 
-const certificateColumns = `c.id, c.serial, c.issuer, c.tenant, c.owner, c.device, c.profile, i.id, c.place,
+const certificateColumns = `c.id, c.serial, c.issuer, c.tenant, c.owner, c.device, c.profile, coalesce(i.id, ''), c.place,
 	c.batch, c.row_no, c.not_before, c.not_after, c.issued, c.der`
 
-const selectCertificate = `SELECT ` + certificateColumns + ` FROM certificate c JOIN intent i ON i.num = c.intent `
+// A certificate whose intent is gone is still one, and for the checker to find.
+const selectCertificate = `SELECT ` + certificateColumns + ` FROM certificate c LEFT JOIN intent i ON i.num = c.intent `
 
 func scanCertificate(row row) (*storedCertificate, error) {
 	c := new(storedCertificate)
@@ -32,14 +33,20 @@ func scanCertificate(row row) (*storedCertificate, error) {
 		intoTime{&c.cert.NotBefore}, intoTime{&c.cert.NotAfter}, intoTime{&c.cert.Issued}, &c.packed)
 }
 
-// certificate returns what a row stands for. Where the stored bytes do not match
-// their hash, it returns errDamaged and the certificate without DER.
+// certificate returns what a row stands for. Where a name is missing or the stored
+// bytes do not match their hash, it returns errNoName or errDamaged, with the
+// certificate without them.
 func (s *Store) certificate(ctx context.Context, c *storedCertificate) (*pki.Certificate, error) {
+	var missing error
 	nums := []int64{c.issuer, c.tenant, c.owner, c.profile, c.batch.Int64}
 	refs := make([]ref, len(nums))
 	for i, num := range nums {
 		var err error
-		if refs[i], err = s.refOf(ctx, s.read, num); err != nil {
+		refs[i], err = s.refOf(ctx, s.read, num)
+		switch {
+		case errors.Is(err, errNoName):
+			missing = err
+		case err != nil:
 			return nil, err
 		}
 	}
@@ -48,9 +55,12 @@ func (s *Store) certificate(ctx context.Context, c *storedCertificate) (*pki.Cer
 	cert.Batch = pki.BatchID(refs[4].text)
 	var err error
 	if cert.Profile, err = refs[3].profile(); err != nil {
-		return nil, err
+		missing = err
 	}
 	cert.DER, err = unpack(c.packed, func(num int64) (*reference, error) { return s.referenceByNum(ctx, s.read, num) })
+	if err == nil {
+		err = missing
+	}
 	if err != nil {
 		return cert, fmt.Errorf("certificate %s of issuer %s: %w", cert.Serial, cert.Issuer, err)
 	}

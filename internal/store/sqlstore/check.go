@@ -17,7 +17,7 @@ func (s *Store) ScanCertificates(ctx context.Context, after int64, limit int) ([
 	}
 	certs := make([]*pki.Certificate, len(rows))
 	for i, c := range rows {
-		if certs[i], err = s.certificate(ctx, c); err != nil && !errors.Is(err, errDamaged) {
+		if certs[i], err = s.certificate(ctx, c); err != nil && !errors.Is(err, errDamaged) && !errors.Is(err, errNoName) {
 			return nil, 0, err
 		}
 		after = c.id
@@ -36,7 +36,7 @@ func (s *Store) ScanIntents(ctx context.Context, after pki.IntentID, limit int) 
 			return i, fmt.Errorf("void items of intent %s: %w", i.ID, err)
 		}
 		return i, nil
-	}, `SELECT i.id, r.text, i.state, i.count, i.digest, i.voided FROM intent i JOIN ref r ON r.num = i.issuer
+	}, `SELECT i.id, coalesce(r.text, ''), i.state, i.count, i.digest, i.voided FROM intent i LEFT JOIN ref r ON r.num = i.issuer
 		WHERE i.id > $1 ORDER BY i.id LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading intents: %w", err)

@@ -23,12 +23,12 @@ func profileRef(p pki.ProfileRef) ref {
 	return ref{"profile", string(p.Tenant), p.Name + "/" + strconv.Itoa(p.Version)}
 }
 
-// profile is the reverse of profileRef. A profile's name is a slug, without a slash.
+// profile is the reverse of profileRef; errNoName where the ref is not a profile's. A profile's name is a slug, without a slash.
 func (r ref) profile() (pki.ProfileRef, error) {
 	name, text, _ := strings.Cut(r.text, "/")
 	version, err := strconv.Atoi(text)
 	if r.kind != "profile" || err != nil {
-		return pki.ProfileRef{}, fmt.Errorf("reference %v is not a profile's", r)
+		return pki.ProfileRef{}, fmt.Errorf("%w: %v is not a profile's", errNoName, r)
 	}
 	return pki.ProfileRef{Tenant: pki.TenantID(r.tenant), Name: name, Version: version}, nil
 }
@@ -125,7 +125,12 @@ func (t *tx) internName(r ref) (int64, error) {
 	return t.intern(r)
 }
 
-// refOf returns what num stands for; the empty ref for 0.
+// errNoName says that a number stands for no name of its kind: the row of table
+// ref is gone.
+var errNoName = errors.New("a name that the row refers to is missing")
+
+// refOf returns what num stands for; the empty ref for 0. It returns errNoName
+// where there is none of that number.
 func (s *Store) refOf(ctx context.Context, from source, num int64) (ref, error) {
 	if num == 0 {
 		return ref{}, nil
@@ -137,7 +142,10 @@ func (s *Store) refOf(ctx context.Context, from source, num int64) (ref, error) 
 		err = row.Scan(&r.kind, &r.tenant, &r.text)
 		return r, err
 	}, `SELECT kind, tenant, text FROM ref WHERE num = $1`, num)
-	if err != nil {
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return ref{}, fmt.Errorf("%w: number %d", errNoName, num)
+	case err != nil:
 		return ref{}, fmt.Errorf("reading reference %d: %w", num, err)
 	}
 	if from == s.read { // what a transaction sees may yet be rolled back
