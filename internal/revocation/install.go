@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"fmt"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -44,10 +45,14 @@ func (s *Service) InstallCRL(ctx context.Context, g access.Grant, crl []byte) er
 	if err != nil {
 		return err
 	}
-	return s.cfg.Store.PutCRL(ctx, &CRL{
+	installed := &CRL{
 		Issuer: id.issuer.ID, Shard: state.Shard, Number: list.Number.Int64(), Covers: covers,
 		Entries:    int64(len(list.RevokedCertificateEntries)),
 		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, DER: bytes.Clone(crl),
+	}
+	return s.cfg.Store.PutCRL(ctx, installed, &pki.Event{
+		Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "crl.install", Target: "issuer:" + string(id.issuer.ID),
+		Detail: fmt.Sprintf("shard %d, number %d, %d entries, next update %s", installed.Shard, installed.Number, installed.Entries, installed.NextUpdate.UTC().Format(time.RFC3339)),
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation/revocationtest"
@@ -127,5 +129,20 @@ func TestInstallCRL(t *testing.T) {
 	}
 	if n, err := v.PublishDue(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d CRLs, %v; want 1, of the online issuer alone", n, err)
+	}
+
+	var got []string
+	for _, e := range v.Store.Events() {
+		got = append(got, e.Action+": "+e.Detail)
+	}
+	until := now.AddDate(0, 6, 0).UTC().Format(time.RFC3339)
+	want := []string{ // the CRLs that the worker makes are no acts
+		"crl.install: shard 0, number 3, 0 entries, next update " + until,
+		"certificate.revoke: reason cACompromise",
+		"crl.install: shard 0, number 4, 0 entries, next update " + until,
+		"crl.install: shard 0, number 5, 1 entries, next update " + until,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

@@ -169,7 +169,7 @@ func (s *Service) publishShard(ctx context.Context, id *identity, state ShardSta
 	if err != nil {
 		return false, err
 	}
-	err = s.cfg.Store.PutCRL(ctx, crl)
+	err = s.cfg.Store.PutCRL(ctx, crl, nil)
 	if pki.KindOf(err) == pki.Conflict {
 		return false, nil
 	}

@@ -177,7 +177,7 @@ func TestPublishFaults(t *testing.T) {
 		t.Errorf("%d CRLs, %v without a key", n, err)
 	}
 	v.Signer.Fail(nil)
-	v.Store.PutCRL(t.Context(), &revocation.CRL{Issuer: v.CA.Issuer.ID, Shard: 1, Number: 99}) // by another process, long out of date
+	v.Store.PutCRL(t.Context(), &revocation.CRL{Issuer: v.CA.Issuer.ID, Shard: 1, Number: 99}, nil) // by another process, long out of date
 	publish(t, v, 1)
 	if got := fetch(t, v, 0).Number.Int64(); got != 2 {
 		t.Errorf("number %d after a failed signature, want 2: a number is never used twice", got)

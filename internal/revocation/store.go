@@ -54,8 +54,9 @@ type Store interface {
 	// call returns it again.
 	ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)
 	// PutCRL stores a CRL; Conflict where one with the same or a higher number
-	// is there. The latest and the one before it are kept.
-	PutCRL(ctx context.Context, c *CRL) error
+	// is there. The latest and the one before it are kept. With one that a person
+	// installed comes the event, nil for those that RunCRL makes.
+	PutCRL(ctx context.Context, c *CRL, e *pki.Event) error
 	// CRL returns the shard's latest CRL, or NotFound.
 	CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*CRL, error)
 }

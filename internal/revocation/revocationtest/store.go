@@ -184,7 +184,7 @@ func (s *FakeStore) ReserveCRLNumber(_ context.Context, issuer pki.IssuerID, sha
 }
 
 // PutCRL implements revocation.Store.
-func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL) error {
+func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL, e *pki.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := shardKey{c.Issuer, c.Shard}
@@ -195,6 +195,9 @@ func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL) error {
 		return pki.Errorf(pki.Conflict, "CRL number %d is there", old.Number)
 	}
 	s.crls[k] = c
+	if e != nil {
+		s.events = append(s.events, *e)
+	}
 	return nil
 }
 

@@ -74,7 +74,7 @@ func (s *Store) ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard
 }
 
 // PutCRL implements revocation.Store.
-func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL) error {
+func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) error {
 	info, err := s.shardOf(ctx, c.Issuer, c.Shard)
 	if err != nil {
 		return err
@@ -95,7 +95,10 @@ func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL) error {
 			micros(c.ThisUpdate), micros(c.NextUpdate), bytesOf(c.DER)); err != nil {
 			return fmt.Errorf("storing a CRL: %w", err)
 		}
-		return nil
+		if e == nil {
+			return nil
+		}
+		return t.event(*e)
 	})
 }
 

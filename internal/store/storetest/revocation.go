@@ -121,20 +121,25 @@ func testCRLs(f *fixture) {
 		number, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, shard)
 		f.ok(err)
 		f.same(number, want+1)
-		f.ok(f.PutCRL(f.ctx, crl(number)))
+		f.ok(f.PutCRL(f.ctx, crl(number), nil))
 	}
 	number, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, shard+1)
 	f.ok(err)
 	f.same(number, int64(1)) // each shard counts for itself
-	f.is(pki.Conflict, f.PutCRL(f.ctx, crl(3)))
-	f.is(pki.Conflict, f.PutCRL(f.ctx, crl(2)))
+
+	f.same(f.actions(acme), []string{"authority.activate", "authority.create", "tenant.create"})
+	install := f.event(acme, "crl.install")
+	f.is(pki.Conflict, f.PutCRL(f.ctx, crl(3), &install))
+	f.is(pki.Conflict, f.PutCRL(f.ctx, crl(2), &install))
 	got, err := f.CRL(f.ctx, f.issuer.ID, shard)
 	f.ok(err)
 	f.same(got, crl(3))
+	f.ok(f.PutCRL(f.ctx, crl(4), &install))
+	f.same(f.actions(acme), []string{"crl.install", "authority.activate", "authority.create", "tenant.create"})
 
 	states, err := f.Shards(f.ctx, f.issuer.ID)
 	f.ok(err)
-	want := []revocation.ShardState{{Shard: 0}, {Shard: 1}, {Shard: 2, Covers: 7, Number: 3, ThisUpdate: got.ThisUpdate, NextUpdate: got.NextUpdate}, {Shard: 3}}
+	want := []revocation.ShardState{{Shard: 0}, {Shard: 1}, {Shard: 2, Covers: 7, Number: 4, ThisUpdate: got.ThisUpdate, NextUpdate: got.NextUpdate}, {Shard: 3}}
 	f.same(states, want)
 
 	for _, issuer := range []pki.IssuerID{f.issuer.ID, "unknown"} {
@@ -142,7 +147,7 @@ func testCRLs(f *fixture) {
 		f.is(pki.NotFound, err)
 		c := crl(9)
 		c.Issuer, c.Shard = issuer, shards
-		f.is(pki.NotFound, f.PutCRL(f.ctx, c))
+		f.is(pki.NotFound, f.PutCRL(f.ctx, c, &install))
 	}
 	_, err = f.Shards(f.ctx, "unknown")
 	f.is(pki.NotFound, err)
