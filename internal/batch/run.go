@@ -119,7 +119,7 @@ func (s *Service) issue(ctx context.Context, b *Batch) error {
 		if err != nil {
 			return errors.Join(err, g.Wait())
 		}
-		chunks, err := s.cfg.Store.PendingChunks(ctx, b.Tenant, b.ID, from, inFlight, false)
+		chunks, err := s.cfg.Store.PendingChunks(ctx, b.Tenant, b.ID, from, inFlight)
 		if err != nil || len(chunks) == 0 {
 			if err = errors.Join(err, g.Wait()); err != nil {
 				return err
@@ -167,7 +167,7 @@ func (s *Service) check(ctx context.Context, b *Batch) error {
 		if err != nil {
 			return err
 		}
-		chunks, err := s.cfg.Store.PendingChunks(ctx, b.Tenant, b.ID, from, 1, false)
+		chunks, err := s.cfg.Store.PendingChunks(ctx, b.Tenant, b.ID, from, 1)
 		if err != nil {
 			return err
 		}

@@ -89,8 +89,8 @@ type Store interface {
 	Active(ctx context.Context, states ...State) ([]*Batch, error)
 
 	// PendingChunks returns up to limit chunks with numbers from from on that no intent
-	// has claimed; with unchecked, that no dry run has looked at.
-	PendingChunks(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from, limit int, unchecked bool) ([]*Chunk, error)
+	// has claimed.
+	PendingChunks(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from, limit int) ([]*Chunk, error)
 	// PutCheck stores what a dry run found in a chunk.
 	PutCheck(ctx context.Context, tenant pki.TenantID, id pki.BatchID, chunk int, refusals []issuance.Refusal) error
 	// Results returns the ends of rows after a row number, in row order, up to

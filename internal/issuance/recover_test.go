@@ -147,7 +147,7 @@ func TestRecoverBatch(t *testing.T) {
 			if want := map[bool]int{false: 5, true: 0}[paused]; issued != want {
 				t.Errorf("%d of 5 rows were completed, not %d", issued, want)
 			}
-			chunks, err := s.Store.PendingChunks(t.Context(), "acme", b.ID, 0, 10, false)
+			chunks, err := s.Store.PendingChunks(t.Context(), "acme", b.ID, 0, 10)
 			if err != nil || (len(chunks) > 0) != paused {
 				t.Errorf("%d chunks wait, %v", len(chunks), err)
 			}

@@ -66,12 +66,11 @@ func scanChunk(row row) (*batch.Chunk, error) {
 }
 
 // PendingChunks implements batch.Store.
-func (s *Store) PendingChunks(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from, limit int, unchecked bool) ([]*batch.Chunk, error) {
+func (s *Store) PendingChunks(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from, limit int) ([]*batch.Chunk, error) {
 	if _, err := s.batchNum(ctx, s.read, tenant, id); err != nil {
 		return nil, err
 	}
-	chunks, err := list(ctx, s.read, scanChunk, selectChunk+`AND c.no >= $3 AND c.state = 'pending' AND ($4 = 0 OR c.checked = 0)
-		ORDER BY c.no LIMIT $5`, tenant, id, from, number(unchecked), limit)
+	chunks, err := list(ctx, s.read, scanChunk, selectChunk+`AND c.no >= $3 AND c.state = 'pending' ORDER BY c.no LIMIT $4`, tenant, id, from, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading pending chunks: %w", err)
 	}

@@ -85,9 +85,9 @@ func (f *fixture) counts(id pki.BatchID, checked, issued, refused, cancelled int
 	f.same([]int64{b.Checked, b.Issued, b.Refused, b.Cancelled}, []int64{checked, issued, refused, cancelled})
 }
 
-func (f *fixture) pending(id pki.BatchID, from int, unchecked bool) []int {
+func (f *fixture) pending(id pki.BatchID, from int) []int {
 	f.Helper()
-	chunks, err := f.PendingChunks(f.ctx, acme, id, from, 100, unchecked)
+	chunks, err := f.PendingChunks(f.ctx, acme, id, from, 100)
 	f.ok(err)
 	var numbers []int
 	for _, c := range chunks {
@@ -103,13 +103,13 @@ func (f *fixture) move(id pki.BatchID, to batch.State, from ...batch.State) erro
 
 func testBatch(f *fixture) {
 	b := f.upload(3, batch.Running)
-	f.same(f.pending(b.ID, 0, false), []int{0, 1, 2})
-	f.same(f.pending(b.ID, 1, false), []int{1, 2})
+	f.same(f.pending(b.ID, 0), []int{0, 1, 2})
+	f.same(f.pending(b.ID, 1), []int{1, 2})
 	first, second := f.chunkIntent(b.ID, 0, 1, 3), f.chunkIntent(b.ID, 1, 4, 5, 6)
 	first.Refusals = []issuance.Refusal{{Row: 2, Device: "meter-2", Kind: pki.BadKey, Reason: "the key is weak"}}
 	f.intend(second)
 	f.intend(first)
-	f.same(f.pending(b.ID, 0, false), []int{2})
+	f.same(f.pending(b.ID, 0), []int{2})
 	f.same(len(f.ends(b.ID, 0, 100)), 0)
 	f.counts(b.ID, 0, 0, 0, 0)
 
@@ -158,7 +158,7 @@ func (f *fixture) strangerBatch(id pki.BatchID) {
 	e := f.event(stranger, "batch.meddle")
 	_, batchErr := f.Batch(f.ctx, stranger, id)
 	_, resultsErr := f.Results(f.ctx, stranger, id, 0, 10)
-	_, pendingErr := f.PendingChunks(f.ctx, stranger, id, 0, 10, false)
+	_, pendingErr := f.PendingChunks(f.ctx, stranger, id, 0, 10)
 	_, chunkErr := f.ChunkOf(f.ctx, stranger, id, 1)
 	for _, err := range []error{batchErr, resultsErr, pendingErr, chunkErr,
 		f.RestartUpload(f.ctx, stranger, id),
@@ -229,7 +229,7 @@ func testUpload(f *fixture) {
 	f.is(pki.Conflict, f.AddChunk(f.ctx, acme, b.ID, f.chunk(1)))
 	f.strangerBatch(b.ID)
 	f.ok(f.RestartUpload(f.ctx, acme, b.ID))
-	f.same(len(f.pending(b.ID, 0, false)), 0)
+	f.same(len(f.pending(b.ID, 0)), 0)
 	for no := range 2 {
 		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(no)))
 	}
@@ -258,8 +258,7 @@ func testDryRun(f *fixture) {
 	refusals := []issuance.Refusal{{Row: 2, Device: "meter-2", Kind: pki.BadProof, Reason: "the signature is wrong"}}
 	f.ok(f.PutCheck(f.ctx, acme, b.ID, 0, refusals))
 	f.ok(f.PutCheck(f.ctx, acme, b.ID, 0, refusals)) // a worker that was killed does it again
-	f.same(f.pending(b.ID, 0, true), []int{1})
-	f.same(f.pending(b.ID, 0, false), []int{0, 1})
+	f.same(f.pending(b.ID, 0), []int{0, 1})
 	f.counts(b.ID, 3, 0, 1, 0)
 	f.ok(f.PutCheck(f.ctx, acme, b.ID, 1, nil))
 	f.is(pki.NotFound, f.PutCheck(f.ctx, acme, b.ID, 2, nil))
@@ -348,7 +347,7 @@ func testBatchVoid(f *fixture) {
 	f.record(part, whole)
 	f.same(f.ends(b.ID, 0, 10), []string{"1 issued", "2 unavailable", "3 issued"})
 	f.counts(b.ID, 0, 2, 1, 0)
-	f.same(f.pending(b.ID, 0, false), []int{1})
+	f.same(f.pending(b.ID, 0), []int{1})
 
 	again := f.chunkIntent(b.ID, 1, 4, 5, 6)
 	again.Items[0].KeyHash = whole.Items[0].KeyHash
@@ -393,7 +392,7 @@ func testBatchAdopted(f *fixture) {
 		if test.complete {
 			f.same(f.ends(b.ID, 0, 10), []string{"1 issued", "2 issued", "3 issued"})
 		} else {
-			f.same(f.pending(b.ID, 0, false), []int{0})
+			f.same(f.pending(b.ID, 0), []int{0})
 		}
 	}
 }
