@@ -42,7 +42,8 @@ type Submission struct {
 
 // Submit streams rows to a new batch and returns it when the server has them
 // all. It is sent again after a failure only where there is an idempotency key
-// and body can seek to its start. Submit does not close body.
+// and body can seek to its start. Submit does not close body, and returns no
+// sooner than a Read of it does, even when ctx has ended.
 func (c *Client) Submit(ctx context.Context, s Submission, body io.Reader) (*Batch, error) {
 	q := url.Values{}
 	for name, value := range map[string]string{"endpoint": s.Endpoint, "product_line": s.ProductLine, "lot": s.Lot, "site": s.Site} {

@@ -136,7 +136,7 @@ type served struct {
 	log *syncBuffer
 }
 
-func serve(t *testing.T) *served {
+func serve(t testing.TB) *served {
 	t.Helper()
 	f := &fakeServices{revoked: map[pki.Serial]pki.Reason{}, tokens: map[string]access.Principal{
 		"admin":   {Tenant: "demo", ID: "token:1", Name: "admin", Role: access.TenantAdministrator},

@@ -25,7 +25,9 @@ func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.G
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(newStream(w), 32<<10)
+	stream := newStream(w)
+	defer stream.End()
+	out := bufio.NewWriterSize(stream, 32<<10)
 	begun := false
 	for row, err := range s.cfg.Batch.Results(r.Context(), g, pki.BatchID(r.PathValue("id")), after) {
 		if err != nil && !begun {

@@ -15,7 +15,7 @@ import (
 const patience = time.Minute
 
 // slowly returns a request's body that may take as long as it likes, if it does
-// not stand still.
+// not stand still; so may the answer to it.
 func slowly(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
 	return &patientReader{body, http.NewResponseController(w)}
 }
@@ -26,29 +26,48 @@ type patientReader struct {
 }
 
 // Read reads a part.
-
 func (p *patientReader) Read(b []byte) (int, error) {
-	// A writer without deadlines, as in tests, has none to prolong.
+	// A writer without deadlines has none to prolong; likewise below.
 	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = p.conn.SetWriteDeadline(time.Now().Add(2 * patience))
 	return p.ReadCloser.Read(b)
 }
 
-// stream is an answer of any length: the same for what is written.
+// stream is an answer of any length, that may pause for as long as it likes; the
+// client may not be slow to take each part.
 type stream struct {
 	w    http.ResponseWriter
 	conn *http.ResponseController
 }
 
-func newStream(w http.ResponseWriter) *stream { return &stream{w, http.NewResponseController(w)} }
+func newStream(w http.ResponseWriter) *stream {
+	s := &stream{w, http.NewResponseController(w)}
+	s.rest()
+	return s
+}
 
-// Write sends a part.
+// rest lets the stream pause: HTTP/2 ends a stream whose deadline passes, even
+// if nothing is being written.
+func (s *stream) rest() { _ = s.conn.SetWriteDeadline(time.Time{}) }
+
+func (s *stream) hurry() { _ = s.conn.SetWriteDeadline(time.Now().Add(patience)) }
+
+// Write sends a part, or buffers it.
 func (s *stream) Write(b []byte) (int, error) {
-	_ = s.conn.SetWriteDeadline(time.Now().Add(patience))
+	s.hurry()
+	defer s.rest()
 	return s.w.Write(b)
 }
 
 // Flush sends what is buffered.
-func (s *stream) Flush() error { return s.conn.Flush() }
+func (s *stream) Flush() error {
+	s.hurry()
+	defer s.rest()
+	return s.conn.Flush()
+}
+
+// End bounds how long the rest may take, which is sent when the handler returns.
+func (s *stream) End() { s.hurry() }
 
 // readQuery returns the query's parameters, of which each is known and stands
 // once: a misspelt dry_run must not issue.

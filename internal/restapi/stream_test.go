@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +165,59 @@ func TestMeter(t *testing.T) {
 		if got := m.observe(b, at(step.seconds)); got != step.want {
 			t.Errorf("at %v s: %v rows a second, want %v", step.seconds, got, step.want)
 		}
+	}
+}
+
+// TestStreamsOutlastTheListenersBounds sends and receives for longer than the
+// listener lets a whole request take.
+func TestStreamsOutlastTheListenersBounds(t *testing.T) {
+	const bound, pause = 150 * time.Millisecond, 100 * time.Millisecond
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(protocol, func(t *testing.T) {
+			s := serve(t)
+			srv := httptest.NewUnstartedServer(s.Config.Handler)
+			srv.EnableHTTP2 = protocol == "HTTP/2.0"
+			srv.Config.ReadTimeout, srv.Config.WriteTimeout = bound, bound
+			srv.StartTLS()
+			defer srv.Close()
+			c, err := client.New(client.Config{Server: srv.URL, Token: "admin", HTTPClient: srv.Client()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.submitted = func(_ batch.Submission, body io.Reader) (*batch.Batch, error) {
+				n, err := io.Copy(io.Discard, body)
+				return &batch.Batch{ID: "b1", Rows: n}, err
+			}
+			rows, sent := io.Pipe()
+			go func() {
+				for range 4 {
+					time.Sleep(pause)
+					io.WriteString(sent, "row\n")
+				}
+				sent.Close()
+			}()
+			b, err := c.Submit(t.Context(), client.Submission{Endpoint: "x", Format: client.NDJSON}, rows)
+			if err != nil || b.Rows != 16 {
+				t.Errorf("submit: %+v, %v", b, err)
+			}
+			s.watched = func(yield func(*batch.Batch, error) bool) {
+				for i := range int64(4) {
+					if !yield(&batch.Batch{Issued: i}, nil) {
+						return
+					}
+					time.Sleep(pause)
+				}
+			}
+			events := 0
+			for _, err := range c.Watch(t.Context(), "b1") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				events++
+			}
+			if events != 4 {
+				t.Errorf("%d events, want 4 of one connection", events)
+			}
+		})
 	}
 }

@@ -21,6 +21,7 @@ func (s *server) watchBatch(w http.ResponseWriter, r *http.Request, g access.Gra
 		return err
 	}
 	out := newStream(w)
+	defer out.End()
 	var last *client.Batch
 	var rate meter
 	for b, err := range s.cfg.Batch.Watch(r.Context(), g, pki.BatchID(r.PathValue("id"))) {
