@@ -1,0 +1,21 @@
+package restapi
+
+import "github.com/pando-pki/pando/client"
+
+// nothing is the input of an operation without parameters.
+type nothing struct{ Caller }
+
+// answer is an output that is a JSON body alone.
+type answer[T any] struct{ Body T }
+
+// listOf is an output that is one page of a listing.
+type listOf[T any] = answer[client.List[T]]
+
+// each makes a page of a listing of what f makes of each item.
+func each[S, T any](items []S, next string, f func(S) T) *listOf[T] {
+	out := &listOf[T]{Body: client.List[T]{Items: make([]T, len(items)), Next: next}}
+	for i, item := range items {
+		out.Body.Items[i] = f(item)
+	}
+	return out
+}
