@@ -17,8 +17,13 @@ import (
 	"github.com/pando-pki/pando/internal/restapi"
 )
 
-// shutdownPatience is how long requests in flight have to end.
-const shutdownPatience = 30 * time.Second
+// At shutdown requests in flight have shutdownGrace to end by themselves; then
+// their contexts end, which cuts streams and uploads short, to be taken up again
+// by their clients; shutdownPatience later their connections are closed.
+const (
+	shutdownGrace    = 3 * time.Second
+	shutdownPatience = 30 * time.Second
+)
 
 // listeners are the four ways in. They share one certificate.
 type listeners struct {
@@ -83,9 +88,12 @@ func (l *listeners) add(name, address string, secure *tls.Config, handler http.H
 
 // serve serves all listeners until ctx ends, then lets requests in flight end.
 func (l *listeners) serve(ctx context.Context) error {
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
 	g, running := errgroup.WithContext(ctx)
+	context.AfterFunc(running, func() { time.AfterFunc(shutdownGrace, cut) })
 	for _, w := range l.ways {
-		w.server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
+		w.server.BaseContext = func(net.Listener) context.Context { return requests }
 		g.Go(func() error {
 			err := w.serve()
 			if errors.Is(err, http.ErrServerClosed) {
