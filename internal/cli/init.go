@@ -111,13 +111,11 @@ func makeDataDirectory(dir string) error {
 // makeKEK makes the key-encryption key where the configuration names a file
 // that is not there and nothing can be sealed under it yet.
 func makeKEK(cfg server.Config) error {
-	path, isFile := strings.CutPrefix(cfg.Keys.Encryption, "file:")
+	source := cfg.KeySource(cfg.Keys.Encryption)
+	path, isFile := strings.CutPrefix(source, "file:")
 	if !isFile {
-		_, err := soft.LoadKEK(cfg.Keys.Encryption)
+		_, err := soft.LoadKEK(source)
 		return err
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(cfg.Data, path)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err

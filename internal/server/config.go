@@ -2,6 +2,7 @@ package server
 
 import (
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -129,6 +130,16 @@ func (c Config) WithDefaults() Config {
 		c.Status.OCSPLife = Duration(12 * time.Hour)
 	}
 	return c
+}
+
+// KeySource returns where a key-encryption key is, of the form that Keys has, with
+// a relative file taken from the data directory.
+func (c Config) KeySource(source string) string {
+	path, ok := strings.CutPrefix(source, "file:")
+	if !ok || filepath.IsAbs(path) {
+		return source
+	}
+	return "file:" + filepath.Join(c.Data, path)
 }
 
 // Database returns the path of the embedded database.

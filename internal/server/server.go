@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -70,28 +68,19 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *
 
 // openKeys loads the key-encryption keys that the configuration names.
 func (s *Server) openKeys() (*keystore.Keystore, error) {
-	deployment, err := soft.LoadKEK(s.cfg.keySource(s.cfg.Keys.Encryption))
+	deployment, err := soft.LoadKEK(s.cfg.KeySource(s.cfg.Keys.Encryption))
 	if err != nil {
 		return nil, err
 	}
 	tenants := make(map[pki.TenantID]*soft.KEK)
 	for tenant, source := range s.cfg.Keys.Tenants {
-		if tenants[tenant], err = soft.LoadKEK(s.cfg.keySource(source)); err != nil {
+		if tenants[tenant], err = soft.LoadKEK(s.cfg.KeySource(source)); err != nil {
 			return nil, fmt.Errorf("key-encryption key of the tenant %s: %w", tenant, err)
 		}
 	}
 	return keystore.New(map[string]keystore.Provider{
 		"software": soft.New(s.store, deployment, tenants, s.now),
 	}), nil
-}
-
-// keySource returns the source with a relative file taken from the data directory.
-func (c Config) keySource(source string) string {
-	path, ok := strings.CutPrefix(source, "file:")
-	if !ok || filepath.IsAbs(path) {
-		return source
-	}
-	return "file:" + filepath.Join(c.Data, path)
 }
 
 // wire makes the services, each from those below it.
@@ -146,6 +135,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.batch.Run(running) })
 	g.Go(func() error { return s.revocation.RunCRL(running) })
 	g.Go(func() error { return s.listeners.renew(running) })
+	g.Go(func() error { return (&housekeeper{store: s.store, now: s.now, log: s.log}).run(running) })
 	g.Go(func() error { return s.listeners.serve(running) })
 	s.log.Info("serving", "https", s.URL("https"), "devices", s.URL("devices"), "http", s.URL("http"), "ops", s.URL("ops"), "data", s.cfg.Data)
 	err := g.Wait()

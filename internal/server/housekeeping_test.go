@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A keyCupboard holds the times of idempotency keys.
+type keyCupboard struct {
+	claimed []time.Time
+	calls   int
+	err     error // of the next call
+}
+
+// PurgeIdempotency implements purger.
+func (c *keyCupboard) PurgeIdempotency(_ context.Context, before time.Time, limit int) (int, error) {
+	c.calls++
+	if err := c.err; err != nil {
+		c.err = nil
+		return 0, err
+	}
+	var kept []time.Time
+	purged := 0
+	for _, at := range c.claimed {
+		if at.Before(before) && purged < limit {
+			purged++
+			continue
+		}
+		kept = append(kept, at)
+	}
+	c.claimed = kept
+	return purged, nil
+}
+
+func (c *keyCupboard) add(n int, at time.Time) {
+	for range n {
+		c.claimed = append(c.claimed, at)
+	}
+}
+
+func TestHousekeeping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said strings.Builder
+		start := time.Now()
+		keys := &keyCupboard{}
+		keys.add(2*purgeSlice+7, start.Add(-idempotencyLife-time.Second))
+		keys.add(3, start.Add(-idempotencyLife+90*time.Minute)) // old enough in the second hour
+		keys.add(5, start)
+
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		h := &housekeeper{store: keys, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
+		go func() { ended <- h.run(ctx) }()
+
+		type round struct{ Left, Calls int }
+		var rounds []round
+		look := func() {
+			synctest.Wait()
+			rounds = append(rounds, round{len(keys.claimed), keys.calls})
+		}
+		look()
+		time.Sleep(housekeepingEvery)
+		look()
+		keys.err = errors.New("the disk is full")
+		time.Sleep(housekeepingEvery)
+		look()
+		time.Sleep(housekeepingEvery)
+		look()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+
+		want := []round{
+			{8, 3}, // at the start, in slices until none is left
+			{8, 4},
+			{8, 5}, // an error does not end it
+			{5, 6},
+		}
+		if diff := cmp.Diff(want, rounds); diff != "" {
+			t.Errorf("rounds (-want +got):\n%s", diff)
+		}
+		for _, line := range []string{`keys=2007`, `keys=3`, `level=ERROR`, `the disk is full`} {
+			if strings.Count(said.String(), line) != 1 {
+				t.Errorf("not logged once: %s\n%s", line, said.String())
+			}
+		}
+	})
+}
+
+// TestHousekeepingEnds sees that the end of the server is no error in the log.
+func TestHousekeepingEnds(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	var said strings.Builder
+	h := &housekeeper{store: &keyCupboard{err: ctx.Err()}, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
+	if err := h.run(ctx); err != nil || said.Len() > 0 {
+		t.Errorf("%v, and it logged %q", err, said.String())
+	}
+}
