@@ -3,12 +3,11 @@ package enroll
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 )
 
 // NewEndpoint is an endpoint to create, or what to change of one.
@@ -106,22 +105,7 @@ func checkNames(n pki.Names) error {
 	if len(n.DNS)+len(n.IP)+len(n.URI) > maxNames {
 		return pki.Errorf(pki.Malformed, "an endpoint authorises at most %d names", maxNames)
 	}
-	for _, p := range n.IP {
-		if _, err := netip.ParsePrefix(p); err != nil {
-			return pki.Errorf(pki.Malformed, "IP prefix %.50q: write it as 10.0.0.0/8, one address as 10.0.0.1/32", p)
-		}
-	}
-	for _, d := range n.DNS {
-		if d == "" || len(d) > 253 || d != strings.ToLower(d) || strings.Contains(strings.TrimPrefix(d, "*."), "*") {
-			return pki.Errorf(pki.Malformed, "DNS name %.60q: write it in lower case, as meter.example.com or *.example.com", d)
-		}
-	}
-	for _, u := range n.URI {
-		if !strings.Contains(u, ":") || len(u) > 500 {
-			return pki.Errorf(pki.Malformed, "URI prefix %.60q: it begins with a scheme, as urn:device:", u)
-		}
-	}
-	return nil
+	return policy.CheckNames(n)
 }
 
 // Endpoint returns an endpoint of the grant's tenant. It needs
