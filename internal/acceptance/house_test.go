@@ -47,9 +47,7 @@ func prepareHouse(t *testing.T) *house {
 	t.Helper()
 	dir := t.TempDir()
 	h := &house{dir: filepath.Join(dir, "story"), log: filepath.Join(dir, "server.log")}
-	for _, name := range []string{"--https", "--devices", "--http", "--ops"} {
-		h.listen = append(h.listen, name, freeAddress(t))
-	}
+	h.listen = listenFlags(t)
 	t.Cleanup(func() {
 		if text, err := os.ReadFile(h.log); err == nil && t.Failed() {
 			t.Logf("the server's log ends with:\n%s", text[max(0, len(text)-8000):])
@@ -58,20 +56,30 @@ func prepareHouse(t *testing.T) *house {
 	return h
 }
 
-// freeAddress returns a loopback address with a port that nobody listens on. It
-// is below the ports that the kernel gives to outgoing connections, one of which
-// could otherwise take it while a server restarts.
-func freeAddress(t *testing.T) string {
+// listenFlags returns the flags that give each listener a loopback address with a
+// port that nobody listens on. The ports are below those that the kernel gives to
+// outgoing connections, one of which could otherwise take one while a server
+// restarts.
+func listenFlags(t *testing.T) []string {
+	t.Helper()
+	var flags []string
+	for _, name := range []string{"--https", "--devices", "--http", "--ops"} {
+		l := listen(t)
+		defer l.Close() // not before all are chosen
+		flags = append(flags, name, l.Addr().String())
+	}
+	return flags
+}
+
+func listen(t *testing.T) net.Listener {
 	t.Helper()
 	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))); err == nil {
+			return l
 		}
 	}
 	t.Fatal("no free port")
-	return ""
+	return nil
 }
 
 // read reads quickstart.json.
@@ -93,11 +101,19 @@ func (h *house) begin(t *testing.T, before ...string) {
 	h.server = start(t, h.log, args[0], args[1:]...)
 }
 
-// serve starts "pando serve" and waits until it is ready.
+// serve starts "pando serve" and waits until it is ready and a client's first
+// request is answered.
 func (h *house) serve(t *testing.T, before ...string) {
 	t.Helper()
 	h.begin(t, before...)
 	h.ready(t)
+	err := insist(t.Context(), func() error {
+		_, err := h.as(t, "").WhoAmI(t.Context())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ready waits until the server is ready and returns how long that took since its
@@ -113,8 +129,8 @@ func (h *house) ready(t *testing.T) time.Duration {
 			t.Fatalf("the server ended: %s", h.server.cmd.ProcessState)
 		case <-time.After(5 * time.Millisecond):
 		}
-		if time.Since(h.server.started) > hung {
-			t.Fatalf("the server is not ready after %s", hung)
+		if time.Since(h.server.started) > late {
+			t.Fatalf("the server is not ready after %s", late)
 		}
 	}
 }

@@ -15,9 +15,12 @@ import (
 	"time"
 )
 
-// hung is after what time a process that should have ended, or become ready, is
-// taken to hang.
-const hung = 60 * time.Second
+// After these times a process is taken to hang: one that should have ended, or
+// have played the story, and a server that should be ready.
+const (
+	hung = 60 * time.Second
+	late = 30 * time.Second
+)
 
 // A process is a running program. It is killed when its test ends, at the latest.
 type process struct {
