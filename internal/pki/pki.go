@@ -127,17 +127,27 @@ func ParseKeyKind(s string) (KeyKind, error) {
 }
 
 // A Secret is text that prints as [secret] in every form that fmt and slog know.
-// Its bytes are reached with Reveal, so that a search finds every use.
-type Secret struct{ text string }
+// Its bytes are reached with Reveal, so that a search finds every use. Secrets are
+// not compared with ==.
+type Secret struct {
+	// A pointer, since fmt calls no method of an unexported field and prints what
+	// is in it: of a pointer to text that is its address.
+	text *string
+}
 
 // NewSecret wraps s.
-func NewSecret(s string) Secret { return Secret{s} }
+func NewSecret(s string) Secret { return Secret{&s} }
 
 // Reveal returns the secret text.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // IsZero reports whether the secret is empty.
-func (s Secret) IsZero() bool { return s.text == "" }
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
 // String returns "[secret]".
 func (Secret) String() string { return "[secret]" }
