@@ -21,6 +21,7 @@ var ranks = map[string]int{
 	"internal/pki":                       0,
 	"internal/der":                       0,
 	"internal/parallel":                  0,
+	"internal/strictjson":                0,
 	"internal/tbs":                       1,
 	"internal/cms":                       1,
 	"internal/access":                    1,

@@ -129,6 +129,20 @@ func (g Grant) CheckEndpoint(name string) error {
 	return nil
 }
 
+// checkScope is Forbidden where a token with the given endpoints could enrol at
+// more of them than the principal may.
+func (g Grant) checkScope(endpoints []string) error {
+	own := g.principal.Endpoints
+	if len(own) == 0 {
+		return nil
+	}
+	beyond := func(name string) bool { return !slices.Contains(own, name) }
+	if len(endpoints) == 0 || slices.ContainsFunc(endpoints, beyond) {
+		return pki.Errorf(pki.Forbidden, "your own token is bound to the endpoints %v: name some of them", own)
+	}
+	return nil
+}
+
 func orNone(r Role) Role {
 	if r == "" {
 		return "(none)"

@@ -54,32 +54,40 @@ const (
 	DefaultTokenLife = 90 * 24 * time.Hour
 )
 
+// MaxTokenEndpoints is the largest number of endpoints that a token is bound to.
+const MaxTokenEndpoints = 100
+
 // NewToken is what is asked for when a token is created.
 type NewToken struct {
 	Name      string
 	Role      Role
-	Endpoints []string
+	Endpoints []string      // names of the endpoints it is bound to; empty is all of the tenant
 	Life      time.Duration // 0 is DefaultTokenLife; at most MaxTokenLife
 }
 
 // Create makes a token in the grant's tenant and returns it with its secret
-// text, which is not kept and cannot be had again. Nobody grants a role above
-// their own: only a platform operator makes platform operators.
+// text, which is not kept and cannot be had again. Nobody grants more than they
+// have: only a platform operator makes platform operators, and one who is bound to
+// endpoints makes tokens for these alone.
 func (t *Tokens) Create(ctx context.Context, g Grant, n NewToken) (*Token, pki.Secret, error) {
 	if err := g.Check(ManageTokens); err != nil {
+		return nil, pki.Secret{}, err
+	}
+	if err := g.checkScope(n.Endpoints); err != nil {
 		return nil, pki.Secret{}, err
 	}
 	return t.create(ctx, g.tenant, g.Actor(), g.principal.Role, n)
 }
 
-// First makes the deployment's first platform operator. It fails with Conflict
-// where the platform has a token already.
+// First makes the deployment's first platform operator, or its next where every
+// earlier one's token has ended. It fails with Conflict where one still holds.
 func (t *Tokens) First(ctx context.Context) (*Token, pki.Secret, error) {
 	have, err := t.store.Tokens(ctx, pki.Platform)
 	if err != nil {
 		return nil, pki.Secret{}, err
 	}
-	if len(have) > 0 {
+	now := t.now()
+	if slices.ContainsFunc(have, func(tok *Token) bool { return tok.Revoked.IsZero() && now.Before(tok.Expires) }) {
 		return nil, pki.Secret{}, pki.Errorf(pki.Conflict, "the deployment has a platform operator already")
 	}
 	return t.create(ctx, pki.Platform, "system:init", PlatformOperator,
@@ -96,12 +104,21 @@ func (t *Tokens) create(ctx context.Context, tenant pki.TenantID, actor string, 
 		return nil, none, pki.Errorf(pki.Malformed, "role %.40q: it is one of %v", n.Role, Roles())
 	case (n.Role == PlatformOperator) != (tenant == pki.Platform):
 		return nil, none, pki.Errorf(pki.Malformed, "a %s belongs to %s", n.Role, map[bool]string{true: "the platform, not to a tenant", false: "a tenant"}[n.Role == PlatformOperator])
+	case len(n.Endpoints) > 0 && n.Role != FactoryOperator:
+		return nil, none, pki.Errorf(pki.Malformed, "only a %s can be limited to endpoints", FactoryOperator)
 	case by != PlatformOperator && by != TenantAdministrator:
 		return nil, none, pki.Errorf(pki.Forbidden, "the role %s grants no roles", orNone(by))
 	case n.Name == "" || len(n.Name) > 100 || strings.ContainsFunc(n.Name, func(r rune) bool { return r < ' ' }):
 		return nil, none, pki.Errorf(pki.Malformed, "a token has a name of 1 to 100 characters that says whose it is")
 	case n.Life < time.Minute || n.Life > MaxTokenLife:
 		return nil, none, pki.Errorf(pki.Malformed, "a token lives for a minute at least and for %d days at most", MaxTokenLife/(24*time.Hour))
+	case len(n.Endpoints) > MaxTokenEndpoints:
+		return nil, none, pki.Errorf(pki.Malformed, "a token is bound to %d endpoints at most", MaxTokenEndpoints)
+	}
+	for _, name := range n.Endpoints {
+		if err := pki.CheckSlug("endpoint", name); err != nil {
+			return nil, none, err
+		}
 	}
 	now := t.now().UTC()
 	secret := newSecret()

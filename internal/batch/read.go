@@ -10,10 +10,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/strictjson"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -178,8 +177,8 @@ func (j *jsonReader) next() (enroll.Row, error) {
 
 func (j *jsonReader) row(line []byte) enroll.Row {
 	var in jsonRow
-	if err := json.Unmarshal(line, &in, json.RejectUnknownMembers(true)); err != nil {
-		return problem("line %d is not a row: %s", j.lines.no, strings.TrimPrefix(err.Error(), "json: "))
+	if err := strictjson.Unmarshal(line, &in); err != nil {
+		return problem("line %d is not a row: %v", j.lines.no, err)
 	}
 	row := enroll.Row{Subject: enroll.Subject{
 		Device:    pki.DeviceID(in.Device),

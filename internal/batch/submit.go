@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -49,6 +50,10 @@ func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body
 		}
 	}
 	rows, err := s.upload(ctx, b, n, body)
+	if errors.Is(err, errUnfit) {
+		return nil, errors.Join(err, s.cfg.Store.SetState(ctx, b.Tenant, b.ID, []State{Uploading}, Cancelled,
+			s.cfg.Now().UTC(), s.event(g, "cancel", b.ID, pki.DetailOf(err))))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +117,9 @@ func (s *Service) compare(b *Batch, digest hash.Hash, body io.Reader) (*Batch, e
 	return b, nil
 }
 
+// errUnfit marks an upload that cannot become a batch, however often it comes.
+var errUnfit = errors.New("the file cannot be a batch")
+
 // upload stores the rows in chunks and returns how many there are.
 func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Reader) (int64, error) {
 	r, err := newReader(n.Format, body)
@@ -143,14 +151,14 @@ func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Re
 			}
 		}
 		if c.First+int64(c.Count) > MaxRows {
-			return 0, pki.Errorf(pki.Malformed, "a batch has at most %d rows: submit several", MaxRows)
+			return 0, pki.Because(pki.Malformed, errUnfit, "a batch has at most %d rows: submit several", MaxRows)
 		}
 	}
 	if err := store(); err != nil {
 		return 0, err
 	}
 	if c.First == 1 {
-		return 0, pki.Errorf(pki.Malformed, "there is no row in the upload")
+		return 0, pki.Because(pki.Malformed, errUnfit, "there is no row in the upload")
 	}
 	return c.First - 1, nil
 }

@@ -1,7 +1,6 @@
 package ceremony
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -11,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/strictjson"
 )
 
 // The longest files that are read.
@@ -79,8 +79,8 @@ func readJSON(r io.Reader, what string, into any) (int, error) {
 	if len(b) > maxFile {
 		return 0, pki.Errorf(pki.Malformed, "%s: it is longer than %d MiB", what, maxFile>>20)
 	}
-	if err := json.Unmarshal(b, into, json.RejectUnknownMembers(true)); err != nil {
-		return 0, pki.Because(pki.Malformed, err, "%s: %s", what, explain(err))
+	if err := strictjson.Unmarshal(b, into); err != nil {
+		return 0, pki.Errorf(pki.Malformed, "%s: %v", what, err)
 	}
 	return len(b), nil
 }
@@ -91,29 +91,6 @@ func writeJSON(w io.Writer, v any) error {
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
-}
-
-// explain says what is wrong with a file, and where, without the names of Go
-// types that the decoder's own text has.
-func explain(err error) string {
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		at := fmt.Sprintf("at octet %d", e.ByteOffset)
-		switch {
-		case errors.Is(err, jsontext.ErrDuplicateName):
-			return fmt.Sprintf("%s: the name %.60q stands twice", at, e.JSONPointer.LastToken())
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return at + ": the file ends in the middle of its JSON"
-		default:
-			return at + ": this is not JSON"
-		}
-	}
-	if e, ok := errors.AsType[*json.SemanticError](err); ok && e.JSONPointer != "" {
-		if errors.Is(err, json.ErrUnknownName) {
-			return fmt.Sprintf("%.60q is not a name that is known here", string(e.JSONPointer))
-		}
-		return fmt.Sprintf("the value of %.60q is not of its type", string(e.JSONPointer))
-	}
-	return "it is not one JSON object"
 }
 
 // checkStatusURL checks a base of status URLs.

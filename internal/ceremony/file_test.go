@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	goodRoot        = `"root":"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff","root_issuer":"r1","status_url":"http://pki.example/x"`
+	goodRoot        = `"root":"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff","mode":"test","root_issuer":"r1","status_url":"http://pki.example/x"`
 	goodCertificate = `{"kind":"certificate",` + goodRoot + `,"issuer":"i1","profile_tenant":"acme","profile_version":2,"profile":"name: x\n","common_name":"X","organization":"Acme","csr":"MAA="}`
 	goodCRL         = `{"kind":"crl",` + goodRoot + `,"number":3,"days":30,"entries":[{"serial":"0a","at":"2026-10-01T00:00:00Z","reason":"superseded"}]}`
 )
@@ -27,17 +27,17 @@ func TestReadRequest(t *testing.T) {
 		{"nothing", "", "ends in the middle"},
 		{"cut", goodCRL[:60], "ends in the middle"},
 		{"null", "null", "root is the SHA-256"},
-		{"a list", "[" + goodCRL + "]", "not one JSON object"},
-		{"two objects", goodCRL + goodCRL, "not JSON"},
-		{"not JSON", "kind: crl", "not JSON"},
-		{"unknown name", strings.Replace(goodCRL, `"number"`, `"nummer":3,"number"`, 1), `"/nummer" is not a name`},
-		{"name in capitals", strings.Replace(goodCRL, `"number"`, `"Number"`, 1), `"/Number" is not a name`},
-		{"name twice", strings.Replace(goodCRL, `"number"`, `"number":4,"number"`, 1), `the name "number" stands twice`},
-		{"unknown name within", strings.Replace(goodCRL, `"reason"`, `"why"`, 1), `"/entries/0/why" is not a name`},
-		{"text for a number", strings.Replace(goodCRL, `"number":3`, `"number":"3"`, 1), `the value of "/number" is not of its type`},
-		{"no base64", strings.Replace(goodCertificate, `MAA=`, `MA!=`, 1), `the value of "/csr" is not of its type`},
-		{"no time", strings.Replace(goodCRL, `2026-10-01T`, `2026-10-32T`, 1), `the value of "/entries/0/at" is not of its type`},
-		{"no UTF-8", strings.Replace(goodCertificate, `"X"`, "\"\xff\"", 1), "not JSON"},
+		{"a list", "[" + goodCRL + "]", "not of the right type"},
+		{"two objects", goodCRL + goodCRL, "not valid JSON"},
+		{"not JSON", "kind: crl", "not valid JSON"},
+		{"unknown name", strings.Replace(goodCRL, `"number"`, `"nummer":3,"number"`, 1), `the member at "/nummer" is not known`},
+		{"name in capitals", strings.Replace(goodCRL, `"number"`, `"Number"`, 1), `the member at "/Number" is not known`},
+		{"name twice", strings.Replace(goodCRL, `"number"`, `"number":4,"number"`, 1), `the member at "/number" stands there twice`},
+		{"unknown name within", strings.Replace(goodCRL, `"reason"`, `"why"`, 1), `the member at "/entries/0/why" is not known`},
+		{"text for a number", strings.Replace(goodCRL, `"number":3`, `"number":"3"`, 1), `the value at "/number" is not of the right type or form`},
+		{"no base64", strings.Replace(goodCertificate, `MAA=`, `MA!=`, 1), `the value at "/csr" is not of the right type or form`},
+		{"no time", strings.Replace(goodCRL, `2026-10-01T`, `2026-10-32T`, 1), `the value at "/entries/0/at" is not of the right type or form`},
+		{"no UTF-8", strings.Replace(goodCertificate, `"X"`, "\"\xff\"", 1), "not valid JSON"},
 		{"very deep", strings.Repeat("[", 100_000), "JSON"},
 		{"no such kind", strings.Replace(goodCRL, `"crl"`, `"root"`, 1), `kind "root"`},
 		{"short root", strings.Replace(goodCRL, `"0011`, `"`, 1), "64 hexadecimal digits"},
@@ -113,7 +113,7 @@ func TestResponse(t *testing.T) {
 		{"both", `{"kind":"crl","root_issuer":"r1","crl":"MAA=","issuer":"i1","certificate":"MAA="}`, "holds either"},
 		{"the other's", `{"kind":"crl","issuer":"i1","certificate":"MAA="}`, "holds either"},
 		{"no certificate", `{"kind":"certificate","issuer":"i1"}`, "holds either"},
-		{"unknown name", `{"kind":"crl","root":"r1","crl":"MAA="}`, "not a name"},
+		{"unknown name", `{"kind":"crl","root":"r1","crl":"MAA="}`, "is not known"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,6 +78,15 @@ func TestSignRefuses(t *testing.T) {
 }
 
 // TestSignRefusesOwnKey: a root does not certify its own key under another name.
+// A root made for tests signs nothing that is relied on.
+func TestSignRefusesAnotherMode(t *testing.T) {
+	sealed, root := newRoot(t)
+	req := crlRequest(root, 1)
+	req.Mode = pki.Production
+	_, err := ceremony.Sign(signConfig(sealed, req))
+	checkError(t, err, pki.PolicyRefused, "it was made in mode test")
+}
+
 func TestSignRefusesOwnKey(t *testing.T) {
 	sealed, root := newRoot(t)
 	key := openKey(t, sealed)

@@ -20,6 +20,10 @@ type Request struct {
 	Kind string `json:"kind"` // KindCertificate or KindCRL
 	Root string `json:"root"` // SHA-256 of the root's certificate, hex: no other root signs
 
+	// Mode is what the server takes the root for: a root made for tests signs
+	// nothing for production, nor the reverse.
+	Mode pki.Mode `json:"mode"`
+
 	// The root's status names, for what it signs.
 	RootIssuer pki.IssuerID `json:"root_issuer"`
 	StatusURL  string       `json:"status_url"` // http or https, without a slash at the end
@@ -62,6 +66,9 @@ type Response struct {
 func (r *Request) check() error {
 	if b, err := hex.DecodeString(r.Root); err != nil || len(b) != 32 {
 		return malformed("root is the SHA-256 of the root's certificate, 64 hexadecimal digits")
+	}
+	if r.Mode != pki.Production && r.Mode != pki.Test {
+		return malformed("mode %.20q: it is %s or %s", r.Mode, pki.Production, pki.Test)
 	}
 	if err := pki.CheckSlug("ceremony request: root_issuer", string(r.RootIssuer)); err != nil {
 		return err

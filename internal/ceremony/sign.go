@@ -35,6 +35,9 @@ func Sign(cfg SignConfig) (*Response, error) {
 	if have := sha256Hex(r.certificate.Raw); !strings.EqualFold(cfg.Request.Root, have) {
 		return nil, pki.Errorf(pki.PolicyRefused, "the request is for the root with the SHA-256 %s; this is %s", cfg.Request.Root, have)
 	}
+	if cfg.Request.Mode != r.mode {
+		return nil, pki.Errorf(pki.PolicyRefused, "the request takes the root for one of mode %s; it was made in mode %s", cfg.Request.Mode, r.mode)
+	}
 	j, err := r.openJournal(cfg.Sealed)
 	if err != nil {
 		return nil, err

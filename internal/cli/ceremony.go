@@ -2,6 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -9,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/ceremony"
@@ -214,9 +218,12 @@ func describe(r *ceremony.Request) (*table, error) {
 		act.add("common name", fmt.Sprintf("%q", r.CommonName))
 		act.add("organization", fmt.Sprintf("%q", r.Organization))
 		act.add("issuer id", fmt.Sprintf("%q", r.Issuer))
-		act.add("key", csr.PublicKeyAlgorithm)
+		act.add("key", keyName(csr.PublicKey))
 		act.add("key SHA-256", fingerprint(csr.RawSubjectPublicKeyInfo))
 		act.add("profile SHA-256", fingerprint([]byte(r.Profile)))
+		for line := range strings.Lines(r.Profile) { // validity, path length and all
+			act.add("", fmt.Sprintf("%q", strings.TrimRight(line, "\n")))
+		}
 	case "crl":
 		act.add("about to sign", "the root's revocation list")
 		act.add("number", r.Number)
@@ -228,9 +235,24 @@ func describe(r *ceremony.Request) (*table, error) {
 	default:
 		return nil, fmt.Errorf("kind %.40q: it is certificate or crl", r.Kind)
 	}
+	act.add("mode", r.Mode)
 	act.add("root SHA-256", fmt.Sprintf("%q", r.Root))
 	act.add("status names", fmt.Sprintf("%q", r.StatusURL))
 	return act, nil
+}
+
+// keyName names a public key by algorithm and size.
+func keyName(public any) string {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		return k.Curve.Params().Name
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", k.N.BitLen())
+	case ed25519.PublicKey:
+		return "Ed25519"
+	default:
+		return "of an unknown kind"
+	}
 }
 
 // fingerprint returns the SHA-256 of b in hexadecimal.

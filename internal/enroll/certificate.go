@@ -17,6 +17,9 @@ func (s *Service) Certificate(ctx context.Context, g access.Grant, issuer pki.Is
 	if err := g.Check(access.ReadCertificates); err != nil {
 		return nil, err
 	}
+	if err := checkWhole(g); err != nil {
+		return nil, err
+	}
 	return s.cfg.Store.Certificate(ctx, g.Tenant(), issuer, serial)
 }
 
@@ -27,10 +30,23 @@ func (s *Service) Certificates(ctx context.Context, g access.Grant, device pki.D
 	if err := g.Check(access.ReadCertificates); err != nil {
 		return nil, "", err
 	}
+	if err := checkWhole(g); err != nil {
+		return nil, "", err
+	}
 	if limit < 1 || limit > MaxPage {
 		return nil, "", pki.Errorf(pki.Malformed, "limit %d: from 1 to %d", limit, MaxPage)
 	}
 	return s.cfg.Store.Certificates(ctx, g.Tenant(), device, cursor, limit)
+}
+
+// checkWhole refuses a principal whose scope is some endpoints: a certificate is
+// not kept by endpoint, so the tenant's certificates are read as a whole. Those of
+// a batch come with its results.
+func checkWhole(g access.Grant) error {
+	if len(g.Principal().Endpoints) > 0 {
+		return pki.Errorf(pki.Forbidden, "this token is for some endpoints only; reading certificates is for the whole tenant")
+	}
+	return nil
 }
 
 // BlockKeys adds SHA-256 hashes of SubjectPublicKeyInfos to the deployment's

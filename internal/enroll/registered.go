@@ -6,6 +6,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 )
 
 // What is enrolled here has no endpoint: it is pando's own, and its name comes
@@ -25,7 +26,7 @@ func (s *Service) Responder(ctx context.Context, g access.Grant, issuer pki.Issu
 	if err != nil {
 		return nil, err
 	}
-	return s.registered(ctx, g.Tenant(), line, "ocsp-responder", responderName(line.Authority.CommonName), csr)
+	return s.registered(ctx, g.Tenant(), line, policy.ResponderProfile, responderName(line.Authority.CommonName), csr)
 }
 
 // Subordinate issues the certificate of an authority below an online one. The

@@ -118,6 +118,9 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuth
 	if n.KeyKind, err = s.keyKind(ctx, g.Tenant(), n); err != nil {
 		return nil, err
 	}
+	if err := s.needResponders(ctx, g.Tenant()); err != nil {
+		return nil, err
+	}
 	organization, err := s.Organization(ctx, g.Tenant())
 	if err != nil {
 		return nil, err
@@ -157,6 +160,15 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuth
 		return s.activate(ctx, g, i, certificate)
 	}
 	return &View{*a, []*pki.Issuer{i}}, nil
+}
+
+// needResponders refuses a tenant whose authorities could not answer OCSP.
+func (s *Service) needResponders(ctx context.Context, tenant pki.TenantID) error {
+	_, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: tenant, Name: policy.ResponderProfile})
+	if pki.KindOf(err) == pki.NotFound {
+		return pki.Errorf(pki.NotReady, "publish a profile named %s first: the authority's OCSP responder needs it ('pando profile reference %s' prints one)", policy.ResponderProfile, policy.ResponderProfile)
+	}
+	return err
 }
 
 // complete sets defaults and checks the fields against the parent.

@@ -44,7 +44,7 @@ func (s *Service) Request(ctx context.Context, g access.Grant, nameOrID string) 
 		return nil, err
 	}
 	return &ceremony.Request{
-		Kind: "certificate", Root: fingerprint(root.Certificate), RootIssuer: root.ID, StatusURL: root.StatusURL,
+		Kind: "certificate", Root: fingerprint(root.Certificate), Mode: root.Mode, RootIssuer: root.ID, StatusURL: root.StatusURL,
 		Issuer: own.ID, ProfileTenant: g.Tenant(), ProfileVersion: profile.Version, Profile: profile.Source,
 		CommonName: a.CommonName, Organization: organization, CSR: own.Request,
 	}, nil
@@ -74,7 +74,7 @@ func (s *Service) CRLRequest(ctx context.Context, g access.Grant, root string, d
 		return nil, err
 	}
 	return &ceremony.Request{
-		Kind: "crl", Root: fingerprint(issuer.Certificate), RootIssuer: issuer.ID, StatusURL: issuer.StatusURL,
+		Kind: "crl", Root: fingerprint(issuer.Certificate), Mode: issuer.Mode, RootIssuer: issuer.ID, StatusURL: issuer.StatusURL,
 		Number: number, Days: days, Entries: entries,
 	}, nil
 }

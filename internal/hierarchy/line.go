@@ -86,7 +86,7 @@ func (s *Service) lineOf(ctx context.Context, a *pki.Authority, i *pki.Issuer) (
 	}
 	_, hardware, err := s.cfg.Keys.Public(ctx, i.Key)
 	if err != nil {
-		return nil, err
+		return nil, pki.Because(pki.Unavailable, err, "the key of %s cannot be reached", a.Name)
 	}
 	chain, err := s.Chain(ctx, i.ID)
 	if err != nil {

@@ -27,4 +27,13 @@ type Store interface {
 	// because the id comes from an issuer's row, and the tenant is sealed with
 	// the key.
 	Key(ctx context.Context, id string) (*SealedKey, error)
+	// Sealings returns each pair of a tenant and a key-encryption key that a key
+	// of the tenant is sealed under.
+	Sealings(ctx context.Context) ([]Sealing, error)
+}
+
+// A Sealing says that keys of a tenant are sealed under a key-encryption key.
+type Sealing struct {
+	Tenant pki.TenantID
+	KEK    string // its id
 }

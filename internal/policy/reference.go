@@ -10,13 +10,17 @@ import (
 //go:embed reference/*.yaml
 var referenceFiles embed.FS
 
+// ResponderProfile is the name of the profile that each tenant publishes for the
+// OCSP responders of its authorities.
+const ResponderProfile = "ocsp-responder"
+
 // Reference returns the names of the reference profiles. The order is that of
 // the arcs of their policies, 1.3.6.1.4.1.32473.2.1 and up: a demonstration arc
 // (RFC 5612), for which a tenant sets its own.
 func Reference() []string {
 	return []string{
 		"root", "issuing-ca", "meter", "device", "firmware-signing", "rni-command",
-		"tls-server", "tls-client", "ocsp-responder",
+		"tls-server", "tls-client", ResponderProfile,
 	}
 }
 

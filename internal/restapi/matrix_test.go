@@ -162,7 +162,7 @@ func (m *matrix) rows(t *testing.T) []row {
 
 		{route: "GET /whoami", attack: 200, own: 200},
 		{route: "GET /tokens", attack: 200, own: 200},
-		{route: "POST /tokens", body: `{"name":"x","role":"auditor","endpoints":["meter"]}`, attack: 201, own: 201},
+		{route: "POST /tokens", body: `{"name":"x","role":"factory-operator","endpoints":["meter"]}`, attack: 201, own: 201},
 		{route: "DELETE /tokens/{id}", path: "/tokens/" + m.tokens[1], own: 204},
 		{route: "GET /events", path: "/events?before=" + m.event, attack: 200, own: 200},
 

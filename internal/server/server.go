@@ -55,7 +55,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *
 	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{}); err != nil {
 		return nil, err
 	}
-	keys, err := s.openKeys()
+	keys, err := s.openKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,9 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *
 	return s, err
 }
 
-// openKeys loads the key-encryption keys that the configuration names.
-func (s *Server) openKeys() (*keystore.Keystore, error) {
+// openKeys loads the key-encryption keys that the configuration names, and sees
+// that they are those of the keys in the store.
+func (s *Server) openKeys(ctx context.Context) (*keystore.Keystore, error) {
 	deployment, err := soft.LoadKEK(s.cfg.KeySource(s.cfg.Keys.Encryption))
 	if err != nil {
 		return nil, err
@@ -78,9 +79,11 @@ func (s *Server) openKeys() (*keystore.Keystore, error) {
 			return nil, fmt.Errorf("key-encryption key of the tenant %s: %w", tenant, err)
 		}
 	}
-	return keystore.New(map[string]keystore.Provider{
-		"software": soft.New(s.store, deployment, tenants, s.now),
-	}), nil
+	keys := soft.New(s.store, deployment, tenants, s.now)
+	if err := keys.Check(ctx); err != nil {
+		return nil, err
+	}
+	return keystore.New(map[string]keystore.Provider{soft.Scheme: keys}), nil
 }
 
 // wire makes the services, each from those below it.

@@ -44,6 +44,24 @@ func (s *Soft) kek(tenant pki.TenantID) *KEK {
 	return s.deployment
 }
 
+// Check reports as Unavailable where a key in the store is sealed under another
+// key-encryption key than the one given for its tenant: a server that started so
+// would find out at its first signature.
+func (s *Soft) Check(ctx context.Context) error {
+	sealings, err := s.store.Sealings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, sealing := range sealings {
+		if have := s.kek(sealing.Tenant).id; have != sealing.KEK {
+			return pki.Errorf(pki.Unavailable,
+				"keys of the tenant %s are sealed under key-encryption key %s, the one given is %s: give the file or environment variable that holds the right one",
+				sealing.Tenant, sealing.KEK, have)
+		}
+	}
+	return nil
+}
+
 // Generate makes a key, seals it and stores it. An unknown kind is Malformed.
 func (s *Soft) Generate(ctx context.Context, tenant pki.TenantID, kind pki.KeyKind, use keystore.Use) (pki.KeyURI, error) {
 	key, err := keystore.NewPrivateKey(kind)

@@ -31,6 +31,14 @@ func (m memory) Key(_ context.Context, id string) (*keystore.SealedKey, error) {
 	return &k, nil
 }
 
+func (m memory) Sealings(context.Context) ([]keystore.Sealing, error) {
+	var out []keystore.Sealing
+	for _, k := range m {
+		out = append(out, keystore.Sealing{Tenant: k.Tenant, KEK: k.KEK})
+	}
+	return out, nil
+}
+
 func clock() time.Time { return time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC) }
 
 func newKEK(t *testing.T) *soft.KEK {
@@ -171,6 +179,29 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		if _, err := keys.Open(t.Context(), uri); pki.KindOf(err) != want {
 			t.Errorf("%s: error %v, want kind %v", uri, err, want)
+		}
+	}
+}
+
+// A server learns at its start that it was given the wrong key-encryption key.
+func TestCheck(t *testing.T) {
+	m, deployment, own := memory{}, newKEK(t), newKEK(t)
+	right := soft.New(m, deployment, map[pki.TenantID]*soft.KEK{"globex": own}, clock)
+	for _, tenant := range []pki.TenantID{"acme", "globex"} {
+		if _, err := right.Generate(t.Context(), tenant, pki.P256, keystore.UseCA); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := right.Check(t.Context()); err != nil {
+		t.Errorf("with the right keys: %v", err)
+	}
+	for name, wrong := range map[string]*soft.Soft{
+		"another deployment key":  soft.New(m, newKEK(t), map[pki.TenantID]*soft.KEK{"globex": own}, clock),
+		"no key of the tenant's":  soft.New(m, deployment, nil, clock),
+		"a tenant's key too many": soft.New(m, deployment, map[pki.TenantID]*soft.KEK{"acme": own, "globex": own}, clock),
+	} {
+		if err := wrong.Check(t.Context()); pki.KindOf(err) != pki.Unavailable {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -192,7 +192,7 @@ func (t *tx) claimKey(intent, owner int64, it *issuance.Item) error {
 	case err != nil:
 		return fmt.Errorf("reading a key's use: %w", err)
 	case device != it.Device:
-		it.Refused = pki.Errorf(pki.DuplicateKey, "the key belongs to another device; the profile allows that only with 'keys: shared'")
+		it.Refused = pki.Errorf(pki.DuplicateKey, "the key belongs to another device; the profile allows that only with 'reuse: shared'")
 		return nil
 	case !it.RenewSameKey:
 		it.Refused = pki.Errorf(pki.DuplicateKey, "the key has a certificate already; the profile allows another only with 'renew: same-key'")

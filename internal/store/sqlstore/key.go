@@ -35,6 +35,18 @@ func (s *Store) Key(ctx context.Context, id string) (*keystore.SealedKey, error)
 	return found(k, err, "key %q", id)
 }
 
+// Sealings implements keystore.Store.
+func (s *Store) Sealings(ctx context.Context) ([]keystore.Sealing, error) {
+	all, err := list(ctx, s.read, func(row row) (sealing keystore.Sealing, err error) {
+		err = row.Scan(&sealing.Tenant, &sealing.KEK)
+		return sealing, err
+	}, `SELECT DISTINCT tenant, kek FROM sealed_key ORDER BY tenant, kek`)
+	if err != nil {
+		return nil, fmt.Errorf("reading how keys are sealed: %w", err)
+	}
+	return all, nil
+}
+
 // BlockKeys implements enroll.Store.
 func (s *Store) BlockKeys(ctx context.Context, hashes [][32]byte, e pki.Event) (int, error) {
 	fresh := 0

@@ -1,0 +1,376 @@
+package access_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A cupboard is a TokenStore in memory.
+type cupboard struct {
+	tokens []*access.Token
+	events []pki.Event
+	looks  int   // calls of TokenByHash
+	err    error // of every call
+}
+
+func (c *cupboard) PutToken(_ context.Context, t *access.Token, e pki.Event) error {
+	if c.err == nil {
+		c.tokens, c.events = append(c.tokens, t), append(c.events, e)
+	}
+	return c.err
+}
+
+func (c *cupboard) TokenByHash(_ context.Context, hash [32]byte) (*access.Token, error) {
+	c.looks++
+	if c.err != nil {
+		return nil, c.err
+	}
+	for _, t := range c.tokens {
+		if t.Hash == hash {
+			return t, nil
+		}
+	}
+	return nil, pki.Errorf(pki.NotFound, "no such token")
+}
+
+func (c *cupboard) Tokens(_ context.Context, tenant pki.TenantID) ([]*access.Token, error) {
+	var all []*access.Token
+	for _, t := range c.tokens {
+		if t.Tenant == tenant {
+			all = append(all, t)
+		}
+	}
+	return all, c.err
+}
+
+func (c *cupboard) RevokeToken(_ context.Context, tenant pki.TenantID, id pki.TokenID, at time.Time, e pki.Event) error {
+	for _, t := range c.tokens {
+		if t.Tenant == tenant && t.ID == id {
+			t.Revoked, c.events = at, append(c.events, e)
+			return c.err
+		}
+	}
+	return pki.Errorf(pki.NotFound, "no such token")
+}
+
+// A desk makes tokens at a time that a test sets.
+type desk struct {
+	*access.Tokens
+	store *cupboard
+	clock *pandotest.Clock
+}
+
+func newDesk() *desk {
+	d := &desk{store: &cupboard{}, clock: pandotest.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))}
+	d.Tokens = access.NewTokens(d.store, d.clock.Now)
+	return d
+}
+
+// grant returns the grant of ManageTokens in a tenant to one with a role.
+func grant(t testing.TB, role access.Role, tenant pki.TenantID, endpoints ...string) access.Grant {
+	t.Helper()
+	who := principal(role)
+	who.Endpoints = endpoints
+	g, err := who.Authorize(access.ManageTokens, tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// make makes a factory operator's token in acme.
+func (d *desk) make(t testing.TB) (*access.Token, pki.Secret) {
+	t.Helper()
+	tok, secret, err := d.Create(t.Context(), grant(t, access.TenantAdministrator, "acme"),
+		access.NewToken{Name: "line 1", Role: access.FactoryOperator, Endpoints: []string{"meter"}, Life: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok, secret
+}
+
+func TestToken(t *testing.T) {
+	d := newDesk()
+	tok, secret := d.make(t)
+	text := secret.Reveal()
+	if !regexp.MustCompile(`^pando_[A-Za-z0-9_-]{43}[0-9a-f]{8}$`).MatchString(text) {
+		t.Errorf("a token has the form %q", text)
+	}
+	want := &access.Token{ID: tok.ID, Tenant: "acme", Name: "line 1", Role: access.FactoryOperator, Endpoints: []string{"meter"},
+		Hash: sha256.Sum256([]byte(text)), Created: d.clock.Now(), Expires: d.clock.Now().Add(time.Hour)}
+	if diff := cmp.Diff([]*access.Token{want}, d.store.tokens); diff != "" {
+		t.Errorf("what is kept (-want +got):\n%s", diff)
+	}
+	event := pki.Event{Tenant: "acme", At: d.clock.Now(), Actor: "token:0abc (laptop)", Action: "token.create",
+		Target: "token:" + string(tok.ID), Detail: "factory-operator until 2026-11-22T13:00:00Z"}
+	if diff := cmp.Diff([]pki.Event{event}, d.store.events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	who, err := d.Authenticate(t.Context(), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	principal := access.Principal{Tenant: "acme", ID: "token:" + string(tok.ID), Name: "line 1", Role: access.FactoryOperator, Endpoints: []string{"meter"}}
+	if diff := cmp.Diff(principal, who, cmp.AllowUnexported(access.Principal{})); diff != "" {
+		t.Errorf("principal (-want +got):\n%s", diff)
+	}
+	if _, again := d.make(t); again.Reveal() == text {
+		t.Error("two tokens are the same")
+	}
+}
+
+// TestTokenIsNotPrinted prints and logs all that Create returns and keeps.
+func TestTokenIsNotPrinted(t *testing.T) {
+	d := newDesk()
+	tok, secret := d.make(t)
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("made", "token", tok, "secret", secret, "events", d.store.events)
+	for _, text := range []string{fmt.Sprint(secret), fmt.Sprintf("%+v %#v", secret, secret), fmt.Sprintf("%+v", tok), fmt.Sprintf("%+v", d.store.events), log.String()} {
+		if strings.Contains(text, secret.Reveal()) {
+			t.Errorf("the token stands in %s", text)
+		}
+	}
+	if got := secret.String(); got != "[secret]" {
+		t.Errorf("it prints as %q", got)
+	}
+}
+
+// TestChecksum: a mistyped token is told without asking the store.
+func TestChecksum(t *testing.T) {
+	d := newDesk()
+	_, secret := d.make(t)
+	text := secret.Reveal()
+	for i := range text {
+		for _, c := range []byte{'A', 'b', '0', '_', ' ', 0, 0x80} {
+			if text[i] == c {
+				continue
+			}
+			wrong := text[:i] + string(rune(c)) + text[i+1:]
+			if _, err := d.Authenticate(t.Context(), pki.NewSecret(wrong)); pki.KindOf(err) != pki.Unauthenticated {
+				t.Fatalf("with %q at %d: %v", c, i, err)
+			}
+		}
+	}
+	for _, wrong := range []string{"", "pando_", text[:len(text)-1], text + "0", " " + text, text + "\n", strings.ToUpper(text), strings.Repeat("pando_", 1<<16)} {
+		if _, err := d.Authenticate(t.Context(), pki.NewSecret(wrong)); pki.KindOf(err) != pki.Unauthenticated {
+			t.Errorf("%.80q: %v", wrong, err)
+		}
+	}
+	if d.store.looks != 0 {
+		t.Errorf("the store was asked %d times", d.store.looks)
+	}
+	// A well-formed one that nobody made is refused in the same words.
+	_, stranger := newDesk().make(t)
+	_, unknown := d.Authenticate(t.Context(), stranger)
+	_, mistyped := d.Authenticate(t.Context(), pki.NewSecret("x"))
+	if pki.KindOf(unknown) != pki.Unauthenticated || pki.DetailOf(unknown) != pki.DetailOf(mistyped) || d.store.looks != 1 {
+		t.Errorf("unknown: %v; mistyped: %v", unknown, mistyped)
+	}
+}
+
+func TestTokenExpires(t *testing.T) {
+	d := newDesk()
+	_, secret := d.make(t)
+	for _, step := range []struct {
+		later time.Duration
+		valid bool
+	}{
+		{0, true},
+		{time.Hour - time.Microsecond, true},
+		{time.Microsecond, false}, // the moment itself
+		{100 * 365 * 24 * time.Hour, false},
+	} {
+		d.clock.Advance(step.later)
+		_, err := d.Authenticate(t.Context(), secret)
+		if (err == nil) != step.valid {
+			t.Errorf("at %s: %v", d.clock.Now(), err)
+		}
+		if !step.valid && (pki.KindOf(err) != pki.Unauthenticated || !strings.Contains(pki.DetailOf(err), "expired at 2026-11-22T13:00:00Z")) {
+			t.Errorf("it does not say that it expired: %v", err)
+		}
+	}
+}
+
+func TestTokenRevoked(t *testing.T) {
+	d := newDesk()
+	tok, secret := d.make(t)
+	if err := d.Revoke(t.Context(), grant(t, access.PlatformOperator, "globex"), tok.ID); pki.KindOf(err) != pki.NotFound {
+		t.Errorf("revoked in another tenant: %v", err)
+	}
+	if err := d.Revoke(t.Context(), access.Grant{}, tok.ID); pki.KindOf(err) != pki.Forbidden {
+		t.Errorf("revoked without a grant: %v", err)
+	}
+	if _, err := d.Authenticate(t.Context(), secret); err != nil {
+		t.Fatalf("after what was refused: %v", err)
+	}
+	if err := d.Revoke(t.Context(), grant(t, access.TenantAdministrator, "acme"), tok.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Authenticate(t.Context(), secret); pki.KindOf(err) != pki.Unauthenticated || strings.Contains(pki.DetailOf(err), "revoked") {
+		t.Errorf("a revoked one: %v", err)
+	}
+	last := d.store.events[len(d.store.events)-1]
+	if want := (pki.Event{Tenant: "acme", At: d.clock.Now(), Actor: "token:0abc (laptop)", Action: "token.revoke", Target: "token:" + string(tok.ID)}); last != want {
+		t.Errorf("event %+v, want %+v", last, want)
+	}
+}
+
+// TestStoreFails: that the store does not answer is no statement about the token.
+func TestStoreFails(t *testing.T) {
+	d := newDesk()
+	_, secret := d.make(t)
+	d.store.err = errors.New("disk I/O error")
+	if _, err := d.Authenticate(t.Context(), secret); pki.KindOf(err) == pki.Unauthenticated || strings.Contains(pki.DetailOf(err), "disk") {
+		t.Errorf("authenticate: %v", err)
+	}
+	if _, _, err := d.Create(t.Context(), grant(t, access.TenantAdministrator, "acme"), access.NewToken{Name: "x", Role: access.Auditor}); !errors.Is(err, d.store.err) {
+		t.Errorf("create: %v", err)
+	}
+	if _, _, err := d.First(t.Context()); !errors.Is(err, d.store.err) {
+		t.Errorf("first: %v", err)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	admin, operator := grant(t, access.TenantAdministrator, "acme"), grant(t, access.PlatformOperator, pki.Platform)
+	bound := grant(t, access.TenantAdministrator, "acme", "meter", "rni")
+	auditor, err := principal(access.Auditor).Authorize(access.ReadEvents, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := access.System("acme", "batch").Authorize(access.ManageTokens, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := slices.Repeat([]string{"meter"}, access.MaxTokenEndpoints+1)
+	const ok = pki.Internal
+	tests := []struct {
+		name  string
+		grant access.Grant
+		token access.NewToken
+		want  pki.Kind // ok is none
+	}{
+		{"by an administrator", admin, access.NewToken{Name: "x", Role: access.TenantAdministrator}, ok},
+		{"by the platform, in a tenant", grant(t, access.PlatformOperator, "acme"), access.NewToken{Name: "x", Role: access.TenantAdministrator}, ok},
+		{"by the platform, on the platform", operator, access.NewToken{Name: "x", Role: access.PlatformOperator}, ok},
+		{"the shortest", admin, access.NewToken{Name: "x", Role: access.Auditor, Life: time.Minute}, ok},
+		{"the longest", admin, access.NewToken{Name: strings.Repeat("x", 100), Role: access.Auditor, Life: access.MaxTokenLife}, ok},
+		{"within one's own endpoints", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"rni"}}, ok},
+
+		{"without a grant", access.Grant{}, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
+		{"with another grant", auditor, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
+		{"by pando itself", system, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
+		{"without a role", admin, access.NewToken{Name: "x"}, pki.Malformed},
+		{"of an unknown role", admin, access.NewToken{Name: "x", Role: "root"}, pki.Malformed},
+		{"a platform operator in a tenant", admin, access.NewToken{Name: "x", Role: access.PlatformOperator}, pki.Malformed},
+		{"a platform operator in a tenant, by one", grant(t, access.PlatformOperator, "acme"), access.NewToken{Name: "x", Role: access.PlatformOperator}, pki.Malformed},
+		{"a tenant's role on the platform", operator, access.NewToken{Name: "x", Role: access.TenantAdministrator}, pki.Malformed},
+		{"without a name", admin, access.NewToken{Role: access.Auditor}, pki.Malformed},
+		{"with a long name", admin, access.NewToken{Name: strings.Repeat("x", 101), Role: access.Auditor}, pki.Malformed},
+		{"with two lines of name", admin, access.NewToken{Name: "x\ny", Role: access.Auditor}, pki.Malformed},
+		{"too short", admin, access.NewToken{Name: "x", Role: access.Auditor, Life: time.Minute - 1}, pki.Malformed},
+		{"expired at birth", admin, access.NewToken{Name: "x", Role: access.Auditor, Life: -time.Hour}, pki.Malformed},
+		{"too long", admin, access.NewToken{Name: "x", Role: access.Auditor, Life: access.MaxTokenLife + 1}, pki.Malformed},
+		{"for an endpoint without a name", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{""}}, pki.Malformed},
+		{"for two endpoints in one", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter,rni"}}, pki.Malformed},
+		{"for too many endpoints", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: many}, pki.Malformed},
+		{"beyond one's own endpoints", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"rni", "firmware"}}, pki.Forbidden},
+		{"for all endpoints by one who is bound", bound, access.NewToken{Name: "x", Role: access.TenantAdministrator}, pki.Forbidden},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk()
+			tok, secret, err := d.Create(t.Context(), test.grant, test.token)
+			if test.want == ok {
+				if err != nil || secret.IsZero() || tok.Tenant != test.grant.Tenant() || len(d.store.events) != 1 {
+					t.Errorf("%v, tenant %q, %d events", err, tok.Tenant, len(d.store.events))
+				}
+				return
+			}
+			if err == nil || pki.KindOf(err) != test.want || !secret.IsZero() || len(d.store.tokens) > 0 {
+				t.Errorf("%v, want %s and no token", err, test.want)
+			}
+		})
+	}
+}
+
+func TestDefaultLife(t *testing.T) {
+	d := newDesk()
+	tok, _, err := d.Create(t.Context(), grant(t, access.TenantAdministrator, "acme"), access.NewToken{Name: "x", Role: access.Auditor})
+	if err != nil || !tok.Expires.Equal(d.clock.Now().Add(access.DefaultTokenLife)) {
+		t.Errorf("%v, expires %s", err, tok.Expires)
+	}
+}
+
+func TestList(t *testing.T) {
+	d := newDesk()
+	d.make(t)
+	for tenant, want := range map[pki.TenantID]int{"acme": 1, "globex": 0} {
+		all, err := d.List(t.Context(), grant(t, access.PlatformOperator, tenant))
+		if err != nil || len(all) != want {
+			t.Errorf("%s has %d tokens, %v, want %d", tenant, len(all), err, want)
+		}
+	}
+	if all, err := d.List(t.Context(), access.Grant{}); pki.KindOf(err) != pki.Forbidden || all != nil {
+		t.Errorf("without a grant: %v", err)
+	}
+}
+
+func TestFirst(t *testing.T) {
+	d := newDesk()
+	d.make(t) // of a tenant: no platform operator
+	tok, secret, err := d.First(t.Context())
+	if err != nil || tok.Role != access.PlatformOperator || tok.Tenant != pki.Platform {
+		t.Fatalf("%+v, %v", tok, err)
+	}
+	if who, err := d.Authenticate(t.Context(), secret); err != nil || who.Role != access.PlatformOperator {
+		t.Errorf("%v, %v", who, err)
+	}
+	if _, _, err := d.First(t.Context()); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("a second first one: %v", err)
+	}
+	if _, err := d.Authenticate(t.Context(), secret); err != nil {
+		t.Errorf("the first one after it: %v", err)
+	}
+}
+
+// FuzzAuthenticate: no text but the token's own is let in, and none but those of
+// its form reaches the store.
+func FuzzAuthenticate(f *testing.F) {
+	d := newDesk()
+	_, secret := d.make(f)
+	form := regexp.MustCompile(`\Apando_.{51}\z`)
+	for _, text := range []string{"", "pando_", secret.Reveal(), secret.Reveal()[1:], strings.Repeat("p", 57)} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		store := &cupboard{tokens: d.store.tokens}
+		who, err := access.NewTokens(store, d.clock.Now).Authenticate(context.Background(), pki.NewSecret(text))
+		switch {
+		case text == secret.Reveal():
+			if err != nil {
+				t.Error(err)
+			}
+		case pki.KindOf(err) != pki.Unauthenticated || who.ID != "":
+			t.Errorf("%q: %v", text, err)
+		case store.looks > 0 && (len(text) != 57 || !form.MatchString(text)):
+			t.Errorf("the store was asked for %q", text)
+		case len(text) >= 20 && strings.Contains(err.Error(), text):
+			t.Errorf("the error repeats the text: %v", err)
+		}
+	})
+}
