@@ -62,7 +62,7 @@ type Keys struct {
 // TLS says where the listeners' certificates come from.
 type TLS struct {
 	// Endpoint is the label of the endpoint that issues them, as "demo.tls": a
-	// key is made, a certificate asked for, and both renewed at two thirds of
+	// key is made, a certificate asked for, and both renewed at half of
 	// its life. Until it is set and works, a self-signed certificate is used
 	// and written to bootstrap.pem in the data directory. Default: none.
 	Endpoint string `yaml:"endpoint,omitempty" json:"endpoint"`
