@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/simulate"
@@ -35,12 +36,13 @@ func TestKillUpload(t *testing.T) {
 	if _, err := rest.Write(file.Bytes()[:2*file.Len()/3]); err != nil {
 		t.Fatal(err)
 	}
-	list, err := api.Batches(t.Context(), "", 1)
-	if err != nil {
-		t.Fatal(err)
+	uploading := h.newest(t)
+	for uploading.ID == h.file.Batch.ID { // the client has the rows, and the server not yet
+		time.Sleep(pause)
+		uploading = h.newest(t)
 	}
-	if b := list.Items[0]; b.State != client.Uploading || b.Issued != 0 {
-		t.Fatalf("in the middle of its upload batch %s is %s with %d issued", b.ID, b.State, b.Issued)
+	if uploading.State != client.Uploading || uploading.Issued != 0 {
+		t.Fatalf("in the middle of its upload batch %s is %s with %d issued", uploading.ID, uploading.State, uploading.Issued)
 	}
 	h.server.kill(t)
 	rest.Close()
@@ -53,8 +55,8 @@ func TestKillUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.ID != list.Items[0].ID {
-		t.Errorf("the same file became batch %s after %s", b.ID, list.Items[0].ID)
+	if b.ID != uploading.ID {
+		t.Errorf("the same file became batch %s after %s", b.ID, uploading.ID)
 	}
 	c := &collector{client: api, batch: b.ID, requests: file.Bytes(), acks: newAcknowledgements(t)}
 	if err := c.follow(t.Context(), rows); err != nil {
@@ -64,4 +66,17 @@ func TestKillUpload(t *testing.T) {
 	if after := h.check(t, c.acks.path); after.Certificates != before.Certificates+rows {
 		t.Errorf("the store has %d new certificates, want %d", after.Certificates-before.Certificates, rows)
 	}
+}
+
+// newest returns the newest batch.
+func (h *house) newest(t *testing.T) client.Batch {
+	t.Helper()
+	list, err := h.as(t, "").Batches(t.Context(), "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) != 1 {
+		t.Fatalf("the newest batch is %d batches", len(list.Items))
+	}
+	return list.Items[0]
 }
