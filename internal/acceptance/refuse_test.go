@@ -3,18 +3,12 @@
 package acceptance
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/base64"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/pando-pki/pando/client"
-	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/server"
 )
 
 // TestSecondProcess opens data that a server has open.
@@ -49,6 +43,8 @@ func refused(t *testing.T, out output, want ...string) {
 func TestUnusable(t *testing.T) {
 	h := newHouse(t, 2)
 	kek, config := filepath.Join(h.data(), "kek.key"), filepath.Join(h.data(), "pando.yaml")
+	other := make([]byte, 32)
+	rand.Read(other)
 	text, err := os.ReadFile(config)
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +56,7 @@ func TestUnusable(t *testing.T) {
 		mode    os.FileMode
 		want    []string
 	}{
+		{"another key-encryption key", kek, base64.StdEncoding.EncodeToString(other), 0o600, []string{"are sealed under key-encryption key", "the one given is"}},
 		{"a broken key-encryption key", kek, "c2hvcnQ=\n", 0o600, []string{"kek.key", "base64 of 32 bytes"}},
 		{"a readable key-encryption key", kek, "", 0o644, []string{"kek.key", "0644", "chmod 600"}},
 		{"an unknown member", config, string(text) + "listenn:\n  https: 127.0.0.1:1\n", 0o600, []string{"pando.yaml", "listenn", "^"}},
@@ -92,50 +89,6 @@ func TestUnusable(t *testing.T) {
 	h.serve(t)
 	h.stop(t)
 	h.check(t, "")
-}
-
-// TestWrongKEK gives the server another key-encryption key than the one that its
-// keys are sealed under: its log tells the two apart, and nothing is issued until
-// the right one is back.
-func TestWrongKEK(t *testing.T) {
-	h := newHouse(t, 2)
-	before := h.check(t, "")
-	kek := filepath.Join(h.data(), "kek.key")
-	right, err := os.ReadFile(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wrong := make([]byte, 32)
-	rand.Read(wrong)
-	replace(t, kek, []byte(base64.StdEncoding.EncodeToString(wrong)), 0o600)
-	csr, err := request("kek")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	h.begin(t)
-	h.ready(t)
-	// The listeners cannot open the key of their certificate either.
-	people := web(t, filepath.Join(h.data(), server.BootstrapFile), true)
-	sendBad(t, h, people, []badCall{{"enrolment", http.MethodPost, "/enrollments", "", mediaJSON, enrollment("device", csr), http.StatusServiceUnavailable, pki.Unavailable}})
-	h.stop(t)
-	log, err := os.ReadFile(h.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(log, []byte("is sealed under key-encryption key")) {
-		t.Errorf("the log does not name the wrong key:\n%s", log)
-	}
-
-	replace(t, kek, right, 0o600)
-	h.serve(t)
-	if _, err := h.as(t, "").Enroll(t.Context(), client.Enrollment{Endpoint: "device", CSR: csr}, ""); err != nil {
-		t.Errorf("with the right key again: %v", err)
-	}
-	h.stop(t)
-	if after := h.check(t, ""); after.Certificates != before.Certificates+1 {
-		t.Errorf("the store has %d new certificates, want 1", after.Certificates-before.Certificates)
-	}
 }
 
 // replace writes a file with a mode.
