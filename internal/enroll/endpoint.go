@@ -49,6 +49,9 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Grant, n NewEndpo
 	if err := g.Check(access.ManageEndpoints); err != nil {
 		return nil, err
 	}
+	if err := g.CheckEndpoint(n.Name); err != nil {
+		return nil, err
+	}
 	ep, err := s.cfg.Store.Endpoint(ctx, g.Tenant(), n.Name)
 	if err != nil {
 		return nil, err
@@ -121,13 +124,14 @@ func (s *Service) Endpoint(ctx context.Context, g access.Grant, endpoint string)
 	return s.cfg.Store.Endpoint(ctx, g.Tenant(), name)
 }
 
-// Endpoints returns the endpoints of the grant's tenant. It needs
-// access.ReadConfiguration.
+// Endpoints returns the endpoints of the grant's tenant that are in its scope. It
+// needs access.ReadConfiguration.
 func (s *Service) Endpoints(ctx context.Context, g access.Grant) ([]*pki.Endpoint, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
-	return s.cfg.Store.Endpoints(ctx, g.Tenant())
+	all, err := s.cfg.Store.Endpoints(ctx, g.Tenant())
+	return slices.DeleteFunc(all, func(ep *pki.Endpoint) bool { return g.CheckEndpoint(ep.Name) != nil }), err
 }
 
 func (s *Service) event(g access.Grant, action string, ep *pki.Endpoint) pki.Event {

@@ -55,8 +55,10 @@ func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *iss
 	return s.enrollAt(ctx, lane, Subject{CSR: csr}, "")
 }
 
-// responderName makes the responder's CN of its authority's, within 64 characters.
+// responderName makes the responder's CN of its authority's, within the 64
+// characters (not octets) that RFC 5280, appendix A.1, leaves a common name.
 func responderName(authority string) string {
 	const suffix = " OCSP"
-	return authority[:min(len(authority), 64-len(suffix))] + suffix
+	name := []rune(authority)
+	return string(name[:min(len(name), 64-len(suffix))]) + suffix
 }

@@ -1,0 +1,116 @@
+package enroll_test
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"strings"
+	"testing"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func system(t *testing.T, tenant pki.TenantID) access.Grant {
+	t.Helper()
+	g, err := access.System(tenant, "server").Authorize(access.Enroll, tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestResponder(t *testing.T) {
+	h := newHouse(t)
+	h.AddTenant(t, "globex")
+	manage := h.grant(access.ManageAuthorities)
+	long, umlauts := strings.Repeat("x", 64), strings.Repeat("ä", 32)
+	for name, cn := range map[string]string{"long": long, "umlauts": umlauts} {
+		_, err := h.Hierarchy.CreateAuthority(t.Context(), manage, hierarchy.NewAuthority{
+			Name: name, CommonName: cn, Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := h.Hierarchy.Request(t.Context(), manage, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Sign(t, "acme", request)
+	}
+	for authority, want := range map[string]string{
+		"issuing": "Test issuing OCSP", "long": long[:59] + " OCSP", "umlauts": umlauts + " OCSP",
+	} {
+		view, err := h.Hierarchy.Authority(t.Context(), h.grant(access.ReadConfiguration), authority)
+		if err != nil {
+			t.Fatal(err)
+		}
+		issuer := view.Issuers[0].ID
+		// What the request's subject says is nothing to a responder.
+		csr := pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "evil"}, "evil.example.com")
+		got, err := h.Enroll.Responder(t.Context(), system(t, "acme"), issuer, csr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert := pandotest.Parse(t, got.Certificate.DER)
+		if cert.Subject.CommonName != want || len(cert.DNSNames) > 0 {
+			t.Errorf("the responder of %s is called %q, %v", authority, cert.Subject.CommonName, cert.DNSNames)
+		}
+		if len(cert.ExtKeyUsage) != 1 || cert.ExtKeyUsage[0] != x509.ExtKeyUsageOCSPSigning {
+			t.Errorf("the responder of %s has the purposes %v", authority, cert.ExtKeyUsage)
+		}
+		for name, test := range map[string]struct {
+			grant access.Grant
+			want  pki.Kind
+		}{
+			"without a grant":    {access.Grant{}, pki.Forbidden},
+			"by a token":         {h.grant(access.Enroll), pki.Forbidden},
+			"for another tenant": {system(t, "globex"), pki.NotFound},
+		} {
+			_, err := h.Enroll.Responder(t.Context(), test.grant, issuer, csr)
+			if err == nil || pki.KindOf(err) != test.want {
+				t.Errorf("%s: %v, want %s", name, err, test.want)
+			}
+		}
+	}
+	_, err := h.Enroll.Responder(t.Context(), system(t, "acme"), "nobody", meterCSR(t, "SM-1"))
+	refused(t, err, pki.NotFound)
+}
+
+// TestSubordinate: the authority's name is the registered one, and its parent one
+// of the tenant's that has its key here.
+func TestSubordinate(t *testing.T) {
+	h := newHouse(t)
+	csr := pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "evil"})
+	find := func(tenant pki.TenantID, name string) pki.AuthorityID {
+		id, err := h.Hierarchy.FindAuthority(t.Context(), tenant, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	h.AddTenant(t, "globex")
+	manage := h.grant(access.ManageAuthorities)
+	for _, test := range []struct {
+		name    string
+		grant   access.Grant
+		parent  pki.AuthorityID
+		profile string
+		want    pki.Kind
+	}{
+		{"without a grant", access.Grant{}, find("acme", "issuing"), "issuing-ca", pki.Forbidden},
+		{"with a grant to enrol", h.grant(access.Enroll), find("acme", "issuing"), "issuing-ca", pki.Forbidden},
+		{"below another tenant's", manage, find("globex", "issuing"), "issuing-ca", pki.NotFound},
+		{"below the offline root", manage, find("acme", "root"), "issuing-ca", pki.NotReady},
+		{"unknown profile", manage, find("acme", "issuing"), "none", pki.NotFound},
+		// The issuing authority's path length is 0 (RFC 5280, 4.2.1.9).
+		{"below the last of a path", manage, find("acme", "issuing"), "issuing-ca", pki.PolicyRefused},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := h.Enroll.Subordinate(t.Context(), test.grant, test.parent, test.profile, "Sub", csr)
+			refused(t, err, test.want)
+		})
+	}
+}
