@@ -64,7 +64,8 @@ func verifyAll(t *testing.T, dir string, options, names []string) (refused []str
 }
 
 // testVerify has openssl verify every certificate of the batch, without and with
-// the CRLs of all shards, and the authorities' certificates with the root's CRL.
+// the CRLs of all shards and of the root, and the authorities' certificates with
+// the root's.
 func testVerify(t *testing.T, h *house) {
 	dir := t.TempDir()
 	manufacturing := h.file.Authorities["manufacturing"]
@@ -74,7 +75,8 @@ func testVerify(t *testing.T, h *house) {
 		t.Errorf("openssl refuses %d of %d certificates: %s", len(refused), len(names), refused[0])
 	}
 
-	shards := append([]string{"-crl_check"}, chain...)
+	writeFile(t, dir, "root.crl", fetch(t, rootCRL(t, h)))
+	shards := append([]string{"-crl_check_all", "-CRLfile", "root.crl"}, chain...)
 	for i, from := range manufacturing.CRLs {
 		name := fmt.Sprintf("%d.crl", i)
 		writeFile(t, dir, name, fetch(t, from))
@@ -86,9 +88,8 @@ func testVerify(t *testing.T, h *house) {
 	}
 	t.Logf("openssl verifies %d certificates, and with CRLs refuses the one that is revoked", len(names))
 
-	writeFile(t, dir, "root.crl", fetch(t, rootCRL(t, h)))
 	for name, a := range h.file.Authorities {
-		options := []string{"-crl_check", "-CAfile", h.file.Root, "-CRLfile", "root.crl"}
+		options := []string{"-crl_check_all", "-CAfile", h.file.Root, "-CRLfile", "root.crl"}
 		if refused := verifyAll(t, dir, options, []string{a.Chain}); len(refused) > 0 {
 			t.Errorf("openssl refuses the certificate of %s: %s", name, refused[0])
 		}

@@ -37,7 +37,6 @@ func (r *root) signCRL(j *journal, req *Request, now time.Time) (*Response, erro
 		Number:      req.Number,
 		ThisUpdate:  at,
 		NextUpdate:  at.AddDate(0, 0, days),
-		URL:         req.StatusURL + "/crl/" + string(req.RootIssuer) + "/0.crl",
 	}, slices.Values(entries))
 	if err != nil {
 		return nil, fmt.Errorf("encode CRL: %w", err)

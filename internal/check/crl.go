@@ -68,7 +68,7 @@ func (c *checker) checkCRL(ctx context.Context, i *issuer, s revocation.ShardSta
 // unsound returns what is wrong with a CRL apart from its entries, or "".
 func unsound(list *crl, record *revocation.CRL, s revocation.ShardState, i *issuer) string {
 	url := ""
-	if i.StatusURL != "" {
+	if i.StatusURL != "" && i.Key != pki.OfflineKey { // a ceremony's CRL is full, and says no scope
 		url = fmt.Sprintf("%s/crl/%s/%d.crl", i.StatusURL, i.ID, s.Shard)
 	}
 	switch {

@@ -108,8 +108,8 @@ func checkList(list *x509.RevocationList, now time.Time) error {
 	return nil
 }
 
-// shardOf finds the shard that the list's IssuingDistributionPoint names. The list
-// of an issuer without a status URL has none, and is its only one.
+// shardOf finds the shard that the list's IssuingDistributionPoint names. A
+// ceremony's list is full and has none: its issuer has one shard.
 func (s *Service) shardOf(ctx context.Context, id *identity, list *x509.RevocationList) (ShardState, error) {
 	states, err := s.cfg.Store.Shards(ctx, id.issuer.ID)
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *Service) shardOf(ctx context.Context, id *identity, list *x509.Revocati
 	}
 	for _, state := range states {
 		var want []byte
-		if id.issuer.StatusURL != "" {
+		if len(states) > 1 {
 			want = distributionPoint(crlURL(id.issuer, state.Shard))
 		}
 		if bytes.Equal(scope, want) {

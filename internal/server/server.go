@@ -44,9 +44,13 @@ type Server struct {
 
 // New opens everything and binds the listeners, but serves nothing before Run.
 // cfg is taken with its defaults. version is what the API says of itself.
-func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *Server, err error) {
+func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (*Server, error) {
+	return newServer(ctx, cfg, version, log, time.Now)
+}
+
+func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger, now pki.Clock) (_ *Server, err error) {
 	cfg = cfg.WithDefaults()
-	s := &Server{cfg: cfg, log: log, now: time.Now}
+	s := &Server{cfg: cfg, log: log, now: now}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -139,7 +143,10 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.revocation.RunCRL(running) })
 	g.Go(func() error { return s.listeners.renew(running) })
 	g.Go(func() error { return (&housekeeper{store: s.store, now: s.now, log: s.log}).run(running) })
-	g.Go(func() error { return s.listeners.serve(running) })
+	g.Go(func() error {
+		s.listeners.tryEnsure(running) // so that nobody is shown the bootstrap certificate without need
+		return s.listeners.serve(running)
+	})
 	s.log.Info("serving", "https", s.URL("https"), "devices", s.URL("devices"), "http", s.URL("http"), "ops", s.URL("ops"), "data", s.cfg.Data)
 	err := g.Wait()
 	stopIssuing()

@@ -42,23 +42,29 @@ func (l *listeners) tlsConfig(clients tls.ClientAuthType) *tls.Config {
 	}
 }
 
-// renew keeps the listeners' certificate fresh until ctx ends.
+// renew keeps the listeners' certificate fresh until ctx ends. The first look at it
+// is before they serve.
 func (l *listeners) renew(ctx context.Context) error {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
 	for {
-		switch err := l.ensure(ctx); {
-		case err == nil || ctx.Err() != nil:
-		case pki.KindOf(err) == pki.NotFound:
-			l.s.log.Info("the listeners wait for their endpoint to be made", "endpoint", l.s.cfg.TLS.Endpoint)
-		default:
-			l.s.log.Error("the listeners' certificate", "endpoint", l.s.cfg.TLS.Endpoint, "error", err)
-		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			l.tryEnsure(ctx)
 		}
+	}
+}
+
+// tryEnsure is ensure for when nobody waits for it: what fails is logged.
+func (l *listeners) tryEnsure(ctx context.Context) {
+	switch err := l.ensure(ctx); {
+	case err == nil || ctx.Err() != nil:
+	case pki.KindOf(err) == pki.NotFound:
+		l.s.log.Info("the listeners wait for their endpoint to be made", "endpoint", l.s.cfg.TLS.Endpoint)
+	default:
+		l.s.log.Error("the listeners' certificate", "endpoint", l.s.cfg.TLS.Endpoint, "error", err)
 	}
 }
 
