@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 // A keyCupboard holds the times of idempotency keys.
 type keyCupboard struct {
+	mu      sync.Mutex // guards all of it
 	claimed []time.Time
 	calls   int
 	err     error // of the next call
@@ -21,6 +23,8 @@ type keyCupboard struct {
 
 // PurgeIdempotency implements purger.
 func (c *keyCupboard) PurgeIdempotency(_ context.Context, before time.Time, limit int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.calls++
 	if err := c.err; err != nil {
 		c.err = nil
@@ -40,9 +44,17 @@ func (c *keyCupboard) PurgeIdempotency(_ context.Context, before time.Time, limi
 }
 
 func (c *keyCupboard) add(n int, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for range n {
 		c.claimed = append(c.claimed, at)
 	}
+}
+
+func (c *keyCupboard) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
 }
 
 func TestHousekeeping(t *testing.T) {
@@ -63,12 +75,14 @@ func TestHousekeeping(t *testing.T) {
 		var rounds []round
 		look := func() {
 			synctest.Wait()
+			keys.mu.Lock()
+			defer keys.mu.Unlock()
 			rounds = append(rounds, round{len(keys.claimed), keys.calls})
 		}
 		look()
 		time.Sleep(housekeepingEvery)
 		look()
-		keys.err = errors.New("the disk is full")
+		keys.fail(errors.New("the disk is full"))
 		time.Sleep(housekeepingEvery)
 		look()
 		time.Sleep(housekeepingEvery)

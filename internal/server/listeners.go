@@ -142,7 +142,7 @@ func (l *listeners) close() error {
 }
 
 // ops answers whether the process lives (/healthz) and whether it can work
-// (/readyz): the store answers and the committer runs.
+// (/readyz): the store answers, and no other process has this node's name.
 func (s *Server) ops() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func TestWithDefaults(t *testing.T) {
+	want := Config{
+		Data: "/data", Node: "node-1",
+		Listen: Listen{HTTPS: "127.0.0.1:8443", Devices: "127.0.0.1:8444", HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:9090"},
+		Keys:   Keys{Encryption: "file:kek.key"},
+		TLS:    TLS{Names: []string{"localhost", "127.0.0.1", "::1"}},
+		Status: Status{CRLLife: Duration(24 * time.Hour), OCSPLife: Duration(12 * time.Hour)},
+		Log:    Log{Level: "info", Format: "text"},
+	}
+	got := Config{Data: "/data"}.WithDefaults()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("of nothing (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(got, got.WithDefaults()); diff != "" {
+		t.Errorf("again (-want +got):\n%s", diff)
+	}
+	set := Config{
+		Data: "/data", Node: "b", Listen: Listen{HTTPS: "a:1", Devices: "a:2", HTTP: "a:3", Ops: "a:4"},
+		Keys: Keys{Encryption: "env:KEK"}, TLS: TLS{Endpoint: "acme.tls", Names: []string{"a"}},
+		Status: Status{CRLLife: 1, OCSPLife: 2}, Log: Log{Level: "warn", Format: "json"},
+	}
+	if diff := cmp.Diff(set, set.WithDefaults()); diff != "" {
+		t.Errorf("of what is set (-want +got):\n%s", diff)
+	}
+}
+
+func TestKeySource(t *testing.T) {
+	for source, want := range map[string]string{
+		"file:kek.key":      "file:/data/kek.key",
+		"file:keys/kek.key": "file:/data/keys/kek.key",
+		"file:/etc/kek.key": "file:/etc/kek.key",
+		"env:KEK":           "env:KEK",
+		"kek.key":           "kek.key",
+		"":                  "",
+	} {
+		if got := (Config{Data: "/data"}).KeySource(source); got != want {
+			t.Errorf("%q: %q, want %q", source, got, want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	var d Duration
+	for _, text := range []string{"", "0s", "-1h", "1", "1d", "1h "} {
+		if err := d.UnmarshalText([]byte(text)); pki.KindOf(err) != pki.Malformed || err == nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := d.UnmarshalText([]byte("36h")); err != nil || time.Duration(d) != 36*time.Hour {
+		t.Errorf("%s, %v", time.Duration(d), err)
+	}
+	if text, err := d.MarshalText(); err != nil || string(text) != "36h0m0s" {
+		t.Errorf("%s, %v", text, err)
+	}
+}

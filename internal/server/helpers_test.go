@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+const free = "127.0.0.1:0"
+
+// newConfig returns the configuration of a server over an empty directory with a
+// key-encryption key, on free ports.
+func newConfig(t *testing.T) Config {
+	t.Helper()
+	data := t.TempDir()
+	if _, err := soft.CreateKEK(filepath.Join(data, "kek.key")); err != nil {
+		t.Fatal(err)
+	}
+	return Config{Data: data, Listen: Listen{HTTPS: free, Devices: free, HTTP: free, Ops: free},
+		TLS: TLS{Endpoint: "acme.tls-server", Names: []string{"localhost", "127.0.0.1"}}}
+}
+
+// open returns a server that does not run yet; it is closed with the test.
+func open(t *testing.T, cfg Config, now pki.Clock) *Server {
+	t.Helper()
+	s, err := newServer(t.Context(), cfg, "test", slog.New(slog.DiscardHandler), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// run runs a server until stop is called, which returns what Run does, or until
+// the test ends.
+func run(t *testing.T, s *Server) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	stopped := false
+	stop = func() error {
+		stopped = true
+		cancel()
+		return <-ended
+	}
+	t.Cleanup(func() {
+		if stopped {
+			return
+		}
+		if err := stop(); err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
+	return stop
+}
+
+// furnish makes a tenant with a test root, an authority and an endpoint for each
+// profile, by the server's own services.
+func furnish(t *testing.T, s *Server, tenant pki.TenantID, endpoints ...string) *stack.Stack {
+	t.Helper()
+	t.Chdir(t.TempDir()) // where such a stack keeps the sealed root
+	st := &stack.Stack{Store: s.store, Hierarchy: s.hierarchy, Enroll: s.enroll}
+	st.AddTenant(t, tenant, endpoints...)
+	return st
+}
+
+// rootOf returns the tenant's root, alone in a pool.
+func rootOf(t *testing.T, s *Server, tenant pki.TenantID) *x509.CertPool {
+	t.Helper()
+	g, err := access.System(tenant, "test").Authorize(access.ReadConfiguration, tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, err := s.hierarchy.Authority(t.Context(), g, "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(view.Issuers[0].Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	return pool
+}
+
+// bootstrapOf returns the server's bootstrap certificate, alone in a pool.
+func bootstrapOf(t *testing.T, s *Server) *x509.CertPool {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.cfg.Data, BootstrapFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		t.Fatalf("%s holds no certificate", BootstrapFile)
+	}
+	return pool
+}
+
+// shake makes a TLS handshake with a listener at the given time and returns the
+// listener's certificate, verified.
+func shake(s *Server, listener string, roots *x509.CertPool, now time.Time) (*x509.Certificate, error) {
+	address := strings.TrimPrefix(s.URL(listener), "https://")
+	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: roots, ServerName: "localhost", Time: func() time.Time { return now }})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0], nil
+}
+
+// fetch returns the status and body of a plain GET.
+func fetch(t *testing.T, url string) (int, string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
