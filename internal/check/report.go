@@ -42,7 +42,7 @@ func Rules() []Rule {
 		{Chain, "Each issuer's certificate chains to a root of its own mode, and its record says what the certificate says."},
 		{Stored, "Each certificate's bytes have the hash that was stored with them."},
 		{Parses, "Each certificate is read by pando's strict parser and by Go's, to the same content."},
-		{Columns, "Each certificate's record has the serial number, validity, issuer and tenant that its bytes have."},
+		{Columns, "Each certificate's record has the serial number, validity, issuer and tenant that its bytes have, and an owner, a profile and a batch that are in the store."},
 		{Signature, "Each certificate's signature verifies under its issuer's key."},
 		{Intended, "Each certificate was intended: its intent is closed, and the digest committed before signing is that of its certificates."},
 		{IntentComplete, "A closed intent has a certificate or a void for each of its places."},
