@@ -85,7 +85,7 @@ func (d demo) make(ctx context.Context, operator, status string) string {
 	d.ts.Check(err)
 	cl = d.client(token.Secret.Reveal())
 
-	for _, name := range []string{"issuing-ca", "meter", "device", "tls-server"} {
+	for _, name := range []string{"issuing-ca", "ocsp-responder", "meter", "device", "tls-server"} {
 		source, err := policy.ReferenceSource(name)
 		d.ts.Check(err)
 		_, err = cl.PublishProfile(ctx, source)
