@@ -82,9 +82,15 @@ func (l *lineReader) next() (line []byte, whole bool, err error) {
 type pemReader struct {
 	lines *lineReader
 	block []byte
+	begun bool // the line that was read last begins the next block, of type label
+	label string
 }
 
 func (p *pemReader) next() (enroll.Row, error) {
+	if p.begun {
+		p.begun = false
+		return p.read(p.label)
+	}
 	for {
 		line, _, err := p.lines.next()
 		if err != nil {
@@ -108,6 +114,9 @@ func (p *pemReader) read(label string) (enroll.Row, error) {
 			return problem("the PEM block that begins in line %d has no end", start), nil
 		case err != nil:
 			return enroll.Row{}, err
+		}
+		if p.label, p.begun = boundary(line, "BEGIN"); p.begun { // the end of this one was lost, its row is not
+			return problem("the PEM block that begins in line %d has no end: another begins in line %d", start, p.lines.no), nil
 		}
 		if fits = fits && whole && len(p.block)+len(line) < maxRow; fits {
 			p.block = append(append(p.block, line...), '\n')

@@ -16,7 +16,8 @@ const (
 	lookEvery   = 500 * time.Millisecond // for batches that another node was given
 	inFlight    = 3                      // chunks of one batch: one prepared, one signed, one stored
 	maxWorking  = 4                      // batches at once
-	retryPause  = time.Second            // after a chunk that could not be issued
+	retryPause  = time.Second            // after a chunk that could not be issued, doubled each time up to maxPause
+	maxPause    = time.Minute            // each attempt voids serials, which stay in CRLs until they would have expired
 	abandonment = 24 * time.Hour         // after which an upload that nobody finished is cancelled
 )
 
@@ -89,10 +90,25 @@ func (s *Service) rest(ctx context.Context, b *Batch, cause error) {
 			return
 		}
 	}
+	s.mu.Lock()
+	n := s.failures[b.ID] / inFlight
+	s.mu.Unlock()
 	select {
 	case <-ctx.Done():
-	case <-time.After(retryPause):
+	case <-time.After(min(retryPause<<min(n, 10), maxPause)):
 	}
+}
+
+// note counts the chunks of a batch that could not be issued since one could.
+func (s *Service) note(b *Batch, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if pki.KindOf(err) == pki.Unavailable {
+		s.failures[b.ID]++
+	} else {
+		delete(s.failures, b.ID)
+	}
+	return err
 }
 
 // grant is the system's own, for work on a batch that a principal submitted.
@@ -136,7 +152,7 @@ func (s *Service) issue(ctx context.Context, b *Batch) error {
 				if running.Err() != nil {
 					return nil
 				}
-				return s.cfg.RA.IssueChunk(ctx, lane, enroll.Chunk{Batch: b.ID, No: c.No, Rows: rows})
+				return s.note(b, s.cfg.RA.IssueChunk(ctx, lane, enroll.Chunk{Batch: b.ID, No: c.No, Rows: rows}))
 			})
 		}
 	}

@@ -41,13 +41,14 @@ type Service struct {
 	mu        sync.Mutex
 	uploading map[pki.BatchID]bool // uploads that this process reads
 	working   map[pki.BatchID]bool // batches that this process works on
+	failures  map[pki.BatchID]int  // chunks that could not be issued since one could
 }
 
 // New returns a Service. Run must be running for batches to go on.
 func New(cfg Config) *Service {
 	return &Service{
 		cfg: cfg, wake: make(chan struct{}, 1),
-		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool),
+		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool), failures: make(map[pki.BatchID]int),
 	}
 }
 
@@ -80,17 +81,24 @@ func (s *Service) Batches(ctx context.Context, g access.Grant, before pki.BatchI
 	if limit < 1 || limit > enroll.MaxPage {
 		return nil, pki.Errorf(pki.Malformed, "limit %d: from 1 to %d", limit, enroll.MaxPage)
 	}
-	all, err := s.cfg.Store.Batches(ctx, g.Tenant(), before, limit)
-	if err != nil {
-		return nil, err
-	}
 	var seen []*Batch
-	for _, b := range all {
-		if g.CheckEndpoint(b.Endpoint) == nil {
-			seen = append(seen, b)
+	for {
+		all, err := s.cfg.Store.Batches(ctx, g.Tenant(), before, limit)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range all {
+			if g.CheckEndpoint(b.Endpoint) == nil {
+				seen = append(seen, b)
+			}
+			if before = b.ID; len(seen) == limit {
+				return seen, nil
+			}
+		}
+		if len(all) < limit { // a page that the scope thins out is not the last
+			return seen, nil
 		}
 	}
-	return seen, nil
 }
 
 // Issue starts a batch whose dry run is through.

@@ -17,6 +17,10 @@ import (
 // MaxRows is the largest number of rows of one batch.
 const MaxRows = 10_000_000
 
+// maxChunk is the size in bytes from which a chunk takes no more rows, however
+// few it has: uploads and workers hold whole chunks in memory.
+const maxChunk = 2 << 20
+
 // Submission is a new batch.
 type Submission struct {
 	Endpoint    string // label, or name within the tenant
@@ -83,6 +87,9 @@ func (s *Service) create(ctx context.Context, g access.Grant, n Submission) (*Ba
 	if _, err := newReader(n.Format, nil); err != nil {
 		return nil, false, err
 	}
+	if err := enroll.CheckPlacement(n.Defaults); err != nil {
+		return nil, false, err
+	}
 	lane, err := s.cfg.RA.Open(ctx, g, n.Endpoint, pki.ProtocolBatch)
 	if err != nil {
 		return nil, false, err
@@ -140,12 +147,15 @@ func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Re
 		if err == io.EOF {
 			break
 		}
+		if pki.KindOf(err) == pki.Unauthenticated { // the token ended meanwhile
+			return 0, err
+		}
 		if err != nil {
 			return 0, pki.Because(pki.Malformed, err, "the upload broke off; send it again under the same idempotency key")
 		}
 		row.Placement = withDefaults(row.Placement, n.Defaults)
 		c.Rows = appendRow(c.Rows, &row)
-		if c.Count++; c.Count == issuance.MaxGroup {
+		if c.Count++; c.Count == issuance.MaxGroup || len(c.Rows) >= maxChunk {
 			if err := store(); err != nil {
 				return 0, err
 			}

@@ -98,6 +98,9 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	if err == nil && bound.Profile().CA() {
 		err = pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities, which are not enrolled at endpoints", n.Profile)
 	}
+	if err == nil && bound.Profile().SignsOCSP() {
+		err = pki.Errorf(pki.PolicyRefused, "the profile %s is for OCSP responders, which the server enrols itself: whoever had one could deny every revocation", n.Profile)
+	}
 	return err
 }
 

@@ -88,7 +88,14 @@ func (s *Service) lane(ctx context.Context, tenant pki.TenantID, name string) (*
 	c := s.lanes[label]
 	s.mu.RUnlock()
 	if c.lane != nil && now.Before(c.until) {
-		return c.lane, nil
+		// The directory forgets an authority at once where it is retired here.
+		line, err := s.cfg.Directory.Line(ctx, tenant, c.lane.Endpoint.Authority)
+		if err != nil {
+			return nil, err
+		}
+		if line == c.lane.line {
+			return c.lane, nil
+		}
 	}
 	ep, err := s.cfg.Store.Endpoint(ctx, tenant, name)
 	if err != nil {

@@ -71,9 +71,14 @@ func (r *Subject) check() error {
 			return pki.Errorf(pki.Malformed, "attribute %.40q: name and value have at most %d bytes", k, MaxAttribute)
 		}
 	}
-	for _, p := range []string{r.Placement.ProductLine, r.Placement.Lot, r.Placement.Site} {
-		if p != "" && pki.CheckDevice(pki.DeviceID(p)) != nil {
-			return pki.Errorf(pki.Malformed, "%.40q: product line, lot and site have at most 128 printable ASCII characters", p)
+	return CheckPlacement(r.Placement)
+}
+
+// CheckPlacement refuses, as Malformed, names that a placement cannot have.
+func CheckPlacement(p pki.Placement) error {
+	for _, name := range []string{p.ProductLine, p.Lot, p.Site} {
+		if name != "" && pki.CheckDevice(pki.DeviceID(name)) != nil {
+			return pki.Errorf(pki.Malformed, "%.40q: product line, lot and site have at most 128 printable ASCII characters", name)
 		}
 	}
 	return nil

@@ -1,10 +1,13 @@
 package hierarchy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path"
+	"strconv"
 	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -333,8 +336,13 @@ func checkStatusURL(base string, mode pki.Mode) error {
 		strings.HasSuffix(base, "/") || len(base) > 200 {
 		return pki.Errorf(pki.Malformed, "status URL %.200q: it is http://HOST[:PORT][/PATH] without a slash at the end (http, since fetching status must not need status)", base)
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	if mode == pki.Production && (u.Hostname() == "localhost" || err == nil && ip.IsLoopback()) {
+	ip, ipErr := netip.ParseAddr(u.Hostname())
+	port, portErr := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
+	if u.String() != base || u.ForceQuery || path.Clean("/"+u.Path) != "/"+strings.TrimPrefix(u.Path, "/") || portErr != nil || port == 0 ||
+		ipErr != nil && (strings.Contains(u.Hostname(), "*") || policy.CheckNames(pki.Names{DNS: []string{u.Hostname()}}) != nil) {
+		return pki.Errorf(pki.Malformed, "status URL %.200q: its host is a DNS name in lower case or an IP address, and it is written as in RFC 3986, without '..', '?' and '#'", base)
+	}
+	if mode == pki.Production && (u.Hostname() == "localhost" || ipErr == nil && (ip.IsLoopback() || ip.IsUnspecified())) {
 		return pki.Errorf(pki.PolicyRefused, "status URL %s: loopback is for test authorities only", base)
 	}
 	return nil

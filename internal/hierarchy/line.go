@@ -1,7 +1,9 @@
 package hierarchy
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/pando-pki/pando/internal/issuance"
@@ -84,9 +86,12 @@ func (s *Service) lineOf(ctx context.Context, a *pki.Authority, i *pki.Issuer) (
 	if err != nil {
 		return nil, err
 	}
-	_, hardware, err := s.cfg.Keys.Public(ctx, i.Key)
+	public, hardware, err := s.cfg.Keys.Public(ctx, i.Key)
 	if err != nil {
 		return nil, pki.Because(pki.Unavailable, err, "the key of %s cannot be reached", a.Name)
+	}
+	if !bytes.Equal(public.SPKI(), parsed.Key.SPKI()) {
+		return nil, fmt.Errorf("issuer %s: its key %s is not that of its certificate: its row was changed", i.ID, i.Key)
 	}
 	chain, err := s.Chain(ctx, i.ID)
 	if err != nil {

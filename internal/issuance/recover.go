@@ -64,13 +64,15 @@ func (s *Service) adopt(ctx context.Context) error {
 // lives: those of running batches are completed from their own bytes, all others
 // become void. It returns when none is left. The committer must be running.
 func (s *Service) Recover(ctx context.Context) error {
+	s.recovering.Lock() // what another call adopted is not left, and not finished either
+	defer s.recovering.Unlock()
 	for {
 		adopted, err := s.cfg.Store.Adopt(ctx, s.cfg.Node, s.epoch, s.cfg.Now(), adoptAtOnce)
-		if err != nil || len(adopted) == 0 {
-			return err
-		}
 		for _, n := range adopted {
 			s.finish(ctx, n)
+		}
+		if err != nil || len(adopted) == 0 {
+			return err
 		}
 	}
 }

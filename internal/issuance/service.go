@@ -51,6 +51,8 @@ type Service struct {
 	open map[pki.IntentID]chan struct{} // of this process; closed when the intent is recorded
 	live int                            // single requests under way
 
+	recovering sync.Mutex // held for one call of Recover
+
 	ready    sync.Mutex
 	readyAt  time.Time // of the last look; guarded by ready, as is what it found
 	readyErr error

@@ -1,8 +1,11 @@
 package issuance
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/pando-pki/pando/internal/parallel"
 	"github.com/pando-pki/pando/internal/pki"
@@ -11,7 +14,14 @@ import (
 )
 
 // sign makes the item's certificate. Only items of a committed intent come here.
-func (s *Service) sign(ctx context.Context, line *Line, item *Item) error {
+// A panic of a key's driver is an error like any other: a group that is never
+// recorded would hold up all who wait for it, and the shutdown.
+func (s *Service) sign(ctx context.Context, line *Line, item *Item) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			item.DER, err = nil, fmt.Errorf("panic while signing: %v\n%s", v, debug.Stack())
+		}
+	}()
 	check := line.Hardware || line.Authority.SignCheck == pki.CheckAlways || line.Authority.Kind != pki.Issuing
 	signature, err := s.cfg.Signer.Sign(ctx, line.Issuer.Key, signer.Certificate, item.TBS, check)
 	if err != nil {
@@ -46,6 +56,13 @@ func (s *Service) lineOf(ctx context.Context, id pki.IssuerID) (*Line, error) {
 	parsed, err := tbs.ParseCertificate(issuer.Certificate)
 	if err != nil {
 		return nil, err
+	}
+	public, _, err := s.cfg.Signer.Public(ctx, issuer.Key)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(public.SPKI(), parsed.Key.SPKI()) {
+		return nil, fmt.Errorf("issuer %s: its key %s is not that of its certificate", id, issuer.Key)
 	}
 	return &Line{Authority: pki.Authority{ID: issuer.Authority, SignCheck: pki.CheckAlways, Kind: pki.Issuing}, Issuer: *issuer, Parsed: parsed}, nil
 }

@@ -125,7 +125,8 @@ type Store interface {
 	// Adopt takes over up to limit open intents whose node's registration ran
 	// out before now, or that are of an earlier epoch of node itself: it sets
 	// Node and Epoch, raises Attempt and returns them whole. now is compared
-	// with registrations.
+	// with registrations. An intent that is damaged is left as it is and named
+	// in the error, beside which the others are returned.
 	Adopt(ctx context.Context, node string, epoch int64, now time.Time, limit int) ([]*Intent, error)
 
 	// Open reports whether the intent is still open.

@@ -198,6 +198,10 @@ func (p *Profile) Name() string { return p.name }
 // Description returns what the profile says it is for; it may be empty.
 func (p *Profile) Description() string { return p.description }
 
+// SignsOCSP reports whether the profile is for delegated OCSP responders: who
+// holds such a certificate answers for the issuer.
+func (p *Profile) SignsOCSP() bool { return slices.Contains(p.purposes, purposes["OCSPSigning"]) }
+
 // CA reports whether the profile is for CA certificates.
 func (p *Profile) CA() bool { return p.ca }
 

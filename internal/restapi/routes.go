@@ -152,6 +152,7 @@ func plain(pattern string, permission access.Permission, handler func(http.Respo
 		s.mux.HandleFunc(rt.Method+" "+prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
 			c, err := s.authorize(r, rt.Route)
 			if err == nil {
+				r.Body = &vouchedBody{r.Body, time.Now(), func() error { _, err := s.authorize(r, rt.Route); return err }}
 				err = handler(w, r, c.grant)
 			}
 			if err != nil {

@@ -113,7 +113,7 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 	}
 	defer slot.gate.leave()
 	next := answer{entry: entryOf(status), checked: now, revoked: revoked}
-	if a := slot.latest.Load(); a != nil && a.entry >= next.entry && now.Before(a.response.Renew) {
+	if a := slot.latest.Load(); a != nil && a.entry >= next.entry && now.Before(a.response.Renew) && !now.Before(a.response.ThisUpdate) {
 		// Entries only grow: a higher one was read after ours.
 		next.response, next.entry = a.response, a.entry
 	} else if next.response, err = s.signResponse(ctx, id, []tbs.CertID{*c}, []Status{status}, nil); err != nil {

@@ -74,7 +74,7 @@ func TestEndpointOfListeners(t *testing.T) {
 // its end.
 func TestRenewal(t *testing.T) {
 	const day = 24 * time.Hour
-	clock := pandotest.NewClock(pandotest.Now().Add(time.Minute)) // the ceremony's clock is the real one
+	clock := pandotest.NewClock(pandotest.Now().Add(time.Minute))
 	s := open(t, newConfig(t), clock.Now)
 	run(t, s)
 	st := furnish(t, s, "acme", "tls-server")

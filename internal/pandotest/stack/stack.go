@@ -38,6 +38,7 @@ type Stack struct {
 	Enroll     *enroll.Service
 	Batch      *batch.Service
 	Revocation *revocation.Service
+	Now        pki.Clock // of its ceremonies too
 
 	dir string // of the roots' sealed files
 }
@@ -66,7 +67,7 @@ func New(t testing.TB, cfg Config) *Stack {
 		cfg.Now = time.Now
 	}
 	dir := t.TempDir()
-	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir}
+	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir, Now: cfg.Now}
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	if s.Store, err = sqlstore.Open(ctx, s.Path, sqlstore.Options{}); err != nil {
@@ -176,7 +177,7 @@ func (s *Stack) addRoot(t testing.TB, tenant pki.TenantID) {
 	}
 	der, err := ceremony.NewRoot(ceremony.RootConfig{
 		Mode: pki.Test, CommonName: "Test Root", Organization: "Example", Profile: profile,
-		Passphrase: pki.NewSecret(passphrase), WorkFactor: 10, Sealed: s.sealed(tenant), Now: time.Now,
+		Passphrase: pki.NewSecret(passphrase), WorkFactor: 10, Sealed: s.sealed(tenant), Now: s.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +215,7 @@ func (s *Stack) AddAuthority(t testing.TB, tenant pki.TenantID, name string) *hi
 func (s *Stack) Sign(t testing.TB, tenant pki.TenantID, request *ceremony.Request) *hierarchy.View {
 	t.Helper()
 	answer, err := ceremony.Sign(ceremony.SignConfig{
-		Sealed: s.sealed(tenant), Passphrase: pki.NewSecret(passphrase), Request: request, Now: time.Now,
+		Sealed: s.sealed(tenant), Passphrase: pki.NewSecret(passphrase), Request: request, Now: s.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

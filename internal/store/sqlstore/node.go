@@ -63,8 +63,9 @@ func scanOrphan(row row) (*orphan, error) {
 // intent of node's own present epoch is never adopted: it is in its hands already.
 func (s *Store) Adopt(ctx context.Context, node string, epoch int64, now time.Time, limit int) ([]*issuance.Intent, error) {
 	var adopted []*issuance.Intent
+	var damaged []error
 	err := s.update(ctx, func(t *tx) error {
-		adopted = nil
+		adopted, damaged = nil, nil
 		latest, err := one(ctx, t, scanInt, `SELECT epoch FROM node WHERE node = $1`, node)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && latest != epoch {
 			return issuance.ErrFenced
@@ -82,6 +83,10 @@ func (s *Store) Adopt(ctx context.Context, node string, epoch int64, now time.Ti
 			return err
 		}
 		for _, o := range orphans {
+			if err := t.restore(o); err != nil { // one that cannot be read does not hold up the others
+				damaged = append(damaged, fmt.Errorf("intent %s: %w", o.in.ID, err))
+				continue
+			}
 			rows, err := t.exec(`UPDATE intent SET node = $1, epoch = $2, attempt = attempt + 1
 				WHERE num = $3 AND state = 'open' AND epoch = $4 AND attempt = $5`, node, epoch, o.num, o.epoch, o.in.Attempt)
 			if err != nil {
@@ -92,15 +97,15 @@ func (s *Store) Adopt(ctx context.Context, node string, epoch int64, now time.Ti
 			}
 			o.in.Node, o.in.Epoch = node, epoch
 			o.in.Attempt++
-			if err := t.restore(o); err != nil {
-				return fmt.Errorf("intent %s: %w", o.in.ID, err)
-			}
 			adopted = append(adopted, &o.in)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("adopting intents: %w", err)
+	}
+	if len(damaged) > 0 {
+		return adopted, fmt.Errorf("adopting intents: %w", errors.Join(damaged...))
 	}
 	return adopted, nil
 }

@@ -66,6 +66,10 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	// One database has one lock, by whatever name it is opened.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	lock, err := takeLock(path)
 	if err != nil {
 		return nil, err
