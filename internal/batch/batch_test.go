@@ -3,7 +3,9 @@ package batch_test
 import (
 	"bytes"
 	"crypto/x509/pkix"
+	"database/sql"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -203,10 +205,15 @@ func TestSubmitAgain(t *testing.T) {
 	if _, err := submit(t, s, n, strings.NewReader(string(file)+"\n")); pki.KindOf(err) != pki.Conflict {
 		t.Errorf("another file: %v", err)
 	}
-	other := n
-	other.Defaults.Lot = "lot-2"
-	if _, err := submit(t, s, other, bytes.NewReader(file)); pki.KindOf(err) != pki.Conflict {
-		t.Errorf("other parameters: %v", err)
+	for name, change := range map[string]func(*batch.Submission){
+		"lot":     func(n *batch.Submission) { n.Defaults.Lot = "lot-2" },
+		"dry run": func(n *batch.Submission) { n.DryRun = true },
+	} {
+		other := n
+		change(&other)
+		if _, err := submit(t, s, other, bytes.NewReader(file)); pki.KindOf(err) != pki.Conflict {
+			t.Errorf("another %s: %v", name, err)
+		}
 	}
 }
 
@@ -280,5 +287,103 @@ func TestResultsInOrder(t *testing.T) {
 	}
 	if row != 1100 {
 		t.Errorf("%d results", row)
+	}
+}
+
+// Chunks are bounded in bytes: a few uploads of large rows cannot fill the memory.
+func TestLargeRowsMakeSmallChunks(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	key := pandotest.Key(t, pki.P256)
+	names := make([]string, 3000) // 60 KB that are refused later
+	for i := range names {
+		names[i] = fmt.Sprintf("n%04d.example.com", i)
+	}
+	large := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: pandotest.CSR(t, key, pkix.Name{SerialNumber: "X"}, names...)})
+	const rows = 100
+	b, err := submit(t, s, batch.Submission{}, bytes.NewReader(bytes.Repeat(large, rows)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b = rest(t, s, b.ID); b.State != batch.Done || b.Refused != rows {
+		t.Errorf("batch %+v", b)
+	}
+	for row := int64(1); row <= rows; {
+		c, err := s.Store.ChunkOf(t.Context(), "acme", b.ID, row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Rows) > 2<<20+len(large) || c.First != row {
+			t.Errorf("chunk %d has %d bytes and begins with row %d, not %d", c.No, len(c.Rows), c.First, row)
+		}
+		row += int64(c.Count)
+	}
+}
+
+// What a batch says of its rows is checked before anything is stored: once there,
+// it is shown to everybody who lists the batches.
+func TestDefaultsAreChecked(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	for _, bad := range []string{"\xff", "a\x00b", strings.Repeat("x", 129)} {
+		_, err := submit(t, s, batch.Submission{Defaults: pki.Placement{ProductLine: bad}}, pandotest.PEMRequests(t, "SM-", 1))
+		if pki.KindOf(err) != pki.Malformed {
+			t.Errorf("product line %q: %v", bad, err)
+		}
+	}
+	all, err := s.Batch.Batches(t.Context(), s.Grant(t, "acme", access.ReadBatches), "", 10)
+	if err != nil || len(all) > 0 {
+		t.Errorf("batches %v, %v", all, err)
+	}
+}
+
+// A row that says nothing of its place has the batch's; one that does keeps its own.
+func TestDefaultsOfRows(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	var file bytes.Buffer
+	for i, own := range []string{"", `,"lot":"own"`} {
+		csr := pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{})
+		fmt.Fprintf(&file, "{\"csr\":%q,\"device\":\"SM-%d\"%s}\n", base64.StdEncoding.EncodeToString(csr), i, own)
+	}
+	b, err := submit(t, s, batch.Submission{Format: batch.NDJSON, Defaults: pki.Placement{Lot: "lot-1", Site: "plant-1"}}, &file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest(t, s, b.ID)
+	db, err := sql.Open("sqlite", "file:"+s.Path+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for i, want := range []string{"lot-1", "own"} {
+		var lot, site string
+		err := db.QueryRow(`SELECT l.text, s.text FROM device d JOIN ref l ON l.num = d.lot JOIN ref s ON s.num = d.site WHERE d.device = $1`,
+			fmt.Sprintf("SM-%d", i)).Scan(&lot, &site)
+		if err != nil || lot != want || site != "plant-1" {
+			t.Errorf("device SM-%d: lot %q, site %q, %v", i, lot, site, err)
+		}
+	}
+}
+
+// A token for one endpoint sees its own batches on each page, however many others
+// there are between them.
+func TestScopedPage(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme", "meter", "device")
+	own, err := submit(t, s, batch.Submission{Endpoint: "meter"}, pandotest.PEMRequests(t, "SM-", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := submit(t, s, batch.Submission{Endpoint: "device"}, pandotest.PEMRequests(t, "D-", 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := access.Principal{Tenant: "acme", ID: "token:line", Role: access.FactoryOperator, Endpoints: []string{"meter"}}
+	g, err := p.Authorize(access.ReadBatches, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Batch.Batches(t.Context(), g, "", 2)
+	if err != nil || len(page) != 1 || page[0].ID != own.ID {
+		t.Errorf("page %v, %v", page, err)
 	}
 }

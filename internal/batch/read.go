@@ -201,7 +201,9 @@ func (j *jsonReader) row(line []byte) enroll.Row {
 	}
 	if err != nil || len(row.CSR) == 0 {
 		bad := problem("line %d: csr is neither base64 DER nor one PEM block", j.lines.no)
-		bad.Device = row.Device
+		if pki.CheckDevice(row.Device) == nil {
+			bad.Device = row.Device
+		}
 		return bad
 	}
 	return row

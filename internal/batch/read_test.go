@@ -90,6 +90,24 @@ func TestReadNDJSON(t *testing.T) {
 	}
 }
 
+// A request that lost its last line is a refused row of its own, and takes no other
+// with it.
+func TestReadPEMWithoutEnd(t *testing.T) {
+	whole := block("CERTIFICATE REQUEST", "one")
+	cut := whole[:strings.Index(whole, "-----END")]
+	got := readAll(t, PEM, strings.NewReader(whole+cut+whole+cut+cut))
+	want := []enroll.Row{
+		subject("one"),
+		problem("the PEM block that begins in line 4 has no end: another begins in line 6"),
+		subject("one"),
+		problem("the PEM block that begins in line 9 has no end: another begins in line 11"),
+		problem("the PEM block that begins in line 11 has no end"),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
 // A stream that breaks is an error, not a shorter batch.
 func TestReadBroken(t *testing.T) {
 	broken := errors.New("connection reset")

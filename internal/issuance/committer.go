@@ -16,6 +16,7 @@ const (
 	maxGroups   = 2                // chunks of batches that one commit takes beside the single requests
 	storeTrials = 6                // of a record whose commit fails, before its requesters are told
 	longestWait = time.Second      // between commits that fail
+	finishing   = 20 * time.Second // from the order to stop until what is in flight is left to the next start
 )
 
 var errStopped = errors.New("the committer has stopped")
@@ -105,14 +106,19 @@ func (c *committer) awaken() {
 }
 
 // run commits until ctx ends, then takes nothing new and goes on until what is
-// in flight is recorded.
+// in flight is recorded, or finishing is over: a key that never answers must not
+// hold the process. What is left open then is adopted at the next start.
 func (c *committer) run(ctx context.Context) {
+	var deadline time.Time
 	for {
 		select {
 		case <-c.wake:
 		case <-ctx.Done():
 			c.close()
-			if c.stop() {
+			if deadline.IsZero() {
+				deadline = time.Now().Add(finishing)
+			}
+			if c.stop(time.Now().After(deadline)) {
 				return
 			}
 			time.Sleep(gather)
@@ -140,11 +146,16 @@ func (c *committer) close() {
 	}
 }
 
-// stop reports whether nothing is in flight; then nothing is taken any more.
-func (c *committer) stop() bool {
+// stop reports whether nothing is in flight, or all is given up; then nothing is
+// taken any more.
+func (c *committer) stop(giveUp bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stopped = c.s.openIntents() == 0
+	left := c.s.openIntents()
+	c.stopped = left == 0 || giveUp
+	if c.stopped && left > 0 {
+		c.s.cfg.Log.Error("stopped with intents that are not signed yet", "intents", left)
+	}
 	return c.stopped
 }
 

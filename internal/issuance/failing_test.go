@@ -15,6 +15,7 @@ import (
 type failingKeys struct {
 	keystore.Provider
 	fail atomic.Bool
+	bang atomic.Bool // signing panics
 	slow atomic.Pointer[slowTenant]
 }
 
@@ -48,6 +49,9 @@ type failingSigner struct {
 func (s *failingSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if s.p.fail.Load() {
 		return nil, errors.New("the module does not answer")
+	}
+	if s.p.bang.Load() {
+		panic("the driver is broken")
 	}
 	if slow := s.p.slow.Load(); slow != nil && slow.id == s.tenant {
 		<-slow.release

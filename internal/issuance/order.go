@@ -31,10 +31,10 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 	class := pki.ClassOf(o.Content.NotBefore, o.Content.NotAfter)
 	o.Content.Serial = pki.NewSerial(class, now)
 	bytes, err := o.Profile.Append(nil, o.Content)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = o.Profile.Lint(bytes, o.Content)
 	}
-	if err := o.Profile.Lint(bytes, o.Content); err != nil {
+	if err != nil {
 		return nil, pki.Because(pki.PolicyRefused, err, "what the profile makes of this request is not a certificate that may be issued: %v", err)
 	}
 	profile := o.Profile.Profile()

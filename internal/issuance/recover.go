@@ -22,8 +22,17 @@ func (s *Service) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { s.commit.run(running); return nil })
 	g.Go(func() error { return s.stay(running) })
-	g.Go(func() error { return s.adopt(running) })
-	return g.Wait()
+	adopted := make(chan struct{})
+	go func() {
+		defer close(adopted)
+		s.adopt(running)
+	}()
+	err := g.Wait()
+	select {
+	case <-adopted:
+	case <-time.After(time.Second): // its key does not answer: the intent stays open
+	}
+	return err
 }
 
 func (s *Service) stay(ctx context.Context) error {
@@ -45,7 +54,7 @@ func (s *Service) stay(ctx context.Context) error {
 	}
 }
 
-func (s *Service) adopt(ctx context.Context) error {
+func (s *Service) adopt(ctx context.Context) {
 	tick := time.NewTicker(adoptEvery)
 	defer tick.Stop()
 	for {
@@ -54,7 +63,7 @@ func (s *Service) adopt(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -233,5 +234,47 @@ func TestSlowKey(t *testing.T) {
 	close(slow.release)
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A panic in a key's driver is a failure like any other: it holds up neither the
+// others of the group, nor the same request again, nor the shutdown, and a batch
+// does not take the process down.
+func TestKeyPanics(t *testing.T) {
+	k := &failingKeys{}
+	s := stack.New(t, stack.Config{WrapKeys: k.wrap})
+	s.AddTenant(t, "acme", "meter")
+	k.bang.Store(true)
+	var wg sync.WaitGroup
+	requests := make([]enroll.Request, 5)
+	for i := range requests {
+		requests[i] = meter(t, s, fmt.Sprintf("SM-%d", i))
+		requests[i].Idempotency = fmt.Sprintf("key %d", i)
+		wg.Go(func() {
+			if _, err := s.Enroll.Enroll(t.Context(), requests[i]); pki.KindOf(err) != pki.Unavailable {
+				t.Errorf("request %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	b, err := s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches),
+		batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "B-", 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	k.bang.Store(false)
+	for i, r := range requests {
+		if _, err := s.Enroll.Enroll(t.Context(), r); err != nil {
+			t.Errorf("request %d again: %v", i, err)
+		}
+	}
+	for b, err = range s.Batch.Watch(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.Issued != 3 {
+		t.Errorf("batch %+v", b)
 	}
 }

@@ -1,0 +1,100 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/signer"
+)
+
+// emptyStore is a store that takes everything and keeps nothing.
+type emptyStore struct{ Store }
+
+func (emptyStore) Enter(context.Context, string, time.Time) (int64, error)       { return 1, nil }
+func (emptyStore) Stay(context.Context, string, int64, time.Time) error          { return nil }
+func (emptyStore) Commit(context.Context, time.Time, []*Intent, []*Intent) error { return nil }
+func (emptyStore) Adopt(context.Context, string, int64, time.Time, int) ([]*Intent, error) {
+	return nil, nil
+}
+
+// hungSigner does not answer before release is closed.
+type hungSigner struct {
+	Signer
+	release chan struct{}
+}
+
+func (s hungSigner) Sign(context.Context, pki.KeyURI, signer.Purpose, []byte, bool) ([]byte, error) {
+	<-s.release
+	return nil, errors.New("the module is gone")
+}
+
+// A shutdown waits for what is in flight, but not for ever for a key that does not
+// answer: its intent stays open, for the next start.
+func TestShutdownWithHungKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung := hungSigner{release: make(chan struct{})}
+		s, err := New(t.Context(), Config{Store: emptyStore{}, Signer: hung, Node: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		issued := make(chan error, 1)
+		go func() { issued <- s.IssueChunk(t.Context(), &Line{}, "batch", 0, []*Item{{}}, nil) }()
+		synctest.Wait()
+
+		began := time.Now()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took < finishing || took > finishing+time.Minute {
+			t.Errorf("the shutdown took %v", took)
+		}
+		if n := s.openIntents(); n != 1 {
+			t.Errorf("%d open intents", n)
+		}
+		close(hung.release)
+		if err := <-issued; pki.KindOf(err) != pki.Unavailable {
+			t.Errorf("the chunk: %v", err)
+		}
+	})
+}
+
+// checkingSigner notes whether it was asked to verify.
+type checkingSigner struct {
+	Signer
+	checks *[]bool
+}
+
+func (s checkingSigner) Sign(_ context.Context, _ pki.KeyURI, _ signer.Purpose, _ []byte, check bool) ([]byte, error) {
+	*s.checks = append(*s.checks, check)
+	return nil, errors.New("enough")
+}
+
+// Signatures are verified before release as the authority says; by hardware keys,
+// and of CA certificates, always.
+func TestSignCheck(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		line Line
+		want bool
+	}{
+		{"software, hardware only", Line{Authority: pki.Authority{Kind: pki.Issuing, SignCheck: pki.CheckHardware}}, false},
+		{"software, always", Line{Authority: pki.Authority{Kind: pki.Issuing, SignCheck: pki.CheckAlways}}, true},
+		{"hardware", Line{Hardware: true, Authority: pki.Authority{Kind: pki.Issuing, SignCheck: pki.CheckHardware}}, true},
+		{"of an intermediate", Line{Authority: pki.Authority{Kind: pki.Intermediate, SignCheck: pki.CheckHardware}}, true},
+	} {
+		var checks []bool
+		s := &Service{cfg: Config{Signer: checkingSigner{checks: &checks}}}
+		if err := s.sign(t.Context(), &c.line, &Item{}); err == nil || len(checks) != 1 || checks[0] != c.want {
+			t.Errorf("%s: verified %v, %v", c.name, checks, err)
+		}
+	}
+}
