@@ -14,9 +14,12 @@ import (
 // MaxGroup is the largest number of certificates in one intent.
 const MaxGroup = 1000
 
-// MaxOpen is how many single requests may be under way at once; one more is
-// Unavailable.
-const MaxOpen = 4096
+// MaxOpen is how many single requests may be under way at once, and MaxTenant how
+// many of them of one tenant; one more is Unavailable.
+const (
+	MaxOpen   = 4096
+	MaxTenant = MaxOpen / 2
+)
 
 // A Signer signs whole structures with CA keys.
 type Signer interface {
@@ -49,7 +52,8 @@ type Service struct {
 
 	mu   sync.Mutex
 	open map[pki.IntentID]chan struct{} // of this process; closed when the intent is recorded
-	live int                            // single requests under way
+	live map[pki.TenantID]int           // single requests under way, by owner
+	busy int                            // and of all owners
 
 	recovering sync.Mutex // held for one call of Recover
 
@@ -65,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, epoch: epoch, open: make(map[pki.IntentID]chan struct{})}
+	s := &Service{cfg: cfg, epoch: epoch, open: make(map[pki.IntentID]chan struct{}), live: make(map[pki.TenantID]int)}
 	s.commit = newCommitter(s)
 	return s, nil
 }
@@ -75,10 +79,10 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 // committed the end of ctx is ignored: the certificate is made and kept, and a
 // repeated request finds it.
 func (s *Service) Issue(ctx context.Context, o *Order) (c *pki.Certificate, repeated bool, err error) {
-	if !s.enter() {
+	if !s.enter(o.Owner) {
 		return nil, false, &pki.Error{Kind: pki.Unavailable, Detail: "too many requests are under way", RetryAfter: time.Second}
 	}
-	defer s.leave()
+	defer s.leave(o.Owner)
 	for {
 		item, err := Prepare(o, s.cfg.Now())
 		if err != nil {
@@ -210,26 +214,30 @@ func (s *Service) newIntent(line *Line) *Intent {
 	}
 }
 
-func (s *Service) enter() bool {
+func (s *Service) enter(owner pki.TenantID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live >= MaxOpen {
+	if s.busy >= MaxOpen || s.live[owner] >= MaxTenant {
 		return false
 	}
-	s.live++
+	s.busy++
+	s.live[owner]++
 	return true
 }
 
-func (s *Service) leave() {
+func (s *Service) leave(owner pki.TenantID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live--
+	s.busy--
+	if s.live[owner]--; s.live[owner] == 0 {
+		delete(s.live, owner)
+	}
 }
 
 func (s *Service) openRequests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.live
+	return s.busy
 }
 
 func certificate(n *Intent, item *Item, now time.Time) *pki.Certificate {

@@ -98,3 +98,21 @@ func TestSignCheck(t *testing.T) {
 		}
 	}
 }
+
+// One tenant's requests leave room for the others', and all of them have a bound.
+func TestOpenRequestsAreBounded(t *testing.T) {
+	s := &Service{live: make(map[pki.TenantID]int)}
+	fill := func(owner pki.TenantID) (n int) {
+		for n < 2*MaxOpen && s.enter(owner) {
+			n++
+		}
+		return n
+	}
+	if a, b, c := fill("a"), fill("b"), fill("c"); a != MaxTenant || b != MaxOpen-MaxTenant || c != 0 {
+		t.Errorf("%d, %d and %d requests were let in", a, b, c)
+	}
+	s.leave("a")
+	if !s.enter("c") || s.enter("b") {
+		t.Error("the place that became free was not the next one's")
+	}
+}
