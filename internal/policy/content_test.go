@@ -1,10 +1,14 @@
 package policy
 
 import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -43,28 +47,87 @@ func TestContentRefuses(t *testing.T) {
 		"device, bad uri":   {"device", func(in *Input) { in.CSR = request(t, p256, "x", "https://h/a/../b") }, pki.PolicyRefused, "segment"},
 		"firmware, P-521":   {"firmware-signing", func(in *Input) { in.CSR = request(t, generate(t, pki.P521), "x") }, pki.BadKey, "rsa3072+"},
 		"firmware, RSA":     {"firmware-signing", func(in *Input) { in.CSR = request(t, generate(t, pki.RSA2048), "x") }, pki.BadKey, "rsa3072+"},
-		"tls, other dns": {"tls-server", func(in *Input) { in.CSR = request(t, p256, "", "head.example.com", "evil.example.org") },
-			pki.PolicyRefused, `"evil.example.org" is not authorised`},
-		"tls, deeper dns": {"tls-server", func(in *Input) { in.CSR = request(t, p256, "", "a.head.example.com") }, pki.PolicyRefused, `"a.head.example.com" is not authorised`},
-		"tls, other ip":   {"tls-server", func(in *Input) { in.CSR = request(t, p256, "", "192.0.2.1") }, pki.PolicyRefused, `"192.0.2.1" is not authorised`},
-		"tls, other uri":  {"tls-server", func(in *Input) { in.CSR = request(t, p256, "", "urn:other:head") }, pki.PolicyRefused, `"urn:other:head" is not authorised`},
-		"tls, other name": {"tls-client", func(in *Input) { in.CSR = request(t, p256, "evil.example.org", "head.example.com") }, pki.PolicyRefused, "evil.example.org"},
-		"tls, nothing":    {"tls-server", func(in *Input) { in.CSR = request(t, p256, "head.example.com") }, pki.PolicyRefused, "needs a subject alternative name"},
-		"tls, unnamed":    {"tls-server", func(in *Input) { in.Names = pki.Names{} }, pki.PolicyRefused, "head.example.com"},
-		"ocsp, no name":   {"ocsp-responder", func(in *Input) { in.CommonName = "" }, pki.PolicyRefused, "authority.commonName"},
+		"ocsp, no name":     {"ocsp-responder", func(in *Input) { in.CommonName = "" }, pki.PolicyRefused, "authority.commonName"},
+	} {
+		t.Run(name, func(t *testing.T) { contentRefuses(t, row.profile, row.change, row.kind, row.want) })
+	}
+}
+
+// contentRefuses checks that a profile takes a good request, and what it says of
+// it after the change.
+func contentRefuses(t *testing.T, profile string, change func(*Input), kind pki.Kind, want string) {
+	t.Helper()
+	b := bind(t, reference(t, profile), newIssuer(t, profile).IssuerParams)
+	in := inputFor(t, profile, generate(t, pki.P256))
+	if _, err := b.Content(in); err != nil {
+		t.Fatalf("before the change: %v", err)
+	}
+	change(in)
+	c, err := b.Content(in)
+	if c != nil || pki.KindOf(err) != kind || !strings.Contains(pki.DetailOf(err), want) {
+		t.Fatalf("got %v, %v: %v; want %v: %s", c, pki.KindOf(err), err, kind, want)
+	}
+}
+
+// TestContentRefusesNames: no name of a request passes that its endpoint does not
+// authorise, whatever kind of name it is.
+func TestContentRefusesNames(t *testing.T) {
+	p256 := generate(t, pki.P256)
+	for name, row := range map[string]struct {
+		change func(*Input)
+		want   string
+	}{
+		"other dns":          {func(in *Input) { in.CSR = request(t, p256, "", "head.example.com", "evil.example.org") }, `"evil.example.org" is not authorised`},
+		"deeper dns":         {func(in *Input) { in.CSR = request(t, p256, "", "a.head.example.com") }, `"a.head.example.com" is not authorised`},
+		"other ip":           {func(in *Input) { in.CSR = request(t, p256, "", "192.0.2.1") }, `"192.0.2.1" is not authorised`},
+		"other uri":          {func(in *Input) { in.CSR = request(t, p256, "", "urn:other:head") }, `"urn:other:head" is not authorised`},
+		"other CN":           {func(in *Input) { in.CSR = request(t, p256, "evil.example.org", "head.example.com") }, `"evil.example.org" is not authorised`},
+		"no name":            {func(in *Input) { in.CSR = request(t, p256, "head.example.com") }, "needs a subject alternative name"},
+		"none is authorised": {func(in *Input) { in.Names = pki.Names{} }, `"head.example.com" is not authorised`},
+	} {
+		for _, profile := range []string{"tls-server", "tls-client"} {
+			t.Run(profile+", "+name, func(t *testing.T) { contentRefuses(t, profile, row.change, pki.PolicyRefused, row.want) })
+		}
+	}
+}
+
+// TestContentRefusesWeakKeys has keys of a kind that the profile allows.
+func TestContentRefusesWeakKeys(t *testing.T) {
+	p := prime(t, 1024)
+	good := new(big.Int).Mul(p, prime(t, 1024))
+	for name, row := range map[string]struct {
+		key  crypto.PublicKey
+		want string
+	}{
+		"exponent 3":          {&rsa.PublicKey{N: good, E: 3}, "exponent is 3"},
+		"close primes":        {&rsa.PublicKey{N: new(big.Int).Mul(p, nextPrime(p, 0)), E: 65537}, "close together"},
+		"ROCA":                {&rsa.PublicKey{N: new(big.Int).Mul(rocaPrime(t), rocaPrime(t)), E: 65537}, "ROCA"},
+		"small factor":        {&rsa.PublicKey{N: withFactor(t, 7), E: 65537}, "small factor"},
+		"point of order four": {ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)), "small order"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := bind(t, reference(t, row.profile), newIssuer(t, row.profile).IssuerParams)
-			in := inputFor(t, row.profile, p256)
-			if _, err := b.Content(in); err != nil {
-				t.Fatalf("before the change: %v", err)
-			}
-			row.change(in)
-			c, err := b.Content(in)
-			if c != nil || pki.KindOf(err) != row.kind || !strings.Contains(pki.DetailOf(err), row.want) {
-				t.Fatalf("got %v, %v: %v; want %v: %s", c, pki.KindOf(err), err, row.kind, row.want)
-			}
+			contentRefuses(t, "device", func(in *Input) { in.CSR.Key = publicKey(t, row.key) }, pki.BadKey, row.want)
 		})
+	}
+}
+
+// TestUsageByKind: what a certificate is for follows from the kind of its key
+// where the profile says so.
+func TestUsageByKind(t *testing.T) {
+	b := bind(t, reference(t, "device"), newIssuer(t, "device").IssuerParams)
+	for kind, want := range map[pki.KeyKind]tbs.KeyUsage{
+		pki.P256:    tbs.DigitalSignature,
+		pki.P384:    tbs.DigitalSignature,
+		pki.Ed25519: tbs.DigitalSignature,
+		pki.RSA2048: tbs.DigitalSignature | tbs.KeyEncipherment, // what is encrypted to it (RFC 8894, 3.1)
+	} {
+		c, err := b.Content(inputFor(t, "device", generate(t, kind)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.KeyUsage != want {
+			t.Errorf("%s: key usage %b, want %b", kind, c.KeyUsage, want)
+		}
 	}
 }
 
