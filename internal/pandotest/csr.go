@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"slices"
 	"testing"
 
@@ -31,7 +33,8 @@ type BadCSR struct {
 	Kind pki.Kind // of the refusal
 }
 
-// BadCSRs makes one request of each kind of fault. Some have 10 MB.
+// BadCSRs makes one request of each kind of fault. Some have 10 MB. The weak key's
+// is else in order, also for profiles that take RSA keys and want a common name.
 func BadCSRs(t testing.TB) []BadCSR {
 	t.Helper()
 	key := Key(t, pki.P256)
@@ -53,6 +56,35 @@ func BadCSRs(t testing.TB) []BadCSR {
 		{"10 MB with a header", append([]byte{0x30, 0x83, 0x9f, 0xff, 0xfc}, bytes.Repeat([]byte{0x30, 0}, 5<<20)...)[:10<<20], pki.Malformed},
 		{"broken signature", broken, pki.BadProof},
 		{"100,000 names", CSR(t, key, pkix.Name{SerialNumber: "SM-000001"}, names...), pki.Malformed},
+		{"RSA key with exponent 3", CSR(t, weakKey(t), pkix.Name{SerialNumber: "SM-000001", CommonName: "SM-000001"}), pki.BadKey},
+	}
+}
+
+// weakKey makes an RSA key of 2048 bits with the exponent 3, which no generator
+// of the standard library makes.
+func weakKey(t testing.TB) *rsa.PrivateKey {
+	t.Helper()
+	e, one := big.NewInt(3), big.NewInt(1)
+	for {
+		p, err := rand.Prime(rand.Reader, 1024)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := rand.Prime(rand.Reader, 1024)
+		if err != nil {
+			t.Fatal(err)
+		}
+		phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+		d := new(big.Int).ModInverse(e, phi)
+		if d == nil {
+			continue // 3 divides p-1 or q-1
+		}
+		key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 3}, D: d, Primes: []*big.Int{p, q}}
+		if err := key.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		key.Precompute()
+		return key
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -56,6 +57,9 @@ func TestBadCSRs(t *testing.T) {
 		csr, err := tbs.ParseCSR(bad.DER)
 		if err == nil {
 			err = csr.CheckProof()
+		}
+		if err == nil {
+			err = policy.CheckKey(csr.Key)
 		}
 		if err == nil || pki.KindOf(err) != bad.Kind {
 			t.Errorf("%s: got %v (%v), want %v", bad.Name, err, pki.KindOf(err), bad.Kind)
