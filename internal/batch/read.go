@@ -151,6 +151,8 @@ func decodePEM(b []byte) ([]byte, error) {
 		return nil, pki.Errorf(pki.Malformed, "it is not one well-formed PEM block")
 	case block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST":
 		return nil, pki.Errorf(pki.Malformed, "it is a %.40q, not a CERTIFICATE REQUEST", block.Type)
+	case len(block.Bytes) == 0:
+		return nil, pki.Errorf(pki.Malformed, "it is empty")
 	}
 	return block.Bytes, nil
 }

@@ -182,6 +182,7 @@ func fuzzReader(f *testing.F, format Format) {
 func FuzzReadPEM(f *testing.F) {
 	f.Add([]byte(block("CERTIFICATE REQUEST", "one") + "x\n" + block("CERTIFICATE REQUEST", "two")))
 	f.Add([]byte("-----BEGIN CERTIFICATE REQUEST-----"))
+	f.Add([]byte("-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----")) // found by fuzzing
 	fuzzReader(f, PEM)
 }
 
