@@ -29,7 +29,7 @@ type Request struct {
 // and what is said of the device that holds it.
 type Subject struct {
 	CSR        []byte       // DER
-	Device     pki.DeviceID // "" is the serialNumber of the request's subject, else its CN
+	Device     pki.DeviceID // "" is the serialNumber of the request's subject, else its CN, else none
 	Placement  pki.Placement
 	Attributes map[string]string // for profiles that name them; at most MaxAttributes
 }

@@ -148,7 +148,7 @@ func TestWhatIsRefused(t *testing.T) {
 			name   string
 			change func(*enroll.Request)
 			want   pki.Kind
-		}{"CSR: " + bad.Name, func(r *enroll.Request) { r.CSR = bad.DER }, bad.Kind})
+		}{"CSR: " + bad.Name, func(r *enroll.Request) { r.CSR, r.Endpoint = bad.DER, "device" }, bad.Kind}) // it takes most kinds of key
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -187,24 +187,36 @@ func TestLargest(t *testing.T) {
 }
 
 func TestDeviceOf(t *testing.T) {
-	h := newHouse(t, "meter")
+	h := newHouse(t, "meter", "device", "tls-server")
 	for _, test := range []struct {
-		name  string
-		given pki.DeviceID
-		csr   pkix.Name
-		want  pki.DeviceID
+		name     string
+		endpoint string
+		given    pki.DeviceID
+		csr      pkix.Name
+		want     pki.DeviceID
 	}{
-		{"serialNumber before CN", "", pkix.Name{SerialNumber: "SM-1", CommonName: "other"}, "SM-1"},
-		{"CN", "", pkix.Name{CommonName: "SM-2"}, "SM-2"},
-		{"given before the request's", "SM-3", pkix.Name{SerialNumber: "other"}, "SM-3"},
-		{"given where the request has none", "SM-4", pkix.Name{}, "SM-4"},
+		{"serialNumber before CN", "meter", "", pkix.Name{SerialNumber: "SM-1", CommonName: "other"}, "SM-1"},
+		{"CN", "meter", "", pkix.Name{CommonName: "SM-2"}, "SM-2"},
+		{"given before the request's", "meter", "SM-3", pkix.Name{SerialNumber: "other"}, "SM-3"},
+		{"given where the request has none", "meter", "SM-4", pkix.Name{}, "SM-4"},
+
+		// Of a profile that can do without, so that its devices are found too.
+		{"CN", "device", "", pkix.Name{CommonName: "gateway 7"}, "gateway 7"},
+		{"serialNumber before CN", "device", "", pkix.Name{SerialNumber: "GW-8", CommonName: "gateway 8"}, "GW-8"},
+		{"given before the request's", "device", "GW-9", pkix.Name{CommonName: "gateway 9"}, "GW-9"},
+		{"CN that is no device id", "device", "", pkix.Name{CommonName: "Zähler"}, ""},
+		{"serialNumber that is no device id", "device", "", pkix.Name{SerialNumber: "GW-1 ", CommonName: "gateway 1"}, ""},
+		{"no subject", "tls-server", "", pkix.Name{}, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			r := h.request("meter", pandotest.CSR(t, pandotest.Key(t, pki.P256), test.csr))
+		t.Run(test.endpoint+", "+test.name, func(t *testing.T) {
+			r := h.request(test.endpoint, pandotest.CSR(t, pandotest.Key(t, pki.P256), test.csr, "localhost"))
 			r.Device = test.given
 			got, cert := h.get(r)
-			if got.Certificate.Device != test.want || cert.Subject.SerialNumber != string(test.want) {
-				t.Errorf("device %q, serialNumber %q", got.Certificate.Device, cert.Subject.SerialNumber)
+			if got.Certificate.Device != test.want {
+				t.Errorf("device %q, want %q", got.Certificate.Device, test.want)
+			}
+			if test.endpoint == "meter" && cert.Subject.SerialNumber != string(test.want) {
+				t.Errorf("serialNumber %q, want %q", cert.Subject.SerialNumber, test.want)
 			}
 		})
 	}
@@ -304,7 +316,11 @@ func TestBlockList(t *testing.T) {
 // TestIdempotency: what makes a request the same is all that decides on its
 // certificate, however it is written.
 func TestIdempotency(t *testing.T) {
-	h := newHouse(t, "meter", "device")
+	h := newHouse(t, "meter")
+	_, err := h.Enroll.CreateEndpoint(t.Context(), h.grant(access.ManageEndpoints), enroll.NewEndpoint{Name: "plant", Authority: "issuing", Profile: "meter"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	csr := meterCSR(t, "SM-1")
 	request := func(change func(*enroll.Request)) enroll.Request {
 		r := h.request("meter", csr)
@@ -335,7 +351,7 @@ func TestIdempotency(t *testing.T) {
 		"another attribute":     func(r *enroll.Request) { r.Attributes = map[string]string{"a": "c"} },
 		"an attribute more":     func(r *enroll.Request) { r.Attributes["d"] = "" },
 		"no attribute":          func(r *enroll.Request) { r.Attributes = nil },
-		"at another endpoint":   func(r *enroll.Request) { r.Endpoint, r.CSR = "device", meterAsDevice(t) },
+		"at another endpoint":   func(r *enroll.Request) { r.Endpoint = "plant" },
 		"without its placement": func(r *enroll.Request) { r.Placement = pki.Placement{} },
 	} {
 		_, err := h.Enroll.Enroll(t.Context(), request(change))
@@ -343,9 +359,4 @@ func TestIdempotency(t *testing.T) {
 			t.Errorf("%s: %v, want a conflict", name, err)
 		}
 	}
-}
-
-// meterAsDevice returns a request that the profile device takes.
-func meterAsDevice(t *testing.T) []byte {
-	return pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "SM-1"})
 }

@@ -58,6 +58,9 @@ func TestResponder(t *testing.T) {
 		if cert.Subject.CommonName != want || len(cert.DNSNames) > 0 {
 			t.Errorf("the responder of %s is called %q, %v", authority, cert.Subject.CommonName, cert.DNSNames)
 		}
+		if got.Certificate.Device != "" {
+			t.Errorf("the responder of %s is the device %q", authority, got.Certificate.Device)
+		}
 		if len(cert.ExtKeyUsage) != 1 || cert.ExtKeyUsage[0] != x509.ExtKeyUsageOCSPSigning {
 			t.Errorf("the responder of %s has the purposes %v", authority, cert.ExtKeyUsage)
 		}

@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 
@@ -14,7 +15,7 @@ import (
 
 // order decides: it reads the request, checks its proof, its key and all that is
 // said of it, and returns what is to be issued. It sets r.Device where the
-// request's subject names the device.
+// request's subject names the device; responders and authorities are none.
 func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.Order, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -38,8 +39,9 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.
 		Names: lane.Endpoint.Names, Attributes: r.Attributes, Now: s.cfg.Now(),
 	}
 	profile := lane.profile.Profile()
-	if in.Device == "" && profile.NeedsDevice() {
-		if in.Device, err = deviceOf(csr); err != nil {
+	if in.Device == "" && lane.commonName == "" {
+		in.Device, err = deviceOf(csr)
+		if err != nil && profile.NeedsDevice() {
 			return nil, err
 		}
 		r.Device = in.Device
@@ -85,16 +87,17 @@ func CheckPlacement(p pki.Placement) error {
 }
 
 // deviceOf returns the device that a request names: the serialNumber of its
-// subject, else its common name.
+// subject, else its common name. What is there and cannot name a device is an
+// error as much as nothing: a profile that can do without a device takes both.
 func deviceOf(csr *tbs.CSR) (pki.DeviceID, error) {
-	id := csr.Subject.Get(der.OIDSerialNumber)
-	if id == "" {
-		id = csr.Subject.Get(der.OIDCommonName)
-	}
+	id := pki.DeviceID(cmp.Or(csr.Subject.Get(der.OIDSerialNumber), csr.Subject.Get(der.OIDCommonName)))
 	if id == "" {
 		return "", pki.Errorf(pki.Malformed, "no device: neither the request nor the serialNumber or CN of its subject names one")
 	}
-	return pki.DeviceID(id), pki.CheckDevice(pki.DeviceID(id))
+	if err := pki.CheckDevice(id); err != nil {
+		return "", err
+	}
+	return id, nil
 }
 
 // prepare decides on the rows of a chunk, on all cores. An error is a fault of
