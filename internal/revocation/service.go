@@ -83,7 +83,8 @@ type Service struct {
 	identities *identities
 	responders *responders
 	answers    *answers
-	crls       singleflight.Group // reads of one CRL share it
+	crls       *crlCache
+	reads      singleflight.Group // of CRLs, from the store
 	wake       chan struct{}      // of one place: a revocation waits for a CRL
 
 	// revoked counts the revocations of this process. An answer that was checked
@@ -107,6 +108,7 @@ func New(cfg Config) *Service {
 		identities: newIdentities(cfg.Issuers),
 		responders: newResponders(cfg.Responders, cfg.Log),
 		answers:    newAnswers(maxAnswers),
+		crls:       newCRLCache(maxCRLBytes),
 		wake:       make(chan struct{}, 1),
 		pace:       make(map[shardKey]pace),
 	}

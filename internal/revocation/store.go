@@ -24,6 +24,7 @@ type CRL struct {
 	ThisUpdate time.Time
 	NextUpdate time.Time
 	DER        []byte
+	Hash       [32]byte // SHA-256 of DER; Service.CRL sets it, no store does
 }
 
 // A ShardState tells whether a shard's CRL is due.
@@ -57,6 +58,9 @@ type Store interface {
 	// is there. The latest and the one before it are kept. With one that a person
 	// installed comes the event, nil for those that RunCRL makes.
 	PutCRL(ctx context.Context, c *CRL, e *pki.Event) error
-	// CRL returns the shard's latest CRL, or NotFound.
+	// CRLNumber returns the number of the shard's latest CRL, or NotFound, without
+	// reading the CRL: it is asked with each request for one.
+	CRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)
+	// CRL returns the shard's latest CRL, or NotFound. It is the caller's.
 	CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*CRL, error)
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/proto/status"
+	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/revocation/revocationtest"
 )
 
@@ -310,5 +311,38 @@ func TestOtherPathsGoOn(t *testing.T) {
 	}
 	if resp, _ := do(t, server, http.MethodGet, "/ocspx", nil, nil); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("/ocspx: %s", resp.Status)
+	}
+}
+
+// TestSlowReaders: fifty clients that do not read on cost one copy of a large CRL,
+// and a conditional request after them costs none.
+func TestSlowReaders(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	server := serve(t, v)
+	crl := &revocation.CRL{
+		Issuer: v.CA.Issuer.ID, Number: 1, DER: bytes.Repeat([]byte("revoked"), 1<<20),
+		ThisUpdate: v.Clock.Now(), NextUpdate: v.Clock.Now().Add(time.Hour),
+	}
+	if err := v.Store.PutCRL(t.Context(), crl, nil); err != nil {
+		t.Fatal(err)
+	}
+	var slow []*http.Response
+	for range 50 {
+		resp, err := server.Client().Get(server.URL + "/crl/issuer/0.crl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		slow = append(slow, resp)
+	}
+	seen := http.Header{"If-None-Match": {slow[0].Header.Get("ETag")}}
+	if got, _ := do(t, server, http.MethodGet, "/crl/issuer/0.crl", nil, seen); got.StatusCode != http.StatusNotModified {
+		t.Errorf("a CRL that did not change: %s", got.Status)
+	}
+	if n := v.Store.Reads(); n != 1 {
+		t.Errorf("the CRL was read %d times", n)
+	}
+	if body, err := io.ReadAll(slow[49].Body); err != nil || !bytes.Equal(body, crl.DER) {
+		t.Errorf("%d bytes, %v", len(body), err)
 	}
 }

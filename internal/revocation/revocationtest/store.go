@@ -2,6 +2,7 @@ package revocationtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -44,6 +45,7 @@ type FakeStore struct {
 	events       []pki.Event
 	seq          int64
 	looks        int
+	reads        int
 	err          error
 }
 
@@ -205,8 +207,32 @@ func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL, e *pki.Event) e
 func (s *FakeStore) CRL(_ context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.crls[shardKey{issuer, shard}]; c != nil || s.err != nil {
-		return c, s.err
+	s.reads++
+	c := s.crls[shardKey{issuer, shard}]
+	if c == nil || s.err != nil {
+		return nil, cmp.Or(s.err, errNoCRL())
 	}
-	return nil, pki.Errorf(pki.NotFound, "no such CRL")
+	read := *c
+	read.DER = bytes.Clone(c.DER)
+	return &read, nil
+}
+
+func errNoCRL() error { return pki.Errorf(pki.NotFound, "no such CRL") }
+
+// CRLNumber implements revocation.Store.
+func (s *FakeStore) CRLNumber(_ context.Context, issuer pki.IssuerID, shard int) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.crls[shardKey{issuer, shard}]
+	if c == nil || s.err != nil {
+		return 0, cmp.Or(s.err, errNoCRL())
+	}
+	return c.Number, nil
+}
+
+// Reads returns how often CRL was called.
+func (s *FakeStore) Reads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
 }

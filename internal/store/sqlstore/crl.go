@@ -102,6 +102,16 @@ func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) err
 	})
 }
 
+// CRLNumber implements revocation.Store. The index alone has the answer.
+func (s *Store) CRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error) {
+	num, err := s.findRef(ctx, issuerRef(issuer))
+	if err != nil {
+		return 0, err
+	}
+	number, err := one(ctx, s.read, scanInt, `SELECT number FROM crl WHERE issuer = $1 AND shard = $2 ORDER BY number DESC LIMIT 1`, num, shard)
+	return found(number, err, "CRL for shard %d of issuer %q", shard, issuer)
+}
+
 // CRL implements revocation.Store.
 func (s *Store) CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error) {
 	num, err := s.findRef(ctx, issuerRef(issuer))

@@ -113,6 +113,8 @@ func testCRLs(f *fixture) {
 	const shard = 2
 	_, err := f.CRL(f.ctx, f.issuer.ID, shard)
 	f.is(pki.NotFound, err)
+	_, err = f.CRLNumber(f.ctx, f.issuer.ID, shard)
+	f.is(pki.NotFound, err)
 	crl := func(number int64) *revocation.CRL {
 		return &revocation.CRL{Issuer: f.issuer.ID, Shard: shard, Number: number, Covers: 7, Entries: 3, ThisUpdate: f.now,
 			NextUpdate: f.now.AddDate(0, 0, 7), DER: []byte{byte(number)}}
@@ -134,6 +136,11 @@ func testCRLs(f *fixture) {
 	got, err := f.CRL(f.ctx, f.issuer.ID, shard)
 	f.ok(err)
 	f.same(got, crl(3))
+	number, err = f.CRLNumber(f.ctx, f.issuer.ID, shard)
+	f.ok(err)
+	f.same(number, int64(3))
+	_, err = f.CRLNumber(f.ctx, "unknown", shard)
+	f.is(pki.NotFound, err)
 	f.ok(f.PutCRL(f.ctx, crl(4), &install))
 	f.same(f.actions(acme), []string{"crl.install", "authority.activate", "authority.create", "tenant.create"})
 
