@@ -24,11 +24,12 @@ type NewTenant struct {
 
 // Identity is who a token is.
 type Identity struct {
-	Tenant    string   `json:"tenant" doc:"The token's tenant; empty for a platform operator."`
-	ID        string   `json:"id" doc:"The principal, as events name it." example:"token:0d3k2"`
-	Name      string   `json:"name" doc:"For people to read."`
-	Role      string   `json:"role" doc:"What the token may do." example:"factory-operator"`
-	Endpoints []string `json:"endpoints,omitempty" doc:"The endpoints it may enrol at; absent is all of the tenant."`
+	Tenant    string    `json:"tenant" doc:"The token's tenant; empty for a platform operator."`
+	ID        string    `json:"id" doc:"The principal, as events name it." example:"token:0d3k2"`
+	Name      string    `json:"name" doc:"For people to read."`
+	Role      string    `json:"role" doc:"What the token may do." example:"factory-operator"`
+	Endpoints []string  `json:"endpoints,omitempty" doc:"The endpoints it may enrol at; absent is all of the tenant."`
+	Expires   time.Time `json:"expires" doc:"When the token ends."`
 }
 
 // An APIToken is an API token without its secret.

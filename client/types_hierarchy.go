@@ -90,7 +90,7 @@ type Endpoint struct {
 type ProfileRef struct {
 	Name    string `json:"name" example:"meter"`
 	Version int    `json:"version" doc:"From 1."`
-	Hash    string `json:"hash,omitempty" doc:"SHA-256 of the document, in hexadecimal; with an enrolment."`
+	Hash    string `json:"hash,omitempty" doc:"SHA-256 of the document, in hexadecimal; with enrolments and certificates."`
 }
 
 // NewEndpoint is an endpoint to create.

@@ -4,6 +4,7 @@ package access
 
 import (
 	"slices"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -55,10 +56,11 @@ var permissions = map[Role][]Permission{
 // A Principal is somebody or something that has proved who it is.
 type Principal struct {
 	Tenant    pki.TenantID
-	ID        string   // as "token:0abc", "system:listener"
-	Name      string   // for people to read
-	Role      Role     // "" with System
-	Endpoints []string // names of the endpoints it may enrol at; empty is all of its tenant
+	ID        string    // as "token:0abc", "system:listener"
+	Name      string    // for people to read
+	Role      Role      // "" with System
+	Endpoints []string  // names of the endpoints it may enrol at; empty is all of its tenant
+	Expires   time.Time // when its proof ends; zero with System
 	system    bool
 }
 

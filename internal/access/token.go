@@ -171,7 +171,8 @@ func (t *Tokens) Authenticate(ctx context.Context, text pki.Secret) (Principal, 
 	case !t.now().Before(tok.Expires):
 		return Principal{}, pki.Errorf(pki.Unauthenticated, "the API token expired at %s", tok.Expires.UTC().Format(time.RFC3339))
 	}
-	return Principal{Tenant: tok.Tenant, ID: "token:" + string(tok.ID), Name: tok.Name, Role: tok.Role, Endpoints: tok.Endpoints}, nil
+	return Principal{Tenant: tok.Tenant, ID: "token:" + string(tok.ID), Name: tok.Name, Role: tok.Role,
+		Endpoints: tok.Endpoints, Expires: tok.Expires}, nil
 }
 
 const tokenPrefix = "pando_"

@@ -124,7 +124,8 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	principal := access.Principal{Tenant: "acme", ID: "token:" + string(tok.ID), Name: "line 1", Role: access.FactoryOperator, Endpoints: []string{"meter"}}
+	principal := access.Principal{Tenant: "acme", ID: "token:" + string(tok.ID), Name: "line 1", Role: access.FactoryOperator,
+		Endpoints: []string{"meter"}, Expires: tok.Expires}
 	if diff := cmp.Diff(principal, who, cmp.AllowUnexported(access.Principal{})); diff != "" {
 		t.Errorf("principal (-want +got):\n%s", diff)
 	}

@@ -12,11 +12,43 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 )
+
+// described is an operation of the OpenAPI document.
+type described struct {
+	OperationID string `json:"operationId"`
+	Summary     string `json:"summary"`
+	Parameters  []struct {
+		In       string `json:"in"`
+		Name     string `json:"name"`
+		Required bool   `json:"required"`
+	} `json:"parameters"`
+	Responses map[string]struct {
+		Content map[string]struct {
+			Schema struct {
+				Ref string `json:"$ref"`
+			} `json:"schema"`
+		} `json:"content"`
+	} `json:"responses"`
+}
+
+func (d described) has(in, name string, required bool) bool {
+	for _, p := range d.Parameters {
+		if p.In == in && p.Name == name {
+			return p.Required == required
+		}
+	}
+	return false
+}
+
+func (d described) answers(status, schema string) bool {
+	return d.Responses[status].Content[mediaJSON].Schema.Ref == "#/components/schemas/"+schema
+}
 
 func TestOpenAPI(t *testing.T) {
 	s := serve(t)
@@ -25,8 +57,8 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("%d %s", resp.StatusCode, resp.Header)
 	}
 	var doc struct {
-		OpenAPI string                               `json:"openapi"`
-		Paths   map[string]map[string]map[string]any `json:"paths"`
+		OpenAPI string                          `json:"openapi"`
+		Paths   map[string]map[string]described `json:"paths"`
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		t.Fatal(err)
@@ -34,24 +66,35 @@ func TestOpenAPI(t *testing.T) {
 	if doc.OpenAPI != "3.1.0" {
 		t.Errorf("OpenAPI %s", doc.OpenAPI)
 	}
-	described := 0
+	operations := 0
 	for _, methods := range doc.Paths {
-		described += len(methods)
+		operations += len(methods)
 	}
-	ids := map[any]bool{}
+	ids := map[string]bool{}
 	for _, rt := range Routes() {
 		op := doc.Paths[rt.Path][strings.ToLower(rt.Method)]
-		if op["operationId"] == nil || op["summary"] == nil || ids[op["operationId"]] {
+		if op.OperationID == "" || op.Summary == "" || ids[op.OperationID] {
 			t.Errorf("%s %s is not described, or not by an id of its own: %v", rt.Method, rt.Path, op)
 		}
-		ids[op["operationId"]] = true
-		responses, _ := op["responses"].(map[string]any)
-		if responses["default"] == nil {
+		ids[op.OperationID] = true
+		if _, ok := op.Responses["default"]; !ok {
 			t.Errorf("%s %s says nothing of problems", rt.Method, rt.Path)
 		}
 	}
-	if described != len(Routes()) {
-		t.Errorf("the document has %d operations, the table %d", described, len(Routes()))
+	if operations != len(Routes()) {
+		t.Errorf("the document has %d operations, the table %d", operations, len(Routes()))
+	}
+	batches, enrollments := doc.Paths["/batches"]["post"], doc.Paths["/enrollments"]["post"]
+	for name, there := range map[string]bool{
+		"the endpoint of a batch is required": batches.has("query", "endpoint", true),
+		"a batch may have a key":              batches.has("header", idempotencyHeader, false),
+		"an enrolment may have a key":         enrollments.has("header", idempotencyHeader, false),
+		"an enrolment is 201":                 enrollments.answers("201", "Enrolled"),
+		"a repeated one is 200":               enrollments.answers("200", "Enrolled"),
+	} {
+		if !there {
+			t.Errorf("the document does not say: %s", name)
+		}
 	}
 	for _, bad := range []string{"ErrorModel", `"array","null"`, `["null"`} {
 		if strings.Contains(text, bad) {
@@ -223,6 +266,43 @@ func TestEnroll(t *testing.T) {
 	}
 	if resp, _ := s.ask(t, "factory", "POST", "/api/v1/enrollments", body); resp.StatusCode != 200 {
 		t.Errorf("repeated: %d, want 200", resp.StatusCode)
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	s := serve(t)
+	s.certificate = &pki.Certificate{Issuer: "iss", Serial: pki.Serial{19: 7}, Device: "SM-1", DER: []byte{0x30, 0},
+		Profile: pki.ProfileRef{Tenant: "demo", Name: "meter", Version: 3}, NotBefore: day, NotAfter: day.AddDate(20, 0, 0), Issued: day}
+	want := client.Certificate{Issuer: "iss", Serial: "07", Device: "SM-1", Certificate: certificatePEM([]byte{0x30, 0}),
+		Profile:   client.ProfileRef{Name: "meter", Version: 3, Hash: "ab" + strings.Repeat("00", 31)},
+		NotBefore: day, NotAfter: day.AddDate(20, 0, 0), Issued: day}
+	c := s.client(t, "auditor")
+	list, err := c.Certificates(t.Context(), "", "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]client.Certificate{want}, list.Items); diff != "" {
+		t.Error(diff)
+	}
+	got, err := c.Certificate(t.Context(), "iss", "07")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Status = &client.Status{State: "good"}
+	if diff := cmp.Diff(&want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhoAmI(t *testing.T) {
+	s := serve(t)
+	s.tokens["line3"] = access.Principal{Tenant: "demo", ID: "token:4", Name: "line 3", Role: access.FactoryOperator, Endpoints: []string{"meter"}, Expires: day}
+	got, err := s.client(t, "line3").WhoAmI(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&client.Identity{Tenant: "demo", ID: "token:4", Name: "line 3", Role: "factory-operator", Endpoints: []string{"meter"}, Expires: day}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -76,7 +76,7 @@ func submitBatchDoc() document {
 		description: "The rows are streamed, of any number: PKCS#10 requests in PEM, one after another, or one JSON object a line with csr (PEM, or DER in base64) and, where wanted, device, product_line, lot, site and attributes. " +
 			"The device of a PEM row is the subject's serialNumber, else its CN. The same file under the same idempotency key is the same batch.",
 		query: params(
-			parameter("endpoint", "string", "Label, or name within the tenant. Required."),
+			required(parameter("endpoint", "string", "Label, or name within the tenant.")),
 			parameter("dry_run", "boolean", "Check every row, sign nothing, and wait to be issued."),
 			parameter("product_line", "string", "Of rows that say nothing."),
 			parameter("lot", "string", "Of rows that say nothing."),

@@ -32,7 +32,7 @@ func (s *server) listCertificates(ctx context.Context, g access.Grant, in *certi
 	if err != nil {
 		return nil, err
 	}
-	return each(certificates, next, wireCertificate), nil
+	return each(certificates, next, func(c *pki.Certificate) client.Certificate { return s.wireCertificate(ctx, g, c) }), nil
 }
 
 // getCertificate serves GET /certificates/{issuer}/{serial}: JSON with the
@@ -66,7 +66,7 @@ func (s *server) getCertificate(w http.ResponseWriter, r *http.Request, g access
 	if err != nil {
 		return err
 	}
-	out := wireCertificate(c)
+	out := s.wireCertificate(r.Context(), g, c)
 	out.Status = wireStatus(status)
 	return writeJSON(w, http.StatusOK, out)
 }
@@ -100,10 +100,11 @@ func (s *server) revokeCertificate(ctx context.Context, g access.Grant, in *revo
 	return &answer[client.Status]{*wireStatus(status)}, nil
 }
 
-func wireCertificate(c *pki.Certificate) client.Certificate {
+func (s *server) wireCertificate(ctx context.Context, g access.Grant, c *pki.Certificate) client.Certificate {
 	return client.Certificate{
-		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device), Profile: wireProfileRef(c.Profile),
-		Batch: string(c.Batch), Row: c.Row, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Issued: c.Issued,
+		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device),
+		Profile: s.hashedProfileRef(ctx, g.Principal(), c.Profile),
+		Batch:   string(c.Batch), Row: c.Row, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Issued: c.Issued,
 		Certificate: certificatePEM(c.DER),
 	}
 }

@@ -44,17 +44,15 @@ func (s *server) enroll(ctx context.Context, g access.Grant, in *enrollInput) (*
 	if got.Repeated {
 		out.Status = http.StatusOK
 	}
-	// A certificate that was issued is not withheld for want of its profile's hash.
-	if out.Body.Profile.Hash, err = s.hashes.of(ctx, g.Principal(), got.Certificate.Profile); err != nil {
-		s.report(ctx, err)
-	}
+	out.Body.Profile = s.hashedProfileRef(ctx, g.Principal(), got.Certificate.Profile)
 	return out, nil
 }
 
+// wireEnrolled leaves the profile to the caller.
 func wireEnrolled(e *pki.Enrollment) client.Enrolled {
 	c := e.Certificate
 	out := client.Enrolled{
-		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device), Profile: wireProfileRef(c.Profile),
+		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device),
 		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Certificate: certificatePEM(c.DER), Repeated: e.Repeated,
 		Chain: make([]string, len(e.Chain)),
 	}

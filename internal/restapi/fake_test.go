@@ -26,13 +26,14 @@ import (
 
 // fakeServices is what the fakes answer with.
 type fakeServices struct {
-	tokens    map[string]access.Principal
-	enrolled  func(enroll.Request) (*pki.Enrollment, error)
-	authority func(string) (*hierarchy.View, error)
-	submitted func(batch.Submission, io.Reader) (*batch.Batch, error)
-	results   iter.Seq2[batch.Result, error]
-	watched   iter.Seq2[*batch.Batch, error]
-	revoked   map[pki.Serial]pki.Reason
+	tokens      map[string]access.Principal
+	enrolled    func(enroll.Request) (*pki.Enrollment, error)
+	authority   func(string) (*hierarchy.View, error)
+	certificate *pki.Certificate // the only one
+	submitted   func(batch.Submission, io.Reader) (*batch.Batch, error)
+	results     iter.Seq2[batch.Result, error]
+	watched     iter.Seq2[*batch.Batch, error]
+	revoked     map[pki.Serial]pki.Reason
 }
 
 // The fakes embed what they stand for: a method that no test expects panics.
@@ -85,6 +86,14 @@ func (e fakeEnroll) Enroll(_ context.Context, r enroll.Request) (*pki.Enrollment
 		return nil, err
 	}
 	return e.f.enrolled(r)
+}
+
+func (e fakeEnroll) Certificate(context.Context, access.Grant, pki.IssuerID, pki.Serial) (*pki.Certificate, error) {
+	return e.f.certificate, nil
+}
+
+func (e fakeEnroll) Certificates(context.Context, access.Grant, pki.DeviceID, string, int) ([]*pki.Certificate, string, error) {
+	return []*pki.Certificate{e.f.certificate}, "", nil
 }
 
 func (b fakeBatch) Submit(_ context.Context, g access.Grant, n batch.Submission, body io.Reader) (*batch.Batch, error) {

@@ -140,4 +140,10 @@ func parameter(name, kind, description string, enum ...any) *huma.Param {
 	return &huma.Param{Name: name, In: "query", Description: description, Schema: &huma.Schema{Type: kind, Enum: enum}}
 }
 
+// required makes a parameter one that must be there.
+func required(p *huma.Param) *huma.Param {
+	p.Required = true
+	return p
+}
+
 func params(list ...*huma.Param) []*huma.Param { return list }

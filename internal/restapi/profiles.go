@@ -57,6 +57,17 @@ func wireProfileRef(r pki.ProfileRef) client.ProfileRef {
 	return client.ProfileRef{Name: r.Name, Version: r.Version}
 }
 
+// hashedProfileRef is wireProfileRef with the document's hash. A certificate is
+// not withheld for want of it: what fails is logged.
+func (s *server) hashedProfileRef(ctx context.Context, who access.Principal, r pki.ProfileRef) client.ProfileRef {
+	out := wireProfileRef(r)
+	var err error
+	if out.Hash, err = s.hashes.of(ctx, who, r); err != nil {
+		s.report(ctx, err)
+	}
+	return out
+}
+
 // profileHashes keeps the hashes of profile versions, which never change. There
 // are as many as versions were published, and they are small.
 type profileHashes struct {

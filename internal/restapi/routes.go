@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ func Routes() []Route {
 type route struct {
 	Route
 	doc      huma.Operation
+	repeats  bool // see repeatable
 	register func(*server, route)
 }
 
@@ -79,7 +81,7 @@ func (s *server) table() []route {
 		operation("GET /endpoints/{endpoint}", access.ReadConfiguration, "get-endpoint", "Get an endpoint by name or label", s.getEndpoint),
 		operation("PATCH /endpoints/{endpoint}", access.ManageEndpoints, "change-endpoint", "Change an endpoint", s.changeEndpoint),
 
-		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().body(maxEnrollBody),
+		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().repeatable().body(maxEnrollBody),
 		operation("GET /certificates", access.ReadCertificates, "list-certificates", "List certificates, newest first", s.listCertificates),
 		plain("GET /certificates/{issuer}/{serial}", access.ReadCertificates, s.getCertificate, getCertificateDoc()),
 		operation("POST /certificates/{issuer}/{serial}/revoke", access.Revoke, "revoke-certificate", "Revoke a certificate for good", s.revokeCertificate),
@@ -105,12 +107,19 @@ func newRoute(pattern string, permission access.Permission) route {
 		doc: huma.Operation{
 			Method: method, Path: path, Tags: []string{tag},
 			MaxBodyBytes: maxBody, BodyReadTimeout: 30 * time.Second,
+			Responses: make(map[string]*huma.Response), // filled when it is registered
 		},
 	}
 }
 
 func (rt route) created() route {
 	rt.doc.DefaultStatus = http.StatusCreated
+	return rt
+}
+
+// repeatable says that the same request again gets 200 and the answer before.
+func (rt route) repeatable() route {
+	rt.repeats = true
 	return rt
 }
 
@@ -139,6 +148,10 @@ func operation[I, O any, P input[I]](pattern string, permission access.Permissio
 			}
 			return out, nil
 		})
+		if rt.repeats {
+			made := rt.doc.Responses[strconv.Itoa(rt.doc.DefaultStatus)]
+			rt.doc.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{Description: "The same request again: what it got before.", Content: made.Content}
+		}
 	}
 	return rt
 }
@@ -152,8 +165,9 @@ func plain(pattern string, permission access.Permission, handler func(http.Respo
 		s.mux.HandleFunc(rt.Method+" "+prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
 			c, err := s.authorize(r, rt.Route)
 			if err == nil {
-				r.Body = &vouchedBody{r.Body, time.Now(), func() error { _, err := s.authorize(r, rt.Route); return err }}
-				err = handler(w, r, c.grant)
+				v := voucher{time.Now(), func() error { _, err := s.authorize(r, rt.Route); return err }}
+				r.Body = &vouchedBody{r.Body, v}
+				err = handler(&vouchedWriter{w, v, func(err error) { s.cut(r, err) }}, r, c.grant)
 			}
 			if err != nil {
 				s.fail(w, r, err)

@@ -20,28 +20,6 @@ func slowly(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
 	return &patientReader{body, http.NewResponseController(w)}
 }
 
-// vouchFor is how long a body goes on after its sender was last found to be
-// allowed to send it: a token that is revoked meanwhile ends the upload.
-const vouchFor = 2 * time.Second
-
-type vouchedBody struct {
-	io.ReadCloser
-	at    time.Time
-	again func() error
-}
-
-// Read reads a part.
-func (v *vouchedBody) Read(b []byte) (int, error) {
-	n, err := v.ReadCloser.Read(b) // it may wait for long: who asks is looked at after it
-	if time.Since(v.at) > vouchFor {
-		if err := v.again(); err != nil {
-			return 0, err
-		}
-		v.at = time.Now()
-	}
-	return n, err
-}
-
 type patientReader struct {
 	io.ReadCloser
 	conn *http.ResponseController

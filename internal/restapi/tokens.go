@@ -33,7 +33,7 @@ type newTenantTokenInput struct {
 
 func (s *server) whoami(_ context.Context, _ access.Grant, in *nothing) (*answer[client.Identity], error) {
 	return &answer[client.Identity]{client.Identity{Tenant: string(in.who.Tenant), ID: in.who.ID, Name: in.who.Name,
-		Role: string(in.who.Role), Endpoints: in.who.Endpoints}}, nil
+		Role: string(in.who.Role), Endpoints: in.who.Endpoints, Expires: in.who.Expires}}, nil
 }
 
 func (s *server) listTokens(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.APIToken], error) {
