@@ -25,6 +25,9 @@ func (s *Service) build(ctx context.Context, id *identity, state ShardState) (*C
 	if id.issuer.StatusURL == "" && id.issuer.Shards > 1 {
 		return nil, pki.Errorf(pki.Internal, "without a status URL a shard's CRL would claim to be complete")
 	}
+	if err := s.checkKey(ctx, id); err != nil {
+		return nil, err
+	}
 	now := s.cfg.Now().UTC().Truncate(time.Second)
 	// An entry stays for a CRL's life after its certificate expired, so that a CRL
 	// from after the expiry has it too (RFC 5280, 3.3).
@@ -52,6 +55,20 @@ func (s *Service) build(ctx context.Context, id *identity, state ShardState) (*C
 		Issuer: id.issuer.ID, Shard: state.Shard, Number: number, Covers: state.Newest, Entries: int64(list.count),
 		ThisUpdate: info.ThisUpdate, NextUpdate: info.NextUpdate, DER: signed,
 	}, nil
+}
+
+// checkKey checks that the issuer's key is that of its certificate. The signer
+// verifies a CRL with the key's own public half, and relying parties with the
+// certificate's.
+func (s *Service) checkKey(ctx context.Context, id *identity) error {
+	public, _, err := s.cfg.Signer.Public(ctx, id.issuer.Key)
+	if err != nil {
+		return fmt.Errorf("public key: %w", err)
+	}
+	if !bytes.Equal(public.SPKI(), id.certificate.Key.SPKI()) {
+		return pki.Errorf(pki.Internal, "key %s is not that of the issuer's certificate", id.issuer.Key)
+	}
+	return nil
 }
 
 // entries reads a shard's entries up to a sequence number, without those whose

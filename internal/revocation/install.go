@@ -26,15 +26,12 @@ func (s *Service) InstallCRL(ctx context.Context, g access.Grant, crl []byte) er
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return err
 	}
-	list, err := x509.ParseRevocationList(crl)
-	if err != nil {
-		return pki.Because(pki.Malformed, err, "this is not a DER certificate revocation list")
-	}
-	id, err := s.offlineIssuer(ctx, g.Tenant(), list)
+	list, err := parseList(crl, s.cfg.Now())
 	if err != nil {
 		return err
 	}
-	if err := checkList(list, s.cfg.Now()); err != nil {
+	id, err := s.offlineIssuer(ctx, g.Tenant(), list)
+	if err != nil {
 		return err
 	}
 	state, err := s.shardOf(ctx, id, list)
@@ -47,7 +44,7 @@ func (s *Service) InstallCRL(ctx context.Context, g access.Grant, crl []byte) er
 	}
 	installed := &CRL{
 		Issuer: id.issuer.ID, Shard: state.Shard, Number: list.Number.Int64(), Covers: covers,
-		Entries:    int64(len(list.RevokedCertificateEntries)),
+		Entries:    int64(len(list.listed)),
 		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, DER: bytes.Clone(crl),
 	}
 	return s.cfg.Store.PutCRL(ctx, installed, &pki.Event{
@@ -57,7 +54,7 @@ func (s *Service) InstallCRL(ctx context.Context, g access.Grant, crl []byte) er
 }
 
 // offlineIssuer finds the tenant's offline issuer that signed the list.
-func (s *Service) offlineIssuer(ctx context.Context, tenant pki.TenantID, list *x509.RevocationList) (*identity, error) {
+func (s *Service) offlineIssuer(ctx context.Context, tenant pki.TenantID, list *fullList) (*identity, error) {
 	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
 	if err != nil {
 		return nil, err
@@ -89,7 +86,36 @@ func (s *Service) offlineIssuer(ctx context.Context, tenant pki.TenantID, list *
 // 5.2.4).
 const deltaCRLIndicator = "2.5.29.27"
 
-// checkList checks what a CRL says of itself.
+// A fullList is a full CRL in force. Who signed it is not known yet.
+type fullList struct {
+	*x509.RevocationList
+	listed map[pki.Serial]bool
+}
+
+// parseList reads a DER CRL and checks what it says of itself: Malformed, or
+// PolicyRefused.
+func parseList(crl []byte, now time.Time) (*fullList, error) {
+	list, err := x509.ParseRevocationList(crl)
+	if err != nil {
+		return nil, pki.Because(pki.Malformed, err, "this is not a DER certificate revocation list")
+	}
+	if err := checkList(list, now); err != nil {
+		return nil, err
+	}
+	listed := make(map[pki.Serial]bool, len(list.RevokedCertificateEntries))
+	for _, e := range list.RevokedCertificateEntries {
+		serial, err := pki.SerialFromBytes(e.SerialNumber.Bytes())
+		if err != nil {
+			return nil, err
+		}
+		if e.SerialNumber.Sign() < 0 || listed[serial] {
+			return nil, pki.Errorf(pki.Malformed, "the CRL has a negative serial, or one twice")
+		}
+		listed[serial] = true
+	}
+	return &fullList{list, listed}, nil
+}
+
 func checkList(list *x509.RevocationList, now time.Time) error {
 	if list.Number == nil || list.Number.Sign() <= 0 || !list.Number.IsInt64() {
 		return pki.Errorf(pki.Malformed, "the CRL has no number, or one above 63 bits")
@@ -110,7 +136,7 @@ func checkList(list *x509.RevocationList, now time.Time) error {
 
 // shardOf finds the shard that the list's IssuingDistributionPoint names. A
 // ceremony's list is full and has none: its issuer has one shard.
-func (s *Service) shardOf(ctx context.Context, id *identity, list *x509.RevocationList) (ShardState, error) {
+func (s *Service) shardOf(ctx context.Context, id *identity, list *fullList) (ShardState, error) {
 	states, err := s.cfg.Store.Shards(ctx, id.issuer.ID)
 	if err != nil {
 		return ShardState{}, err
@@ -135,15 +161,7 @@ func (s *Service) shardOf(ctx context.Context, id *identity, list *x509.Revocati
 
 // covered returns the sequence number up to which the store's entries are in the
 // list, and refuses a list that lacks one that the CRL before it had.
-func (s *Service) covered(ctx context.Context, id *identity, state ShardState, list *x509.RevocationList) (int64, error) {
-	listed := make(map[pki.Serial]bool, len(list.RevokedCertificateEntries))
-	for _, e := range list.RevokedCertificateEntries {
-		serial, err := pki.SerialFromBytes(e.SerialNumber.Bytes())
-		if err != nil {
-			return 0, err
-		}
-		listed[serial] = true
-	}
+func (s *Service) covered(ctx context.Context, id *identity, state ShardState, list *fullList) (int64, error) {
 	now := s.cfg.Now() // what expired since the ceremony may be in the list, or not
 	lacking := func(upto int64) (lacks bool, err error) {
 		held, err := s.entries(ctx, id.issuer.ID, state.Shard, upto, now)
@@ -151,7 +169,7 @@ func (s *Service) covered(ctx context.Context, id *identity, state ShardState, l
 			return false, err
 		}
 		for e := range held.all() {
-			lacks = lacks || !listed[e.Serial]
+			lacks = lacks || !list.listed[e.Serial]
 		}
 		return lacks, nil
 	}

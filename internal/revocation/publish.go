@@ -23,10 +23,10 @@ const (
 	// buildDeadline ends an attempt whose key does not answer, and
 	// maxBackoff is the longest time until the next after one that failed.
 	buildDeadline = 5 * time.Minute
+	maxBackoff    = time.Minute
 	// turn is how many CRLs of one issuer are made before the next issuer has
-	// its turn.
-	turn       = 16
-	maxBackoff = time.Minute
+	// its turn: one tenant's shards hold up nobody else's.
+	turn = 16
 )
 
 // A pace is when RunCRL may try something again, on this process's monotonic
@@ -127,13 +127,18 @@ func (s *Service) publishIssuer(ctx context.Context, issuer *pki.Issuer, paced b
 	delete(s.pace, whole)
 	var errs []error
 	begun := 0
-	for _, state := range shards {
+	first := s.resume[issuer.ID]
+	delete(s.resume, issuer.ID)
+	for i := range shards {
+		state := shards[(first+i)%len(shards)]
 		key := shardKey{issuer.ID, state.Shard}
 		if !due(state, s.cfg.Now()) || paced && s.tooEarly(key) {
 			continue
 		}
 		if begun++; paced && begun > turn {
-			s.wakePublisher() // the rest follows
+			// The rest follows, before shards of this turn that are due again.
+			s.resume[issuer.ID] = state.Shard
+			s.wakePublisher()
 			break
 		}
 		start := time.Now()

@@ -1,10 +1,13 @@
 package revocation_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,4 +260,85 @@ func distributionPointURL(t *testing.T, list *x509.RevocationList) string {
 		}
 	}
 	return ""
+}
+
+// A CRL that relying parties would refuse is not made: the key verifies its own
+// signature, whatever the issuer's certificate says.
+func TestSwappedKey(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	v.Signer.SetKey(v.CA.Issuer.Key, v.Root.Key)
+	if n, err := v.PublishDue(t.Context()); n != 0 || err == nil || !strings.Contains(err.Error(), "is not that of the issuer's certificate") {
+		t.Errorf("%d CRLs, %v, under another issuer's key", n, err)
+	}
+	if n := v.Signer.Count(signer.CRL); n != 0 {
+		t.Errorf("%d CRLs were signed by it", n)
+	}
+	v.Signer.SetKey(v.CA.Issuer.Key, v.CA.Key)
+	publish(t, v, 1)
+	if got := fetch(t, v, 0).Number.Int64(); got != 1 {
+		t.Errorf("number %d: the refusal took one", got)
+	}
+}
+
+// A CRL that was made while the clock was ahead is replaced when it is right again.
+func TestClockWasAhead(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	v.Clock.Advance(5 * 365 * 24 * time.Hour)
+	publish(t, v, 1)
+	v.Clock.Advance(-5 * 365 * 24 * time.Hour)
+	publish(t, v, 1)
+	if got := fetch(t, v, 0); got.ThisUpdate.After(v.Clock.Now()) || got.Number.Int64() != 2 {
+		t.Errorf("at %s number %d, from %s, is served", v.Clock.Now(), got.Number, got.ThisUpdate)
+	}
+	publish(t, v, 0)
+}
+
+// published returns how many of an issuer's shards have a CRL.
+func published(t *testing.T, v *revocationtest.VA, issuer *pki.Issuer) (n int) {
+	t.Helper()
+	states, err := v.Store.Shards(t.Context(), issuer.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range states {
+		if s.Number > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// One issuer's many shards do not keep the next issuer from its CRL, and in a storm
+// of revocations no shard of its own is left behind.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const shards, turn = 400, 16
+		v := revocationtest.New(t, shards)
+		small := v.AddCA(t, "small", 1)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { v.RunCRL(ctx) })
+		defer running.Wait()
+		defer stop()
+
+		synctest.Wait() // for the first pass
+		if many, few := published(t, v, v.CA.Issuer), published(t, v, small.Issuer); many != turn || few != 1 {
+			t.Fatalf("after one pass %d of %d shards of the first issuer have a CRL, and %d of the second's 1", many, shards, few)
+		}
+
+		storm := time.NewTicker(50 * time.Millisecond)
+		defer storm.Stop()
+		for range 100 { // five seconds, in which the first half is due again and again
+			for shard := range shards / 2 {
+				err := v.Store.Revoke(t.Context(), revocationtest.Tenant, &pki.Revocation{Issuer: v.CA.Issuer.ID, Serial: v.Issue(), Shard: shard, At: time.Now()}, pki.Event{})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-storm.C
+		}
+		if got := published(t, v, v.CA.Issuer); got != shards {
+			t.Errorf("after five seconds of a storm %d of %d shards have a CRL", got, shards)
+		}
+	})
 }

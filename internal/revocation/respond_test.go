@@ -3,7 +3,9 @@ package revocation_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/x509"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -311,4 +313,62 @@ func TestResponderRotates(t *testing.T) {
 	if pki.KindOf(err) != pki.Unavailable {
 		t.Errorf("%v without a valid responder, want unavailable", err)
 	}
+}
+
+// A responder whose answers relying parties would refuse is not used, and the error
+// that is logged says what its profile lacks.
+func TestResponderNeedsDelegation(t *testing.T) {
+	for want, change := range map[string]func(*x509.Certificate){
+		"":                                   nil,
+		"lacks extendedKeyUsage OCSPSigning": func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} },
+		"lacks keyUsage digitalSignature":    func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement },
+		"lacks ocspNoCheck":                  func(c *x509.Certificate) { c.ExtraExtensions = nil },
+		"valid from":                         func(c *x509.Certificate) { c.NotBefore = c.NotBefore.Add(time.Hour) },
+	} {
+		v := revocationtest.New(t, 1)
+		v.Responders.Change = change
+		_, err := v.Respond(t.Context(), v.CA.Issuer.ID, revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, v.Issue()))
+		switch {
+		case want == "" && err != nil:
+			t.Error(err)
+		case want != "" && (pki.KindOf(err) != pki.Unavailable || !strings.Contains(err.Error(), want)):
+			t.Errorf("%v; want unavailable, since it %s", err, want)
+		}
+	}
+}
+
+// Answers and responders from the time when the clock was ahead are not used when it
+// is right again.
+func TestRespondAfterClockWasAhead(t *testing.T) {
+	const ahead = 5 * 365 * 24 * time.Hour
+	v := revocationtest.New(t, 1)
+	serial := v.Issue()
+	check := func(when string) {
+		t.Helper()
+		now := v.Clock.Now()
+		got := ask(t, v, crypto.SHA1, serial)
+		if !got.ProducedAt.Equal(now) || now.Before(got.Certificate.NotBefore) {
+			t.Errorf("%s, at %s: an answer of %s by a responder of %s", when, now, got.ProducedAt, got.Certificate.NotBefore)
+		}
+	}
+	fails := func(when string) {
+		t.Helper()
+		v.Responders.Fail(errors.New("no RA"))
+		_, err := v.Respond(t.Context(), v.CA.Issuer.ID, revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, serial))
+		if pki.KindOf(err) != pki.Unavailable {
+			t.Errorf("%s: %v without a responder in force", when, err)
+		}
+		v.Responders.Fail(nil)
+	}
+	v.Clock.Advance(ahead)
+	check("ahead")
+	v.Clock.Advance(-ahead)
+	fails("right again")
+	v.Clock.Advance(time.Minute)
+	check("right again")
+
+	v.Clock.Advance(ahead)
+	fails("ahead again")
+	v.Clock.Advance(-ahead)
+	check("after a fault while it was ahead")
 }

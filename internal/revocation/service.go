@@ -18,6 +18,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // Backdate is how far before its signing the thisUpdate of a CRL or OCSP
@@ -35,6 +36,8 @@ const (
 
 // A Signer signs whole structures with keys named by URI; signer.Signer is one.
 type Signer interface {
+	// Public returns the public key of a key, and whether hardware holds it.
+	Public(ctx context.Context, key pki.KeyURI) (public tbs.PublicKey, hardware bool, err error)
 	// Sign signs message; check says whether a software key's signature is
 	// verified before it is returned.
 	Sign(ctx context.Context, key pki.KeyURI, purpose signer.Purpose, message []byte, check bool) ([]byte, error)
@@ -91,8 +94,9 @@ type Service struct {
 	// against the store at an earlier count is checked again before it is given.
 	revoked atomic.Uint64
 
-	publishing sync.Mutex        // held for one pass over the CRLs
-	pace       map[shardKey]pace // guarded by publishing
+	publishing sync.Mutex           // held for one pass over the CRLs
+	pace       map[shardKey]pace    // guarded by publishing, as is resume
+	resume     map[pki.IssuerID]int // the shard where an issuer's next turn begins
 }
 
 // New returns a Service. CRLs are made by RunCRL, or by PublishDue.
@@ -111,6 +115,7 @@ func New(cfg Config) *Service {
 		crls:       newCRLCache(maxCRLBytes),
 		wake:       make(chan struct{}, 1),
 		pace:       make(map[shardKey]pace),
+		resume:     make(map[pki.IssuerID]int),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"io"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // A FakeSigner signs with keys in memory and counts what it signed.
@@ -34,6 +36,25 @@ func (f *FakeSigner) Count(p signer.Purpose) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.counts[p]
+}
+
+// SetKey puts a key in the place of what a URI names.
+func (f *FakeSigner) SetKey(uri pki.KeyURI, key crypto.Signer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keys[uri] = key
+}
+
+// Public implements revocation.Signer.
+func (f *FakeSigner) Public(_ context.Context, uri pki.KeyURI) (tbs.PublicKey, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := f.keys[uri]
+	if key == nil {
+		return nil, false, errors.New("no key " + string(uri))
+	}
+	public, err := tbs.NewPublicKey(key.Public())
+	return public, false, err
 }
 
 // Sign implements revocation.Signer.
@@ -70,8 +91,12 @@ func (f *FakeSigner) sign(uri pki.KeyURI, p signer.Purpose, digest []byte) ([]by
 }
 
 // FakeResponders makes a new responder of 30 days when the one before it has
-// reached half of its life.
+// reached half of its life, or has not begun it.
 type FakeResponders struct {
+	// Change is applied to every certificate before it is signed; nil changes
+	// nothing. It is set before the responders are asked.
+	Change func(*x509.Certificate)
+
 	va      *VA
 	mu      sync.Mutex
 	calls   int
@@ -106,15 +131,13 @@ func (f *FakeResponders) Responder(context.Context, pki.IssuerID) ([]byte, pki.K
 	if f.err != nil {
 		return nil, "", time.Time{}, f.err
 	}
-	if now := f.va.Clock.Now(); f.current == nil || now.After(f.start.Add(ResponderLife/2)) {
-		der, key, err := f.va.newResponder(ResponderLife)
+	if now := f.va.Clock.Now(); f.current == nil || now.After(f.start.Add(ResponderLife/2)) || now.Before(f.start) {
+		der, key, err := f.va.newResponder(ResponderLife, f.Change)
 		if err != nil {
 			return nil, "", time.Time{}, err
 		}
 		f.current, f.key, f.start = der, pki.KeyURI("fake:ocsp-"+now.String()), now
-		f.va.Signer.mu.Lock()
-		f.va.Signer.keys[f.key] = key
-		f.va.Signer.mu.Unlock()
+		f.va.Signer.SetKey(f.key, key)
 	}
 	return f.current, f.key, f.start.Add(ResponderLife), nil
 }

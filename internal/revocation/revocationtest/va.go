@@ -42,6 +42,8 @@ type VA struct {
 	Responders *FakeResponders
 	Root       CA // its key is offline
 	CA         CA // signs CRLs, and certificates that are in Store
+
+	others []*pki.Issuer
 }
 
 // New makes a VA whose CA has the given number of CRL shards. Its clock stands
@@ -52,7 +54,7 @@ func New(t testing.TB, shards int) *VA {
 	v.Signer = &FakeSigner{keys: make(map[pki.KeyURI]crypto.Signer)}
 	v.Root = v.newCA(t, "root", pki.OfflineKey, 1, nil)
 	v.CA = v.newCA(t, "issuer", "fake:ca", shards, &v.Root)
-	v.Signer.keys[v.CA.Issuer.Key] = v.CA.Key
+	v.Signer.SetKey(v.CA.Issuer.Key, v.CA.Key)
 	v.Store.SetShards(v.Root.Issuer)
 	v.Store.SetShards(v.CA.Issuer)
 	v.Responders = &FakeResponders{va: v}
@@ -61,6 +63,16 @@ func New(t testing.TB, shards int) *VA {
 		Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	return v
+}
+
+// AddCA adds another online issuer, whose turn is after that of those before it.
+func (v *VA) AddCA(t testing.TB, name string, shards int) CA {
+	t.Helper()
+	ca := v.newCA(t, name, pki.KeyURI("fake:"+name), shards, &v.Root)
+	v.Signer.SetKey(ca.Issuer.Key, ca.Key)
+	v.Store.SetShards(ca.Issuer)
+	v.others = append(v.others, ca.Issuer)
+	return ca
 }
 
 // Grant returns the grant of a permission in a tenant.
@@ -113,22 +125,26 @@ func (v *VA) newCA(t testing.TB, name string, uri pki.KeyURI, shards int, parent
 }
 
 // newResponder makes a delegated responder's certificate (RFC 6960, 4.2.2.2).
-func (v *VA) newResponder(life time.Duration) ([]byte, crypto.Signer, error) {
+func (v *VA) newResponder(life time.Duration, change func(*x509.Certificate)) ([]byte, crypto.Signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
 	now := v.Clock.Now()
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+	template := &x509.Certificate{
 		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "OCSP"},
 		NotBefore: now, NotAfter: now.Add(life), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:     []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning},
 		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}, Value: asn1.NullBytes}},
-	}, v.CA.Certificate, key.Public(), v.CA.Key)
+	}
+	if change != nil {
+		change(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, v.CA.Certificate, key.Public(), v.CA.Key)
 	return der, key, err
 }
 
-// fakeIssuers has the VA's two issuers.
+// fakeIssuers has the VA's issuers.
 type fakeIssuers struct{ va *VA }
 
 func (f fakeIssuers) Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error) {
@@ -142,7 +158,7 @@ func (f fakeIssuers) Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, 
 }
 
 func (f fakeIssuers) AllIssuers(context.Context) ([]*pki.Issuer, error) {
-	return []*pki.Issuer{f.va.Root.Issuer, f.va.CA.Issuer}, nil
+	return append([]*pki.Issuer{f.va.Root.Issuer, f.va.CA.Issuer}, f.va.others...), nil
 }
 
 // A Clock stands still until it is advanced.
