@@ -82,7 +82,7 @@ func newCSR(t testing.TB, kind pki.KeyKind) ([]byte, crypto.Signer) {
 func certificateRequest(t testing.TB, root *x509.Certificate, csr []byte) *ceremony.Request {
 	sum := sha256.Sum256(root.Raw)
 	return &ceremony.Request{
-		Kind: ceremony.KindCertificate, Mode: pki.Test, Root: hex.EncodeToString(sum[:]),
+		Kind: ceremony.KindCertificate, Mode: pki.Test, Made: testTime, Root: hex.EncodeToString(sum[:]),
 		RootIssuer: "rootissuer", StatusURL: "http://127.0.0.1:8080",
 		Issuer: "newissuer", ProfileTenant: "acme", ProfileVersion: 3, Profile: string(source(t, "issuing-ca")),
 		CommonName: "Manufacturing", Organization: "Acme", CSR: csr,
@@ -92,7 +92,7 @@ func certificateRequest(t testing.TB, root *x509.Certificate, csr []byte) *cerem
 func crlRequest(root *x509.Certificate, number int64, entries ...ceremony.Revocation) *ceremony.Request {
 	sum := sha256.Sum256(root.Raw)
 	return &ceremony.Request{
-		Kind: ceremony.KindCRL, Mode: pki.Test, Root: hex.EncodeToString(sum[:]),
+		Kind: ceremony.KindCRL, Mode: pki.Test, Made: testTime, Root: hex.EncodeToString(sum[:]),
 		RootIssuer: "rootissuer", StatusURL: "http://127.0.0.1:8080", Number: number, Entries: entries,
 	}
 }

@@ -12,6 +12,10 @@ import (
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
+// maxStep is how far a CRL's number may be above the journal's last. A server
+// counts by one; a number near the largest would leave none for later CRLs.
+const maxStep = 1_000_000
+
 // usualDays is how long a CRL of the root lasts where a request does not say.
 const usualDays = 365
 
@@ -19,6 +23,9 @@ const usualDays = 365
 func (r *root) signCRL(j *journal, req *Request, now time.Time) (*Response, error) {
 	if req.Number <= j.number {
 		return nil, pki.Errorf(pki.Conflict, "CRL number %d: the journal has number %d already, and numbers only grow", req.Number, j.number)
+	}
+	if req.Number-j.number > maxStep {
+		return nil, pki.Errorf(pki.Conflict, "CRL number %d: the journal's last is %d, and the next is at most %d above it", req.Number, j.number, maxStep)
 	}
 	entries, err := revocations(req.Entries, now)
 	if err != nil {

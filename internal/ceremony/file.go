@@ -3,8 +3,6 @@ package ceremony
 import (
 	"fmt"
 	"io"
-	"net/url"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -91,14 +89,4 @@ func writeJSON(w io.Writer, v any) error {
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
-}
-
-// checkStatusURL checks a base of status URLs.
-func checkStatusURL(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" ||
-		u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(s, "/") || len(s) > 255 {
-		return malformed("status_url is an http or https URL of at most 255 octets, without a slash at the end")
-	}
-	return nil
 }

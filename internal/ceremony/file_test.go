@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	goodRoot        = `"root":"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff","mode":"test","root_issuer":"r1","status_url":"http://pki.example/x"`
+	goodRoot        = `"root":"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff","mode":"test","made":"2026-10-01T00:00:00Z","root_issuer":"r1","status_url":"http://pki.example/x"`
 	goodCertificate = `{"kind":"certificate",` + goodRoot + `,"issuer":"i1","profile_tenant":"acme","profile_version":2,"profile":"name: x\n","common_name":"X","organization":"Acme","csr":"MAA="}`
 	goodCRL         = `{"kind":"crl",` + goodRoot + `,"number":3,"days":30,"entries":[{"serial":"0a","at":"2026-10-01T00:00:00Z","reason":"superseded"}]}`
 )
@@ -36,17 +36,16 @@ func TestReadRequest(t *testing.T) {
 		{"unknown name within", strings.Replace(goodCRL, `"reason"`, `"why"`, 1), `the member at "/entries/0/why" is not known`},
 		{"text for a number", strings.Replace(goodCRL, `"number":3`, `"number":"3"`, 1), `the value at "/number" is not of the right type or form`},
 		{"no base64", strings.Replace(goodCertificate, `MAA=`, `MA!=`, 1), `the value at "/csr" is not of the right type or form`},
-		{"no time", strings.Replace(goodCRL, `2026-10-01T`, `2026-10-32T`, 1), `the value at "/entries/0/at" is not of the right type or form`},
+		{"no time", strings.Replace(goodCRL, `"at":"2026-10-01T`, `"at":"2026-10-32T`, 1), `the value at "/entries/0/at" is not of the right type or form`},
 		{"no UTF-8", strings.Replace(goodCertificate, `"X"`, "\"\xff\"", 1), "not valid JSON"},
 		{"very deep", strings.Repeat("[", 100_000), "JSON"},
 		{"no such kind", strings.Replace(goodCRL, `"crl"`, `"root"`, 1), `kind "root"`},
 		{"short root", strings.Replace(goodCRL, `"0011`, `"`, 1), "64 hexadecimal digits"},
 		{"root that is no hash", strings.Replace(goodCRL, `"0011`, `"xx11`, 1), "64 hexadecimal digits"},
 		{"issuer that is no slug", strings.Replace(goodCRL, `"r1"`, `"../r1"`, 1), "root_issuer"},
-		{"status URL without a scheme", strings.Replace(goodCRL, `http://`, ``, 1), "status_url"},
-		{"status URL with a slash at the end", strings.Replace(goodCRL, `/x"`, `/x/"`, 1), "status_url"},
-		{"status URL with a query", strings.Replace(goodCRL, `/x"`, `/x?y"`, 1), "status_url"},
-		{"status URL with a user", strings.Replace(goodCRL, `http://`, `http://u@`, 1), "status_url"},
+		{"no time of its making", strings.Replace(goodCRL, `"made":"2026-10-01T00:00:00Z",`, ``, 1), "made is missing"},
+		{"status URL without a scheme", strings.Replace(goodCRL, `http://`, ``, 1), "status URL"},
+		{"status URL with a slash at the end", strings.Replace(goodCRL, `/x"`, `/x/"`, 1), "status URL"},
 		{"CRL with a CSR", strings.Replace(goodCRL, `"number"`, `"csr":"MAA=","number"`, 1), "belong to a certificate"},
 		{"certificate with entries", strings.Replace(goodCertificate, `"issuer"`, `"entries":[],"issuer"`, 1), "belong to a CRL"},
 		{"certificate without a CSR", strings.Replace(goodCertificate, `,"csr":"MAA="`, ``, 1), "csr is a request"},
@@ -152,8 +151,9 @@ func FuzzReadRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		req, err := ceremony.ReadRequest(bytes.NewReader(in))
 		if err != nil {
-			if pki.KindOf(err) != pki.Malformed {
-				t.Errorf("error %v of kind %v", err, pki.KindOf(err))
+			// The status URL of a production root may be well-formed and on loopback.
+			if kind := pki.KindOf(err); kind != pki.Malformed && kind != pki.PolicyRefused {
+				t.Errorf("error %v of kind %v", err, kind)
 			}
 			return
 		}

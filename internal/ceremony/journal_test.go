@@ -59,7 +59,7 @@ func (w *witness) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) 
 }
 
 // testRoot makes a test root beside dir and opens it with a witness as its key.
-func testRoot(t *testing.T) (r *root, w *witness, sealed string) {
+func testRoot(t testing.TB) (r *root, w *witness, sealed string) {
 	t.Helper()
 	source, err := policy.ReferenceSource("root")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/x509"
+	"math"
 	"os"
 	"slices"
 	"testing"
@@ -34,7 +35,15 @@ func TestSignRefuses(t *testing.T) {
 		{name: "no sealed file", change: func(c *ceremony.SignConfig, _ *ceremony.Request) { c.Sealed += "x" }, kind: pki.NotFound, say: "no such sealed root"},
 		{name: "not a sealed file", change: func(c *ceremony.SignConfig, _ *ceremony.Request) { c.Sealed += ".journal" }, kind: pki.Malformed, say: "not a sealed root"},
 		{name: "clock behind the journal", change: func(c *ceremony.SignConfig, _ *ceremony.Request) { c.Now = clockAt(testTime.Add(-time.Second)) }, kind: pki.Conflict, say: "set the clock"},
-		{name: "clock after the root", change: func(c *ceremony.SignConfig, _ *ceremony.Request) { c.Now = clockAt(testTime.AddDate(26, 0, 0)) }, kind: pki.PolicyRefused, say: "the root is valid from"},
+		{name: "clock after the root", change: func(c *ceremony.SignConfig, r *ceremony.Request) {
+			r.Made = testTime.AddDate(26, 0, 0)
+			c.Now = clockAt(r.Made)
+		}, kind: pki.PolicyRefused, say: "the root is valid from"},
+		{name: "clock a day before the request", change: func(_ *ceremony.SignConfig, r *ceremony.Request) {
+			r.Made = testTime.Add(25*time.Hour + time.Second)
+		}, kind: pki.Conflict, say: "the request was made at"},
+		{name: "clock years ahead", change: func(c *ceremony.SignConfig, _ *ceremony.Request) { c.Now = clockAt(testTime.AddDate(5, 0, 0)) }, kind: pki.Conflict, say: "the request was made at"},
+		{name: "old request", change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.Made = testTime.AddDate(0, 0, -90) }, kind: pki.Conflict, say: "90 days"},
 		{name: "CSR garbage", change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.CSR = []byte("garbage") }, kind: pki.Malformed, say: "request"},
 		{name: "CSR with a broken signature", change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.CSR = badProof }, kind: pki.BadProof, say: "signature"},
 		{name: "CSR with a key that the profile refuses", change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.CSR = weak }, kind: pki.BadKey, say: "key"},
@@ -43,6 +52,8 @@ func TestSignRefuses(t *testing.T) {
 		{name: "profile garbage", change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.Profile = "x: y" }, kind: pki.Malformed, say: "profile of the request"},
 		{name: "request of no kind", change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.Kind = "" }, kind: pki.Malformed, say: "kind"},
 		{name: "number 0", crl: true, change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.Number = 0 }, kind: pki.Malformed, say: "number"},
+		{name: "number far ahead", crl: true, change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.Number = 1_000_001 }, kind: pki.Conflict, say: "at most 1000000 above"},
+		{name: "the largest number", crl: true, change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.Number = math.MaxInt64 }, kind: pki.Conflict, say: "at most 1000000 above"},
 		{name: "401 days", crl: true, change: func(_ *ceremony.SignConfig, r *ceremony.Request) { r.Days = 401 }, kind: pki.Malformed, say: "days"},
 		{name: "serial twice", crl: true, change: func(_ *ceremony.SignConfig, r *ceremony.Request) {
 			r.Entries = []ceremony.Revocation{revoked, {Serial: "0001", At: testTime, Reason: "superseded"}}
@@ -77,16 +88,17 @@ func TestSignRefuses(t *testing.T) {
 	}
 }
 
-// TestSignRefusesOwnKey: a root does not certify its own key under another name.
-// A root made for tests signs nothing that is relied on.
+// TestSignRefusesAnotherMode: a root made for tests signs nothing that is relied
+// on.
 func TestSignRefusesAnotherMode(t *testing.T) {
 	sealed, root := newRoot(t)
 	req := crlRequest(root, 1)
-	req.Mode = pki.Production
+	req.Mode, req.StatusURL = pki.Production, "http://pki.example.com"
 	_, err := ceremony.Sign(signConfig(sealed, req))
 	checkError(t, err, pki.PolicyRefused, "it was made in mode test")
 }
 
+// TestSignRefusesOwnKey: a root does not certify its own key under another name.
 func TestSignRefusesOwnKey(t *testing.T) {
 	sealed, root := newRoot(t)
 	key := openKey(t, sealed)
@@ -96,6 +108,24 @@ func TestSignRefusesOwnKey(t *testing.T) {
 	}
 	_, err = ceremony.Sign(signConfig(sealed, certificateRequest(t, root, csr)))
 	checkError(t, err, pki.BadKey, "root's own")
+}
+
+// TestSignAfterWrongClock: an act under a clock that is years ahead was refused, so
+// that the root signs on under the right one; and at the edges of what is taken.
+func TestSignAfterWrongClock(t *testing.T) {
+	sealed, root := newRoot(t)
+	sign := func(number int64, made, now time.Time) error {
+		req := crlRequest(root, number)
+		req.Made = made
+		cfg := signConfig(sealed, req)
+		cfg.Now = clockAt(now)
+		_, err := ceremony.Sign(cfg)
+		return err
+	}
+	checkError(t, sign(1, testTime, testTime.AddDate(5, 0, 0)), pki.Conflict, "set the clock")
+	checkError(t, sign(1_000_000, testTime.AddDate(0, 0, 1), testTime), 0, "")
+	checkError(t, sign(3_000_000, testTime, testTime), pki.Conflict, "at most 1000000 above")
+	checkError(t, sign(2_000_000, testTime, testTime.AddDate(0, 0, 90)), 0, "")
 }
 
 func TestSignRefusesJournal(t *testing.T) {

@@ -2,9 +2,11 @@ package ceremony
 
 import (
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -24,9 +26,13 @@ type Request struct {
 	// nothing for production, nor the reverse.
 	Mode pki.Mode `json:"mode"`
 
+	// Made is when the server made the request, by its clock. The machine of the
+	// ceremony has nothing else to compare its own with.
+	Made time.Time `json:"made"`
+
 	// The root's status names, for what it signs.
 	RootIssuer pki.IssuerID `json:"root_issuer"`
-	StatusURL  string       `json:"status_url"` // http or https, without a slash at the end
+	StatusURL  string       `json:"status_url"` // as policy.CheckStatusURL has it
 
 	// Of a certificate.
 	Issuer         pki.IssuerID `json:"issuer,omitzero"` // who the certificate is for
@@ -73,8 +79,11 @@ func (r *Request) check() error {
 	if err := pki.CheckSlug("ceremony request: root_issuer", string(r.RootIssuer)); err != nil {
 		return err
 	}
-	if err := checkStatusURL(r.StatusURL); err != nil {
-		return err
+	if r.Made.IsZero() {
+		return malformed("made is missing: the time at which the server made the request")
+	}
+	if err := policy.CheckStatusURL(r.StatusURL, r.Mode); err != nil {
+		return fmt.Errorf("ceremony request: %w", err)
 	}
 	switch r.Kind {
 	case KindCertificate:
@@ -121,6 +130,30 @@ func (r *Request) checkCRL() error {
 		return malformed("number is 1 or more")
 	case r.Days < 0 || r.Days > maxDays:
 		return malformed("days is 1 to %d", maxDays)
+	}
+	return nil
+}
+
+// How far the clock of the ceremony's machine may be from when a request was
+// made. Media travel slowly and custodians have to meet, so a request is good for
+// 90 days. A clock without network drifts and may be set to local time, so it may
+// lag by a day. What is further off is a wrong clock: an act under one that is
+// years ahead would stand in the journal, and no clock may go behind that again.
+const (
+	maxTravel = 90 * 24 * time.Hour
+	maxLag    = 24 * time.Hour
+)
+
+// checkClock refuses, as Conflict, a clock that cannot be right where the request
+// is.
+func (r *Request) checkClock(now time.Time) error {
+	switch {
+	case now.Before(r.Made.Add(-maxLag)):
+		return pki.Errorf(pki.Conflict, "this machine's clock says %s, and the request was made at %s: set the clock",
+			now.Format(time.RFC3339), r.Made.UTC().Format(time.RFC3339))
+	case now.After(r.Made.Add(maxTravel)):
+		return pki.Errorf(pki.Conflict, "this machine's clock says %s, and the request was made at %s: set the clock, or make the request anew, since one is good for %d days",
+			now.Format(time.RFC3339), r.Made.UTC().Format(time.RFC3339), maxTravel/(24*time.Hour))
 	}
 	return nil
 }

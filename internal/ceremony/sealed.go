@@ -128,7 +128,7 @@ func openRoot(path string, by opener) (*root, error) {
 	return r, nil
 }
 
-// unseal reads a sealed file's content.
+// unseal decrypts a sealed file and reads its content.
 func unseal(sealed io.Reader, id age.Identity) (*root, error) {
 	plain, err := age.Decrypt(sealed, id)
 	if _, wrong := errors.AsType[*age.NoIdentityMatchError](err); wrong {
@@ -142,8 +142,13 @@ func unseal(sealed io.Reader, id age.Identity) (*root, error) {
 	if err != nil {
 		return nil, pki.Because(pki.Malformed, err, "the sealed root is damaged")
 	}
+	return parseRoot(content)
+}
+
+// parseRoot reads what was sealed.
+func parseRoot(content []byte) (*root, error) {
 	var s sealedRoot
-	err = json.Unmarshal(content, &s, json.RejectUnknownMembers(true))
+	err := json.Unmarshal(content, &s, json.RejectUnknownMembers(true))
 	defer clear(s.Key)
 	if err != nil {
 		// The cause may quote what was sealed.

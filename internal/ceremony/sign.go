@@ -22,10 +22,15 @@ type SignConfig struct {
 // It refuses: a wrong passphrase (Forbidden); a request for another root, or one
 // that profile and root do not allow (PolicyRefused, BadKey, BadProof); a
 // journal that is missing (NotFound), in use, broken or another root's, a CRL
-// number that is not above the earlier ones, and a clock behind the journal's
-// last line (Conflict).
+// number that is not above the earlier ones or far above them, and a clock that is
+// behind the journal's last line, a day behind the request or 90 days ahead of it
+// (Conflict). What is refused leaves no line in the journal.
 func Sign(cfg SignConfig) (*Response, error) {
 	if err := cfg.Request.check(); err != nil {
+		return nil, err
+	}
+	now := cfg.Now().UTC()
+	if err := cfg.Request.checkClock(now); err != nil {
 		return nil, err
 	}
 	r, err := openRoot(cfg.Sealed, passphrase(cfg.Passphrase))
@@ -43,7 +48,6 @@ func Sign(cfg SignConfig) (*Response, error) {
 		return nil, err
 	}
 	defer j.close()
-	now := cfg.Now().UTC()
 	if err := r.checkClock(j, now); err != nil {
 		return nil, err
 	}
@@ -54,8 +58,7 @@ func Sign(cfg SignConfig) (*Response, error) {
 }
 
 // checkClock checks that now is not before the journal's last line and within
-// the root's validity. A machine without network has nothing else to compare
-// its clock with.
+// the root's validity.
 func (r *root) checkClock(j *journal, now time.Time) error {
 	if now.Before(j.last.At) {
 		return pki.Errorf(pki.Conflict, "this machine's clock says %s, and the journal's last line is of %s: set the clock",

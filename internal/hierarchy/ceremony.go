@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/ceremony"
@@ -44,7 +45,8 @@ func (s *Service) Request(ctx context.Context, g access.Grant, nameOrID string) 
 		return nil, err
 	}
 	return &ceremony.Request{
-		Kind: "certificate", Root: fingerprint(root.Certificate), Mode: root.Mode, RootIssuer: root.ID, StatusURL: root.StatusURL,
+		Kind: ceremony.KindCertificate, Root: fingerprint(root.Certificate), Mode: root.Mode, Made: s.made(),
+		RootIssuer: root.ID, StatusURL: root.StatusURL,
 		Issuer: own.ID, ProfileTenant: g.Tenant(), ProfileVersion: profile.Version, Profile: profile.Source,
 		CommonName: a.CommonName, Organization: organization, CSR: own.Request,
 	}, nil
@@ -74,10 +76,14 @@ func (s *Service) CRLRequest(ctx context.Context, g access.Grant, root string, d
 		return nil, err
 	}
 	return &ceremony.Request{
-		Kind: "crl", Root: fingerprint(issuer.Certificate), Mode: issuer.Mode, RootIssuer: issuer.ID, StatusURL: issuer.StatusURL,
+		Kind: ceremony.KindCRL, Root: fingerprint(issuer.Certificate), Mode: issuer.Mode, Made: s.made(),
+		RootIssuer: issuer.ID, StatusURL: issuer.StatusURL,
 		Number: number, Days: days, Entries: entries,
 	}, nil
 }
+
+// made returns the time that a request is made at, in whole seconds.
+func (s *Service) made() time.Time { return s.cfg.Now().UTC().Truncate(time.Second) }
 
 func (s *Service) revoked(ctx context.Context, issuer pki.IssuerID) ([]ceremony.Revocation, error) {
 	shards, err := s.cfg.Revocations.Shards(ctx, issuer)
@@ -110,9 +116,9 @@ func (s *Service) Install(ctx context.Context, g access.Grant, r *ceremony.Respo
 		return nil, err
 	}
 	switch r.Kind {
-	case "certificate":
+	case ceremony.KindCertificate:
 		return s.installCertificate(ctx, g, r)
-	case "crl":
+	case ceremony.KindCRL:
 		root, err := s.own(ctx, g, r.RootIssuer)
 		if err != nil {
 			return nil, err
