@@ -150,7 +150,7 @@ type configCommand struct {
 }
 
 func (configCommand) Help() string {
-	return `Prints the configuration that 'pando serve' would run with, given the same flags: file, flags and defaults. The file is read strictly: an unknown key is an error.
+	return `Prints the configuration that 'pando serve' would run with, given the same flags: file, flags and defaults. The file is read strictly: an unknown key is an error, and so is a value that no server can run with.
 
 Examples:
 
@@ -165,6 +165,9 @@ func (f *configCommand) Run(c *console) error {
 		return err
 	}
 	f.apply(&cfg)
+	if err := cfg.Check(); err != nil {
+		return err
+	}
 	return c.result(cfg, func(w io.Writer) error {
 		text, err := yaml.Marshal(cfg)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/server"
 )
 
@@ -116,7 +117,8 @@ func TestParseConfigRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"unknown key":    {"listen:\n  htps: :8443\n", ">  2 |   htps: :8443"},
 		"key twice":      {"node: a\nnode: b\n", "node"},
-		"wrong duration": {"status:\n  crl_life: soon\n", "36h"},
+		"wrong duration": {"status:\n  crl_life: soon\n", ">  2 |   crl_life: soon"},
+		"no duration":    {"status:\n  ocsp_life: {}\n", ">  2 |   ocsp_life: {}"},
 		"wrong type":     {"listen: 8443\n", "listen: 8443"},
 		"tag on nothing": {"tls:\n  names: !x\n", "have no place here"},
 		"alias":          {"node: &n a\nlog:\n  level: *n\n", "have no place here"},
@@ -126,6 +128,51 @@ func TestParseConfigRefuses(t *testing.T) {
 			_, err := parseConfig([]byte(test.text))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
+	}
+}
+
+// TestCheckConfig: what no server can run with is refused before one starts.
+func TestCheckConfig(t *testing.T) {
+	tests := []struct {
+		name    string
+		set     func(c *server.Config)
+		refused string // "" where it is not
+	}{
+		{"the defaults", func(*server.Config) {}, ""},
+		{"an endpoint", func(c *server.Config) { c.TLS.Endpoint = "demo.tls" }, ""},
+		{"an endpoint without a tenant", func(c *server.Config) { c.TLS.Endpoint = "nodot" }, "tls.endpoint"},
+		{"an endpoint of two dots", func(c *server.Config) { c.TLS.Endpoint = "a.b.c" }, "tls.endpoint"},
+		{"an endpoint in capitals", func(c *server.Config) { c.TLS.Endpoint = "Demo.tls" }, "tls.endpoint"},
+		{"a level", func(c *server.Config) { c.Log.Level = "loud" }, "log level"},
+		{"a format", func(c *server.Config) { c.Log.Format = "xml" }, "log format"},
+		{"a key in the environment", func(c *server.Config) { c.Keys.Encryption = "env:KEK" }, ""},
+		{"a key elsewhere", func(c *server.Config) { c.Keys.Encryption = "vault:x" }, "keys.encryption"},
+		{"a key nowhere", func(c *server.Config) { c.Keys.Encryption = "file:" }, "keys.encryption"},
+		{"the key itself", func(c *server.Config) { c.Keys.Encryption = "c2VjcmV0" }, "keys.encryption"},
+		{"a tenant's key", func(c *server.Config) { c.Keys.Tenants = map[pki.TenantID]string{"acme": "file:acme.key"} }, ""},
+		{"a tenant's key elsewhere", func(c *server.Config) { c.Keys.Tenants = map[pki.TenantID]string{"acme": "acme.key"} }, "keys.tenants.acme"},
+		{"no tenant's key", func(c *server.Config) { c.Keys.Tenants = map[pki.TenantID]string{"Acme": "file:acme.key"} }, "keys.tenants"},
+		{"any address", func(c *server.Config) { c.Listen.HTTPS = ":8443" }, ""},
+		{"an IPv6 address", func(c *server.Config) { c.Listen.Devices = "[::1]:0" }, ""},
+		{"no port", func(c *server.Config) { c.Listen.HTTP = "127.0.0.1" }, "listen.http "},
+		{"a port beyond", func(c *server.Config) { c.Listen.Ops = "127.0.0.1:65536" }, "listen.ops "},
+		{"a port alone", func(c *server.Config) { c.Listen.HTTPS = "8443" }, "listen.https "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := server.Config{}.WithDefaults()
+			tt.set(&c)
+			err := c.Check()
+			if tt.refused == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if pki.KindOf(err) != pki.Malformed || err == nil || !strings.Contains(err.Error(), tt.refused) || strings.Contains(err.Error(), "c2VjcmV0") {
+				t.Errorf("%v, want one about %s", err, tt.refused)
 			}
 		})
 	}

@@ -1,9 +1,14 @@
 package server
 
 import (
+	"errors"
+	"net"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -104,6 +109,15 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// UnmarshalYAML reads a positive duration; what is wrong is told with line and
+// caret.
+func (d *Duration) UnmarshalYAML(node ast.Node) error {
+	if err := d.UnmarshalText([]byte(node.GetToken().Value)); err != nil {
+		return &yaml.SyntaxError{Message: err.Error(), Token: node.GetToken()}
+	}
+	return nil
+}
+
 // WithDefaults returns the configuration with each empty field set to its
 // default.
 func (c Config) WithDefaults() Config {
@@ -130,6 +144,59 @@ func (c Config) WithDefaults() Config {
 		c.Status.OCSPLife = Duration(12 * time.Hour)
 	}
 	return c
+}
+
+// Check reports what of a configuration with its defaults no server can run with,
+// as far as that can be told without looking at the machine: whether a key is
+// there or an address is free shows when a server starts. The error is Malformed
+// and names the field.
+func (c Config) Check() error {
+	for _, l := range []struct{ name, address string }{
+		{"https", c.Listen.HTTPS}, {"devices", c.Listen.Devices}, {"http", c.Listen.HTTP}, {"ops", c.Listen.Ops},
+	} {
+		if err := checkAddress(l.address); err != nil {
+			return pki.Errorf(pki.Malformed, "listen.%s %.60q: write HOST:PORT, as 127.0.0.1:8443", l.name, l.address)
+		}
+	}
+	if err := checkKeySource("keys.encryption", c.Keys.Encryption); err != nil {
+		return err
+	}
+	for tenant, source := range c.Keys.Tenants {
+		if err := pki.CheckSlug("keys.tenants", string(tenant)); err != nil {
+			return err
+		}
+		if err := checkKeySource("keys.tenants."+string(tenant), source); err != nil {
+			return err
+		}
+	}
+	if err := checkLabel(c.TLS.Endpoint); c.TLS.Endpoint != "" && err != nil {
+		return pki.Errorf(pki.Malformed, "tls.endpoint %.90q: write the label {tenant}.{name}, as demo.tls", c.TLS.Endpoint)
+	}
+	_, err := NewLogger(c.Log)
+	return err
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err
+}
+
+// checkKeySource does not repeat what was given: it may be the key itself.
+func checkKeySource(field, source string) error {
+	from, name, _ := strings.Cut(source, ":")
+	if from != "file" && from != "env" || name == "" {
+		return pki.Errorf(pki.Malformed, "%s: a key-encryption key comes from file:PATH or env:NAME", field)
+	}
+	return nil
+}
+
+func checkLabel(label string) error {
+	tenant, name, _ := strings.Cut(label, ".")
+	return errors.Join(pki.CheckSlug("tenant", tenant), pki.CheckSlug("endpoint", name))
 }
 
 // KeySource returns where a key-encryption key is, of the form that Keys has, with
