@@ -34,7 +34,7 @@ func (s *Service) Request(ctx context.Context, g access.Grant, nameOrID string) 
 		return nil, err
 	}
 	if root.Key != pki.OfflineKey {
-		return nil, pki.Errorf(pki.Conflict, "the parent of %s is online and has signed without a ceremony; retire this authority and create another", a.Name)
+		return nil, pki.Errorf(pki.Conflict, "the parent of %s is online and has signed without a ceremony; retire this authority and create another under another name", a.Name)
 	}
 	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile})
 	if err != nil {
@@ -140,6 +140,13 @@ func (s *Service) installCertificate(ctx context.Context, g access.Grant, r *cer
 	if len(issuer.Certificate) > 0 {
 		return nil, pki.Errorf(pki.Conflict, "the issuer %s has its certificate already", issuer.ID)
 	}
+	a, err := s.cfg.Store.Authority(ctx, g.Tenant(), issuer.Authority)
+	if err != nil {
+		return nil, err
+	}
+	if a.State == pki.AuthorityRetired {
+		return nil, pki.Errorf(pki.Conflict, "the authority %s was retired; create another", a.Name)
+	}
 	p, err := tbs.ParseCertificate(r.Certificate)
 	if err != nil {
 		return nil, err
@@ -147,7 +154,7 @@ func (s *Service) installCertificate(ctx context.Context, g access.Grant, r *cer
 	if err := s.checkCertificate(ctx, issuer, p); err != nil {
 		return nil, err
 	}
-	if err := s.register(ctx, issuer, p, r.ProfileVersion); err != nil {
+	if err := s.register(ctx, a, issuer, p, r.ProfileVersion); err != nil {
 		return nil, err
 	}
 	return s.activate(ctx, g, issuer, r.Certificate)
@@ -155,11 +162,7 @@ func (s *Service) installCertificate(ctx context.Context, g access.Grant, r *cer
 
 // register has issuance record the certificate, which a ceremony signed, under
 // the parent's issuer: it can be revoked and traced like any other.
-func (s *Service) register(ctx context.Context, issuer *pki.Issuer, p *tbs.Parsed, version int) error {
-	a, err := s.cfg.Store.Authority(ctx, issuer.Tenant, issuer.Authority)
-	if err != nil {
-		return err
-	}
+func (s *Service) register(ctx context.Context, a *pki.Authority, issuer *pki.Issuer, p *tbs.Parsed, version int) error {
 	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: issuer.Tenant, Name: a.Profile, Version: version})
 	if err != nil {
 		return err

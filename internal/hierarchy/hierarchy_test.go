@@ -1,8 +1,13 @@
 package hierarchy_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -12,6 +17,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 )
 
 func manage(t *testing.T, s *stack.Stack) access.Grant {
@@ -189,6 +195,113 @@ func TestSubordinateBeyondPathLength(t *testing.T) {
 	}
 	if _, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "below"); pki.KindOf(err) != pki.NotFound {
 		t.Errorf("what was refused is there: %v", err)
+	}
+}
+
+// deepRoot imports a root under which there is room for two authorities in a row,
+// and returns what signs with it.
+func deepRoot(t *testing.T, s *stack.Stack, g access.Grant) func(*ceremony.Request) {
+	t.Helper()
+	profile, err := policy.ReferenceSource("root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, passphrase := filepath.Join(t.TempDir(), "deep.sealed"), pki.NewSecret("only for tests")
+	der, err := ceremony.NewRoot(ceremony.RootConfig{
+		Mode: pki.Test, CommonName: "Deep Root", Organization: "Example", Profile: bytes.Replace(profile, []byte("pathLength: 1"), []byte("pathLength: 2"), 1),
+		Passphrase: passphrase, WorkFactor: 1, Sealed: sealed, Now: s.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Hierarchy.ImportRoot(t.Context(), g, hierarchy.NewRoot{Name: "deep", Mode: pki.Test, StatusURL: stack.StatusURL, Certificate: der}); err != nil {
+		t.Fatal(err)
+	}
+	return func(request *ceremony.Request) {
+		t.Helper()
+		answer, err := ceremony.Sign(ceremony.SignConfig{Sealed: sealed, Passphrase: passphrase, Request: request, Now: s.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Hierarchy.Install(t.Context(), g, answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSubordinate: an authority below an online one is active at once, and of
+// many that ask for one name at once only one gets a certificate.
+func TestSubordinate(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	g := manage(t, s)
+	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Grant(t, "acme", access.ManageProfiles),
+		[]byte(strings.Replace(intermediateCA, "pathLength: 0", "pathLength: 1", 1))); err != nil {
+		t.Fatal(err)
+	}
+	sign := deepRoot(t, s, g)
+	middle, err := s.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
+		Name: "middle", CommonName: "Middle", Kind: pki.Intermediate, Parent: "deep", Profile: "intermediate-ca", StatusURL: stack.StatusURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := s.Hierarchy.Request(t.Context(), g, "middle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign(request)
+
+	const askers = 8
+	made := make(chan error, askers)
+	for range askers {
+		go func() {
+			v, err := s.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
+				Name: "below", CommonName: "Below", Kind: pki.Issuing, Parent: "middle", StatusURL: stack.StatusURL})
+			if err == nil && v.State != pki.AuthorityActive {
+				err = fmt.Errorf("it is %s", v.State)
+			}
+			made <- err
+		}()
+	}
+	count := 0
+	for range askers {
+		switch err := <-made; {
+		case err == nil:
+			count++
+		case pki.KindOf(err) != pki.Conflict:
+			t.Error(err)
+		}
+	}
+	all, _, err := s.Enroll.Certificates(t.Context(), s.Grant(t, "acme", access.ReadCertificates), "", "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued := slices.DeleteFunc(all, func(c *pki.Certificate) bool { return c.Issuer != middle.Issuers[0].ID })
+	if count != 1 || len(issued) != 1 {
+		t.Errorf("%d authorities of one name were made, with %d certificates", count, len(issued))
+	}
+}
+
+// A pending authority that was retired takes no certificate, and is not retired
+// twice.
+func TestRetirePending(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	g := manage(t, s)
+	v, err := s.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
+		Name: "two", CommonName: "Two", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Hierarchy.Retire(t.Context(), g, "two"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Hierarchy.Install(t.Context(), g, &ceremony.Response{Kind: ceremony.KindCertificate, Issuer: v.Issuers[0].ID, Certificate: []byte{1}, ProfileVersion: 1})
+	if pki.KindOf(err) != pki.Conflict {
+		t.Errorf("a certificate for it: %v", err)
+	}
+	if err := s.Hierarchy.Retire(t.Context(), g, "two"); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("retired again: %v", err)
 	}
 }
 

@@ -58,10 +58,11 @@ type Config struct {
 type Service struct {
 	cfg Config
 
-	mu     sync.RWMutex
+	mu     sync.RWMutex // guards all of the below
 	lines  map[pki.AuthorityID]cachedLine
 	bound  map[boundKey]*policy.Bound
 	chains map[pki.IssuerID][][]byte // of issuers with a certificate: never changed
+	held   map[string]bool           // claims of hold
 }
 
 // New returns a Service.
@@ -71,6 +72,7 @@ func New(cfg Config) *Service {
 		lines:  make(map[pki.AuthorityID]cachedLine),
 		bound:  make(map[boundKey]*policy.Bound),
 		chains: make(map[pki.IssuerID][][]byte),
+		held:   make(map[string]bool),
 	}
 }
 

@@ -1,0 +1,232 @@
+package hierarchy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// MaxShards is the largest number of CRL shards of an issuer.
+const MaxShards = 65536
+
+// NewAuthority is an authority that gets its key here and its certificate from
+// its parent. Its mode is the parent's, so that a test authority chains only to
+// a test root.
+type NewAuthority struct {
+	Name       string
+	CommonName string
+	Kind       pki.AuthorityKind // intermediate or issuing
+	Parent     string            // name or id
+	Profile    string            // of its certificate; "" is issuing-ca
+	KeyKind    pki.KeyKind       // "" is the profile's first
+	StatusURL  string            // fixed for each issuer at its creation
+	Shards     int               // of CRLs; 0 is 1, at most MaxShards
+	SignCheck  pki.SignCheck     // "" is CheckHardware
+}
+
+// CreateAuthority makes a key and a request. Below an online parent the authority
+// gets its certificate at once and is active; below an offline one it is pending
+// until Install. It needs access.ManageAuthorities.
+//
+// Below an online parent the certificate is issued before the authority is
+// stored, so that a refusal leaves no authority without one. The name is held
+// meanwhile. Where the store fails in between, the certificate stands among those
+// that the parent issued, and can be revoked; no authority signs with its key.
+func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuthority) (*View, error) {
+	if err := g.Check(access.ManageAuthorities); err != nil {
+		return nil, err
+	}
+	parent, err := s.find(ctx, g.Tenant(), n.Parent)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.complete(parent); err != nil {
+		return nil, err
+	}
+	release, err := s.hold(g.Tenant(), "name "+n.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if err := s.nameFree(ctx, g.Tenant(), n.Name); err != nil {
+		return nil, err
+	}
+	if n.KeyKind, err = s.keyKind(ctx, g.Tenant(), n); err != nil {
+		return nil, err
+	}
+	if err := s.needResponders(ctx, g.Tenant()); err != nil {
+		return nil, err
+	}
+	uri, request, err := s.newKey(ctx, g.Tenant(), n)
+	if err != nil {
+		return nil, err
+	}
+	var certificate []byte
+	if parent.Issuers[0].Key != pki.OfflineKey {
+		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, n.Profile, n.CommonName, request)
+		if err != nil {
+			return nil, err
+		}
+		certificate = got.Certificate.DER
+	}
+	now := s.cfg.Now().UTC()
+	a := &pki.Authority{
+		ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: g.Tenant(), Name: n.Name, CommonName: n.CommonName,
+		Kind: n.Kind, Mode: parent.Mode, Parent: parent.ID, Profile: n.Profile, KeyKind: n.KeyKind,
+		StatusURL: n.StatusURL, Shards: n.Shards, SignCheck: n.SignCheck, State: pki.AuthorityPending, Created: now,
+	}
+	i := &pki.Issuer{
+		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: parent.Issuers[0].ID,
+		Key: uri, Request: request, StatusURL: n.StatusURL, Shards: n.Shards, Created: now,
+	}
+	err = s.cfg.Store.PutAuthority(ctx, a, i, s.event(g, "authority.create", "authority:"+string(a.ID),
+		fmt.Sprintf("%s, %s under %s, key %s", n.Name, n.Kind, parent.Name, n.KeyKind)))
+	if err != nil {
+		return nil, err
+	}
+	if certificate != nil {
+		return s.activate(ctx, g, i, certificate)
+	}
+	return &View{*a, []*pki.Issuer{i}}, nil
+}
+
+// hold keeps others from making what is being made: until release, a second hold
+// of one of the claims within the tenant is Conflict. One process owns a store,
+// so that its memory is the place.
+func (s *Service) hold(tenant pki.TenantID, claims ...string) (release func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, claim := range claims {
+		claims[i] = string(tenant) + " " + claim
+		if s.held[claims[i]] {
+			return nil, pki.Errorf(pki.Conflict, "this authority is being made at this moment, by another request")
+		}
+	}
+	for _, claim := range claims {
+		s.held[claim] = true
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, claim := range claims {
+			delete(s.held, claim)
+		}
+	}, nil
+}
+
+// nameFree refuses a name that an authority of the tenant has.
+func (s *Service) nameFree(ctx context.Context, tenant pki.TenantID, name string) error {
+	_, err := s.cfg.Store.AuthorityByName(ctx, tenant, name)
+	switch {
+	case err == nil:
+		return pki.Errorf(pki.Conflict, "an authority %q exists already", name)
+	case pki.KindOf(err) == pki.NotFound:
+		return nil
+	}
+	return err
+}
+
+// needResponders refuses a tenant whose authorities could not answer OCSP.
+func (s *Service) needResponders(ctx context.Context, tenant pki.TenantID) error {
+	_, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: tenant, Name: policy.ResponderProfile})
+	if pki.KindOf(err) == pki.NotFound {
+		return pki.Errorf(pki.NotReady, "publish a profile named %s first: the authority's OCSP responder needs it ('pando profile reference %s' prints one)", policy.ResponderProfile, policy.ResponderProfile)
+	}
+	return err
+}
+
+// complete sets defaults and checks the fields against the parent.
+func (n *NewAuthority) complete(parent *View) error {
+	if n.Profile == "" {
+		n.Profile = "issuing-ca"
+	}
+	if n.Shards == 0 {
+		n.Shards = 1
+	}
+	if n.SignCheck == "" {
+		n.SignCheck = pki.CheckHardware
+	}
+	switch {
+	case n.Kind != pki.Intermediate && n.Kind != pki.Issuing:
+		return pki.Errorf(pki.Malformed, "kind %.20q: it is intermediate or issuing; a root is made in a ceremony and imported", n.Kind)
+	case n.SignCheck != pki.CheckAlways && n.SignCheck != pki.CheckHardware:
+		return pki.Errorf(pki.Malformed, "sign check %.20q: it is always or hardware", n.SignCheck)
+	case n.Shards < 1 || n.Shards > MaxShards:
+		return pki.Errorf(pki.Malformed, "%d CRL shards: from 1 to %d", n.Shards, MaxShards)
+	case parent.State != pki.AuthorityActive || parent.Kind == pki.Issuing:
+		return pki.Errorf(pki.PolicyRefused, "%s is %s and %s: it cannot have authorities below it", parent.Name, parent.Kind, parent.State)
+	}
+	if err := pki.CheckSlug("authority", n.Name); err != nil {
+		return err
+	}
+	if err := checkText("common name", n.CommonName); err != nil {
+		return err
+	}
+	return policy.CheckStatusURL(n.StatusURL, parent.Mode)
+}
+
+// keyKind returns the kind of an authority's key: one that its profile allows.
+func (s *Service) keyKind(ctx context.Context, tenant pki.TenantID, n NewAuthority) (pki.KeyKind, error) {
+	p, err := s.caProfile(ctx, tenant, n.Profile)
+	if err != nil {
+		return "", err
+	}
+	if n.KeyKind == "" {
+		return p.KeyKinds()[0], nil
+	}
+	for _, k := range p.KeyKinds() {
+		if k == n.KeyKind {
+			return k, nil
+		}
+	}
+	return "", pki.Errorf(pki.BadKey, "the profile %s allows keys of %v, not %.20q", n.Profile, p.KeyKinds(), n.KeyKind)
+}
+
+func (s *Service) caProfile(ctx context.Context, tenant pki.TenantID, name string) (*policy.Profile, error) {
+	v, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: tenant, Name: name})
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.Parse([]byte(v.Source))
+	if err != nil {
+		return nil, err
+	}
+	if !p.CA() {
+		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s is not one for authorities", name)
+	}
+	return p, nil
+}
+
+// newKey makes the key of a new authority and its PKCS #10 request.
+func (s *Service) newKey(ctx context.Context, tenant pki.TenantID, n NewAuthority) (pki.KeyURI, []byte, error) {
+	organization, err := s.Organization(ctx, tenant)
+	if err != nil {
+		return "", nil, err
+	}
+	subject := tbs.Name{{OID: der.OIDOrganization, Value: organization}, {OID: der.OIDCommonName, Value: n.CommonName}}
+	name, err := subject.Append(nil)
+	if err != nil {
+		return "", nil, err
+	}
+	uri, err := s.cfg.Keys.Generate(ctx, "software", tenant, n.KeyKind, keystore.UseCA)
+	if err != nil {
+		return "", nil, err
+	}
+	public, _, err := s.cfg.Keys.Public(ctx, uri)
+	if err != nil {
+		return "", nil, err
+	}
+	info := tbs.AppendCSR(nil, name, public, nil)
+	signature, err := s.cfg.Keys.Sign(ctx, uri, signer.Request, info, true)
+	if err != nil {
+		return "", nil, err
+	}
+	return uri, tbs.AppendSigned(nil, info, public.SignatureAlgorithm(), signature), nil
+}
