@@ -35,7 +35,8 @@ type matrix struct {
 	alpha, beta, platform client.Token
 	admin                 *client.Client // beta's administrator
 
-	rootID, rootPEM      string
+	rootID               string
+	anotherRoot          string            // PEM; one that nobody has yet
 	authority            *client.Authority // active
 	waiting, installable string            // ids of pending authorities
 	response             string            // the ceremony's answer for installable
@@ -89,7 +90,7 @@ func (m *matrix) fill(t *testing.T) {
 	t.Helper()
 	ctx, c := t.Context(), m.admin
 	root := must(c.Authority(ctx, "root"))(t)
-	m.rootID, m.rootPEM = root.ID, root.Issuers[0].Certificate
+	m.rootID, m.anotherRoot = root.ID, string(pandotest.PEM(pandotest.NewRoot(t, "Another Root", time.Now()).Certificate.Raw))
 	m.authority = must(c.Authority(ctx, "issuing"))(t)
 	for _, name := range []string{"hidden-waiting", "hidden-installable"} {
 		a := must(c.CreateAuthority(ctx, client.NewAuthority{Name: name, CommonName: "Hidden", Kind: "issuing", Parent: "root", StatusURL: stack.StatusURL}))(t)
@@ -168,7 +169,7 @@ func (m *matrix) rows(t *testing.T) []row {
 
 		{route: "GET /authorities", attack: 200, own: 200},
 		{route: "POST /authorities", body: text(client.NewAuthority{Name: "below", CommonName: "Below", Kind: "issuing", Parent: m.rootID, StatusURL: stack.StatusURL}), own: 201},
-		{route: "POST /authorities/roots", body: text(client.NewRoot{Name: "again", Mode: "test", StatusURL: stack.StatusURL, Certificate: m.rootPEM}), attack: 201, own: 201},
+		{route: "POST /authorities/roots", body: text(client.NewRoot{Name: "another", Mode: "test", StatusURL: stack.StatusURL, Certificate: m.anotherRoot}), attack: 201, own: 201},
 		{route: "POST /authorities/install", body: m.response, own: 200},
 		{route: "GET /authorities/{authority}", path: "/authorities/" + m.authority.ID, own: 200},
 		{route: "GET /authorities/{authority}", path: "/authorities/hidden-waiting", own: 200},
