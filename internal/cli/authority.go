@@ -146,7 +146,11 @@ func (a *authorityRetire) Run(ctx context.Context, c *console, cl *client.Client
 		return err
 	}
 	c.note("%s is retired: it signs no certificate any more", a.Authority)
-	return nil
+	got, err := cl.Authority(ctx, a.Authority)
+	if err != nil {
+		return err
+	}
+	return c.result(got, authority(got))
 }
 
 // authorityRequest is "pando authority request".

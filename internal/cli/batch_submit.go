@@ -8,13 +8,15 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/pando-pki/pando/client"
 )
 
 // batchSubmit is "pando batch submit".
 type batchSubmit struct {
-	File           string `arg:"" help:"CSRs: PEM, one after another, or NDJSON; - is standard input."`
+	File           string `arg:"" help:"CSRs: PEM, one after another, or NDJSON, by the file's name (.pem, .ndjson, .jsonl, .json), otherwise by how it begins; - is standard input."`
 	Endpoint       string `required:"" placeholder:"LABEL" help:"Label or name of the endpoint."`
 	ProductLine    string `placeholder:"NAME" help:"Product line of rows that say nothing."`
 	Lot            string `placeholder:"NAME" help:"Lot of rows that say nothing."`
@@ -52,10 +54,15 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err != nil {
 		return err
 	}
+	if named := formatOfRows(s.File); named != "" {
+		format = named
+	}
+	p := newProgress(c)
 	b, err := cl.Submit(ctx, client.Submission{
 		Endpoint: s.Endpoint, Format: format, ProductLine: s.ProductLine, Lot: s.Lot, Site: s.Site,
 		DryRun: s.DryRun, IdempotencyKey: key,
-	}, rows)
+	}, newUpload(rows, p))
+	p.end()
 	if p, ok := errors.AsType[*client.Problem](err); ok && p.Kind == "conflict" {
 		return hintf(err, "if that was a dry run, 'pando batch issue' starts it; for another batch of this file give another --idempotency-key")
 	}
@@ -110,6 +117,17 @@ func fileKey(endpoint string, file io.Reader) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// formatOfRows returns the format of rows that a file's name tells, or "".
+func formatOfRows(path string) client.Format {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".pem":
+		return client.PEM
+	case ".ndjson", ".jsonl", ".json":
+		return client.NDJSON
+	}
+	return ""
 }
 
 // sniffed is how much of a file is looked at to tell its format, in bytes.

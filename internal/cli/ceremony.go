@@ -12,12 +12,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/server"
 )
 
 // ceremonyCommand is "pando ceremony": the offline path, on files alone.
@@ -91,6 +93,9 @@ func (r *ceremonyRoot) Run(c *console) error {
 	if err := refuseExisting(r.Certificate); err != nil {
 		return err
 	}
+	if err := refuseData(filepath.Dir(r.Out)); err != nil {
+		return err
+	}
 	act := &table{}
 	act.add("about to make", "a "+r.Mode+" root key and its certificate")
 	act.add("common name", r.CommonName)
@@ -98,6 +103,7 @@ func (r *ceremonyRoot) Run(c *console) error {
 	act.add("profile SHA-256", fingerprint(profile))
 	act.add("sealed key", r.Out)
 	act.add("certificate", r.Certificate)
+	act.add("valid from", when(time.Now())+", by this machine's clock")
 	if err := r.announce(c, act, "Make this root?"); err != nil {
 		return err
 	}
@@ -128,6 +134,15 @@ func (r *ceremonyRoot) Run(c *console) error {
 		t.add("not after", when(made.NotAfter))
 		return t.write(w)
 	})
+}
+
+// refuseData refuses a directory that is a server's. Whoever has the server would
+// have the root, and backups of the one would hold the other.
+func refuseData(dir string) error {
+	if _, err := os.Stat(server.Config{Data: dir}.Database()); err == nil {
+		return hintf(fmt.Errorf("%s is the data directory of a server", dir), "the sealed root is kept off the server: write it to a medium of its own")
+	}
+	return nil
 }
 
 // profile returns the root's profile document.
@@ -209,7 +224,7 @@ func (s *ceremonySign) Run(c *console) error {
 func describe(r *ceremony.Request) (*table, error) {
 	act := &table{}
 	switch r.Kind {
-	case "certificate":
+	case ceremony.KindCertificate:
 		csr, err := x509.ParseCertificateRequest(r.CSR)
 		if err != nil {
 			return nil, fmt.Errorf("the certificate request in it cannot be read")
@@ -224,7 +239,7 @@ func describe(r *ceremony.Request) (*table, error) {
 		for line := range strings.Lines(r.Profile) { // validity, path length and all
 			act.add("", fmt.Sprintf("%q", strings.TrimRight(line, "\n")))
 		}
-	case "crl":
+	case ceremony.KindCRL:
 		act.add("about to sign", "the root's revocation list")
 		act.add("number", r.Number)
 		act.add("days to the next one", r.Days)
@@ -235,6 +250,8 @@ func describe(r *ceremony.Request) (*table, error) {
 	default:
 		return nil, fmt.Errorf("kind %.40q: it is certificate or crl", r.Kind)
 	}
+	act.add("requested", when(r.Made)+", by the server's clock")
+	act.add("now", when(time.Now())+", by this machine's clock")
 	act.add("mode", r.Mode)
 	act.add("root SHA-256", fmt.Sprintf("%q", r.Root))
 	act.add("status names", fmt.Sprintf("%q", r.StatusURL))

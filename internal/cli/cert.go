@@ -18,6 +18,7 @@ type certCommand struct {
 	Show   certShow   `cmd:"" help:"Show a certificate with its status."`
 	Chain  certChain  `cmd:"" help:"Print a certificate and those above it."`
 	Revoke certRevoke `cmd:"" help:"Revoke a certificate, for good."`
+	Block  certBlock  `cmd:"" help:"Refuse keys from now on, in every tenant."`
 }
 
 func (certCommand) Help() string {

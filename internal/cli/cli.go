@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -29,7 +30,8 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	c := &console{in: stdin, out: stdout, err: stderr}
+	// A command line that cannot be read is answered as it asks too.
+	c := &console{in: stdin, out: stdout, err: stderr, json: slices.Contains(args, "--json")}
 	cmd := new(commands)
 	parser, err := newParser(cmd, c)
 	if err != nil {

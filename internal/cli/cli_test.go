@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/pando-pki/pando/client"
 )
@@ -39,6 +40,44 @@ func TestExitStatus(t *testing.T) {
 				t.Errorf("standard error: %q", &errs)
 			}
 		})
+	}
+}
+
+// TestFailureAsJSON: with --json what went wrong is JSON, on standard error.
+func TestFailureAsJSON(t *testing.T) {
+	for name, test := range map[string]struct {
+		args   []string
+		status int
+		want   failure
+	}{
+		"with a kind":     {[]string{"profile", "reference", "nothing"}, exitRefused, failure{Error: "there is no reference profile", Hint: "'pando profile reference' lists", Kind: "not-found"}},
+		"without":         {[]string{"profile", "lint", "nothing.yaml"}, exitRefused, failure{Error: "open nothing.yaml: "}},
+		"no server":       {[]string{"batch", "list"}, exitUsage, failure{Error: "which server?", Kind: "usage"}},
+		"unknown command": {[]string{"frobnicate"}, exitUsage, failure{Error: "unexpected argument frobnicate", Hint: `run "pando --help"`, Kind: "usage"}},
+		"unknown flag":    {[]string{"version", "--short"}, exitUsage, failure{Error: "unknown flag --short", Hint: `run "pando version --help"`, Kind: "usage"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, v := range []string{serverVariable, quickstartVariable} {
+				t.Setenv(v, "")
+			}
+			var out, errs strings.Builder
+			if status := Run(t.Context(), append(test.args, "--json"), strings.NewReader(""), &out, &errs); status != test.status || out.Len() > 0 {
+				t.Errorf("status %d, want %d; %s", status, test.status, &out)
+			}
+			var got failure
+			if err := json.Unmarshal([]byte(errs.String()), &got); err != nil {
+				t.Fatalf("%q: %v", &errs, err)
+			}
+			if !strings.HasPrefix(got.Error, test.want.Error) || !strings.HasPrefix(got.Hint, test.want.Hint) || got.Kind != test.want.Kind {
+				t.Errorf("%+v, want %+v", got, test.want)
+			}
+		})
+	}
+	c, errs := &console{json: true}, new(strings.Builder)
+	c.err = errs
+	c.fail(&client.Problem{Detail: "who?", Kind: "unauthenticated"})
+	if want := `{"error":"who?","hint":"give a token that holds in PANDO_TOKEN or with --token-file","kind":"unauthenticated"}` + "\n"; errs.String() != want {
+		t.Errorf("of the server: %s", errs)
 	}
 }
 

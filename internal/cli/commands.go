@@ -17,7 +17,7 @@ type commands struct {
 	Profile    profileCommand    `cmd:"" group:"managing" help:"Manage the rules for each type of certificate."`
 	Endpoint   endpointCommand   `cmd:"" group:"managing" help:"Manage the places under which devices enrol."`
 	Batch      batchCommand      `cmd:"" group:"issuing" help:"Run manufacturing jobs: many CSRs in, as many certificates out."`
-	Cert       certCommand       `cmd:"" group:"issuing" help:"Issue, look up and revoke single certificates."`
+	Cert       certCommand       `cmd:"" group:"issuing" help:"Issue, look up and revoke single certificates; block keys."`
 	Simulate   simulateCommand   `cmd:"" group:"issuing" help:"Play the outsiders that pando serves."`
 	Version    versionCommand    `cmd:"" group:"other" help:"Print the version of this program."`
 	Completion completionCommand `cmd:"" group:"other" help:"Print a completion script for a shell."`

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +18,11 @@ func TestCommandDocs(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString(docsIntroduction)
+	exceptions := withoutJSON()
+	for _, path := range slices.Sorted(maps.Keys(exceptions)) {
+		fmt.Fprintf(&b, "| `pando %s` | %s |\n", path, exceptions[path])
+	}
+	b.WriteString("\n## Flags of every command\n\n")
 	writeFlagTable(&b, parser.Model.Flags)
 	for _, node := range parser.Model.Children {
 		writeCommandDocs(&b, node)
@@ -28,7 +35,7 @@ const docsIntroduction = `# The command line
 <!-- Generated from the command model: go test ./internal/cli -run Docs -update -->
 
 Results go to standard output; errors, hints, notes and progress to standard
-error. With --json, results are JSON in the shapes of the REST API.
+error.
 
 The exit status is 0, or 1 where a command failed or was refused, or 2 where the
 command line itself is wrong.
@@ -38,8 +45,21 @@ Commands that manage a deployment talk to its server. They take its address from
 --tls-ca names; --quickstart stands for all three. A token is never an argument:
 everyone on a machine can read the arguments of its processes.
 
-## Flags of every command
+## JSON
 
+With --json a result is one JSON value, in the shapes of the REST API where it is
+the API's. A failure is one line of JSON, the last on standard error:
+
+    {"error": "no authority \"x\"", "kind": "not-found"}
+
+"hint" says what to do, where there is advice. "kind" is one of the API's (see
+api.md), or "usage" where the command line is wrong; it is absent for what has no
+kind, as a file that is not there. A command that exits with 1 and prints no such
+line has said why in its result. What 'pando simulate csrs' writes to standard
+output stays as --format says. These commands' output is what it is:
+
+| command | standard output |
+| --- | --- |
 `
 
 // writeCommandDocs writes a command, and those below it.

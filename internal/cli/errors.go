@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/go-json-experiment/json"
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // A hinted error comes with advice on what to do next.
@@ -44,31 +46,65 @@ func (c *console) fail(err error) int {
 	if errors.Is(err, errSilent) {
 		return exitRefused
 	}
-	message := strings.TrimSpace(err.Error())
+	f := failure{strings.TrimSpace(err.Error()), hintOf(err), kindOf(err)}
 	if errors.Is(err, context.Canceled) {
-		message = "interrupted"
+		f.Error = "interrupted"
 	}
-	fmt.Fprintf(c.err, "pando: error: %s\n", message)
-	if h := hintOf(err); h != "" {
-		fmt.Fprintf(c.err, "pando: hint: %s\n", h)
-	}
-	if _, ok := errors.AsType[*usageError](err); ok {
+	c.complain(f)
+	if f.Kind == usageKind {
 		return exitUsage
 	}
 	return exitRefused
 }
 
+// A failure is what is said when a command fails.
+type failure struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+	Kind  string `json:"kind,omitempty"` // one of the API's, or usageKind; "" is unsaid
+}
+
+// usageKind is the kind of a command line that is wrong.
+const usageKind = "usage"
+
+// complain prints a failure: with --json as one line of JSON.
+func (c *console) complain(f failure) {
+	if c.json {
+		// What fails now is standard error, and there is no other place to say so.
+		_ = json.MarshalWrite(c.err, f)
+		fmt.Fprintln(c.err)
+		return
+	}
+	fmt.Fprintf(c.err, "pando: error: %s\n", f.Error)
+	if f.Hint != "" {
+		fmt.Fprintf(c.err, "pando: hint: %s\n", f.Hint)
+	}
+}
+
+// kindOf returns the kind of an error for programs, or "" where it has none.
+func kindOf(err error) string {
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return usageKind
+	}
+	if p, ok := errors.AsType[*client.Problem](err); ok {
+		return p.Kind
+	}
+	if e, ok := errors.AsType[*pki.Error](err); ok {
+		return e.Kind.String()
+	}
+	return ""
+}
+
 // failUsage prints an error of the command line itself, names the help that
 // would have told, and returns the exit status.
 func (c *console) failUsage(err error) int {
-	fmt.Fprintf(c.err, "pando: error: %s\n", err)
 	help := "pando --help"
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
 		if node := parse.Context.Selected(); node != nil {
 			help = node.FullPath() + " --help"
 		}
 	}
-	fmt.Fprintf(c.err, "pando: hint: run %q\n", help)
+	c.complain(failure{err.Error(), fmt.Sprintf("run %q", help), usageKind})
 	return exitUsage
 }
 

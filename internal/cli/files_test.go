@@ -46,6 +46,17 @@ func TestSniff(t *testing.T) {
 	}
 }
 
+func TestFormatOfRows(t *testing.T) {
+	for path, want := range map[string]client.Format{
+		"lot.pem": client.PEM, "lot.7.PEM": client.PEM, "lot.ndjson": client.NDJSON, "lot.jsonl": client.NDJSON, "lot.JSON": client.NDJSON,
+		"lot": "", "lot.txt": "", "-": "", "pem": "", "lot.pem/rows": "",
+	} {
+		if got := formatOfRows(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 // checkSniff sniffs r, which holds text, and returns the rows.
 func checkSniff(t *testing.T, r io.Reader, text string, want client.Format) io.Reader {
 	t.Helper()

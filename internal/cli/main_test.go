@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":  awaitFile,
+			"json":   checkJSON,
 			"server": startServer,
 			"setenv": setFromOutput,
 			"verify": verifyChain,

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -11,12 +12,13 @@ import (
 // quietTime is how long nothing may be told while rows go on.
 const quietTime = 5 * time.Second
 
-// A step is how far something that goes by rows is.
+// A step is how far something is.
 type step struct {
 	stage       string
-	done, total int64   // rows
+	unit        string  // of what is counted; "" is rows
+	done, total int64   // units; a total of 0 is unknown
 	refused     int64   // rows
-	rate        float64 // rows per second; 0 is unknown
+	rate        float64 // units per second; 0 is unknown
 	rest        bool    // nothing more will come
 }
 
@@ -36,12 +38,16 @@ func stepOf(b *client.Batch) step {
 
 // String says it in one line.
 func (s step) String() string {
-	line := fmt.Sprintf("%s: %d of %d rows", s.stage, s.done, s.total)
+	unit := cmp.Or(s.unit, "rows")
+	line := fmt.Sprintf("%s: %d of %d %s", s.stage, s.done, s.total, unit)
+	if s.total == 0 {
+		line = fmt.Sprintf("%s: %d %s", s.stage, s.done, unit)
+	}
 	if s.refused > 0 {
 		line += fmt.Sprintf(", %d refused", s.refused)
 	}
 	if s.rate > 0 {
-		line += fmt.Sprintf(", %.0f rows/s", s.rate)
+		line += fmt.Sprintf(", %.0f %s/s", s.rate, unit)
 		if left := s.total - s.done; left > 0 {
 			line += fmt.Sprintf(", %s to go", time.Duration(float64(left)/s.rate*float64(time.Second)).Round(time.Second))
 		}
@@ -101,7 +107,8 @@ func newBar(c *console, s step) *progressbar.ProgressBar {
 		progressbar.OptionSetDescription(fmt.Sprintf("%-10s", s.stage)),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("rows"),
+		progressbar.OptionSetItsString(cmp.Or(s.unit, "rows")),
+		progressbar.OptionShowBytes(s.unit == "bytes"),
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSetWidth(30),

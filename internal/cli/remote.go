@@ -14,7 +14,7 @@ import (
 // globals are the flags of every command.
 type globals struct {
 	Help helpFlag `short:"h" help:"Show help for the command."`
-	JSON bool     `name:"json" help:"Print results as JSON, in the shapes of the REST API."`
+	JSON bool     `name:"json" help:"Print results and errors as JSON, results in the shapes of the REST API."`
 
 	Server     string `group:"server" xor:"target" placeholder:"URL" help:"Address of the REST API, as https://pki.example.com:8443 (default: $$PANDO_SERVER)."`
 	TokenFile  string `group:"server" placeholder:"FILE" help:"File of mode 0600 with the API token (default: the token is taken from $$PANDO_TOKEN)."`

@@ -191,5 +191,13 @@ func (s *simulateCSRs) Run(ctx context.Context, c *console) error {
 		os.Remove(s.Out)
 		return err
 	}
-	return nil
+	return c.result(writtenCSRs{s.Out, s.Devices, s.Format, s.KeyDir}, func(io.Writer) error { return nil })
+}
+
+// writtenCSRs is the result of "pando simulate csrs", as JSON.
+type writtenCSRs struct {
+	File    string `json:"file"`
+	Devices int    `json:"devices"`
+	Format  string `json:"format"`
+	KeyDir  string `json:"key_dir,omitempty"`
 }

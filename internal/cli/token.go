@@ -15,6 +15,7 @@ type tokenCommand struct {
 	Create tokenCreate `cmd:"" help:"Create an API token and print its text, this once."`
 	List   tokenList   `cmd:"" help:"List tokens, without their texts."`
 	Revoke tokenRevoke `cmd:"" help:"End a token at once."`
+	Whoami tokenWhoami `cmd:"" help:"Show who the token in use is, and when it expires."`
 }
 
 func (tokenCommand) Help() string {
@@ -100,5 +101,36 @@ func (t *tokenRevoke) Run(ctx context.Context, c *console, cl *client.Client) er
 		return err
 	}
 	c.note("token %s is revoked", t.ID)
-	return nil
+	return c.result(ended{t.ID, "revoked"}, func(io.Writer) error { return nil })
+}
+
+// ended is the result of "pando token revoke", as JSON.
+type ended struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+}
+
+// tokenWhoami is "pando token whoami".
+type tokenWhoami struct{}
+
+func (tokenWhoami) Help() string {
+	return `Examples:
+
+    pando --token-file line3.token token whoami`
+}
+
+// Run shows the token's principal.
+func (tokenWhoami) Run(ctx context.Context, c *console, cl *client.Client) error {
+	who, err := cl.WhoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	t := table{}
+	t.add("id", who.ID)
+	t.add("name", who.Name)
+	t.add("tenant", who.Tenant)
+	t.add("role", who.Role)
+	t.add("endpoints", strings.Join(who.Endpoints, ","))
+	t.add("expires", when(who.Expires))
+	return c.result(who, t.write)
 }
