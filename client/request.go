@@ -156,7 +156,7 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	header("Idempotency-Key", k.idempotency)
 	header("Accept", "application/json, application/problem+json")
 	header("Accept", k.accept)
-	if c.token != "" {
+	if !c.token.IsZero() {
 		header("Authorization", "Bearer "+c.token.Reveal())
 	}
 	return req, nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pki"
@@ -42,11 +43,11 @@ Examples:
 
 // initialised is the result of "pando init".
 type initialised struct {
-	Data    string      `json:"data"`
-	Config  string      `json:"config"`
-	TokenID pki.TokenID `json:"token_id"`
-	Expires time.Time   `json:"expires"`
-	Secret  string      `json:"secret"`
+	Data    string       `json:"data"`
+	Config  string       `json:"config"`
+	TokenID pki.TokenID  `json:"token_id"`
+	Expires time.Time    `json:"expires"`
+	Secret  client.Token `json:"secret"`
 }
 
 // Run sets the data directory up. What is there of an earlier, interrupted run
@@ -81,11 +82,11 @@ func (i *initCommand) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	made := initialised{i.Data, file, token.ID, token.Expires, secret.Reveal()}
+	made := initialised{i.Data, file, token.ID, token.Expires, client.TokenOf(secret.Reveal())}
 	c.note("set up %s; the platform operator's token, shown this once, expires %s", i.Data, when(token.Expires))
 	c.note("next: pando serve --data %s", i.Data)
 	return c.result(made, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, made.Secret)
+		_, err := fmt.Fprintln(w, made.Secret.Reveal())
 		return err
 	})
 }

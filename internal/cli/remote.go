@@ -65,7 +65,7 @@ func (g *globals) connect() (*client.Client, error) {
 // for server, token and CA at once, so that no token of one deployment is shown
 // to another because of a variable that was forgotten.
 func (g *globals) target() (target, error) {
-	t := target{Server: os.Getenv(serverVariable), Token: client.Token(os.Getenv(tokenVariable)), TLSCA: os.Getenv(tlsCAVariable)}
+	t := target{Server: os.Getenv(serverVariable), Token: client.TokenOf(os.Getenv(tokenVariable)), TLSCA: os.Getenv(tlsCAVariable)}
 	if dir := g.quickstartDir(); dir != "" {
 		var err error
 		if t, err = readQuickstart(dir); err != nil {
@@ -83,12 +83,12 @@ func (g *globals) target() (target, error) {
 		if err != nil {
 			return t, err
 		}
-		t.Token = client.Token(secret.Reveal())
+		t.Token = client.TokenOf(secret.Reveal())
 	}
 	if t.Server == "" {
 		return t, usagef("which server? Name it with --server or PANDO_SERVER, or with --quickstart the directory of a quickstart")
 	}
-	if t.Token == "" {
+	if t.Token.IsZero() {
 		return t, usagef("as whom? Give an API token in PANDO_TOKEN or with --token-file")
 	}
 	return t, nil

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pando-pki/pando/client"
 )
 
 func TestTarget(t *testing.T) {
@@ -21,9 +22,9 @@ func TestTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	quick := target{"https://quick/api/v1", "pando_quick", filepath.Join(dir, "ca.pem"), "/elsewhere/root.pem"}
+	quick := target{"https://quick/api/v1", client.TokenOf("pando_quick"), filepath.Join(dir, "ca.pem"), "/elsewhere/root.pem"}
 	ofFile := quick
-	ofFile.Token = "pando_file"
+	ofFile.Token = client.TokenOf("pando_file")
 	exported := map[string]string{serverVariable: "https://env", tokenVariable: "pando_env", tlsCAVariable: "env.pem"}
 
 	for name, test := range map[string]struct {
@@ -33,8 +34,8 @@ func TestTarget(t *testing.T) {
 		refused     string
 	}{
 		"nothing":                    {refused: "which server?"},
-		"environment":                {environment: exported, want: target{"https://env", "pando_env", "env.pem", ""}},
-		"flags before environment":   {flags: globals{Server: "https://flag", TokenFile: tokenFile, TLSCA: "flag.pem"}, environment: exported, want: target{"https://flag", "pando_file", "flag.pem", ""}},
+		"environment":                {environment: exported, want: target{"https://env", client.TokenOf("pando_env"), "env.pem", ""}},
+		"flags before environment":   {flags: globals{Server: "https://flag", TokenFile: tokenFile, TLSCA: "flag.pem"}, environment: exported, want: target{"https://flag", client.TokenOf("pando_file"), "flag.pem", ""}},
 		"no token":                   {flags: globals{Server: "https://flag"}, refused: "as whom?"},
 		"quickstart":                 {flags: globals{Quickstart: dir}, want: quick},
 		"quickstart hides variables": {flags: globals{Quickstart: dir}, environment: exported, want: quick},

@@ -61,7 +61,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	d := demo{ts, func(token string) *client.Client {
-		cl, err := client.New(client.Config{Server: srv.URL("https"), Token: client.Token(token), CAFile: ca})
+		cl, err := client.New(client.Config{Server: srv.URL("https"), Token: client.TokenOf(token), CAFile: ca})
 		ts.Check(err)
 		return cl
 	}}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/pando-pki/pando/client"
 )
 
 // FileName is the name of File within the quickstart's directory.
@@ -20,7 +22,7 @@ type File struct {
 	HTTP        string               `json:"http"`
 	Ops         string               `json:"ops"`
 	Tenant      string               `json:"tenant"`
-	Token       string               `json:"token"`  // of the tenant's administrator
+	Token       client.Token         `json:"token"`  // of the tenant's administrator
 	TLSCA       string               `json:"tls_ca"` // PEM file that the listeners' certificates verify to
 	Root        string               `json:"root"`   // PEM file
 	Authorities map[string]Authority `json:"authorities"`

@@ -139,7 +139,7 @@ func testFile(t *testing.T, dir string, told *File) {
 			t.Errorf("path %q: %v", path, err)
 		}
 	}
-	if f.Tenant != "demo" || f.Batch.ID == "" || !strings.HasSuffix(f.API, "/api/v1") || !strings.HasPrefix(f.Token, "pando_") {
+	if f.Tenant != "demo" || f.Batch.ID == "" || !strings.HasSuffix(f.API, "/api/v1") || !strings.HasPrefix(f.Token.Reveal(), "pando_") {
 		t.Errorf("tenant %q, batch %q, API %q", f.Tenant, f.Batch.ID, f.API)
 	}
 }
@@ -147,7 +147,7 @@ func testFile(t *testing.T, dir string, told *File) {
 // testServed asks the listeners while they serve.
 func testServed(t *testing.T, f *File) {
 	t.Helper()
-	api, err := client.New(client.Config{Server: f.API, Token: client.Token(f.Token), CAFile: f.TLSCA})
+	api, err := client.New(client.Config{Server: f.API, Token: f.Token, CAFile: f.TLSCA})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func testSecrets(t *testing.T, dir string, p *played) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := []string{p.file.Token, strings.TrimSpace(string(passphrase)), strings.TrimSpace(string(operator))}
+	secrets := []string{p.file.Token.Reveal(), strings.TrimSpace(string(passphrase)), strings.TrimSpace(string(operator))}
 	for _, secret := range secrets {
 		if secret == "" || strings.Contains(told, secret) {
 			t.Errorf("a secret is empty, or told in\n%s", told)

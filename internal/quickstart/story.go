@@ -121,7 +121,7 @@ func (s *story) makeTenant(ctx context.Context) error {
 		return err
 	}
 	bootstrap := s.path(ServerDir, server.BootstrapFile)
-	operator, err := client.New(client.Config{Server: s.file.API, Token: client.Token(first.Reveal()), CAFile: bootstrap})
+	operator, err := client.New(client.Config{Server: s.file.API, Token: client.TokenOf(first.Reveal()), CAFile: bootstrap})
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (s *story) makeTenant(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.file.Token = made.Secret.Reveal()
+	s.file.Token = made.Secret
 	s.api, err = client.New(client.Config{Server: s.file.API, Token: made.Secret, CAFile: bootstrap})
 	return err
 }
@@ -239,7 +239,7 @@ func (s *story) secureListeners(ctx context.Context) error {
 	}
 	s.cfg.Step("the listeners' TLS certificate now comes from Operations")
 	var err error
-	s.api, err = client.New(client.Config{Server: s.file.API, Token: client.Token(s.file.Token), CAFile: s.file.TLSCA})
+	s.api, err = client.New(client.Config{Server: s.file.API, Token: s.file.Token, CAFile: s.file.TLSCA})
 	return err
 }
 

@@ -96,6 +96,9 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("the document does not say: %s", name)
 		}
 	}
+	if !strings.Contains(text, `"secret":{"description":"The token's text, for the Authorization header. It is not kept and cannot be had again.","type":"string"}`) {
+		t.Error("the secret of a new token is no string")
+	}
 	for _, bad := range []string{"ErrorModel", `"array","null"`, `["null"`} {
 		if strings.Contains(text, bad) {
 			t.Errorf("the document has %s", bad)

@@ -208,9 +208,9 @@ func (s *served) refused(t *testing.T, status int, kind pki.Kind, token, method,
 }
 
 // client returns a Go client of the API with a token.
-func (s *served) client(t *testing.T, token client.Token) *client.Client {
+func (s *served) client(t *testing.T, token string) *client.Client {
 	t.Helper()
-	c, err := client.New(client.Config{Server: s.URL, Token: token, HTTPClient: s.Client()})
+	c, err := client.New(client.Config{Server: s.URL, Token: client.TokenOf(token), HTTPClient: s.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}

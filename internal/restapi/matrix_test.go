@@ -71,7 +71,7 @@ func (m *matrix) token(t *testing.T, tenant pki.TenantID, role access.Role) clie
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.Token(secret.Reveal())
+	return client.TokenOf(secret.Reveal())
 }
 
 // must turns an error into the end of the test.
@@ -221,7 +221,7 @@ func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text 
 	if req.Header.Set("Content-Type", mediaJSON); r.media != "" {
 		req.Header.Set("Content-Type", r.media)
 	}
-	if token != "" {
+	if !token.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}
 	resp := must(http.DefaultClient.Do(req))(t)
@@ -258,7 +258,7 @@ func TestMatrix(t *testing.T) {
 		m.certificate.Issuer, m.certificate.Serial, m.batch, m.event, m.tokens[0], m.tokens[1]}
 	for _, r := range rows {
 		t.Run("attack/"+r.name(), func(t *testing.T) {
-			if status, text := m.ask(t, r, ""); status != http.StatusUnauthorized {
+			if status, text := m.ask(t, r, client.Token{}); status != http.StatusUnauthorized {
 				t.Errorf("without a token: %d %s", status, text)
 			}
 			status, text := m.ask(t, r, m.alpha)

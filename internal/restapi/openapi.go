@@ -18,6 +18,7 @@ import (
 func apiConfig(version string) huma.Config {
 	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[client.Problem]())
+	schemas.RegisterTypeAlias(reflect.TypeFor[client.Token](), reflect.TypeFor[string]())
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",

@@ -180,7 +180,7 @@ func TestStreamsOutlastTheListenersBounds(t *testing.T) {
 			srv.Config.ReadTimeout, srv.Config.WriteTimeout = bound, bound
 			srv.StartTLS()
 			defer srv.Close()
-			c, err := client.New(client.Config{Server: srv.URL, Token: "admin", HTTPClient: srv.Client()})
+			c, err := client.New(client.Config{Server: srv.URL, Token: client.TokenOf("admin"), HTTPClient: srv.Client()})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -50,7 +50,7 @@ func (s *server) createToken(ctx context.Context, g access.Grant, in *newTokenIn
 	if err != nil {
 		return nil, err
 	}
-	return &answer[client.CreatedToken]{client.CreatedToken{APIToken: wireToken(t), Secret: client.Token(secret.Reveal())}}, nil
+	return &answer[client.CreatedToken]{client.CreatedToken{APIToken: wireToken(t), Secret: client.TokenOf(secret.Reveal())}}, nil
 }
 
 func (s *server) revokeToken(ctx context.Context, g access.Grant, in *tokenInput) (*struct{}, error) {

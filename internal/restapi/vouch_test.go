@@ -36,7 +36,7 @@ func TestTokenRevokedDuringUpload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return must(client.New(client.Config{Server: srv.URL, Token: client.Token(secret.Reveal()), HTTPClient: srv.Client()}))(t), token.ID
+		return must(client.New(client.Config{Server: srv.URL, Token: client.TokenOf(secret.Reveal()), HTTPClient: srv.Client()}))(t), token.ID
 	}
 	factory, id := dial(access.FactoryOperator)
 	admin, _ := dial(access.TenantAdministrator)
