@@ -92,7 +92,7 @@ func sendBad(t *testing.T, h *house, web *http.Client, calls []badCall) {
 		}
 		token := c.token
 		if token == "" {
-			token = h.file.Token
+			token = h.file.Token.Reveal()
 		}
 		r.Header.Set("Authorization", "Bearer "+token)
 		if c.media != "" {
@@ -248,7 +248,7 @@ func badTokens(t *testing.T, h *house) []badCall {
 	if err := administrator.RevokeToken(t.Context(), made.ID); err != nil {
 		t.Fatal(err)
 	}
-	token := h.file.Token
+	token := h.file.Token.Reveal()
 	other := byte('0')
 	if token[len(token)-1] == other {
 		other = '1'

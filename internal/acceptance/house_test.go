@@ -156,9 +156,9 @@ func (h *house) stop(t *testing.T) {
 func (h *house) as(t *testing.T, token string) *client.Client {
 	t.Helper()
 	if token == "" {
-		token = h.file.Token
+		token = h.file.Token.Reveal()
 	}
-	c, err := client.New(client.Config{Server: h.file.API, Token: client.Token(token), CAFile: h.file.TLSCA})
+	c, err := client.New(client.Config{Server: h.file.API, Token: client.TokenOf(token), CAFile: h.file.TLSCA})
 	if err != nil {
 		t.Fatal(err)
 	}

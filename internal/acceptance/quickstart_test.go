@@ -192,7 +192,7 @@ func readCertificates(t *testing.T, path string) []*x509.Certificate {
 // testREST calls the API with curl, and with pando's own command line.
 func testREST(t *testing.T, h *house) {
 	dir := t.TempDir()
-	writeFile(t, dir, "headers", []byte("Authorization: Bearer "+h.file.Token+"\n"))
+	writeFile(t, dir, "headers", []byte("Authorization: Bearer "+h.file.Token.Reveal()+"\n"))
 	curl := func(want, path string, more ...string) {
 		t.Helper()
 		args := append([]string{"-sS", "--cacert", h.file.TLSCA}, more...)

@@ -38,7 +38,7 @@ func web(t *testing.T, trusted string, http2 bool) *http.Client {
 // connection returns a client of the API with one HTTP/1.1 connection of its own.
 func (h *house) connection(t *testing.T) *client.Client {
 	t.Helper()
-	c, err := client.New(client.Config{Server: h.file.API, Token: client.Token(h.file.Token), HTTPClient: web(t, h.file.TLSCA, false)})
+	c, err := client.New(client.Config{Server: h.file.API, Token: h.file.Token, HTTPClient: web(t, h.file.TLSCA, false)})
 	if err != nil {
 		t.Fatal(err)
 	}
