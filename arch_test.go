@@ -1,4 +1,5 @@
-// Package pando_test holds the house to its plan: which package may import which.
+// Package pando_test holds the house to its plan: which package may import which,
+// and that documents name what is there.
 package pando_test
 
 import (

@@ -14,7 +14,8 @@ import (
 // clientEncipherment finds that keyEncipherment does not serve clientAuth. RFC
 // 5280, 4.2.1.12 says of clientAuth that digitalSignature "may be consistent",
 // not that other bits are forbidden, and a device with an RSA key needs it to
-// receive what SCEP encrypts to it (RFC 8894, 3.1).
+// receive what SCEP encrypts to it (RFC 8894, 3.1). docs/adr/0010-zlint-exemption.md
+// has the whole of it.
 const clientEncipherment = "e_key_usage_and_extended_key_usage_inconsistent"
 
 // TestZlint has a certificate of each reference profile and each allowed kind of

@@ -1,0 +1,90 @@
+package pando_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestDocsNameTests: a test that a document names as its proof is there. Names are
+// compared without their packages, which documents abbreviate.
+func TestDocsNameTests(t *testing.T) {
+	named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z][A-Za-z0-9]*`)
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)\(`)
+	there := map[string]bool{"TestXxx": true, "FuzzXxx": true} // what stands for any
+	walk(t, ".", "_test.go", func(_ string, text []byte) {
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			there[string(m[1])] = true
+		}
+	})
+	count := 0
+	check := func(path string, text []byte) {
+		for _, name := range named.FindAll(text, -1) {
+			count++
+			if !there[string(name)] {
+				line := 1 + bytes.Count(text[:bytes.Index(text, name)], []byte("\n"))
+				t.Errorf("%s:%d: there is no %s", path, line, name)
+			}
+		}
+	}
+	walk(t, "docs", ".md", check)
+	for _, path := range []string{"CONTRIBUTING.md", "README.md", "SECURITY.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(path, text)
+	}
+	if count == 0 {
+		t.Error("the documents name no test")
+	}
+}
+
+// TestContributingRanks: each package stands in the table of ranks for people,
+// or its folder does, in the row of its rank.
+func TestContributingRanks(t *testing.T) {
+	text, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(map[string][]string) // the ranks of the row in which a package stands
+	for _, row := range regexp.MustCompile(`(?m)^\| ([0-9, ]+) \| ([^|]+) \|`).FindAllStringSubmatch(string(text), -1) {
+		for _, pkg := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[2], -1) {
+			told[pkg[1]] = strings.Split(row[1], ", ")
+		}
+	}
+	for pkg, rank := range ranks {
+		name := strings.TrimPrefix(pkg, "internal/")
+		for ; name != "." && told[name] == nil && told[name+"/*"] == nil; name = path.Dir(name) {
+		}
+		if in := slices.Concat(told[name], told[name+"/*"]); !slices.Contains(in, strconv.Itoa(rank)) {
+			t.Errorf("%s has rank %d; the table has it at %v", pkg, rank, in)
+		}
+	}
+}
+
+// walk calls f with each file below root whose name ends in suffix.
+func walk(t *testing.T, root, suffix string, f func(path string, text []byte)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, suffix) {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		f(path, text)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
