@@ -10,9 +10,11 @@ import (
 // or an OCSP responder's.
 type Credential struct {
 	Tenant pki.TenantID
-	Name   string // unique in the tenant, as "listener" or "ocsp:0abc"
+	Name   string // unique in the tenant, as "listener:node-1" or "ocsp:0abc"
+	Source string // what it was asked of and for, in its maker's words: where that changes, it is made anew
 	Key    pki.KeyURI
-	Chain  [][]byte // DER: the certificate, and issuers up to, without, the root
+	Issuer pki.IssuerID // of the certificate
+	Chain  [][]byte     // DER: the certificate, and issuers up to, without, the root
 }
 
 // CredentialStore keeps credentials, so that a restart goes on with them.

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +15,8 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -20,7 +24,7 @@ import (
 // credentials makes and renews the server's own certificates. They come through
 // the RA like all others.
 type credentials struct {
-	store keystore.CredentialStore
+	store credentialStore
 	keys  *signer.Signer
 	ra    *enroll.Service
 	now   pki.Clock
@@ -29,42 +33,48 @@ type credentials struct {
 	mu sync.Mutex // one is made at a time
 }
 
+// A credentialStore keeps the credentials and knows what has become of them.
+type credentialStore interface {
+	keystore.CredentialStore
+	Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error)
+	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+}
+
 // A want is a certificate that the server needs to have.
 type want struct {
 	tenant pki.TenantID
 	name   string // of the credential
+	source string // see keystore.Credential
 	use    keystore.Use
 	names  []string // DNS names and IP addresses; nil for a responder
 	enroll func(ctx context.Context, g access.Grant, csr []byte) (*pki.Enrollment, error)
 }
 
-// get returns the credential, made anew with a new key where it is not there, is
-// for other names, or half of its life is over. Where it cannot be made anew the
-// old one is returned for as long as it is valid.
+// get returns the credential, made anew with a new key where it is not there or
+// cannot be used, has another source, or half of its life is over. Where it cannot
+// be made anew the old one is returned for as long as it can be used.
 func (c *credentials) get(ctx context.Context, w want) (*keystore.Credential, *x509.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.store.Credential(ctx, w.tenant, w.name)
-	if err != nil && pki.KindOf(err) != pki.NotFound {
-		return nil, nil, err
-	}
 	var leaf *x509.Certificate
+	have, err := c.store.Credential(ctx, w.tenant, w.name)
+	first := pki.KindOf(err) == pki.NotFound
 	if err == nil {
-		if leaf, err = x509.ParseCertificate(have.Chain[0]); err != nil {
-			return nil, nil, err
-		}
-		half := leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 2)
-		if c.now().Before(half) && covers(leaf, w.names) {
-			return have, leaf, nil
-		}
+		leaf, err = c.verify(ctx, have)
 	}
-	fresh, err := c.make(ctx, w)
-	if err != nil {
-		if leaf != nil && c.now().Before(leaf.NotAfter) {
-			c.log.Error("renewal of a certificate of the server's own", "credential", w.name, "expires", leaf.NotAfter, "error", err)
+	switch {
+	case err == nil && have.Source == w.source && c.now().Before(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore)/2)):
+		return have, leaf, nil
+	case err != nil && !first:
+		c.log.Warn("a certificate of the server's own cannot be used", "credential", w.name, "error", err)
+	}
+	fresh, failed := c.make(ctx, w)
+	if failed != nil {
+		if err == nil {
+			c.log.Error("renewal of a certificate of the server's own", "credential", w.name, "expires", leaf.NotAfter, "error", failed)
 			return have, leaf, nil
 		}
-		return nil, nil, err
+		return nil, nil, failed
 	}
 	if leaf, err = x509.ParseCertificate(fresh.Chain[0]); err != nil {
 		return nil, nil, err
@@ -73,14 +83,46 @@ func (c *credentials) get(ctx context.Context, w want) (*keystore.Credential, *x
 	return fresh, leaf, nil
 }
 
-// covers reports whether the certificate has all of the names.
-func covers(leaf *x509.Certificate, names []string) bool {
-	for _, n := range names {
-		if leaf.VerifyHostname(n) != nil {
-			return false
-		}
+// verify checks what relying parties will: a row that was damaged, or that came
+// back from a backup, must not stay in use for half of a certificate's life.
+func (c *credentials) verify(ctx context.Context, have *keystore.Credential) (*x509.Certificate, error) {
+	certificate, err := tbs.ParseCertificate(have.Chain[0])
+	if err != nil {
+		return nil, err
 	}
-	return true
+	issuer, err := c.store.Issuer(ctx, have.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := tbs.ParseCertificate(issuer.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	if err := certificate.CheckSignedBy(ca); err != nil {
+		return nil, err
+	}
+	key, _, err := c.keys.Public(ctx, have.Key)
+	if err != nil {
+		return nil, err
+	}
+	status, err := c.store.Status(ctx, have.Issuer, certificate.Serial)
+	if err != nil {
+		return nil, err
+	}
+	now := c.now()
+	switch {
+	case len(have.Chain) > 1 && !bytes.Equal(have.Chain[1], issuer.Certificate):
+		return nil, errors.New("its chain goes on with another than its issuer")
+	case !bytes.Equal(key.SPKI(), certificate.Key.SPKI()):
+		return nil, fmt.Errorf("it is not for the key %s", have.Key)
+	case !status.Known:
+		return nil, errors.New("it is not among the certificates of its issuer")
+	case status.Revocation != nil:
+		return nil, errors.New("it is revoked")
+	case now.Before(certificate.NotBefore) || now.After(certificate.NotAfter):
+		return nil, fmt.Errorf("it is valid from %s to %s", certificate.NotBefore, certificate.NotAfter)
+	}
+	return x509.ParseCertificate(have.Chain[0])
 }
 
 // make makes a key and a request, and has the certificate issued.
@@ -102,7 +144,7 @@ func (c *credentials) make(ctx context.Context, w want) (*keystore.Credential, e
 		return nil, err
 	}
 	fresh := &keystore.Credential{
-		Tenant: w.tenant, Name: w.name, Key: uri,
+		Tenant: w.tenant, Name: w.name, Source: w.source, Key: uri, Issuer: got.Certificate.Issuer,
 		Chain: append([][]byte{got.Certificate.DER}, got.Chain...),
 	}
 	return fresh, c.store.PutCredential(ctx, fresh)
@@ -141,20 +183,28 @@ func (c *credentials) request(ctx context.Context, uri pki.KeyURI, names []strin
 
 // responders is the revocation.Responders whose certificates come from the RA.
 type responders struct {
-	issuers interface {
+	store interface {
 		Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error)
+		Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	}
 	credentials *credentials
 }
 
-// Responder implements revocation.Responders.
+// Responder implements revocation.Responders. A new version of the profile leads
+// to a new responder: one that nobody accepts is so replaced by publishing a
+// better profile.
 func (r *responders) Responder(ctx context.Context, issuer pki.IssuerID) ([]byte, pki.KeyURI, time.Time, error) {
-	i, err := r.issuers.Issuer(ctx, issuer)
+	i, err := r.store.Issuer(ctx, issuer)
+	if err != nil {
+		return nil, "", time.Time{}, err
+	}
+	profile, err := r.store.Profile(ctx, pki.ProfileRef{Tenant: i.Tenant, Name: policy.ResponderProfile})
 	if err != nil {
 		return nil, "", time.Time{}, err
 	}
 	have, leaf, err := r.credentials.get(ctx, want{
 		tenant: i.Tenant, name: "ocsp:" + string(issuer), use: keystore.UseOCSP,
+		source: fmt.Sprintf("profile %s, version %d", profile.Name, profile.Version),
 		enroll: func(ctx context.Context, g access.Grant, csr []byte) (*pki.Enrollment, error) {
 			return r.credentials.ra.Responder(ctx, g, issuer, csr)
 		},

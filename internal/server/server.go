@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,6 +42,7 @@ type Server struct {
 	revocation  *revocation.Service
 	credentials *credentials
 	listeners   *listeners
+	closing     sync.Once
 }
 
 // New opens everything and binds the listeners, but serves nothing before Run.
@@ -113,7 +116,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	subordinates.RA = s.enroll
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Now: s.now, Log: s.log})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
-	responders.issuers, responders.credentials = s.store, s.credentials
+	responders.store, responders.credentials = s.store, s.credentials
 	return nil
 }
 
@@ -155,15 +158,18 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// Close gives back what New opened; Run does so itself.
+// Close gives back what New opened; Run does so itself. A second call does
+// nothing.
 func (s *Server) Close() error {
 	var errs []error
-	if s.listeners != nil {
-		errs = append(errs, s.listeners.close())
-	}
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
-	}
+	s.closing.Do(func() {
+		if s.listeners != nil {
+			errs = append(errs, s.listeners.close())
+		}
+		if s.store != nil {
+			errs = append(errs, s.store.Close())
+		}
+	})
 	return errors.Join(errs...)
 }
 
@@ -189,7 +195,9 @@ func (s *Server) URL(listener string) string { return s.listeners.url(listener) 
 
 // NewLogger returns the logger that the configuration asks for, to standard
 // error.
-func NewLogger(c Log) (*slog.Logger, error) {
+func NewLogger(c Log) (*slog.Logger, error) { return newLogger(c, os.Stderr) }
+
+func newLogger(c Log, to io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		return nil, pki.Errorf(pki.Malformed, "log level %.20q: it is debug, info, warn or error", c.Level)
@@ -197,9 +205,9 @@ func NewLogger(c Log) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
 	switch c.Format {
 	case "text":
-		return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
+		return slog.New(slog.NewTextHandler(to, options)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
+		return slog.New(slog.NewJSONHandler(to, options)), nil
 	default:
 		return nil, pki.Errorf(pki.Malformed, "log format %.20q: it is text or json", c.Format)
 	}

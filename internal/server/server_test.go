@@ -15,10 +15,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
@@ -65,8 +69,43 @@ func TestListeners(t *testing.T) {
 	if err == nil {
 		t.Error("TLS 1.1 is spoken")
 	}
+	for _, listener := range listening {
+		for suite, want := range map[uint16]bool{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       true,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384:       true,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:          false,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:          false,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256:       false,
+		} {
+			conn, err := tls.Dial("tcp", strings.TrimPrefix(s.URL(listener), "https://"), &tls.Config{RootCAs: roots, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+			if err == nil {
+				conn.Close()
+			}
+			if (err == nil) != want {
+				t.Errorf("%s, TLS 1.2 with %s: %v", listener, tls.CipherSuiteName(suite), err)
+			}
+		}
+	}
 	if got := s.URL("none"); got != "" {
 		t.Errorf("a listener that is not there has the URL %q", got)
+	}
+}
+
+// TestTimeouts: no listener waits for ever for a client, or takes what it sends
+// without end.
+func TestTimeouts(t *testing.T) {
+	s := open(t, newConfig(t), time.Now)
+	type bounds struct {
+		ReadHeader, Read, Write, Idle time.Duration
+		Header                        int
+	}
+	want := bounds{5 * time.Second, 30 * time.Second, time.Minute, time.Minute, 32 << 10}
+	for _, w := range s.listeners.ways {
+		h := w.server
+		if diff := cmp.Diff(want, bounds{h.ReadHeaderTimeout, h.ReadTimeout, h.WriteTimeout, h.IdleTimeout, h.MaxHeaderBytes}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", w.name, diff)
+		}
 	}
 }
 
@@ -155,6 +194,66 @@ func TestShutdown(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestShutdownFinishesIntents: what is being issued when the server stops is
+// recorded before the store is closed, also where nobody waits for it any more.
+func TestShutdownFinishesIntents(t *testing.T) {
+	cfg := newConfig(t)
+	s := open(t, cfg, time.Now)
+	st := furnish(t, s, "acme", "device")
+	stop := run(t, s)
+	grant := st.Grant(t, "acme", access.Enroll)
+	var requesters sync.WaitGroup
+	issued := make(chan struct{}, 1000)
+	for range 16 {
+		requesters.Go(func() {
+			for {
+				_, err := s.enroll.Enroll(context.Background(), enroll.Request{
+					Grant: grant, Endpoint: "acme.device", Protocol: pki.ProtocolREST,
+					Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "gateway"})},
+				})
+				if err != nil { // the server stops
+					return
+				}
+				select {
+				case issued <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for n := range 100 {
+		select {
+		case <-issued:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d certificates were issued", n)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	requesters.Wait()
+
+	store := open(t, cfg, time.Now).store
+	epoch, err := store.Enter(t.Context(), "another", time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := store.Adopt(t.Context(), "another", epoch, time.Now().Add(time.Hour), 10)
+	if err != nil || len(left) != 0 {
+		t.Errorf("%d intents were left open, %v", len(left), err)
+	}
+}
+
+func TestCloseTwice(t *testing.T) {
+	s := open(t, newConfig(t), time.Now)
+	if err := run(t, s)(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close after Run: %v", err)
 	}
 }
 

@@ -9,10 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,11 +31,17 @@ const BootstrapFile = "bootstrap.pem"
 // renewEvery is how often the listeners' certificate is looked at.
 const renewEvery = time.Minute
 
-// tlsConfig has TLS 1.2 and 1.3 with Go's own choice of suites, and picks the
-// certificate anew for each handshake, so that a renewal needs no restart.
+// tlsConfig has TLS 1.3 with Go's own choice of suites and TLS 1.2 with forward
+// secrecy and authenticated encryption alone: Go would take CBC with SHA-1, too. It
+// picks the certificate anew for each handshake, so that a renewal needs no restart.
 func (l *listeners) tlsConfig(clients tls.ClientAuthType) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
 		ClientAuth: clients,
 		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -78,8 +86,10 @@ func (l *listeners) ensure(ctx context.Context) error {
 	if !ok {
 		return pki.Errorf(pki.Malformed, "tls.endpoint %q: write the label {tenant}.{name}", endpoint)
 	}
+	names := slices.Compact(slices.Sorted(slices.Values(l.s.cfg.TLS.Names)))
 	have, leaf, err := l.s.credentials.get(ctx, want{
-		tenant: pki.TenantID(tenant), name: "listener:" + l.s.cfg.Node, use: keystore.UseTLS, names: l.s.cfg.TLS.Names,
+		tenant: pki.TenantID(tenant), name: "listener:" + l.s.cfg.Node, use: keystore.UseTLS, names: names,
+		source: fmt.Sprintf("endpoint %s, names %q", endpoint, names),
 		enroll: func(ctx context.Context, g access.Grant, csr []byte) (*pki.Enrollment, error) {
 			return l.s.enroll.Enroll(ctx, enroll.Request{
 				Grant: g, Endpoint: endpoint, Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: csr},

@@ -16,9 +16,9 @@ func (s *Store) PutCredential(ctx context.Context, c *keystore.Credential) error
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
 	err := s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO credential (tenant, name, key_uri, chain) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (tenant, name) DO UPDATE SET key_uri = excluded.key_uri, chain = excluded.chain`,
-			c.Tenant, c.Name, c.Key, chain)
+		_, err := t.exec(`INSERT INTO credential (tenant, name, source, key_uri, issuer, chain) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (tenant, name) DO UPDATE SET source = excluded.source, key_uri = excluded.key_uri, issuer = excluded.issuer, chain = excluded.chain`,
+			c.Tenant, c.Name, c.Source, c.Key, c.Issuer, chain)
 		return err
 	})
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Store) Credential(ctx context.Context, tenant pki.TenantID, name string
 	c, err := one(ctx, s.read, func(row row) (*keystore.Credential, error) {
 		c := &keystore.Credential{Tenant: tenant, Name: name}
 		var chain []byte
-		if err := row.Scan(&c.Key, &chain); err != nil {
+		if err := row.Scan(&c.Source, &c.Key, &c.Issuer, &chain); err != nil {
 			return nil, err
 		}
 		for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
@@ -42,6 +42,6 @@ func (s *Store) Credential(ctx context.Context, tenant pki.TenantID, name string
 			return nil, errDamaged
 		}
 		return c, nil
-	}, `SELECT key_uri, chain FROM credential WHERE tenant = $1 AND name = $2`, tenant, name)
+	}, `SELECT source, key_uri, issuer, chain FROM credential WHERE tenant = $1 AND name = $2`, tenant, name)
 	return found(c, err, "credential %q", name)
 }

@@ -57,12 +57,13 @@ func testSealedKeys(f *fixture) {
 }
 
 func testCredentials(f *fixture) {
-	c := &keystore.Credential{Tenant: acme, Name: "tls", Key: "software:0abc", Chain: [][]byte{[]byte("certificate"), []byte("issuer")}}
+	c := &keystore.Credential{Tenant: acme, Name: "tls", Source: "acme.tls", Key: "software:0abc", Issuer: f.issuer.ID,
+		Chain: [][]byte{[]byte("certificate"), []byte("issuer")}}
 	f.ok(f.PutCredential(f.ctx, c))
 	got, err := f.Credential(f.ctx, acme, "tls")
 	f.ok(err)
 	f.same(got, c)
-	c.Key, c.Chain = "software:0def", c.Chain[1:]
+	c.Source, c.Key, c.Issuer, c.Chain = "acme.tls-2", "software:0def", "0abc", c.Chain[1:]
 	f.ok(f.PutCredential(f.ctx, c))
 	got, err = f.Credential(f.ctx, acme, "tls")
 	f.ok(err)

@@ -330,7 +330,9 @@ CREATE TABLE batch_refusal (
 CREATE TABLE credential (
     tenant  TEXT NOT NULL,
     name    TEXT NOT NULL,
+    source  TEXT NOT NULL,
     key_uri TEXT NOT NULL,
+    issuer  TEXT NOT NULL,
     chain   BLOB NOT NULL, -- certificates in PEM
     PRIMARY KEY (tenant, name)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,213 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+)
+
+// issue has the server's issuance work until the test ends; nothing else runs.
+func issue(t *testing.T, s *Server) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.issuance.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestKeptCredential: what makes a listener's certificate be made anew, and which
+// of them serve on where that cannot be done.
+func TestKeptCredential(t *testing.T) {
+	const (
+		day   = 24 * time.Hour
+		ahead = 30 * day // of the authority's beginning
+	)
+	var s *Server
+	var clock *pandotest.Clock
+	row := func(t *testing.T, change func(*keystore.Credential)) {
+		t.Helper()
+		have, err := s.store.Credential(t.Context(), "acme", "listener:"+s.cfg.Node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(have)
+		if err := s.store.PutCredential(t.Context(), have); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		name         string
+		change       func(t *testing.T)
+		kept, usable bool
+	}{
+		{"nothing", func(*testing.T) {}, true, true},
+		{"names in another order, one twice", func(*testing.T) { s.cfg.TLS.Names = []string{"127.0.0.1", "localhost", "127.0.0.1"} }, true, true},
+		{"a name fewer", func(*testing.T) { s.cfg.TLS.Names = []string{"localhost"} }, false, true},
+		{"a name more", func(*testing.T) { s.cfg.TLS.Names = append(s.cfg.TLS.Names, "127.0.0.2") }, false, true},
+		{"another endpoint", func(*testing.T) { s.cfg.TLS.Endpoint = "acme.other" }, false, true},
+		{"half of its life", func(*testing.T) { clock.Advance(46 * day) }, false, true},
+		{"its end", func(*testing.T) { clock.Advance(91 * day) }, false, false},
+		{"the clock was ahead", func(*testing.T) { clock.Advance(-ahead) }, false, false},
+		{"revoked", func(t *testing.T) {
+			g, err := access.System("acme", "test").Authorize(access.Revoke, "acme")
+			if err != nil {
+				t.Fatal(err)
+			}
+			row(t, func(c *keystore.Credential) {
+				serial, err := pki.SerialFromBytes(s.listeners.certificate.Load().Leaf.SerialNumber.Bytes())
+				if err == nil {
+					err = s.revocation.Revoke(t.Context(), g, c.Issuer, serial, pki.KeyCompromise)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+		}, false, false},
+		{"a broken signature", func(t *testing.T) {
+			row(t, func(c *keystore.Credential) { c.Chain[0][len(c.Chain[0])-1] ^= 1 })
+		}, false, false},
+		{"no certificate", func(t *testing.T) {
+			row(t, func(c *keystore.Credential) { c.Chain[0] = []byte("certificate") })
+		}, false, false},
+		{"another's certificate", func(t *testing.T) {
+			row(t, func(c *keystore.Credential) { c.Chain[0] = bytes.Clone(c.Chain[1]) })
+		}, false, false},
+		{"another's chain", func(t *testing.T) {
+			row(t, func(c *keystore.Credential) { c.Chain[1] = c.Chain[0] })
+		}, false, false},
+		{"another issuer", func(t *testing.T) {
+			row(t, func(c *keystore.Credential) {
+				issuers, err := s.store.AllIssuers(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				i := slices.IndexFunc(issuers, func(i *pki.Issuer) bool { return i.ID != c.Issuer })
+				c.Issuer = issuers[i].ID
+			})
+		}, false, false},
+		{"no issuer", func(t *testing.T) { row(t, func(c *keystore.Credential) { c.Issuer = "none" }) }, false, false},
+		{"another key", func(t *testing.T) {
+			row(t, func(c *keystore.Credential) {
+				key, err := s.credentials.keys.Generate(t.Context(), "software", "acme", pki.P256, keystore.UseTLS)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Key = key
+			})
+		}, false, false},
+		{"no key", func(t *testing.T) { row(t, func(c *keystore.Credential) { c.Key = "software:none" }) }, false, false},
+		{"no row", func(t *testing.T) { s.cfg.Node = "another" }, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			clock = pandotest.NewClock(pandotest.Now().Add(time.Minute))
+			s = open(t, newConfig(t), clock.Now)
+			issue(t, s)
+			st := furnish(t, s, "acme", "tls-server")
+			g := st.Grant(t, "acme", access.ManageEndpoints)
+			other := enroll.NewEndpoint{Name: "other", Authority: "issuing", Profile: "tls-server", Names: &pki.Names{DNS: []string{"localhost"}, IP: []string{"127.0.0.0/8"}}}
+			if _, err := s.enroll.CreateEndpoint(t.Context(), g, other); err != nil {
+				t.Fatal(err)
+			}
+			clock.Advance(ahead)
+			renew := func() (*x509.Certificate, error) {
+				err := s.RenewListeners(t.Context())
+				return s.listeners.certificate.Load().Leaf, err
+			}
+			before, err := renew()
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.change(t)
+			protocol := func(p pki.Protocol) {
+				for _, name := range []string{"tls-server", "other"} {
+					if _, err := s.enroll.UpdateEndpoint(t.Context(), g, enroll.NewEndpoint{Name: name, Protocols: []pki.Protocol{p}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+
+			protocol(pki.ProtocolBatch)
+			if got, err := renew(); (err == nil) != test.usable || !got.Equal(before) {
+				t.Errorf("where none is issued: %v; want the one before to serve on: %t", err, test.usable)
+			}
+			protocol(pki.ProtocolREST)
+			after, err := renew()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kept := after.Equal(before); kept != test.kept {
+				t.Errorf("the certificate was kept: %t, want %t", kept, test.kept)
+			}
+			if again, err := renew(); err != nil || !again.Equal(after) {
+				t.Errorf("another one was made at the next look: %v", err)
+			}
+		})
+	}
+}
+
+// TestKeptResponder: a responder that is revoked, or of an earlier version of its
+// profile, is made anew.
+func TestKeptResponder(t *testing.T) {
+	s := open(t, newConfig(t), time.Now)
+	issue(t, s)
+	st := furnish(t, s, "acme")
+	view, err := s.hierarchy.Authority(t.Context(), st.Grant(t, "acme", access.ReadConfiguration), "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := view.Issuers[0].ID
+	r := responders{store: s.store, credentials: s.credentials}
+	get := func() *x509.Certificate {
+		t.Helper()
+		der, _, notAfter, err := r.Responder(t.Context(), issuer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil || !cert.NotAfter.Equal(notAfter) {
+			t.Fatalf("until %s: %v", notAfter, err)
+		}
+		return cert
+	}
+	first := get()
+	if !get().Equal(first) {
+		t.Error("a responder is not kept")
+	}
+	serial, err := pki.SerialFromBytes(first.SerialNumber.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.revocation.Revoke(t.Context(), st.Grant(t, "acme", access.Revoke), issuer, serial, pki.KeyCompromise); err != nil {
+		t.Fatal(err)
+	}
+	second := get()
+	if second.Equal(first) || bytes.Equal(second.RawSubjectPublicKeyInfo, first.RawSubjectPublicKeyInfo) {
+		t.Error("a revoked responder is kept, or its key")
+	}
+	source, err := policy.ReferenceSource(policy.ResponderProfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source = bytes.Replace(source, []byte("validity: 30d"), []byte("validity: 20d"), 1)
+	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Grant(t, "acme", access.ManageProfiles), source); err != nil {
+		t.Fatal(err)
+	}
+	if third := get(); third.NotAfter.Sub(third.NotBefore) > 21*24*time.Hour {
+		t.Error("a responder of an earlier version of the profile is kept")
+	}
+}
