@@ -61,6 +61,8 @@ func scanOrphan(row row) (*orphan, error) {
 
 // Adopt implements issuance.Store. ErrFenced where epoch is not node's latest. An
 // intent of node's own present epoch is never adopted: it is in its hands already.
+// One whose row is damaged stays as it is; the error, with which the others are
+// returned, names it.
 func (s *Store) Adopt(ctx context.Context, node string, epoch int64, now time.Time, limit int) ([]*issuance.Intent, error) {
 	var adopted []*issuance.Intent
 	var damaged []error
@@ -73,31 +75,37 @@ func (s *Store) Adopt(ctx context.Context, node string, epoch int64, now time.Ti
 		if err != nil {
 			return err
 		}
-		orphans, err := list(ctx, t, scanOrphan,
-			`SELECT i.num, i.id, i.issuer, i.tenant, i.batch, i.chunk, i.epoch, i.attempt, i.payload, i.digest
-			FROM intent i LEFT JOIN node n ON n.node = i.node
-			WHERE i.state = 'open' AND (i.node <> $1 OR i.epoch <> $2)
-				AND (i.node = $1 AND i.epoch < $2 OR n.node IS NULL OR n.until_at < $3)
-			ORDER BY i.num LIMIT $4`, node, epoch, micros(now), limit)
-		if err != nil {
-			return err
-		}
-		for _, o := range orphans {
-			if err := t.restore(o); err != nil { // one that cannot be read does not hold up the others
-				damaged = append(damaged, fmt.Errorf("intent %s: %w", o.in.ID, err))
-				continue
-			}
-			rows, err := t.exec(`UPDATE intent SET node = $1, epoch = $2, attempt = attempt + 1
-				WHERE num = $3 AND state = 'open' AND epoch = $4 AND attempt = $5`, node, epoch, o.num, o.epoch, o.in.Attempt)
+		for after := int64(0); len(adopted) < limit; {
+			orphans, err := list(ctx, t, scanOrphan,
+				`SELECT i.num, i.id, i.issuer, i.tenant, i.batch, i.chunk, i.epoch, i.attempt, i.payload, i.digest
+				FROM intent i LEFT JOIN node n ON n.node = i.node
+				WHERE i.state = 'open' AND (i.node <> $1 OR i.epoch <> $2)
+					AND (i.node = $1 AND i.epoch < $2 OR n.node IS NULL OR n.until_at < $3) AND i.num > $4
+				ORDER BY i.num LIMIT $5`, node, epoch, micros(now), after, limit-len(adopted))
 			if err != nil {
 				return err
 			}
-			if rows == 0 {
-				continue // recorded, or adopted by another, in the meantime
+			if len(orphans) == 0 {
+				return nil
 			}
-			o.in.Node, o.in.Epoch = node, epoch
-			o.in.Attempt++
-			adopted = append(adopted, &o.in)
+			for _, o := range orphans {
+				after = o.num
+				if err := t.restore(o); err != nil { // however many cannot be read, they do not hold up the others
+					damaged = append(damaged, fmt.Errorf("intent %s: %w", o.in.ID, err))
+					continue
+				}
+				rows, err := t.exec(`UPDATE intent SET node = $1, epoch = $2, attempt = attempt + 1
+					WHERE num = $3 AND state = 'open' AND epoch = $4 AND attempt = $5`, node, epoch, o.num, o.epoch, o.in.Attempt)
+				if err != nil {
+					return err
+				}
+				if rows == 0 {
+					continue // recorded, or adopted by another, in the meantime
+				}
+				o.in.Node, o.in.Epoch = node, epoch
+				o.in.Attempt++
+				adopted = append(adopted, &o.in)
+			}
 		}
 		return nil
 	})

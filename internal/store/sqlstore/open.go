@@ -62,13 +62,9 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	o.ReaderCacheMiB = cmp.Or(o.ReaderCacheMiB, 4)
 	o.Readers = cmp.Or(o.Readers, 8)
 	o.synchronous = cmp.Or(o.synchronous, "FULL")
-	path, err := filepath.Abs(path)
+	path, err := create(path)
 	if err != nil {
-		return nil, err
-	}
-	// One database has one lock, by whatever name it is opened.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+		return nil, fmt.Errorf("opening the database %s: %w", path, err)
 	}
 	lock, err := takeLock(path)
 	if err != nil {
@@ -81,16 +77,26 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string, o Options) error {
-	// SQLite would create the file with the process's umask; its -wal and -shm
-	// files get the mode of the file itself.
+// create makes the file where there is none and returns its one path without
+// symbolic links: a database has one lock, by whatever name it is opened. SQLite
+// would create the file with the process's umask; its -wal and -shm files get the
+// mode of the file itself.
+func create(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return err
+		return path, err
 	}
 	if err := f.Close(); err != nil {
-		return err
+		return path, err
 	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return path, err
+	}
+	return filepath.Abs(real)
+}
+
+func (s *Store) open(ctx context.Context, path string, o Options) error {
 	db, err := writerDB(path, o)
 	if err != nil {
 		return err

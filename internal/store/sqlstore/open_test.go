@@ -103,6 +103,36 @@ func TestOpenTwice(t *testing.T) {
 	open(t, dir).Close()
 }
 
+// TestOpenByAnotherName: a database has one lock, also where its name is a symbolic
+// link that was there before it.
+func TestOpenByAnotherName(t *testing.T) {
+	dir := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(filepath.Join(dir, "real"), 0o700))
+	must(os.MkdirAll(filepath.Join(dir, "other"), 0o700))
+	must(os.Symlink(filepath.Join(dir, "real"), filepath.Join(dir, "link")))
+	must(os.Symlink("../real/pando.db", filepath.Join(dir, "other", "pando.db")))
+	names := []string{"other", "real", "link"} // the first creates it
+	for _, first := range names {
+		s := open(t, filepath.Join(dir, first))
+		for _, second := range names {
+			again, err := Open(t.Context(), filepath.Join(dir, second, "pando.db"), Options{})
+			if err == nil {
+				again.Close()
+			}
+			if pki.KindOf(err) != pki.Conflict {
+				t.Errorf("open by way of %s and then by %s: %v", first, second, err)
+			}
+		}
+		must(s.Close())
+	}
+}
+
 // childDir names the directory that the test binary, run again as another
 // process, is to open.
 const childDir = "PANDO_TEST_DIR"
