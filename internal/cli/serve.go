@@ -30,9 +30,6 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	s.apply(&cfg)
-	if err := cfg.Check(); err != nil {
-		return err
-	}
 	log, err := server.NewLogger(cfg.Log)
 	if err != nil {
 		return err

@@ -53,6 +53,9 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (*Se
 
 func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger, now pki.Clock) (_ *Server, err error) {
 	cfg = cfg.WithDefaults()
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
 	s := &Server{cfg: cfg, log: log, now: now}
 	defer func() {
 		if err != nil {

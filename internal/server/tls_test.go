@@ -57,7 +57,7 @@ func TestBootstrap(t *testing.T) {
 }
 
 func TestEndpointOfListeners(t *testing.T) {
-	for endpoint, want := range map[string]pki.Kind{"tls-server": pki.Malformed, "globex.tls-server": pki.NotFound} {
+	for endpoint, want := range map[string]pki.Kind{"globex.tls-server": pki.NotFound} {
 		cfg := newConfig(t)
 		cfg.TLS.Endpoint = endpoint
 		if err := open(t, cfg, time.Now).RenewListeners(t.Context()); pki.KindOf(err) != want {
