@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// readyWithin is the promise of how soon a killed server is ready again. It is no
+// benchmark: what a start does must not grow with what was left undone.
+const readyWithin = 5 * time.Second
+
 // TestKill kills the server at random moments under load. What must hold then: no
 // certificate that anybody was told of is lost, no row and no idempotency key has
 // two, every batch comes to its end, and the store is sound.
@@ -60,6 +64,9 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Sort(waits)
+	if longest := waits[len(waits)-1]; longest > readyWithin {
+		t.Errorf("after a kill it took %v to be ready again, more than %v", longest, readyWithin)
+	}
 	t.Logf("%d kills, %d more during a start; ready again in %v at most, %v in the median",
 		len(waits), early, waits[len(waits)-1], waits[len(waits)/2])
 	t.Logf("%d batches of %d rows and %d single certificates; %d intents adopted, %d serial numbers void",

@@ -26,11 +26,19 @@ import (
 // meters is the default batch of the story.
 const meters = 1000
 
+// storyWithin is the promise of how long the quickstart takes, its batch of 1,000
+// included, once it is compiled.
+const storyWithin = 10 * time.Second
+
 // TestQuickstart plays the story and has what it leaves and serves judged by other
 // programs; then it serves the same directory again.
 func TestQuickstart(t *testing.T) {
 	h := prepareHouse(t)
-	t.Logf("quickstart, with a batch of %d, was ready after %.1f s", meters, h.quickstart(t).Seconds())
+	took := h.quickstart(t)
+	t.Logf("quickstart, with a batch of %d, was ready after %.1f s", meters, took.Seconds())
+	if took > storyWithin {
+		t.Errorf("the promise is %v", storyWithin)
+	}
 	t.Run("file", func(t *testing.T) { testFile(t, h) })
 	t.Run("batch", func(t *testing.T) { testBatch(t, h) })
 	t.Run("verify", func(t *testing.T) { testVerify(t, h) })
