@@ -27,7 +27,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _pando; echo "${COMPREPLY[*]}"`
 
 	for line, want := range map[string]string{
 		"pando tok":                      "token",
-		"pando token ":                   "create list revoke",
+		"pando token ":                   "create list revoke whoami",
 		"pando --quickstart dir batch s": "submit show",
 		"pando batch submit --res":       "--results",
 		"pando batch submit --results x": "", // a file: the shell's own
