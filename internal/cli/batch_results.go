@@ -30,7 +30,14 @@ func (r *batchResults) Run(ctx context.Context, c *console, cl *client.Client) e
 	if format == "" {
 		format = formatOf(r.Out)
 	}
-	return writeResults(ctx, c, cl, r.ID, r.After, format, r.Out)
+	if err := writeResults(ctx, c, cl, r.ID, r.After, format, r.Out); err != nil {
+		return err
+	}
+	b, err := cl.Batch(ctx, r.ID)
+	if err == nil && b.State != "done" && b.State != "cancelled" {
+		c.note("the batch is %s, with %d of %d rows at their end: these are not all results", b.State, b.Issued+b.Refused, b.Rows)
+	}
+	return err
 }
 
 // formatOf returns the format of results that a file's name asks for.

@@ -57,6 +57,11 @@ func (e *certEnroll) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
+	if e.Out != "" { // learn of it before the certificate is issued
+		if err := refuseExisting(e.Out); err != nil {
+			return err
+		}
+	}
 	key := e.IdempotencyKey
 	if key == "" {
 		key = rand.Text() // so that the client may ask again when an answer is lost

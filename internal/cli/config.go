@@ -120,7 +120,7 @@ func (p plainYAML) Visit(node ast.Node) ast.Visitor {
 
 // serveFlags override fields of the configuration file.
 type serveFlags struct {
-	HTTPS   string `name:"https" placeholder:"HOST:PORT" help:"Address for people: REST and portal."`
+	HTTPS   string `name:"https" placeholder:"HOST:PORT" help:"Address for people: the REST API."`
 	Devices string `placeholder:"HOST:PORT" help:"Address for devices, with TLS."`
 	HTTP    string `name:"http" placeholder:"HOST:PORT" help:"Address for OCSP, CRLs and CA certificates, without TLS."`
 	Ops     string `placeholder:"HOST:PORT" help:"Address for health and readiness."`

@@ -106,8 +106,6 @@ func newBar(c *console, s step) *progressbar.ProgressBar {
 		progressbar.OptionSetWriter(c.err),
 		progressbar.OptionSetDescription(fmt.Sprintf("%-10s", s.stage)),
 		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString(cmp.Or(s.unit, "rows")),
 		progressbar.OptionShowBytes(s.unit == "bytes"),
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionThrottle(100*time.Millisecond),

@@ -74,7 +74,7 @@ tenant        %s
 root          %s
 everything    %s (mode 0600: it has the administrator's token)
 
-Try, in another terminal:
+Try, in another terminal (pando is what "go build ./cmd/pando" makes):
 
   pando --quickstart %s batch list
   openssl verify -x509_strict -CAfile %s -untrusted %s %s

@@ -12,8 +12,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -63,10 +65,16 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if !fresh {
+		file.keepAddresses(&cfg.Listen)
+	}
 	srv, err := server.New(ctx, server.Config{
 		Data: filepath.Join(dir, ServerDir), Listen: cfg.Listen, TLS: server.TLS{Endpoint: tenant + ".tls"},
 	}, cfg.Version, cfg.Log)
 	if err != nil {
+		if fresh { // nothing is in them yet: the next run may begin anew
+			err = errors.Join(err, discard(cfg))
+		}
 		return err
 	}
 	serving, stop := context.WithCancel(ctx)
@@ -77,7 +85,7 @@ func Run(ctx context.Context, cfg Config) error {
 	told := func() error {
 		if fresh {
 			if file, err = play(ctx, cfg, srv); err != nil {
-				return err
+				return fmt.Errorf("%w (the story is not finished: remove %s and run again)", err, dir)
 			}
 			cfg.Step("ready after %.1f s", time.Since(began).Seconds())
 		} else if err := take(file, srv, dir); err != nil {
@@ -112,6 +120,30 @@ func prepare(cfg Config) error {
 	}
 	const comment = "# The server of 'pando quickstart', for 'pando serve --data' and 'pando check --data'.\n"
 	return os.WriteFile(filepath.Join(data, "pando.yaml"), append([]byte(comment), text...), 0o600)
+}
+
+// discard removes what prepare made.
+func discard(cfg Config) error {
+	var errs []error
+	for _, name := range []string{ServerDir, ceremonyDir, plantDir} {
+		errs = append(errs, os.RemoveAll(filepath.Join(cfg.Dir, name)))
+	}
+	return errors.Join(errs...)
+}
+
+// keepAddresses sets the addresses that were not asked for to those of the run
+// before.
+func (f *File) keepAddresses(l *server.Listen) {
+	for _, way := range []struct {
+		asked *string
+		had   string
+	}{
+		{&l.HTTPS, strings.TrimSuffix(f.API, "/api/v1")}, {&l.Devices, f.Devices}, {&l.HTTP, f.HTTP}, {&l.Ops, f.Ops},
+	} {
+		if u, err := url.Parse(way.had); err == nil && *way.asked == "" {
+			*way.asked = u.Host
+		}
+	}
 }
 
 // take brings the File up to date with the addresses of this run. The status

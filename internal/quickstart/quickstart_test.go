@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -395,4 +396,33 @@ func get(t *testing.T, url string) []byte {
 		t.Fatalf("%s: %s, %v", url, response.Status, err)
 	}
 	return body
+}
+
+// A run that cannot bind its ports leaves nothing in the way of the next one, and
+// a run that says nothing of addresses has those of the run before.
+func TestAddresses(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "story")
+	taken, err := net.Listen("tcp", free)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	p := newPlay(dir, nil)
+	p.Listen.HTTP = taken.Addr().String()
+	if err := Run(t.Context(), p.Config); err == nil || !strings.Contains(err.Error(), "--http") {
+		t.Fatalf("on a port that is taken: %v", err)
+	}
+	p = newPlay(dir, nil)
+	if err := Run(t.Context(), p.Config); err != nil {
+		t.Fatalf("the next run: %v", err)
+	}
+	first := *p.file
+	p = newPlay(dir, nil)
+	p.Listen = server.Listen{}
+	if err := Run(t.Context(), p.Config); err != nil {
+		t.Fatalf("without addresses: %v", err)
+	}
+	if diff := cmp.Diff(first, *p.file, cmp.Comparer(client.Token.Equal)); diff != "" {
+		t.Errorf("quickstart.json (-first +second):\n%s", diff)
+	}
 }
