@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"golang.org/x/term"
@@ -17,14 +19,30 @@ import (
 var errNoTerminal = errors.New("there is no terminal to ask on")
 
 // withTerminal calls f with the controlling terminal, so that a person can be
-// asked while standard input and output are files or pipes.
+// asked while standard input and output are files or pipes. An interrupt ends the
+// question and leaves the terminal as it was.
 func withTerminal(f func(tty *os.File) error) error {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return errNoTerminal
 	}
 	defer tty.Close()
-	return f(tty)
+	before, err := term.GetState(int(tty.Fd()))
+	if err != nil {
+		return errNoTerminal
+	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupted)
+	answered := make(chan error, 1)
+	go func() { answered <- f(tty) }()
+	select {
+	case err := <-answered:
+		return err
+	case <-interrupted:
+		fmt.Fprintln(tty)
+		return errors.Join(errors.New("interrupted; nothing was done"), term.Restore(int(tty.Fd()), before))
+	}
 }
 
 // askPassphrase asks for a passphrase without echo; where a second prompt is
