@@ -4,20 +4,21 @@ import "time"
 
 // An Authority is a tenant's CA over its life.
 type Authority struct {
-	ID         string    `json:"id"`
-	Name       string    `json:"name" doc:"Unique in the tenant." example:"manufacturing"`
-	CommonName string    `json:"common_name" doc:"Of its certificates."`
-	Kind       string    `json:"kind" doc:"root, intermediate or issuing."`
-	Mode       string    `json:"mode" doc:"production or test. A test authority chains only to a test root."`
-	Parent     string    `json:"parent,omitempty" doc:"The id of the authority above; absent for a root."`
-	Profile    string    `json:"profile,omitempty" doc:"Of its own certificate."`
-	KeyKind    string    `json:"key_kind,omitempty" doc:"p256, p384, p521, rsa2048, rsa3072, rsa4096 or ed25519."`
-	StatusURL  string    `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs in what it signs."`
-	Shards     int       `json:"shards,omitzero" doc:"CRL shards of its issuers."`
-	SignCheck  string    `json:"sign_check,omitempty" doc:"Whether end-entity signatures are verified before release: always, or hardware for those by hardware keys alone."`
-	State      string    `json:"state" doc:"pending until its certificate is installed, active, or retired."`
-	Created    time.Time `json:"created"`
-	Issuers    []Issuer  `json:"issuers" doc:"Its certificates over time, newest first."`
+	ID            string    `json:"id"`
+	Name          string    `json:"name" doc:"Unique in the tenant." example:"manufacturing"`
+	CommonName    string    `json:"common_name" doc:"Of its certificates."`
+	Kind          string    `json:"kind" doc:"root, intermediate or issuing."`
+	Mode          string    `json:"mode" doc:"production or test. A test authority chains only to a test root."`
+	Parent        string    `json:"parent,omitempty" doc:"The id of the authority above; absent for a root."`
+	Profile       string    `json:"profile,omitempty" doc:"Of its own certificate."`
+	KeyKind       string    `json:"key_kind,omitempty" doc:"p256, p384, p521, rsa2048, rsa3072, rsa4096 or ed25519."`
+	StatusURL     string    `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs in what it signs."`
+	Shards        int       `json:"shards,omitzero" doc:"CRL shards of its issuers."`
+	SignCheck     string    `json:"sign_check,omitempty" doc:"Whether end-entity signatures are verified before release: always, or hardware for those by hardware keys alone."`
+	RandomSerials bool      `json:"random_serials,omitzero" doc:"Serial numbers are wholly random and do not tell when they were made."`
+	State         string    `json:"state" doc:"pending until its certificate is installed, active, or retired."`
+	Created       time.Time `json:"created"`
+	Issuers       []Issuer  `json:"issuers" doc:"Its certificates over time, newest first."`
 }
 
 // An Issuer is an authority's certificate and key at one moment.
@@ -34,15 +35,16 @@ type Issuer struct {
 // parent: at once where the parent is online, through a ceremony where the
 // parent is a root.
 type NewAuthority struct {
-	Name       string `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"manufacturing"`
-	CommonName string `json:"common_name" maxLength:"64" doc:"The CN of its certificate." example:"Example Meters Manufacturing CA"`
-	Kind       string `json:"kind" enum:"intermediate,issuing"`
-	Parent     string `json:"parent" doc:"Name or id of the authority above. The mode is the parent's."`
-	Profile    string `json:"profile,omitempty" doc:"Of its certificate. Default: issuing-ca."`
-	KeyKind    string `json:"key_kind,omitempty" doc:"Default: the first that the profile allows."`
-	StatusURL  string `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs, http, without a slash at the end." example:"http://pki.example.com"`
-	Shards     int    `json:"shards,omitzero" minimum:"0" doc:"CRL shards, fixed for life. Default: 1."`
-	SignCheck  string `json:"sign_check,omitempty" enum:"always,hardware" doc:"Default: hardware."`
+	Name          string `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"manufacturing"`
+	CommonName    string `json:"common_name" maxLength:"64" doc:"The CN of its certificate." example:"Example Meters Manufacturing CA"`
+	Kind          string `json:"kind" enum:"intermediate,issuing"`
+	Parent        string `json:"parent" doc:"Name or id of the authority above. The mode is the parent's."`
+	Profile       string `json:"profile,omitempty" doc:"Of its certificate. Default: issuing-ca."`
+	KeyKind       string `json:"key_kind,omitempty" doc:"Default: the first that the profile allows."`
+	StatusURL     string `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs, http, without a slash at the end." example:"http://pki.example.com"`
+	Shards        int    `json:"shards,omitzero" minimum:"0" doc:"CRL shards, fixed for life. Default: 1."`
+	SignCheck     string `json:"sign_check,omitempty" enum:"always,hardware" doc:"Default: hardware."`
+	RandomSerials bool   `json:"random_serials,omitzero" doc:"Make serial numbers wholly random, so that they do not tell when they were made. Default: they begin with the time."`
 }
 
 // NewRoot is a root whose certificate a ceremony made.

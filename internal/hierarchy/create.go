@@ -29,6 +29,8 @@ type NewAuthority struct {
 	StatusURL  string            // fixed for each issuer at its creation
 	Shards     int               // of CRLs; 0 is 1, at most MaxShards
 	SignCheck  pki.SignCheck     // "" is CheckHardware
+
+	RandomSerials bool // see pki.Authority
 }
 
 // CreateAuthority makes a key and a request. Below an online parent the authority
@@ -80,7 +82,8 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuth
 	a := &pki.Authority{
 		ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: g.Tenant(), Name: n.Name, CommonName: n.CommonName,
 		Kind: n.Kind, Mode: parent.Mode, Parent: parent.ID, Profile: n.Profile, KeyKind: n.KeyKind,
-		StatusURL: n.StatusURL, Shards: n.Shards, SignCheck: n.SignCheck, State: pki.AuthorityPending, Created: now,
+		StatusURL: n.StatusURL, Shards: n.Shards, SignCheck: n.SignCheck,
+		RandomSerials: n.RandomSerials, State: pki.AuthorityPending, Created: now,
 	}
 	i := &pki.Issuer{
 		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: parent.Issuers[0].ID,

@@ -334,3 +334,36 @@ func TestRetire(t *testing.T) {
 		t.Errorf("its responder's line: %v", err)
 	}
 }
+
+// An authority may have serials that tell nothing, not even when they were made;
+// others begin with their class and the time.
+func TestRandomSerials(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme", "meter")
+	_, err := s.Hierarchy.CreateAuthority(t.Context(), manage(t, s), hierarchy.NewAuthority{
+		Name: "quiet", CommonName: "Quiet", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL, RandomSerials: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := s.Hierarchy.Request(t.Context(), manage(t, s), "quiet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Sign(t, "acme", request)
+	_, err = s.Enroll.CreateEndpoint(t.Context(), s.Grant(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "quiet", Authority: "quiet", Profile: "meter"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for endpoint, want := range map[string]pki.SerialClass{"meter": pki.SerialLong, "quiet": pki.SerialRandom} {
+		got, err := s.Enroll.Enroll(t.Context(), enroll.Request{
+			Grant: s.Grant(t, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
+			Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-" + endpoint})},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if class := pki.SerialClass(got.Certificate.Serial[0]); class != want {
+			t.Errorf("%s: serial %s of class %#x, not %#x", endpoint, got.Certificate.Serial, class, want)
+		}
+	}
+}

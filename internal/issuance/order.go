@@ -29,6 +29,9 @@ type Order struct {
 // finding of the lint is PolicyRefused: nothing is intended or signed.
 func Prepare(o *Order, now time.Time) (*Item, error) {
 	class := pki.ClassOf(o.Content.NotBefore, o.Content.NotAfter)
+	if o.Line.Authority.RandomSerials {
+		class = pki.SerialRandom
+	}
 	o.Content.Serial = pki.NewSerial(class, now)
 	bytes, err := o.Profile.Append(nil, o.Content)
 	if err == nil {

@@ -63,8 +63,13 @@ type Authority struct {
 	StatusURL  string // base of OCSP, CRL and CA certificate URLs, without a slash at the end
 	Shards     int    // CRL shards of its issuers, >= 1
 	SignCheck  SignCheck
-	State      AuthorityState
-	Created    time.Time
+
+	// RandomSerials has serials wholly random (SerialRandom), for an authority
+	// whose serials must not tell the moment of issue.
+	RandomSerials bool
+
+	State   AuthorityState
+	Created time.Time
 }
 
 // An Issuer is an authority's certificate and key at one moment.

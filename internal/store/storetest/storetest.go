@@ -150,7 +150,7 @@ func (f *fixture) enter() {
 func (f *fixture) newAuthority(tenant pki.TenantID, name string) (*pki.Authority, *pki.Issuer) {
 	a := &pki.Authority{ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: tenant, Name: name, CommonName: name + " CA", Kind: pki.Issuing,
 		Mode: pki.Test, Parent: "parent", Profile: "issuing-ca", KeyKind: pki.P256, StatusURL: "http://127.0.0.1:8080",
-		Shards: shards, SignCheck: pki.CheckHardware, State: pki.AuthorityPending, Created: f.now}
+		Shards: shards, SignCheck: pki.CheckHardware, RandomSerials: true, State: pki.AuthorityPending, Created: f.now}
 	i := &pki.Issuer{ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: tenant, Mode: pki.Test, Parent: "parent",
 		Key: "software:0abc", Request: []byte("request"), StatusURL: a.StatusURL, Shards: shards, Created: f.now}
 	return a, i

@@ -37,6 +37,7 @@ CREATE TABLE authority (
     status_url  TEXT NOT NULL,
     shards      INTEGER NOT NULL,
     sign_check  TEXT NOT NULL,
+    random_serials INTEGER NOT NULL,
     state       TEXT NOT NULL,
     created     INTEGER NOT NULL,
     UNIQUE (tenant, name)
