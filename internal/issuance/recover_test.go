@@ -42,16 +42,7 @@ func (d *dying) Commit(ctx context.Context, now time.Time, records, intents []*i
 // reborn runs issuance anew on the stack's store, as after a restart.
 func reborn(t *testing.T, s *stack.Stack) {
 	t.Helper()
-	svc, err := issuance.New(t.Context(), issuance.Config{
-		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- svc.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-ended })
+	svc := alive(t, s, "test")
 	if err := svc.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -85,18 +76,18 @@ func TestRecoverSingle(t *testing.T) {
 	if err != nil || !status.Known || status.Revocation == nil {
 		t.Errorf("the void serial: %+v, %v", status, err)
 	}
-	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s), Now: time.Now})
+	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s, "another"), Now: time.Now})
 	got, err := again.Enroll(t.Context(), r)
 	if err != nil || got.Certificate.Serial == lost.Items[0].Serial {
 		t.Fatalf("again: %+v, %v", got, err)
 	}
 }
 
-// alive returns an issuance service that runs until the test ends.
-func alive(t *testing.T, s *stack.Stack) *issuance.Service {
+// alive returns an issuance service of a node that runs until the test ends.
+func alive(t *testing.T, s *stack.Stack, node string) *issuance.Service {
 	t.Helper()
 	svc, err := issuance.New(t.Context(), issuance.Config{
-		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: "another", Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: node, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
