@@ -86,6 +86,10 @@ func TestResultsThatFailDoNotLookComplete(t *testing.T) {
 	if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want a cut connection", err)
 	}
+}
+
+func TestResultsOfNoBatch(t *testing.T) {
+	s := serve(t)
 	s.results = func(yield func(batch.Result, error) bool) {
 		yield(batch.Result{}, pki.Errorf(pki.NotFound, "no batch"))
 	}
