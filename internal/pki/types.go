@@ -153,6 +153,7 @@ type Certificate struct {
 	Tenant    TenantID // the issuer's tenant
 	Owner     TenantID // the device's tenant
 	Device    DeviceID // "" where no device is concerned
+	Placement          // of the device when it was issued
 	Profile   ProfileRef
 	Intent    IntentID
 	Place     int     // within the intent, from 0

@@ -15,13 +15,14 @@ import (
 // packed DER.
 type storedCertificate struct {
 	id, issuer, tenant, owner, profile int64
+	line, lot, site                    int64
 	batch                              sql.NullInt64
 	packed                             []byte
 	cert                               pki.Certificate
 }
 
 const certificateColumns = `c.id, c.serial, c.issuer, c.tenant, c.owner, c.device, c.profile, coalesce(i.id, ''), c.place,
-	c.batch, c.row_no, c.not_before, c.not_after, c.issued, c.der`
+	c.batch, c.row_no, c.not_before, c.not_after, c.issued, c.der, c.product_line, c.lot, c.site`
 
 // A certificate whose intent is gone is still one, and for the checker to find.
 const selectCertificate = `SELECT ` + certificateColumns + ` FROM certificate c LEFT JOIN intent i ON i.num = c.intent `
@@ -30,7 +31,7 @@ func scanCertificate(row row) (*storedCertificate, error) {
 	c := new(storedCertificate)
 	return c, row.Scan(&c.id, intoArray(c.cert.Serial[:]), &c.issuer, &c.tenant, &c.owner, &c.cert.Device, &c.profile,
 		&c.cert.Intent, &c.cert.Place, &c.batch, &c.cert.Row,
-		intoTime{&c.cert.NotBefore}, intoTime{&c.cert.NotAfter}, intoTime{&c.cert.Issued}, &c.packed)
+		intoTime{&c.cert.NotBefore}, intoTime{&c.cert.NotAfter}, intoTime{&c.cert.Issued}, &c.packed, &c.line, &c.lot, &c.site)
 }
 
 // certificate returns what a row stands for. Where a name is missing or the stored
@@ -38,7 +39,7 @@ func scanCertificate(row row) (*storedCertificate, error) {
 // certificate without them.
 func (s *Store) certificate(ctx context.Context, c *storedCertificate) (*pki.Certificate, error) {
 	var missing error
-	nums := []int64{c.issuer, c.tenant, c.owner, c.profile, c.batch.Int64}
+	nums := []int64{c.issuer, c.tenant, c.owner, c.profile, c.batch.Int64, c.line, c.lot, c.site}
 	refs := make([]ref, len(nums))
 	for i, num := range nums {
 		var err error
@@ -53,6 +54,7 @@ func (s *Store) certificate(ctx context.Context, c *storedCertificate) (*pki.Cer
 	cert := &c.cert
 	cert.Issuer, cert.Tenant, cert.Owner = pki.IssuerID(refs[0].text), pki.TenantID(refs[1].text), pki.TenantID(refs[2].text)
 	cert.Batch = pki.BatchID(refs[4].text)
+	cert.Placement = pki.Placement{ProductLine: refs[5].text, Lot: refs[6].text, Site: refs[7].text}
 	var err error
 	if cert.Profile, err = refs[3].profile(); err != nil {
 		missing = err

@@ -97,24 +97,36 @@ func (r *recording) certificate(place int, it *issuance.Item) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.exec(`INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no, not_before, not_after, issued, der)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+	if err := r.device(it, &refs); err != nil {
+		return err
+	}
+	if _, err := r.exec(`INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
+			not_before, not_after, issued, der, product_line, lot, site)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, it.Device, refs.profile, r.num, place, r.batch, it.Row,
-		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der); err != nil {
+		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der, refs.line, refs.lot, refs.site); err != nil {
 		return fmt.Errorf("storing the certificate: %w", err)
 	}
 	r.issued++
+	return nil
+}
+
+// device stores an item's device, if it has one, and sets refs to its place: a
+// renewal that says nothing of the place leaves the device where it is.
+func (r *recording) device(it *issuance.Item, refs *itemRefs) error {
 	if it.Device == "" {
 		return nil
 	}
-	// A renewal that says nothing of the device's place leaves it where it is.
-	_, err = r.exec(`INSERT INTO device (owner, device, product_line, lot, site, state, created, updated)
+	_, err := one(context.Background(), r.tx, func(row row) (bool, error) {
+		return true, row.Scan(&refs.line, &refs.lot, &refs.site)
+	}, `INSERT INTO device (owner, device, product_line, lot, site, state, created, updated)
 		VALUES ($1, $2, $3, $4, $5, 'issued', $6, $6)
 		ON CONFLICT (owner, device) DO UPDATE SET
 			product_line = CASE WHEN excluded.product_line <> 0 THEN excluded.product_line ELSE device.product_line END,
 			lot = CASE WHEN excluded.lot <> 0 THEN excluded.lot ELSE device.lot END,
 			site = CASE WHEN excluded.site <> 0 THEN excluded.site ELSE device.site END,
-			state = excluded.state, updated = excluded.updated`,
+			state = excluded.state, updated = excluded.updated
+		RETURNING product_line, lot, site`,
 		refs.owner, it.Device, refs.line, refs.lot, refs.site, micros(r.now))
 	if err != nil {
 		return fmt.Errorf("storing the device: %w", err)

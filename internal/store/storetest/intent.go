@@ -73,7 +73,7 @@ func (f *fixture) issue(items ...*issuance.Item) *issuance.Intent {
 func (f *fixture) certificate(in *issuance.Intent, place int) *pki.Certificate {
 	it := in.Items[place]
 	return &pki.Certificate{Issuer: in.Issuer, Serial: it.Serial, Tenant: in.Tenant, Owner: it.Owner, Device: it.Device,
-		Profile: it.Profile, Intent: in.ID, Place: place, Batch: in.Batch, Row: it.Row,
+		Placement: it.Placement, Profile: it.Profile, Intent: in.ID, Place: place, Batch: in.Batch, Row: it.Row,
 		NotBefore: it.NotBefore, NotAfter: it.NotAfter, Issued: f.now, DER: it.DER}
 }
 

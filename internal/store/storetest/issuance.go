@@ -63,6 +63,29 @@ func testIssue(f *fixture) {
 	f.ok(f.Commit(f.ctx, f.now, nil, []*issuance.Intent{f.intent()})) // an empty one is nothing
 }
 
+// testPlace says that a certificate keeps the place that its device had when it was
+// issued.
+func testPlace(f *fixture) {
+	in := f.issue(f.item("meter-1"))
+	first := f.certificate(in, 0)
+
+	silent := f.item("meter-1") // a renewal that says nothing of the place
+	silent.Placement = pki.Placement{}
+	in = f.issue(silent)
+	second := f.certificate(in, 0)
+	second.Placement = first.Placement
+
+	moved := f.item("meter-1")
+	moved.Placement = pki.Placement{Lot: "returns"}
+	in = f.issue(moved)
+	third := f.certificate(in, 0)
+	third.Placement = pki.Placement{ProductLine: first.ProductLine, Lot: "returns", Site: first.Site}
+
+	all, _, err := f.Certificates(f.ctx, acme, "meter-1", "", 10)
+	f.ok(err)
+	f.same(all, []*pki.Certificate{third, second, first})
+}
+
 func testLent(f *fixture) {
 	it := f.item("their-1")
 	it.Owner = partner
