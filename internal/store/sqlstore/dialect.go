@@ -5,12 +5,14 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -126,6 +128,21 @@ func readPragma(ctx context.Context, conn driver.Conn, name string) (string, err
 		return "", err
 	}
 	return fmt.Sprint(value[0]), nil
+}
+
+// cannotWrite reports whether an error says that the database's files cannot be
+// written now: the disk is full, fails or is read-only, or another process holds
+// the database. It may pass.
+func cannotWrite(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code() & 0xff { // the primary code of an extended one
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY:
+		return true
+	}
+	return false
 }
 
 // migrate brings the schema to the newest version that this binary knows, and

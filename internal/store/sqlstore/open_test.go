@@ -64,6 +64,35 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// TestFullDisk has the database full: what cannot be stored is Unavailable, and
+// the store goes on when there is space again.
+func TestFullDisk(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	pages := func(n int) {
+		t.Helper()
+		if _, err := s.write.conn.ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count=%d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := func() (err error) {
+		for i := 0; i < 1000 && err == nil; i++ {
+			id := pki.TenantID(pki.NewOpaqueID())
+			err = s.PutTenant(t.Context(), &pki.Tenant{ID: id, Organization: strings.Repeat("x", 200)}, pki.Event{})
+		}
+		return err
+	}
+	pages(1) // SQLite makes it what the database has
+	err := add()
+	if pki.KindOf(err) != pki.Unavailable || !strings.Contains(pki.DetailOf(err), "cannot write") {
+		t.Errorf("with a full disk: %v", err)
+	}
+	pages(1 << 20)
+	if err := add(); err != nil {
+		t.Errorf("with space again: %v", err)
+	}
+}
+
 func TestFileMode(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a ?#% b") // what means something in a URI
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // A writer owns the one connection that writes, and the statements prepared on
@@ -71,8 +74,19 @@ type tx struct {
 
 // update runs fn in a transaction and commits it durably unless fn returns an
 // error. ctx bounds the wait for the connection, not the transaction. An error
-// of the commit itself leaves the outcome unknown.
+// of the commit itself leaves the outcome unknown. A disk that is full or fails
+// is Unavailable, for a while as we hope: nothing is acknowledged until it is well.
 func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
+	err := s.try(ctx, fn)
+	if cannotWrite(err) && pki.KindOf(err) == pki.Internal {
+		return &pki.Error{Kind: pki.Unavailable, Detail: "the store cannot write at this moment; send the request again later, the same one under the same idempotency key",
+			Cause: err, RetryAfter: 5 * time.Second}
+	}
+	return err
+}
+
+// try is update, with the database's own errors.
+func (s *Store) try(ctx context.Context, fn func(*tx) error) error {
 	w := s.write
 	select {
 	case <-ctx.Done():
