@@ -43,14 +43,15 @@ const (
 	ReadCertificates  Permission = "certificates.read"
 	Revoke            Permission = "certificates.revoke"
 	ReadEvents        Permission = "events.read"
+	ReadAlarms        Permission = "alarms.read" // what is wrong now; on the platform of every tenant
 )
 
 var permissions = map[Role][]Permission{
-	PlatformOperator: {ManageTenants, ManageBlocklist, ManageTokens, ReadEvents},
+	PlatformOperator: {ManageTenants, ManageBlocklist, ManageTokens, ReadEvents, ReadAlarms},
 	TenantAdministrator: {ManageTokens, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
-		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents},
+		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms},
 	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates},
-	Auditor:         {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents},
+	Auditor:         {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms},
 }
 
 // A Principal is somebody or something that has proved who it is.

@@ -30,6 +30,7 @@ var matrix = map[access.Permission][]access.Role{
 	access.ReadCertificates:  {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
 	access.Revoke:            {access.TenantAdministrator},
 	access.ReadEvents:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
+	access.ReadAlarms:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
 }
 
 // constants returns the values of the package's constants of a type, as its source

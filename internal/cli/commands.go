@@ -13,6 +13,7 @@ type commands struct {
 	Ceremony   ceremonyCommand   `cmd:"" group:"offline" help:"Make and use a root key, offline."`
 	Tenant     tenantCommand     `cmd:"" group:"managing" help:"Manage the organisations of a deployment."`
 	Token      tokenCommand      `cmd:"" group:"managing" help:"Manage API tokens."`
+	Alarms     alarmsCommand     `cmd:"" group:"managing" help:"Show what is wrong now, since when, and what to do."`
 	Authority  authorityCommand  `cmd:"" group:"managing" help:"Manage a tenant's certification authorities."`
 	Profile    profileCommand    `cmd:"" group:"managing" help:"Manage the rules for each type of certificate."`
 	Endpoint   endpointCommand   `cmd:"" group:"managing" help:"Manage the places under which devices enrol."`

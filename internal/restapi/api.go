@@ -25,6 +25,7 @@ type Config struct {
 	Batch      Batch
 	Revocation Revocation
 	Status     Status
+	Alarms     Alarms
 
 	// Logger gets one line a request at level debug, refused credentials at
 	// warn, and the causes of failures. No token, key or request body is logged.

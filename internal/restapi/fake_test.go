@@ -17,6 +17,7 @@ import (
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
@@ -34,6 +35,7 @@ type fakeServices struct {
 	results     iter.Seq2[batch.Result, error]
 	watched     iter.Seq2[*batch.Batch, error]
 	revoked     map[pki.Serial]pki.Reason
+	alarms      *alarm.Board
 }
 
 // The fakes embed what they stand for: a method that no test expects panics.
@@ -147,15 +149,16 @@ type served struct {
 
 func serve(t testing.TB) *served {
 	t.Helper()
-	f := &fakeServices{revoked: map[pki.Serial]pki.Reason{}, tokens: map[string]access.Principal{
-		"admin":   {Tenant: "demo", ID: "token:1", Name: "admin", Role: access.TenantAdministrator},
-		"factory": {Tenant: "demo", ID: "token:2", Name: "line 3", Role: access.FactoryOperator},
-		"auditor": {Tenant: "demo", ID: "token:3", Name: "auditor", Role: access.Auditor},
+	f := &fakeServices{alarms: alarm.NewBoard(time.Now), revoked: map[pki.Serial]pki.Reason{}, tokens: map[string]access.Principal{
+		"admin":    {Tenant: "demo", ID: "token:1", Name: "admin", Role: access.TenantAdministrator},
+		"factory":  {Tenant: "demo", ID: "token:2", Name: "line 3", Role: access.FactoryOperator},
+		"operator": {Tenant: pki.Platform, ID: "token:4", Name: "operator", Role: access.PlatformOperator},
+		"auditor":  {Tenant: "demo", ID: "token:3", Name: "auditor", Role: access.Auditor},
 	}}
 	log := new(syncBuffer)
 	srv := httptest.NewServer(New(Config{
 		Tokens: fakeTokens{f: f}, Hierarchy: fakeHierarchy{f: f}, Enroll: fakeEnroll{f: f}, Batch: fakeBatch{f: f},
-		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Version: "test",
+		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, Version: "test",
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}))
 	t.Cleanup(srv.Close)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
@@ -54,7 +55,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "alpha", "meter")
 	s.AddTenant(t, "beta", "meter")
 	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, Status: s.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, Status: s.Store, Alarms: s.Alarms, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url = srv.URL
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -111,6 +112,7 @@ func (m *matrix) fill(t *testing.T) {
 			t.Fatal(b, err)
 		}
 	}
+	m.stack.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "beta", Name: "test.hidden", Target: "hidden"}, Severity: alarm.Critical, What: "hidden", Do: "hidden"})
 	m.event = must(c.Events(ctx, "", 1))(t).Items[0].ID
 }
 
@@ -166,6 +168,7 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /tokens", body: `{"name":"x","role":"factory-operator","endpoints":["meter"]}`, attack: 201, own: 201},
 		{route: "DELETE /tokens/{id}", path: "/tokens/" + m.tokens[1], own: 204},
 		{route: "GET /events", path: "/events?before=" + m.event, attack: 200, own: 200},
+		{route: "GET /alarms", attack: 200, own: 200},
 
 		{route: "GET /authorities", attack: 200, own: 200},
 		{route: "POST /authorities", body: text(client.NewAuthority{Name: "below", CommonName: "Below", Kind: "issuing", Parent: m.rootID, StatusURL: stack.StatusURL}), own: 201},
@@ -233,7 +236,7 @@ func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text 
 func (m *matrix) seen(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches"} {
+	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/alarms"} {
 		status, text := m.ask(t, row{route: "GET " + path}, m.beta)
 		if status != 200 {
 			t.Fatalf("GET %s: %d %s", path, status, text)
@@ -302,7 +305,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, Status: m.stack.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, Status: m.stack.Store, Alarms: m.stack.Alarms, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url = srv.URL
 	for _, role := range access.Roles() {

@@ -61,6 +61,7 @@ func (s *server) table() []route {
 		operation("POST /tokens", access.ManageTokens, "create-token", "Create a token", s.createToken).created(),
 		operation("DELETE /tokens/{id}", access.ManageTokens, "revoke-token", "Revoke a token", s.revokeToken),
 		operation("GET /events", access.ReadEvents, "list-events", "List administrative acts, newest first", s.listEvents),
+		operation("GET /alarms", access.ReadAlarms, "list-alarms", "List what is wrong now, the critical first", s.listAlarms),
 
 		operation("GET /authorities", access.ReadConfiguration, "list-authorities", "List the authorities", s.listAuthorities),
 		operation("POST /authorities", access.ManageAuthorities, "create-authority", "Create an authority with a key", s.createAuthority).created(),

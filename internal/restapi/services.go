@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -69,6 +70,12 @@ type Batch interface {
 // Revocation is what the API needs of revocation.Service.
 type Revocation interface {
 	Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) error
+}
+
+// Alarms is what the API needs of alarm.Board.
+type Alarms interface {
+	Of(tenant pki.TenantID) []alarm.Alarm
+	All() []alarm.Alarm
 }
 
 // Status tells what is known of a serial; a revocation.Store does.

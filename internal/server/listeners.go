@@ -48,7 +48,7 @@ func (s *Server) listen(version string) (*listeners, error) {
 	}
 	api := restapi.New(restapi.Config{
 		Hierarchy: s.hierarchy, Enroll: s.enroll, Batch: s.batch, Revocation: s.revocation, Status: s.store,
-		Tokens: s.tokens, Logger: s.log, Version: version,
+		Alarms: s.alarms, Tokens: s.tokens, Logger: s.log, Version: version,
 	})
 	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Now: s.now, Log: s.log})
 	nothing := http.NotFoundHandler()
@@ -139,24 +139,4 @@ func (l *listeners) close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// ops answers whether the process lives (/healthz) and whether it can work
-// (/readyz): the store answers, and no other process has this node's name.
-func (s *Server) ops() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "ok")
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if err := s.issuance.Ready(ctx); err != nil {
-			s.log.WarnContext(ctx, "not ready", "error", err)
-			http.Error(w, "not ready; the log says why", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ready")
-	})
-	return mux
 }

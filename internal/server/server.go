@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
@@ -33,6 +34,7 @@ type Server struct {
 	log *slog.Logger
 	now pki.Clock
 
+	alarms      *alarm.Board
 	store       *sqlstore.Store
 	tokens      *access.Tokens
 	hierarchy   *hierarchy.Service
@@ -56,7 +58,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, now: now}
+	s := &Server{cfg: cfg, log: log, now: now, alarms: alarm.NewBoard(now)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

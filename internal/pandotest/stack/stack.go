@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -30,6 +31,7 @@ import (
 // listeners. Its parts are made by New and wired as the server wires them.
 type Stack struct {
 	Path       string // of the database file
+	Alarms     *alarm.Board
 	Store      *sqlstore.Store
 	Signer     *signer.Signer
 	Tokens     *access.Tokens
@@ -67,7 +69,7 @@ func New(t testing.TB, cfg Config) *Stack {
 		cfg.Now = time.Now
 	}
 	dir := t.TempDir()
-	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir, Now: cfg.Now}
+	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir, Now: cfg.Now, Alarms: alarm.NewBoard(cfg.Now)}
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	if s.Store, err = sqlstore.Open(ctx, s.Path, sqlstore.Options{}); err != nil {

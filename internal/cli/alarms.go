@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// alarmsCommand is "pando alarms".
+type alarmsCommand struct {
+	Check bool `help:"Exit with 1 where a critical one is among them."`
+}
+
+func (alarmsCommand) Help() string {
+	return `Shows what is wrong at this moment, since when, and what to do about it: of the token's own tenant, and to a platform operator of every tenant and of the deployment. What happened before stands in the events and in the server's log.
+
+Examples:
+
+    pando alarms
+    pando alarms --check --json`
+}
+
+// Run lists the alarms.
+func (a *alarmsCommand) Run(ctx context.Context, c *console, cl *client.Client) error {
+	alarms, err := cl.Alarms(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.result(client.List[client.Alarm]{Items: alarms}, func(w io.Writer) error { return writeAlarms(w, alarms) })
+	critical := func(x client.Alarm) bool { return x.Severity == client.Critical }
+	if err == nil && a.Check && slices.ContainsFunc(alarms, critical) {
+		return errSilent
+	}
+	return err
+}
+
+// writeAlarms prints a table, and below it what to do about each.
+func writeAlarms(w io.Writer, alarms []client.Alarm) error {
+	if len(alarms) == 0 {
+		_, err := fmt.Fprintln(w, "no alarms")
+		return err
+	}
+	rows := table{heading: []string{"SEVERITY", "ALARM", "TENANT", "TARGET", "SINCE"}}
+	for _, x := range alarms {
+		rows.add(x.Severity, x.Name, x.Tenant, x.Target, when(x.Since))
+	}
+	if err := rows.write(w); err != nil {
+		return err
+	}
+	for _, x := range alarms {
+		if _, err := fmt.Fprintf(w, "\n%s: %s\n  %s\n", x.Name, x.What, x.Do); err != nil {
+			return err
+		}
+	}
+	return nil
+}

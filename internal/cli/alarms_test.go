@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestAlarmsCheck: --check fails for a critical alarm alone, and a person reads
+// what to do below the table.
+func TestAlarmsCheck(t *testing.T) {
+	late := `{"tenant":"demo","name":"crl.late","target":"issuer:1","severity":"warning","what":"A CRL is late.","do":"Wait.","since":"2026-11-25T12:00:00Z"}`
+	wrong := `{"tenant":"","name":"clock.wrong","severity":"critical","what":"The clock is wrong.","do":"Set it.","since":"2026-11-25T12:00:00Z"}`
+	items := ""
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write([]byte(`{"items":[` + items + `]}`))
+	}))
+	defer srv.Close()
+	t.Setenv(serverVariable, srv.URL)
+	t.Setenv(tokenVariable, "pando_x")
+	alarms := func(args ...string) (status int, out string) {
+		var stdout, stderr strings.Builder
+		status = Run(t.Context(), append([]string{"alarms"}, args...), strings.NewReader(""), &stdout, &stderr)
+		return status, stdout.String() + stderr.String()
+	}
+	items = late
+	if status, out := alarms("--check"); status != exitDone {
+		t.Errorf("a warning: %d %s", status, out)
+	}
+	items = wrong + "," + late
+	if status, _ := alarms(); status != exitDone {
+		t.Errorf("without --check: %d", status)
+	}
+	status, out := alarms("--check")
+	want := `SEVERITY  ALARM        TENANT  TARGET    SINCE
+critical  clock.wrong  -       -         2026-11-25 12:00:00Z
+warning   crl.late     demo    issuer:1  2026-11-25 12:00:00Z
+
+clock.wrong: The clock is wrong.
+  Set it.
+
+crl.late: A CRL is late.
+  Wait.
+`
+	if diff := cmp.Diff(want, out); diff != "" || status != exitRefused {
+		t.Errorf("%d %s", status, diff)
+	}
+}

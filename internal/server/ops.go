@@ -1,0 +1,44 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+)
+
+// ops answers whether the process lives (/healthz) and whether it can work
+// (/readyz): the store answers, and no other process has this node's name.
+func (s *Server) ops() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", s.ready)
+	return mux
+}
+
+// ready does not fail for alarms: a node that answers about status and takes
+// requests is of use while they stand, and its peers have the same.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := s.issuance.Ready(ctx); err != nil {
+		s.log.WarnContext(ctx, "not ready", "error", err)
+		http.Error(w, "not ready; the log says why", http.StatusServiceUnavailable)
+		return
+	}
+	critical := 0
+	for _, a := range s.alarms.All() {
+		if a.Severity == alarm.Critical {
+			critical++
+		}
+	}
+	if critical > 0 {
+		fmt.Fprintf(w, "ready, with critical alarms: %d ('pando alarms' says which)\n", critical)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
