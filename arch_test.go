@@ -44,6 +44,8 @@ var ranks = map[string]int{
 	"internal/revocation/revocationtest": 6,
 	"internal/pandotest":                 6,
 	"internal/pandotest/stack":           7,
+	"internal/blob":                      6,
+	"internal/pandotest/fakes3":          6,
 	"internal/check":                     6,
 	"internal/simulate":                  6,
 	"internal/server":                    7,
