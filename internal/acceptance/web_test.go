@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
+	"net/url"
 	"os"
 	"testing"
 
@@ -43,4 +44,13 @@ func (h *house) connection(t *testing.T) *client.Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// hostOf returns the host and port of a URL.
+func hostOf(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	return u.Host, nil
 }
