@@ -26,6 +26,7 @@ var ranks = map[string]int{
 	"internal/tbs":                       1,
 	"internal/cms":                       1,
 	"internal/access":                    1,
+	"internal/audit":                     1,
 	"internal/alarm":                     1,
 	"internal/keystore":                  1,
 	"internal/keystore/soft":             1,

@@ -26,8 +26,10 @@ var errDamaged = errors.New("the stored bytes do not match their hash")
 
 // pack returns der as it is stored: as a delta against r, or raw where r is nil or
 // the delta saves nothing.
-func pack(r *reference, der []byte) []byte {
-	sum := sha256.Sum256(der)
+func pack(r *reference, der []byte) []byte { return packSummed(r, der, sha256.Sum256(der)) }
+
+// packSummed is pack of bytes whose SHA-256 is known.
+func packSummed(r *reference, der []byte, sum [32]byte) []byte {
 	if r != nil && len(der) <= maxDelta {
 		b := append(make([]byte, 0, 512), packedDelta)
 		b = append(b, sum[:checkSize]...)
@@ -157,9 +159,9 @@ func (t *tx) referenceFor(issuer, profile int64) (*reference, error) {
 	return r, nil
 }
 
-// packCertificate returns a certificate as it is stored, and makes it the
-// reference of its issuer and profile where there is none yet.
-func (t *tx) packCertificate(issuer, profile int64, der []byte) ([]byte, error) {
+// packCertificate returns a certificate, whose SHA-256 is sum, as it is stored, and
+// makes it the reference of its issuer and profile where there is none yet.
+func (t *tx) packCertificate(issuer, profile int64, der []byte, sum [32]byte) ([]byte, error) {
 	r, err := t.referenceFor(issuer, profile)
 	if err != nil {
 		return nil, err
@@ -173,5 +175,5 @@ func (t *tx) packCertificate(issuer, profile int64, der []byte) ([]byte, error) 
 		r = newReference(num, issuer, profile, append([]byte(nil), der...))
 		t.ders = append(t.ders, r)
 	}
-	return pack(r, der), nil
+	return packSummed(r, der, sum), nil
 }

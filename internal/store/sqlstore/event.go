@@ -3,33 +3,20 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"time"
+	"strings"
 
+	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/pki"
 )
-
-// The kinds of log leaves.
-const (
-	leafCertificates = "certificates" // ref is an intent
-	leafRevocation   = "revocation"   // ref is the seq of the first of count entries
-	leafEvent        = "event"        // ref is an event
-)
-
-// leaf stores a run of count leaves of a tenant's log, for the sequencer to give
-// them their places.
-func (t *tx) leaf(tenant int64, kind string, ref int64, count int, at time.Time) error {
-	_, err := t.exec(`INSERT INTO leaf_group (tenant, kind, ref, count, created) VALUES ($1, $2, $3, $4, $5)`,
-		tenant, kind, ref, count, micros(at))
-	if err != nil {
-		return fmt.Errorf("storing log leaves: %w", err)
-	}
-	return nil
-}
 
 // event stores an event and its leaf.
 func (t *tx) event(e pki.Event) error {
 	if e.ID == "" {
 		e.ID = pki.NewID(e.At)
+	}
+	// What is logged can be written down as text anywhere, to the byte.
+	for _, text := range []*string{&e.Actor, &e.Action, &e.Target, &e.Detail} {
+		*text = strings.ToValidUTF8(*text, "\ufffd")
 	}
 	num, err := one(context.Background(), t, scanInt,
 		`INSERT INTO event (id, tenant, at, actor, action, target, detail) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING num`,
@@ -41,7 +28,10 @@ func (t *tx) event(e pki.Event) error {
 	if err != nil {
 		return err
 	}
-	return t.leaf(tenant, leafEvent, num, 1, e.At)
+	run := leafRun{tenant: tenant, kind: leafEvent, ref: num}
+	leaf := audit.OfEvent(&e)
+	run.add(&audit.Leaf{Event: &leaf})
+	return t.leaves(&run, e.At)
 }
 
 // Events implements hierarchy.Store.

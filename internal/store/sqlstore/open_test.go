@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -249,7 +250,7 @@ func TestRollback(t *testing.T) {
 		if first, err = tx.intern(tenantRef("acme")); err != nil {
 			return err
 		}
-		if _, err := tx.packCertificate(1, 2, []byte("reference")); err != nil {
+		if _, err := tx.packCertificate(1, 2, []byte("reference"), sha256.Sum256([]byte("reference"))); err != nil {
 			return err
 		}
 		return stop

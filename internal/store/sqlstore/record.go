@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
@@ -23,10 +26,9 @@ type recording struct {
 	batch  sql.NullInt64
 	now    time.Time
 
-	issued  int
-	voided  []check.VoidedItem
-	first   int64 // seq of the first revocation entry of a void item
-	entries int   // how many follow each other from there
+	issued leafRun // the certificates
+	voided []check.VoidedItem
+	void   leafRun // the revocation entries of void items
 }
 
 // record stores the outcome of a signed intent and closes it, or sets Err to
@@ -54,11 +56,13 @@ func (t *tx) record(in *issuance.Intent, now time.Time) error {
 	if r.issuer, err = t.s.issuerInfo(context.Background(), in.Issuer); err != nil {
 		return err
 	}
+	r.issued = leafRun{tenant: r.issuer.tenant, kind: leafCertificates, ref: r.num, hashes: make([]byte, 0, tlog.HashSize*len(items))}
+	r.void = leafRun{tenant: r.issuer.tenant, kind: leafRevocation}
 	for place, it := range items {
 		if it.DER != nil {
 			err = r.certificate(place, it)
 		} else {
-			err = r.void(place, it)
+			err = r.giveUp(place, it)
 		}
 		if err != nil {
 			return fmt.Errorf("serial %s: %w", it.Serial, err)
@@ -67,10 +71,8 @@ func (t *tx) record(in *issuance.Intent, now time.Time) error {
 	if err := r.finishVoid(); err != nil {
 		return err
 	}
-	if r.issued > 0 {
-		if err := t.leaf(r.issuer.tenant, leafCertificates, r.num, r.issued, now); err != nil {
-			return err
-		}
+	if err := t.leaves(&r.issued, now); err != nil {
+		return err
 	}
 	return r.finishChunk(items)
 }
@@ -93,21 +95,55 @@ func (r *recording) certificate(place int, it *issuance.Item) error {
 	if err != nil {
 		return err
 	}
-	der, err := r.packCertificate(r.issuer.num, refs.profile, it.DER)
+	sum := sha256.Sum256(it.DER)
+	der, err := r.packCertificate(r.issuer.num, refs.profile, it.DER, sum)
 	if err != nil {
 		return err
 	}
+	ordered := refs
 	if err := r.device(it, &refs); err != nil {
 		return err
 	}
-	if _, err := r.exec(`INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
-			not_before, not_after, issued, der, product_line, lot, site)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
-		it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, it.Device, refs.profile, r.num, place, r.batch, it.Row,
-		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der, refs.line, refs.lot, refs.site); err != nil {
+	args := []any{it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, it.Device, refs.profile, r.num, place, r.batch, it.Row,
+		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der, refs.line, refs.lot, refs.site}
+	if r.issued.count == 0 {
+		r.issued.firstRow, err = one(context.Background(), r.tx, scanInt, insertCertificate+` RETURNING id`, args...)
+	} else {
+		_, err = r.exec(insertCertificate, args...)
+	}
+	if err != nil {
 		return fmt.Errorf("storing the certificate: %w", err)
 	}
-	r.issued++
+	leaf := audit.CertificateLeaf{
+		Issuer: r.in.Issuer, Serial: audit.Serial(it.Serial), SHA256: sum, Owner: it.Owner, Device: it.Device,
+		ProductLine: it.Placement.ProductLine, Lot: it.Placement.Lot, Site: it.Placement.Site, Profile: audit.ProfileOfLeaf(it.Profile),
+		Intent: r.in.ID, Place: place, Batch: r.in.Batch, Row: it.Row, NotBefore: it.NotBefore, NotAfter: it.NotAfter, Issued: r.now,
+	}
+	if refs != ordered { // the device is where an earlier request put it
+		if err := r.setPlace(&leaf, &refs); err != nil {
+			return err
+		}
+	}
+	r.issued.add(&audit.Leaf{Certificate: &leaf})
+	return nil
+}
+
+const insertCertificate = `INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
+		not_before, not_after, issued, der, product_line, lot, site)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+
+// setPlace sets the names of a place in a leaf.
+func (r *recording) setPlace(leaf *audit.CertificateLeaf, refs *itemRefs) error {
+	for _, p := range []struct {
+		name *string
+		num  int64
+	}{{&leaf.ProductLine, refs.line}, {&leaf.Lot, refs.lot}, {&leaf.Site, refs.site}} {
+		name, err := r.refOf(p.num)
+		if err != nil {
+			return err
+		}
+		*p.name = name.text
+	}
 	return nil
 }
 
@@ -134,22 +170,15 @@ func (r *recording) device(it *issuance.Item, refs *itemRefs) error {
 	return nil
 }
 
-// void revokes the serial of an item that got no certificate, since a signature
+// giveUp revokes the serial of an item that got no certificate, since a signature
 // may have been made, and gives up the item's claims.
-func (r *recording) void(place int, it *issuance.Item) error {
-	seq, err := r.revoke(&pki.Revocation{
+func (r *recording) giveUp(place int, it *issuance.Item) error {
+	err := r.revoke(&pki.Revocation{
 		Issuer: r.in.Issuer, Serial: it.Serial, N: 1, Reason: pki.Unspecified, At: r.now,
 		Shard: it.Serial.Shard(r.issuer.shards), NotAfter: it.NotAfter,
-	}, r.issuer.num)
-	switch {
-	case errors.Is(err, sql.ErrNoRows): // by an earlier intent for a serial that was made elsewhere
-	case err != nil:
+	}, r.issuer.num, &r.void)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) { // by an earlier intent for a serial that was made elsewhere
 		return err
-	default:
-		if r.entries == 0 {
-			r.first = seq
-		}
-		r.entries++
 	}
 	r.voided = append(r.voided, check.VoidedItem{Place: place, Serial: it.Serial, TBSHash: sha256.Sum256(it.TBS)})
 	owner, err := r.intern(tenantRef(it.Owner))
@@ -176,16 +205,13 @@ func (r *recording) finishVoid() error {
 		return nil
 	}
 	state := "closed"
-	if r.issued == 0 {
+	if r.issued.count == 0 {
 		state = "void"
 	}
 	if _, err := r.exec(`UPDATE intent SET state = $1, voided = $2 WHERE num = $3`, state, encodeVoided(r.voided), r.num); err != nil {
 		return err
 	}
-	if r.entries == 0 {
-		return nil
-	}
-	return r.leaf(r.issuer.tenant, leafRevocation, r.first, r.entries, r.now)
+	return r.leaves(&r.void, r.now)
 }
 
 // finishChunk closes the intent's chunk of a batch, or gives it up.
@@ -193,7 +219,7 @@ func (r *recording) finishChunk(items []*issuance.Item) error {
 	switch {
 	case !r.batch.Valid:
 		return nil
-	case r.issued == 0:
+	case r.issued.count == 0:
 		return r.releaseChunk(r.batch.Int64, r.in.Chunk)
 	}
 	for _, v := range r.voided {
@@ -204,7 +230,7 @@ func (r *recording) finishChunk(items []*issuance.Item) error {
 			return err
 		}
 	}
-	return r.closeChunk(r.batch.Int64, r.in.Chunk, r.issued)
+	return r.closeChunk(r.batch.Int64, r.in.Chunk, r.issued.count)
 }
 
 // encodeVoided returns void items as an intent keeps them: of each its place, its

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -41,32 +42,37 @@ func (s *Store) Revoke(ctx context.Context, tenant pki.TenantID, r *pki.Revocati
 			return pki.Errorf(pki.AlreadyRevoked, "the certificate is revoked already")
 		}
 		r.N, r.Shard, r.NotAfter = 1, r.Serial.Shard(issuer.shards), fromMicros(notAfter)
-		seq, err := t.revoke(r, issuer.num)
-		if err != nil {
+		run := leafRun{tenant: issuer.tenant, kind: leafRevocation}
+		if err := t.revoke(r, issuer.num, &run); err != nil {
 			return err
 		}
-		if err := t.leaf(issuer.tenant, leafRevocation, seq, 1, r.At); err != nil {
+		if err := t.leaves(&run, r.At); err != nil {
 			return err
 		}
 		return t.event(e)
 	})
 }
 
-// revoke inserts an entry and returns its sequence number; sql.ErrNoRows where the
-// serial has an entry with that N.
-func (t *tx) revoke(r *pki.Revocation, issuer int64) (int64, error) {
+// revoke inserts an entry and adds its leaf to a run; sql.ErrNoRows where the serial
+// has an entry with that N. The entries of a run follow each other.
+func (t *tx) revoke(r *pki.Revocation, issuer int64, run *leafRun) error {
 	seq, err := one(context.Background(), t, scanInt,
 		`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING seq`,
 		issuer, r.Serial[:], r.N, r.Reason, micros(r.At), r.Shard, micros(r.NotAfter))
 	if err != nil {
-		return 0, fmt.Errorf("storing a revocation: %w", err)
+		return fmt.Errorf("storing a revocation: %w", err)
 	}
+	if run.count == 0 {
+		run.ref = seq
+	}
+	leaf := audit.OfRevocation(r)
+	run.add(&audit.Leaf{Revocation: &leaf})
 	_, err = t.exec(`INSERT INTO crl_shard (issuer, shard, number, newest) VALUES ($1, $2, 0, $3)
 		ON CONFLICT (issuer, shard) DO UPDATE SET newest = excluded.newest`, issuer, r.Shard, seq)
 	if err != nil {
-		return 0, fmt.Errorf("noting a shard's newest revocation: %w", err)
+		return fmt.Errorf("noting a shard's newest revocation: %w", err)
 	}
-	return seq, nil
+	return nil
 }
 
 // Status implements revocation.Store.

@@ -1,0 +1,48 @@
+package sqlstore
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pando-pki/pando/internal/audit"
+)
+
+// The kinds of log leaves.
+const (
+	leafCertificates = "certificates" // ref is an intent
+	leafRevocation   = "revocation"   // ref is the seq of the first of count entries
+	leafEvent        = "event"        // ref is an event
+)
+
+// A leafRun is leaves of one kind and tenant that one transaction stores, with
+// their hashes, so that nothing is read again to sequence them.
+type leafRun struct {
+	tenant   int64
+	kind     string
+	ref      int64 // see the kinds
+	firstRow int64 // id of the first certificate
+	hasher   audit.Hasher
+	hashes   []byte
+	count    int
+}
+
+// add appends a leaf.
+func (r *leafRun) add(l *audit.Leaf) {
+	h := r.hasher.Hash(l)
+	r.hashes = append(r.hashes, h[:]...)
+	r.count++
+}
+
+// leaves stores a run, for the sequencer to give the leaves their places; nothing
+// where it is empty.
+func (t *tx) leaves(r *leafRun, at time.Time) error {
+	if r.count == 0 {
+		return nil
+	}
+	_, err := t.exec(`INSERT INTO leaf_group (tenant, kind, ref, count, created, hashes, first_row) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		r.tenant, r.kind, r.ref, r.count, micros(at), r.hashes, r.firstRow)
+	if err != nil {
+		return fmt.Errorf("storing log leaves: %w", err)
+	}
+	return nil
+}
