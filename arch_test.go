@@ -51,6 +51,7 @@ var ranks = map[string]int{
 	"internal/simulate":                  6,
 	"internal/server":                    7,
 	"internal/quickstart":                8,
+	"internal/bench":                     8,
 	"internal/cli":                       9,
 	"cmd/pando":                          10,
 }
@@ -62,6 +63,7 @@ var peers = map[string][]string{
 	"internal/cms":             {"internal/tbs"},
 	"internal/store/sqlstore":  {"internal/check"}, // implements what the checker reads
 	"internal/store/storetest": {"internal/check"},
+	"internal/bench":           {"internal/quickstart"}, // measures what the story makes
 }
 
 // protocols may import of pando only these: no key, no profile, no store.

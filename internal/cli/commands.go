@@ -10,6 +10,7 @@ type commands struct {
 	Init       initCommand       `cmd:"" group:"serving" help:"Set up the data directory of a new deployment."`
 	Config     configCommand     `cmd:"" group:"serving" help:"Print the effective configuration."`
 	Check      checkCommand      `cmd:"" group:"serving" help:"Check that everything in a store holds together."`
+	Bench      benchCommand      `cmd:"" group:"serving" help:"Measure this machine, and pando on it."`
 	Ceremony   ceremonyCommand   `cmd:"" group:"offline" help:"Make and use a root key, offline."`
 	Tenant     tenantCommand     `cmd:"" group:"managing" help:"Manage the organisations of a deployment."`
 	Token      tokenCommand      `cmd:"" group:"managing" help:"Manage API tokens."`

@@ -1,0 +1,195 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// The sizes of a batch.
+const (
+	batchRows = 100_000
+	quickRows = 20_000
+	fewRows   = 500 // where a measurement lasts less than a second
+)
+
+func (b *bench) batchRows() int {
+	switch {
+	case b.length < time.Second:
+		return fewRows
+	case b.cfg.Quick:
+		return quickRows
+	default:
+		return batchRows
+	}
+}
+
+// issueBatches measures row 2: a file of requests in, a file of certificates out.
+func (b *bench) issueBatches(ctx context.Context) error {
+	if err := b.startServer(ctx); err != nil {
+		return err
+	}
+	if err := b.addCheckedAuthority(ctx); err != nil {
+		return fmt.Errorf("making an authority that checks: %w", err)
+	}
+	for range b.rounds {
+		for _, way := range []struct{ what, endpoint string }{{batchPlain, endpoint}, {batchChecked, checkedName}} {
+			file, err := b.newDevices(ctx, b.batchRows())
+			if err != nil {
+				return err
+			}
+			limit, err := b.measureLimit()
+			if err != nil {
+				return err
+			}
+			r, err := b.runBatch(ctx, way.endpoint, file, b.batchRows())
+			if err != nil {
+				return err
+			}
+			b.report.add(way.what, r.rate/limit.rate)
+			b.tell("batch at %s: %d certificates in %.2f s (%s), %.0f a second, %.1f µs of CPU each; %.2f of all cores, %.2f × Limit",
+				way.endpoint, r.requests, r.took.Seconds(), r.parts, r.rate, r.cpu, r.rate/limit.rate, r.cpu/limit.cpu)
+		}
+	}
+	return nil
+}
+
+// A batchResult is what a batch came to, and where its time went.
+type batchResult struct {
+	result
+	parts string
+}
+
+// runBatch hands in a file and fetches the certificates as they come.
+func (b *bench) runBatch(ctx context.Context, at string, file []byte, rows int) (*batchResult, error) {
+	before, err := b.server.cpu()
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	batch, err := b.submit(ctx, at, file)
+	if err != nil {
+		return nil, err
+	}
+	submitted := time.Since(begun)
+	if err := b.collect(ctx, batch.ID, rows); err != nil {
+		return nil, err
+	}
+	r := &batchResult{result: result{requests: rows, took: time.Since(begun)}}
+	after, err := b.server.cpu()
+	if err != nil {
+		return nil, err
+	}
+	r.rate = float64(rows) / r.took.Seconds()
+	r.cpu = float64(max(after-before, tick).Microseconds()) / float64(rows)
+	r.parts = fmt.Sprintf("%.2f handed in", submitted.Seconds())
+	return r, nil
+}
+
+func (b *bench) submit(ctx context.Context, at string, file []byte) (*client.Batch, error) {
+	return b.api.Submit(ctx, client.Submission{Endpoint: at, Format: client.PEM, Lot: lot}, bytes.NewReader(file))
+}
+
+// lookAgain is how long it waits where there are no new results.
+const lookAgain = 20 * time.Millisecond
+
+// collect reads the results until all rows have theirs, each a certificate.
+func (b *bench) collect(ctx context.Context, batch string, rows int) error {
+	buffer := make([]byte, 64<<10)
+	counted, idle := 0, time.Now()
+	for counted < rows {
+		body, err := b.api.ResultsAs(ctx, batch, int64(counted), client.PEM)
+		if err != nil {
+			return err
+		}
+		n, err := countCertificates(body, buffer)
+		if err = errors.Join(err, body.Close()); err != nil {
+			return err
+		}
+		if counted += n; n > 0 {
+			idle = time.Now()
+		} else if time.Since(idle) > patience {
+			return fmt.Errorf("batch %s stands at row %d of %d", batch, counted, rows)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lookAgain):
+		}
+	}
+	return nil
+}
+
+// countCertificates reads PEM to its end.
+func countCertificates(r io.Reader, buffer []byte) (int, error) {
+	const mark = "-----BEGIN CERT"
+	n, kept := 0, 0 // what is kept is the beginning of a mark, perhaps
+	for {
+		got, err := r.Read(buffer[kept:])
+		part := buffer[:kept+got]
+		n += bytes.Count(part, []byte(mark))
+		if last := bytes.LastIndex(part, []byte(mark)); last >= 0 {
+			part = part[last+len(mark):]
+		}
+		kept = copy(buffer, part[max(0, len(part)-len(mark)+1):])
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// checkedName names an authority that verifies each signature, and its endpoint.
+const checkedName = "checked"
+
+// addCheckedAuthority makes such an authority under the story's root.
+func (b *bench) addCheckedAuthority(ctx context.Context) error {
+	_, err := b.api.CreateAuthority(ctx, client.NewAuthority{
+		Name: checkedName, CommonName: "Example Metering Checked CA", Kind: string(pki.Issuing), Parent: "root",
+		StatusURL: b.file.HTTP, Shards: 4, SignCheck: string(pki.CheckAlways),
+	})
+	if err != nil {
+		return err
+	}
+	text, err := b.api.AuthorityRequest(ctx, checkedName)
+	if err != nil {
+		return err
+	}
+	request, err := ceremony.ReadRequest(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	offline := filepath.Join(b.dir, "deployment", "ceremony")
+	passphrase, err := os.ReadFile(filepath.Join(offline, "root.passphrase"))
+	if err != nil {
+		return err
+	}
+	answer, err := ceremony.Sign(ceremony.SignConfig{
+		Sealed: filepath.Join(offline, "root.sealed"), Passphrase: pki.NewSecret(strings.TrimSpace(string(passphrase))),
+		Request: request, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	var file bytes.Buffer
+	if err := ceremony.WriteResponse(&file, answer); err != nil {
+		return err
+	}
+	if _, err := b.api.Install(ctx, file.Bytes()); err != nil {
+		return err
+	}
+	_, err = b.api.CreateEndpoint(ctx, client.NewEndpoint{Name: checkedName, Authority: checkedName, Profile: endpoint, Protocols: []string{"batch"}})
+	return err
+}

@@ -1,0 +1,75 @@
+package bench
+
+// A Goal is what pando holds itself to: a ratio to something that is measured in
+// the same run.
+type Goal struct {
+	Row    int
+	What   string
+	Unit   string
+	Must   float64
+	Aim    float64
+	Higher bool // the more the better
+	Absent bool // the part that it measures is not built
+}
+
+// The units.
+const (
+	ofLimit   = "× Limit"
+	ofHandler = "× Handler"
+	ofCores   = "× all cores at Limit"
+)
+
+// Goals are the rows of the table, in order; a row may have several figures.
+//
+// Limit is the CPU of "CSR in (parsed, signature checked), certificate out
+// (precomputed parts, signed)" with P-256 and Go's own library, Handler that of a
+// bare net/http handler which answers 500 bytes over keep-alive HTTP to 32 clients
+// in another process. The CPU of a row is user plus system of the server process
+// alone.
+var Goals = []Goal{
+	{Row: 1, What: issueREST, Unit: ofLimit, Must: 3, Aim: 2.2},
+	{Row: 2, What: batchPlain, Unit: ofCores, Must: 0.7, Aim: 0.9, Higher: true},
+	{Row: 2, What: batchChecked, Unit: ofCores, Must: 0.5, Aim: 0.65, Higher: true},
+	{Row: 3, What: "a whole ACME order, CPU", Unit: ofLimit, Must: 16, Aim: 10, Absent: true},
+	{Row: 4, What: ocspGET, Unit: ofHandler, Must: 3, Aim: 2},
+	{Row: 4, What: ocspPOST, Unit: ofHandler, Must: 3, Aim: 2},
+	{Row: 5, What: ocspSigned, Unit: ofLimit, Must: 0.8, Aim: 0.6},
+	{Row: 6, What: "full CRL of 1,000,000 from the store's entries, against x509.CreateRevocationList", Unit: "× faster", Must: 5, Aim: 20, Higher: true, Absent: true},
+	{Row: 7, What: revokeOne, Unit: ofLimit, Must: 1.4, Aim: 0.8},
+	{Row: 8, What: "revoke 1,000,000 by lot, against issuing as many by batch", Unit: "× faster", Must: 3, Aim: 10, Higher: true, Absent: true},
+	{Row: 9, What: "memory after 100,000 certificates", Unit: "MiB", Must: 160, Aim: 90, Absent: true},
+	{Row: 10, What: "issue with a SoftHSM key against a software key, rate", Unit: "× software", Must: 0.7, Aim: 0.85, Higher: true, Absent: true},
+	{Row: 11, What: restRate, Unit: ofCores, Must: 0.13, Aim: 0.26, Higher: true},
+	{Row: 12, What: "insert rate with 20,000,000 certificates in the store", Unit: "× at 100,000", Must: 0.7, Aim: 0.9, Higher: true, Absent: true},
+	{Row: 13, What: "start with 20,000,000 certificates in the store", Unit: "× with none", Must: 3, Aim: 1.2, Absent: true},
+	{Row: 14, What: "issue with ML-DSA-65, CPU above the P-256 path", Unit: "× the bare signature", Must: 1.3, Aim: 1.1, Absent: true},
+	{Row: 15, What: "single issue while a batch runs, p99", Unit: "× without it", Must: 3, Aim: 2, Absent: true},
+}
+
+// The figures by name.
+const (
+	issueREST    = "issue one certificate over REST, HTTPS, 32 clients, with an idempotency key, CPU"
+	batchPlain   = "a batch from the first request sent to the last certificate received, certificates a second"
+	batchChecked = "the same under an authority that verifies after it signs"
+	ocspGET      = "OCSP from cache, GET, CPU"
+	ocspPOST     = "OCSP from cache, POST, CPU"
+	ocspSigned   = "OCSP signed on demand (with a nonce), CPU"
+	revokeOne    = "revoke one over REST, synced, CPU, with the CRLs that follow"
+	restRate     = "certificates a second over REST, clients on the same cores"
+)
+
+// met says which of its marks a figure reaches: "aim", "must" or "no".
+func (g *Goal) met(v float64) string {
+	reaches := func(mark float64) bool { return v <= mark }
+	if g.Higher {
+		reaches = func(mark float64) bool { return v >= mark }
+	}
+	switch {
+	case reaches(g.Aim):
+		return "aim"
+	case reaches(g.Must):
+		return "must"
+	default:
+		return "no"
+	}
+}

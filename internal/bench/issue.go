@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// The endpoint and the place of what is issued.
+const (
+	endpoint = "meter"
+	lot      = "bench"
+)
+
+// issueSingles measures rows 1 and 11: devices that enrol one by one.
+func (b *bench) issueSingles(ctx context.Context) error {
+	if err := b.startServer(ctx); err != nil {
+		return err
+	}
+	rate := 500.0 // a guess, which the first load corrects
+	for round := range b.rounds + 1 {
+		n := max(clients, int(rate*b.length.Seconds()))
+		l, err := b.enrolments(ctx, n)
+		if err != nil {
+			return err
+		}
+		limit, err := b.measureLimit()
+		if err != nil {
+			return err
+		}
+		r, err := l.measure(ctx, b.server, 0)
+		if err != nil {
+			return err
+		}
+		rate = r.rate
+		if round == 0 {
+			continue // caches were cold
+		}
+		b.report.add(issueREST, r.cpu/limit.cpu)
+		b.report.add(restRate, r.rate/limit.rate)
+		b.tell("rest: %d certificates, %.1f µs of CPU each, %.0f a second, p50 %v, p99 %v; %.2f × Limit, %.2f of all cores",
+			r.requests, r.cpu, r.rate, r.percentile(0.5), r.percentile(0.99), r.cpu/limit.cpu, r.rate/limit.rate)
+	}
+	return nil
+}
+
+// enrolments returns the load of n new devices.
+func (b *bench) enrolments(ctx context.Context, n int) (*load, error) {
+	file, err := b.newDevices(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	dial, host, err := b.people()
+	if err != nil {
+		return nil, err
+	}
+	var requests [][]byte
+	for i, csr := range splitPEM(file) {
+		r, err := b.post(host, "/enrollments", map[string]string{"Idempotency-Key": fmt.Sprintf("bench %d/%d", b.series, i)},
+			client.Enrollment{Endpoint: endpoint, CSR: base64.StdEncoding.EncodeToString(csr), Lot: lot})
+		if err != nil {
+			return nil, err
+		}
+		requests = append(requests, r)
+	}
+	return &load{clients: clients, dial: dial, status: http.StatusCreated, requests: slices.Values(requests)}, nil
+}
