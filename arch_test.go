@@ -32,6 +32,7 @@ var ranks = map[string]int{
 	"internal/keystore/soft":             1,
 	"internal/signer":                    2,
 	"internal/policy":                    2,
+	"internal/registry":                  2,
 	"internal/issuance":                  3,
 	"internal/revocation":                3,
 	"internal/ceremony":                  3,

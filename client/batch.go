@@ -46,11 +46,7 @@ type Submission struct {
 // sooner than a Read of it does, even when ctx has ended.
 func (c *Client) Submit(ctx context.Context, s Submission, body io.Reader) (*Batch, error) {
 	q := url.Values{}
-	for name, value := range map[string]string{"endpoint": s.Endpoint, "product_line": s.ProductLine, "lot": s.Lot, "site": s.Site} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
+	setNonEmpty(q, map[string]string{"endpoint": s.Endpoint, "product_line": s.ProductLine, "lot": s.Lot, "site": s.Site})
 	if s.DryRun {
 		q.Set("dry_run", "true")
 	}

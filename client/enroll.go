@@ -29,8 +29,7 @@ func (c *Client) CreateEndpoint(ctx context.Context, n NewEndpoint) (*Endpoint, 
 
 // ChangeEndpoint changes an endpoint; what ch does not say stays as it is.
 func (c *Client) ChangeEndpoint(ctx context.Context, name string, ch EndpointChange) (*Endpoint, error) {
-	out := new(Endpoint)
-	return orNil(out, c.do(ctx, call{method: http.MethodPatch, path: "/endpoints/" + url.PathEscape(name)}, ch, out))
+	return patch[Endpoint](ctx, c, "/endpoints/"+url.PathEscape(name), ch)
 }
 
 // Enroll asks for one certificate. With an idempotency key, of at most 128

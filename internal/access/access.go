@@ -44,14 +44,19 @@ const (
 	Revoke            Permission = "certificates.revoke"
 	ReadEvents        Permission = "events.read"
 	ReadAlarms        Permission = "alarms.read" // what is wrong now; on the platform of every tenant
+	ReadRegistry      Permission = "registry.read"
+	ManageRegistry    Permission = "registry.manage" // product lines, lots, sites; devices before they enrol
 )
 
 var permissions = map[Role][]Permission{
 	PlatformOperator: {ManageTenants, ManageBlocklist, ManageTokens, ReadEvents, ReadAlarms},
 	TenantAdministrator: {ManageTokens, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
-		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms},
-	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates},
-	Auditor:         {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms},
+		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
+		ReadRegistry, ManageRegistry},
+	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates,
+		ReadRegistry, ManageRegistry},
+	Auditor: {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms,
+		ReadRegistry},
 }
 
 // A Principal is somebody or something that has proved who it is.

@@ -31,6 +31,8 @@ var matrix = map[access.Permission][]access.Role{
 	access.Revoke:            {access.TenantAdministrator},
 	access.ReadEvents:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
 	access.ReadAlarms:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
+	access.ReadRegistry:      {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
+	access.ManageRegistry:    {access.TenantAdministrator, access.FactoryOperator},
 }
 
 // constants returns the values of the package's constants of a type, as its source

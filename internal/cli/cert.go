@@ -112,9 +112,7 @@ func (l *certList) Run(ctx context.Context, c *console, cl *client.Client) error
 	for _, x := range page.Items {
 		t.add(x.Issuer, x.Serial, x.Device, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), when(x.NotAfter))
 	}
-	if page.Next != "" {
-		c.note("there are more: --cursor %s", page.Next)
-	}
+	c.more(page.Next)
 	return c.result(page, t.write)
 }
 

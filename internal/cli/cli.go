@@ -65,6 +65,7 @@ func newParser(cmd *commands, c *console) (*kong.Kong, error) {
 			{Key: "serving", Title: "Running a deployment:"},
 			{Key: "offline", Title: "Offline:"},
 			{Key: "managing", Title: "Managing a PKI:"},
+			{Key: "registry", Title: "Knowing the devices:"},
 			{Key: "issuing", Title: "Certificates:"},
 			{Key: "other", Title: "Other:"},
 			{Key: "server", Title: "Which server to talk to:"},

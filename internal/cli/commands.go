@@ -18,6 +18,10 @@ type commands struct {
 	Authority  authorityCommand  `cmd:"" group:"managing" help:"Manage a tenant's certification authorities."`
 	Profile    profileCommand    `cmd:"" group:"managing" help:"Manage the rules for each type of certificate."`
 	Endpoint   endpointCommand   `cmd:"" group:"managing" help:"Manage the places under which devices enrol."`
+	Line       lineCommand       `cmd:"" name:"product-line" group:"registry" help:"Manage the product lines."`
+	Site       siteCommand       `cmd:"" group:"registry" help:"Manage the sites where devices are made."`
+	Lot        lotCommand        `cmd:"" group:"registry" help:"Manage the lots that devices are made in."`
+	Registry   registryCommand   `cmd:"" group:"registry" help:"Say how the registry takes new names."`
 	Batch      batchCommand      `cmd:"" group:"issuing" help:"Run manufacturing jobs: many CSRs in, as many certificates out."`
 	Cert       certCommand       `cmd:"" group:"issuing" help:"Issue, look up and revoke single certificates; block keys."`
 	Simulate   simulateCommand   `cmd:"" group:"issuing" help:"Play the outsiders that pando serves."`

@@ -25,6 +25,13 @@ func (c *console) note(format string, args ...any) {
 	fmt.Fprintf(c.err, "pando: "+format+"\n", args...)
 }
 
+// more tells how to ask for the page that follows, where there is one.
+func (c *console) more(next string) {
+	if next != "" {
+		c.note("there are more: --cursor %s", next)
+	}
+}
+
 // result writes v as JSON where that is asked for, and otherwise calls human.
 func (c *console) result(v any, human func(w io.Writer) error) error {
 	if c.json {

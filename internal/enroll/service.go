@@ -32,11 +32,18 @@ type CA interface {
 	IssueChunk(ctx context.Context, line *issuance.Line, batch pki.BatchID, chunk int, items []*issuance.Item, refusals []issuance.Refusal) error
 }
 
+// A Registry knows the places that devices are made in; registry.Service is one.
+type Registry interface {
+	// Complete returns a placement with what is known of its lot, or refuses it.
+	Complete(ctx context.Context, tenant pki.TenantID, p pki.Placement) (pki.Placement, error)
+}
+
 // Config is what a Service is made of; every field is needed.
 type Config struct {
 	Store     Store
 	Directory Directory
 	CA        CA
+	Registry  Registry
 	Now       pki.Clock
 }
 

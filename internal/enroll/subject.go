@@ -53,9 +53,13 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.
 	if err != nil {
 		return nil, err
 	}
+	placement, err := s.cfg.Registry.Complete(ctx, lane.Endpoint.Tenant, r.Placement)
+	if err != nil {
+		return nil, err
+	}
 	return &issuance.Order{
 		Line: lane.line, Profile: lane.profile, Content: content,
-		Owner: lane.Endpoint.Tenant, Device: in.Device, Placement: r.Placement,
+		Owner: lane.Endpoint.Tenant, Device: in.Device, Placement: placement,
 	}, nil
 }
 

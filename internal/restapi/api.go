@@ -23,6 +23,7 @@ type Config struct {
 	Hierarchy  Hierarchy
 	Enroll     Enroll
 	Batch      Batch
+	Registry   Registry
 	Revocation Revocation
 	Status     Status
 	Alarms     Alarms

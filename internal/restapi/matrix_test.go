@@ -55,7 +55,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "alpha", "meter")
 	s.AddTenant(t, "beta", "meter")
 	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, Status: s.Store, Alarms: s.Alarms, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, Status: s.Store, Alarms: s.Alarms, Registry: s.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url = srv.URL
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -105,6 +105,15 @@ func (m *matrix) fill(t *testing.T) {
 	m.profile = strings.Replace(string(source), "profile: meter", "profile: hidden-profile", 1)
 	must(c.PublishProfile(ctx, []byte(m.profile)))(t)
 	must(c.CreateEndpoint(ctx, client.NewEndpoint{Name: "hidden", Authority: "issuing", Profile: "hidden-profile"}))(t)
+	for _, name := range []string{"hidden-line", "hidden-other"} {
+		must(c.CreateProductLine(ctx, client.NewPlace{Name: name}))(t)
+	}
+	for _, name := range []string{"hidden-site", "hidden-other"} {
+		must(c.CreateSite(ctx, client.NewPlace{Name: name}))(t)
+	}
+	for _, name := range []string{"hidden-lot", "hidden-other"} {
+		must(c.CreateLot(ctx, client.NewLot{Name: name, ProductLine: "hidden-line", Site: "hidden-site"}))(t)
+	}
 	m.certificate = must(c.Enroll(ctx, client.Enrollment{Endpoint: "hidden", CSR: m.csr(t, "hidden-device")}, ""))(t)
 	m.batch = must(c.Submit(ctx, client.Submission{Endpoint: "hidden", Format: client.PEM, DryRun: true}, pandotest.PEMRequests(t, "hidden-row-", 2)))(t).ID
 	for b, err := range c.Watch(ctx, m.batch) {
@@ -197,6 +206,21 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /certificates", path: "/certificates?device=hidden-device", attack: 200, own: 200},
 		{route: "GET /certificates/{issuer}/{serial}", path: certificate, own: 200},
 
+		{route: "GET /registry", attack: 200, own: 200},
+		{route: "GET /product-lines", attack: 200, own: 200},
+		{route: "POST /product-lines", body: `{"name":"hidden-line"}`, attack: 201, own: 409},
+		{route: "GET /product-lines/{name}", path: "/product-lines/hidden-other", own: 200},
+		{route: "PATCH /product-lines/{name}", path: "/product-lines/hidden-other", body: `{"description":"x"}`, own: 200},
+		{route: "GET /sites", attack: 200, own: 200},
+		{route: "POST /sites", body: `{"name":"hidden-site"}`, attack: 201, own: 409},
+		{route: "GET /sites/{name}", path: "/sites/hidden-other", own: 200},
+		{route: "PATCH /sites/{name}", path: "/sites/hidden-other", body: `{"description":"x"}`, own: 200},
+		{route: "GET /lots", path: "/lots?product_line=hidden-line", attack: 200, own: 200},
+		{route: "POST /lots", body: `{"name":"hidden-lot"}`, attack: 201, own: 409},
+		{route: "GET /lots/{name}", path: "/lots/hidden-other", own: 200},
+		{route: "PATCH /lots/{name}", path: "/lots/hidden-other", body: `{"ordered":7}`, own: 200},
+		{route: "PATCH /registry", body: `{"strict":true}`, attack: 200, own: 200},
+
 		{route: "POST /batches", path: "/batches?endpoint=beta.hidden", media: mediaPEMFile, body: meters("b"), own: 202},
 		{route: "POST /batches", path: "/batches?endpoint=hidden&dry_run=true", media: mediaPEMFile, body: meters("c"), own: 202},
 		{route: "GET /batches", path: "/batches?limit=1000", attack: 200, own: 200},
@@ -236,7 +260,8 @@ func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text 
 func (m *matrix) seen(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/alarms"} {
+	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/alarms",
+		"/registry", "/product-lines", "/sites", "/lots"} {
 		status, text := m.ask(t, row{route: "GET " + path}, m.beta)
 		if status != 200 {
 			t.Fatalf("GET %s: %d %s", path, status, text)
@@ -305,7 +330,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, Status: m.stack.Store, Alarms: m.stack.Alarms, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, Status: m.stack.Store, Alarms: m.stack.Alarms, Registry: m.stack.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url = srv.URL
 	for _, role := range access.Roles() {

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/registry"
 )
 
 // A Route is one operation of the API.
@@ -86,6 +87,21 @@ func (s *server) table() []route {
 		operation("GET /certificates", access.ReadCertificates, "list-certificates", "List certificates, newest first", s.listCertificates),
 		plain("GET /certificates/{issuer}/{serial}", access.ReadCertificates, s.getCertificate, getCertificateDoc()),
 		operation("POST /certificates/{issuer}/{serial}/revoke", access.Revoke, "revoke-certificate", "Revoke a certificate for good", s.revokeCertificate),
+
+		operation("GET /registry", access.ReadRegistry, "get-registry", "Tell how the registry takes new names", s.getRegistry),
+		operation("PATCH /registry", access.ManageRegistry, "change-registry", "Say how the registry takes new names", s.changeRegistry),
+		operation("GET /product-lines", access.ReadRegistry, "list-product-lines", "List the product lines", s.listPlaces(registry.ProductLine)),
+		operation("POST /product-lines", access.ManageRegistry, "create-product-line", "Register a product line", s.createPlace(registry.ProductLine)).created(),
+		operation("GET /product-lines/{name}", access.ReadRegistry, "get-product-line", "Get a product line", s.getPlace(registry.ProductLine)),
+		operation("PATCH /product-lines/{name}", access.ManageRegistry, "change-product-line", "Describe a product line", s.changePlace(registry.ProductLine)),
+		operation("GET /sites", access.ReadRegistry, "list-sites", "List the sites", s.listPlaces(registry.Site)),
+		operation("POST /sites", access.ManageRegistry, "create-site", "Register a site", s.createPlace(registry.Site)).created(),
+		operation("GET /sites/{name}", access.ReadRegistry, "get-site", "Get a site", s.getPlace(registry.Site)),
+		operation("PATCH /sites/{name}", access.ManageRegistry, "change-site", "Describe a site", s.changePlace(registry.Site)),
+		operation("GET /lots", access.ReadRegistry, "list-lots", "List the lots", s.listLots),
+		operation("POST /lots", access.ManageRegistry, "create-lot", "Register a lot", s.createLot).created(),
+		operation("GET /lots/{name}", access.ReadRegistry, "get-lot", "Get a lot", s.getLot),
+		operation("PATCH /lots/{name}", access.ManageRegistry, "change-lot", "Change a lot", s.changeLot),
 
 		plain("POST /batches", access.ManageBatches, s.submitBatch, submitBatchDoc()),
 		operation("GET /batches", access.ReadBatches, "list-batches", "List the batches, newest first", s.listBatches),

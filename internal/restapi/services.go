@@ -12,6 +12,7 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -65,6 +66,20 @@ type Batch interface {
 	Batches(ctx context.Context, g access.Grant, before pki.BatchID, limit int) ([]*batch.Batch, error)
 	Results(ctx context.Context, g access.Grant, id pki.BatchID, after int64) iter.Seq2[batch.Result, error]
 	Watch(ctx context.Context, g access.Grant, id pki.BatchID) iter.Seq2[*batch.Batch, error]
+}
+
+// Registry is what the API needs of registry.Service.
+type Registry interface {
+	CreatePlace(ctx context.Context, g access.Grant, kind registry.PlaceKind, name, description string) (*registry.Place, error)
+	DescribePlace(ctx context.Context, g access.Grant, kind registry.PlaceKind, name, description string) (*registry.Place, error)
+	Place(ctx context.Context, g access.Grant, kind registry.PlaceKind, name string) (*registry.Place, error)
+	Places(ctx context.Context, g access.Grant, kind registry.PlaceKind, p registry.Paging) (registry.Page[*registry.Place], error)
+	CreateLot(ctx context.Context, g access.Grant, l registry.Lot) (*registry.Lot, error)
+	ChangeLot(ctx context.Context, g access.Grant, name string, ch registry.LotChange) (*registry.Lot, error)
+	Lot(ctx context.Context, g access.Grant, name string) (*registry.Lot, error)
+	Lots(ctx context.Context, g access.Grant, f registry.LotFilter, p registry.Paging) (registry.Page[*registry.Lot], error)
+	Strict(ctx context.Context, g access.Grant) (bool, error)
+	SetStrict(ctx context.Context, g access.Grant, strict bool) error
 }
 
 // Revocation is what the API needs of revocation.Service.

@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
@@ -39,6 +40,7 @@ type Server struct {
 	tokens      *access.Tokens
 	hierarchy   *hierarchy.Service
 	issuance    *issuance.Service
+	registry    *registry.Service
 	enroll      *enroll.Service
 	batch       *batch.Service
 	revocation  *revocation.Service
@@ -117,7 +119,8 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	s.hierarchy = hierarchy.New(hierarchy.Config{
 		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Now: s.now,
 	})
-	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Now: s.now})
+	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now})
+	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})
 	subordinates.RA = s.enroll
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Now: s.now, Log: s.log})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}

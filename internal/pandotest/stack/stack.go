@@ -22,6 +22,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
@@ -37,6 +38,7 @@ type Stack struct {
 	Tokens     *access.Tokens
 	Hierarchy  *hierarchy.Service
 	Issuance   *issuance.Service
+	Registry   *registry.Service
 	Enroll     *enroll.Service
 	Batch      *batch.Service
 	Revocation *revocation.Service
@@ -97,7 +99,8 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	ra := &struct{ hierarchy.RA }{}
 	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Now: cfg.Now})
-	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Now: cfg.Now})
+	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now})
+	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Now: cfg.Now})
 	ra.RA = s.Enroll
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Now: cfg.Now, Log: log})
 	if !cfg.Stopped {

@@ -114,7 +114,7 @@ func (t *tx) intend(in *issuance.Intent, now time.Time) error {
 		}
 		return nil
 	}
-	payload, err := t.encodePayload(issuer.num, kept)
+	payload, err := t.encodePayload(issuer.num, kept, now)
 	if err != nil {
 		return err
 	}

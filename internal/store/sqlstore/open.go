@@ -16,6 +16,7 @@ import (
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -50,6 +51,7 @@ var (
 	_ keystore.Store           = (*Store)(nil)
 	_ keystore.CredentialStore = (*Store)(nil)
 	_ check.Store              = (*Store)(nil)
+	_ registry.Store           = (*Store)(nil)
 )
 
 // Open opens the database file at path, which it creates with mode 0600 where

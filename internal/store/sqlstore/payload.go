@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
@@ -33,21 +34,19 @@ func digestOf(items []*issuance.Item) [32]byte {
 // itemRefs are an item's names as numbers.
 type itemRefs struct{ owner, profile, line, lot, site int64 }
 
-func (t *tx) itemRefs(it *issuance.Item) (r itemRefs, err error) {
-	var errs [5]error
+func (t *tx) itemRefs(it *issuance.Item, now time.Time) (r itemRefs, err error) {
+	var errs [3]error
 	r.owner, errs[0] = t.intern(tenantRef(it.Owner))
 	r.profile, errs[1] = t.intern(profileRef(it.Profile))
-	r.line, errs[2] = t.internName(lineRef(it.Owner, it.Placement.ProductLine))
-	r.lot, errs[3] = t.internName(lotRef(it.Owner, it.Placement.Lot))
-	r.site, errs[4] = t.internName(siteRef(it.Owner, it.Placement.Site))
+	r.line, r.lot, r.site, errs[2] = t.places(it.Owner, it.Placement, now)
 	return r, errors.Join(errs[:]...)
 }
 
 // encodePayload returns the payload for items of an issuer.
-func (t *tx) encodePayload(issuer int64, items []*issuance.Item) ([]byte, error) {
+func (t *tx) encodePayload(issuer int64, items []*issuance.Item, now time.Time) ([]byte, error) {
 	b := make([]byte, 0, 256*len(items))
 	for _, it := range items {
-		r, err := t.itemRefs(it)
+		r, err := t.itemRefs(it, now)
 		if err != nil {
 			return nil, err
 		}

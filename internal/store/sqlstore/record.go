@@ -91,7 +91,7 @@ func (r *recording) closeIntent(digest [32]byte) error {
 
 // certificate stores an issued certificate and its device.
 func (r *recording) certificate(place int, it *issuance.Item) error {
-	refs, err := r.itemRefs(it)
+	refs, err := r.itemRefs(it, r.now)
 	if err != nil {
 		return err
 	}

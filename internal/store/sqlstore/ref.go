@@ -33,10 +33,8 @@ func (r ref) profile() (pki.ProfileRef, error) {
 	return pki.ProfileRef{Tenant: pki.TenantID(r.tenant), Name: name, Version: version}, nil
 }
 
-// A place's names are the owner's; an empty one is 0, without a row.
-func lineRef(owner pki.TenantID, name string) ref { return ref{"line", string(owner), name} }
-func lotRef(owner pki.TenantID, name string) ref  { return ref{"lot", string(owner), name} }
-func siteRef(owner pki.TenantID, name string) ref { return ref{"site", string(owner), name} }
+// The names of places and lots are the owner's; an empty one is 0, without a row.
+func lotRef(owner pki.TenantID, name string) ref { return ref{"lot", string(owner), name} }
 
 // maxRefs bounds the cache: at about 200 bytes each, 26 MB.
 const maxRefs = 1 << 17
@@ -99,30 +97,29 @@ func (s *Store) findRef(ctx context.Context, r ref) (int64, error) {
 // intern returns the number of r, which it gives it where it has none. The
 // number is cached for others when the transaction is committed.
 func (t *tx) intern(r ref) (int64, error) {
+	num, _, err := t.internNew(r)
+	return num, err
+}
+
+// internNew is intern, and tells whether r had no number before.
+func (t *tx) internNew(r ref) (num int64, fresh bool, err error) {
 	if num, ok := t.refs[r]; ok {
-		return num, nil
+		return num, false, nil
 	}
 	if num, ok := t.s.refs.num(r); ok {
-		return num, nil
+		return num, false, nil
 	}
-	num, err := one(context.Background(), t, scanInt, selectRefNum, r.kind, r.tenant, r.text)
+	num, err = one(context.Background(), t, scanInt, selectRefNum, r.kind, r.tenant, r.text)
 	if errors.Is(err, sql.ErrNoRows) {
+		fresh = true
 		num, err = one(context.Background(), t, scanInt,
 			`INSERT INTO ref (kind, tenant, text) VALUES ($1, $2, $3) RETURNING num`, r.kind, r.tenant, r.text)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("interning a %s: %w", r.kind, err)
+		return 0, false, fmt.Errorf("interning a %s: %w", r.kind, err)
 	}
 	t.refs[r] = num
-	return num, nil
-}
-
-// internName is intern, but 0 for an empty name.
-func (t *tx) internName(r ref) (int64, error) {
-	if r.text == "" {
-		return 0, nil
-	}
-	return t.intern(r)
+	return num, fresh, nil
 }
 
 // errNoName says that a number stands for no name of its kind: the row of table

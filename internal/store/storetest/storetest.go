@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -31,6 +32,7 @@ type Store interface {
 	hierarchy.Store
 	enroll.Store
 	batch.Store
+	registry.Store
 	access.TokenStore
 	keystore.Store
 	keystore.CredentialStore
@@ -86,6 +88,10 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"batch void", testBatchVoid},
 		{"batch adopted", testBatchAdopted},
 		{"batch cancelled", testBatchCancelled},
+
+		{"product lines and sites", testPlaces},
+		{"lots", testLots},
+		{"names registered by their first use", testFirstUse},
 
 		{"revoke", testRevoke},
 		{"revoked entries", testRevoked},

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// lotCommand is "pando lot".
+type lotCommand struct {
+	Create lotCreate `cmd:"" help:"Register a lot."`
+	List   lotList   `cmd:"" help:"List the lots, in order of name."`
+	Show   lotShow   `cmd:"" help:"Show one lot."`
+	Update lotUpdate `cmd:"" help:"Change an open lot."`
+}
+
+func (lotCommand) Help() string {
+	return `A lot is devices that are made together, for a work order for instance. It belongs to a product line and, where that is known, a site: what is enrolled in the lot and says neither gets them from it. Where the registry is not strict, a lot is registered when something is first enrolled in it.`
+}
+
+// lotFlags are what is said of a lot.
+type lotFlags struct {
+	ProductLine *string `placeholder:"NAME" help:"Its product line."`
+	Site        *string `placeholder:"NAME" help:"Where it is made."`
+	Ordered     *int64  `placeholder:"N" help:"How many devices are ordered."`
+}
+
+// lotCreate is "pando lot create".
+type lotCreate struct {
+	Name string `arg:"" help:"Its name: at most 128 printable ASCII characters."`
+	lotFlags
+}
+
+func (lotCreate) Help() string {
+	return `Examples:
+
+    pando lot create lot-7 --product-line residential-meter --site plant-1 --ordered 100000`
+}
+
+// Run registers the lot.
+func (l *lotCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
+	made, err := cl.CreateLot(ctx, client.NewLot{Name: l.Name, ProductLine: orZero(l.ProductLine), Site: orZero(l.Site), Ordered: orZero(l.Ordered)})
+	if err != nil {
+		return err
+	}
+	return c.result(made, lots(*made))
+}
+
+// orZero returns what p points to, or nothing.
+func orZero[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// lotList is "pando lot list".
+type lotList struct {
+	ProductLine string `placeholder:"NAME" help:"Only this product line's."`
+	Site        string `placeholder:"NAME" help:"Only this site's."`
+	State       string `enum:",open,closed" default:"" placeholder:"STATE" help:"Only those that are open or closed."`
+	Limit       int    `default:"100" help:"At most so many (default: ${default})."`
+	Cursor      string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
+}
+
+// Run lists lots.
+func (l *lotList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	page, err := cl.Lots(ctx, client.LotFilter{ProductLine: l.ProductLine, Site: l.Site, State: l.State}, l.Cursor, l.Limit)
+	if err != nil {
+		return err
+	}
+	c.more(page.Next)
+	return c.result(page, lots(page.Items...))
+}
+
+// lotShow is "pando lot show".
+type lotShow struct {
+	Name string `arg:"" help:"Name of the lot."`
+}
+
+// Run shows the lot.
+func (l *lotShow) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.Lot(ctx, l.Name)
+	if err != nil {
+		return err
+	}
+	return c.result(got, lots(*got))
+}
+
+// lotUpdate is "pando lot update".
+type lotUpdate struct {
+	Name string `arg:"" help:"Name of the lot."`
+	lotFlags
+}
+
+func (lotUpdate) Help() string {
+	return `What is not said stays as it is. Certificates that were issued keep the place that they were issued in.
+
+Examples:
+
+    pando lot update lot-7 --ordered 120000`
+}
+
+// Run changes the lot.
+func (l *lotUpdate) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.ChangeLot(ctx, l.Name, client.LotChange{ProductLine: l.ProductLine, Site: l.Site, Ordered: l.Ordered})
+	if err != nil {
+		return err
+	}
+	return c.result(got, lots(*got))
+}
+
+// lots prints lots for people.
+func lots(items ...client.Lot) func(io.Writer) error {
+	t := table{heading: []string{"LOT", "STATE", "PRODUCT LINE", "SITE", "ORDERED", "REGISTERED", "BY"}}
+	for _, x := range items {
+		ordered := any("")
+		if x.Ordered > 0 {
+			ordered = x.Ordered
+		}
+		t.add(x.Name, x.State, x.ProductLine, x.Site, ordered, when(x.Created), registrar(x.By))
+	}
+	return t.write
+}

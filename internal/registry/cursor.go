@@ -1,0 +1,84 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// MaxPage is the largest page of a list.
+const MaxPage = 1000
+
+// Paging says which part of a list is wanted.
+type Paging struct {
+	Cursor string // Next of the page before; "" is the beginning
+	Limit  int    // from 1 to MaxPage
+}
+
+// A Page is a part of a list.
+type Page[T any] struct {
+	Items []T
+	Next  string // cursor of the page that follows; "" at the end
+}
+
+// A cursor is a check of the query that gave it and where that query has come to,
+// in base64url. It says nothing that its reader may not know, and a forged one
+// only moves within what the query finds, so that it needs no key.
+const (
+	cursorCheck = 6   // bytes
+	maxCursor   = 512 // characters
+)
+
+// encodeCursor returns the cursor of a query that goes on after a position.
+func encodeCursor(query string, position []byte) string {
+	sum := sha256.Sum256([]byte(query))
+	return base64.RawURLEncoding.EncodeToString(append(sum[:cursorCheck:cursorCheck], position...))
+}
+
+// decodeCursor returns the position in a cursor of the query, nil for none. One
+// of another query is Malformed.
+func decodeCursor(query, cursor string) ([]byte, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	sum := sha256.Sum256([]byte(query))
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(cursor) > maxCursor || len(b) <= cursorCheck || !bytes.Equal(b[:cursorCheck], sum[:cursorCheck]) {
+		return nil, pki.Errorf(pki.Malformed, "the cursor %.20q is not one that this search gave: repeat the search as it was, or begin anew without a cursor", cursor)
+	}
+	return b[cursorCheck:], nil
+}
+
+// page returns a page of what list returns, which it asks for one more than the
+// limit. query tells lists apart, position is that of an item.
+func page[T any](_ context.Context, g access.Grant, need access.Permission, query string, p Paging,
+	list func(after []byte) ([]T, error), position func(T) []byte) (Page[T], error) {
+	var none Page[T]
+	if err := g.Check(need); err != nil {
+		return none, err
+	}
+	if err := p.check(); err != nil {
+		return none, err
+	}
+	after, err := decodeCursor(query, p.Cursor)
+	if err != nil {
+		return none, err
+	}
+	items, err := list(after)
+	if err != nil || len(items) <= p.Limit {
+		return Page[T]{Items: items}, err
+	}
+	items = items[:p.Limit]
+	return Page[T]{Items: items, Next: encodeCursor(query, position(items[p.Limit-1]))}, nil
+}
+
+func (p Paging) check() error {
+	if p.Limit < 1 || p.Limit > MaxPage {
+		return pki.Errorf(pki.Malformed, "limit %d: from 1 to %d", p.Limit, MaxPage)
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Store keeps the registry. A name that certificates are issued under without
+// being registered is registered with their intent: see issuance.Store.Commit.
+type Store interface {
+	// PutPlace stores a new product line or site; Conflict where it is there.
+	PutPlace(ctx context.Context, p *Place, e pki.Event) error
+	DescribePlace(ctx context.Context, tenant pki.TenantID, kind PlaceKind, name, description string, e pki.Event) error
+	Place(ctx context.Context, tenant pki.TenantID, kind PlaceKind, name string) (*Place, error)
+	// Places returns up to limit places with names above after, in order of name.
+	Places(ctx context.Context, tenant pki.TenantID, kind PlaceKind, after string, limit int) ([]*Place, error)
+
+	// PutLot stores a new lot, and registers its product line and site where they
+	// are not; Conflict where it is there.
+	PutLot(ctx context.Context, l *Lot, e pki.Event) error
+	// ChangeLot replaces product line, site and ordered of an open lot, and
+	// registers names as PutLot does; Conflict where it is closed.
+	ChangeLot(ctx context.Context, l *Lot, e pki.Event) error
+	Lot(ctx context.Context, tenant pki.TenantID, name string) (*Lot, error)
+	// Lots returns up to limit lots with names above after, in order of name.
+	Lots(ctx context.Context, tenant pki.TenantID, f LotFilter, after string, limit int) ([]*Lot, error)
+
+	// Strict reports whether the tenant's names must be registered before their
+	// first use.
+	Strict(ctx context.Context, tenant pki.TenantID) (bool, error)
+	SetStrict(ctx context.Context, tenant pki.TenantID, strict bool, e pki.Event) error
+}

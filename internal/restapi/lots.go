@@ -1,0 +1,64 @@
+package restapi
+
+import (
+	"context"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/registry"
+)
+
+type lotsInput struct {
+	Caller
+	ProductLine string `query:"product_line" maxLength:"128" doc:"Default: any."`
+	Site        string `query:"site" maxLength:"128" doc:"Default: any."`
+	State       string `query:"state" enum:"open,closed" doc:"Default: any."`
+	Cursor      string `query:"cursor" maxLength:"512" doc:"The next of the page before."`
+	Limit       int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+}
+
+type newLotInput struct {
+	Caller
+	Body client.NewLot
+}
+
+type lotChangeInput struct {
+	Caller
+	Name string `path:"name"`
+	Body client.LotChange
+}
+
+func (s *server) listLots(ctx context.Context, g access.Grant, in *lotsInput) (*listOf[client.Lot], error) {
+	f := registry.LotFilter{ProductLine: in.ProductLine, Site: in.Site, State: registry.LotState(in.State)}
+	page, err := s.cfg.Registry.Lots(ctx, g, f, registry.Paging{Cursor: in.Cursor, Limit: in.Limit})
+	if err != nil {
+		return nil, err
+	}
+	return each(page.Items, page.Next, wireLot), nil
+}
+
+func (s *server) createLot(ctx context.Context, g access.Grant, in *newLotInput) (*answer[client.Lot], error) {
+	return lotAnswer(s.cfg.Registry.CreateLot(ctx, g, registry.Lot{
+		Name: in.Body.Name, ProductLine: in.Body.ProductLine, Site: in.Body.Site, Ordered: in.Body.Ordered,
+	}))
+}
+
+func (s *server) getLot(ctx context.Context, g access.Grant, in *nameInput) (*answer[client.Lot], error) {
+	return lotAnswer(s.cfg.Registry.Lot(ctx, g, in.Name))
+}
+
+func (s *server) changeLot(ctx context.Context, g access.Grant, in *lotChangeInput) (*answer[client.Lot], error) {
+	return lotAnswer(s.cfg.Registry.ChangeLot(ctx, g, in.Name, registry.LotChange(in.Body)))
+}
+
+func lotAnswer(l *registry.Lot, err error) (*answer[client.Lot], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Lot]{wireLot(l)}, nil
+}
+
+func wireLot(l *registry.Lot) client.Lot {
+	return client.Lot{Name: l.Name, ProductLine: l.ProductLine, Site: l.Site, Ordered: l.Ordered,
+		State: string(l.State), By: l.Actor, Created: l.Created, Closed: l.Closed}
+}

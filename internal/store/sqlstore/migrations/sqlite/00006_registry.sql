@@ -1,0 +1,36 @@
+-- +goose Up
+
+-- A place is a product line or a site. num is that of table ref: a name that
+-- certificates hold has a row here or in table lot, and the other way about.
+CREATE TABLE place (
+    num         INTEGER PRIMARY KEY,
+    kind        TEXT NOT NULL, -- line, site
+    tenant      TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    description TEXT NOT NULL,
+    actor       TEXT NOT NULL, -- who registered it; empty is by its first use
+    created     INTEGER NOT NULL,
+    UNIQUE (tenant, kind, name)
+) STRICT;
+
+CREATE TABLE lot (
+    num          INTEGER PRIMARY KEY,
+    tenant       TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    product_line TEXT NOT NULL,
+    site         TEXT NOT NULL,
+    ordered      INTEGER NOT NULL, -- 0 where no quantity was said
+    state        TEXT NOT NULL,    -- open, closed
+    actor        TEXT NOT NULL,
+    created      INTEGER NOT NULL,
+    closed       INTEGER NOT NULL,
+    UNIQUE (tenant, name)
+) STRICT;
+
+INSERT INTO place (num, kind, tenant, name, description, actor, created)
+    SELECT num, kind, tenant, text, '', '', 0 FROM ref WHERE kind IN ('line', 'site');
+INSERT INTO lot (num, tenant, name, product_line, site, ordered, state, actor, created, closed)
+    SELECT num, tenant, text, '', '', 0, 'open', '', 0, 0 FROM ref WHERE kind = 'lot';
+
+-- Whether names must be registered before their first use.
+ALTER TABLE tenant ADD COLUMN strict_registry INTEGER NOT NULL DEFAULT 0;
