@@ -67,9 +67,15 @@ func (c *Client) CertificateDER(ctx context.Context, issuer, serial string) ([]b
 }
 
 // Revoke revokes a certificate for good, for a reason that RFC 5280, 5.3.1,
-// names, and returns its status from now on.
+// names, and returns its status from now on. With the reason certificateHold it
+// is held, until it is released or revoked for good.
 func (c *Client) Revoke(ctx context.Context, issuer, serial, reason string) (*Status, error) {
 	return post[Status](ctx, c, certificatePath(issuer, serial)+"/revoke", Revocation{Reason: reason})
+}
+
+// Release ends the hold of a certificate and returns its status from now on.
+func (c *Client) Release(ctx context.Context, issuer, serial string) (*Status, error) {
+	return post[Status](ctx, c, certificatePath(issuer, serial)+"/release", nil)
 }
 
 func certificatePath(issuer, serial string) string {

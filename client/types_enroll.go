@@ -41,14 +41,21 @@ type Certificate struct {
 	Status      *Status    `json:"status,omitempty" doc:"Whether it is revoked; absent in listings."`
 }
 
+// The states of a certificate.
+const (
+	Good    = "good"
+	Held    = "held"
+	Revoked = "revoked"
+)
+
 // A Status says whether a certificate is revoked.
 type Status struct {
-	State  string    `json:"state" doc:"good or revoked. An expired certificate that was not revoked is good."`
-	Reason string    `json:"reason,omitempty" doc:"Why it was revoked, as RFC 5280, 5.3.1 names it." example:"keyCompromise"`
-	At     time.Time `json:"at,omitzero" doc:"When it was revoked."`
+	State  string    `json:"state" doc:"good, held or revoked. An expired certificate that was not revoked is good; one that is held may be released."`
+	Reason string    `json:"reason,omitempty" doc:"Why it was revoked, as RFC 5280, 5.3.1 names it; certificateHold while it is held." example:"keyCompromise"`
+	At     time.Time `json:"at,omitzero" doc:"When it was revoked, or held."`
 }
 
-// A Revocation asks to revoke a certificate.
+// A Revocation asks to revoke a certificate, or to hold it.
 type Revocation struct {
-	Reason string `json:"reason" doc:"unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or aACompromise (RFC 5280, 5.3.1)." example:"keyCompromise"`
+	Reason string `json:"reason" doc:"unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or aACompromise (RFC 5280, 5.3.1), which are final; certificateHold, which can be released or made final." example:"keyCompromise"`
 }

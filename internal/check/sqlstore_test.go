@@ -78,8 +78,16 @@ func newSoundDatabase(t *testing.T) *soundDatabase {
 	}
 	try(s.Commit(ctx, now, []*issuance.Intent{in}, nil))
 	try(in.Err)
-	try(s.Revoke(ctx, "demo", &pki.Revocation{Issuer: db.issuer, Serial: in.Items[1].Serial, Reason: pki.KeyCompromise,
-		At: now, NotAfter: in.Items[1].NotAfter}, event))
+	// One is revoked for good, one is on hold and one was.
+	for _, e := range []struct {
+		item   int
+		reason pki.Reason
+	}{{1, pki.KeyCompromise}, {2, pki.CertificateHold}, {3, pki.CertificateHold}, {3, pki.RemoveFromCRL}} {
+		entry := &revocation.Entry{Tenant: "demo", Event: event,
+			Revocation: pki.Revocation{Issuer: db.issuer, Serial: in.Items[e.item].Serial, Reason: e.reason, At: now}}
+		try(s.Revoke(ctx, []*revocation.Entry{entry}))
+		try(entry.Err)
+	}
 	publish(t, s, db.issuer, ca, now)
 	try(s.Close())
 	return db
@@ -199,7 +207,7 @@ func TestSoundDatabase(t *testing.T) {
 	db := newSoundDatabase(t)
 	got := db.check(t, db.told[:devices])
 	want := &check.Report{
-		Started: db.now, Issuers: 2, Certificates: devices, Intents: 1, Voids: 1, CRLs: 1, CRLEntries: 2,
+		Started: db.now, Issuers: 2, Certificates: devices, Intents: 1, Voids: 1, CRLs: 1, CRLEntries: 3,
 		Acknowledged: devices, Findings: []check.Finding{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -254,6 +262,10 @@ func TestTamperedDatabase(t *testing.T) {
 			[]string{finding(check.Intended, intent), finding(check.SerialUnique, db.names[2])}},
 		{"revocation gone", []string{`DELETE FROM revocation WHERE reason = 1`},
 			[]string{finding(check.CRLTrue, db.names[1])}},
+		{"hold made final", []string{`UPDATE revocation SET reason = 4 WHERE seq = (SELECT min(seq) FROM revocation WHERE reason = 6)`},
+			[]string{finding(check.CRLTrue, db.names[2])}},
+		{"release gone", []string{`DELETE FROM revocation WHERE reason = 8`},
+			[]string{finding(check.CRLComplete, db.names[3])}},
 		{"void forgotten", []string{`DELETE FROM revocation WHERE reason = 0`},
 			[]string{finding(check.VoidRevoked, db.names[devices]), finding(check.CRLTrue, db.names[devices])}},
 		{"CRL of another signature", []string{`UPDATE crl SET der = CAST(substr(der, 1, length(der)-4) || x'01020304' AS BLOB)`},

@@ -13,12 +13,14 @@ import (
 
 // certCommand is "pando cert".
 type certCommand struct {
-	Enroll certEnroll `cmd:"" help:"Ask for one certificate."`
-	List   certList   `cmd:"" help:"List certificates, newest first."`
-	Show   certShow   `cmd:"" help:"Show a certificate with its status."`
-	Chain  certChain  `cmd:"" help:"Print a certificate and those above it."`
-	Revoke certRevoke `cmd:"" help:"Revoke a certificate, for good."`
-	Block  certBlock  `cmd:"" help:"Refuse keys from now on, in every tenant."`
+	Enroll  certEnroll  `cmd:"" help:"Ask for one certificate."`
+	List    certList    `cmd:"" help:"List certificates, newest first."`
+	Show    certShow    `cmd:"" help:"Show a certificate with its status."`
+	Chain   certChain   `cmd:"" help:"Print a certificate and those above it."`
+	Revoke  certRevoke  `cmd:"" help:"Revoke a certificate, for good."`
+	Hold    certHold    `cmd:"" help:"Revoke a certificate until it is released, or revoked for good."`
+	Release certRelease `cmd:"" help:"End a certificate's hold: it is good again."`
+	Block   certBlock   `cmd:"" help:"Refuse keys from now on, in every tenant."`
 }
 
 func (certCommand) Help() string {
@@ -167,14 +169,53 @@ func (certRevoke) Help() string {
 
 // Run revokes the certificate.
 func (r *certRevoke) Run(ctx context.Context, c *console, cl *client.Client) error {
-	status, err := cl.Revoke(ctx, r.Issuer, r.Serial, r.Reason)
-	if err != nil {
-		return err
+	return showStatus(c)(cl.Revoke(ctx, r.Issuer, r.Serial, r.Reason))
+}
+
+// certHold is "pando cert hold".
+type certHold struct{ certName }
+
+func (certHold) Help() string {
+	return `For a device that is missing, or under suspicion. To relying parties the certificate is revoked, with the reason certificateHold; they need not know that it may come back.
+
+Examples:
+
+    pando cert hold 5m2k8c0q4r 4201902f...
+    pando cert release 5m2k8c0q4r 4201902f...`
+}
+
+// Run holds the certificate.
+func (h *certHold) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return showStatus(c)(cl.Revoke(ctx, h.Issuer, h.Serial, "certificateHold"))
+}
+
+// certRelease is "pando cert release".
+type certRelease struct{ certName }
+
+func (certRelease) Help() string {
+	return `What was revoked for any other reason than a hold stays revoked.
+
+Examples:
+
+    pando cert release 5m2k8c0q4r 4201902f...`
+}
+
+// Run releases the certificate.
+func (r *certRelease) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return showStatus(c)(cl.Release(ctx, r.Issuer, r.Serial))
+}
+
+// showStatus returns a function that prints a certificate's status.
+func showStatus(c *console) func(*client.Status, error) error {
+	return func(s *client.Status, err error) error {
+		if err != nil {
+			return err
+		}
+		return c.result(s, func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, statusLine(s))
+			return err
+		})
 	}
-	return c.result(status, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, statusLine(status))
-		return err
-	})
 }
 
 // certificate prints one certificate for people.
@@ -202,7 +243,7 @@ func certificate(x *client.Certificate) func(io.Writer) error {
 	}
 }
 
-// statusLine says whether a certificate is revoked.
+// statusLine says whether a certificate is revoked or held.
 func statusLine(s *client.Status) string {
 	if s.Reason == "" {
 		return s.State

@@ -168,7 +168,7 @@ type Certificate struct {
 // A Reason is a revocation reason code, RFC 5280, 5.3.1.
 type Reason int
 
-// The reasons that a request may give.
+// The reasons. All are final but CertificateHold, which RemoveFromCRL ends.
 const (
 	Unspecified          Reason = 0
 	KeyCompromise        Reason = 1
@@ -176,6 +176,8 @@ const (
 	AffiliationChanged   Reason = 3
 	Superseded           Reason = 4
 	CessationOfOperation Reason = 5
+	CertificateHold      Reason = 6
+	RemoveFromCRL        Reason = 8 // of an entry that releases a hold; no request gives it as a reason
 	PrivilegeWithdrawn   Reason = 9
 	AACompromise         Reason = 10
 )
@@ -183,8 +185,8 @@ const (
 var reasonNames = map[Reason]string{
 	Unspecified: "unspecified", KeyCompromise: "keyCompromise", CACompromise: "cACompromise",
 	AffiliationChanged: "affiliationChanged", Superseded: "superseded",
-	CessationOfOperation: "cessationOfOperation", PrivilegeWithdrawn: "privilegeWithdrawn",
-	AACompromise: "aACompromise",
+	CessationOfOperation: "cessationOfOperation", CertificateHold: "certificateHold", RemoveFromCRL: "removeFromCRL",
+	PrivilegeWithdrawn: "privilegeWithdrawn", AACompromise: "aACompromise",
 }
 
 // String returns the reason's name in RFC 5280.
@@ -195,18 +197,20 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// ParseReason returns the reason with the given RFC 5280 name.
+// ParseReason returns the reason with the given RFC 5280 name, which must be one
+// that a request may give: not removeFromCRL.
 func ParseReason(s string) (Reason, error) {
 	for r, name := range reasonNames {
-		if name == s {
+		if name == s && r != RemoveFromCRL {
 			return r, nil
 		}
 	}
-	return 0, Errorf(Malformed, "reason %.40q: it is one of unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn, aACompromise", s)
+	return 0, Errorf(Malformed, "reason %.40q: it is one of unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold, privilegeWithdrawn, aACompromise", s)
 }
 
 // A Revocation is one revocation entry. Entries are only ever inserted: of a
-// certificate's entries the one with the highest N holds.
+// certificate's entries the one with the highest N holds. One with the reason
+// RemoveFromCRL says that the certificate is good again.
 type Revocation struct {
 	Issuer   IssuerID
 	Serial   Serial

@@ -345,6 +345,14 @@ func TestRevoke(t *testing.T) {
 	if diff := cmp.Diff(&client.Status{State: "revoked", Reason: "keyCompromise", At: day}, got); diff != "" {
 		t.Error(diff)
 	}
+	if held, err := c.Revoke(t.Context(), "iss", "0b", "certificateHold"); err != nil || held.State != client.Held {
+		t.Errorf("hold: %+v, %v", held, err)
+	}
+	if released, err := c.Release(t.Context(), "iss", "0b"); err != nil || released.State != client.Good {
+		t.Errorf("release: %+v, %v", released, err)
+	}
+	s.refused(t, 409, pki.Conflict, "admin", "POST", "/api/v1/certificates/iss/0b/release", "")
+	s.refused(t, 400, pki.Malformed, "admin", "POST", "/api/v1/certificates/iss/0b/revoke", `{"reason":"removeFromCRL"}`)
 	_, err = c.Revoke(t.Context(), "iss", "0a", "superseded")
 	var p *client.Problem
 	if !errors.As(err, &p) || p.Status != http.StatusConflict || p.Kind != "already-revoked" || p.RequestID == "" {

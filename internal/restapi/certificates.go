@@ -20,11 +20,22 @@ type certificatesInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
 }
 
-type revokeInput struct {
-	Caller
+// CertificateName is the issuer and the serial number in a path. It is exported for
+// huma to fill it in.
+type CertificateName struct {
 	Issuer string `path:"issuer"`
 	Serial string `path:"serial" doc:"In hexadecimal."`
-	Body   client.Revocation
+}
+
+type releaseInput struct {
+	Caller
+	CertificateName
+}
+
+type revokeInput struct {
+	Caller
+	CertificateName
+	Body client.Revocation
 }
 
 func (s *server) listCertificates(ctx context.Context, g access.Grant, in *certificatesInput) (*listOf[client.Certificate], error) {
@@ -93,6 +104,22 @@ func (s *server) revokeCertificate(ctx context.Context, g access.Grant, in *revo
 	if err := s.cfg.Revocation.Revoke(ctx, g, issuer, serial, reason); err != nil {
 		return nil, err
 	}
+	return s.statusNow(ctx, issuer, serial)
+}
+
+func (s *server) releaseCertificate(ctx context.Context, g access.Grant, in *releaseInput) (*answer[client.Status], error) {
+	serial, err := pki.ParseSerial(in.Serial)
+	if err != nil {
+		return nil, err
+	}
+	issuer := pki.IssuerID(in.Issuer)
+	if err := s.cfg.Revocation.Release(ctx, g, issuer, serial); err != nil {
+		return nil, err
+	}
+	return s.statusNow(ctx, issuer, serial)
+}
+
+func (s *server) statusNow(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (*answer[client.Status], error) {
 	status, err := s.cfg.Status.Status(ctx, issuer, serial)
 	if err != nil {
 		return nil, err
@@ -110,8 +137,13 @@ func (s *server) wireCertificate(ctx context.Context, g access.Grant, c *pki.Cer
 }
 
 func wireStatus(s revocation.Status) *client.Status {
-	if s.Revocation == nil {
-		return &client.Status{State: "good"}
+	r := s.Revocation
+	if r == nil {
+		return &client.Status{State: client.Good}
 	}
-	return &client.Status{State: "revoked", Reason: s.Revocation.Reason.String(), At: s.Revocation.At}
+	state := client.Revoked
+	if r.Reason == pki.CertificateHold {
+		state = client.Held
+	}
+	return &client.Status{State: state, Reason: r.Reason.String(), At: r.At}
 }

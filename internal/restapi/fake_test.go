@@ -130,6 +130,17 @@ func (s fakeStatus) Revoke(_ context.Context, g access.Grant, _ pki.IssuerID, se
 	return nil
 }
 
+func (s fakeStatus) Release(_ context.Context, g access.Grant, _ pki.IssuerID, serial pki.Serial) error {
+	if err := g.Check(access.Revoke); err != nil {
+		return err
+	}
+	if s.f.revoked[serial] != pki.CertificateHold {
+		return pki.Errorf(pki.Conflict, "the certificate is not on hold")
+	}
+	delete(s.f.revoked, serial)
+	return nil
+}
+
 func (s fakeStatus) Status(_ context.Context, _ pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
 	reason, ok := s.f.revoked[serial]
 	if !ok {

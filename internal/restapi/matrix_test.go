@@ -232,6 +232,8 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /batches/{id}/resume", path: batch + "/resume"},
 		{route: "POST /batches/{id}/cancel", path: batch + "/cancel"},
 
+		{route: "POST /certificates/{issuer}/{serial}/revoke", path: certificate + "/revoke", body: `{"reason":"certificateHold"}`, own: 200},
+		{route: "POST /certificates/{issuer}/{serial}/release", path: certificate + "/release", own: 200},
 		{route: "POST /certificates/{issuer}/{serial}/revoke", path: certificate + "/revoke", body: `{"reason":"superseded"}`, own: 200},
 		{route: "POST /authorities/{authority}/retire", path: "/authorities/" + m.authority.ID + "/retire", own: 204},
 	}

@@ -86,7 +86,8 @@ func (s *server) table() []route {
 		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().repeatable().body(maxEnrollBody),
 		operation("GET /certificates", access.ReadCertificates, "list-certificates", "List certificates, newest first", s.listCertificates),
 		plain("GET /certificates/{issuer}/{serial}", access.ReadCertificates, s.getCertificate, getCertificateDoc()),
-		operation("POST /certificates/{issuer}/{serial}/revoke", access.Revoke, "revoke-certificate", "Revoke a certificate for good", s.revokeCertificate),
+		operation("POST /certificates/{issuer}/{serial}/revoke", access.Revoke, "revoke-certificate", "Revoke a certificate for good, or hold it", s.revokeCertificate),
+		operation("POST /certificates/{issuer}/{serial}/release", access.Revoke, "release-certificate", "End the hold of a certificate", s.releaseCertificate),
 
 		operation("GET /registry", access.ReadRegistry, "get-registry", "Tell how the registry takes new names", s.getRegistry),
 		operation("PATCH /registry", access.ManageRegistry, "change-registry", "Say how the registry takes new names", s.changeRegistry),

@@ -85,6 +85,7 @@ type Registry interface {
 // Revocation is what the API needs of revocation.Service.
 type Revocation interface {
 	Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) error
+	Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) error
 }
 
 // Alarms is what the API needs of alarm.Board.

@@ -43,7 +43,7 @@ type answerSlot struct {
 // An answer is a response with what it rests on.
 type answer struct {
 	response *Response
-	entry    int       // the revocation entry that it shows, 0 for good
+	entry    int       // how many revocation entries there were
 	checked  time.Time // when the store last said so
 	revoked  uint64    // Service.revoked before it said so
 }
@@ -112,7 +112,7 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 		return nil, err
 	}
 	defer slot.gate.leave()
-	next := answer{entry: entryOf(status), checked: now, revoked: revoked}
+	next := answer{entry: status.Entries, checked: now, revoked: revoked}
 	if a := slot.latest.Load(); a != nil && a.entry >= next.entry && now.Before(a.response.Renew) && !now.Before(a.response.ThisUpdate) {
 		// Entries only grow: a higher one was read after ours.
 		next.response, next.entry = a.response, a.entry
@@ -130,11 +130,4 @@ func (a *answer) fresh(now time.Time, revoked uint64) bool {
 	}
 	age := now.Sub(a.checked) // negative where the clock was set back
 	return age >= 0 && age < recheck
-}
-
-func entryOf(status Status) int {
-	if status.Revocation == nil {
-		return 0
-	}
-	return status.Revocation.N
 }

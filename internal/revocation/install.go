@@ -19,8 +19,8 @@ import (
 // tenant.
 //
 // The CRL must be a full one, signed by the issuer, in force, with a number
-// above that of the CRL that it replaces and with every entry that one had; else
-// it is Malformed, BadProof, PolicyRefused or Conflict. NotFound where the
+// above that of the CRL that it replaces, with every entry that one had but those
+// released since, and without a hold that is over; else it is Malformed, BadProof, PolicyRefused or Conflict. NotFound where the
 // tenant has no such offline issuer.
 func (s *Service) InstallCRL(ctx context.Context, g access.Grant, crl []byte) error {
 	if err := g.Check(access.ManageAuthorities); err != nil {
@@ -89,7 +89,7 @@ const deltaCRLIndicator = "2.5.29.27"
 // A fullList is a full CRL in force. Who signed it is not known yet.
 type fullList struct {
 	*x509.RevocationList
-	listed map[pki.Serial]bool
+	listed map[pki.Serial]pki.Reason
 }
 
 // parseList reads a DER CRL and checks what it says of itself: Malformed, or
@@ -102,16 +102,18 @@ func parseList(crl []byte, now time.Time) (*fullList, error) {
 	if err := checkList(list, now); err != nil {
 		return nil, err
 	}
-	listed := make(map[pki.Serial]bool, len(list.RevokedCertificateEntries))
+	listed := make(map[pki.Serial]pki.Reason, len(list.RevokedCertificateEntries))
 	for _, e := range list.RevokedCertificateEntries {
 		serial, err := pki.SerialFromBytes(e.SerialNumber.Bytes())
 		if err != nil {
 			return nil, err
 		}
-		if e.SerialNumber.Sign() < 0 || listed[serial] {
+		if _, twice := listed[serial]; twice || e.SerialNumber.Sign() < 0 {
 			return nil, pki.Errorf(pki.Malformed, "the CRL has a negative serial, or one twice")
 		}
-		listed[serial] = true
+		if listed[serial] = pki.Reason(e.ReasonCode); listed[serial] == pki.RemoveFromCRL {
+			return nil, pki.Errorf(pki.Malformed, "the CRL has an entry with reason removeFromCRL, which is for delta CRLs (RFC 5280, 5.3.1)")
+		}
 	}
 	return &fullList{list, listed}, nil
 }
@@ -160,8 +162,21 @@ func (s *Service) shardOf(ctx context.Context, id *identity, list *fullList) (Sh
 }
 
 // covered returns the sequence number up to which the store's entries are in the
-// list, and refuses a list that lacks one that the CRL before it had.
+// list, and refuses a list that lacks one that the CRL before it had, or shows a
+// hold that is over.
 func (s *Service) covered(ctx context.Context, id *identity, state ShardState, list *fullList) (int64, error) {
+	for serial, reason := range list.listed {
+		if reason != pki.CertificateHold {
+			continue
+		}
+		status, err := s.cfg.Store.Status(ctx, id.issuer.ID, serial)
+		if err != nil {
+			return 0, err
+		}
+		if status.Revocation == nil || status.Revocation.Reason != reason {
+			return 0, pki.Errorf(pki.Conflict, "the CRL shows certificate %s as on hold, which it is no more: ask the ceremony again", serial)
+		}
+	}
 	now := s.cfg.Now() // what expired since the ceremony may be in the list, or not
 	lacking := func(upto int64) (lacks bool, err error) {
 		held, err := s.entries(ctx, id.issuer.ID, state.Shard, upto, now)
@@ -169,7 +184,14 @@ func (s *Service) covered(ctx context.Context, id *identity, state ShardState, l
 			return false, err
 		}
 		for e := range held.all() {
-			lacks = lacks || !list.listed[e.Serial]
+			if _, ok := list.listed[e.Serial]; ok {
+				continue
+			}
+			status, err := s.cfg.Store.Status(ctx, id.issuer.ID, e.Serial)
+			if err != nil {
+				return false, err
+			}
+			lacks = lacks || status.Revocation != nil // else it was released since
 		}
 		return lacks, nil
 	}

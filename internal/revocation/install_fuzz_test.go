@@ -62,8 +62,12 @@ func FuzzParseList(f *testing.F) {
 		}
 		for _, e := range list.RevokedCertificateEntries {
 			var serial pki.Serial
-			if e.SerialNumber.Sign() <= 0 || !list.listed[pki.Serial(e.SerialNumber.FillBytes(serial[:]))] {
-				t.Errorf("serial %d is not listed", e.SerialNumber)
+			if e.SerialNumber.Sign() <= 0 {
+				t.Fatalf("serial %d was taken", e.SerialNumber)
+			}
+			reason, ok := list.listed[pki.Serial(e.SerialNumber.FillBytes(serial[:]))]
+			if !ok || int(reason) != e.ReasonCode || reason == pki.RemoveFromCRL {
+				t.Errorf("serial %d is listed %t with reason %s", e.SerialNumber, ok, reason)
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/binary"
 	"errors"
 	"math/big"
 	"strings"
@@ -162,13 +163,7 @@ func TestManyEntries(t *testing.T) {
 func addRevoked(t testing.TB, v *revocationtest.VA, n int) {
 	t.Helper()
 	for i := range n {
-		serial := v.Issue()
-		err := v.Store.Revoke(t.Context(), revocationtest.Tenant, &pki.Revocation{
-			Issuer: v.CA.Issuer.ID, Serial: serial, Reason: pki.Reason(i % 2), At: v.Clock.Now(), NotAfter: v.Clock.Now().AddDate(1, 0, 0),
-		}, pki.Event{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		v.RevokeElsewhere(t, v.Issue(), pki.Reason(i%2))
 	}
 }
 
@@ -330,10 +325,10 @@ func TestTurns(t *testing.T) {
 		defer storm.Stop()
 		for range 100 { // five seconds, in which the first half is due again and again
 			for shard := range shards / 2 {
-				err := v.Store.Revoke(t.Context(), revocationtest.Tenant, &pki.Revocation{Issuer: v.CA.Issuer.ID, Serial: v.Issue(), Shard: shard, At: time.Now()}, pki.Event{})
-				if err != nil {
-					t.Fatal(err)
-				}
+				serial := pki.NewSerial(pki.SerialShort, time.Now())
+				binary.BigEndian.PutUint32(serial[16:], uint32(shard)) // see pki.Serial.Shard
+				v.Store.AddCertificate(v.CA.Issuer, serial, time.Now().AddDate(1, 0, 0))
+				v.RevokeElsewhere(t, serial, pki.Superseded)
 			}
 			<-storm.C
 		}

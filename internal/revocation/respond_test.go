@@ -246,12 +246,7 @@ func TestRevocationShows(t *testing.T) {
 	}
 
 	ask(t, v, crypto.SHA1, elsewhere)
-	err := v.Store.Revoke(t.Context(), revocationtest.Tenant, &pki.Revocation{
-		Issuer: v.CA.Issuer.ID, Serial: elsewhere, At: v.Clock.Now(),
-	}, pki.Event{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v.RevokeElsewhere(t, elsewhere, pki.Unspecified)
 	v.Clock.Advance(2 * time.Second)
 	if got := ask(t, v, crypto.SHA1, elsewhere); got.Status != ocsp.Revoked {
 		t.Errorf("status %d two seconds after a revocation elsewhere", got.Status)

@@ -8,19 +8,39 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// Revoke revokes a certificate that the grant's tenant issued or owns:
-// access.Revoke. The next OCSP response of this process shows it, others within
-// two seconds, and a new CRL of its shard is made at once.
+// Revoke revokes a certificate that the grant's tenant issued or owns, or with
+// the reason certificateHold puts it on hold: access.Revoke. The next OCSP
+// response of this process shows it, others within two seconds, and a new CRL of
+// its shard is made at once. Of one that is on hold the revocation date becomes
+// that of the final revocation.
 //
 // It is Malformed where RFC 5280, 5.3.1 has no such reason or reserves it for
-// other uses, NotFound where the tenant has no such certificate, and
-// AlreadyRevoked.
+// other uses, NotFound where the tenant has no such certificate, AlreadyRevoked,
+// and Conflict where it is on hold already.
 func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) error {
-	if err := g.Check(access.Revoke); err != nil {
-		return err
-	}
 	if _, err := pki.ParseReason(reason.String()); err != nil {
 		return pki.Errorf(pki.Malformed, "a certificate cannot be revoked for reason code %d", reason)
+	}
+	action := "certificate.revoke"
+	if reason == pki.CertificateHold {
+		action = "certificate.hold"
+	}
+	return s.enter(ctx, g, issuer, serial, reason, action)
+}
+
+// Release ends the hold of a certificate that the grant's tenant issued or owns,
+// which is good again: access.Revoke. It shows as soon as a revocation does.
+//
+// It is NotFound where the tenant has no such certificate, AlreadyRevoked where it
+// is revoked for good, and Conflict where it is not on hold.
+func (s *Service) Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) error {
+	return s.enter(ctx, g, issuer, serial, pki.RemoveFromCRL, "certificate.release")
+}
+
+// enter stores the next entry of a certificate.
+func (s *Service) enter(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason, action string) error {
+	if err := g.Check(access.Revoke); err != nil {
+		return err
 	}
 	id, err := s.identities.get(ctx, issuer)
 	if pki.KindOf(err) == pki.NotFound {
@@ -29,21 +49,17 @@ func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerI
 	if err != nil {
 		return err
 	}
-	status, err := s.cfg.Store.Status(ctx, issuer, serial)
-	if err != nil {
-		return err
-	}
-	if !status.Known {
-		return errNoCertificate()
-	}
 	now := s.cfg.Now().UTC()
-	err = s.cfg.Store.Revoke(ctx, g.Tenant(), &pki.Revocation{
-		Issuer: issuer, Serial: serial, Reason: reason,
-		At:    now.Truncate(time.Second), // as CRLs and OCSP will say it
-		Shard: serial.Shard(id.issuer.Shards), NotAfter: status.NotAfter,
-	}, pki.Event{
-		Tenant: id.issuer.Tenant, At: now, Actor: g.Actor(), Action: "certificate.revoke",
-		Target: "certificate:" + string(issuer) + "/" + serial.String(), Detail: "reason " + reason.String(),
+	err = s.queue.store(ctx, s.cfg.Store, &Entry{
+		Tenant: g.Tenant(),
+		Revocation: pki.Revocation{
+			Issuer: issuer, Serial: serial, Reason: reason,
+			At: now.Truncate(time.Second), // as CRLs and OCSP will say it
+		},
+		Event: pki.Event{
+			Tenant: id.issuer.Tenant, At: now, Actor: g.Actor(), Action: action,
+			Target: "certificate:" + string(issuer) + "/" + serial.String(), Detail: "reason " + reason.String(),
+		},
 	})
 	// Also after an error: it may mean that the outcome is unknown.
 	s.revoked.Add(1)

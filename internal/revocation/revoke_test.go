@@ -29,7 +29,7 @@ func TestRevoke(t *testing.T) {
 		{"no such issuer", grant, "nobody", serial, pki.Unspecified, pki.NotFound},
 		{"no such serial", grant, v.CA.Issuer.ID, pki.NewSerial(pki.SerialShort, v.Clock.Now()), pki.Unspecified, pki.NotFound},
 		{"reason that is not used", grant, v.CA.Issuer.ID, serial, 7, pki.Malformed},
-		{"hold", grant, v.CA.Issuer.ID, serial, 6, pki.Malformed},
+		{"release", grant, v.CA.Issuer.ID, serial, pki.RemoveFromCRL, pki.Malformed},
 		{"twice", grant, v.CA.Issuer.ID, twice, pki.KeyCompromise, pki.AlreadyRevoked},
 	}
 	notFound := make(map[string]bool)

@@ -88,7 +88,8 @@ type Service struct {
 	answers    *answers
 	crls       *crlCache
 	reads      singleflight.Group // of CRLs, from the store
-	wake       chan struct{}      // of one place: a revocation waits for a CRL
+	queue      *entryQueue
+	wake       chan struct{} // of one place: a revocation waits for a CRL
 
 	// revoked counts the revocations of this process. An answer that was checked
 	// against the store at an earlier count is checked again before it is given.
@@ -113,6 +114,7 @@ func New(cfg Config) *Service {
 		responders: newResponders(cfg.Responders, cfg.Log),
 		answers:    newAnswers(maxAnswers),
 		crls:       newCRLCache(maxCRLBytes),
+		queue:      newEntryQueue(),
 		wake:       make(chan struct{}, 1),
 		pace:       make(map[shardKey]pace),
 		resume:     make(map[pki.IssuerID]int),

@@ -10,8 +10,18 @@ import (
 // Status is what the store knows of a serial.
 type Status struct {
 	Known      bool            // issued, or intended and void
-	Revocation *pki.Revocation // the entry that holds, or nil
+	Revocation *pki.Revocation // the entry that holds; nil for none and after a release
+	Entries    int             // how many there are, with releases
 	NotAfter   time.Time
+}
+
+// An Entry is a revocation entry on its way into the store, by order of a
+// principal of Tenant. The store sets N, Shard and NotAfter.
+type Entry struct {
+	pki.Revocation
+	Tenant pki.TenantID
+	Event  pki.Event
+	Err    error // set by Store.Revoke: why this one was not inserted
 }
 
 // A CRL is one published, immutable revocation list of a shard.
@@ -40,14 +50,16 @@ type ShardState struct {
 // Store is what revocation needs kept. Status is served by issuer: look-ups for
 // relying parties carry no tenant, since an issuer's id is unique and public.
 type Store interface {
-	// Revoke inserts an entry for a certificate that tenant issued or owns and
-	// sets N; with it the event. NotFound, or AlreadyRevoked.
-	Revoke(ctx context.Context, tenant pki.TenantID, r *pki.Revocation, e pki.Event) error
+	// Revoke inserts a group of entries in order, each with its event, in one
+	// durable transaction. An entry is for a certificate that its Tenant issued or
+	// owns and is the one that Next allows; otherwise its Err is set, to NotFound
+	// or what Next says, and nothing of it is stored.
+	Revoke(ctx context.Context, group []*Entry) error
 	// Status returns what is known of a serial of an issuer.
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (Status, error)
 	// Revoked returns up to limit entries of a shard that hold, not expired at
-	// now, with sequence numbers up to upto, in order of serial, beginning after
-	// the given one.
+	// now, in order of serial, beginning after the given one. Entries with sequence
+	// numbers above upto do not count; what is released is not listed.
 	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
 	// Shards returns the state of each of an issuer's shards.
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]ShardState, error)

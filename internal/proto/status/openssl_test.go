@@ -148,6 +148,53 @@ func TestOpenSSLCRL(t *testing.T) {
 	}
 }
 
+// TestOpenSSLHold has openssl look at a certificate while it is on hold, after the
+// release, and when it is revoked after another hold.
+func TestOpenSSLHold(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	p, server := newPlace(t, v), serve(t, v)
+	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	issuer, serial := v.CA.Issuer.ID, v.Issue()
+	p.write(t, "meter.pem", pemOf(certificate(t, v, serial, "http://status.example/crl/issuer/0.crl")))
+	status := []string{"ocsp", "-issuer", "issuer.pem", "-CAfile", "chain.pem", "-url", server.URL + "/ocsp/issuer", "-cert", "meter.pem"}
+	list := []string{"crl", "-inform", "DER", "-in", "list.crl", "-CAfile", "chain.pem", "-noout", "-text"}
+	revoke := func(reason pki.Reason) error { return v.Revoke(t.Context(), g, issuer, serial, reason) }
+	for _, step := range []struct {
+		act        func() error
+		ocsp, list string // what openssl calls the reason; "" is good
+	}{
+		{func() error { return revoke(pki.CertificateHold) }, "Reason: certificateHold", "Certificate Hold"},
+		{func() error { return v.Release(t.Context(), g, issuer, serial) }, "", ""},
+		{func() error { return revoke(pki.CertificateHold) }, "Reason: certificateHold", "Certificate Hold"},
+		{func() error { return revoke(pki.Superseded) }, "Reason: superseded", "Superseded"},
+	} {
+		if err := step.act(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.PublishDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, crl := do(t, server, http.MethodGet, "/crl/issuer/0.crl", nil, nil)
+		p.write(t, "list.crl", crl)
+		verify := []string{"verify", "-x509_strict", "-crl_check", "-CAfile", "chain.pem", "-CRLfile", "list.pem", "meter.pem"}
+		p.expect(t, nil, "crl", "-inform", "DER", "-in", "list.crl", "-out", "list.pem")
+		number := strings.ToUpper(serial.String())
+		if step.ocsp == "" {
+			p.expect(t, []string{"Response verify OK", "meter.pem: good"}, status...)
+			p.expect(t, []string{"meter.pem: OK"}, verify...)
+			if out, err := p.openssl(t, list...); err != nil || strings.Contains(out, number) {
+				t.Errorf("after the release the CRL shows %s: %v\n%s", number, err, out)
+			}
+			continue
+		}
+		p.expect(t, []string{"Response verify OK", "meter.pem: revoked", step.ocsp}, status...)
+		p.expect(t, []string{"verify OK", "Serial Number: " + number, step.list}, list...)
+		if out, err := p.openssl(t, verify...); err == nil || !strings.Contains(out, "certificate revoked") {
+			t.Errorf("openssl verify with reason %s: %v\n%s", step.list, err, out)
+		}
+	}
+}
+
 // certificate makes a certificate of the CA with the given serial and CRL
 // distribution point.
 func certificate(t *testing.T, v *revocationtest.VA, serial pki.Serial, crl string) []byte {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -34,15 +35,17 @@ type shardKey struct {
 
 // A FakeStore is a revocation.Store in memory.
 type FakeStore struct {
+	still        atomic.Pointer[chan struct{}] // closed when Revoke may go on
 	mu           sync.Mutex
 	certificates map[serialKey]certificate
 	shards       map[pki.IssuerID]int
-	entries      map[serialKey]entry
+	entries      map[serialKey]entry  // the latest of each serial
 	ordered      map[shardKey][]entry // by serial; built by Revoked, dropped by Revoke
 	newest       map[shardKey]int64
 	numbers      map[shardKey]int64
 	crls         map[shardKey]*revocation.CRL
 	events       []pki.Event
+	groups       []int
 	seq          int64
 	looks        int
 	reads        int
@@ -87,28 +90,57 @@ func (s *FakeStore) Looks() int {
 }
 
 // Revoke implements revocation.Store.
-func (s *FakeStore) Revoke(_ context.Context, tenant pki.TenantID, r *pki.Revocation, e pki.Event) error {
+func (s *FakeStore) Revoke(_ context.Context, group []*revocation.Entry) error {
+	if still := s.still.Load(); still != nil {
+		<-*still
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := serialKey{r.Issuer, r.Serial}
-	c, known := s.certificates[k]
-	_, revoked := s.entries[k]
-	switch {
-	case s.err != nil:
+	if s.err != nil {
 		return s.err
-	case !known || c.issuer.Tenant != tenant:
-		return pki.Errorf(pki.NotFound, "no such certificate of tenant %s", tenant)
-	case revoked:
-		return pki.Errorf(pki.AlreadyRevoked, "the certificate is revoked")
 	}
+	s.groups = append(s.groups, len(group))
+	for _, e := range group {
+		e.Err = s.enter(e)
+	}
+	return nil
+}
+
+func (s *FakeStore) enter(e *revocation.Entry) (err error) {
+	k := serialKey{e.Issuer, e.Serial}
+	c, known := s.certificates[k]
+	if !known || c.issuer.Tenant != e.Tenant {
+		return pki.Errorf(pki.NotFound, "no such certificate of tenant %s", e.Tenant)
+	}
+	var latest *pki.Revocation
+	if has, ok := s.entries[k]; ok {
+		latest = &has.Revocation
+	}
+	if e.N, err = revocation.Next(latest, e.Reason); err != nil {
+		return err
+	}
+	e.Shard, e.NotAfter = e.Serial.Shard(c.issuer.Shards), c.notAfter
 	s.seq++
-	r.N = 1
-	shard := shardKey{r.Issuer, r.Shard}
-	s.entries[k] = entry{*r, s.seq}
+	shard := shardKey{e.Issuer, e.Shard}
+	s.entries[k] = entry{e.Revocation, s.seq}
 	s.newest[shard] = s.seq
 	delete(s.ordered, shard)
-	s.events = append(s.events, e)
+	s.events = append(s.events, e.Event)
 	return nil
+}
+
+// StandStill has Revoke wait until the returned function is called.
+func (s *FakeStore) StandStill() (goOn func()) {
+	still := make(chan struct{})
+	s.still.Store(&still)
+	return func() { close(still) }
+}
+
+// Groups returns how many entries came together in each call of Revoke.
+func (s *FakeStore) Groups() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.groups)
 }
 
 // Status implements revocation.Store.
@@ -118,8 +150,11 @@ func (s *FakeStore) Status(_ context.Context, issuer pki.IssuerID, serial pki.Se
 	s.looks++
 	c, known := s.certificates[serialKey{issuer, serial}]
 	status := revocation.Status{Known: known, NotAfter: c.notAfter}
-	if e, revoked := s.entries[serialKey{issuer, serial}]; revoked {
-		status.Revocation = &e.Revocation
+	if e, ok := s.entries[serialKey{issuer, serial}]; ok {
+		status.Entries = e.N
+		if e.Reason != pki.RemoveFromCRL {
+			status.Revocation = &e.Revocation
+		}
 	}
 	return status, s.err
 }
@@ -147,7 +182,7 @@ func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 		if len(got) == limit {
 			break
 		}
-		if e.seq <= upto && !e.NotAfter.Before(now) {
+		if e.seq <= upto && e.Reason != pki.RemoveFromCRL && !e.NotAfter.Before(now) {
 			got = append(got, e.Revocation)
 		}
 	}

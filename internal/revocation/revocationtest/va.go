@@ -4,6 +4,7 @@
 package revocationtest
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -92,6 +93,15 @@ func (v *VA) Issue() pki.Serial {
 	serial := pki.NewSerial(pki.SerialShort, now)
 	v.Store.AddCertificate(v.CA.Issuer, serial, now.AddDate(1, 0, 0))
 	return serial
+}
+
+// RevokeElsewhere stores an entry as another process would: the Service is not told.
+func (v *VA) RevokeElsewhere(t testing.TB, serial pki.Serial, reason pki.Reason) {
+	t.Helper()
+	e := &revocation.Entry{Tenant: Tenant, Revocation: pki.Revocation{Issuer: v.CA.Issuer.ID, Serial: serial, Reason: reason, At: v.Clock.Now()}}
+	if err := cmp.Or(v.Store.Revoke(context.Background(), []*revocation.Entry{e}), e.Err); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (v *VA) newCA(t testing.TB, name string, uri pki.KeyURI, shards int, parent *CA) CA {

@@ -15,6 +15,7 @@ import (
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
 )
 
 // A recording is a signed intent on its way into the tables.
@@ -173,12 +174,18 @@ func (r *recording) device(it *issuance.Item, refs *itemRefs) error {
 // giveUp revokes the serial of an item that got no certificate, since a signature
 // may have been made, and gives up the item's claims.
 func (r *recording) giveUp(place int, it *issuance.Item) error {
-	err := r.revoke(&pki.Revocation{
-		Issuer: r.in.Issuer, Serial: it.Serial, N: 1, Reason: pki.Unspecified, At: r.now,
-		Shard: it.Serial.Shard(r.issuer.shards), NotAfter: it.NotAfter,
-	}, r.issuer.num, &r.void)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) { // by an earlier intent for a serial that was made elsewhere
+	latest, err := latestEntry(context.Background(), r.tx, r.issuer, r.in.Issuer, it.Serial)
+	if err != nil {
 		return err
+	}
+	// A serial that was made elsewhere may be void in an earlier intent already.
+	if n, err := revocation.Next(latest, pki.Unspecified); err == nil {
+		if err := r.revoke(&pki.Revocation{
+			Issuer: r.in.Issuer, Serial: it.Serial, N: n, Reason: pki.Unspecified, At: r.now,
+			Shard: it.Serial.Shard(r.issuer.shards), NotAfter: it.NotAfter,
+		}, r.issuer.num, &r.void); err != nil {
+			return err
+		}
 	}
 	r.voided = append(r.voided, check.VoidedItem{Place: place, Serial: it.Serial, TBSHash: sha256.Sum256(it.TBS)})
 	owner, err := r.intern(tenantRef(it.Owner))

@@ -11,8 +11,17 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
-func (f *fixture) revocation(it *issuance.Item) *pki.Revocation {
-	return &pki.Revocation{Issuer: f.issuer.ID, Serial: it.Serial, Reason: pki.KeyCompromise, At: f.now}
+// entry returns an entry for the item's serial, by order of the tenant.
+func (f *fixture) entry(tenant pki.TenantID, it *issuance.Item, reason pki.Reason) *revocation.Entry {
+	return &revocation.Entry{Tenant: tenant, Event: f.event(tenant, "certificate."+reason.String()),
+		Revocation: pki.Revocation{Issuer: f.issuer.ID, Serial: it.Serial, Reason: reason, At: f.now}}
+}
+
+// revoke stores an entry and returns its outcome.
+func (f *fixture) revoke(e *revocation.Entry) error {
+	f.Helper()
+	f.ok(f.Revoke(f.ctx, []*revocation.Entry{e}))
+	return e.Err
 }
 
 func testRevoke(f *fixture) {
@@ -20,23 +29,26 @@ func testRevoke(f *fixture) {
 	it.Owner = partner
 	f.issue(it)
 	f.later(time.Hour)
-	revoke := f.event(partner, "certificate.revoke")
-	f.is(pki.NotFound, f.Revoke(f.ctx, stranger, f.revocation(it), revoke))
-	f.is(pki.NotFound, f.Revoke(f.ctx, partner, f.revocation(f.item("meter-2")), revoke))
-	unknown := f.revocation(it)
+	f.is(pki.NotFound, f.revoke(f.entry(stranger, it, pki.KeyCompromise)))
+	f.is(pki.NotFound, f.revoke(f.entry(partner, f.item("meter-2"), pki.KeyCompromise)))
+	unknown := f.entry(partner, it, pki.KeyCompromise)
 	unknown.Issuer = "unknown"
-	f.is(pki.NotFound, f.Revoke(f.ctx, partner, unknown, revoke))
+	f.is(pki.NotFound, f.revoke(unknown))
 
-	r := f.revocation(it)
-	f.ok(f.Revoke(f.ctx, partner, r, revoke))
+	// Those of a group have their outcomes each for itself.
+	e, again := f.entry(partner, it, pki.KeyCompromise), f.entry(acme, it, pki.KeyCompromise)
+	f.ok(f.Revoke(f.ctx, []*revocation.Entry{f.entry(stranger, it, pki.Superseded), e, again}))
+	f.ok(e.Err)
+	f.is(pki.AlreadyRevoked, again.Err)
+	r := &e.Revocation
 	f.same(r, &pki.Revocation{Issuer: f.issuer.ID, Serial: it.Serial, N: 1, Reason: pki.KeyCompromise, At: f.now,
 		Shard: it.Serial.Shard(shards), NotAfter: it.NotAfter})
-	f.is(pki.AlreadyRevoked, f.Revoke(f.ctx, acme, f.revocation(it), f.event(acme, "certificate.revoke")))
-	f.same(f.actions(partner), []string{"certificate.revoke", "tenant.create"})
+	f.same(f.actions(partner), []string{"certificate.keyCompromise", "tenant.create"})
+	f.same(f.actions(stranger), []string{"tenant.create"})
 
 	got, err := f.Status(f.ctx, f.issuer.ID, it.Serial)
 	f.ok(err)
-	f.same(got, revocation.Status{Known: true, Revocation: r, NotAfter: it.NotAfter})
+	f.same(got, revocation.Status{Known: true, Revocation: r, Entries: 1, NotAfter: it.NotAfter})
 	for issuer, serial := range map[pki.IssuerID]pki.Serial{"unknown": it.Serial, f.issuer.ID: pki.NewSerial(pki.SerialShort, f.now)} {
 		got, err := f.Status(f.ctx, issuer, serial)
 		f.ok(err)
@@ -44,6 +56,84 @@ func testRevoke(f *fixture) {
 	}
 	_, err = f.Certificate(f.ctx, acme, f.issuer.ID, it.Serial)
 	f.ok(err) // the certificate stays
+}
+
+// testHold: a hold can be released, made again and made final; a final one stays.
+func testHold(f *fixture) {
+	it, void := f.item("meter-1"), f.intent(f.item("meter-2"))
+	f.issue(it)
+	f.intend(void)
+	f.record(void)
+	shard := it.Serial.Shard(shards)
+	var newest int64
+	for i, step := range []struct {
+		reason pki.Reason
+		want   pki.Kind // of a refusal; Internal is none
+	}{
+		{pki.RemoveFromCRL, pki.Conflict},
+		{pki.CertificateHold, pki.Internal},
+		{pki.CertificateHold, pki.Conflict},
+		{pki.RemoveFromCRL, pki.Internal},
+		{pki.RemoveFromCRL, pki.Conflict},
+		{pki.CertificateHold, pki.Internal},
+		{pki.Superseded, pki.Internal},
+		{pki.RemoveFromCRL, pki.AlreadyRevoked},
+		{pki.CertificateHold, pki.AlreadyRevoked},
+		{pki.KeyCompromise, pki.AlreadyRevoked},
+	} {
+		before, err := f.Status(f.ctx, f.issuer.ID, it.Serial)
+		f.ok(err)
+		f.later(time.Minute)
+		f.is(pki.NotFound, f.revoke(f.entry(stranger, it, step.reason)))
+		e := f.entry(acme, it, step.reason)
+		err = f.revoke(e)
+		got, statusErr := f.Status(f.ctx, f.issuer.ID, it.Serial)
+		f.ok(statusErr)
+		if step.want != pki.Internal {
+			f.is(step.want, err)
+			f.same(got, before)
+			continue
+		}
+		f.ok(err)
+		want := revocation.Status{Known: true, Entries: before.Entries + 1, NotAfter: it.NotAfter}
+		listed := []pki.Revocation(nil)
+		if step.reason != pki.RemoveFromCRL {
+			want.Revocation, listed = &e.Revocation, []pki.Revocation{e.Revocation}
+		}
+		f.same(e.N, want.Entries)
+		f.same(got, want)
+
+		// The list shows what holds now, and still what held before.
+		earlier := newest
+		states, err := f.Shards(f.ctx, f.issuer.ID)
+		f.ok(err)
+		newest = states[shard].Newest
+		if newest <= earlier {
+			f.Errorf("step %d: the shard's newest entry is %d after %d", i, newest, earlier)
+		}
+		f.same(f.revokedIn(shard, newest, it), listed)
+		listed = nil
+		if before.Revocation != nil {
+			listed = []pki.Revocation{*before.Revocation}
+		}
+		f.same(f.revokedIn(shard, earlier, it), listed)
+	}
+	for _, reason := range []pki.Reason{pki.RemoveFromCRL, pki.CertificateHold} {
+		f.is(pki.NotFound, f.revoke(f.entry(acme, void.Items[0], reason))) // void is for good
+	}
+}
+
+// revokedIn returns the entry of the item's serial in a shard's list.
+func (f *fixture) revokedIn(shard int, upto int64, it *issuance.Item) (got []pki.Revocation) {
+	f.Helper()
+	page, err := f.Revoked(f.ctx, f.issuer.ID, shard, upto, f.now, pki.Serial{}, 100)
+	f.ok(err)
+	for _, r := range page {
+		if r.Serial == it.Serial {
+			got = append(got, r)
+		}
+	}
+	return got
 }
 
 // testRevoked pages through the shards while more is revoked.
@@ -56,7 +146,7 @@ func testRevoked(f *fixture) {
 	short.NotAfter = f.now.Add(time.Hour)
 	f.issue(append(items, short)...)
 	for _, it := range append(items[:30:30], short) {
-		f.ok(f.Revoke(f.ctx, acme, f.revocation(it), f.event(acme, "certificate.revoke")))
+		f.ok(f.revoke(f.entry(acme, it, pki.KeyCompromise)))
 	}
 	void := f.intent(f.item("meter-2"))
 	f.intend(void)
@@ -82,7 +172,7 @@ func testRevoked(f *fixture) {
 				break
 			}
 			if len(late) > 0 { // newer than upto: not in the list
-				f.ok(f.Revoke(f.ctx, acme, f.revocation(late[0]), f.event(acme, "certificate.revoke")))
+				f.ok(f.revoke(f.entry(acme, late[0], pki.KeyCompromise)))
 				late = late[1:]
 			}
 		}

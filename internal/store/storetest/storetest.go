@@ -94,6 +94,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"names registered by their first use", testFirstUse},
 
 		{"revoke", testRevoke},
+		{"hold and release", testHold},
 		{"revoked entries", testRevoked},
 		{"CRLs", testCRLs},
 
