@@ -22,6 +22,7 @@ var ranks = map[string]int{
 	"internal/pki":                       0,
 	"internal/der":                       0,
 	"internal/parallel":                  0,
+	"internal/stat":                      0,
 	"internal/strictjson":                0,
 	"internal/tbs":                       1,
 	"internal/cms":                       1,
@@ -43,6 +44,7 @@ var ranks = map[string]int{
 	"internal/store/storetest":           6,
 	"internal/proto/status":              6,
 	"internal/restapi":                   6,
+	"internal/metrics":                   6,
 	"internal/revocation/revocationtest": 6,
 	"internal/pandotest":                 6,
 	"internal/pandotest/stack":           7,
@@ -61,6 +63,7 @@ var ranks = map[string]int{
 var peers = map[string][]string{
 	"internal/der":             {"internal/pki"},
 	"internal/parallel":        {},
+	"internal/stat":            {"internal/pki"},
 	"internal/cms":             {"internal/tbs"},
 	"internal/store/sqlstore":  {"internal/check"}, // implements what the checker reads
 	"internal/store/storetest": {"internal/check"},

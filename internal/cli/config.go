@@ -123,7 +123,7 @@ type serveFlags struct {
 	HTTPS   string `name:"https" placeholder:"HOST:PORT" help:"Address for people: the REST API."`
 	Devices string `placeholder:"HOST:PORT" help:"Address for devices, with TLS."`
 	HTTP    string `name:"http" placeholder:"HOST:PORT" help:"Address for OCSP, CRLs and CA certificates, without TLS."`
-	Ops     string `placeholder:"HOST:PORT" help:"Address for health and readiness."`
+	Ops     string `placeholder:"HOST:PORT" help:"Address for health, readiness and metrics."`
 }
 
 // apply sets each field for which there is a flag.

@@ -45,6 +45,14 @@ const (
 // idempotency key gets the same certificate; another request under it is
 // Conflict.
 func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
+	got, err := s.enroll(ctx, r)
+	if err != nil {
+		s.refused.Add(pki.KindOf(err))
+	}
+	return got, err
+}
+
+func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
 	if err := r.Grant.Check(access.Enroll); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 // A Directory knows authorities, profiles and tenants.
@@ -50,7 +51,8 @@ type Config struct {
 // A Service is the registration authority. Its methods are safe for concurrent
 // use.
 type Service struct {
-	cfg Config
+	cfg     Config
+	refused stat.ByKind
 
 	mu    sync.RWMutex
 	lanes map[string]cachedLane // by label
@@ -65,3 +67,6 @@ type cachedLane struct {
 func New(cfg Config) *Service {
 	return &Service{cfg: cfg, lanes: make(map[string]cachedLane)}
 }
+
+// Refused returns how many single requests got no certificate, by why.
+func (s *Service) Refused() *stat.ByKind { return &s.refused }

@@ -165,13 +165,18 @@ func (c *committer) once(ctx context.Context) bool {
 	if len(records)+len(fresh) == 0 {
 		return false
 	}
+	begun := time.Now()
 	err := c.s.cfg.Store.Commit(ctx, c.s.cfg.Now(), intents(records), intents(fresh))
 	if err != nil {
 		c.s.cfg.Log.Error("commit of certificates", "error", err, "records", len(records), "intents", len(fresh))
 		c.failed(records, fresh, singles, err)
 		return true
 	}
+	c.s.stats.Commits.Observe(time.Since(begun).Seconds())
 	for _, g := range records {
+		if g.intent.Err == nil {
+			c.s.stats.recorded(g.intent)
+		}
 		c.s.through(g, g.intent.Err)
 	}
 	c.started(fresh, singles)
@@ -213,6 +218,9 @@ func (c *committer) take() (records, fresh []*group, singles []*single) {
 // started lets those whose intent is committed go on to sign.
 func (c *committer) started(fresh []*group, singles []*single) {
 	for _, g := range fresh {
+		if g.intent.Err == nil {
+			c.s.stats.intended(g.intent)
+		}
 		live := g.intent.Items[:0:0]
 		for _, item := range g.intent.Items {
 			if item.Refused == nil && item.Earlier == nil {

@@ -49,6 +49,7 @@ type Service struct {
 	cfg    Config
 	epoch  int64
 	commit *committer
+	stats  *Stats
 
 	mu   sync.Mutex
 	open map[pki.IntentID]chan struct{} // of this process; closed when the intent is recorded
@@ -69,7 +70,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, epoch: epoch, open: make(map[pki.IntentID]chan struct{}), live: make(map[pki.TenantID]int)}
+	s := &Service{cfg: cfg, epoch: epoch, stats: newStats(), open: make(map[pki.IntentID]chan struct{}), live: make(map[pki.TenantID]int)}
 	s.commit = newCommitter(s)
 	return s, nil
 }

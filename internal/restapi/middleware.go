@@ -26,7 +26,9 @@ func requestID(ctx context.Context) string {
 // logs it.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, begun := pki.NewOpaqueID(), time.Now()
+	came := r
 	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	defer func() { came.Pattern = r.Pattern }() // for whoever stands before
 	out := &response{ResponseWriter: w}
 	out.Header().Set(requestIDHeader, id)
 	out.Header().Set("Cache-Control", "no-store")

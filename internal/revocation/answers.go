@@ -97,6 +97,7 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 	q := question{issuer: id.issuer.ID, certID: string(c.Raw)}
 	if slot := s.answers.get(q); slot != nil {
 		if a := slot.latest.Load(); a.fresh(now, revoked) {
+			s.stats.Kept.Add(1)
 			return a.response, nil
 		}
 	}
@@ -116,6 +117,7 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 	if a := slot.latest.Load(); a != nil && a.entry >= next.entry && now.Before(a.response.Renew) && !now.Before(a.response.ThisUpdate) {
 		// Entries only grow: a higher one was read after ours.
 		next.response, next.entry = a.response, a.entry
+		s.stats.Kept.Add(1)
 	} else if next.response, err = s.signResponse(ctx, id, []tbs.CertID{*c}, []Status{status}, nil); err != nil {
 		return nil, err
 	}

@@ -191,6 +191,7 @@ func (s *Service) publishShard(ctx context.Context, id *identity, state ShardSta
 	if err != nil {
 		return false, fmt.Errorf("store number %d: %w", crl.Number, err)
 	}
+	s.stats.CRLs.Add(1)
 	s.cfg.Log.DebugContext(ctx, "CRL published", "issuer", crl.Issuer, "shard", crl.Shard,
 		"number", crl.Number, "entries", crl.Entries, "bytes", len(crl.DER))
 	return true, nil

@@ -27,6 +27,8 @@ type Response struct {
 	// Cacheable says that the same answer may be given again until Renew: it
 	// holds no nonce and no status "unknown", which ends when the serial is issued.
 	Cacheable bool
+
+	told tally
 }
 
 // Respond answers a DER OCSPRequest that was sent to the given issuer's
@@ -37,6 +39,16 @@ type Response struct {
 // is one whose key is offline (RFC 6960, 2.3, "unauthorized"); Unavailable;
 // Internal.
 func (s *Service) Respond(ctx context.Context, issuer pki.IssuerID, request []byte) (*Response, error) {
+	got, err := s.respond(ctx, issuer, request)
+	if err != nil {
+		s.stats.Refused.Add(pki.KindOf(err))
+		return nil, err
+	}
+	s.stats.answered(got.told)
+	return got, nil
+}
+
+func (s *Service) respond(ctx context.Context, issuer pki.IssuerID, request []byte) (*Response, error) {
 	req, err := tbs.ParseOCSPRequest(request)
 	if err != nil {
 		return nil, err
@@ -92,6 +104,7 @@ func (s *Service) signResponse(ctx context.Context, id *identity, ids []tbs.Cert
 		default:
 			singles[i].Status = tbs.OCSPGood
 		}
+		response.told.add(singles[i].Status)
 	}
 	data := tbs.AppendResponseData(nil, r.keyID, now, singles, nonce)
 	signature, err := s.cfg.Signer.Sign(ctx, r.key, signer.OCSP, data, false)

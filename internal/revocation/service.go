@@ -95,6 +95,8 @@ type Service struct {
 	// against the store at an earlier count is checked again before it is given.
 	revoked atomic.Uint64
 
+	stats Stats
+
 	publishing sync.Mutex           // held for one pass over the CRLs
 	pace       map[shardKey]pace    // guarded by publishing, as is resume
 	resume     map[pki.IssuerID]int // the shard where an issuer's next turn begins

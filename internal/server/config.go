@@ -50,7 +50,7 @@ type Listen struct {
 	Devices string `yaml:"devices,omitempty" json:"devices"`
 	// HTTP is for what must not need TLS: OCSP, CRLs, CA certificates. Default: 127.0.0.1:8080.
 	HTTP string `yaml:"http,omitempty" json:"http"`
-	// Ops is for health and readiness; keep it on loopback. Default: 127.0.0.1:9090.
+	// Ops is for health, readiness and metrics; keep it on loopback. Default: 127.0.0.1:9090.
 	Ops string `yaml:"ops,omitempty" json:"ops"`
 }
 

@@ -71,7 +71,7 @@ func (l *listeners) add(name, address string, secure *tls.Config, handler http.H
 		return fmt.Errorf("listener %s: %w (choose another address with --%s)", name, err, name)
 	}
 	w := &way{name: name, scheme: "http", socket: socket, server: &http.Server{
-		Handler:           handler,
+		Handler:           l.s.metrics.Count(name, handler),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second, // uploads and streams of results prolong their own
 		WriteTimeout:      60 * time.Second,

@@ -9,14 +9,16 @@ import (
 	"github.com/pando-pki/pando/internal/alarm"
 )
 
-// ops answers whether the process lives (/healthz) and whether it can work
-// (/readyz): the store answers, and no other process has this node's name.
+// ops answers whether the process lives (/healthz), whether it can work (/readyz:
+// the store answers, and no other process has this node's name), and what it counts
+// (/metrics).
 func (s *Server) ops() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", s.metrics.Handler())
 	return mux
 }
 

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"crypto/tls"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +28,33 @@ func TestReadyWithAlarms(t *testing.T) {
 		step.act()
 		if status, body := fetch(t, s.URL("ops")+"/readyz"); status != http.StatusOK || body != step.want {
 			t.Errorf("%d %q, want %q", status, body, step.want)
+		}
+	}
+}
+
+// TestMetrics: requests at every listener are counted under the patterns of their
+// routes.
+func TestMetrics(t *testing.T) {
+	s := open(t, newConfig(t), time.Now)
+	run(t, s)
+	over := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: bootstrapOf(t, s)}}}
+	defer over.CloseIdleConnections()
+	for _, url := range []string{s.URL("https") + "/api/v1/tenants/acme", s.URL("https") + "/api/v1/batches/x/results", s.URL("devices") + "/x", s.URL("http") + "/ca/x.cer"} {
+		response, err := over.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+	}
+	_, text := fetch(t, s.URL("ops")+"/metrics")
+	for _, line := range []string{
+		`pando_http_requests_total{code="401",listener="https",route="GET /api/v1/tenants/{tenant}"} 1`,
+		`pando_http_requests_total{code="401",listener="https",route="GET /api/v1/batches/{id}/results"} 1`,
+		`pando_http_requests_total{code="404",listener="devices",route="none"} 1`,
+		`pando_http_requests_total{code="404",listener="http",route="/ca/{file}"} 1`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("there is no %s", line)
 		}
 	}
 }

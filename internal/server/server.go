@@ -22,6 +22,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -45,6 +46,7 @@ type Server struct {
 	batch       *batch.Service
 	revocation  *revocation.Service
 	credentials *credentials
+	metrics     *metrics.Metrics
 	listeners   *listeners
 	closing     sync.Once
 }
@@ -73,9 +75,14 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	if err := s.wire(ctx, signer.New(keys)); err != nil {
+	signatures := signer.New(keys)
+	if err := s.wire(ctx, signatures); err != nil {
 		return nil, err
 	}
+	s.metrics = metrics.New(metrics.Config{
+		Store: s.store, Issuance: s.issuance, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
+		Revocation: s.revocation.Stats(), Alarms: s.alarms, Now: now, Log: log, Version: version,
+	})
 	s.listeners, err = s.listen(version)
 	return s, err
 }

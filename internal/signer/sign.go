@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -36,10 +37,12 @@ func (s *Signer) Sign(ctx context.Context, uri pki.KeyURI, purpose Purpose, mess
 		return nil, fmt.Errorf("sign with key %s: %w", uri, err)
 	}
 	alg := key.public.SignatureAlgorithm()
+	begun := time.Now()
 	signature, err := tbs.Sign(key.Signer, alg, message)
 	if err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", uri, err)
 	}
+	key.time.Observe(time.Since(begun).Seconds())
 	if check || key.Hardware || purpose == CRL || purpose == Request || !key.proven.Load() {
 		err := key.public.Verify(alg, message, signature)
 		key.proven.Store(err == nil)
@@ -81,11 +84,12 @@ func (s *Signer) SignStream(ctx context.Context, uri pki.KeyURI, purpose Purpose
 	if err := shape.check(); err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", uri, err)
 	}
-	sum := digest.Sum(nil)
+	sum, begun := digest.Sum(nil), time.Now()
 	signature, err := key.Signer.Sign(rand.Reader, sum, hash)
 	if err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", uri, err)
 	}
+	key.time.Observe(time.Since(begun).Seconds())
 	err = verifyDigest(key.public.Crypto(), hash, sum, signature)
 	key.proven.Store(err == nil)
 	if err != nil {

@@ -15,13 +15,15 @@ import (
 
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // A Signer signs with the keys of a keystore. Each key is opened once and kept.
 // It is safe for concurrent use, and no lock is held while a key signs.
 type Signer struct {
-	keys *keystore.Keystore
+	keys  *keystore.Keystore
+	times map[pki.KeyKind]*stat.Histogram // not changed after New
 
 	mu     sync.Mutex
 	opened map[pki.KeyURI]*opening // guarded by mu; one that failed is not kept
@@ -38,13 +40,25 @@ type opening struct {
 type openKey struct {
 	*keystore.Key
 	public tbs.PublicKey
+	time   *stat.Histogram
 	proven atomic.Bool // the last signature that was checked verified, and one was
 }
 
+// OtherKind stands in Times for keys of a kind that is not generated here.
+const OtherKind pki.KeyKind = "other"
+
 // New returns a Signer over keys.
 func New(keys *keystore.Keystore) *Signer {
-	return &Signer{keys: keys, opened: make(map[pki.KeyURI]*opening)}
+	times := make(map[pki.KeyKind]*stat.Histogram)
+	for _, kind := range pki.KeyKinds() {
+		times[kind] = stat.NewHistogram(stat.Seconds()...)
+	}
+	times[OtherKind] = stat.NewHistogram(stat.Seconds()...)
+	return &Signer{keys: keys, times: times, opened: make(map[pki.KeyURI]*opening)}
 }
+
+// Times returns how many seconds the signatures by keys of each kind took.
+func (s *Signer) Times() map[pki.KeyKind]*stat.Histogram { return s.times }
 
 // Generate makes a key and returns its URI once a signature by it verified.
 func (s *Signer) Generate(ctx context.Context, scheme string, tenant pki.TenantID, kind pki.KeyKind, use keystore.Use) (pki.KeyURI, error) {
@@ -121,8 +135,11 @@ func (s *Signer) open(ctx context.Context, uri pki.KeyURI) (*openKey, error) {
 // run opens the key of uri for all who wait for o.
 func (s *Signer) run(ctx context.Context, uri pki.KeyURI, o *opening) {
 	defer close(o.done)
-	o.key, o.err = openFrom(ctx, s.keys, uri)
-	if o.err != nil {
+	if o.key, o.err = openFrom(ctx, s.keys, uri); o.err == nil {
+		if o.key.time = s.times[o.key.public.Kind()]; o.key.time == nil {
+			o.key.time = s.times[OtherKind]
+		}
+	} else {
 		s.mu.Lock()
 		delete(s.opened, uri)
 		s.mu.Unlock()

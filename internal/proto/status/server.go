@@ -48,15 +48,19 @@ func New(cfg Config) *Server { return &Server{cfg: cfg} }
 //	GET  /ca/{issuer}.cer, .pem and .p7c
 //
 // and hands every other path to rest. It must stand before any http.ServeMux: a
-// mux redirects paths with "//", which the base64 of an OCSP request may have.
+// mux redirects paths with "//", which the base64 of an OCSP request may have. As a
+// mux does it sets the request's Pattern.
 func (s *Server) Handler(rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath() // as it came: "%2F" in base64 is not a separator
 		if tail, ok := strings.CutPrefix(path, "/ocsp/"); ok {
+			r.Pattern = "/ocsp/{issuer}"
 			s.ocsp(w, r, tail)
 		} else if tail, ok := strings.CutPrefix(path, "/crl/"); ok {
+			r.Pattern = "/crl/{issuer}/{file}"
 			s.crl(w, r, tail)
 		} else if tail, ok := strings.CutPrefix(path, "/ca/"); ok {
+			r.Pattern = "/ca/{file}"
 			s.ca(w, r, tail)
 		} else {
 			rest.ServeHTTP(w, r)

@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 // Options are settings of the embedded database. The zero value has defaults
@@ -33,7 +34,9 @@ type Options struct {
 // Store is the embedded store, on SQLite. Its methods are safe for concurrent
 // use. There is one writer; readers see what was committed before they began.
 type Store struct {
+	path    string
 	lock    *os.File // held while the store is open
+	times   *stat.Histogram
 	write   *writer
 	read    *readers
 	refs    refs
@@ -72,7 +75,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{lock: lock}
+	s := &Store{path: path, lock: lock, times: stat.NewHistogram(stat.Seconds()...)}
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.Close())
 	}

@@ -97,6 +97,7 @@ func (s *Store) try(ctx context.Context, fn func(*tx) error) error {
 		}
 	}
 	defer func() { w.turn <- struct{}{} }()
+	begun := time.Now()
 
 	t := &tx{s: s, w: w, refs: map[ref]int64{}}
 	if _, err := t.exec(begin); err != nil {
@@ -116,6 +117,7 @@ func (s *Store) try(ctx context.Context, fn func(*tx) error) error {
 		return fmt.Errorf("committing: %w", err)
 	}
 	done = true
+	s.times.Observe(time.Since(begun).Seconds())
 	s.refs.publish(t.refs)
 	s.ders.publish(t.ders)
 	return nil

@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 // Store is all that the services keep.
@@ -39,6 +40,7 @@ type Store interface {
 	check.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
+	Size(ctx context.Context) (stat.StoreSize, error)
 	Close() error
 }
 
@@ -97,6 +99,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"hold and release", testHold},
 		{"revoked entries", testRevoked},
 		{"CRLs", testCRLs},
+		{"size", testSize},
 
 		{"restart", testRestart},
 	} {

@@ -1,0 +1,80 @@
+// Package metrics shows what pando counts in the format of Prometheus. The
+// services count with package stat and know nothing of it; what can be asked for
+// is asked when somebody looks.
+//
+// No label has a value that a stranger can choose, or one for each device: routes
+// are the patterns of the routers, issuers are made by administrators.
+package metrics
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/stat"
+)
+
+// Store is what there is to know of the store.
+type Store interface {
+	Size(ctx context.Context) (stat.StoreSize, error)
+	Transactions() *stat.Histogram
+	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
+	Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error)
+}
+
+// Issuance is what issuance counts.
+type Issuance interface {
+	Stats() *issuance.Stats
+	Queue() issuance.Queue
+}
+
+// Config is what is shown; every field is needed.
+type Config struct {
+	Store      Store
+	Issuance   Issuance
+	Refused    *stat.ByKind // single requests
+	Signatures map[pki.KeyKind]*stat.Histogram
+	Revocation *revocation.Stats
+	Alarms     *alarm.Board
+	Now        pki.Clock
+	Log        *slog.Logger
+	Version    string
+}
+
+// Metrics has a registry of its own.
+type Metrics struct {
+	cfg      Config
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	took     *prometheus.HistogramVec
+}
+
+// lookFor bounds one look at the store.
+const lookFor = 5 * time.Second
+
+// New returns Metrics over what cfg names.
+func New(cfg Config) *Metrics {
+	m := &Metrics{
+		cfg:      cfg,
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: requests.name, Help: requests.help}, requests.labels),
+		took:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: took.name, Help: took.help, Buckets: stat.Seconds()}, took.labels),
+	}
+	m.registry.MustRegister(m.requests, m.took, collector{m},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves the metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(m.cfg.Log.Handler(), slog.LevelError)})
+}

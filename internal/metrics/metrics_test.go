@@ -1,0 +1,205 @@
+package metrics_test
+
+import (
+	"crypto/x509/pkix"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/metrics"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics) {
+	s := stack.New(t, stack.Config{})
+	return s, metrics.New(metrics.Config{
+		Store: s.Store, Issuance: s.Issuance, Refused: s.Enroll.Refused(), Signatures: s.Signer.Times(),
+		Revocation: s.Revocation.Stats(), Alarms: s.Alarms, Now: time.Now, Log: slog.New(slog.DiscardHandler), Version: "test",
+	})
+}
+
+func scrape(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// work has everything happen once that is counted.
+func work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
+	t.Helper()
+	s.AddTenant(t, "demo", "meter")
+	enrollOne := func(csr []byte) error {
+		_, err := s.Enroll.Enroll(t.Context(), enroll.Request{Grant: s.Grant(t, "demo", access.Enroll), Endpoint: "meter",
+			Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: csr}})
+		return err
+	}
+	csr := pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-1"})
+	if err := enrollOne(csr); err != nil {
+		t.Fatal(err)
+	}
+	if err := enrollOne(csr); pki.KindOf(err) != pki.DuplicateKey {
+		t.Fatal(err)
+	}
+	if _, err := s.Revocation.PublishDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "demo", Name: "test.alarm"}, Severity: alarm.Warning})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /things/{id}", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusTeapot) })
+	for _, path := range []string{"/things/1", "/things/2", "/elsewhere"} {
+		m.Count("https", mux).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+	}
+}
+
+// TestCounts: what happened is what is shown.
+func TestCounts(t *testing.T) {
+	s, m := newMetrics(t)
+	work(t, s, m)
+	text := scrape(t, m)
+	for _, line := range []string{
+		`pando_build_info{version="test"} 1`,
+		`pando_certificates_issued_total{way="single"} 1`,
+		`pando_certificates_refused_total{kind="duplicate-key",way="single"} 1`,
+		`pando_issuance_group_size_count 1`,
+		`pando_issuance_open_intents 0`,
+		`pando_alarms{alarm="test.alarm",severity="warning"} 1`,
+		`pando_http_requests_total{code="418",listener="https",route="GET /things/{id}"} 2`,
+		`pando_http_requests_total{code="404",listener="https",route="none"} 1`,
+		`pando_crls_made_total 2`,
+		`pando_metrics_store_error 0`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("there is no %s", line)
+		}
+	}
+	for _, pattern := range []string{
+		`pando_signature_duration_seconds_count\{key="p256"\} [1-9]`, `pando_crl_remaining_seconds\{issuer="\w{26}"\} [1-9]`,
+		`pando_store_database_bytes [1-9]`, `pando_store_wal_bytes [1-9]`, `pando_store_transaction_duration_seconds_count [1-9]`,
+		`go_goroutines [1-9]`, `process_resident_memory_bytes [1-9]`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + pattern).MatchString(text) {
+			t.Errorf("nothing matches %s", pattern)
+		}
+	}
+	if strings.Contains(text, "demo") || strings.Contains(text, "SM-1") {
+		t.Error("a tenant or a device is told")
+	}
+}
+
+// TestStoreError: the counts of the process are there when the store is not.
+func TestStoreError(t *testing.T) {
+	s, m := newMetrics(t)
+	s.AddTenant(t, "demo")
+	work := scrape(t, m)
+	if !strings.Contains(work, "pando_store_database_bytes") {
+		t.Fatal("no size while the store is there")
+	}
+	if err := s.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text := scrape(t, m)
+	if !strings.Contains(text, "pando_metrics_store_error 1\n") || !strings.Contains(text, `pando_certificates_issued_total{way="single"} 0`) {
+		t.Error(text)
+	}
+}
+
+// TestDocs keeps the table of docs/operator/metrics.md equal to what a server shows,
+// and sees that the alert rules ask for metrics that are there.
+func TestDocs(t *testing.T) {
+	s, m := newMetrics(t)
+	work(t, s, m)
+	text := scrape(t, m)
+	shown := map[string]bool{}
+	var b strings.Builder
+	fmt.Fprint(&b, "| metric | type | labels | |\n| --- | --- | --- | --- |\n")
+	for _, d := range metrics.Documented() {
+		shown[d.Name] = true
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Kind, strings.Join(d.Labels, ", "), d.Help)
+		if !strings.Contains(text, "# TYPE "+d.Name+" "+d.Kind+"\n") {
+			t.Errorf("%s is documented, and not shown as a %s", d.Name, d.Kind)
+		}
+	}
+	for _, line := range regexp.MustCompile(`(?m)^# TYPE (pando_\w+)`).FindAllStringSubmatch(text, -1) {
+		if !shown[line[1]] {
+			t.Errorf("%s is shown, and not documented", line[1])
+		}
+	}
+	const page = "../../docs/operator/metrics.md"
+	const begin, end = "<!-- Generated: go test ./internal/metrics -run Docs -update -->\n\n", "\n<!-- end -->"
+	doc, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(doc), begin)
+	_, after, okEnd := strings.Cut(rest, end)
+	if !ok || !okEnd {
+		t.Fatalf("%s has no place for the table", page)
+	}
+	want := before + begin + b.String() + end + after
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if want != string(doc) {
+		t.Errorf("%s is not of today: run this test with -update", page)
+	}
+	rules(t, shown)
+}
+
+// rules reads the alert rules.
+func rules(t *testing.T, shown map[string]bool) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/operator/prometheus-rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Name  string
+			Rules []struct {
+				Alert, Expr, For string
+				Labels           map[string]string
+				Annotations      map[string]string
+			}
+		}
+	}
+	if err := yaml.UnmarshalWithOptions(text, &file, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`pando_[a-z_]+`)
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			asked := name.FindAllString(r.Expr, -1)
+			missing := slices.ContainsFunc(asked, func(n string) bool {
+				for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+					n = strings.TrimSuffix(n, suffix)
+				}
+				return !shown[n]
+			})
+			if missing || r.Alert == "" || r.Annotations["summary"] == "" || !slices.Contains([]string{"critical", "warning"}, r.Labels["severity"]) {
+				t.Errorf("rule %+v", r)
+			}
+		}
+	}
+}
