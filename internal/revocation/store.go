@@ -61,6 +61,9 @@ type Store interface {
 	// now, in order of serial, beginning after the given one. Entries with sequence
 	// numbers above upto do not count; what is released is not listed.
 	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
+	// Changed is Revoked for a delta: it returns the serials whose latest entry has
+	// a number above from, and those that are released too.
+	Changed(ctx context.Context, issuer pki.IssuerID, shard int, from, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
 	// Shards returns the state of each of an issuer's shards.
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]ShardState, error)
 	// ReserveCRLNumber returns the shard's next CRL number, durably: no other

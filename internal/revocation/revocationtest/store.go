@@ -161,6 +161,20 @@ func (s *FakeStore) Status(_ context.Context, issuer pki.IssuerID, serial pki.Se
 
 // Revoked implements revocation.Store.
 func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
+	return s.latest(issuer, shard, after, limit, func(e entry) bool {
+		return e.seq <= upto && e.Reason != pki.RemoveFromCRL && !e.NotAfter.Before(now)
+	})
+}
+
+// Changed implements revocation.Store.
+func (s *FakeStore) Changed(_ context.Context, issuer pki.IssuerID, shard int, from, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
+	return s.latest(issuer, shard, after, limit, func(e entry) bool {
+		return e.seq > from && e.seq <= upto && !e.NotAfter.Before(now)
+	})
+}
+
+// latest returns up to limit latest entries of a shard's serials that are wanted.
+func (s *FakeStore) latest(issuer pki.IssuerID, shard int, after pki.Serial, limit int, wanted func(entry) bool) ([]pki.Revocation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := shardKey{issuer, shard}
@@ -182,7 +196,7 @@ func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 		if len(got) == limit {
 			break
 		}
-		if e.seq <= upto && e.Reason != pki.RemoveFromCRL && !e.NotAfter.Before(now) {
+		if wanted(e) {
 			got = append(got, e.Revocation)
 		}
 	}

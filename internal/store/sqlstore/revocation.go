@@ -142,6 +142,23 @@ func (s *Store) Status(ctx context.Context, id pki.IssuerID, serial pki.Serial) 
 
 // Revoked implements revocation.Store.
 func (s *Store) Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
+	return s.latestEntries(ctx, issuer, shard, selectLatest+`AND reason <> $7 ORDER BY serial LIMIT $6`,
+		after[:], upto, micros(now), limit, pki.RemoveFromCRL)
+}
+
+// Changed implements revocation.Store.
+func (s *Store) Changed(ctx context.Context, issuer pki.IssuerID, shard int, from, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
+	return s.latestEntries(ctx, issuer, shard, selectLatest+`AND seq > $7 ORDER BY serial LIMIT $6`,
+		after[:], upto, micros(now), limit, from)
+}
+
+// selectLatest selects of the serials of a shard the latest entries up to a
+// sequence number.
+const selectLatest = `SELECT serial, n, reason, at, not_after FROM revocation r
+	WHERE issuer = $1 AND shard = $2 AND serial > $3 AND seq <= $4 AND not_after >= $5
+		AND NOT EXISTS (SELECT 1 FROM revocation l WHERE l.issuer = r.issuer AND l.shard = r.shard AND l.serial = r.serial AND l.n > r.n AND l.seq <= $4) `
+
+func (s *Store) latestEntries(ctx context.Context, issuer pki.IssuerID, shard int, text string, args ...any) ([]pki.Revocation, error) {
 	num, err := s.findRef(ctx, issuerRef(issuer))
 	if err != nil {
 		return nil, err
@@ -149,10 +166,7 @@ func (s *Store) Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upt
 	entries, err := list(ctx, s.read, func(row row) (pki.Revocation, error) {
 		r := pki.Revocation{Issuer: issuer, Shard: shard}
 		return r, row.Scan(intoArray(r.Serial[:]), &r.N, &r.Reason, intoTime{&r.At}, intoTime{&r.NotAfter})
-	}, `SELECT serial, n, reason, at, not_after FROM revocation r
-		WHERE issuer = $1 AND shard = $2 AND serial > $3 AND seq <= $4 AND not_after >= $5 AND reason <> $7
-			AND NOT EXISTS (SELECT 1 FROM revocation l WHERE l.issuer = r.issuer AND l.shard = r.shard AND l.serial = r.serial AND l.n > r.n AND l.seq <= $4)
-		ORDER BY serial LIMIT $6`, num, shard, after[:], upto, micros(now), limit, pki.RemoveFromCRL)
+	}, text, append([]any{num, shard}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("listing revocations: %w", err)
 	}

@@ -112,6 +112,15 @@ func testHold(f *fixture) {
 			f.Errorf("step %d: the shard's newest entry is %d after %d", i, newest, earlier)
 		}
 		f.same(f.revokedIn(shard, newest, it), listed)
+		changed, err := f.Changed(f.ctx, f.issuer.ID, shard, earlier, newest, f.now, pki.Serial{}, 100)
+		f.ok(err)
+		f.same(changed, []pki.Revocation{e.Revocation})
+		changed, err = f.Changed(f.ctx, f.issuer.ID, shard, 0, newest, f.now, pki.Serial{}, 100)
+		f.ok(err)
+		f.same(ofSerial(changed, it.Serial), []pki.Revocation{e.Revocation})
+		changed, err = f.Changed(f.ctx, f.issuer.ID, shard, newest, newest, f.now, pki.Serial{}, 100)
+		f.ok(err)
+		f.same(len(changed), 0)
 		listed = nil
 		if before.Revocation != nil {
 			listed = []pki.Revocation{*before.Revocation}
@@ -124,12 +133,16 @@ func testHold(f *fixture) {
 }
 
 // revokedIn returns the entry of the item's serial in a shard's list.
-func (f *fixture) revokedIn(shard int, upto int64, it *issuance.Item) (got []pki.Revocation) {
+func (f *fixture) revokedIn(shard int, upto int64, it *issuance.Item) []pki.Revocation {
 	f.Helper()
 	page, err := f.Revoked(f.ctx, f.issuer.ID, shard, upto, f.now, pki.Serial{}, 100)
 	f.ok(err)
-	for _, r := range page {
-		if r.Serial == it.Serial {
+	return ofSerial(page, it.Serial)
+}
+
+func ofSerial(entries []pki.Revocation, serial pki.Serial) (got []pki.Revocation) {
+	for _, r := range entries {
+		if r.Serial == serial {
 			got = append(got, r)
 		}
 	}
