@@ -49,6 +49,7 @@ func (s *Store) Sealings(ctx context.Context) ([]keystore.Sealing, error) {
 
 // BlockKeys implements enroll.Store.
 func (s *Store) BlockKeys(ctx context.Context, hashes [][32]byte, e pki.Event) (int, error) {
+	s.blocked.Store(someBlocked) // before any is: a request that finds none now was first
 	fresh := 0
 	err := s.update(ctx, func(t *tx) error {
 		fresh = 0
@@ -64,8 +65,31 @@ func (s *Store) BlockKeys(ctx context.Context, hashes [][32]byte, e pki.Event) (
 	return fresh, err
 }
 
-// KeyBlocked implements enroll.Store.
+// What is known of the block list. No other process writes to the database (see
+// takeLock), so that what is known stays true.
+const (
+	blockedUnknown = iota
+	noneBlocked
+	someBlocked
+)
+
+// KeyBlocked implements enroll.Store. It is asked for each certificate, and most
+// deployments have an empty list.
 func (s *Store) KeyBlocked(ctx context.Context, hash [32]byte) (bool, error) {
+	if s.blocked.Load() == blockedUnknown {
+		known := int32(someBlocked)
+		_, err := one(ctx, s.read, scanInt, `SELECT 1 FROM blocked_key LIMIT 1`)
+		if errors.Is(err, sql.ErrNoRows) {
+			known, err = noneBlocked, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("reading the block list: %w", err)
+		}
+		s.blocked.CompareAndSwap(blockedUnknown, known)
+	}
+	if s.blocked.Load() == noneBlocked {
+		return false, nil
+	}
 	_, err := one(ctx, s.read, scanInt, `SELECT 1 FROM blocked_key WHERE hash = $1`, hash[:])
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
@@ -42,6 +43,7 @@ type Store struct {
 	refs    refs
 	issuers issuers
 	ders    references
+	blocked atomic.Int32 // whether there are keys on the block list: see KeyBlocked
 }
 
 var (
