@@ -42,6 +42,7 @@ func (q *quickstartCommand) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
+	server.TuneMemory()
 	p := newProgress(c)
 	defer p.end()
 	var cfg server.Config

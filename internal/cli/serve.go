@@ -38,6 +38,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	server.TuneMemory()
 	srv, err := server.New(ctx, cfg, version.Version, log)
 	if err != nil {
 		return err
