@@ -48,11 +48,11 @@ func (b *bench) issueBatches(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			limit, err := b.measureLimit()
-			if err != nil {
+			var r *batchResult
+			limit, err := b.besideLimit(func() (err error) {
+				r, err = b.runBatch(ctx, way.endpoint, file, b.batchRows())
 				return err
-			}
-			r, err := b.runBatch(ctx, way.endpoint, file, b.batchRows())
+			})
 			if err != nil {
 				return err
 			}

@@ -28,11 +28,7 @@ func (b *bench) issueSingles(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		limit, err := b.measureLimit()
-		if err != nil {
-			return err
-		}
-		r, err := l.measure(ctx, b.server, 0)
+		r, limit, err := b.measureBesideLimit(ctx, l, 0)
 		if err != nil {
 			return err
 		}

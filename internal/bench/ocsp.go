@@ -39,25 +39,25 @@ func (b *bench) answerKept(ctx context.Context) error {
 		posts = append(posts, ocspPost(address, path, r))
 	}
 	for round := range b.rounds + 1 {
-		handler, err := b.measureHandler(ctx)
-		if err != nil {
-			return err
-		}
 		for _, way := range []struct {
 			what     string
 			requests [][]byte
 		}{{ocspGET, gets}, {ocspPOST, posts}} {
 			l := &load{clients: clients, dial: plain(address), status: http.StatusOK, requests: repeated(way.requests...)}
-			r, err := l.measure(ctx, b.server, b.length)
+			var r *result
+			handler, err := b.besideHandler(ctx, func() (err error) {
+				r, err = l.measure(ctx, b.server, b.length)
+				return err
+			})
 			if err != nil {
 				return err
 			}
 			if round == 0 {
 				continue // they were signed in this one
 			}
-			b.report.add(way.what, r.cpu/handler.cpu)
+			b.report.add(way.what, r.cpu/handler)
 			b.tell("%s: %d answers, %.2f µs of CPU each, %.0f a second, p99 %v; %.2f × Handler",
-				way.what, r.requests, r.cpu, r.rate, r.percentile(0.99), r.cpu/handler.cpu)
+				way.what, r.requests, r.cpu, r.rate, r.percentile(0.99), r.cpu/handler)
 		}
 	}
 	return nil
@@ -75,12 +75,8 @@ func (b *bench) answerSigned(ctx context.Context) error {
 		return err
 	}
 	for round := range b.rounds + 1 {
-		limit, err := b.measureLimit()
-		if err != nil {
-			return err
-		}
 		l := &load{clients: clients, dial: plain(address), status: http.StatusOK, requests: withNonces(address, path, requests)}
-		r, err := l.measure(ctx, b.server, b.length)
+		r, limit, err := b.measureBesideLimit(ctx, l, b.length)
 		if err != nil {
 			return err
 		}

@@ -31,12 +31,8 @@ func (b *bench) revokeSingles(ctx context.Context) error {
 			}
 			requests = append(requests, r)
 		}
-		limit, err := b.measureLimit()
-		if err != nil {
-			return err
-		}
 		l := &load{clients: clients, dial: dial, status: http.StatusOK, requests: slices.Values(requests)}
-		r, err := l.measure(ctx, b.server, 0)
+		r, limit, err := b.measureBesideLimit(ctx, l, 0)
 		if err != nil {
 			return err
 		}

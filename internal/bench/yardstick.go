@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // yardsticks are what pando is measured against, found anew beside each
@@ -38,15 +39,33 @@ func (y *yardsticks) stop() error {
 	return y.handler.end()
 }
 
-// measureLimit finds the machine's limit on all cores.
-func (b *bench) measureLimit() (pace, error) {
-	p, err := b.yard.limit.measure(b.length/4, runtime.GOMAXPROCS(0))
+// besideLimit runs work and finds the machine's limit on all cores just before and
+// just after it.
+func (b *bench) besideLimit(work func() error) (pace, error) {
+	before, err := b.yard.limit.measure(b.length/8, runtime.GOMAXPROCS(0))
 	if err != nil {
-		return p, fmt.Errorf("measuring the limit: %w", err)
+		return pace{}, fmt.Errorf("measuring the limit: %w", err)
 	}
+	if err := work(); err != nil {
+		return pace{}, err
+	}
+	after, err := b.yard.limit.measure(b.length/8, runtime.GOMAXPROCS(0))
+	if err != nil {
+		return pace{}, fmt.Errorf("measuring the limit: %w", err)
+	}
+	p := pace{rate: (before.rate + after.rate) / 2, cpu: (before.cpu + after.cpu) / 2}
 	b.yard.limits = append(b.yard.limits, p.cpu)
-	b.tell("limit: %.1f µs of CPU, %.0f a second on all cores", p.cpu, p.rate)
+	b.tell("limit: %.1f and %.1f µs of CPU, %.0f and %.0f a second on all cores", before.cpu, after.cpu, before.rate, after.rate)
 	return p, nil
+}
+
+// measureBesideLimit measures a load on the server beside the limit.
+func (b *bench) measureBesideLimit(ctx context.Context, l *load, d time.Duration) (r *result, limit pace, err error) {
+	limit, err = b.besideLimit(func() (err error) {
+		r, err = l.measure(ctx, b.server, d)
+		return err
+	})
+	return r, limit, err
 }
 
 // bareAnswer is what the bare handler sends.
@@ -68,30 +87,49 @@ func ServeHandler(in io.Reader, out io.Writer) error {
 	return errors.Join(err, socket.Close())
 }
 
-// measureHandler finds the CPU of a bare handler.
-func (b *bench) measureHandler(ctx context.Context) (pace, error) {
+// startHandler starts the bare handler where it does not run yet.
+func (b *bench) startHandler(ctx context.Context) error {
 	y := &b.yard
-	if y.handler == nil {
-		p, err := begin(ctx, y.program, filepath.Join(b.dir, "handler.log"), "bench", "--serve-handler")
-		if err != nil {
-			return pace{}, err
-		}
-		y.handler = p
-		address, err := bufio.NewReader(p.stdout).ReadString('\n')
-		if err != nil {
-			return pace{}, fmt.Errorf("starting the bare handler: %w\n%s", err, lastWords(b.dir, "handler.log"))
-		}
-		address = strings.TrimSpace(address)
-		y.ask = &load{
-			clients: clients, dial: plain(address), status: http.StatusOK,
-			requests: repeated(message("GET", address, "/", nil, nil)),
-		}
+	if y.handler != nil {
+		return nil
 	}
-	r, err := y.ask.measure(ctx, y.handler, b.length/2)
+	p, err := begin(ctx, y.program, filepath.Join(b.dir, "handler.log"), "bench", "--serve-handler")
 	if err != nil {
-		return pace{}, fmt.Errorf("measuring the bare handler: %w", err)
+		return err
 	}
-	y.handlers = append(y.handlers, r.cpu)
-	b.tell("handler: %.2f µs of CPU, %.0f a second", r.cpu, r.rate)
-	return r.pace, nil
+	y.handler = p
+	address, err := bufio.NewReader(p.stdout).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("starting the bare handler: %w\n%s", err, lastWords(b.dir, "handler.log"))
+	}
+	address = strings.TrimSpace(address)
+	y.ask = &load{
+		clients: clients, dial: plain(address), status: http.StatusOK,
+		requests: repeated(message("GET", address, "/", nil, nil)),
+	}
+	return nil
+}
+
+// besideHandler runs work and finds the CPU of the bare handler just before and
+// just after it.
+func (b *bench) besideHandler(ctx context.Context, work func() error) (cpu float64, err error) {
+	if err := b.startHandler(ctx); err != nil {
+		return 0, err
+	}
+	y := &b.yard
+	before, err := y.ask.measure(ctx, y.handler, b.length/4)
+	if err != nil {
+		return 0, fmt.Errorf("measuring the bare handler: %w", err)
+	}
+	if err := work(); err != nil {
+		return 0, err
+	}
+	after, err := y.ask.measure(ctx, y.handler, b.length/4)
+	if err != nil {
+		return 0, fmt.Errorf("measuring the bare handler: %w", err)
+	}
+	cpu = (before.cpu + after.cpu) / 2
+	y.handlers = append(y.handlers, cpu)
+	b.tell("handler: %.2f and %.2f µs of CPU, %.0f and %.0f a second", before.cpu, after.cpu, before.rate, after.rate)
+	return cpu, nil
 }
