@@ -24,6 +24,7 @@ type Format string
 const (
 	PEM    Format = "pem"    // CSRs, or certificates, one after another
 	NDJSON Format = "ndjson" // one JSON object a line
+	CSV    Format = "csv"    // RFC 4180, with a header; of devices and exports
 )
 
 // A Submission is a new batch.

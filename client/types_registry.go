@@ -52,3 +52,34 @@ type LotChange struct {
 type Registry struct {
 	Strict bool `json:"strict" doc:"Product lines, lots and sites must be registered before they are named; otherwise their first use registers them."`
 }
+
+// A Device is one device of the tenant.
+type Device struct {
+	Device      string    `json:"device" example:"SM-000001"`
+	State       string    `json:"state" enum:"planned,issued,active,suspended,returned,decommissioned"`
+	ProductLine string    `json:"product_line,omitempty"`
+	Lot         string    `json:"lot,omitempty"`
+	Site        string    `json:"site,omitempty"`
+	Created     time.Time `json:"created"`
+	Updated     time.Time `json:"updated" doc:"When it last changed or got a certificate; its events say who changed what."`
+}
+
+// DeviceChange goes with a change of a device's state.
+type DeviceChange struct {
+	Note string `json:"note,omitempty" maxLength:"400" doc:"Why, in one line, for the event."`
+}
+
+// A DeviceImport says what became of a list of planned devices.
+type DeviceImport struct {
+	Planned   int64           `json:"planned" doc:"New."`
+	Moved     int64           `json:"moved" doc:"Planned already, in another place."`
+	Unchanged int64           `json:"unchanged" doc:"Planned already in this place, or known otherwise."`
+	Refused   int64           `json:"refused"`
+	Problems  []DeviceProblem `json:"problems,omitempty" doc:"Of the first hundred refused rows."`
+}
+
+// A DeviceProblem is why a row of a list was refused.
+type DeviceProblem struct {
+	Row    int64  `json:"row" doc:"From 1, without the header."`
+	Reason string `json:"reason"`
+}

@@ -46,13 +46,14 @@ const (
 	ReadAlarms        Permission = "alarms.read" // what is wrong now; on the platform of every tenant
 	ReadRegistry      Permission = "registry.read"
 	ManageRegistry    Permission = "registry.manage" // product lines, lots, sites; devices before they enrol
+	ManageDevices     Permission = "devices.manage"  // the states of devices, and with them their certificates
 )
 
 var permissions = map[Role][]Permission{
 	PlatformOperator: {ManageTenants, ManageBlocklist, ManageTokens, ReadEvents, ReadAlarms},
 	TenantAdministrator: {ManageTokens, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
-		ReadRegistry, ManageRegistry},
+		ReadRegistry, ManageRegistry, ManageDevices},
 	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates,
 		ReadRegistry, ManageRegistry},
 	Auditor: {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms,

@@ -33,6 +33,7 @@ var matrix = map[access.Permission][]access.Role{
 	access.ReadAlarms:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
 	access.ReadRegistry:      {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
 	access.ManageRegistry:    {access.TenantAdministrator, access.FactoryOperator},
+	access.ManageDevices:     {access.TenantAdministrator},
 }
 
 // constants returns the values of the package's constants of a type, as its source

@@ -20,6 +20,7 @@ type commands struct {
 	Endpoint   endpointCommand   `cmd:"" group:"managing" help:"Manage the places under which devices enrol."`
 	Line       lineCommand       `cmd:"" name:"product-line" group:"registry" help:"Manage the product lines."`
 	Site       siteCommand       `cmd:"" group:"registry" help:"Manage the sites where devices are made."`
+	Device     deviceCommand     `cmd:"" group:"registry" help:"Find devices, and change their states."`
 	Lot        lotCommand        `cmd:"" group:"registry" help:"Manage the lots that devices are made in."`
 	Registry   registryCommand   `cmd:"" group:"registry" help:"Say how the registry takes new names."`
 	Batch      batchCommand      `cmd:"" group:"issuing" help:"Run manufacturing jobs: many CSRs in, as many certificates out."`

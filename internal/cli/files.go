@@ -102,3 +102,11 @@ func (c *console) readPEM(path, kind string, limit int64) ([]byte, error) {
 	}
 	return block.Bytes, nil
 }
+
+// openInput opens a file to be streamed, or standard input for "-".
+func (c *console) openInput(path string) (io.ReadCloser, error) {
+	if path == "-" {
+		return io.NopCloser(c.in), nil
+	}
+	return os.Open(path)
+}

@@ -33,8 +33,11 @@ type CA interface {
 	IssueChunk(ctx context.Context, line *issuance.Line, batch pki.BatchID, chunk int, items []*issuance.Item, refusals []issuance.Refusal) error
 }
 
-// A Registry knows the places that devices are made in; registry.Service is one.
+// A Registry knows devices and the places that they are made in; registry.Service
+// is one.
 type Registry interface {
+	// Admit refuses a device that may not enrol.
+	Admit(ctx context.Context, owner pki.TenantID, device pki.DeviceID) error
 	// Complete returns a placement with what is known of its lot, or refuses it.
 	Complete(ctx context.Context, tenant pki.TenantID, p pki.Placement) (pki.Placement, error)
 }

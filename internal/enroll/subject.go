@@ -53,6 +53,9 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.
 	if err != nil {
 		return nil, err
 	}
+	if err := s.cfg.Registry.Admit(ctx, lane.Endpoint.Tenant, in.Device); err != nil {
+		return nil, err
+	}
 	placement, err := s.cfg.Registry.Complete(ctx, lane.Endpoint.Tenant, r.Placement)
 	if err != nil {
 		return nil, err

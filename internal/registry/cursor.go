@@ -2,11 +2,9 @@ package registry
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 
-	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -55,12 +53,21 @@ func decodeCursor(query, cursor string) ([]byte, error) {
 
 // page returns a page of what list returns, which it asks for one more than the
 // limit. query tells lists apart, position is that of an item.
-func page[T any](_ context.Context, g access.Grant, need access.Permission, query string, p Paging,
-	list func(after []byte) ([]T, error), position func(T) []byte) (Page[T], error) {
+func page[T any](query string, p Paging, list func(after []byte) ([]T, error), position func(T) []byte) (Page[T], error) {
+	return search(query, p, func(after []byte) ([]T, []byte, error) {
+		items, err := list(after)
+		if err != nil || len(items) <= p.Limit {
+			return items, nil, err
+		}
+		items = items[:p.Limit]
+		return items, position(items[p.Limit-1]), nil
+	})
+}
+
+// search returns a page of what find returns: up to the limit of items, and the
+// position from which it goes on, nil at the end.
+func search[T any](query string, p Paging, find func(after []byte) ([]T, []byte, error)) (Page[T], error) {
 	var none Page[T]
-	if err := g.Check(need); err != nil {
-		return none, err
-	}
 	if err := p.check(); err != nil {
 		return none, err
 	}
@@ -68,12 +75,11 @@ func page[T any](_ context.Context, g access.Grant, need access.Permission, quer
 	if err != nil {
 		return none, err
 	}
-	items, err := list(after)
-	if err != nil || len(items) <= p.Limit {
+	items, next, err := find(after)
+	if err != nil || next == nil {
 		return Page[T]{Items: items}, err
 	}
-	items = items[:p.Limit]
-	return Page[T]{Items: items, Next: encodeCursor(query, position(items[p.Limit-1]))}, nil
+	return Page[T]{Items: items, Next: encodeCursor(query, next)}, nil
 }
 
 func (p Paging) check() error {

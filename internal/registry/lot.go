@@ -128,10 +128,13 @@ func (s *Service) Lot(ctx context.Context, g access.Grant, name string) (*Lot, e
 // Lots returns a page of the tenant's lots, in order of name. It needs
 // access.ReadRegistry.
 func (s *Service) Lots(ctx context.Context, g access.Grant, f LotFilter, p Paging) (Page[*Lot], error) {
+	if err := g.Check(access.ReadRegistry); err != nil {
+		return Page[*Lot]{}, err
+	}
 	if f.State != "" && f.State != LotOpen && f.State != LotClosed {
 		return Page[*Lot]{}, pki.Errorf(pki.Malformed, "state %.20q: a lot is %s or %s", f.State, LotOpen, LotClosed)
 	}
-	return page(ctx, g, access.ReadRegistry, fmt.Sprintf("lots %q", f), p, func(after []byte) ([]*Lot, error) {
+	return page(fmt.Sprintf("lots %q", f), p, func(after []byte) ([]*Lot, error) {
 		return s.cfg.Store.Lots(ctx, g.Tenant(), f, string(after), p.Limit+1)
 	}, func(l *Lot) []byte { return []byte(l.Name) })
 }

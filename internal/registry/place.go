@@ -104,7 +104,10 @@ func (s *Service) Place(ctx context.Context, g access.Grant, kind PlaceKind, nam
 // Places returns a page of the tenant's product lines or sites, in order of name.
 // It needs access.ReadRegistry.
 func (s *Service) Places(ctx context.Context, g access.Grant, kind PlaceKind, p Paging) (Page[*Place], error) {
-	return page(ctx, g, access.ReadRegistry, "place "+string(kind), p, func(after []byte) ([]*Place, error) {
+	if err := g.Check(access.ReadRegistry); err != nil {
+		return Page[*Place]{}, err
+	}
+	return page("place "+string(kind), p, func(after []byte) ([]*Place, error) {
 		return s.cfg.Store.Places(ctx, g.Tenant(), kind, string(after), p.Limit+1)
 	}, func(x *Place) []byte { return []byte(x.Name) })
 }

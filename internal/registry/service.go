@@ -13,6 +13,10 @@ import (
 type Config struct {
 	Store Store
 	Now   pki.Clock
+
+	// Revoked is called when revocation entries may have been stored, so that
+	// status shows them at once.
+	Revoked func()
 }
 
 // A Service is the registry. Its methods are safe for concurrent use.

@@ -26,6 +26,20 @@ type Store interface {
 	// Lots returns up to limit lots with names above after, in order of name.
 	Lots(ctx context.Context, tenant pki.TenantID, f LotFilter, after string, limit int) ([]*Lot, error)
 
+	// PlanDevices stores devices that are not there as planned, and moves those
+	// that are planned to the places that are given. Of the same owner each.
+	PlanDevices(ctx context.Context, owner pki.TenantID, devices []*Device, e pki.Event) (planned, moved int, err error)
+	// ChangeDevice carries an act out as Device.After says, with the entries and
+	// events of its certificates, and completes the event's detail.
+	ChangeDevice(ctx context.Context, c DeviceChange) (*Device, error)
+	Device(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (*Device, error)
+	// DeviceState returns a device's state, "" where there is none.
+	DeviceState(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (State, error)
+	// Devices returns up to limit devices from a position on (nil is the
+	// beginning) and the position after them, nil at the end. It may return fewer
+	// and a position: it looks at a bounded number of rows.
+	Devices(ctx context.Context, owner pki.TenantID, f DeviceFilter, after []byte, limit int) ([]*Device, []byte, error)
+
 	// Strict reports whether the tenant's names must be registered before their
 	// first use.
 	Strict(ctx context.Context, tenant pki.TenantID) (bool, error)

@@ -114,6 +114,7 @@ func (m *matrix) fill(t *testing.T) {
 	for _, name := range []string{"hidden-lot", "hidden-other"} {
 		must(c.CreateLot(ctx, client.NewLot{Name: name, ProductLine: "hidden-line", Site: "hidden-site"}))(t)
 	}
+	must(c.ImportDevices(ctx, client.CSV, client.DeviceFilter{Lot: "hidden-lot"}, strings.NewReader("device\nhidden-planned\n")))(t)
 	m.certificate = must(c.Enroll(ctx, client.Enrollment{Endpoint: "hidden", CSR: m.csr(t, "hidden-device")}, ""))(t)
 	m.batch = must(c.Submit(ctx, client.Submission{Endpoint: "hidden", Format: client.PEM, DryRun: true}, pandotest.PEMRequests(t, "hidden-row-", 2)))(t).ID
 	for b, err := range c.Watch(ctx, m.batch) {
@@ -219,6 +220,14 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /lots", body: `{"name":"hidden-lot"}`, attack: 201, own: 409},
 		{route: "GET /lots/{name}", path: "/lots/hidden-other", own: 200},
 		{route: "PATCH /lots/{name}", path: "/lots/hidden-other", body: `{"ordered":7}`, own: 200},
+		{route: "GET /devices", path: "/devices?prefix=hidden", attack: 200, own: 200},
+		{route: "POST /devices", media: mediaNDJSON, body: `{"device":"planned-device","lot":"hidden-lot"}`, attack: 200, own: 200},
+		{route: "GET /devices/{device}", path: "/devices/hidden-device", own: 200},
+		{route: "POST /devices/{device}/activate", path: "/devices/hidden-device/activate", body: "{}", own: 200},
+		{route: "POST /devices/{device}/suspend", path: "/devices/hidden-device/suspend", body: "{}", own: 200},
+		{route: "POST /devices/{device}/resume", path: "/devices/hidden-device/resume", body: "{}", own: 200},
+		{route: "POST /devices/{device}/return", path: "/devices/hidden-device/return", body: "{}", own: 200},
+		{route: "POST /devices/{device}/decommission", path: "/devices/hidden-planned/decommission", body: "{}", own: 200},
 		{route: "PATCH /registry", body: `{"strict":true}`, attack: 200, own: 200},
 
 		{route: "POST /batches", path: "/batches?endpoint=beta.hidden", media: mediaPEMFile, body: meters("b"), own: 202},
@@ -263,7 +272,7 @@ func (m *matrix) seen(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/alarms",
-		"/registry", "/product-lines", "/sites", "/lots"} {
+		"/registry", "/product-lines", "/sites", "/lots", "/devices"} {
 		status, text := m.ask(t, row{route: "GET " + path}, m.beta)
 		if status != 200 {
 			t.Fatalf("GET %s: %d %s", path, status, text)

@@ -16,6 +16,7 @@ const (
 	mediaDER      = "application/pkix-cert"             // RFC 2585, 4.1
 	mediaPEMFile  = "application/x-pem-file"
 	mediaNDJSON   = "application/x-ndjson"
+	mediaCSV      = "text/csv" // RFC 7111
 	mediaEvents   = "text/event-stream"
 )
 

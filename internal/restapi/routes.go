@@ -104,6 +104,15 @@ func (s *server) table() []route {
 		operation("GET /lots/{name}", access.ReadRegistry, "get-lot", "Get a lot", s.getLot),
 		operation("PATCH /lots/{name}", access.ManageRegistry, "change-lot", "Change a lot", s.changeLot),
 
+		operation("GET /devices", access.ReadRegistry, "list-devices", "List devices", s.listDevices),
+		plain("POST /devices", access.ManageRegistry, s.importDevices, importDevicesDoc()),
+		operation("GET /devices/{device}", access.ReadRegistry, "get-device", "Get a device", s.getDevice),
+		operation("POST /devices/{device}/activate", access.ManageDevices, "activate-device", "Say that a device is in the field", s.changeDevice(registry.Activate)),
+		operation("POST /devices/{device}/suspend", access.ManageDevices, "suspend-device", "Put a device's certificates on hold, and let it enrol no more", s.changeDevice(registry.Suspend)),
+		operation("POST /devices/{device}/resume", access.ManageDevices, "resume-device", "End a device's suspension", s.changeDevice(registry.Resume)),
+		operation("POST /devices/{device}/return", access.ManageDevices, "return-device", "Say that a device came back", s.changeDevice(registry.Return)),
+		operation("POST /devices/{device}/decommission", access.ManageDevices, "decommission-device", "Revoke a device's certificates and end its id for good", s.changeDevice(registry.Decommission)),
+
 		plain("POST /batches", access.ManageBatches, s.submitBatch, submitBatchDoc()),
 		operation("GET /batches", access.ReadBatches, "list-batches", "List the batches, newest first", s.listBatches),
 		operation("GET /batches/{id}", access.ReadBatches, "get-batch", "Get a batch with its counts", s.getBatch),

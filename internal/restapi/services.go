@@ -78,6 +78,10 @@ type Registry interface {
 	ChangeLot(ctx context.Context, g access.Grant, name string, ch registry.LotChange) (*registry.Lot, error)
 	Lot(ctx context.Context, g access.Grant, name string) (*registry.Lot, error)
 	Lots(ctx context.Context, g access.Grant, f registry.LotFilter, p registry.Paging) (registry.Page[*registry.Lot], error)
+	Device(ctx context.Context, g access.Grant, id pki.DeviceID) (*registry.Device, error)
+	Devices(ctx context.Context, g access.Grant, f registry.DeviceFilter, p registry.Paging) (registry.Page[*registry.Device], error)
+	ChangeDevice(ctx context.Context, g access.Grant, id pki.DeviceID, act registry.Act, note string) (*registry.Device, error)
+	ImportDevices(ctx context.Context, g access.Grant, format registry.ImportFormat, defaults pki.Placement, body io.Reader) (*registry.Import, error)
 	Strict(ctx context.Context, g access.Grant) (bool, error)
 	SetStrict(ctx context.Context, g access.Grant, strict bool) error
 }

@@ -62,8 +62,7 @@ func (s *Service) enter(ctx context.Context, g access.Grant, issuer pki.IssuerID
 		},
 	})
 	// Also after an error: it may mean that the outcome is unknown.
-	s.revoked.Add(1)
-	s.wakePublisher()
+	s.Changed()
 	if pki.KindOf(err) == pki.NotFound {
 		return errNoCertificate() // in the words that a stranger to the certificate hears, too
 	}
@@ -71,3 +70,10 @@ func (s *Service) enter(ctx context.Context, g access.Grant, issuer pki.IssuerID
 }
 
 func errNoCertificate() error { return pki.Errorf(pki.NotFound, "no such certificate") }
+
+// Changed tells that another part of this process may have stored entries: the
+// next OCSP responses show them, and CRLs of their shards are made at once.
+func (s *Service) Changed() {
+	s.revoked.Add(1)
+	s.wakePublisher()
+}

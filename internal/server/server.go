@@ -126,7 +126,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	s.hierarchy = hierarchy.New(hierarchy.Config{
 		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Now: s.now,
 	})
-	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now})
+	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, Revoked: s.revocation.Changed})
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})
 	subordinates.RA = s.enroll
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Now: s.now, Log: s.log})

@@ -99,7 +99,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	ra := &struct{ hierarchy.RA }{}
 	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Now: cfg.Now})
-	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now})
+	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, Revoked: s.Revocation.Changed})
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Now: cfg.Now})
 	ra.RA = s.Enroll
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Now: cfg.Now, Log: log})

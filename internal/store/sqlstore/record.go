@@ -15,6 +15,7 @@ import (
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -27,9 +28,9 @@ type recording struct {
 	batch  sql.NullInt64
 	now    time.Time
 
-	issued leafRun // the certificates
-	voided []check.VoidedItem
-	void   leafRun // the revocation entries of void items
+	issued  leafRun // the certificates
+	voided  []check.VoidedItem
+	revoked leafRun // the entries of void items, and of devices that may have none
 }
 
 // record stores the outcome of a signed intent and closes it, or sets Err to
@@ -58,7 +59,7 @@ func (t *tx) record(in *issuance.Intent, now time.Time) error {
 		return err
 	}
 	r.issued = leafRun{tenant: r.issuer.tenant, kind: leafCertificates, ref: r.num, hashes: make([]byte, 0, tlog.HashSize*len(items))}
-	r.void = leafRun{tenant: r.issuer.tenant, kind: leafRevocation}
+	r.revoked = leafRun{tenant: r.issuer.tenant, kind: leafRevocation}
 	for place, it := range items {
 		if it.DER != nil {
 			err = r.certificate(place, it)
@@ -73,6 +74,9 @@ func (t *tx) record(in *issuance.Intent, now time.Time) error {
 		return err
 	}
 	if err := t.leaves(&r.issued, now); err != nil {
+		return err
+	}
+	if err := t.leaves(&r.revoked, now); err != nil {
 		return err
 	}
 	return r.finishChunk(items)
@@ -102,7 +106,8 @@ func (r *recording) certificate(place int, it *issuance.Item) error {
 		return err
 	}
 	ordered := refs
-	if err := r.device(it, &refs); err != nil {
+	state, err := r.device(it, &refs)
+	if err != nil {
 		return err
 	}
 	args := []any{it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, it.Device, refs.profile, r.num, place, r.batch, it.Row,
@@ -126,7 +131,29 @@ func (r *recording) certificate(place int, it *issuance.Item) error {
 		}
 	}
 	r.issued.add(&audit.Leaf{Certificate: &leaf})
+	switch state { // it changed since the request was admitted
+	case registry.Suspended:
+		return r.enter(it, pki.CertificateHold)
+	case registry.Decommissioned:
+		return r.enter(it, pki.CessationOfOperation)
+	}
 	return nil
+}
+
+// enter stores an entry for the item's serial, unless there is a final one.
+func (r *recording) enter(it *issuance.Item, reason pki.Reason) error {
+	latest, err := latestEntry(context.Background(), r.tx, r.issuer, r.in.Issuer, it.Serial)
+	if err != nil {
+		return err
+	}
+	n, refused := revocation.Next(latest, reason)
+	if refused != nil {
+		return nil
+	}
+	return r.revoke(&pki.Revocation{
+		Issuer: r.in.Issuer, Serial: it.Serial, N: n, Reason: reason, At: r.now,
+		Shard: it.Serial.Shard(r.issuer.shards), NotAfter: it.NotAfter,
+	}, r.issuer.num, &r.revoked)
 }
 
 const insertCertificate = `INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
@@ -148,44 +175,37 @@ func (r *recording) setPlace(leaf *audit.CertificateLeaf, refs *itemRefs) error 
 	return nil
 }
 
-// device stores an item's device, if it has one, and sets refs to its place: a
-// renewal that says nothing of the place leaves the device where it is.
-func (r *recording) device(it *issuance.Item, refs *itemRefs) error {
+// device stores an item's device, if it has one, returns its state and sets refs
+// to its place: a renewal that says nothing of the place leaves the device where it
+// is.
+func (r *recording) device(it *issuance.Item, refs *itemRefs) (registry.State, error) {
 	if it.Device == "" {
-		return nil
+		return "", nil
 	}
-	_, err := one(context.Background(), r.tx, func(row row) (bool, error) {
-		return true, row.Scan(&refs.line, &refs.lot, &refs.site)
+	state, err := one(context.Background(), r.tx, func(row row) (state registry.State, err error) {
+		err = row.Scan(&refs.line, &refs.lot, &refs.site, &state)
+		return state, err
 	}, `INSERT INTO device (owner, device, product_line, lot, site, state, created, updated)
 		VALUES ($1, $2, $3, $4, $5, 'issued', $6, $6)
 		ON CONFLICT (owner, device) DO UPDATE SET
 			product_line = CASE WHEN excluded.product_line <> 0 THEN excluded.product_line ELSE device.product_line END,
 			lot = CASE WHEN excluded.lot <> 0 THEN excluded.lot ELSE device.lot END,
 			site = CASE WHEN excluded.site <> 0 THEN excluded.site ELSE device.site END,
-			state = excluded.state, updated = excluded.updated
-		RETURNING product_line, lot, site`,
+			state = CASE WHEN device.state = 'planned' THEN excluded.state ELSE device.state END, updated = excluded.updated
+		RETURNING product_line, lot, site, state`,
 		refs.owner, it.Device, refs.line, refs.lot, refs.site, micros(r.now))
 	if err != nil {
-		return fmt.Errorf("storing the device: %w", err)
+		return "", fmt.Errorf("storing the device: %w", err)
 	}
-	return nil
+	return state, nil
 }
 
 // giveUp revokes the serial of an item that got no certificate, since a signature
 // may have been made, and gives up the item's claims.
 func (r *recording) giveUp(place int, it *issuance.Item) error {
-	latest, err := latestEntry(context.Background(), r.tx, r.issuer, r.in.Issuer, it.Serial)
-	if err != nil {
-		return err
-	}
 	// A serial that was made elsewhere may be void in an earlier intent already.
-	if n, err := revocation.Next(latest, pki.Unspecified); err == nil {
-		if err := r.revoke(&pki.Revocation{
-			Issuer: r.in.Issuer, Serial: it.Serial, N: n, Reason: pki.Unspecified, At: r.now,
-			Shard: it.Serial.Shard(r.issuer.shards), NotAfter: it.NotAfter,
-		}, r.issuer.num, &r.void); err != nil {
-			return err
-		}
+	if err := r.enter(it, pki.Unspecified); err != nil {
+		return err
 	}
 	r.voided = append(r.voided, check.VoidedItem{Place: place, Serial: it.Serial, TBSHash: sha256.Sum256(it.TBS)})
 	owner, err := r.intern(tenantRef(it.Owner))
@@ -206,7 +226,7 @@ func (r *recording) giveUp(place int, it *issuance.Item) error {
 	return nil
 }
 
-// finishVoid notes in the intent which items are void, and their log leaves.
+// finishVoid notes in the intent which items are void.
 func (r *recording) finishVoid() error {
 	if len(r.voided) == 0 {
 		return nil
@@ -215,10 +235,8 @@ func (r *recording) finishVoid() error {
 	if r.issued.count == 0 {
 		state = "void"
 	}
-	if _, err := r.exec(`UPDATE intent SET state = $1, voided = $2 WHERE num = $3`, state, encodeVoided(r.voided), r.num); err != nil {
-		return err
-	}
-	return r.leaves(&r.void, r.now)
+	_, err := r.exec(`UPDATE intent SET state = $1, voided = $2 WHERE num = $3`, state, encodeVoided(r.voided), r.num)
+	return err
 }
 
 // finishChunk closes the intent's chunk of a batch, or gives it up.

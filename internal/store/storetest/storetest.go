@@ -94,6 +94,11 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"product lines and sites", testPlaces},
 		{"lots", testLots},
 		{"names registered by their first use", testFirstUse},
+		{"devices planned", testPlanned},
+		{"devices suspended and resumed", testSuspended},
+		{"devices decommissioned", testDecommissioned},
+		{"devices that changed before the record", testChangedDevice},
+		{"devices found", testDevices},
 
 		{"revoke", testRevoke},
 		{"hold and release", testHold},

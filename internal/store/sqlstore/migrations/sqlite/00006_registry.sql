@@ -34,3 +34,16 @@ INSERT INTO lot (num, tenant, name, product_line, site, ordered, state, actor, c
 
 -- Whether names must be registered before their first use.
 ALTER TABLE tenant ADD COLUMN strict_registry INTEGER NOT NULL DEFAULT 0;
+
+-- Of a suspended device: the state that resume makes it again, and the newest
+-- revocation entry from before the suspension: later holds are its own.
+ALTER TABLE device ADD COLUMN resumes TEXT NOT NULL DEFAULT '';
+ALTER TABLE device ADD COLUMN held_after INTEGER NOT NULL DEFAULT 0;
+
+-- Issuing to a new device touches none of these. A device that was issued to is
+-- found by its lot or product line through its certificates.
+CREATE INDEX device_state ON device (owner, state, device) WHERE state <> 'issued';
+CREATE INDEX device_lot ON device (lot, device) WHERE state IN ('planned', 'decommissioned');
+CREATE INDEX device_line ON device (product_line, device) WHERE state IN ('planned', 'decommissioned');
+
+CREATE INDEX event_target ON event (tenant, target, num);

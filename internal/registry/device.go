@@ -1,0 +1,172 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A State is where a device is in its life.
+type State string
+
+// The states of a device.
+const (
+	Planned        State = "planned"        // known before its first certificate
+	Issued         State = "issued"         // has had a certificate
+	Active         State = "active"         // in the field
+	Suspended      State = "suspended"      // its certificates are on hold, and it cannot enrol
+	Returned       State = "returned"       // came back, for repair for instance
+	Decommissioned State = "decommissioned" // for good: its certificates are revoked, and its id never enrols again
+)
+
+// States lists the states of a device.
+func States() []State {
+	return []State{Planned, Issued, Active, Suspended, Returned, Decommissioned}
+}
+
+// A Device is one device of its owner.
+type Device struct {
+	Owner pki.TenantID
+	ID    pki.DeviceID
+	pki.Placement
+	State   State
+	Resumes State // of a suspended one: what resume makes it again
+	Created time.Time
+	Updated time.Time
+}
+
+// An Act moves a device from one state to another.
+type Act string
+
+// The acts. Enrolment, which makes a planned device an issued one, is none.
+const (
+	Activate     Act = "activate"
+	Suspend      Act = "suspend"
+	Resume       Act = "resume"
+	Return       Act = "return"
+	Decommission Act = "decommission"
+)
+
+// Acts lists the acts.
+func Acts() []Act { return []Act{Activate, Suspend, Resume, Return, Decommission} }
+
+// moves says from which state an act leads where. Resume leads back to where
+// suspend came from.
+func moves(act Act) map[State]State {
+	switch act {
+	case Activate:
+		return map[State]State{Issued: Active, Returned: Active}
+	case Suspend:
+		return map[State]State{Issued: Suspended, Active: Suspended, Returned: Suspended}
+	case Return:
+		return map[State]State{Issued: Returned, Active: Returned}
+	case Decommission:
+		return map[State]State{Planned: Decommissioned, Issued: Decommissioned, Active: Decommissioned,
+			Suspended: Decommissioned, Returned: Decommissioned}
+	}
+	return nil
+}
+
+// After returns the state that the act leads to, or Conflict where the device's
+// state does not allow it.
+func (d *Device) After(act Act) (State, error) {
+	to := moves(act)[d.State]
+	if act == Resume && d.State == Suspended {
+		to = d.Resumes
+	}
+	if to != "" {
+		return to, nil
+	}
+	var from []string
+	for _, s := range States() {
+		if moves(act)[s] != "" || act == Resume && s == Suspended {
+			from = append(from, string(s))
+		}
+	}
+	return "", pki.Errorf(pki.Conflict, "the device is %s: %s is for one that is %s", d.State, act, strings.Join(from, ", "))
+}
+
+// A DeviceChange is an act on a device, on its way into the store.
+type DeviceChange struct {
+	Owner pki.TenantID
+	ID    pki.DeviceID
+	Act   Act
+	Note  string // why, for the event; at most MaxDescription bytes
+	Event pki.Event
+}
+
+// ChangeDevice carries an act out. Suspend puts the device's certificates on
+// hold, resume releases those that suspend held, and decommission revokes them
+// with the reason cessationOfOperation: state, entries and events are one
+// transaction. It needs access.ManageDevices.
+func (s *Service) ChangeDevice(ctx context.Context, g access.Grant, id pki.DeviceID, act Act, note string) (*Device, error) {
+	if err := g.Check(access.ManageDevices); err != nil {
+		return nil, err
+	}
+	if err := checkDescription(note); err != nil {
+		return nil, err
+	}
+	// Also after an error: it may mean that the outcome is unknown.
+	defer s.cfg.Revoked()
+	return s.cfg.Store.ChangeDevice(ctx, DeviceChange{Owner: g.Tenant(), ID: id, Act: act, Note: note,
+		Event: s.event(g, "device."+string(act), "device:"+string(id), "")})
+}
+
+// Device returns a device. It needs access.ReadRegistry.
+func (s *Service) Device(ctx context.Context, g access.Grant, id pki.DeviceID) (*Device, error) {
+	if err := g.Check(access.ReadRegistry); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Device(ctx, g.Tenant(), id)
+}
+
+// Admit refuses, as PolicyRefused, a device that may not enrol. A change after it
+// is caught when the certificate is recorded, which puts it on hold or revokes it
+// in the same transaction.
+func (s *Service) Admit(ctx context.Context, owner pki.TenantID, id pki.DeviceID) error {
+	if id == "" {
+		return nil
+	}
+	state, err := s.cfg.Store.DeviceState(ctx, owner, id)
+	switch {
+	case err != nil:
+		return err
+	case state == Suspended:
+		return pki.Errorf(pki.PolicyRefused, "the device %q is suspended: it can enrol when it is resumed", id)
+	case state == Decommissioned:
+		return pki.Errorf(pki.PolicyRefused, "the device %q is decommissioned: its id can never enrol again", id)
+	}
+	return nil
+}
+
+// A DeviceFilter says which devices are wanted; what is empty is any.
+type DeviceFilter struct {
+	Prefix string // of the id
+	State  State
+	pki.Placement
+}
+
+// Devices returns a page of the tenant's devices. A lot or a product line leads
+// the search, else a state other than issued, else the id; what is left is looked
+// at row by row, so that a page of many rows that do not fit ends early, with
+// fewer items and a Next. It needs access.ReadRegistry.
+func (s *Service) Devices(ctx context.Context, g access.Grant, f DeviceFilter, p Paging) (Page[*Device], error) {
+	var none Page[*Device]
+	if err := g.Check(access.ReadRegistry); err != nil {
+		return none, err
+	}
+	known := f.State == ""
+	for _, state := range States() {
+		known = known || f.State == state
+	}
+	if !known {
+		return none, pki.Errorf(pki.Malformed, "state %.20q: it is one of %v", f.State, States())
+	}
+	return search(fmt.Sprintf("devices %q", f), p, func(after []byte) ([]*Device, []byte, error) {
+		return s.cfg.Store.Devices(ctx, g.Tenant(), f, after, p.Limit)
+	})
+}
