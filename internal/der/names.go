@@ -31,12 +31,14 @@ const (
 	OIDBasicConstraints         = "2.5.29.19"
 	OIDCRLNumber                = "2.5.29.20"
 	OIDReasonCode               = "2.5.29.21"
+	OIDDeltaCRLIndicator        = "2.5.29.27"
 	OIDIssuingDistributionPoint = "2.5.29.28"
 	OIDNameConstraints          = "2.5.29.30"
 	OIDCRLDistributionPoints    = "2.5.29.31"
 	OIDCertificatePolicies      = "2.5.29.32"
 	OIDAuthorityKeyIdentifier   = "2.5.29.35"
 	OIDExtendedKeyUsage         = "2.5.29.37"
+	OIDFreshestCRL              = "2.5.29.46"
 	OIDAuthorityInfoAccess      = "1.3.6.1.5.5.7.1.1"
 )
 

@@ -23,6 +23,14 @@ type CRLInfo struct {
 	ThisUpdate  time.Time // whole seconds
 	NextUpdate  time.Time // whole seconds, after ThisUpdate
 	URL         string    // of the IssuingDistributionPoint, critical; "" leaves IDP out
+
+	// Base makes it a delta CRL to the full one with this number, with a
+	// deltaCRLIndicator, critical (RFC 5280, 5.2.4); 0 is a full CRL. The scope
+	// of a delta is that of the full CRL.
+	Base int64
+	// Freshest is the URL of the delta CRLs to a full one, in freshestCRL (RFC
+	// 5280, 5.2.6); "" leaves it out.
+	Freshest string
 }
 
 // A CRLEntry is one revoked certificate.
@@ -33,8 +41,8 @@ type CRLEntry struct {
 }
 
 // WriteTBSCertList writes the DER TBSCertList (RFC 5280, 5.1.2) of version 2 with
-// the extensions authorityKeyIdentifier, cRLNumber and, with a URL,
-// issuingDistributionPoint. It ranges over entries twice, first for their size,
+// the extensions authorityKeyIdentifier, cRLNumber and, where info has them,
+// deltaCRLIndicator, issuingDistributionPoint and freshestCRL. It ranges over entries twice, first for their size,
 // and holds one at a time; where the second pass yields other sizes than the
 // first, it fails. Entries are written in the order in which they come; that no
 // serial comes twice is the caller's care. What w got before an error is of no
@@ -135,6 +143,10 @@ func (info *CRLInfo) encode() (before, after []byte, err error) {
 		return nil, nil, errors.New("CRL: the updates have fractions of a second, lie outside the years 1950 to 9999, or the next is not after this")
 	case info.URL != "" && !isURI(info.URL):
 		return nil, nil, fmt.Errorf("CRL: %q is not an absolute URI", info.URL)
+	case info.Base < 0 || info.Base != 0 && info.Base >= info.Number:
+		return nil, nil, fmt.Errorf("CRL: number %d cannot be a delta to number %d", info.Number, info.Base)
+	case info.Base != 0 && info.Freshest != "":
+		return nil, nil, errors.New("CRL: a delta CRL does not name a delta CRL (RFC 5280, 5.2.6)")
 	}
 	before = der.AppendInteger(nil, 1) // v2
 	before = append(before, info.Algorithm.DER...)
@@ -143,18 +155,33 @@ func (info *CRLInfo) encode() (before, after []byte, err error) {
 	before = der.AppendTime(before, info.NextUpdate)
 
 	after = AuthorityKeyID(info.IssuerKeyID)
-	start := len(after)
-	after, value := openExtension(after, der.MustOID(der.OIDCRLNumber), false)
-	after = closeExtension(der.AppendInteger(after, uint64(info.Number)), start, value)
+	after = appendNumber(after, der.OIDCRLNumber, false, info.Number)
+	if info.Base != 0 {
+		after = appendNumber(after, der.OIDDeltaCRLIndicator, true, info.Base)
+	}
 	if info.URL != "" {
-		start := len(after)
+		start, value := len(after), 0
 		after, value = openExtension(after, der.MustOID(der.OIDIssuingDistributionPoint), true)
 		after = appendPointName(after, info.URL)
 		after = der.Wrap(after, value, asn1.SEQUENCE)
 		after = closeExtension(after, start, value)
 	}
+	if info.Freshest != "" {
+		freshest, err := FreshestCRL(info.Freshest)
+		if err != nil {
+			return nil, nil, err
+		}
+		after = append(after, freshest...)
+	}
 	after = der.Wrap(after, 0, asn1.SEQUENCE)
 	return before, der.Wrap(after, 0, der.Explicit(0)), nil
+}
+
+// appendNumber appends an extension whose value is a CRLNumber.
+func appendNumber(dst []byte, oid string, critical bool, number int64) []byte {
+	start := len(dst)
+	dst, value := openExtension(dst, der.MustOID(oid), critical)
+	return closeExtension(der.AppendInteger(dst, uint64(number)), start, value)
 }
 
 // maxCRLEntry is a bound on the octets of one entry: a serial of 22, a time of 17,

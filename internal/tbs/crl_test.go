@@ -118,7 +118,7 @@ func TestCRLDistributionPoint(t *testing.T) {
 	if tbs := writeCertList(t, info, crlEntries(1)); !bytes.Contains(tbs, want) {
 		t.Errorf("%x has no issuing distribution point %x", tbs, want)
 	}
-	if !bytes.Contains(must(t)(crlDistributionPoint(false, info.URL)), seq(url)) {
+	if !bytes.Contains(must(t)(crlDistributionPoint(der.OIDCRLDistributionPoints, false, info.URL)), seq(url)) {
 		t.Error("a certificate's distribution point has another name")
 	}
 	info.URL = ""
@@ -144,6 +144,10 @@ func TestCRLRefuses(t *testing.T) {
 		"next update missing": {func(i *CRLInfo) { i.NextUpdate = time.Time{} }, crlEntries(1)},
 		"next update is this": {func(i *CRLInfo) { i.NextUpdate = at }, crlEntries(1)},
 		"relative URL":        {func(i *CRLInfo) { i.URL = "0.crl" }, crlEntries(1)},
+		"negative base":       {func(i *CRLInfo) { i.Base = -1 }, crlEntries(1)},
+		"base is itself":      {func(i *CRLInfo) { i.Base = i.Number }, crlEntries(1)},
+		"delta to a delta":    {func(i *CRLInfo) { i.Base, i.Freshest = 1, i.URL }, crlEntries(1)},
+		"relative freshest":   {func(i *CRLInfo) { i.Freshest = "0-delta.crl" }, crlEntries(1)},
 		"zero serial":         {func(*CRLInfo) {}, entry(CRLEntry{At: at})},
 		"serial of 21 octets": {func(*CRLInfo) {}, entry(CRLEntry{Serial: pki.Serial{0x80}, At: at})},
 		"no time":             {func(*CRLInfo) {}, entry(CRLEntry{Serial: pki.Serial{1}})},

@@ -119,18 +119,24 @@ func RawExtension(oid string, critical bool, value []byte) ([]byte, error) {
 	return closeExtension(append(dst, value...), 0, at), nil
 }
 
-// crlDistributionPoint returns the cRLDistributionPoints extension (RFC 5280,
-// 4.2.1.13) with one URL.
-func crlDistributionPoint(critical bool, url string) ([]byte, error) {
+// crlDistributionPoint returns an extension that is CRLDistributionPoints with one
+// URL: cRLDistributionPoints (RFC 5280, 4.2.1.13) or freshestCRL (4.2.1.15, 5.2.6).
+func crlDistributionPoint(oid string, critical bool, url string) ([]byte, error) {
 	if !isURI(url) {
 		return nil, fmt.Errorf("CRL distribution point %q is not an absolute URI", url)
 	}
-	dst, value := openExtension(nil, der.MustOID(der.OIDCRLDistributionPoints), critical)
+	dst, value := openExtension(nil, der.MustOID(oid), critical)
 	content := len(dst)
 	dst = appendPointName(dst, url)
 	dst = der.Wrap(dst, content, asn1.SEQUENCE) // DistributionPoint
 	dst = der.Wrap(dst, content, asn1.SEQUENCE)
 	return closeExtension(dst, 0, value), nil
+}
+
+// FreshestCRL returns the freshestCRL extension (RFC 5280, 4.2.1.15), which is never
+// critical, with the URL of a delta CRL.
+func FreshestCRL(url string) ([]byte, error) {
+	return crlDistributionPoint(der.OIDFreshestCRL, false, url)
 }
 
 // appendPointName appends the field distributionPoint [0] of a DistributionPoint

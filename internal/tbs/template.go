@@ -113,7 +113,7 @@ func compile(p ExtensionPart, crldp []string) (part, string, error) {
 			return part{}, "", errors.New("CRL distribution points without a URL")
 		}
 		for _, url := range crldp {
-			ext, err := crlDistributionPoint(p.Critical, url)
+			ext, err := crlDistributionPoint(der.OIDCRLDistributionPoints, p.Critical, url)
 			if err != nil {
 				return part{}, "", err
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -214,7 +215,7 @@ func TestTemplateShard(t *testing.T) {
 	c := deviceContent(t, key)
 	for _, last := range []byte{6, 7} {
 		c.Serial[16], c.Serial[17], c.Serial[18], c.Serial[19] = 0, 0, 0, last
-		want := must(t)(crlDistributionPoint(false, "http://status.example/crl/1/"+string('0'+rune(last%2))+".crl"))
+		want := must(t)(crlDistributionPoint(der.OIDCRLDistributionPoints, false, "http://status.example/crl/1/"+string('0'+rune(last%2))+".crl"))
 		if !bytes.Contains(must(t)(tmpl.Append(nil, c)), want) {
 			t.Errorf("a serial ending in %d has the other shard's CRL", last)
 		}
