@@ -16,6 +16,7 @@ type Authority struct {
 	Shards        int       `json:"shards,omitzero" doc:"CRL shards of its issuers."`
 	SignCheck     string    `json:"sign_check,omitempty" doc:"Whether end-entity signatures are verified before release: always, or hardware for those by hardware keys alone."`
 	RandomSerials bool      `json:"random_serials,omitzero" doc:"Serial numbers are wholly random and do not tell when they were made."`
+	Deltas        bool      `json:"deltas,omitzero" doc:"Its full CRL has delta CRLs."`
 	State         string    `json:"state" doc:"pending until its certificate is installed, active, or retired."`
 	Created       time.Time `json:"created"`
 	Issuers       []Issuer  `json:"issuers" doc:"Its certificates over time, newest first."`
@@ -45,6 +46,7 @@ type NewAuthority struct {
 	Shards        int    `json:"shards,omitzero" minimum:"0" doc:"CRL shards, fixed for life. Default: 1."`
 	SignCheck     string `json:"sign_check,omitempty" enum:"always,hardware" doc:"Default: hardware."`
 	RandomSerials bool   `json:"random_serials,omitzero" doc:"Make serial numbers wholly random, so that they do not tell when they were made. Default: they begin with the time."`
+	Deltas        bool   `json:"deltas,omitzero" doc:"Its one CRL, of one shard, has delta CRLs; fixed for life. Full CRLs are then made when half of their life is over, and revocations come with the deltas."`
 }
 
 // NewRoot is a root whose certificate a ceremony made.

@@ -45,7 +45,7 @@ func (c *checker) checkCRLs(ctx context.Context) error {
 // checkCRL checks one shard's latest CRL.
 func (c *checker) checkCRL(ctx context.Context, i *issuer, s revocation.ShardState) error {
 	subject := fmt.Sprintf("crl %s/%d", i.ID, s.Shard)
-	record, err := c.store.CRL(ctx, i.ID, s.Shard)
+	record, err := c.store.CRL(ctx, revocation.List{Issuer: i.ID, Shard: s.Shard})
 	if pki.KindOf(err) == pki.NotFound {
 		c.report.addf(CRLSound, subject, "number %d is not in the store", s.Number)
 		return nil
@@ -72,25 +72,25 @@ func unsound(list *crl, record *revocation.CRL, s revocation.ShardState, i *issu
 		url = fmt.Sprintf("%s/crl/%s/%d.crl", i.StatusURL, i.ID, s.Shard)
 	}
 	switch {
-	case list.number != record.Number || list.number != s.Number:
-		return fmt.Sprintf("its number is %d, its record says %d, its shard %d", list.number, record.Number, s.Number)
-	case !sameSecond(list.thisUpdate, record.ThisUpdate) || !sameSecond(list.nextUpdate, record.NextUpdate):
+	case list.Number != record.Number || list.Number != s.Number:
+		return fmt.Sprintf("its number is %d, its record says %d, its shard %d", list.Number, record.Number, s.Number)
+	case !sameSecond(list.ThisUpdate, record.ThisUpdate) || !sameSecond(list.NextUpdate, record.NextUpdate):
 		return "its record has other times than its bytes"
-	case !list.thisUpdate.Before(list.nextUpdate):
+	case !list.ThisUpdate.Before(list.NextUpdate):
 		return "it ends before it begins"
 	case int64(len(list.entries)) != record.Entries:
 		return fmt.Sprintf("it has %d entries, its record says %d", len(list.entries), record.Entries)
-	case !bytes.Equal(list.issuer, i.parsed.Subject):
+	case !bytes.Equal(list.Issuer, i.parsed.Subject):
 		return "it names another issuer"
-	case !bytes.Equal(list.keyID, i.parsed.SubjectKeyID()):
+	case !bytes.Equal(list.IssuerKeyID, i.parsed.SubjectKeyID()):
 		return "it names another key of its issuer"
-	case list.url != url:
-		return fmt.Sprintf("it is for %q, relying parties fetch it from %q", list.url, url)
+	case list.URL != url:
+		return fmt.Sprintf("it is for %q, relying parties fetch it from %q", list.URL, url)
 	}
 	key := i.parsed.Key
-	if alg := key.SignatureAlgorithm(); !bytes.Equal(list.algorithm, alg.DER) {
+	if alg := key.SignatureAlgorithm(); !bytes.Equal(list.Algorithm, alg.DER) {
 		return "its signature algorithm is not that of its issuer's key"
-	} else if err := key.Verify(alg, list.tbs, list.signature); err != nil {
+	} else if err := key.Verify(alg, list.TBS, list.Signature); err != nil {
 		return "its signature does not verify"
 	}
 	return ""

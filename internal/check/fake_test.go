@@ -66,7 +66,7 @@ func (s *fakeStore) Shards(_ context.Context, issuer pki.IssuerID) ([]revocation
 	var states []revocation.ShardState
 	for _, l := range s.crls {
 		if l.Issuer == issuer {
-			st := revocation.ShardState{Shard: l.Shard, Covers: l.Covers, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate}
+			st := revocation.ShardState{Shard: l.Shard, Edition: revocation.Edition{Covers: l.Covers, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate}}
 			for n, r := range s.revocations {
 				if r.Shard == l.Shard {
 					st.Newest = int64(n + 1)
@@ -89,9 +89,9 @@ func (s *fakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 	return page[:min(limit, len(page))], nil
 }
 
-func (s *fakeStore) CRL(_ context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error) {
+func (s *fakeStore) CRL(_ context.Context, list revocation.List) (*revocation.CRL, error) {
 	for _, l := range s.crls {
-		if l.Issuer == issuer && l.Shard == shard && l.DER != nil {
+		if l.List == list && l.DER != nil {
 			return l, nil
 		}
 	}
@@ -204,7 +204,7 @@ func (s *fakeStore) entries(shard int) []x509.RevocationListEntry {
 func (s *fakeStore) crl(t testing.TB, shard int, entries []x509.RevocationListEntry) *revocation.CRL {
 	t.Helper()
 	l := &revocation.CRL{
-		Issuer: "issuing", Shard: shard, Number: int64(3 + shard), Covers: int64(len(s.revocations)), Entries: int64(len(entries)),
+		List: revocation.List{Issuer: "issuing", Shard: shard}, Number: int64(3 + shard), Covers: int64(len(s.revocations)), Entries: int64(len(entries)),
 		ThisUpdate: s.now, NextUpdate: s.now.AddDate(0, 0, 1),
 	}
 	var err error

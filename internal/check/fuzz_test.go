@@ -52,8 +52,8 @@ func FuzzParseCRL(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(got.entries) != len(want.RevokedCertificateEntries) || !got.thisUpdate.Equal(want.ThisUpdate) || !got.nextUpdate.Equal(want.NextUpdate) {
-			t.Fatalf("got %d entries from %v to %v, crypto/x509 %d from %v to %v", len(got.entries), got.thisUpdate, got.nextUpdate,
+		if len(got.entries) != len(want.RevokedCertificateEntries) || !got.ThisUpdate.Equal(want.ThisUpdate) || !got.NextUpdate.Equal(want.NextUpdate) {
+			t.Fatalf("got %d entries from %v to %v, crypto/x509 %d from %v to %v", len(got.entries), got.ThisUpdate, got.NextUpdate,
 				len(want.RevokedCertificateEntries), want.ThisUpdate, want.NextUpdate)
 		}
 		reasons := make(map[pki.Serial][]crlEntry)

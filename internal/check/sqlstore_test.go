@@ -137,7 +137,7 @@ func publish(t *testing.T, s *sqlstore.Store, issuer pki.IssuerID, ca *pandotest
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &revocation.CRL{Issuer: issuer, Covers: states[0].Newest, ThisUpdate: now, NextUpdate: now.AddDate(0, 0, 1)}
+	l := &revocation.CRL{List: revocation.List{Issuer: issuer}, Covers: states[0].Newest, ThisUpdate: now, NextUpdate: now.AddDate(0, 0, 1)}
 	if l.Number, err = s.ReserveCRLNumber(ctx, issuer, 0); err != nil {
 		t.Fatal(err)
 	}

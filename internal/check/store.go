@@ -55,5 +55,5 @@ type Store interface {
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error)
 	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
-	CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error)
+	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
 }

@@ -43,6 +43,7 @@ type authorityCreate struct {
 	Shards        int    `placeholder:"N" help:"Number of CRL shards, fixed for life (default: 1)."`
 	SignCheck     string `enum:"hardware,always" default:"hardware" help:"Verify end-entity signatures before release: those of hardware keys alone, or always."`
 	RandomSerials bool   `help:"Make serial numbers wholly random, so that they do not tell when they were made."`
+	Deltas        bool   `help:"Make delta CRLs to its one full CRL; fixed for life, and for one shard alone."`
 }
 
 func (authorityCreate) Help() string {
@@ -57,7 +58,7 @@ Examples:
 func (a *authorityCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
 	made, err := cl.CreateAuthority(ctx, client.NewAuthority{
 		Name: a.Name, CommonName: a.CommonName, Kind: a.Kind, Parent: a.Parent, Profile: a.Profile,
-		KeyKind: a.KeyKind, StatusURL: a.StatusURL, Shards: a.Shards, SignCheck: a.SignCheck, RandomSerials: a.RandomSerials,
+		KeyKind: a.KeyKind, StatusURL: a.StatusURL, Shards: a.Shards, SignCheck: a.SignCheck, RandomSerials: a.RandomSerials, Deltas: a.Deltas,
 	})
 	if err != nil {
 		return err
@@ -261,6 +262,9 @@ func authority(a *client.Authority) func(io.Writer) error {
 	t.add("key", a.KeyKind)
 	t.add("status URL", a.StatusURL)
 	t.add("CRL shards", a.Shards)
+	if a.Deltas {
+		t.add("delta CRLs", "yes")
+	}
 	for _, i := range a.Issuers {
 		state := "earlier issuer"
 		switch {

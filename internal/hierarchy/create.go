@@ -31,6 +31,7 @@ type NewAuthority struct {
 	SignCheck  pki.SignCheck     // "" is CheckHardware
 
 	RandomSerials bool // see pki.Authority
+	Deltas        bool // see pki.Authority
 }
 
 // CreateAuthority makes a key and a request. Below an online parent the authority
@@ -83,11 +84,11 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuth
 		ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: g.Tenant(), Name: n.Name, CommonName: n.CommonName,
 		Kind: n.Kind, Mode: parent.Mode, Parent: parent.ID, Profile: n.Profile, KeyKind: n.KeyKind,
 		StatusURL: n.StatusURL, Shards: n.Shards, SignCheck: n.SignCheck,
-		RandomSerials: n.RandomSerials, State: pki.AuthorityPending, Created: now,
+		RandomSerials: n.RandomSerials, Deltas: n.Deltas, State: pki.AuthorityPending, Created: now,
 	}
 	i := &pki.Issuer{
 		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: parent.Issuers[0].ID,
-		Key: uri, Request: request, StatusURL: n.StatusURL, Shards: n.Shards, Created: now,
+		Key: uri, Request: request, StatusURL: n.StatusURL, Shards: n.Shards, Deltas: n.Deltas, Created: now,
 	}
 	err = s.cfg.Store.PutAuthority(ctx, a, i, s.event(g, "authority.create", "authority:"+string(a.ID),
 		fmt.Sprintf("%s, %s under %s, key %s", n.Name, n.Kind, parent.Name, n.KeyKind)))
@@ -163,6 +164,8 @@ func (n *NewAuthority) complete(parent *View) error {
 		return pki.Errorf(pki.Malformed, "sign check %.20q: it is always or hardware", n.SignCheck)
 	case n.Shards < 1 || n.Shards > MaxShards:
 		return pki.Errorf(pki.Malformed, "%d CRL shards: from 1 to %d", n.Shards, MaxShards)
+	case n.Deltas && (n.Shards > 1 || n.StatusURL == ""):
+		return pki.Errorf(pki.Malformed, "delta CRLs are to one full CRL at a status URL: take one shard, or shards without deltas")
 	case parent.State != pki.AuthorityActive || parent.Kind == pki.Issuing:
 		return pki.Errorf(pki.PolicyRefused, "%s is %s and %s: it cannot have authorities below it", parent.Name, parent.Kind, parent.State)
 	}

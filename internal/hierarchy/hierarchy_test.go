@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/revocation"
 )
 
 func manage(t *testing.T, s *stack.Stack) access.Grant {
@@ -49,7 +50,7 @@ func TestRevokeAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Sign(t, "acme", request)
-	stored, err := s.Revocation.CRL(t.Context(), root, 0)
+	stored, err := s.Revocation.CRL(t.Context(), revocation.List{Issuer: root, Shard: 0})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,5 +366,23 @@ func TestRandomSerials(t *testing.T) {
 		if class := pki.SerialClass(got.Certificate.Serial[0]); class != want {
 			t.Errorf("%s: serial %s of class %#x, not %#x", endpoint, got.Certificate.Serial, class, want)
 		}
+	}
+}
+
+// TestDeltas: deltas are to one full CRL, and stay with the issuer.
+func TestDeltas(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme", "meter")
+	n := hierarchy.NewAuthority{Name: "changing", CommonName: "Changing", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL, Deltas: true, Shards: 2}
+	if _, err := s.Hierarchy.CreateAuthority(t.Context(), manage(t, s), n); pki.KindOf(err) != pki.Malformed {
+		t.Errorf("two shards with deltas: %v", err)
+	}
+	n.Shards = 1
+	v, err := s.Hierarchy.CreateAuthority(t.Context(), manage(t, s), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err = s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), v.Name); err != nil || !v.Deltas || !v.Issuers[0].Deltas {
+		t.Errorf("%+v, %v", v, err)
 	}
 }

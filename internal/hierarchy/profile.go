@@ -95,6 +95,6 @@ func params(issuer pki.Issuer, parsed *tbs.Parsed) policy.IssuerParams {
 	return policy.IssuerParams{
 		ID: issuer.ID, Subject: parsed.Subject, KeyID: parsed.SubjectKeyID(),
 		Algorithm: parsed.Key.SignatureAlgorithm(), NotBefore: parsed.NotBefore, NotAfter: parsed.NotAfter,
-		PathLen: pathLen, StatusURL: issuer.StatusURL, Shards: issuer.Shards,
+		PathLen: pathLen, StatusURL: issuer.StatusURL, Shards: issuer.Shards, Deltas: issuer.Deltas,
 	}
 }

@@ -62,6 +62,7 @@ type Authority struct {
 	KeyKind    KeyKind
 	StatusURL  string // base of OCSP, CRL and CA certificate URLs, without a slash at the end
 	Shards     int    // CRL shards of its issuers, >= 1
+	Deltas     bool   // its issuers, which then have one shard, have delta CRLs
 	SignCheck  SignCheck
 
 	// RandomSerials has serials wholly random (SerialRandom), for an authority
@@ -84,6 +85,7 @@ type Issuer struct {
 	Request     []byte   // DER of the PKCS#10 request made for it; empty for a root
 	StatusURL   string   // as fixed at creation
 	Shards      int
+	Deltas      bool
 	Active      bool // new certificates come from the authority's one active issuer
 	NotBefore   time.Time
 	NotAfter    time.Time

@@ -19,6 +19,7 @@ type IssuerParams struct {
 	PathLen   int                    // of its certificate, -1 none; a CA profile must go below
 	StatusURL string                 // base without a slash at the end; "" leaves CRLDP and AIA out
 	Shards    int                    // CRL shards, >= 1
+	Deltas    bool                   // there are delta CRLs; then Shards is 1
 }
 
 // Bound is a profile version compiled for one issuer: precomputed encoder parts.
@@ -37,8 +38,8 @@ type Bound struct {
 //
 // Extensions stand in this order: basicConstraints, keyUsage, extendedKeyUsage,
 // certificatePolicies, subjectAltName, subjectKeyIdentifier,
-// authorityKeyIdentifier, cRLDistributionPoints, authorityInfoAccess,
-// id-pkix-ocsp-nocheck.
+// authorityKeyIdentifier, cRLDistributionPoints, freshestCRL,
+// authorityInfoAccess, id-pkix-ocsp-nocheck.
 func (p *Profile) Bind(ref pki.ProfileRef, issuer IssuerParams) (*Bound, error) {
 	if p.ca && issuer.PathLen >= 0 && (p.pathLen < 0 || p.pathLen >= issuer.PathLen) {
 		return nil, pki.Errorf(pki.PolicyRefused, "profile %s: its path length must be below the issuer's, which is %d (RFC 5280, 4.2.1.9)", p.name, issuer.PathLen)
@@ -104,6 +105,11 @@ func (b *Bound) parts() ([]tbs.ExtensionPart, error) {
 	}
 	if p.status.CRL && issuer.StatusURL != "" {
 		parts = append(parts, tbs.ExtensionPart{Slot: tbs.SlotCRLDP})
+	}
+	if p.status.Deltas && issuer.Deltas && issuer.StatusURL != "" {
+		if err := constant(tbs.FreshestCRL(fmt.Sprintf("%s/crl/%s/0-delta.crl", issuer.StatusURL, issuer.ID))); err != nil {
+			return nil, err
+		}
 	}
 	if (p.status.OCSP || p.status.CAIssuers) && issuer.StatusURL != "" {
 		var ocsp, caIssuers string

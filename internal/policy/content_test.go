@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -12,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +217,28 @@ func TestBindPathLength(t *testing.T) {
 	for _, pathLen := range []int{-1, 1} {
 		if err := under(pathLen); err != nil {
 			t.Errorf("path length 0 under %d: %v", pathLen, err)
+		}
+	}
+}
+
+// TestFreshestCRL: the delta CRLs are named where the profile says so and the issuer
+// has them.
+func TestFreshestCRL(t *testing.T) {
+	for _, c := range []struct{ profile, issuer bool }{{true, true}, {true, false}, {false, true}} {
+		from := newIssuer(t, "meter")
+		from.Shards, from.Deltas = 1, c.issuer
+		p := reference(t, "meter")
+		p.status.Deltas = c.profile
+		der := issue(t, bind(t, p, from.IssuerParams), from, inputFor(t, "meter", generate(t, pki.P256)), pki.NewSerial(pki.SerialLong, now))
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := slices.ContainsFunc(cert.Extensions, func(e pkix.Extension) bool {
+			return e.Id.String() == "2.5.29.46" && !e.Critical && bytes.Contains(e.Value, []byte("http://pki.example.com/crl/0issuer/0-delta.crl"))
+		})
+		if named != (c.profile && c.issuer) {
+			t.Errorf("profile %t, issuer %t: named %t", c.profile, c.issuer, named)
 		}
 	}
 }

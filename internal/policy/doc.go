@@ -42,7 +42,7 @@
 //	extendedKeyUsage: {use: [clientAuth, 1.3.6.1.4.1.32473.3.1], critical: false}
 //	policies: [1.3.6.1.4.1.32473.2.3]
 //	keyIdentifiers: [subject, authority]
-//	status: {crl: true, ocsp: true, caIssuers: true}
+//	status: {crl: true, ocsp: true, caIssuers: true} # deltas: true names delta CRLs too
 //	ocspNoCheck: false
 //
 // Attribute types are C, ST, L, O, OU, CN, serialNumber, DC, and any dotted OID

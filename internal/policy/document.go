@@ -94,6 +94,7 @@ type documentPurposes struct {
 
 type documentStatus struct {
 	CRL       bool `yaml:"crl"`
+	Deltas    bool `yaml:"deltas"`
 	OCSP      bool `yaml:"ocsp"`
 	CAIssuers bool `yaml:"caIssuers"`
 }

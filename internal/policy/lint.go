@@ -165,6 +165,8 @@ func (w *want) section() string {
 		return "4.2.1.12"
 	case der.OIDCRLDistributionPoints:
 		return "4.2.1.13"
+	case der.OIDFreshestCRL:
+		return "4.2.1.15"
 	case der.OIDAuthorityInfoAccess:
 		return "4.2.2.1"
 	default:

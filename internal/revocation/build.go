@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -19,9 +20,10 @@ import (
 // page is how many entries are read from the store at once.
 const page = 5_000
 
-// build signs a CRL of a shard with all entries up to state.Newest. It holds the
-// entries packed, 28 bytes each, and the CRL once; nothing else grows with them.
-func (s *Service) build(ctx context.Context, id *identity, state ShardState) (*CRL, error) {
+// build signs a CRL of a shard with all entries up to state.Newest: a full one, or
+// where base is one of the shard's full ones, a delta to it. It holds the entries
+// packed, 28 bytes each, and the CRL once; nothing else grows with them.
+func (s *Service) build(ctx context.Context, id *identity, state *ShardState, base *Edition) (*CRL, error) {
 	if id.issuer.StatusURL == "" && id.issuer.Shards > 1 {
 		return nil, pki.Errorf(pki.Internal, "without a status URL a shard's CRL would claim to be complete")
 	}
@@ -31,30 +33,37 @@ func (s *Service) build(ctx context.Context, id *identity, state ShardState) (*C
 	now := s.cfg.Now().UTC().Truncate(time.Second)
 	// An entry stays for a CRL's life after its certificate expired, so that a CRL
 	// from after the expiry has it too (RFC 5280, 3.3).
-	list, err := s.entries(ctx, id.issuer.ID, state.Shard, state.Newest, now.Add(-s.cfg.CRLLife))
+	expired := now.Add(-s.cfg.CRLLife)
+	c := &CRL{List: List{Issuer: id.issuer.ID, Shard: state.Shard, Delta: base != nil}, Covers: state.Newest}
+	var list *entries
+	var err error
+	life := s.cfg.CRLLife
+	if base == nil {
+		list, err = s.entries(ctx, id.issuer.ID, state.Shard, state.Newest, expired)
+	} else {
+		c.Base, life = base.Number, s.cfg.CRLLife/deltaShare
+		list, err = s.changes(ctx, id.issuer.ID, state.Shard, base.Covers, state.Newest, expired)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("entries: %w", err)
 	}
-	number, err := s.cfg.Store.ReserveCRLNumber(ctx, id.issuer.ID, state.Shard)
-	if err != nil {
+	c.Entries = int64(list.count)
+	if c.Number, err = s.cfg.Store.ReserveCRLNumber(ctx, id.issuer.ID, state.Shard); err != nil {
 		return nil, fmt.Errorf("reserve a number: %w", err)
 	}
+	c.ThisUpdate, c.NextUpdate = now.Add(-Backdate), now.Add(life)
 	info := &tbs.CRLInfo{
 		Issuer: id.certificate.Subject, IssuerKeyID: id.certificate.SubjectKeyID(),
-		Algorithm: id.certificate.Key.SignatureAlgorithm(), Number: number,
-		ThisUpdate: now.Add(-Backdate), NextUpdate: now.Add(s.cfg.CRLLife),
+		Algorithm: id.certificate.Key.SignatureAlgorithm(), Number: c.Number, Base: c.Base,
+		ThisUpdate: c.ThisUpdate, NextUpdate: c.NextUpdate, URL: scopeURL(id.issuer, state.Shard),
 	}
-	if id.issuer.StatusURL != "" {
-		info.URL = crlURL(id.issuer, state.Shard)
+	if id.issuer.Deltas && base == nil {
+		info.Freshest = id.issuer.StatusURL + "/" + List{Issuer: id.issuer.ID, Shard: state.Shard, Delta: true}.Path()
 	}
-	signed, err := s.signList(ctx, id.issuer.Key, info, list)
-	if err != nil {
-		return nil, fmt.Errorf("sign number %d: %w", number, err)
+	if c.DER, err = s.signList(ctx, id.issuer.Key, info, list); err != nil {
+		return nil, fmt.Errorf("sign number %d: %w", c.Number, err)
 	}
-	return &CRL{
-		Issuer: id.issuer.ID, Shard: state.Shard, Number: number, Covers: state.Newest, Entries: int64(list.count),
-		ThisUpdate: info.ThisUpdate, NextUpdate: info.NextUpdate, DER: signed,
-	}, nil
+	return c, nil
 }
 
 // checkKey checks that the issuer's key is that of its certificate. The signer
@@ -89,6 +98,22 @@ func (s *Service) entries(ctx context.Context, issuer pki.IssuerID, shard int, u
 	}
 }
 
+// changes reads the entries of a shard that are new since a sequence number, with
+// releases, in order of serial.
+func (s *Service) changes(ctx context.Context, issuer pki.IssuerID, shard int, since, upto int64, expired time.Time) (*entries, error) {
+	list := new(entries)
+	for since < upto {
+		got, last, err := s.cfg.Store.Changed(ctx, issuer, shard, since, upto, expired, page)
+		if err != nil {
+			return nil, err
+		}
+		list.add(got)
+		since = last
+	}
+	list.sort()
+	return list, nil
+}
+
 // entries holds entries packed: the encoder goes over them more than once, and
 // reading them from the store again would cost more than all the rest.
 type entries struct {
@@ -110,6 +135,13 @@ func (l *entries) add(got []pki.Revocation) {
 	}
 	l.pages = append(l.pages, packed)
 	l.count += len(packed)
+}
+
+// sort puts entries that did not come in order of serial into one page in order.
+func (l *entries) sort() {
+	whole := slices.Concat(l.pages...)
+	slices.SortFunc(whole, func(a, b packedEntry) int { return bytes.Compare(a.serial[:], b.serial[:]) })
+	l.pages = [][]packedEntry{whole}
 }
 
 func (l *entries) all() iter.Seq[tbs.CRLEntry] {

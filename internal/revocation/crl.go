@@ -8,15 +8,28 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// A shardKey names one CRL shard.
-type shardKey struct {
-	issuer pki.IssuerID
-	shard  int
+// A List names one of an issuer's lists: the CRLs that follow each other for one
+// shard.
+type List struct {
+	Issuer pki.IssuerID
+	Shard  int
+	Delta  bool // the delta CRLs, not the full ones
 }
 
-func (k shardKey) String() string { return fmt.Sprintf("%s/%d", k.issuer, k.shard) }
+// String returns the issuer, the shard, and whether it is the delta.
+func (l List) String() string {
+	name := string(l.Issuer) + "/" + strconv.Itoa(l.Shard)
+	if l.Delta {
+		name += "-delta"
+	}
+	return name
+}
+
+// Path returns where the list is served below the status URL of its issuer.
+func (l List) Path() string { return "crl/" + l.String() + ".crl" }
 
 // readDeadline ends a read of a CRL from the store.
 const readDeadline = 30 * time.Second
@@ -27,23 +40,22 @@ const readDeadline = 30 * time.Second
 //
 // Who works on the DER for long, as for a slow client, holds on to the CRL itself
 // until then (runtime.KeepAlive): by the CRL others find that memory.
-func (s *Service) CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*CRL, error) {
-	number, err := s.cfg.Store.CRLNumber(ctx, issuer, shard)
+func (s *Service) CRL(ctx context.Context, list List) (*CRL, error) {
+	number, err := s.cfg.Store.CRLNumber(ctx, list)
 	if err != nil {
 		return nil, err
 	}
-	key := shardKey{issuer, shard}
-	if c := s.crls.get(key, number); c != nil {
+	if c := s.crls.get(list, number); c != nil {
 		return c, nil
 	}
-	got, err, _ := s.reads.Do(fmt.Sprint(key, number), func() (any, error) {
-		if c := s.crls.get(key, number); c != nil { // read a moment ago
+	got, err, _ := s.reads.Do(fmt.Sprint(list, number), func() (any, error) {
+		if c := s.crls.get(list, number); c != nil { // read a moment ago
 			return c, nil
 		}
 		// Whoever asked first may go away while others wait.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readDeadline)
 		defer cancel()
-		c, err := s.cfg.Store.CRL(ctx, issuer, shard)
+		c, err := s.cfg.Store.CRL(ctx, list)
 		if err != nil {
 			return nil, err
 		}
@@ -56,8 +68,62 @@ func (s *Service) CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*CRL
 	return got.(*CRL), nil
 }
 
+// Verify checks that a DER CRL is one of the list: the issuer signed it, and for
+// the scope that the list has. Malformed or BadProof; NotFound where there is no
+// such issuer.
+func (s *Service) Verify(ctx context.Context, list List, crl []byte) (*tbs.ParsedCRL, error) {
+	id, err := s.identities.get(ctx, list.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	c, err := tbs.ParseCRL(crl)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.CheckSignedBy(id.certificate); err != nil {
+		return nil, err
+	}
+	if delta := c.Base != 0; delta != list.Delta {
+		return nil, pki.Errorf(pki.Malformed, "a delta CRL and a full one do not stand for each other")
+	}
+	if want := scopeURL(id.issuer, list.Shard); c.URL != want {
+		return nil, pki.Errorf(pki.Malformed, "the CRL is for %q, not for %q", c.URL, want)
+	}
+	return c, nil
+}
+
+// scopeURL returns the URL in the IssuingDistributionPoint of a shard's CRLs, ""
+// for none: a ceremony's list is full, and says no scope.
+func scopeURL(issuer *pki.Issuer, shard int) string {
+	if issuer.StatusURL == "" || issuer.Key == pki.OfflineKey && issuer.Shards == 1 {
+		return ""
+	}
+	return crlURL(issuer, shard)
+}
+
 // crlURL returns where a shard's CRL is served, as its certificates' CRL
 // distribution points say: "{StatusURL}/crl/{ID}/{shard}.crl".
 func crlURL(issuer *pki.Issuer, shard int) string {
-	return issuer.StatusURL + "/crl/" + string(issuer.ID) + "/" + strconv.Itoa(shard) + ".crl"
+	return issuer.StatusURL + "/" + List{Issuer: issuer.ID, Shard: shard}.Path()
+}
+
+// Latest calls f with each list that has a CRL and the number of its latest, of
+// all issuers.
+func (s *Service) Latest(ctx context.Context, f func(list List, number int64)) error {
+	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
+	if err != nil {
+		return fmt.Errorf("issuers: %w", err)
+	}
+	for _, issuer := range issuers {
+		shards, err := s.cfg.Store.Shards(ctx, issuer.ID)
+		if err != nil {
+			return fmt.Errorf("shards of issuer %s: %w", issuer.ID, err)
+		}
+		for _, state := range shards {
+			if state.Number > 0 {
+				f(List{Issuer: issuer.ID, Shard: state.Shard}, state.Number)
+			}
+		}
+	}
+	return nil
 }

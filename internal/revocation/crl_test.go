@@ -22,7 +22,7 @@ func TestCRLIsShared(t *testing.T) {
 		for i := range got {
 			wg.Go(func() {
 				var err error
-				if got[i], err = v.CRL(t.Context(), v.CA.Issuer.ID, 0); err != nil {
+				if got[i], err = v.CRL(t.Context(), revocation.List{Issuer: v.CA.Issuer.ID, Shard: 0}); err != nil {
 					t.Error(err)
 				}
 			})

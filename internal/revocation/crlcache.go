@@ -22,17 +22,17 @@ const (
 type crlCache struct {
 	half       int // bytes
 	mu         sync.Mutex
-	known      map[shardKey]weak.Pointer[CRL] // guarded by mu, as are the others
-	young, old map[shardKey]*CRL              // a part of known
-	bytes      int                            // in young
+	known      map[List]weak.Pointer[CRL] // guarded by mu, as are the others
+	young, old map[List]*CRL              // a part of known
+	bytes      int                        // in young
 }
 
 func newCRLCache(size int) *crlCache {
-	return &crlCache{half: size / 2, known: make(map[shardKey]weak.Pointer[CRL]), young: make(map[shardKey]*CRL)}
+	return &crlCache{half: size / 2, known: make(map[List]weak.Pointer[CRL]), young: make(map[List]*CRL)}
 }
 
 // get returns the shard's CRL if it is in memory and has the number, or one above.
-func (c *crlCache) get(key shardKey, number int64) *CRL {
+func (c *crlCache) get(key List, number int64) *CRL {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	crl := c.known[key].Value()
@@ -48,7 +48,7 @@ func (c *crlCache) get(key shardKey, number int64) *CRL {
 func (c *crlCache) add(crl *CRL) *CRL {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := shardKey{crl.Issuer, crl.Shard}
+	key := crl.List
 	if have := c.known[key].Value(); have != nil && have.Number >= crl.Number {
 		crl = have
 	} else {
@@ -59,7 +59,7 @@ func (c *crlCache) add(crl *CRL) *CRL {
 }
 
 // keep needs mu.
-func (c *crlCache) keep(key shardKey, crl *CRL) {
+func (c *crlCache) keep(key List, crl *CRL) {
 	if c.young[key] == crl {
 		return
 	}
@@ -70,8 +70,8 @@ func (c *crlCache) keep(key shardKey, crl *CRL) {
 	delete(c.old, key)
 	size := len(crl.DER) + crlOverhead
 	if len(c.young) > 0 && c.bytes+size > c.half {
-		c.old, c.young, c.bytes = c.young, make(map[shardKey]*CRL), 0
-		maps.DeleteFunc(c.known, func(_ shardKey, p weak.Pointer[CRL]) bool { return p.Value() == nil })
+		c.old, c.young, c.bytes = c.young, make(map[List]*CRL), 0
+		maps.DeleteFunc(c.known, func(_ List, p weak.Pointer[CRL]) bool { return p.Value() == nil })
 	}
 	c.young[key] = crl
 	c.bytes += size

@@ -7,7 +7,7 @@ import (
 
 // sized returns a CRL that counts as so many bytes.
 func sized(shard int, number int64, bytes int) *CRL {
-	return &CRL{Issuer: "ca", Shard: shard, Number: number, DER: make([]byte, bytes-crlOverhead)}
+	return &CRL{List: List{Issuer: "ca", Shard: shard}, Number: number, DER: make([]byte, bytes-crlOverhead)}
 }
 
 func TestCRLCacheIsBounded(t *testing.T) {
@@ -16,7 +16,7 @@ func TestCRLCacheIsBounded(t *testing.T) {
 	often := c.add(sized(0, 1, each))
 	for i := range 1000 {
 		c.add(sized(i+1, 1, each))
-		if c.get(shardKey{"ca", 0}, 1) != often {
+		if c.get(List{Issuer: "ca", Shard: 0}, 1) != often {
 			t.Fatalf("the CRL in use was dropped after %d others", i)
 		}
 		if n := len(c.young) + len(c.old); n*each > size {
@@ -24,7 +24,7 @@ func TestCRLCacheIsBounded(t *testing.T) {
 		}
 	}
 	runtime.GC()
-	if c.get(shardKey{"ca", 1}, 1) != nil {
+	if c.get(List{Issuer: "ca", Shard: 1}, 1) != nil {
 		t.Error("a CRL of long ago is kept")
 	}
 	for i := range 100 { // sweeps
@@ -41,7 +41,7 @@ func TestCRLCacheSharesWhatIsHeld(t *testing.T) {
 	const size = 1 << 20
 	c := newCRLCache(size)
 	held := c.add(sized(0, 1, size)) // more than a half: kept alone
-	if c.get(shardKey{"ca", 0}, 1) != held {
+	if c.get(List{Issuer: "ca", Shard: 0}, 1) != held {
 		t.Error("a large CRL is not kept")
 	}
 	drop := func() {
@@ -50,23 +50,23 @@ func TestCRLCacheSharesWhatIsHeld(t *testing.T) {
 		runtime.GC()
 	}
 	drop()
-	if c.young[shardKey{"ca", 0}] != nil || c.old[shardKey{"ca", 0}] != nil {
+	if c.young[List{Issuer: "ca", Shard: 0}] != nil || c.old[List{Issuer: "ca", Shard: 0}] != nil {
 		t.Fatal("three large CRLs are kept")
 	}
-	if c.get(shardKey{"ca", 0}, 1) != held {
+	if c.get(List{Issuer: "ca", Shard: 0}, 1) != held {
 		t.Error("a second copy would be read while a slow client has the first")
 	}
 	runtime.KeepAlive(held)
 	held = nil
 	drop()
-	if c.get(shardKey{"ca", 0}, 1) != nil {
+	if c.get(List{Issuer: "ca", Shard: 0}, 1) != nil {
 		t.Error("a CRL that nobody holds is still there")
 	}
 }
 
 func TestCRLCacheNumbers(t *testing.T) {
 	c := newCRLCache(1 << 20)
-	key := shardKey{"ca", 0}
+	key := List{Issuer: "ca", Shard: 0}
 	second := c.add(sized(0, 2, 10_000))
 	if got := c.add(sized(0, 1, 10_000)); got != second {
 		t.Errorf("number %d takes the place of number 2", got.Number)

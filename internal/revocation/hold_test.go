@@ -133,7 +133,7 @@ func TestInstallHold(t *testing.T) {
 	if err := install(5); err != nil {
 		t.Errorf("the CRL after the release: %v", err)
 	}
-	if crl, err := v.CRL(t.Context(), v.Root.Issuer.ID, 0); err != nil || crl.Covers != 2 {
+	if crl, err := v.CRL(t.Context(), revocation.List{Issuer: v.Root.Issuer.ID, Shard: 0}); err != nil || crl.Covers != 2 {
 		t.Errorf("the CRL covers %d entries of 2, %v", crl.Covers, err)
 	}
 }

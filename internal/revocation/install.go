@@ -43,14 +43,18 @@ func (s *Service) InstallCRL(ctx context.Context, g access.Grant, crl []byte) er
 		return err
 	}
 	installed := &CRL{
-		Issuer: id.issuer.ID, Shard: state.Shard, Number: list.Number.Int64(), Covers: covers,
+		List: List{Issuer: id.issuer.ID, Shard: state.Shard}, Number: list.Number.Int64(), Covers: covers,
 		Entries:    int64(len(list.listed)),
 		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, DER: bytes.Clone(crl),
 	}
-	return s.cfg.Store.PutCRL(ctx, installed, &pki.Event{
+	err = s.cfg.Store.PutCRL(ctx, installed, &pki.Event{
 		Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "crl.install", Target: "issuer:" + string(id.issuer.ID),
 		Detail: fmt.Sprintf("shard %d, number %d, %d entries, next update %s", installed.Shard, installed.Number, installed.Entries, installed.NextUpdate.UTC().Format(time.RFC3339)),
 	})
+	if err == nil {
+		s.published(installed.List)
+	}
+	return err
 }
 
 // offlineIssuer finds the tenant's offline issuer that signed the list.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/revocation/revocationtest"
 )
 
@@ -95,7 +96,7 @@ func TestInstallCRL(t *testing.T) {
 			}
 		})
 	}
-	if _, err := v.CRL(t.Context(), v.Root.Issuer.ID, 0); pki.KindOf(err) != pki.NotFound {
+	if _, err := v.CRL(t.Context(), revocation.List{Issuer: v.Root.Issuer.ID, Shard: 0}); pki.KindOf(err) != pki.NotFound {
 		t.Fatalf("a refused CRL is served: %v", err)
 	}
 
@@ -121,7 +122,7 @@ func TestInstallCRL(t *testing.T) {
 		if err := v.InstallCRL(t.Context(), grant, ceremonyCRL(t, v.Root, step.crl)); pki.KindOf(err) != step.want || (err == nil) != (step.want == pki.Internal) {
 			t.Errorf("%s: %v, want %s", step.name, err, step.want)
 		}
-		if got, err := v.CRL(t.Context(), v.Root.Issuer.ID, 0); err != nil || got.Covers != step.covers {
+		if got, err := v.CRL(t.Context(), revocation.List{Issuer: v.Root.Issuer.ID, Shard: 0}); err != nil || got.Covers != step.covers {
 			t.Errorf("%s: the CRL served covers %d, %v; want %d", step.name, got.Covers, err, step.covers)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -27,6 +28,9 @@ const (
 	// turn is how many CRLs of one issuer are made before the next issuer has
 	// its turn: one tenant's shards hold up nobody else's.
 	turn = 16
+
+	// deltaShare is how many delta CRLs' lives are one of a full CRL.
+	deltaShare = 4
 )
 
 // A pace is when RunCRL may try something again, on this process's monotonic
@@ -36,11 +40,8 @@ type pace struct {
 	failures int
 }
 
-// Keys of pace beside those of shards: the list of issuers, and all of one issuer.
-const (
-	allIssuers = pki.IssuerID("")
-	allShards  = -1
-)
+// looking is the key of pace for looking what is due.
+var looking = List{Shard: AllShards}
 
 // RunCRL keeps the CRLs of every online issuer fresh until ctx ends: it makes
 // one where there is none, where entries are not in it yet, and where half of
@@ -80,109 +81,131 @@ func (s *Service) wakePublisher() {
 func (s *Service) PublishDue(ctx context.Context) (int, error) { return s.publish(ctx, false) }
 
 // publish makes the CRLs that are due; paced leaves out what was done, or failed,
-// a moment ago.
-func (s *Service) publish(ctx context.Context, paced bool) (int, error) {
+// a moment ago, and gives each issuer one turn.
+func (s *Service) publish(ctx context.Context, paced bool) (made int, err error) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
-	list := shardKey{allIssuers, allShards}
-	if paced && s.tooEarly(list) {
+	if paced && s.tooEarly(looking) {
 		return 0, nil
 	}
-	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
+	limit := math.MaxInt32
+	if paced {
+		limit = 4 * turn // some of them may be too early
+	}
+	due, err := s.cfg.Store.DueShards(ctx, s.cfg.Now(), limit)
 	if err != nil {
-		s.failed(list)
-		return 0, fmt.Errorf("issuers: %w", err)
-	}
-	delete(s.pace, list)
-	made := 0
-	var errs []error
-	for _, issuer := range issuers {
-		if issuer.Key == pki.OfflineKey || s.cfg.Now().After(issuer.NotAfter) {
-			continue
-		}
-		n, err := s.publishIssuer(ctx, issuer, paced)
-		made += n
-		if err != nil {
-			errs = append(errs, fmt.Errorf("issuer %s: %w", issuer.ID, err))
-		}
-	}
-	return made, errors.Join(errs...)
-}
-
-func (s *Service) publishIssuer(ctx context.Context, issuer *pki.Issuer, paced bool) (made int, err error) {
-	whole := shardKey{issuer.ID, allShards}
-	if paced && s.tooEarly(whole) {
-		return 0, nil
-	}
-	id, err := s.identities.of(issuer)
-	if err != nil {
-		s.failed(whole)
+		s.failed(looking)
 		return 0, err
 	}
-	shards, err := s.cfg.Store.Shards(ctx, issuer.ID)
-	if err != nil {
-		s.failed(whole)
-		return 0, fmt.Errorf("shards: %w", err)
-	}
-	delete(s.pace, whole)
+	delete(s.pace, looking)
 	var errs []error
-	begun := 0
-	first := s.resume[issuer.ID]
-	delete(s.resume, issuer.ID)
-	for i := range shards {
-		state := shards[(first+i)%len(shards)]
-		key := shardKey{issuer.ID, state.Shard}
-		if !due(state, s.cfg.Now()) || paced && s.tooEarly(key) {
+	begun := make(map[pki.IssuerID]int)
+	for _, list := range due {
+		if paced && s.tooEarly(list) {
 			continue
 		}
-		if begun++; paced && begun > turn {
-			// The rest follows, before shards of this turn that are due again.
-			s.resume[issuer.ID] = state.Shard
-			s.wakePublisher()
-			break
+		if begun[list.Issuer]++; paced && begun[list.Issuer] > turn {
+			s.wakePublisher() // the rest follows, those that have been due for longest first
+			continue
 		}
 		start := time.Now()
-		published, err := s.publishShard(ctx, id, state)
+		n, err := s.renew(ctx, list)
+		made += n
 		if err != nil {
-			s.failed(key)
-			errs = append(errs, fmt.Errorf("CRL of shard %d: %w", state.Shard, err))
+			s.failed(list)
+			errs = append(errs, fmt.Errorf("CRL %s: %w", list, err))
 			continue
 		}
-		s.pace[key] = pace{next: time.Now().Add(max(minInterval, costFactor*time.Since(start)))}
-		if published {
-			made++
-		}
+		s.pace[list] = pace{next: time.Now().Add(max(minInterval, costFactor*time.Since(start)))}
 	}
 	return made, errors.Join(errs...)
 }
 
 // tooEarly needs publishing, as does failed.
-func (s *Service) tooEarly(key shardKey) bool { return time.Now().Before(s.pace[key].next) }
+func (s *Service) tooEarly(key List) bool { return time.Now().Before(s.pace[key].next) }
 
 // failed puts off the next attempt, for twice as long each time.
-func (s *Service) failed(key shardKey) {
+func (s *Service) failed(key List) {
 	p := s.pace[key]
 	p.next = time.Now().Add(min(time.Second<<min(p.failures, 10), maxBackoff))
 	p.failures++
 	s.pace[key] = p
 }
 
-// due reports whether a shard needs a new CRL.
-func due(state ShardState, now time.Time) bool {
-	half := state.ThisUpdate.Add(state.NextUpdate.Sub(state.ThisUpdate) / 2)
+// stale reports whether a CRL is to be followed by a new one, whatever is in it.
+func (e *Edition) stale(now time.Time) bool {
 	// One from the future was made while the clock was wrong: relying parties
 	// refuse it.
-	return state.Number == 0 || state.Newest > state.Covers || !now.Before(half) || now.Before(state.ThisUpdate)
+	return e.Number == 0 || !now.Before(e.half()) || now.Before(e.ThisUpdate)
 }
 
-// publishShard makes and stores one CRL. It is false where another process
-// stored a later one meanwhile.
-func (s *Service) publishShard(ctx context.Context, id *identity, state ShardState) (bool, error) {
+// half returns when half of a CRL's life is over.
+func (e *Edition) half() time.Time { return e.ThisUpdate.Add(e.NextUpdate.Sub(e.ThisUpdate) / 2) }
+
+// renew makes and stores the CRLs of a shard that are due: the full one, or where
+// there are deltas and the full one still holds, the delta alone. It returns how
+// many it made; another process may have stored a later one meanwhile.
+func (s *Service) renew(ctx context.Context, list List) (made int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, buildDeadline)
 	defer cancel()
-	crl, err := s.build(ctx, id, state)
+	id, err := s.identities.get(ctx, list.Issuer)
+	if err != nil {
+		return 0, err
+	}
+	state, err := s.cfg.Store.Shard(ctx, list.Issuer, list.Shard)
+	if err != nil {
+		return 0, err
+	}
+	now := s.cfg.Now()
+	renewed := state.Renewed
+	if state.stale(now) || renewed || !id.issuer.Deltas && state.Newest > state.Covers {
+		stored, err := s.renewList(ctx, id, &state, nil)
+		if err != nil || !stored {
+			return 0, err
+		}
+		made++
+	}
+	if id.issuer.Deltas && (state.Delta.stale(now) || renewed || state.Newest > state.Delta.Covers) {
+		stored, err := s.renewList(ctx, id, &state, state.base(now))
+		if err != nil || !stored {
+			return made, err
+		}
+		made++
+	}
+	return made, nil
+}
+
+// base returns the full CRL that a delta is to: the one before the latest while it
+// is in force, so that whoever has fetched either can use it.
+func (st *ShardState) base(now time.Time) *Edition {
+	if st.Before.Number > 0 && now.Before(st.Before.NextUpdate) && st.Before.Covers <= st.Covers {
+		return &st.Before
+	}
+	return &st.Edition
+}
+
+// renewList makes and stores one CRL, and brings state up to date. It is false
+// where another process stored a later one meanwhile.
+func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState, base *Edition) (bool, error) {
+	crl, err := s.build(ctx, id, state, base)
 	if err != nil {
 		return false, err
+	}
+	made := Edition{Number: crl.Number, Covers: crl.Covers, ThisUpdate: crl.ThisUpdate, NextUpdate: crl.NextUpdate}
+	if base != nil {
+		state.Delta = made
+	} else {
+		state.Before, state.Edition = state.Edition, made
+	}
+	crl.Due = Due{At: state.half(), Above: state.Covers}
+	if id.issuer.Deltas {
+		crl.Due.Above = state.Delta.Covers
+		if delta := state.Delta.half(); delta.Before(crl.Due.At) {
+			crl.Due.At = delta
+		}
+		if state.Delta.Number == 0 { // it follows at once
+			crl.Due.At = crl.ThisUpdate
+		}
 	}
 	err = s.cfg.Store.PutCRL(ctx, crl, nil)
 	if pki.KindOf(err) == pki.Conflict {
@@ -192,7 +215,7 @@ func (s *Service) publishShard(ctx context.Context, id *identity, state ShardSta
 		return false, fmt.Errorf("store number %d: %w", crl.Number, err)
 	}
 	s.stats.CRLs.Add(1)
-	s.cfg.Log.DebugContext(ctx, "CRL published", "issuer", crl.Issuer, "shard", crl.Shard,
-		"number", crl.Number, "entries", crl.Entries, "bytes", len(crl.DER))
+	s.cfg.Log.DebugContext(ctx, "CRL published", "list", crl.List, "number", crl.Number, "entries", crl.Entries, "bytes", len(crl.DER))
+	s.published(crl.List)
 	return true, nil
 }

@@ -31,7 +31,7 @@ func publish(t *testing.T, v *revocationtest.VA, want int) {
 // fetch returns a shard's CRL as crypto/x509 reads it, with its signature checked.
 func fetch(t *testing.T, v *revocationtest.VA, shard int) *x509.RevocationList {
 	t.Helper()
-	got, err := v.CRL(t.Context(), v.CA.Issuer.ID, shard)
+	got, err := v.CRL(t.Context(), revocation.List{Issuer: v.CA.Issuer.ID, Shard: shard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestShards(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("shards of serials (-want +got):\n%s", diff)
 	}
-	if _, err := v.CRL(t.Context(), v.CA.Issuer.ID, shards); pki.KindOf(err) != pki.NotFound {
+	if _, err := v.CRL(t.Context(), revocation.List{Issuer: v.CA.Issuer.ID, Shard: shards}); pki.KindOf(err) != pki.NotFound {
 		t.Errorf("a shard beyond the last: %v", err)
 	}
 }
@@ -175,12 +175,12 @@ func TestPublishFaults(t *testing.T) {
 		t.Errorf("%d CRLs, %v without a key", n, err)
 	}
 	v.Signer.Fail(nil)
-	v.Store.PutCRL(t.Context(), &revocation.CRL{Issuer: v.CA.Issuer.ID, Shard: 1, Number: 99}, nil) // by another process, long out of date
+	v.Store.PutCRL(t.Context(), &revocation.CRL{List: revocation.List{Issuer: v.CA.Issuer.ID, Shard: 1}, Number: 99}, nil) // by another process, long out of date
 	publish(t, v, 1)
 	if got := fetch(t, v, 0).Number.Int64(); got != 2 {
 		t.Errorf("number %d after a failed signature, want 2: a number is never used twice", got)
 	}
-	if got, err := v.CRL(t.Context(), v.CA.Issuer.ID, 1); err != nil || got.Number != 99 {
+	if got, err := v.CRL(t.Context(), revocation.List{Issuer: v.CA.Issuer.ID, Shard: 1}); err != nil || got.Number != 99 {
 		t.Errorf("a lower number replaced number 99: %v, %v", got, err)
 	}
 }

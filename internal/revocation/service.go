@@ -63,6 +63,12 @@ type Responders interface {
 	Responder(ctx context.Context, issuer pki.IssuerID) (certificate []byte, key pki.KeyURI, notAfter time.Time, err error)
 }
 
+// A Publisher brings CRLs to other places.
+type Publisher interface {
+	// Published tells that the store has a new CRL of a list. It does not wait.
+	Published(list List)
+}
+
 // Config is what a Service is made of.
 type Config struct {
 	Store      Store
@@ -71,6 +77,9 @@ type Config struct {
 	Responders Responders
 	Now        pki.Clock
 	Log        *slog.Logger
+
+	// Publisher is told of each CRL that is stored; nil is told of none.
+	Publisher Publisher
 
 	// CRLLife is the time from the signing of a CRL to its nextUpdate; a CRL is
 	// made anew when half of it is over. Zero is DefaultCRLLife.
@@ -97,9 +106,8 @@ type Service struct {
 
 	stats Stats
 
-	publishing sync.Mutex           // held for one pass over the CRLs
-	pace       map[shardKey]pace    // guarded by publishing, as is resume
-	resume     map[pki.IssuerID]int // the shard where an issuer's next turn begins
+	publishing sync.Mutex    // held for one pass over the CRLs
+	pace       map[List]pace // guarded by publishing
 }
 
 // New returns a Service. CRLs are made by RunCRL, or by PublishDue.
@@ -118,8 +126,13 @@ func New(cfg Config) *Service {
 		crls:       newCRLCache(maxCRLBytes),
 		queue:      newEntryQueue(),
 		wake:       make(chan struct{}, 1),
-		pace:       make(map[shardKey]pace),
-		resume:     make(map[pki.IssuerID]int),
+		pace:       make(map[List]pace),
+	}
+}
+
+func (s *Service) published(list List) {
+	if s.cfg.Publisher != nil {
+		s.cfg.Publisher.Published(list)
 	}
 }
 

@@ -24,27 +24,47 @@ type Entry struct {
 	Err    error // set by Store.Revoke: why this one was not inserted
 }
 
-// A CRL is one published, immutable revocation list of a shard.
+// A CRL is one published, immutable revocation list.
 type CRL struct {
-	Issuer     pki.IssuerID
-	Shard      int
+	List
 	Number     int64
+	Base       int64 // of a delta: the number of the full CRL that it is to
 	Covers     int64 // highest sequence number of the entries it was made from
 	Entries    int64
 	ThisUpdate time.Time
 	NextUpdate time.Time
 	DER        []byte
 	Hash       [32]byte // SHA-256 of DER; Service.CRL sets it, no store does
+	Due        Due      // for PutCRL; no store returns it
 }
 
-// A ShardState tells whether a shard's CRL is due.
-type ShardState struct {
-	Shard      int
-	Newest     int64 // highest sequence number of the shard's entries; 0 for none
-	Covers     int64 // of the latest CRL
-	Number     int64 // of the latest CRL; 0 for none
+// Due says when a shard is due again, once a CRL of it is stored: at a time, and
+// as soon as there is an entry above a sequence number.
+type Due struct {
+	At    time.Time
+	Above int64
+}
+
+// An Edition is what is known of a CRL without its bytes. The zero Edition stands
+// for none.
+type Edition struct {
+	Number     int64
+	Covers     int64
 	ThisUpdate time.Time
 	NextUpdate time.Time
+}
+
+// AllShards stands for all shards of an issuer.
+const AllShards = -1
+
+// A ShardState tells what a shard's CRLs are.
+type ShardState struct {
+	Shard   int
+	Newest  int64   // highest sequence number of the shard's entries; 0 for none
+	Edition         // the latest full CRL
+	Before  Edition // the full CRL before that
+	Delta   Edition // the latest delta CRL
+	Renewed bool    // somebody wants them all made anew
 }
 
 // Store is what revocation needs kept. Status is served by issuer: look-ups for
@@ -61,21 +81,33 @@ type Store interface {
 	// now, in order of serial, beginning after the given one. Entries with sequence
 	// numbers above upto do not count; what is released is not listed.
 	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
-	// Changed is Revoked for a delta: it returns the serials whose latest entry has
-	// a number above from, and those that are released too.
-	Changed(ctx context.Context, issuer pki.IssuerID, shard int, from, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
-	// Shards returns the state of each of an issuer's shards.
+	// Changed returns up to limit entries of a shard that hold, releases too, not
+	// expired at now, in order of their sequence numbers, which are above since;
+	// entries above upto do not count. last is up to where it came: upto, or the
+	// next since.
+	Changed(ctx context.Context, issuer pki.IssuerID, shard int, since, upto int64, now time.Time, limit int) (entries []pki.Revocation, last int64, err error)
+	// Shards returns the state of each of an issuer's shards, and Shard that of
+	// one; NotFound where there is none.
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]ShardState, error)
+	Shard(ctx context.Context, issuer pki.IssuerID, shard int) (ShardState, error)
+	// DueShards returns up to limit shards of each online issuer in force that
+	// are due at now, that have no CRL, whose latest is from the
+	// future, or that Renew names: those that have been due for longest first.
+	// What it costs does not grow with the shards that are not due.
+	DueShards(ctx context.Context, now time.Time, limit int) ([]List, error)
+	// Renew has the CRLs of a shard, or with AllShards of all of the issuer's shards,
+	// be due. NotFound where there is none.
+	Renew(ctx context.Context, issuer pki.IssuerID, shard int) error
 	// ReserveCRLNumber returns the shard's next CRL number, durably: no other
 	// call returns it again.
 	ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)
-	// PutCRL stores a CRL; Conflict where one with the same or a higher number
-	// is there. The latest and the one before it are kept. With one that a person
+	// PutCRL stores a CRL; Conflict where one of its list with the same or a higher
+	// number is there. The latest and the one before it are kept. With one that a person
 	// installed comes the event, nil for those that RunCRL makes.
 	PutCRL(ctx context.Context, c *CRL, e *pki.Event) error
-	// CRLNumber returns the number of the shard's latest CRL, or NotFound, without
+	// CRLNumber returns the number of the list's latest CRL, or NotFound, without
 	// reading the CRL: it is asked with each request for one.
-	CRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)
-	// CRL returns the shard's latest CRL, or NotFound. It is the caller's.
-	CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*CRL, error)
+	CRLNumber(ctx context.Context, list List) (int64, error)
+	// CRL returns the list's latest CRL, or NotFound. It is the caller's.
+	CRL(ctx context.Context, list List) (*CRL, error)
 }

@@ -225,3 +225,61 @@ func TestOpenSSLCA(t *testing.T) {
 	p.expect(t, []string{"ca.pem: OK"}, "verify", "-x509_strict", "-CAfile", "ca.pem", "ca.pem")
 	p.expect(t, []string{"CN = issuer", "CN = root"}, "pkcs7", "-inform", "DER", "-in", "ca.p7c", "-print_certs", "-noout")
 }
+
+// TestOpenSSLDelta verifies certificates against a full CRL and the delta to it:
+// what was revoked since is refused, what was released since is taken.
+func TestOpenSSLDelta(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	v.CA.Issuer.Deltas = true
+	p, server := newPlace(t, v), serve(t, v)
+	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	held, later := v.Issue(), v.Issue()
+	if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, held, pki.CertificateHold); err != nil {
+		t.Fatal(err)
+	}
+	fetch := func(name string) {
+		t.Helper()
+		if _, err := v.PublishDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, crl := do(t, server, http.MethodGet, "/crl/issuer/"+name+".crl", nil, nil)
+		p.write(t, name+".crl", crl)
+		p.expect(t, []string{"verify OK", "X509v3 Issuing Distribution Point: critical"},
+			"crl", "-inform", "DER", "-in", name+".crl", "-CAfile", "chain.pem", "-noout", "-text")
+		p.expect(t, nil, "crl", "-inform", "DER", "-in", name+".crl", "-out", name+".pem")
+	}
+	fetch("0")
+	if err := v.Release(t.Context(), g, v.CA.Issuer.ID, held); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, later, pki.Superseded); err != nil {
+		t.Fatal(err)
+	}
+	fetch("0-delta")
+	p.expect(t, []string{"X509v3 Delta CRL Indicator: critical", "Remove From CRL"}, "crl", "-inform", "DER", "-in", "0-delta.crl", "-noout", "-text")
+	p.expect(t, []string{"X509v3 Freshest CRL"}, "crl", "-inform", "DER", "-in", "0.crl", "-noout", "-text")
+
+	full := []string{"verify", "-x509_strict", "-crl_check", "-CAfile", "chain.pem", "-CRLfile", "0.pem"}
+	both := with(full, "-use_deltas", "-extended_crl", "-CRLfile", "0-delta.pem")
+	for _, c := range []struct {
+		name         string
+		serial       pki.Serial
+		inFull, both bool // whether it is revoked
+	}{
+		{"good", p.good, false, false},
+		{"revoked", p.revoked, true, true},
+		{"later", later, false, true},
+		{"held", held, true, false},
+	} {
+		p.write(t, c.name+".pem", pemOf(certificate(t, v, c.serial, "http://status.example/crl/issuer/0.crl")))
+		for _, way := range []struct {
+			args    []string
+			revoked bool
+		}{{full, c.inFull}, {both, c.both}} {
+			out, err := p.openssl(t, with(way.args, c.name+".pem")...)
+			if (err != nil) != way.revoked || way.revoked && !strings.Contains(out, "certificate revoked") {
+				t.Errorf("%s: openssl %s: %v\n%s", c.name, strings.Join(way.args, " "), err, out)
+			}
+		}
+	}
+}

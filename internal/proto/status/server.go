@@ -16,7 +16,7 @@ import (
 // A Validator answers about status; revocation.Service is one.
 type Validator interface {
 	Respond(ctx context.Context, issuer pki.IssuerID, request []byte) (*revocation.Response, error)
-	CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error)
+	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
 }
 
 // Chains finds the certificates of issuers.
@@ -44,7 +44,7 @@ func New(cfg Config) *Server { return &Server{cfg: cfg} }
 //
 //	POST /ocsp/{issuer}
 //	GET  /ocsp/{issuer}/{request in base64}
-//	GET  /crl/{issuer}/{shard}.crl
+//	GET  /crl/{issuer}/{shard}.crl and {shard}-delta.crl
 //	GET  /ca/{issuer}.cer, .pem and .p7c
 //
 // and hands every other path to rest. It must stand before any http.ServeMux: a

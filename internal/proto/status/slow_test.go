@@ -10,7 +10,6 @@ import (
 	"time"
 	"weak"
 
-	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/proto/status"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -21,7 +20,7 @@ type freshCRL struct {
 	returned weak.Pointer[revocation.CRL]
 }
 
-func (f *freshCRL) CRL(context.Context, pki.IssuerID, int) (*revocation.CRL, error) {
+func (f *freshCRL) CRL(context.Context, revocation.List) (*revocation.CRL, error) {
 	c := &revocation.CRL{DER: make([]byte, 1<<20), NextUpdate: time.Now().Add(time.Hour)}
 	f.returned = weak.Make(c)
 	return c, nil

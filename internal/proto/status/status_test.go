@@ -320,7 +320,7 @@ func TestSlowReaders(t *testing.T) {
 	v := revocationtest.New(t, 1)
 	server := serve(t, v)
 	crl := &revocation.CRL{
-		Issuer: v.CA.Issuer.ID, Number: 1, DER: bytes.Repeat([]byte("revoked"), 1<<20),
+		List: revocation.List{Issuer: v.CA.Issuer.ID}, Number: 1, DER: bytes.Repeat([]byte("revoked"), 1<<20),
 		ThisUpdate: v.Clock.Now(), NextUpdate: v.Clock.Now().Add(time.Hour),
 	}
 	if err := v.Store.PutCRL(t.Context(), crl, nil); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,12 +39,13 @@ type FakeStore struct {
 	still        atomic.Pointer[chan struct{}] // closed when Revoke may go on
 	mu           sync.Mutex
 	certificates map[serialKey]certificate
-	shards       map[pki.IssuerID]int
+	issuers      map[pki.IssuerID]*pki.Issuer
 	entries      map[serialKey]entry  // the latest of each serial
 	ordered      map[shardKey][]entry // by serial; built by Revoked, dropped by Revoke
 	newest       map[shardKey]int64
 	numbers      map[shardKey]int64
-	crls         map[shardKey]*revocation.CRL
+	crls         map[revocation.List][]*revocation.CRL // the latest, and the one before it
+	due          map[shardKey]revocation.Due
 	events       []pki.Event
 	groups       []int
 	seq          int64
@@ -55,9 +57,9 @@ type FakeStore struct {
 // NewFakeStore returns an empty store.
 func NewFakeStore() *FakeStore {
 	return &FakeStore{
-		certificates: make(map[serialKey]certificate), shards: make(map[pki.IssuerID]int),
+		certificates: make(map[serialKey]certificate), issuers: make(map[pki.IssuerID]*pki.Issuer),
 		entries: make(map[serialKey]entry), ordered: make(map[shardKey][]entry), newest: make(map[shardKey]int64),
-		numbers: make(map[shardKey]int64), crls: make(map[shardKey]*revocation.CRL),
+		numbers: make(map[shardKey]int64), crls: make(map[revocation.List][]*revocation.CRL), due: make(map[shardKey]revocation.Due),
 	}
 }
 
@@ -161,20 +163,6 @@ func (s *FakeStore) Status(_ context.Context, issuer pki.IssuerID, serial pki.Se
 
 // Revoked implements revocation.Store.
 func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
-	return s.latest(issuer, shard, after, limit, func(e entry) bool {
-		return e.seq <= upto && e.Reason != pki.RemoveFromCRL && !e.NotAfter.Before(now)
-	})
-}
-
-// Changed implements revocation.Store.
-func (s *FakeStore) Changed(_ context.Context, issuer pki.IssuerID, shard int, from, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
-	return s.latest(issuer, shard, after, limit, func(e entry) bool {
-		return e.seq > from && e.seq <= upto && !e.NotAfter.Before(now)
-	})
-}
-
-// latest returns up to limit latest entries of a shard's serials that are wanted.
-func (s *FakeStore) latest(issuer pki.IssuerID, shard int, after pki.Serial, limit int, wanted func(entry) bool) ([]pki.Revocation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := shardKey{issuer, shard}
@@ -196,34 +184,119 @@ func (s *FakeStore) latest(issuer pki.IssuerID, shard int, after pki.Serial, lim
 		if len(got) == limit {
 			break
 		}
-		if wanted(e) {
+		if e.seq <= upto && e.Reason != pki.RemoveFromCRL && !e.NotAfter.Before(now) {
 			got = append(got, e.Revocation)
 		}
 	}
 	return got, s.err
 }
 
-// SetShards says how many shards an issuer has.
-func (s *FakeStore) SetShards(issuer *pki.Issuer) {
+// Changed implements revocation.Store.
+func (s *FakeStore) Changed(_ context.Context, issuer pki.IssuerID, shard int, since, upto int64, now time.Time, limit int) ([]pki.Revocation, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shards[issuer.ID] = issuer.Shards
+	var found []entry
+	for _, e := range s.entries {
+		if e.Issuer == issuer && e.Shard == shard && e.seq > since && e.seq <= upto && !e.NotAfter.Before(now) {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b entry) int { return cmp.Compare(a.seq, b.seq) })
+	last := upto
+	if len(found) >= limit {
+		found = found[:limit]
+		last = found[limit-1].seq
+	}
+	var got []pki.Revocation
+	for _, e := range found {
+		got = append(got, e.Revocation)
+	}
+	return got, last, s.err
+}
+
+// AddIssuer makes an issuer's shards known.
+func (s *FakeStore) AddIssuer(issuer *pki.Issuer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.issuers[issuer.ID] = issuer
 }
 
 // Shards implements revocation.Store.
-func (s *FakeStore) Shards(_ context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error) {
+func (s *FakeStore) Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	states := make([]revocation.ShardState, s.shards[issuer])
-	for i := range states {
-		k := shardKey{issuer, i}
-		states[i] = revocation.ShardState{Shard: i, Newest: s.newest[k]}
-		if c := s.crls[k]; c != nil {
-			states[i].Covers, states[i].Number = c.Covers, c.Number
-			states[i].ThisUpdate, states[i].NextUpdate = c.ThisUpdate, c.NextUpdate
+	i := s.issuers[issuer]
+	s.mu.Unlock()
+	if i == nil {
+		return nil, pki.Errorf(pki.NotFound, "no such issuer")
+	}
+	states := make([]revocation.ShardState, i.Shards)
+	for n := range states {
+		var err error
+		if states[n], err = s.Shard(ctx, issuer, n); err != nil {
+			return nil, err
 		}
 	}
-	return states, s.err
+	return states, nil
+}
+
+// Shard implements revocation.Store.
+func (s *FakeStore) Shard(_ context.Context, issuer pki.IssuerID, shard int) (revocation.ShardState, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := shardKey{issuer, shard}
+	edition := func(delta bool, n int) (e revocation.Edition) {
+		if l := s.crls[revocation.List{Issuer: issuer, Shard: shard, Delta: delta}]; len(l) > n {
+			e = revocation.Edition{Number: l[n].Number, Covers: l[n].Covers, ThisUpdate: l[n].ThisUpdate, NextUpdate: l[n].NextUpdate}
+		}
+		return e
+	}
+	return revocation.ShardState{
+		Shard: shard, Newest: s.newest[k], Renewed: s.due[k].At.IsZero(),
+		Edition: edition(false, 0), Before: edition(false, 1), Delta: edition(true, 0),
+	}, s.err
+}
+
+// DueShards implements revocation.Store.
+func (s *FakeStore) DueShards(_ context.Context, now time.Time, limit int) ([]revocation.List, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []revocation.List
+	for _, id := range slices.Sorted(maps.Keys(s.issuers)) {
+		i := s.issuers[id]
+		if i.Key == pki.OfflineKey || now.After(i.NotAfter) {
+			continue
+		}
+		var due []shardKey
+		for shard := range i.Shards {
+			k := shardKey{id, shard}
+			list := revocation.List{Issuer: id, Shard: shard}
+			ahead := func(delta bool) bool {
+				list.Delta = delta
+				return len(s.crls[list]) > 0 && s.crls[list][0].ThisUpdate.After(now)
+			}
+			if !s.due[k].At.After(now) || s.newest[k] > s.due[k].Above || ahead(false) || ahead(true) {
+				due = append(due, k)
+			}
+		}
+		slices.SortStableFunc(due, func(a, b shardKey) int { return s.due[a].At.Compare(s.due[b].At) })
+		for _, k := range due[:min(limit, len(due))] {
+			all = append(all, revocation.List{Issuer: k.issuer, Shard: k.shard})
+		}
+	}
+	return all, s.err
+}
+
+// Renew implements revocation.Store.
+func (s *FakeStore) Renew(_ context.Context, issuer pki.IssuerID, shard int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, due := range s.due {
+		if k.issuer == issuer && (shard == revocation.AllShards || k.shard == shard) {
+			due.At = time.Time{}
+			s.due[k] = due
+		}
+	}
+	return s.err
 }
 
 // ReserveCRLNumber implements revocation.Store.
@@ -238,14 +311,15 @@ func (s *FakeStore) ReserveCRLNumber(_ context.Context, issuer pki.IssuerID, sha
 func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL, e *pki.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := shardKey{c.Issuer, c.Shard}
 	if s.err != nil {
 		return s.err
 	}
-	if old := s.crls[k]; old != nil && old.Number >= c.Number {
-		return pki.Errorf(pki.Conflict, "CRL number %d is there", old.Number)
+	have := s.crls[c.List]
+	if len(have) > 0 && have[0].Number >= c.Number {
+		return pki.Errorf(pki.Conflict, "CRL number %d is there", have[0].Number)
 	}
-	s.crls[k] = c
+	s.crls[c.List] = append([]*revocation.CRL{c}, have[:min(1, len(have))]...)
+	s.due[shardKey{c.Issuer, c.Shard}] = c.Due
 	if e != nil {
 		s.events = append(s.events, *e)
 	}
@@ -253,30 +327,28 @@ func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL, e *pki.Event) e
 }
 
 // CRL implements revocation.Store.
-func (s *FakeStore) CRL(_ context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error) {
+func (s *FakeStore) CRL(_ context.Context, list revocation.List) (*revocation.CRL, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
-	c := s.crls[shardKey{issuer, shard}]
-	if c == nil || s.err != nil {
+	if len(s.crls[list]) == 0 || s.err != nil {
 		return nil, cmp.Or(s.err, errNoCRL())
 	}
-	read := *c
-	read.DER = bytes.Clone(c.DER)
+	read := *s.crls[list][0]
+	read.DER = bytes.Clone(read.DER)
 	return &read, nil
 }
 
 func errNoCRL() error { return pki.Errorf(pki.NotFound, "no such CRL") }
 
 // CRLNumber implements revocation.Store.
-func (s *FakeStore) CRLNumber(_ context.Context, issuer pki.IssuerID, shard int) (int64, error) {
+func (s *FakeStore) CRLNumber(_ context.Context, list revocation.List) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.crls[shardKey{issuer, shard}]
-	if c == nil || s.err != nil {
+	if len(s.crls[list]) == 0 || s.err != nil {
 		return 0, cmp.Or(s.err, errNoCRL())
 	}
-	return c.Number, nil
+	return s.crls[list][0].Number, nil
 }
 
 // Reads returns how often CRL was called.

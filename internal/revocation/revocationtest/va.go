@@ -56,8 +56,8 @@ func New(t testing.TB, shards int) *VA {
 	v.Root = v.newCA(t, "root", pki.OfflineKey, 1, nil)
 	v.CA = v.newCA(t, "issuer", "fake:ca", shards, &v.Root)
 	v.Signer.SetKey(v.CA.Issuer.Key, v.CA.Key)
-	v.Store.SetShards(v.Root.Issuer)
-	v.Store.SetShards(v.CA.Issuer)
+	v.Store.AddIssuer(v.Root.Issuer)
+	v.Store.AddIssuer(v.CA.Issuer)
 	v.Responders = &FakeResponders{va: v}
 	v.Service = revocation.New(revocation.Config{
 		Store: v.Store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders,
@@ -71,7 +71,7 @@ func (v *VA) AddCA(t testing.TB, name string, shards int) CA {
 	t.Helper()
 	ca := v.newCA(t, name, pki.KeyURI("fake:"+name), shards, &v.Root)
 	v.Signer.SetKey(ca.Issuer.Key, ca.Key)
-	v.Store.SetShards(ca.Issuer)
+	v.Store.AddIssuer(ca.Issuer)
 	v.others = append(v.others, ca.Issuer)
 	return ca
 }

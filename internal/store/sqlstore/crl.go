@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -15,44 +16,6 @@ func (s *Store) shardOf(ctx context.Context, issuer pki.IssuerID, shard int) (is
 		err = pki.Errorf(pki.NotFound, "the issuer has no CRL shard %d", shard)
 	}
 	return info, err
-}
-
-// Shards implements revocation.Store.
-func (s *Store) Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error) {
-	info, err := s.issuerInfo(ctx, issuer)
-	if err != nil {
-		return nil, err
-	}
-	states := make([]revocation.ShardState, info.shards)
-	for i := range states {
-		states[i].Shard = i
-	}
-	read := func(text string, scan func(row, *revocation.ShardState) error) error {
-		known, err := list(ctx, s.read, func(row row) (st revocation.ShardState, err error) {
-			err = scan(row, &st)
-			return st, err
-		}, text, info.num)
-		for _, st := range known {
-			if st.Shard >= len(states) {
-				return fmt.Errorf("issuer %s has a row for shard %d of %d", issuer, st.Shard, len(states))
-			}
-			st.Newest = max(st.Newest, states[st.Shard].Newest)
-			states[st.Shard] = st
-		}
-		return err
-	}
-	if err := read(`SELECT shard, newest FROM crl_shard WHERE issuer = $1`, func(row row, st *revocation.ShardState) error {
-		return row.Scan(&st.Shard, &st.Newest)
-	}); err != nil {
-		return nil, fmt.Errorf("reading the newest revocations: %w", err)
-	}
-	if err := read(`SELECT shard, covers, number, this_update, next_update FROM crl c WHERE issuer = $1
-			AND number = (SELECT max(l.number) FROM crl l WHERE l.issuer = c.issuer AND l.shard = c.shard)`, func(row row, st *revocation.ShardState) error {
-		return row.Scan(&st.Shard, &st.Covers, &st.Number, intoTime{&st.ThisUpdate}, intoTime{&st.NextUpdate})
-	}); err != nil {
-		return nil, fmt.Errorf("reading the latest CRLs: %w", err)
-	}
-	return states, nil
 }
 
 // ReserveCRLNumber implements revocation.Store. The first number is 1.
@@ -73,6 +36,14 @@ func (s *Store) ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard
 	return number, nil
 }
 
+// ofList restricts crl to the list of an issuer's ($1) shard ($2).
+func ofList(delta bool) string {
+	if delta {
+		return ` FROM crl WHERE issuer = $1 AND shard = $2 AND base > 0 `
+	}
+	return ` FROM crl WHERE issuer = $1 AND shard = $2 AND base = 0 `
+}
+
 // PutCRL implements revocation.Store.
 func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) error {
 	info, err := s.shardOf(ctx, c.Issuer, c.Shard)
@@ -80,20 +51,24 @@ func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) err
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		latest, err := one(ctx, t, scanInt, `SELECT coalesce(max(number), 0) FROM crl WHERE issuer = $1 AND shard = $2`, info.num, c.Shard)
+		latest, err := one(ctx, t, scanInt, `SELECT coalesce(max(number), 0)`+ofList(c.Delta), info.num, c.Shard)
 		switch {
 		case err != nil:
 			return fmt.Errorf("reading the latest CRL's number: %w", err)
 		case latest >= c.Number:
 			return pki.Errorf(pki.Conflict, "CRL number %d of the shard is there already", latest)
 		}
-		if _, err := t.exec(`DELETE FROM crl WHERE issuer = $1 AND shard = $2 AND number < $3`, info.num, c.Shard, latest); err != nil {
+		if _, err := t.exec(`DELETE`+ofList(c.Delta)+`AND number < $3`, info.num, c.Shard, latest); err != nil {
 			return fmt.Errorf("dropping old CRLs: %w", err)
 		}
-		if _, err := t.exec(`INSERT INTO crl (issuer, shard, number, covers, entries, this_update, next_update, der)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, info.num, c.Shard, c.Number, c.Covers, c.Entries,
+		if _, err := t.exec(`INSERT INTO crl (issuer, shard, number, base, covers, entries, this_update, next_update, der)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, info.num, c.Shard, c.Number, c.Base, c.Covers, c.Entries,
 			micros(c.ThisUpdate), micros(c.NextUpdate), bytesOf(c.DER)); err != nil {
 			return fmt.Errorf("storing a CRL: %w", err)
+		}
+		if _, err := t.exec(`UPDATE crl_shard SET covers = $1, due = $2, made = $3 WHERE issuer = $4 AND shard = $5`,
+			c.Due.Above, micros(c.Due.At), micros(c.ThisUpdate), info.num, c.Shard); err != nil {
+			return fmt.Errorf("noting when a shard is due: %w", err)
 		}
 		if e == nil {
 			return nil
@@ -103,25 +78,132 @@ func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) err
 }
 
 // CRLNumber implements revocation.Store. The index alone has the answer.
-func (s *Store) CRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error) {
-	num, err := s.findRef(ctx, issuerRef(issuer))
+func (s *Store) CRLNumber(ctx context.Context, l revocation.List) (int64, error) {
+	num, err := s.findRef(ctx, issuerRef(l.Issuer))
 	if err != nil {
 		return 0, err
 	}
-	number, err := one(ctx, s.read, scanInt, `SELECT number FROM crl WHERE issuer = $1 AND shard = $2 ORDER BY number DESC LIMIT 1`, num, shard)
-	return found(number, err, "CRL for shard %d of issuer %q", shard, issuer)
+	number, err := one(ctx, s.read, scanInt, `SELECT number`+ofList(l.Delta)+`ORDER BY number DESC LIMIT 1`, num, l.Shard)
+	return found(number, err, "CRL %s", l)
 }
 
 // CRL implements revocation.Store.
-func (s *Store) CRL(ctx context.Context, issuer pki.IssuerID, shard int) (*revocation.CRL, error) {
-	num, err := s.findRef(ctx, issuerRef(issuer))
+func (s *Store) CRL(ctx context.Context, l revocation.List) (*revocation.CRL, error) {
+	num, err := s.findRef(ctx, issuerRef(l.Issuer))
 	if err != nil {
 		return nil, err
 	}
 	c, err := one(ctx, s.read, func(row row) (*revocation.CRL, error) {
-		c := &revocation.CRL{Issuer: issuer, Shard: shard}
-		return c, row.Scan(&c.Number, &c.Covers, &c.Entries, intoTime{&c.ThisUpdate}, intoTime{&c.NextUpdate}, &c.DER)
-	}, `SELECT number, covers, entries, this_update, next_update, der FROM crl
-		WHERE issuer = $1 AND shard = $2 ORDER BY number DESC LIMIT 1`, num, shard)
-	return found(c, err, "CRL for shard %d of issuer %q", shard, issuer)
+		c := &revocation.CRL{List: l}
+		return c, row.Scan(&c.Number, &c.Base, &c.Covers, &c.Entries, intoTime{&c.ThisUpdate}, intoTime{&c.NextUpdate}, &c.DER)
+	}, `SELECT number, base, covers, entries, this_update, next_update, der`+ofList(l.Delta)+`ORDER BY number DESC LIMIT 1`, num, l.Shard)
+	return found(c, err, "CRL %s", l)
+}
+
+// Shards implements revocation.Store.
+func (s *Store) Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error) {
+	info, err := s.issuerInfo(ctx, issuer)
+	if err != nil {
+		return nil, err
+	}
+	return s.shards(ctx, info, 0, info.shards)
+}
+
+// Shard implements revocation.Store.
+func (s *Store) Shard(ctx context.Context, issuer pki.IssuerID, shard int) (revocation.ShardState, error) {
+	info, err := s.shardOf(ctx, issuer, shard)
+	if err != nil {
+		return revocation.ShardState{}, err
+	}
+	states, err := s.shards(ctx, info, shard, 1)
+	if err != nil {
+		return revocation.ShardState{}, err
+	}
+	return states[0], nil
+}
+
+// shards returns the states of n shards from first on.
+func (s *Store) shards(ctx context.Context, issuer issuerInfo, first, n int) ([]revocation.ShardState, error) {
+	states := make([]revocation.ShardState, n)
+	for i := range states {
+		states[i] = revocation.ShardState{Shard: first + i, Renewed: true}
+	}
+	_, err := list(ctx, s.read, func(row row) (none struct{}, err error) {
+		var shard int
+		var newest, due int64
+		if err := row.Scan(&shard, &newest, &due); err != nil {
+			return none, err
+		}
+		states[shard-first].Newest, states[shard-first].Renewed = newest, due == 0
+		return none, nil
+	}, `SELECT shard, newest, due FROM crl_shard WHERE issuer = $1 AND shard >= $2 AND shard < $3`, issuer.num, first, first+n)
+	if err != nil {
+		return nil, fmt.Errorf("reading the newest revocations: %w", err)
+	}
+	// The order is that of the index from which base is read, apart from the row.
+	_, err = list(ctx, s.read, func(row row) (none struct{}, err error) {
+		var shard int
+		var base int64
+		var e revocation.Edition
+		if err := row.Scan(&shard, &base, &e.Number, &e.Covers, intoTime{&e.ThisUpdate}, intoTime{&e.NextUpdate}); err != nil {
+			return none, err
+		}
+		switch st := &states[shard-first]; {
+		case base > 0 && e.Number > st.Delta.Number:
+			st.Delta = e
+		case base == 0:
+			st.Before, st.Edition = st.Edition, e
+		}
+		return none, nil
+	}, `SELECT c.shard, l.base, c.number, c.covers, c.this_update, c.next_update
+		FROM (SELECT issuer, shard, base, number FROM crl WHERE issuer = $1 AND shard >= $2 AND shard < $3) l
+		JOIN crl c ON c.issuer = l.issuer AND c.shard = l.shard AND c.number = l.number
+		ORDER BY l.shard, l.base, l.number`, issuer.num, first, first+n)
+	if err != nil {
+		return nil, fmt.Errorf("reading the latest CRLs: %w", err)
+	}
+	return states, nil
+}
+
+// DueShards implements revocation.Store. It goes from the issuers to the index of
+// each reason to be due.
+func (s *Store) DueShards(ctx context.Context, now time.Time, limit int) ([]revocation.List, error) {
+	const from = ` SELECT s.issuer, s.shard, s.due FROM issuer i CROSS JOIN crl_shard s
+		WHERE i.key_uri <> $1 AND i.not_after >= $2 AND s.issuer = i.num AND `
+	due, err := list(ctx, s.read, func(row row) (l revocation.List, err error) {
+		return l, row.Scan(&l.Issuer, &l.Shard)
+	}, `WITH due AS (`+from+`s.due <= $2 UNION`+from+`s.newest > s.covers UNION`+from+`s.made > $2),
+		ranked AS (SELECT issuer, shard, row_number() OVER (PARTITION BY issuer ORDER BY due, shard) AS place FROM due)
+		SELECT i.id, r.shard FROM ranked r JOIN issuer i ON i.num = r.issuer WHERE r.place <= $3 ORDER BY r.issuer, r.place`,
+		pki.OfflineKey, micros(now), limit)
+	if err != nil {
+		return nil, fmt.Errorf("looking for CRLs that are due: %w", err)
+	}
+	return due, nil
+}
+
+// Renew implements revocation.Store.
+func (s *Store) Renew(ctx context.Context, issuer pki.IssuerID, shard int) error {
+	info, err := s.issuerInfo(ctx, issuer)
+	if shard != revocation.AllShards && err == nil {
+		_, err = s.shardOf(ctx, issuer, shard)
+	}
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE crl_shard SET due = 0 WHERE issuer = $1 AND ($2 < 0 OR shard = $2)`, info.num, shard)
+		return err
+	})
+}
+
+// addShards makes the rows of an issuer's shards, which are due from then on.
+func (t *tx) addShards(issuer int64, shards int) error {
+	_, err := t.exec(`WITH RECURSIVE s (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < $2)
+		INSERT INTO crl_shard (issuer, shard, number, newest) SELECT $1, n, 0, 0 FROM s WHERE true
+		ON CONFLICT (issuer, shard) DO NOTHING`, issuer, shards)
+	if err != nil {
+		return fmt.Errorf("adding CRL shards: %w", err)
+	}
+	return nil
 }

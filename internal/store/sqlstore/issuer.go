@@ -20,26 +20,28 @@ func (t *tx) putIssuer(i *pki.Issuer) error {
 		return err
 	}
 	rows, err := t.exec(`INSERT INTO issuer (num, id, authority, tenant, mode, parent, key_uri, status_url, shards,
-			active, not_before, not_after, created, certificate, request)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
+			active, not_before, not_after, created, certificate, request, deltas)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING`,
 		num, i.ID, i.Authority, i.Tenant, i.Mode, i.Parent, i.Key, i.StatusURL, i.Shards,
-		number(i.Active), micros(i.NotBefore), micros(i.NotAfter), micros(i.Created), bytesOf(i.Certificate), bytesOf(i.Request))
+		number(i.Active), micros(i.NotBefore), micros(i.NotAfter), micros(i.Created), bytesOf(i.Certificate), bytesOf(i.Request), number(i.Deltas))
 	switch {
 	case err != nil:
 		return fmt.Errorf("storing issuer %s: %w", i.ID, err)
 	case rows == 0:
 		return pki.Errorf(pki.Conflict, "there is an issuer %q already", i.ID)
+	case len(i.Certificate) == 0:
+		return nil
 	}
-	return nil
+	return t.addShards(num, i.Shards)
 }
 
 const selectIssuer = `SELECT id, authority, tenant, mode, parent, key_uri, status_url, shards,
-	active, not_before, not_after, created, certificate, request FROM issuer `
+	active, not_before, not_after, created, certificate, request, deltas FROM issuer `
 
 func scanIssuer(row row) (*pki.Issuer, error) {
 	i := new(pki.Issuer)
 	return i, row.Scan(&i.ID, &i.Authority, &i.Tenant, &i.Mode, &i.Parent, &i.Key, &i.StatusURL, &i.Shards,
-		&i.Active, intoTime{&i.NotBefore}, intoTime{&i.NotAfter}, intoTime{&i.Created}, &i.Certificate, &i.Request)
+		&i.Active, intoTime{&i.NotBefore}, intoTime{&i.NotAfter}, intoTime{&i.Created}, &i.Certificate, &i.Request, &i.Deltas)
 }
 
 // Issuers implements hierarchy.Store. An authority has an issuer from the
@@ -89,6 +91,13 @@ func (s *Store) ActivateIssuer(ctx context.Context, tenant pki.TenantID, id pki.
 			if _, err := t.exec(change.text, change.args...); err != nil {
 				return fmt.Errorf("activating issuer %s: %w", id, err)
 			}
+		}
+		num, err := t.intern(issuerRef(id))
+		if err != nil {
+			return err
+		}
+		if err := t.addShards(num, i.Shards); err != nil {
+			return err
 		}
 		return t.event(e)
 	})

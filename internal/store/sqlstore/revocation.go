@@ -140,25 +140,13 @@ func (s *Store) Status(ctx context.Context, id pki.IssuerID, serial pki.Serial) 
 	return revocation.Status{Known: true, NotAfter: fromMicros(notAfter)}, nil
 }
 
+// latestUpTo is the condition that an entry of r is its certificate's latest, of
+// those up to a sequence number.
+const latestUpTo = ` NOT EXISTS (SELECT 1 FROM revocation l
+	WHERE l.issuer = r.issuer AND l.shard = r.shard AND l.serial = r.serial AND l.n > r.n AND l.seq <= $4) `
+
 // Revoked implements revocation.Store.
 func (s *Store) Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
-	return s.latestEntries(ctx, issuer, shard, selectLatest+`AND reason <> $7 ORDER BY serial LIMIT $6`,
-		after[:], upto, micros(now), limit, pki.RemoveFromCRL)
-}
-
-// Changed implements revocation.Store.
-func (s *Store) Changed(ctx context.Context, issuer pki.IssuerID, shard int, from, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
-	return s.latestEntries(ctx, issuer, shard, selectLatest+`AND seq > $7 ORDER BY serial LIMIT $6`,
-		after[:], upto, micros(now), limit, from)
-}
-
-// selectLatest selects of the serials of a shard the latest entries up to a
-// sequence number.
-const selectLatest = `SELECT serial, n, reason, at, not_after FROM revocation r
-	WHERE issuer = $1 AND shard = $2 AND serial > $3 AND seq <= $4 AND not_after >= $5
-		AND NOT EXISTS (SELECT 1 FROM revocation l WHERE l.issuer = r.issuer AND l.shard = r.shard AND l.serial = r.serial AND l.n > r.n AND l.seq <= $4) `
-
-func (s *Store) latestEntries(ctx context.Context, issuer pki.IssuerID, shard int, text string, args ...any) ([]pki.Revocation, error) {
 	num, err := s.findRef(ctx, issuerRef(issuer))
 	if err != nil {
 		return nil, err
@@ -166,9 +154,35 @@ func (s *Store) latestEntries(ctx context.Context, issuer pki.IssuerID, shard in
 	entries, err := list(ctx, s.read, func(row row) (pki.Revocation, error) {
 		r := pki.Revocation{Issuer: issuer, Shard: shard}
 		return r, row.Scan(intoArray(r.Serial[:]), &r.N, &r.Reason, intoTime{&r.At}, intoTime{&r.NotAfter})
-	}, text, append([]any{num, shard}, args...)...)
+	}, `SELECT serial, n, reason, at, not_after FROM revocation r
+		WHERE issuer = $1 AND shard = $2 AND serial > $3 AND seq <= $4 AND not_after >= $5 AND reason <> $7 AND`+latestUpTo+`
+		ORDER BY serial LIMIT $6`, num, shard, after[:], upto, micros(now), limit, pki.RemoveFromCRL)
 	if err != nil {
 		return nil, fmt.Errorf("listing revocations: %w", err)
 	}
 	return entries, nil
+}
+
+// Changed implements revocation.Store. It reads the entries of all shards since a
+// sequence number rather than all of one shard's: hence the signs, which keep the
+// index of shards out of it.
+func (s *Store) Changed(ctx context.Context, issuer pki.IssuerID, shard int, since, upto int64, now time.Time, limit int) (entries []pki.Revocation, last int64, err error) {
+	num, err := s.findRef(ctx, issuerRef(issuer))
+	if err != nil {
+		return nil, 0, err
+	}
+	last = upto
+	entries, err = list(ctx, s.read, func(row row) (pki.Revocation, error) {
+		r := pki.Revocation{Issuer: issuer, Shard: shard}
+		return r, row.Scan(&last, intoArray(r.Serial[:]), &r.N, &r.Reason, intoTime{&r.At}, intoTime{&r.NotAfter})
+	}, `SELECT seq, serial, n, reason, at, not_after FROM revocation r
+		WHERE +issuer = $1 AND +shard = $2 AND seq > $3 AND seq <= $4 AND not_after >= $5 AND`+latestUpTo+`
+		ORDER BY seq LIMIT $6`, num, shard, since, upto, micros(now), limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("listing changed revocations: %w", err)
+	}
+	if len(entries) < limit {
+		last = upto
+	}
+	return entries, last, nil
 }

@@ -112,13 +112,13 @@ func testHold(f *fixture) {
 			f.Errorf("step %d: the shard's newest entry is %d after %d", i, newest, earlier)
 		}
 		f.same(f.revokedIn(shard, newest, it), listed)
-		changed, err := f.Changed(f.ctx, f.issuer.ID, shard, earlier, newest, f.now, pki.Serial{}, 100)
-		f.ok(err)
-		f.same(changed, []pki.Revocation{e.Revocation})
-		changed, err = f.Changed(f.ctx, f.issuer.ID, shard, 0, newest, f.now, pki.Serial{}, 100)
+		changed, _, err := f.Changed(f.ctx, f.issuer.ID, shard, earlier, newest, f.now, 100)
 		f.ok(err)
 		f.same(ofSerial(changed, it.Serial), []pki.Revocation{e.Revocation})
-		changed, err = f.Changed(f.ctx, f.issuer.ID, shard, newest, newest, f.now, pki.Serial{}, 100)
+		changed, _, err = f.Changed(f.ctx, f.issuer.ID, shard, 0, newest, f.now, 100)
+		f.ok(err)
+		f.same(ofSerial(changed, it.Serial), []pki.Revocation{e.Revocation})
+		changed, _, err = f.Changed(f.ctx, f.issuer.ID, shard, newest, newest, f.now, 100)
 		f.ok(err)
 		f.same(len(changed), 0)
 		listed = nil
@@ -214,13 +214,13 @@ func testRevoked(f *fixture) {
 
 func testCRLs(f *fixture) {
 	const shard = 2
-	_, err := f.CRL(f.ctx, f.issuer.ID, shard)
+	_, err := f.CRL(f.ctx, revocation.List{Issuer: f.issuer.ID, Shard: shard})
 	f.is(pki.NotFound, err)
-	_, err = f.CRLNumber(f.ctx, f.issuer.ID, shard)
+	_, err = f.CRLNumber(f.ctx, revocation.List{Issuer: f.issuer.ID, Shard: shard})
 	f.is(pki.NotFound, err)
 	crl := func(number int64) *revocation.CRL {
-		return &revocation.CRL{Issuer: f.issuer.ID, Shard: shard, Number: number, Covers: 7, Entries: 3, ThisUpdate: f.now,
-			NextUpdate: f.now.AddDate(0, 0, 7), DER: []byte{byte(number)}}
+		return &revocation.CRL{List: revocation.List{Issuer: f.issuer.ID, Shard: shard}, Number: number, Covers: 7, Entries: 3, ThisUpdate: f.now,
+			NextUpdate: f.now.AddDate(0, 0, 7), DER: []byte{byte(number)}, Due: revocation.Due{At: f.now.AddDate(0, 0, 3), Above: 7}}
 	}
 	for want := range int64(3) {
 		number, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, shard)
@@ -236,20 +236,25 @@ func testCRLs(f *fixture) {
 	install := f.event(acme, "crl.install")
 	f.is(pki.Conflict, f.PutCRL(f.ctx, crl(3), &install))
 	f.is(pki.Conflict, f.PutCRL(f.ctx, crl(2), &install))
-	got, err := f.CRL(f.ctx, f.issuer.ID, shard)
+	got, err := f.CRL(f.ctx, revocation.List{Issuer: f.issuer.ID, Shard: shard})
 	f.ok(err)
-	f.same(got, crl(3))
-	number, err = f.CRLNumber(f.ctx, f.issuer.ID, shard)
+	latest := crl(3)
+	latest.Due = revocation.Due{} // not for reading
+	f.same(got, latest)
+	number, err = f.CRLNumber(f.ctx, revocation.List{Issuer: f.issuer.ID, Shard: shard})
 	f.ok(err)
 	f.same(number, int64(3))
-	_, err = f.CRLNumber(f.ctx, "unknown", shard)
+	_, err = f.CRLNumber(f.ctx, revocation.List{Issuer: "unknown", Shard: shard})
 	f.is(pki.NotFound, err)
 	f.ok(f.PutCRL(f.ctx, crl(4), &install))
 	f.same(f.actions(acme), []string{"crl.install", "authority.activate", "authority.create", "tenant.create"})
 
 	states, err := f.Shards(f.ctx, f.issuer.ID)
 	f.ok(err)
-	want := []revocation.ShardState{{Shard: 0}, {Shard: 1}, {Shard: 2, Covers: 7, Number: 4, ThisUpdate: got.ThisUpdate, NextUpdate: got.NextUpdate}, {Shard: 3}}
+	edition := func(number int64) revocation.Edition {
+		return revocation.Edition{Number: number, Covers: 7, ThisUpdate: got.ThisUpdate, NextUpdate: got.NextUpdate}
+	}
+	want := []revocation.ShardState{{Shard: 0, Renewed: true}, {Shard: 1, Renewed: true}, {Shard: 2, Edition: edition(4), Before: edition(3)}, {Shard: 3, Renewed: true}}
 	f.same(states, want)
 
 	for _, issuer := range []pki.IssuerID{f.issuer.ID, "unknown"} {
@@ -261,4 +266,122 @@ func testCRLs(f *fixture) {
 	}
 	_, err = f.Shards(f.ctx, "unknown")
 	f.is(pki.NotFound, err)
+}
+
+// testDeltas keeps delta CRLs beside the full ones, in one sequence of numbers.
+func testDeltas(f *fixture) {
+	put := func(number, base int64) error {
+		list := revocation.List{Issuer: f.issuer.ID, Delta: base > 0}
+		return f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: number, Base: base, Covers: number, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour), DER: []byte{byte(number)}}, nil)
+	}
+	full := revocation.List{Issuer: f.issuer.ID}
+	delta := revocation.List{Issuer: f.issuer.ID, Delta: true}
+	f.ok(put(1, 0))
+	_, err := f.CRL(f.ctx, delta)
+	f.is(pki.NotFound, err)
+	_, err = f.CRLNumber(f.ctx, delta)
+	f.is(pki.NotFound, err)
+	for number := int64(2); number < 6; number++ {
+		f.ok(put(number, 1))
+	}
+	f.is(pki.Conflict, put(5, 1))
+	f.ok(put(6, 0))
+	f.ok(put(7, 1))
+	for list, want := range map[revocation.List]*revocation.CRL{full: {Number: 6}, delta: {Number: 7, Base: 1}} {
+		got, err := f.CRL(f.ctx, list)
+		f.ok(err)
+		f.same(got, &revocation.CRL{List: list, Number: want.Number, Base: want.Base, Covers: want.Number, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour), DER: []byte{byte(want.Number)}})
+		number, err := f.CRLNumber(f.ctx, list)
+		f.ok(err)
+		f.same(number, want.Number)
+	}
+	state, err := f.Shard(f.ctx, f.issuer.ID, 0)
+	f.ok(err)
+	f.same([]int64{state.Number, state.Before.Number, state.Delta.Number}, []int64{6, 1, 7})
+	_, err = f.Shard(f.ctx, f.issuer.ID, shards)
+	f.is(pki.NotFound, err)
+	_, err = f.Shard(f.ctx, "unknown", 0)
+	f.is(pki.NotFound, err)
+}
+
+// testChanged lists what is new since a sequence number, also releases, page by
+// page.
+func testChanged(f *fixture) {
+	var items []*issuance.Item
+	for range 30 {
+		items = append(items, f.item("meter-1"))
+	}
+	f.issue(items...)
+	enter := func(it *issuance.Item, reason pki.Reason) {
+		f.ok(f.revoke(f.entry(acme, it, reason)))
+	}
+	for _, it := range items[:20] {
+		enter(it, pki.CertificateHold)
+	}
+	shard := items[0].Serial.Shard(shards)
+	state, err := f.Shard(f.ctx, f.issuer.ID, shard)
+	f.ok(err)
+	since := state.Newest
+	want := map[pki.Serial]pki.Reason{}
+	for i, reason := range map[int]pki.Reason{0: pki.RemoveFromCRL, 1: pki.KeyCompromise, 21: pki.Superseded, 22: pki.CertificateHold, 23: pki.Superseded, 24: pki.Superseded} {
+		enter(items[i], reason)
+		if items[i].Serial.Shard(shards) == shard {
+			want[items[i].Serial] = reason
+		}
+	}
+	state, err = f.Shard(f.ctx, f.issuer.ID, shard)
+	f.ok(err)
+	enter(items[0], pki.Superseded) // after upto: it does not count
+	got := map[pki.Serial]pki.Reason{}
+	for since < state.Newest {
+		page, last, err := f.Changed(f.ctx, f.issuer.ID, shard, since, state.Newest, f.now, 1)
+		f.ok(err)
+		for _, r := range page {
+			got[r.Serial] = r.Reason
+		}
+		if last <= since || len(page) > 1 {
+			f.Fatalf("a page of %d from %d to %d", len(page), since, last)
+		}
+		since = last
+	}
+	f.same(got, want)
+	none, last, err := f.Changed(f.ctx, "unknown", 0, 0, 7, f.now, 10)
+	f.ok(err)
+	f.same(len(none), 0)
+	f.same(last, int64(7))
+}
+
+// testDue finds the shards that are due and no others.
+func testDue(f *fixture) {
+	due := func(at time.Time, limit int) (found []int) {
+		lists, err := f.DueShards(f.ctx, at, limit)
+		f.ok(err)
+		for _, l := range lists {
+			f.same(l.Issuer, f.issuer.ID)
+			found = append(found, l.Shard)
+		}
+		return found
+	}
+	f.same(due(f.now, 100), []int{0, 1, 2, 3}) // as soon as the issuer has its certificate
+	f.same(due(f.now, 2), []int{0, 1})
+	for shard := range shards {
+		number, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, shard)
+		f.ok(err)
+		f.ok(f.PutCRL(f.ctx, &revocation.CRL{List: revocation.List{Issuer: f.issuer.ID, Shard: shard}, Number: number, ThisUpdate: f.now, NextUpdate: f.now.AddDate(0, 0, 1),
+			DER: []byte{1}, Due: revocation.Due{At: f.now.Add(time.Duration(10-shard) * time.Hour)}}, nil))
+	}
+	f.same(due(f.now, 100), []int(nil))
+	f.same(due(f.now.Add(8*time.Hour), 100), []int{3, 2}) // the longest first
+	f.same(due(f.now.Add(-time.Minute), 1), []int{3})     // the clock was ahead
+	it := f.item("meter-1")
+	f.issue(it)
+	f.ok(f.revoke(f.entry(acme, it, pki.Superseded)))
+	f.same(due(f.now, 100), []int{it.Serial.Shard(shards)})
+	f.ok(f.Renew(f.ctx, f.issuer.ID, (it.Serial.Shard(shards)+1)%shards))
+	f.same(len(due(f.now, 100)), 2)
+	f.ok(f.Renew(f.ctx, f.issuer.ID, revocation.AllShards))
+	f.same(len(due(f.now, 100)), shards)
+	f.is(pki.NotFound, f.Renew(f.ctx, f.issuer.ID, shards))
+	f.is(pki.NotFound, f.Renew(f.ctx, "unknown", revocation.AllShards))
+	f.same(due(f.now.AddDate(20, 0, 0), 100), []int(nil)) // the issuer is over
 }

@@ -104,6 +104,9 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"hold and release", testHold},
 		{"revoked entries", testRevoked},
 		{"CRLs", testCRLs},
+		{"delta CRLs", testDeltas},
+		{"changed entries", testChanged},
+		{"CRLs that are due", testDue},
 		{"size", testSize},
 
 		{"restart", testRestart},
