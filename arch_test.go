@@ -38,6 +38,7 @@ var ranks = map[string]int{
 	"internal/revocation":                3,
 	"internal/ceremony":                  3,
 	"internal/hierarchy":                 4,
+	"internal/publish":                   4,
 	"internal/enroll":                    4,
 	"internal/batch":                     5,
 	"internal/store/sqlstore":            6,

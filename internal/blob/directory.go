@@ -85,11 +85,11 @@ func (d *Directory) Read(_ context.Context, name string, limit int64) (content [
 	}
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
-		return nil, "", err
+		return nil, "", d.failed(err)
 	}
 	defer root.Close()
 	if content, err = readFile(root, name, limit); err != nil {
-		return nil, "", err
+		return nil, "", d.failed(err)
 	}
 	return content, versionOf(content), nil
 }
@@ -113,21 +113,21 @@ func (d *Directory) locked(ctx context.Context, name string, f func(*os.Root) er
 	}
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
-		return err
+		return d.failed(err)
 	}
 	defer root.Close()
 	itself, err := root.Open(".")
 	if err != nil {
-		return err
+		return d.failed(err)
 	}
 	defer itself.Close() // gives the lock back
 	for {
 		err := lock(itself)
 		if err == nil {
-			return f(root)
+			return d.failed(f(root))
 		}
 		if !errors.Is(err, errLocked) {
-			return fmt.Errorf("lock %s: %w", d.path, err)
+			return d.failed(fmt.Errorf("lock: %w", err))
 		}
 		select {
 		case <-ctx.Done():
@@ -135,6 +135,15 @@ func (d *Directory) locked(ctx context.Context, name string, f func(*os.Root) er
 		case <-time.After(lockRetry):
 		}
 	}
+}
+
+// failed gives an error of the file system, which has nothing to hide from who runs
+// this, its kind.
+func (d *Directory) failed(err error) error {
+	if err == nil || pki.KindOf(err) != pki.Internal {
+		return err
+	}
+	return pki.Because(pki.Unavailable, err, "the directory %s cannot be used: %v", d.path, err)
 }
 
 // versionOf returns what names a content: its hash, so that nothing else need be

@@ -83,6 +83,36 @@ type Status struct {
 	CRLLife Duration `yaml:"crl_life,omitempty" json:"crl_life"`
 	// OCSPLife is how long an OCSP response is valid. Default: 12h.
 	OCSPLife Duration `yaml:"ocsp_life,omitempty" json:"ocsp_life"`
+	// Publish lists where CRLs and CA certificates are brought to beside the
+	// http listener: directories and buckets, each with a name. Default: none.
+	Publish []PublishTarget `yaml:"publish,omitempty" json:"publish,omitempty"`
+}
+
+// A PublishTarget is a place that CRLs and CA certificates are brought to: a
+// directory or a bucket.
+type PublishTarget struct {
+	// Name is what alarms and logs call it: a-z, 0-9 and inner hyphens.
+	Name string `yaml:"name" json:"name"`
+	// Directory is the path of a directory, which must be there.
+	Directory string `yaml:"directory,omitempty" json:"directory,omitempty"`
+	// Bucket is a bucket of a service that speaks the S3 protocol.
+	Bucket *Bucket `yaml:"bucket,omitempty" json:"bucket,omitempty"`
+}
+
+// A Bucket says where a bucket is. The service must heed If-None-Match and If-Match
+// on PUT.
+type Bucket struct {
+	// Endpoint is the URL of the service, as "https://s3.example.com".
+	Endpoint string `yaml:"endpoint" json:"endpoint"`
+	// Bucket is the bucket's name.
+	Bucket string `yaml:"bucket" json:"bucket"`
+	// Prefix stands before each object's name. Default: none.
+	Prefix string `yaml:"prefix,omitempty" json:"prefix,omitempty"`
+	// Region is the bucket's. Default: us-east-1.
+	Region string `yaml:"region,omitempty" json:"region,omitempty"`
+	// Credentials is env, for AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+	// AWS_SESSION_TOKEN, or file:PATH, mode 0600, with lines NAME=VALUE.
+	Credentials string `yaml:"credentials" json:"credentials"`
 }
 
 // Log says what is logged.
@@ -171,6 +201,9 @@ func (c Config) Check() error {
 	}
 	if err := checkLabel(c.TLS.Endpoint); c.TLS.Endpoint != "" && err != nil {
 		return pki.Errorf(pki.Malformed, "tls.endpoint %.90q: write the label {tenant}.{name}, as demo.tls", c.TLS.Endpoint)
+	}
+	if err := c.checkPublish(); err != nil {
+		return err
 	}
 	_, err := NewLogger(c.Log)
 	return err

@@ -24,6 +24,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/publish"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
@@ -47,6 +48,7 @@ type Server struct {
 	revocation  *revocation.Service
 	credentials *credentials
 	metrics     *metrics.Metrics
+	publisher   *publish.Publisher
 	listeners   *listeners
 	closing     sync.Once
 }
@@ -111,8 +113,9 @@ func (s *Server) openKeys(ctx context.Context) (*keystore.Keystore, error) {
 func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	s.tokens = access.NewTokens(s.store, s.now)
 	responders := &responders{}
+	published := &published{}
 	s.revocation = revocation.New(revocation.Config{
-		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Now: s.now, Log: s.log,
+		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Now: s.now, Log: s.log,
 		CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
 	})
 	var err error
@@ -132,8 +135,18 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Now: s.now, Log: s.log})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials
+	targets, err := s.cfg.targets()
+	if err != nil {
+		return err
+	}
+	s.publisher = publish.New(publish.Config{Targets: targets, Source: s.revocation, Chains: s.hierarchy, Alarms: s.alarms, Log: s.log})
+	published.Publisher = s.publisher
 	return nil
 }
+
+// published breaks the circle between revocation, which tells of its CRLs, and the
+// publisher, which reads them.
+type published struct{ revocation.Publisher }
 
 // subordinates breaks the circle between the hierarchy, which has authorities
 // below online ones enrolled, and the RA, which asks the hierarchy for lines.
@@ -159,6 +172,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.batch.Run(running) })
 	g.Go(func() error { return s.revocation.RunCRL(running) })
+	g.Go(func() error { return s.publisher.Run(running) })
 	g.Go(func() error { return s.listeners.renew(running) })
 	g.Go(func() error { return (&housekeeper{store: s.store, now: s.now, log: s.log}).run(running) })
 	g.Go(func() error {

@@ -25,7 +25,9 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/fakes3"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
 )
 
 func TestListeners(t *testing.T) {
@@ -433,5 +435,53 @@ func TestPublishStatus(t *testing.T) {
 				t.Errorf("CRL %d of %s: %d, want %d", shard, i.ID, status, want)
 			}
 		}
+	}
+}
+
+// TestPublishTargets has CRLs and CA certificates come to a directory and to a
+// bucket, as the configuration names them.
+func TestPublishTargets(t *testing.T) {
+	s3, cfg := fakes3.New(t), newConfig(t)
+	credentials := fmt.Sprintf("AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n", fakes3.AccessKeyID, fakes3.SecretAccessKey)
+	if err := os.WriteFile(filepath.Join(cfg.Data, "s3.credentials"), []byte(credentials), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(cfg.Data, "web"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Status.Publish = []PublishTarget{
+		{Name: "web", Directory: "web"},
+		{Name: "cdn", Bucket: &Bucket{Endpoint: s3.URL, Bucket: s3.Bucket, Prefix: "pki", Region: fakes3.Region, Credentials: "file:s3.credentials"}},
+	}
+	s := open(t, cfg, time.Now)
+	furnish(t, s, "acme", "meter")
+	run(t, s)
+	issuers, err := s.store.AllIssuers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, issuer := range issuers {
+		if issuer.Key == pki.OfflineKey {
+			continue
+		}
+		name := "crl/" + string(issuer.ID) + "/0.crl"
+		for s3.Object("pki/ca/"+string(issuer.ID)+".pem") == nil && t.Context().Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		var crl []byte
+		for crl == nil && t.Context().Err() == nil {
+			crl, _ = os.ReadFile(filepath.Join(cfg.Data, "web", name)) // until it is there
+		}
+		for _, got := range [][]byte{crl, s3.Object("pki/" + name)} {
+			if _, err := s.revocation.Verify(t.Context(), revocation.List{Issuer: issuer.ID}, got); err != nil {
+				t.Error(err)
+			}
+		}
+		if !bytes.Equal(s3.Object("pki/ca/"+string(issuer.ID)+".cer"), issuer.Certificate) {
+			t.Error("the issuer's certificate is not in the bucket")
+		}
+	}
+	if alarms := s.alarms.All(); len(alarms) > 0 {
+		t.Errorf("alarms %v", alarms)
 	}
 }

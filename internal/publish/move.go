@@ -1,0 +1,156 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+const (
+	// maxObject bounds what is read from a target, in bytes: a CRL of some 27
+	// million entries.
+	maxObject = 1 << 30
+	// attempts is how often the pointer is read and moved anew when somebody else
+	// moved it meanwhile.
+	attempts = 5
+)
+
+// contentType is that of CRLs (RFC 2585, 4.2).
+const contentType = "application/pkix-crl"
+
+// objectName returns the name of the object that one CRL is.
+func objectName(list revocation.List, number int64) string {
+	return strings.TrimSuffix(list.Path(), ".crl") + "/" + strconv.FormatInt(number, 10) + ".crl"
+}
+
+// publishList brings the latest CRL of a list to the target: the object first, then
+// the pointer. Of the objects before it the last one stays.
+func (l *lane) publishList(ctx context.Context, list revocation.List, again bool) error {
+	crl, err := l.source.CRL(ctx, list)
+	if pki.KindOf(err) == pki.NotFound {
+		return nil // its issuer has none any more
+	}
+	if err != nil {
+		return fmt.Errorf("read CRL %s: %w", list, err)
+	}
+	at, known := l.pointer(list)
+	if again {
+		known = false
+	}
+	created := false
+	for range attempts {
+		if !known {
+			if at, err = l.read(ctx, list, crl); err != nil {
+				return err
+			}
+		}
+		switch {
+		case at.number == crl.Number:
+			l.setPointer(list, at)
+			return nil
+		case at.number > crl.Number:
+			return pki.Errorf(pki.Conflict, "the target %s has CRL number %d of %s, the store number %d: the store is older than what was published", l.name, at.number, list, crl.Number)
+		}
+		if !created {
+			if err := l.target.Create(ctx, objectName(list, crl.Number), crl.DER, contentType); err != nil {
+				return err
+			}
+			created = true
+		}
+		version, err := l.target.Replace(ctx, list.Path(), at.version, crl.DER, contentType)
+		if pki.KindOf(err) == pki.Conflict { // also when an answer was lost
+			known = false
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		l.setPointer(list, pointer{crl.Number, at.number, version})
+		if at.before > 0 {
+			return l.target.Remove(ctx, objectName(list, at.before))
+		}
+		return nil
+	}
+	return pki.Errorf(pki.Unavailable, "the pointer of %s was moved by somebody else %d times", list, attempts)
+}
+
+// read reads a list's pointer from the target. What is no CRL of the list is
+// written over.
+func (l *lane) read(ctx context.Context, list revocation.List, latest *revocation.CRL) (pointer, error) {
+	content, version, err := l.target.Read(ctx, list.Path(), maxObject)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return pointer{}, nil
+	case err != nil:
+		return pointer{}, err
+	case bytes.Equal(content, latest.DER):
+		return pointer{number: latest.Number, version: version}, nil
+	}
+	parsed, err := l.source.Verify(ctx, list, content)
+	switch pki.KindOf(err) {
+	case pki.Malformed, pki.BadProof:
+		l.log.WarnContext(ctx, "what is published is no CRL of the list; it is written over", "list", list, "error", err)
+		return pointer{version: version}, nil
+	}
+	if err != nil {
+		return pointer{}, err
+	}
+	if parsed.Number == latest.Number {
+		return pointer{}, pki.Errorf(pki.Conflict, "the target %s has another CRL number %d of %s: the store is older than what was published", l.name, parsed.Number, list)
+	}
+	return pointer{number: parsed.Number, version: version}, nil
+}
+
+func (l *lane) pointer(list revocation.List) (pointer, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, known := l.known[list]
+	return at, known
+}
+
+func (l *lane) setPointer(list revocation.List, at pointer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known[list] = at
+}
+
+// publishChain brings an issuer's certificates to the target, once for each
+// process.
+func (l *lane) publishChain(ctx context.Context, issuer pki.IssuerID) error {
+	if l.published[issuer] {
+		return nil
+	}
+	chain, err := l.chains.Chain(ctx, issuer)
+	if err != nil {
+		return fmt.Errorf("chain of issuer %s: %w", issuer, err)
+	}
+	for _, form := range revocation.ChainForms() {
+		contentType, body, err := revocation.EncodeChain(form, chain)
+		if err != nil {
+			return err
+		}
+		if err := l.put(ctx, "ca/"+string(issuer)+"."+form, body, contentType); err != nil {
+			return err
+		}
+	}
+	l.published[issuer] = true
+	return nil
+}
+
+// put has an object be as given.
+func (l *lane) put(ctx context.Context, name string, body []byte, contentType string) error {
+	have, version, err := l.target.Read(ctx, name, maxObject)
+	switch {
+	case err == nil && bytes.Equal(have, body):
+		return nil
+	case err != nil && pki.KindOf(err) != pki.NotFound:
+		return err
+	}
+	_, err = l.target.Replace(ctx, name, version, body, contentType)
+	return err
+}
