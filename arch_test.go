@@ -29,6 +29,7 @@ var ranks = map[string]int{
 	"internal/access":                    1,
 	"internal/audit":                     1,
 	"internal/alarm":                     1,
+	"internal/archive":                   1,
 	"internal/keystore":                  1,
 	"internal/keystore/soft":             1,
 	"internal/signer":                    2,

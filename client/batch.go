@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,8 +26,15 @@ type Format string
 const (
 	PEM    Format = "pem"    // CSRs, or certificates, one after another
 	NDJSON Format = "ndjson" // one JSON object a line
-	CSV    Format = "csv"    // RFC 4180, with a header; of devices and exports
+	CSV    Format = "csv"    // RFC 4180, with a header; of rows, devices and exports
+	TarGz  Format = "tar.gz" // of rows: a CSR in each file, whose name is the device
+	Zip    Format = "zip"    // likewise; or a certificate in each file, and index.csv
 )
+
+// uploads are the media types of rows.
+var uploads = map[Format]string{
+	PEM: "application/x-pem-file", NDJSON: "application/x-ndjson", CSV: "text/csv", TarGz: "application/gzip", Zip: "application/zip",
+}
 
 // A Submission is a new batch.
 type Submission struct {
@@ -51,9 +60,9 @@ func (c *Client) Submit(ctx context.Context, s Submission, body io.Reader) (*Bat
 	if s.DryRun {
 		q.Set("dry_run", "true")
 	}
-	media := map[Format]string{PEM: "application/x-pem-file", NDJSON: "application/x-ndjson"}[s.Format]
+	media := uploads[s.Format]
 	if media == "" {
-		return nil, fmt.Errorf("format %q: it is %s or %s", s.Format, PEM, NDJSON)
+		return nil, fmt.Errorf("format %q: it is one of %v", s.Format, slices.Sorted(maps.Keys(uploads)))
 	}
 	b := new(Batch)
 	return orNil(b, c.do(ctx, call{method: http.MethodPost, path: "/batches", query: q,

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/pando-pki/pando/internal/archive"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/strictjson"
@@ -23,29 +25,51 @@ type Format string
 const (
 	PEM    Format = "pem"    // concatenated; text between the blocks is passed over (RFC 7468, 2)
 	NDJSON Format = "ndjson" // an object a line, see jsonRow
+	CSV    Format = "csv"    // with a header, see csvReader; of uploads alone
+	TarGz  Format = "tar.gz" // a file for each row, see archiveReader; of uploads alone
+	Zip    Format = "zip"    // likewise; of results see Service.Archive
 )
+
+// Uploads lists the formats of uploads.
+func Uploads() []Format { return []Format{PEM, NDJSON, CSV, TarGz, Zip} }
 
 // maxRow is the largest row of an upload, as written: a request of tbs.MaxCSR
 // bytes in base64 with what is said beside it.
 const maxRow = 2 * tbs.MaxCSR
 
 // reader reads rows one by one in bounded memory. A row that cannot be read is
-// returned with its Problem; only a fault of the stream is an error, and io.EOF
-// its end.
+// returned with its Problem. An error of kind Malformed says that the file is none
+// of the format, or beyond its bounds; any other is a fault of the stream, and
+// io.EOF its end.
 type reader interface {
 	next() (enroll.Row, error)
 }
 
-func newReader(f Format, r io.Reader) (reader, error) {
+// newReader returns a reader of rows, and what to call when it is done with.
+func newReader(f Format, r io.Reader, s *Spool) (reader, func(), error) {
 	lines := &lineReader{r: bufio.NewReaderSize(r, 64<<10)}
+	nothing := func() {}
 	switch f {
 	case PEM:
-		return &pemReader{lines: lines}, nil
+		return &pemReader{lines: lines}, nothing, nil
 	case NDJSON:
-		return &jsonReader{lines: lines}, nil
-	default:
-		return nil, pki.Errorf(pki.Malformed, "format %.20q: it is pem or ndjson", f)
+		return &jsonReader{lines: lines}, nothing, nil
+	case CSV:
+		return newCSVReader(r), nothing, nil
+	case TarGz:
+		return &archiveReader{archive.NewTarGz(r, archiveLimits)}, nothing, nil
+	case Zip:
+		return newZipReader(s, r)
 	}
+	return nil, nil, checkFormat(f)
+}
+
+// checkFormat reports whether uploads have a format.
+func checkFormat(f Format) error {
+	if !slices.Contains(Uploads(), f) {
+		return pki.Errorf(pki.Malformed, "format %.20q: it is one of %v", f, Uploads())
+	}
+	return nil
 }
 
 // lineReader reads lines of at most maxRow bytes.
@@ -196,17 +220,30 @@ func (j *jsonReader) row(line []byte) enroll.Row {
 		Placement: pki.Placement{ProductLine: in.ProductLine, Lot: in.Lot, Site: in.Site}, Attributes: in.Attributes,
 	}}
 	var err error
-	if strings.HasPrefix(strings.TrimSpace(in.CSR), "-----") {
-		row.CSR, err = decodePEM([]byte(in.CSR))
-	} else {
-		row.CSR, err = base64.StdEncoding.Strict().DecodeString(in.CSR)
+	if row.CSR, err = decodeCSR(in.CSR); err != nil {
+		return unreadable(row.Device, "line %d: %s", j.lines.no, pki.DetailOf(err))
 	}
-	if err != nil || len(row.CSR) == 0 {
-		bad := problem("line %d: csr is neither base64 DER nor one PEM block", j.lines.no)
-		if pki.CheckDevice(row.Device) == nil {
-			bad.Device = row.Device
-		}
-		return bad
+	return row
+}
+
+// decodeCSR returns the request in a text: PEM, or DER in base64.
+func decodeCSR(text string) (csr []byte, err error) {
+	if strings.HasPrefix(strings.TrimSpace(text), "-----") {
+		csr, err = decodePEM([]byte(text))
+	} else {
+		csr, err = base64.StdEncoding.Strict().DecodeString(text)
+	}
+	if err != nil || len(csr) == 0 {
+		return nil, pki.Errorf(pki.Malformed, "csr is neither base64 DER nor one PEM block")
+	}
+	return csr, nil
+}
+
+// unreadable is a row without its request, of a device where that is known.
+func unreadable(device pki.DeviceID, format string, args ...any) enroll.Row {
+	row := problem(format, args...)
+	if pki.CheckDevice(device) == nil {
+		row.Device = device
 	}
 	return row
 }

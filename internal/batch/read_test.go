@@ -18,10 +18,11 @@ import (
 
 func readAll(t testing.TB, f Format, r io.Reader) []enroll.Row {
 	t.Helper()
-	rd, err := newReader(f, r)
+	rd, done, err := newReader(f, r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer done()
 	var rows []enroll.Row
 	for {
 		row, err := rd.next()
@@ -112,7 +113,7 @@ func TestReadPEMWithoutEnd(t *testing.T) {
 func TestReadBroken(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, f := range []Format{PEM, NDJSON} {
-		rd, err := newReader(f, io.MultiReader(strings.NewReader("-----BEGIN CERTIFICATE REQUEST-----\nAA"), failing{broken}))
+		rd, _, err := newReader(f, io.MultiReader(strings.NewReader("-----BEGIN CERTIFICATE REQUEST-----\nAA"), failing{broken}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +159,7 @@ func TestRowsRoundTrip(t *testing.T) {
 
 func fuzzReader(f *testing.F, format Format) {
 	f.Fuzz(func(t *testing.T, input []byte) {
-		rd, err := newReader(format, bytes.NewReader(input))
+		rd, _, err := newReader(format, bytes.NewReader(input), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

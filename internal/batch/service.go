@@ -29,6 +29,7 @@ type RA interface {
 type Config struct {
 	Store Store
 	RA    RA
+	Spool *Spool // for zip archives
 	Now   pki.Clock
 	Log   *slog.Logger
 }

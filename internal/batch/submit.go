@@ -84,7 +84,7 @@ func (s *Service) create(ctx context.Context, g access.Grant, n Submission) (*Ba
 	if len(n.Idempotency) > enroll.MaxIdempotency {
 		return nil, false, pki.Errorf(pki.Malformed, "the idempotency key is longer than %d bytes", enroll.MaxIdempotency)
 	}
-	if _, err := newReader(n.Format, nil); err != nil {
+	if err := checkFormat(n.Format); err != nil {
 		return nil, false, err
 	}
 	if err := enroll.CheckPlacement(n.Defaults); err != nil {
@@ -129,10 +129,11 @@ var errUnfit = errors.New("the file cannot be a batch")
 
 // upload stores the rows in chunks and returns how many there are.
 func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Reader) (int64, error) {
-	r, err := newReader(n.Format, body)
+	r, done, err := newReader(n.Format, body, s.cfg.Spool)
 	if err != nil {
-		return 0, err
+		return 0, uploadFault(err)
 	}
+	defer done()
 	c := Chunk{First: 1}
 	store := func() error {
 		if c.Count == 0 {
@@ -147,11 +148,8 @@ func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Re
 		if err == io.EOF {
 			break
 		}
-		if pki.KindOf(err) == pki.Unauthenticated { // the token ended meanwhile
-			return 0, err
-		}
 		if err != nil {
-			return 0, pki.Because(pki.Malformed, err, "the upload broke off; send it again under the same idempotency key")
+			return 0, uploadFault(err)
 		}
 		row.Placement = withDefaults(row.Placement, n.Defaults)
 		c.Rows = appendRow(c.Rows, &row)
@@ -171,6 +169,17 @@ func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Re
 		return 0, pki.Because(pki.Malformed, errUnfit, "there is no row in the upload")
 	}
 	return c.First - 1, nil
+}
+
+// uploadFault tells a file that cannot be a batch from an upload that broke off.
+func uploadFault(err error) error {
+	switch pki.KindOf(err) {
+	case pki.Unauthenticated, pki.Unavailable: // the token ended meanwhile, or there is no room
+		return err
+	case pki.Malformed:
+		return pki.Because(pki.Malformed, errors.Join(errUnfit, err), "%s", pki.DetailOf(err))
+	}
+	return pki.Because(pki.Malformed, err, "the upload broke off; send it again under the same idempotency key")
 }
 
 func withDefaults(p, d pki.Placement) pki.Placement {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pando-pki/pando/client"
@@ -16,7 +17,8 @@ import (
 
 // batchSubmit is "pando batch submit".
 type batchSubmit struct {
-	File           string `arg:"" help:"CSRs: PEM, one after another, or NDJSON, by the file's name (.pem, .ndjson, .jsonl, .json), otherwise by how it begins; - is standard input."`
+	File           string `arg:"" help:"CSRs, in a format that the file's name tells (.pem, .ndjson, .jsonl, .json, .csv, .tar.gz, .tgz, .zip), otherwise how it begins; - is standard input."`
+	Format         string `enum:"pem,ndjson,csv,tar.gz,zip," default:"" placeholder:"FORMAT" help:"pem, ndjson, csv, tar.gz or zip, whatever the file's name."`
 	Endpoint       string `required:"" placeholder:"LABEL" help:"Label or name of the endpoint."`
 	ProductLine    string `placeholder:"NAME" help:"Product line of rows that say nothing."`
 	Lot            string `placeholder:"NAME" help:"Lot of rows that say nothing."`
@@ -28,7 +30,7 @@ type batchSubmit struct {
 }
 
 func (batchSubmit) Help() string {
-	return `The device id of a PEM row is the serialNumber of its subject, else the CN. An NDJSON row is an object with "csr" (DER in base64, or PEM) and, where wanted, "device", "product_line", "lot", "site" and "attributes".
+	return `The device id of a PEM row is the serialNumber of its subject, else the CN. An NDJSON row is an object with "csr" (DER in base64, or PEM) and, where wanted, "device", "product_line", "lot", "site" and "attributes". CSV has a header with these names, attributes as "attributes.NAME". In zip and tar.gz each file is a row, PEM or DER: the name of SM-000001.csr (or .pem, .der) says the device, in whatever folder.
 
 Submitting the same file to the same endpoint again, after a failure for instance, finds the same batch: nothing is signed twice. For a second batch of the same file, give another --idempotency-key.
 
@@ -37,7 +39,8 @@ With --wait or --results the exit status is 1 where the batch was cancelled or a
 Examples:
 
     pando batch submit lot-7.pem --endpoint meter --lot 7 --results lot-7.ndjson
-    pando batch submit lot-7.pem --endpoint meter --dry-run --wait`
+    pando batch submit lot-7.zip --endpoint meter --lot 7 --dry-run --wait
+    pando batch submit erp-export.txt --format csv --endpoint meter`
 }
 
 // Run submits the file.
@@ -54,8 +57,13 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err != nil {
 		return err
 	}
-	if named := formatOfRows(s.File); named != "" {
+	switch named := formatOfRows(s.File); {
+	case s.Format != "":
+		format = client.Format(s.Format)
+	case named != "":
 		format = named
+	case format == "":
+		return hintf(errors.New("neither its name nor how it begins tells the format of the file"), "say which it is with --format")
 	}
 	p := newProgress(c)
 	b, err := cl.Submit(ctx, client.Submission{
@@ -121,11 +129,17 @@ func fileKey(endpoint string, file io.Reader) (string, error) {
 
 // formatOfRows returns the format of rows that a file's name tells, or "".
 func formatOfRows(path string) client.Format {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".pem":
-		return client.PEM
-	case ".ndjson", ".jsonl", ".json":
-		return client.NDJSON
+	name := strings.ToLower(filepath.Base(path))
+	for _, f := range []struct {
+		ending string
+		format client.Format
+	}{
+		{".pem", client.PEM}, {".ndjson", client.NDJSON}, {".jsonl", client.NDJSON}, {".json", client.NDJSON},
+		{".csv", client.CSV}, {".tar.gz", client.TarGz}, {".tgz", client.TarGz}, {".zip", client.Zip},
+	} {
+		if strings.HasSuffix(name, f.ending) {
+			return f.format
+		}
 	}
 	return ""
 }
@@ -133,8 +147,8 @@ func formatOfRows(path string) client.Format {
 // sniffed is how much of a file is looked at to tell its format, in bytes.
 const sniffed = 4096
 
-// sniff tells the format of rows: NDJSON begins with a brace, PEM does not. It
-// returns a reader of all the rows, which can seek where r can.
+// sniff tells the format of rows by how they begin, or returns "". It returns a
+// reader of all the rows, which can seek where r can.
 func sniff(r io.Reader) (client.Format, io.Reader, error) {
 	start := make([]byte, sniffed)
 	n, err := io.ReadFull(r, start)
@@ -145,14 +159,33 @@ func sniff(r io.Reader) (client.Format, io.Reader, error) {
 		return "", nil, err
 	}
 	start = start[:n]
-	format := client.PEM
-	if bytes.HasPrefix(bytes.TrimLeft(start, " \t\r\n"), []byte("{")) {
-		format = client.NDJSON
-	}
+	format := formatOfStart(start)
 	if f, ok := r.(*os.File); ok {
 		if _, err := f.Seek(0, io.SeekStart); err == nil {
 			return format, f, nil
 		}
 	}
 	return format, io.MultiReader(bytes.NewReader(start), r), nil
+}
+
+// formatOfStart tells a format by what it begins with. CSV is what has a column
+// csr; PEM may begin with any text, with a block in sight.
+func formatOfStart(start []byte) client.Format {
+	text := bytes.TrimLeft(start, " \t\r\n")
+	header, _, _ := bytes.Cut(text, []byte("\n"))
+	switch {
+	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
+		return client.Zip
+	case bytes.HasPrefix(start, []byte("\x1f\x8b")):
+		return client.TarGz
+	case bytes.HasPrefix(text, []byte("{")):
+		return client.NDJSON
+	case slices.ContainsFunc(bytes.Split(bytes.TrimSpace(header), []byte(",")), func(name []byte) bool {
+		return string(bytes.Trim(name, `"`)) == "csr"
+	}):
+		return client.CSV
+	case bytes.Contains(text, []byte("-----BEGIN")):
+		return client.PEM
+	}
+	return ""
 }

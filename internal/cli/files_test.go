@@ -20,7 +20,12 @@ func TestSniff(t *testing.T) {
 		"PEM after a comment":    {"lot 7 {\n-----BEGIN", client.PEM},
 		"NDJSON":                 {`{"csr":"..."}`, client.NDJSON},
 		"NDJSON after blanks":    {"\n \t{}\n", client.NDJSON},
-		"blanks":                 {"  \n", client.PEM},
+		"CSV":                    {"device,csr\r\nSM-1,AAAA\r\n", client.CSV},
+		"CSV with PEM in it":     {"\"csr\"\n\"-----BEGIN CERTIFICATE REQUEST-----\n", client.CSV},
+		"gzip":                   {"\x1f\x8b\x08\x00", client.TarGz},
+		"zip":                    {"PK\x03\x04\x14\x00", client.Zip},
+		"blanks":                 {"  \n", ""},
+		"CSV of something else":  {"name,city\n", ""},
 		"longer than is sniffed": {string(bytes.Repeat([]byte("{}\n"), sniffed)), client.NDJSON},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,6 +54,7 @@ func TestSniff(t *testing.T) {
 func TestFormatOfRows(t *testing.T) {
 	for path, want := range map[string]client.Format{
 		"lot.pem": client.PEM, "lot.7.PEM": client.PEM, "lot.ndjson": client.NDJSON, "lot.jsonl": client.NDJSON, "lot.JSON": client.NDJSON,
+		"lot.csv": client.CSV, "lot.tar.gz": client.TarGz, "lot.TGZ": client.TarGz, "lot.zip": client.Zip, "lot.gz": "",
 		"lot": "", "lot.txt": "", "-": "", "pem": "", "lot.pem/rows": "",
 	} {
 		if got := formatOfRows(path); got != want {

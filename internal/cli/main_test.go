@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":  awaitFile,
 			"json":   checkJSON,
+			"pack":   packRequests,
 			"server": startServer,
 			"setenv": setFromOutput,
 			"verify": verifyChain,

@@ -3,10 +3,13 @@ package restapi
 import (
 	"context"
 	"encoding/hex"
+	"maps"
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
@@ -46,13 +49,8 @@ func readSubmission(r *http.Request) (batch.Submission, error) {
 	if err != nil {
 		return n, err
 	}
-	switch media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media {
-	case mediaPEMFile:
-		n.Format = batch.PEM
-	case mediaNDJSON:
-		n.Format = batch.NDJSON
-	default:
-		return n, pki.Errorf(pki.Malformed, "content type %.60q: rows are %s or %s", media, mediaPEMFile, mediaNDJSON)
+	if n.Format, err = uploadFormat(r.Header.Get("Content-Type")); err != nil {
+		return n, err
 	}
 	if text := q.Get("dry_run"); text != "" {
 		if n.DryRun, err = strconv.ParseBool(text); err != nil {
@@ -70,11 +68,33 @@ func readSubmission(r *http.Request) (batch.Submission, error) {
 	return n, nil
 }
 
+// uploads are the media types of rows.
+var uploads = map[string]batch.Format{
+	mediaPEMFile: batch.PEM,
+	mediaNDJSON:  batch.NDJSON,
+	mediaCSV:     batch.CSV,
+	mediaGzip:    batch.TarGz,
+	mediaZip:     batch.Zip,
+}
+
+func uploadFormat(contentType string) (batch.Format, error) {
+	media, params, _ := mime.ParseMediaType(contentType)
+	format, ok := uploads[media]
+	if !ok {
+		return "", pki.Errorf(pki.Malformed, "content type %.60q: rows are one of %s", media, strings.Join(slices.Sorted(maps.Keys(uploads)), ", "))
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return "", pki.Errorf(pki.Malformed, "charset %.20q: text is UTF-8", charset)
+	}
+	return format, nil
+}
+
 func submitBatchDoc() document {
 	return document{
 		id: "submit-batch", summary: "Submit a batch",
-		description: "The rows are streamed, of any number: PKCS#10 requests in PEM, one after another, or one JSON object a line with csr (PEM, or DER in base64) and, where wanted, device, product_line, lot, site and attributes. " +
-			"The device of a PEM row is the subject's serialNumber, else its CN. The same file under the same idempotency key is the same batch.",
+		description: "The rows are streamed, of any number: PKCS#10 requests in PEM, one after another; or one JSON object a line with csr (PEM, or DER in base64) and, where wanted, device, product_line, lot, site and attributes; " +
+			"or CSV whose header names columns csr, device, product_line, lot, site and attributes.NAME; or a tar archive in gzip, or a zip archive, of requests in PEM or DER, whose file names without .csr, .pem or .der are the devices. " +
+			"Where a row names no device, it is the subject's serialNumber, else its CN. The same file under the same idempotency key is the same batch.",
 		query: params(
 			required(parameter("endpoint", "string", "Label, or name within the tenant.")),
 			parameter("dry_run", "boolean", "Check every row, sign nothing, and wait to be issued."),
@@ -83,7 +103,7 @@ func submitBatchDoc() document {
 			parameter("site", "string", "Of rows that say nothing."),
 		),
 		idempotent: true,
-		request:    []media{{mediaPEMFile, nil}, {mediaNDJSON, nil}},
+		request:    []media{{mediaPEMFile, nil}, {mediaNDJSON, nil}, {mediaCSV, nil}, {mediaGzip, nil}, {mediaZip, nil}},
 		status:     http.StatusAccepted,
 		response:   []media{{mediaJSON, reflect.TypeFor[client.Batch]()}},
 	}

@@ -16,7 +16,9 @@ const (
 	mediaDER      = "application/pkix-cert"             // RFC 2585, 4.1
 	mediaPEMFile  = "application/x-pem-file"
 	mediaNDJSON   = "application/x-ndjson"
-	mediaCSV      = "text/csv" // RFC 7111
+	mediaCSV      = "text/csv"         // RFC 4180, 3
+	mediaGzip     = "application/gzip" // RFC 6713, 4
+	mediaZip      = "application/zip"
 	mediaEvents   = "text/event-stream"
 )
 

@@ -244,3 +244,6 @@ func (c Config) KeySource(source string) string {
 
 // Database returns the path of the embedded database.
 func (c Config) Database() string { return filepath.Join(c.Data, "pando.db") }
+
+// Spool returns the directory of uploads that have to be kept while they are read.
+func (c Config) Spool() string { return filepath.Join(c.Data, "spool") }

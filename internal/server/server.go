@@ -132,7 +132,11 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, Revoked: s.revocation.Changed})
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})
 	subordinates.RA = s.enroll
-	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Now: s.now, Log: s.log})
+	spool, err := batch.OpenSpool(s.cfg.Spool())
+	if err != nil {
+		return err
+	}
+	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Spool: spool, Now: s.now, Log: s.log})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials
 	targets, err := s.cfg.targets()

@@ -102,7 +102,11 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, Revoked: s.Revocation.Changed})
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Now: cfg.Now})
 	ra.RA = s.Enroll
-	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Now: cfg.Now, Log: log})
+	spool, err := batch.OpenSpool(filepath.Join(dir, "spool"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Spool: spool, Now: cfg.Now, Log: log})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)
 		run(t, s.Batch.Run)

@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// packRequests is "pack requests.pem PREFIX out.zip|out.tar.gz|out.csv": it writes
+// the requests as devices PREFIX1, PREFIX2 and so on.
+func packRequests(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: pack requests.pem PREFIX FILE")
+	}
+	var out bytes.Buffer
+	gz := gzip.NewWriter(&out)
+	tw, zw := tar.NewWriter(gz), zip.NewWriter(&out)
+	out.Reset()
+	isZip, isCSV := strings.HasSuffix(args[2], ".zip"), strings.HasSuffix(args[2], ".csv")
+	if isCSV {
+		out.WriteString("device,csr,attributes.colour\r\n")
+	}
+	rest := []byte(ts.ReadFile(args[0]))
+	for n := 1; ; n++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		device := fmt.Sprint(args[1], n)
+		w, err := io.Writer(tw), error(nil)
+		switch {
+		case isCSV:
+			_, err = fmt.Fprintf(&out, "%s,\"%s\",grey\r\n", device, pem.EncodeToMemory(block))
+			w = io.Discard
+		case isZip:
+			w, err = zw.Create("lot/" + device + ".der")
+		default:
+			err = tw.WriteHeader(&tar.Header{Name: device + ".der", Size: int64(len(block.Bytes)), Mode: 0o644})
+		}
+		if err == nil {
+			_, err = w.Write(block.Bytes)
+		}
+		ts.Check(err)
+	}
+	switch {
+	case isZip:
+		ts.Check(zw.Close())
+	case !isCSV:
+		ts.Check(errors.Join(tw.Close(), gz.Close()))
+	}
+	f, err := createNew(ts.MkAbs(args[2]))
+	ts.Check(err)
+	_, err = f.Write(out.Bytes())
+	ts.Check(errors.Join(err, f.Close()))
+}
