@@ -3,6 +3,7 @@
 package acceptance
 
 import (
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"os"
@@ -56,7 +57,7 @@ func TestArchivesOfOthers(t *testing.T) {
 			if out := run(t, dir, c.command[0], c.command[1:]...); out.status != 0 {
 				t.Fatalf("%s: %s", c.command, out.stderr)
 			}
-			out := pando(t, "--quickstart", h.dir, "batch", "submit", filepath.Join(dir, c.name), "--endpoint", "meter", "--results", filepath.Join(dir, "results.ndjson"))
+			out := pando(t, "--quickstart", h.dir, "batch", "submit", filepath.Join(dir, c.name), "--endpoint", "meter", "--results", filepath.Join(dir, "results.ndjson"), "--json")
 			results, err := os.ReadFile(filepath.Join(dir, "results.ndjson"))
 			if err != nil {
 				t.Fatalf("%v: %s", err, out.stderr)
@@ -69,6 +70,30 @@ func TestArchivesOfOthers(t *testing.T) {
 					t.Errorf("%s has no certificate", device(n))
 				}
 			}
+			unzip(t, h, dir, out.stdout, device(1)+".pem", device(2)+".pem", "index.csv")
 		})
 	}
+}
+
+// unzip has unzip test the results of a batch, which is in JSON, and openssl verify
+// its certificates.
+func unzip(t *testing.T, h *house, dir, batch string, files ...string) {
+	t.Helper()
+	var b client.Batch
+	if err := json.Unmarshal([]byte(batch), &b); err != nil {
+		t.Fatal(err)
+	}
+	if out := pando(t, "--quickstart", h.dir, "batch", "results", b.ID, "--out", filepath.Join(dir, "results.zip")); out.status != 0 {
+		t.Fatalf("batch results: %s", out.stderr)
+	}
+	if out := run(t, dir, "unzip", "-q", "results.zip", "-d", "out"); out.status != 0 {
+		t.Fatalf("unzip: %s%s", out.stdout, out.stderr)
+	}
+	for _, name := range files {
+		if _, err := os.Stat(filepath.Join(dir, "out", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	options := []string{"-CAfile", h.file.Root, "-untrusted", h.file.Authorities["manufacturing"].Chain}
+	verifyAll(t, filepath.Join(dir, "out"), options, files[:2])
 }

@@ -142,3 +142,75 @@ func TestUnfitFile(t *testing.T) {
 		}
 	}
 }
+
+// TestArchive: results as zip have the certificate of each issued row and an index
+// of all, are the same each time, and go on where they are told to.
+func TestArchive(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	csr := func() []byte { return pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{}) }
+	body := file(t, batch.NDJSON, []string{"SM/1", "SM-2", "SM/1"}, [][]byte{csr(), []byte("no request"), csr()})
+	b, err := submit(t, s, batch.Submission{Format: batch.NDJSON}, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest(t, s, b.ID)
+	read := func(after int64) []byte {
+		var out bytes.Buffer
+		if err := s.Batch.Archive(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID, after, &out); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	content := read(0)
+	if !bytes.Equal(content, read(0)) {
+		t.Error("two archives of the same results differ")
+	}
+	z, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	files := make(map[string]string)
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, f.Name)
+		files[f.Name] = string(text)
+	}
+	if diff := cmp.Diff([]string{"SM%2F1.pem", "SM%2F1~3.pem", "index.csv"}, names); diff != "" {
+		t.Fatalf("files (-want +got):\n%s", diff)
+	}
+	index := "row,device,status,file,issuer,serial,kind,reason\r\n"
+	for r, err := range s.Batch.Results(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID, 0) {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case r.Refusal != nil:
+			index += fmt.Sprintf("%d,SM-2,refused,,,,%s,%s\r\n", r.Row, r.Refusal.Kind, r.Refusal.Reason)
+		default:
+			name := map[int64]string{1: names[0], 3: names[1]}[r.Row]
+			index += fmt.Sprintf("%d,SM/1,issued,%s,%s,%s,,\r\n", r.Row, name, r.Certificate.Issuer, r.Certificate.Serial)
+			if block, _ := pem.Decode([]byte(files[name])); block == nil || !bytes.Equal(block.Bytes, r.Certificate.DER) {
+				t.Errorf("%s is not the certificate of row %d", name, r.Row)
+			}
+		}
+	}
+	if diff := cmp.Diff(index, files["index.csv"]); diff != "" {
+		t.Errorf("index.csv (-want +got):\n%s", diff)
+	}
+	part := read(1)
+	if z, err = zip.NewReader(bytes.NewReader(part), int64(len(part))); err != nil || len(z.File) != 2 {
+		t.Errorf("after row 1: %d files, %v", len(z.File), err)
+	}
+	var out bytes.Buffer
+	s.AddTenant(t, "globex", "meter")
+	if err := s.Batch.Archive(t.Context(), s.Grant(t, "globex", access.ReadBatches), b.ID, 0, &out); pki.KindOf(err) != pki.NotFound || out.Len() > 0 {
+		t.Errorf("as a stranger: %d bytes, %v", out.Len(), err)
+	}
+}

@@ -63,7 +63,9 @@ var hostile = []struct {
 		return gzipBomb(append(tarHeader("../../etc/cron.d/SM-1.csr", 0), tarHeader("/etc/SM-2.csr", 0)...), 0)
 	}, "", 2},
 	{"one line of 1 GB", CSV, func() io.Reader { return io.MultiReader(strings.NewReader("csr\n"), repeat([]byte("A"), 1<<30)) }, "", 1},
-	{"one quote of 1 GB", CSV, func() io.Reader { return io.MultiReader(strings.NewReader("csr\n\""), repeat([]byte("AAAAAAAAAAAAAAA\n"), 1<<26)) }, "has no end", 0},
+	{"one quote of 1 GB", CSV, func() io.Reader {
+		return io.MultiReader(strings.NewReader("csr\n\""), repeat([]byte("AAAAAAAAAAAAAAA\n"), 1<<26))
+	}, "has no end", 0},
 	{"a header of 1 GB", CSV, func() io.Reader { return repeat([]byte("a header of CSV,"), 1<<26) }, "more than 64 columns", 0},
 	{"a million commas", CSV, func() io.Reader { return io.MultiReader(strings.NewReader("csr\n"), repeat([]byte(","), 1<<20)) }, "", 1},
 	{"one line of 1 GB, NDJSON", NDJSON, func() io.Reader { return repeat([]byte("["), 1<<30) }, "", 1},

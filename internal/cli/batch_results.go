@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"strings"
+	"path/filepath"
 
 	"github.com/pando-pki/pando/client"
 )
@@ -11,16 +11,17 @@ import (
 type batchResults struct {
 	batchID
 	After  int64  `placeholder:"ROW" help:"Only rows after this one."`
-	Format string `enum:"ndjson,pem," default:"" placeholder:"FORMAT" help:"ndjson or pem (default: pem where the name of the file ends in .pem, otherwise ndjson)."`
+	Format string `enum:"ndjson,pem,zip," default:"" placeholder:"FORMAT" help:"ndjson, pem or zip (default: as the name of the file ends, otherwise ndjson)."`
 	Out    string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
 }
 
 func (batchResults) Help() string {
-	return `Rows come in input order, up to the first that has no end yet, so that this can be asked again with --after while the batch runs.
+	return `Rows come in input order, up to the first that has no end yet, so that this can be asked again with --after while the batch runs. A zip archive has each certificate in a file named after its device, and index.csv with every row.
 
 Examples:
 
     pando batch results 0ab3... --out lot-7.pem
+    pando batch results 0ab3... --out lot-7.zip
     pando batch results 0ab3... | jq -r 'select(.status == "refused") | [.row, .device, .reason] | @tsv'`
 }
 
@@ -42,8 +43,11 @@ func (r *batchResults) Run(ctx context.Context, c *console, cl *client.Client) e
 
 // formatOf returns the format of results that a file's name asks for.
 func formatOf(path string) client.Format {
-	if strings.HasSuffix(path, ".pem") {
+	switch filepath.Ext(path) {
+	case ".pem":
 		return client.PEM
+	case ".zip":
+		return client.Zip
 	}
 	return client.NDJSON
 }

@@ -26,7 +26,7 @@ type batchSubmit struct {
 	DryRun         bool   `help:"Check every row and sign nothing; 'pando batch issue' then starts it."`
 	IdempotencyKey string `placeholder:"TEXT" help:"The same file under the same key is the same batch (default: SHA-256 of endpoint and file; none for standard input)."`
 	Wait           bool   `help:"Follow the batch until it is at rest, as 'pando batch watch' does."`
-	Results        string `placeholder:"FILE" help:"Wait, then write the results to this new file: PEM where its name ends in .pem, otherwise NDJSON."`
+	Results        string `placeholder:"FILE" help:"Wait, then write the results to this new file: PEM or zip where its name ends so, otherwise NDJSON."`
 }
 
 func (batchSubmit) Help() string {

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			"json":   checkJSON,
 			"pack":   packRequests,
 			"server": startServer,
+			"unpack": unpackZip,
 			"setenv": setFromOutput,
 			"verify": verifyChain,
 		},

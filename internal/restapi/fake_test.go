@@ -3,6 +3,7 @@ package restapi
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"iter"
 	"log/slog"
@@ -113,6 +114,20 @@ func (b fakeBatch) Results(_ context.Context, _ access.Grant, _ pki.BatchID, aft
 			}
 		}
 	}
+}
+
+func (b fakeBatch) Archive(_ context.Context, _ access.Grant, _ pki.BatchID, after int64, w io.Writer) error {
+	for r, err := range b.f.results {
+		if err != nil {
+			return err
+		}
+		if r.Row > after {
+			if _, err := fmt.Fprintln(w, "entry", r.Row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (b fakeBatch) Watch(context.Context, access.Grant, pki.BatchID) iter.Seq2[*batch.Batch, error] {

@@ -21,13 +21,20 @@ import (
 // order, up to the first row that has none yet. An answer that cannot be
 // finished is cut, so that it does not look complete.
 func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.Grant) error {
-	after, write, media, err := readResultsQuery(r)
+	after, format, err := readResultsQuery(r)
 	if err != nil {
 		return err
 	}
 	stream := newStream(w)
 	defer stream.End()
 	out := bufio.NewWriterSize(stream, 32<<10)
+	if format == batch.Zip {
+		return s.resultsZip(out, w, r, g, after)
+	}
+	write, media := writeResultJSON, mediaNDJSON
+	if format == batch.PEM {
+		write, media = writeResultPEM, mediaPEMFile
+	}
 	begun := false
 	for row, err := range s.cfg.Batch.Results(r.Context(), g, pki.BatchID(r.PathValue("id")), after) {
 		if err != nil && !begun {
@@ -49,43 +56,73 @@ func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.G
 	return nil
 }
 
+// resultsZip is batchResults as a zip archive.
+func (s *server) resultsZip(out *bufio.Writer, w http.ResponseWriter, r *http.Request, g access.Grant, after int64) error {
+	w.Header().Set("Content-Type", mediaZip)
+	began := &counter{w: out}
+	err := s.cfg.Batch.Archive(r.Context(), g, pki.BatchID(r.PathValue("id")), after, began)
+	if err != nil && began.n == 0 {
+		return err
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		s.cut(r, err)
+	}
+	return nil
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+// Write writes.
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}
+
 // cut logs why an answer ends early, and ends the connection.
 func (s *server) cut(r *http.Request, err error) {
 	s.report(r.Context(), err)
 	panic(http.ErrAbortHandler)
 }
 
-func readResultsQuery(r *http.Request) (after int64, write func(io.Writer, client.Result) error, media string, err error) {
+func readResultsQuery(r *http.Request) (after int64, format batch.Format, err error) {
 	q, err := readQuery(r, "after", "format")
 	if err != nil {
-		return 0, nil, "", err
+		return 0, "", err
 	}
 	if text := q.Get("after"); text != "" {
 		if after, err = strconv.ParseInt(text, 10, 64); err != nil || after < 0 {
-			return 0, nil, "", pki.Errorf(pki.Malformed, "after %.20q: it is the number of a row", text)
+			return 0, "", pki.Errorf(pki.Malformed, "after %.20q: it is the number of a row", text)
 		}
 	}
-	switch format := batch.Format(q.Get("format")); format {
-	case batch.NDJSON, "":
-		return after, writeResultJSON, mediaNDJSON, nil
-	case batch.PEM:
-		return after, writeResultPEM, mediaPEMFile, nil
-	default:
-		return 0, nil, "", pki.Errorf(pki.Malformed, "format %.20q: it is %s or %s", format, batch.NDJSON, batch.PEM)
+	switch format = batch.Format(q.Get("format")); format {
+	case "":
+		return after, batch.NDJSON, nil
+	case batch.NDJSON, batch.PEM, batch.Zip:
+		return after, format, nil
 	}
+	return 0, "", pki.Errorf(pki.Malformed, "format %.20q: it is %s, %s or %s", format, batch.NDJSON, batch.PEM, batch.Zip)
 }
 
 func batchResultsDoc() document {
 	return document{
 		id: "get-batch-results", summary: "Get the ends of rows, in input order",
 		description: "It may be asked while the batch runs: the answer stops at the first row that has no end yet, and after says where to go on. " +
-			"In PEM, a comment before each certificate says its row and device; refused and cancelled rows are comments alone.",
+			"In PEM, a comment before each certificate says its row and device; refused and cancelled rows are comments alone. " +
+			"In zip, each certificate is a file named after its device, and index.csv lists all rows with their files.",
 		query: params(
 			parameter("after", "integer", "Leave out the rows up to this one. Default: 0."),
-			parameter("format", "string", "Default: ndjson.", "ndjson", "pem"),
+			parameter("format", "string", "Default: ndjson.", "ndjson", "pem", "zip"),
 		),
 		status:   http.StatusOK,
-		response: []media{{mediaNDJSON, reflect.TypeFor[client.Result]()}, {mediaPEMFile, nil}},
+		response: []media{{mediaNDJSON, reflect.TypeFor[client.Result]()}, {mediaPEMFile, nil}, {mediaZip, nil}},
 	}
 }
 

@@ -65,6 +65,7 @@ type Batch interface {
 	Batch(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
 	Batches(ctx context.Context, g access.Grant, before pki.BatchID, limit int) ([]*batch.Batch, error)
 	Results(ctx context.Context, g access.Grant, id pki.BatchID, after int64) iter.Seq2[batch.Result, error]
+	Archive(ctx context.Context, g access.Grant, id pki.BatchID, after int64, w io.Writer) error
 	Watch(ctx context.Context, g access.Grant, id pki.BatchID) iter.Seq2[*batch.Batch, error]
 }
 

@@ -78,13 +78,24 @@ func TestResults(t *testing.T) {
 func TestResultsThatFailDoNotLookComplete(t *testing.T) {
 	s := serve(t)
 	s.results = threeRows(errors.New("disk"))
-	body, err := s.client(t, "auditor").ResultsAs(t.Context(), "b1", 0, client.NDJSON)
-	if err == nil {
-		_, err = io.ReadAll(body)
-		body.Close()
+	for _, f := range []client.Format{client.NDJSON, client.PEM, client.Zip} {
+		body, err := s.client(t, "auditor").ResultsAs(t.Context(), "b1", 0, f)
+		if err == nil {
+			_, err = io.ReadAll(body)
+			body.Close()
+		}
+		if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+			t.Errorf("%s: got %v, want a cut connection", f, err)
+		}
 	}
-	if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		t.Errorf("got %v, want a cut connection", err)
+}
+
+func TestResultsZip(t *testing.T) {
+	s := serve(t)
+	s.results = threeRows(nil)
+	resp, text := s.ask(t, "auditor", "GET", "/api/v1/batches/b1/results?format=zip&after=1", "")
+	if resp.StatusCode != 200 || text != "entry 2\nentry 3\n" || resp.Header.Get("Content-Type") != mediaZip {
+		t.Errorf("%d %q %s", resp.StatusCode, text, resp.Header.Get("Content-Type"))
 	}
 }
 
@@ -94,6 +105,7 @@ func TestResultsOfNoBatch(t *testing.T) {
 		yield(batch.Result{}, pki.Errorf(pki.NotFound, "no batch"))
 	}
 	s.refused(t, 404, pki.NotFound, "auditor", "GET", "/api/v1/batches/b1/results", "")
+	s.refused(t, 404, pki.NotFound, "auditor", "GET", "/api/v1/batches/b1/results?format=zip", "")
 	if resp, text := s.ask(t, "auditor", "GET", "/api/v1/batches/b1/results", ""); resp.StatusCode != 404 {
 		t.Errorf("%d %s", resp.StatusCode, text)
 	}
