@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -100,85 +99,6 @@ func (l *lineReader) next() (line []byte, whole bool, err error) {
 		}
 		return bytes.TrimRight(l.buf, "\r\n"), whole, nil
 	}
-}
-
-// pemReader reads concatenated PEM blocks.
-type pemReader struct {
-	lines *lineReader
-	block []byte
-	begun bool // the line that was read last begins the next block, of type label
-	label string
-}
-
-func (p *pemReader) next() (enroll.Row, error) {
-	if p.begun {
-		p.begun = false
-		return p.read(p.label)
-	}
-	for {
-		line, _, err := p.lines.next()
-		if err != nil {
-			return enroll.Row{}, err
-		}
-		if label, ok := boundary(line, "BEGIN"); ok {
-			return p.read(label)
-		}
-	}
-}
-
-// read reads the block whose first line was read; label is its type.
-func (p *pemReader) read(label string) (enroll.Row, error) {
-	start := p.lines.no
-	p.block = fmt.Appendf(p.block[:0], "-----BEGIN %s-----\n", label)
-	fits := true
-	for {
-		line, whole, err := p.lines.next()
-		switch {
-		case err == io.EOF:
-			return problem("the PEM block that begins in line %d has no end", start), nil
-		case err != nil:
-			return enroll.Row{}, err
-		}
-		if p.label, p.begun = boundary(line, "BEGIN"); p.begun { // the end of this one was lost, its row is not
-			return problem("the PEM block that begins in line %d has no end: another begins in line %d", start, p.lines.no), nil
-		}
-		if fits = fits && whole && len(p.block)+len(line) < maxRow; fits {
-			p.block = append(append(p.block, line...), '\n')
-		}
-		if _, ok := boundary(line, "END"); ok {
-			break
-		}
-	}
-	if !fits {
-		return problem("the PEM block that begins in line %d is larger than a request may be", start), nil
-	}
-	csr, err := decodePEM(p.block)
-	if err != nil {
-		return problem("the PEM block that begins in line %d: %s", start, pki.DetailOf(err)), nil
-	}
-	return enroll.Row{Subject: enroll.Subject{CSR: csr}}, nil
-}
-
-func boundary(line []byte, word string) (label string, ok bool) {
-	s, ok := strings.CutPrefix(strings.TrimSpace(string(line[:min(len(line), 100)])), "-----"+word+" ")
-	if !ok {
-		return "", false
-	}
-	return strings.CutSuffix(s, "-----")
-}
-
-// decodePEM returns the request in a PEM block that is alone in b.
-func decodePEM(b []byte) ([]byte, error) {
-	block, rest := pem.Decode(b)
-	switch {
-	case block == nil || len(bytes.TrimSpace(rest)) > 0:
-		return nil, pki.Errorf(pki.Malformed, "it is not one well-formed PEM block")
-	case block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST":
-		return nil, pki.Errorf(pki.Malformed, "it is a %.40q, not a CERTIFICATE REQUEST", block.Type)
-	case len(block.Bytes) == 0:
-		return nil, pki.Errorf(pki.Malformed, "it is empty")
-	}
-	return block.Bytes, nil
 }
 
 // jsonRow is a line of NDJSON.

@@ -109,6 +109,35 @@ func TestReadPEMWithoutEnd(t *testing.T) {
 	}
 }
 
+// A request whose block is damaged is a refused row: it never vanishes.
+func TestReadDamagedPEM(t *testing.T) {
+	const mark = "\ufeff" // of byte order
+	one := block("CERTIFICATE REQUEST", "one")
+	lost := func(line int) enroll.Row {
+		return problem("the PEM block that ends in line %d has no beginning", line)
+	}
+	for name, test := range map[string]struct {
+		file string
+		want []enroll.Row
+	}{
+		"a mark before the first":    {mark + one + one, []enroll.Row{subject("one"), subject("one")}},
+		"a mark before each":         {mark + one + mark + one, []enroll.Row{subject("one"), subject("one")}},
+		"no line end between two":    {strings.TrimSpace(one) + strings.TrimSpace(one) + one, []enroll.Row{subject("one"), subject("one"), subject("one")}},
+		"no line end before the end": {strings.Replace(one, "\n-----END", "-----END", 1) + one, []enroll.Row{subject("one"), subject("one")}},
+		"indented":                   {"  " + strings.ReplaceAll(one, "\n", "\n  "), []enroll.Row{subject("one")}},
+		"a damaged beginning":        {one + one[1:] + one, []enroll.Row{subject("one"), lost(6), subject("one")}},
+		"a lost beginning":           {one[strings.Index(one, "\n"):] + one, []enroll.Row{lost(3), subject("one")}},
+		"a damaged end":              {strings.Replace(one, "-----END", "----END", 1) + one, []enroll.Row{problem("the PEM block that begins in line 1 has no end: another begins in line 4"), subject("one")}},
+		"boundaries in a remark":     {"# as in -----BEGIN X----- and -----END X-----\n" + one, []enroll.Row{subject("one")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, readAll(t, PEM, strings.NewReader(test.file))); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // A stream that breaks is an error, not a shorter batch.
 func TestReadBroken(t *testing.T) {
 	broken := errors.New("connection reset")
