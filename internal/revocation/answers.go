@@ -113,8 +113,12 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 		return nil, err
 	}
 	defer slot.gate.leave()
+	// A look at the responder, which may be revoked, before an answer of it is kept on.
+	if _, err := s.responders.get(ctx, id, now, revoked); err != nil {
+		return nil, err
+	}
 	next := answer{entry: status.Entries, checked: now, revoked: revoked}
-	if a := slot.latest.Load(); a != nil && a.entry >= next.entry && now.Before(a.response.Renew) && !now.Before(a.response.ThisUpdate) {
+	if a := slot.latest.Load(); a != nil && !a.response.by.revoked.Load() && a.entry >= next.entry && now.Before(a.response.Renew) && !now.Before(a.response.ThisUpdate) {
 		// Entries only grow: a higher one was read after ours.
 		next.response, next.entry = a.response, a.entry
 		s.stats.Kept.Add(1)
@@ -127,7 +131,7 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 
 // fresh reports whether the answer may be given without a look into the store.
 func (a *answer) fresh(now time.Time, revoked uint64) bool {
-	if a == nil || a.revoked != revoked || !now.Before(a.response.Renew) {
+	if a == nil || a.revoked != revoked || a.response.by.revoked.Load() || !now.Before(a.response.Renew) {
 		return false
 	}
 	age := now.Sub(a.checked) // negative where the clock was set back

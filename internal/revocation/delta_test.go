@@ -72,7 +72,7 @@ func apply(t *testing.T, full, delta *tbs.ParsedCRL) map[pki.Serial]pki.Reason {
 }
 
 // TestDeltas follows an issuer with deltas: revocations, holds and releases come with
-// the delta at once, and with the full CRL when half of its life is over.
+// the delta at once, and with the full CRL when that is made anew anyway.
 func TestDeltas(t *testing.T) {
 	v := newDeltaVA(t)
 	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)

@@ -44,8 +44,8 @@ type pace struct {
 var looking = List{Shard: AllShards}
 
 // RunCRL keeps the CRLs of every online issuer fresh until ctx ends: it makes
-// one where there is none, where entries are not in it yet, and where half of
-// its life is over. Errors are logged and tried again; they do not end it. One
+// one where there is none, where entries are not in it yet, and before half
+// of its life is over. Errors are logged and tried again; they do not end it. One
 // process of a deployment is enough; several only do the work more than once.
 func (s *Service) RunCRL(ctx context.Context) error {
 	for ctx.Err() == nil {
@@ -136,11 +136,15 @@ func (s *Service) failed(key List) {
 func (e *Edition) stale(now time.Time) bool {
 	// One from the future was made while the clock was wrong: relying parties
 	// refuse it.
-	return e.Number == 0 || !now.Before(e.half()) || now.Before(e.ThisUpdate)
+	return e.Number == 0 || !now.Before(e.renewal()) || now.Before(e.ThisUpdate)
 }
 
-// half returns when half of a CRL's life is over.
-func (e *Edition) half() time.Time { return e.ThisUpdate.Add(e.NextUpdate.Sub(e.ThisUpdate) / 2) }
+// renewal returns when a CRL is followed by a new one: when two fifths of its life
+// are over, so that whoever looks at it after half of its life can tell that
+// something is wrong.
+func (e *Edition) renewal() time.Time {
+	return e.ThisUpdate.Add(e.NextUpdate.Sub(e.ThisUpdate) * 2 / 5)
+}
 
 // renew makes and stores the CRLs of a shard that are due: the full one, or where
 // there are deltas and the full one still holds, the delta alone. It returns how
@@ -197,10 +201,10 @@ func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState
 	} else {
 		state.Before, state.Edition = state.Edition, made
 	}
-	crl.Due = Due{At: state.half(), Above: state.Covers}
+	crl.Due = Due{At: state.renewal(), Above: state.Covers}
 	if id.issuer.Deltas {
 		crl.Due.Above = state.Delta.Covers
-		if delta := state.Delta.half(); delta.Before(crl.Due.At) {
+		if delta := state.Delta.renewal(); delta.Before(crl.Due.At) {
 			crl.Due.At = delta
 		}
 		if state.Delta.Number == 0 { // it follows at once

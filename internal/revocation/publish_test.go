@@ -88,7 +88,7 @@ func TestPublishDue(t *testing.T) {
 		t.Errorf("number %d, want 2", second.Number)
 	}
 
-	v.Clock.Advance((revocation.DefaultCRLLife-revocation.Backdate)/2 - time.Second)
+	v.Clock.Advance((revocation.DefaultCRLLife+revocation.Backdate)*2/5 - revocation.Backdate - time.Second)
 	publish(t, v, 0)
 	v.Clock.Advance(time.Second)
 	publish(t, v, 1)

@@ -24,6 +24,7 @@ type Response struct {
 	// Renew is when the same question gets a new answer, though nothing happened:
 	// a client that comes back then finds one (RFC 9919, 7.1).
 	Renew time.Time
+	by    *responder
 	// Cacheable says that the same answer may be given again until Renew: it
 	// holds no nonce and no status "unknown", which ends when the serial is issued.
 	Cacheable bool
@@ -82,11 +83,11 @@ func (s *Service) respond(ctx context.Context, issuer pki.IssuerID, request []by
 // signResponse signs one response about all of ids.
 func (s *Service) signResponse(ctx context.Context, id *identity, ids []tbs.CertID, statuses []Status, nonce []byte) (*Response, error) {
 	now := s.cfg.Now().UTC().Truncate(time.Second)
-	r, err := s.responders.get(ctx, id, now)
+	r, err := s.responders.get(ctx, id, now, s.revoked.Load())
 	if err != nil {
 		return nil, err
 	}
-	response := &Response{ThisUpdate: now.Add(-Backdate), NextUpdate: now.Add(s.cfg.OCSPLife), Cacheable: nonce == nil}
+	response := &Response{by: r, ThisUpdate: now.Add(-Backdate), NextUpdate: now.Add(s.cfg.OCSPLife), Cacheable: nonce == nil}
 	if response.NextUpdate.After(r.notAfter) {
 		response.NextUpdate = r.notAfter // nobody can verify it later
 	}

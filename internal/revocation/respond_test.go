@@ -2,18 +2,22 @@ package revocation_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/revocation/revocationtest"
@@ -281,21 +285,40 @@ func TestResponderRotates(t *testing.T) {
 	serial := v.Issue()
 	first := ask(t, v, crypto.SHA1, serial).ResponderKeyHash
 
-	v.Clock.Advance(life * 6 / 10) // past the renewal, but a third of the life is not reached
+	v.Clock.Advance(life * 4 / 10)
 	if got := ask(t, v, crypto.SHA1, serial); !bytes.Equal(got.ResponderKeyHash, first) || v.Responders.Calls() != 1 {
 		t.Errorf("asked %d times for a responder early in its life", v.Responders.Calls())
 	}
 
 	v.Responders.Fail(errors.New("no RA"))
-	v.Clock.Advance(life / 10) // less than a third is left, and there is no new one
+	v.Clock.Advance(life * 2 / 10) // more than half is over, and there is no new one
 	if got := ask(t, v, crypto.SHA1, serial); !bytes.Equal(got.ResponderKeyHash, first) {
 		t.Error("the old responder does not serve on")
+	}
+	alarms := func(when string, want ...alarm.Severity) {
+		t.Helper()
+		var got []alarm.Severity
+		for _, a := range v.Alarms.Of(revocationtest.Tenant) {
+			if got = append(got, a.Severity); a.Name != "ocsp.responder" {
+				t.Errorf("%s: alarm %+v", when, a)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: alarms %v; want %v", when, got, want)
+		}
+	}
+	alarms("with time left")
+	for _, severity := range []alarm.Severity{alarm.Warning, alarm.Critical} {
+		v.Clock.Advance(life / 6) // to 23/30, to 28/30
+		ask(t, v, crypto.SHA1, serial)
+		alarms("late", severity)
 	}
 	v.Responders.Fail(nil)
 	v.Clock.Advance(revocation.DefaultOCSPLife)
 	if got := ask(t, v, crypto.SHA1, serial); bytes.Equal(got.ResponderKeyHash, first) {
 		t.Error("the new responder is not used")
 	}
+	alarms("renewed")
 
 	v.Responders.Fail(errors.New("no RA"))
 	v.Clock.Advance(life - time.Hour)
@@ -308,6 +331,72 @@ func TestResponderRotates(t *testing.T) {
 	if pki.KindOf(err) != pki.Unavailable {
 		t.Errorf("%v without a valid responder, want unavailable", err)
 	}
+	alarms("over", alarm.Critical)
+}
+
+// TestResponderRevoked: a responder that is revoked answers no more, by this process
+// at once and where another revoked it a second later, and what it signed is not
+// given on.
+func TestResponderRevoked(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	serial := v.Issue()
+	for name, revokeIt := range map[string]func(pki.Serial){
+		"here": func(s pki.Serial) {
+			if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, s, pki.KeyCompromise); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"elsewhere": func(s pki.Serial) {
+			v.RevokeElsewhere(t, s, pki.KeyCompromise)
+			v.Clock.Advance(time.Second)
+		},
+	} {
+		first := ask(t, v, crypto.SHA1, serial)
+		its, err := pki.SerialFromBytes(first.Certificate.SerialNumber.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Store.AddCertificate(v.CA.Issuer, its, first.Certificate.NotAfter)
+		revokeIt(its)
+		v.Responders.Fail(errors.New("no RA"))
+		if _, err := v.Respond(t.Context(), v.CA.Issuer.ID, revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, serial)); pki.KindOf(err) != pki.Unavailable {
+			t.Errorf("%s: %v while there is no other responder", name, err)
+		}
+		v.Responders.Fail(nil)
+		v.Responders.Forget()
+		v.Clock.Advance(10 * time.Second)
+		if got := ask(t, v, crypto.SHA1, serial); bytes.Equal(got.ResponderKeyHash, first.ResponderKeyHash) {
+			t.Errorf("%s: the revoked responder still answers", name)
+		}
+	}
+}
+
+// TestRunResponders: responders are made and rotated though nobody asks.
+func TestRunResponders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := revocationtest.New(t, 1)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- v.RunResponders(ctx) }()
+		synctest.Wait()
+		first := ask(t, v, crypto.SHA1, v.Issue())
+		if v.Responders.Calls() != 1 {
+			t.Errorf("asked %d times", v.Responders.Calls())
+		}
+		v.Clock.Advance(revocationtest.ResponderLife * 6 / 10)
+		time.Sleep(time.Minute + time.Second)
+		if v.Responders.Calls() != 2 {
+			t.Errorf("asked %d times once more than half of its life is over", v.Responders.Calls())
+		}
+		if got := ask(t, v, crypto.SHA1, v.Issue()); bytes.Equal(got.ResponderKeyHash, first.ResponderKeyHash) {
+			t.Error("the key is still the old one")
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A responder whose answers relying parties would refuse is not used, and the error

@@ -3,11 +3,14 @@ package revocation
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -16,6 +19,7 @@ import (
 const (
 	responderDeadline = 30 * time.Second // to get one, which may include its issuance
 	responderRetry    = 10 * time.Second // until the next attempt after one that brought nothing new
+	responderRound    = time.Minute      // between two looks at all of them, whether or not anybody asks
 )
 
 // A responder is a delegated responder's certificate, ready to sign with.
@@ -24,13 +28,19 @@ type responder struct {
 	certificate []byte // DER
 	keyID       []byte // SHA-1 of the key's bits: the byKey ResponderID
 	algorithm   tbs.SignatureAlgorithm
+	serial      pki.Serial
 	notBefore   time.Time
 	notAfter    time.Time
+	revoked     atomic.Bool // its answers are not to be given any more
 }
 
-// responders keeps each issuer's responder until a third of its life is left.
+// responders keeps each issuer's responder until half of its life is over, or it is
+// revoked. The one before it stays good for what it signed: an answer ends before
+// its responder's certificate does.
 type responders struct {
 	source Responders
+	store  Store
+	alarms *alarm.Board
 	log    *slog.Logger
 	mu     sync.Mutex
 	slots  map[pki.IssuerID]*responderSlot // guarded by mu
@@ -43,20 +53,26 @@ type responderSlot struct {
 	err     error      // of the last attempt
 	asked   time.Time  // the time of that
 	next    time.Time  // when to ask again
+	looked  time.Time  // when current was last seen not to be revoked
+	count   uint64     // Service.revoked before that
 }
 
-func newResponders(source Responders, log *slog.Logger) *responders {
-	return &responders{source: source, log: log, slots: make(map[pki.IssuerID]*responderSlot)}
+func newResponders(cfg *Config) *responders {
+	return &responders{source: cfg.Responders, store: cfg.Store, alarms: cfg.Alarms, log: cfg.Log, slots: make(map[pki.IssuerID]*responderSlot)}
 }
 
-// get returns the issuer's responder. Where a new one cannot be had, the old one
-// serves until its certificate ends.
-func (r *responders) get(ctx context.Context, id *identity, now time.Time) (*responder, error) {
+// get returns the issuer's responder; revoked is the count of this process's
+// revocations. Where a new one cannot be had, the old one serves until its
+// certificate ends, but not once it is revoked.
+func (r *responders) get(ctx context.Context, id *identity, now time.Time, revoked uint64) (*responder, error) {
 	slot := r.slot(id.issuer.ID)
 	if err := slot.gate.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer slot.gate.leave()
+	if err := r.look(ctx, id, slot, now, revoked); err != nil {
+		return nil, err
+	}
 	if !now.Before(slot.next) || now.Before(slot.asked) { // or the clock was set back
 		r.load(ctx, id, slot, now)
 	}
@@ -64,6 +80,28 @@ func (r *responders) get(ctx context.Context, id *identity, now time.Time) (*res
 		return slot.current, nil
 	}
 	return nil, slot.err
+}
+
+// look sees whether the current responder is revoked, at once after a revocation by
+// this process and soon after one by another. If it is, a new one is asked for.
+func (r *responders) look(ctx context.Context, id *identity, slot *responderSlot, now time.Time, revoked uint64) error {
+	age := now.Sub(slot.looked) // negative where the clock was set back
+	if slot.current == nil || slot.count == revoked && age >= 0 && age < recheck {
+		return nil
+	}
+	status, err := r.store.Status(ctx, id.issuer.ID, slot.current.serial)
+	if err != nil {
+		return fmt.Errorf("status of the OCSP responder: %w", err)
+	}
+	slot.looked, slot.count = now, revoked
+	if status.Revocation == nil {
+		return nil
+	}
+	r.log.WarnContext(ctx, "the OCSP responder is revoked", "tenant", id.issuer.Tenant, "issuer", id.issuer.ID, "serial", slot.current.serial)
+	slot.current.revoked.Store(true)
+	slot.current, slot.next = nil, time.Time{}
+	slot.err = pki.Errorf(pki.Unavailable, "the OCSP responder is revoked")
+	return nil
 }
 
 func (r *responders) slot(id pki.IssuerID) *responderSlot {
@@ -87,9 +125,13 @@ func (r *responders) load(ctx context.Context, id *identity, slot *responderSlot
 	if err != nil {
 		slot.err = pki.Because(pki.Unavailable, err, "the issuer has no OCSP responder at present")
 		r.log.ErrorContext(ctx, "OCSP responder", "tenant", id.issuer.Tenant, "issuer", id.issuer.ID, "error", err)
+		r.alarm(id, slot.current, now, pki.DetailOf(err))
 		return
 	}
-	slot.current = got
+	if slot.current == nil || slot.current.serial != got.serial {
+		slot.current, slot.looked = got, time.Time{}
+	}
+	r.alarm(id, slot.current, now, "the log says why")
 	slot.err = pki.Errorf(pki.Unavailable, "the certificate of the OCSP responder is not in force")
 	if reload.After(slot.next) {
 		slot.next = reload
@@ -97,7 +139,7 @@ func (r *responders) load(ctx context.Context, id *identity, slot *responderSlot
 }
 
 // fetch gets a responder from the source, checks that relying parties will take
-// it, and says when a third of its life will be left.
+// it, and says when half of its life will be over.
 func (r *responders) fetch(ctx context.Context, id *identity, now time.Time) (*responder, time.Time, error) {
 	raw, key, notAfter, err := r.source.Responder(ctx, id.issuer.ID)
 	if err != nil {
@@ -117,9 +159,29 @@ func (r *responders) fetch(ctx context.Context, id *identity, now time.Time) (*r
 		return nil, time.Time{}, pki.Errorf(pki.Unavailable, "the certificate is valid from %s to %s", certificate.NotBefore, notAfter)
 	}
 	return &responder{
-		key: key, certificate: raw, keyID: certificate.Key.KeyID(),
+		serial: certificate.Serial, key: key, certificate: raw, keyID: certificate.Key.KeyID(),
 		algorithm: certificate.Key.SignatureAlgorithm(), notBefore: certificate.NotBefore, notAfter: notAfter,
-	}, notAfter.Add(-notAfter.Sub(certificate.NotBefore) / 3), nil
+	}, certificate.NotBefore.Add(notAfter.Sub(certificate.NotBefore) / 2), nil
+}
+
+// alarm raises ocsp.responder while an issuer has no responder, or one of whose life
+// less than a third is left, and clears it when all is well.
+func (r *responders) alarm(id *identity, current *responder, now time.Time, why string) {
+	key := alarm.Key{Tenant: id.issuer.Tenant, Name: "ocsp.responder", Target: "issuer:" + string(id.issuer.ID)}
+	a := alarm.Alarm{Key: key, Severity: alarm.Critical, Do: "See that the tenant's profile ocsp-responder allows responders, and that the issuer can sign; a new one is asked for every ten seconds."}
+	switch {
+	case current == nil || !now.Before(current.notAfter) || now.Before(current.notBefore):
+		a.What = "the issuer answers no OCSP request: it has no responder, " + why
+	case current.notAfter.Sub(now) < current.notAfter.Sub(current.notBefore)/3:
+		a.What = fmt.Sprintf("the certificate of the OCSP responder ends on %s and is not renewed: %s", current.notAfter.UTC().Format(time.RFC3339), why)
+		if current.notAfter.Sub(now) > current.notAfter.Sub(current.notBefore)/10 {
+			a.Severity = alarm.Warning
+		}
+	default:
+		r.alarms.Clear(key)
+		return
+	}
+	r.alarms.Raise(a)
 }
 
 // checkDelegation checks what makes a certificate a delegated responder's (RFC
@@ -142,4 +204,36 @@ func checkDelegation(certificate *tbs.Parsed) error {
 		return lacks("ocspNoCheck")
 	}
 	return nil
+}
+
+// RunResponders keeps the OCSP responders of all online issuers ready, whether or
+// not anybody asks, until ctx ends. Errors are logged and raised as alarms; they do
+// not end it.
+func (s *Service) RunResponders(ctx context.Context) error {
+	tick := time.NewTicker(responderRound)
+	defer tick.Stop()
+	for {
+		issuers, err := s.cfg.Issuers.AllIssuers(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "OCSP responders", "error", err)
+		}
+		for _, issuer := range issuers {
+			now := s.cfg.Now().UTC().Truncate(time.Second)
+			if issuer.Key == pki.OfflineKey || now.After(issuer.NotAfter) || ctx.Err() != nil {
+				continue
+			}
+			id, err := s.identities.of(issuer)
+			if err == nil {
+				_, err = s.responders.get(ctx, id, now, s.revoked.Load())
+			}
+			if err != nil && ctx.Err() == nil {
+				s.cfg.Log.DebugContext(ctx, "OCSP responder", "issuer", issuer.ID, "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -75,6 +76,7 @@ type Config struct {
 	Signer     Signer
 	Issuers    Issuers
 	Responders Responders
+	Alarms     *alarm.Board
 	Now        pki.Clock
 	Log        *slog.Logger
 
@@ -82,7 +84,7 @@ type Config struct {
 	Publisher Publisher
 
 	// CRLLife is the time from the signing of a CRL to its nextUpdate; a CRL is
-	// made anew when half of it is over. Zero is DefaultCRLLife.
+	// made anew before half of it is over. Zero is DefaultCRLLife.
 	CRLLife time.Duration
 	// OCSPLife is the same for OCSP responses; one that is kept is signed anew
 	// when half of it, or an hour, is over. Zero is DefaultOCSPLife.
@@ -121,7 +123,7 @@ func New(cfg Config) *Service {
 	return &Service{
 		cfg:        cfg,
 		identities: newIdentities(cfg.Issuers),
-		responders: newResponders(cfg.Responders, cfg.Log),
+		responders: newResponders(&cfg),
 		answers:    newAnswers(maxAnswers),
 		crls:       newCRLCache(maxCRLBytes),
 		queue:      newEntryQueue(),

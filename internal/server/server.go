@@ -115,7 +115,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	responders := &responders{}
 	published := &published{}
 	s.revocation = revocation.New(revocation.Config{
-		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Now: s.now, Log: s.log,
+		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Alarms: s.alarms, Now: s.now, Log: s.log,
 		CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
 	})
 	var err error
@@ -176,6 +176,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.batch.Run(running) })
 	g.Go(func() error { return s.revocation.RunCRL(running) })
+	g.Go(func() error { return s.revocation.RunResponders(running) })
 	g.Go(func() error { return s.publisher.Run(running) })
 	g.Go(func() error { return s.listeners.renew(running) })
 	g.Go(func() error { return (&housekeeper{store: s.store, now: s.now, log: s.log}).run(running) })

@@ -45,13 +45,7 @@ func AppendResponseData(dst []byte, responderKeyID []byte, producedAt time.Time,
 	}
 	dst = der.Wrap(dst, responses, asn1.SEQUENCE)
 	if nonce != nil {
-		extensions := len(dst)
-		dst = append(dst, oidOCSPNonce...)
-		value := len(dst)
-		dst = der.Append(dst, asn1.OCTET_STRING, nonce)
-		dst = closeExtension(dst, extensions, value)
-		dst = der.Wrap(dst, extensions, asn1.SEQUENCE)
-		dst = der.Wrap(dst, extensions, der.Explicit(1))
+		dst = appendOCSPNonce(dst, 1, nonce)
 	}
 	return der.Wrap(dst, start, asn1.SEQUENCE)
 }

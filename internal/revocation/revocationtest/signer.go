@@ -116,6 +116,13 @@ func (f *FakeResponders) Fail(err error) {
 	f.err = err
 }
 
+// Forget has the next call make a new responder.
+func (f *FakeResponders) Forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.current = nil
+}
+
 // Calls returns how often a responder was asked for.
 func (f *FakeResponders) Calls() int {
 	f.mu.Lock()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -41,6 +42,7 @@ type VA struct {
 	Store      *FakeStore
 	Signer     *FakeSigner
 	Responders *FakeResponders
+	Alarms     *alarm.Board
 	Root       CA // its key is offline
 	CA         CA // signs CRLs, and certificates that are in Store
 
@@ -59,8 +61,9 @@ func New(t testing.TB, shards int) *VA {
 	v.Store.AddIssuer(v.Root.Issuer)
 	v.Store.AddIssuer(v.CA.Issuer)
 	v.Responders = &FakeResponders{va: v}
+	v.Alarms = alarm.NewBoard(v.Clock.Now)
 	v.Service = revocation.New(revocation.Config{
-		Store: v.Store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders,
+		Store: v.Store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders, Alarms: v.Alarms,
 		Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	return v
