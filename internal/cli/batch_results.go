@@ -10,7 +10,7 @@ import (
 // batchResults is "pando batch results".
 type batchResults struct {
 	batchID
-	After  int64  `placeholder:"ROW" help:"Only rows after this one."`
+	After  int64  `empty:"all" placeholder:"ROW" help:"Only rows after this one."`
 	Format string `enum:"ndjson,pem,zip," default:"" placeholder:"FORMAT" help:"ndjson, pem or zip (default: as the name of the file ends, otherwise ndjson)."`
 	Out    string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
 }

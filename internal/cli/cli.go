@@ -30,6 +30,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	if args[0] == "help" { // as people try first
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	// A command line that cannot be read is answered as it asks too.
 	c := &console{in: stdin, out: stdout, err: stderr, json: slices.Contains(args, "--json")}
 	cmd := new(commands)
@@ -45,6 +48,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return c.failUsage(err)
 	}
 	c.json = cmd.JSON
+	if err := refuseEmpty(parsed); err != nil {
+		return c.fail(err)
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(c, parser.Model); err != nil {
 		return c.fail(err)

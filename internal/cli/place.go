@@ -92,7 +92,7 @@ func (p *placeShow[K]) Run(ctx context.Context, c *console, cl *client.Client) e
 
 type placeUpdate[K places] struct {
 	Name        string `arg:"" help:"Its name, which stays."`
-	Description string `required:"" placeholder:"TEXT" help:"One line, for people."`
+	Description string `required:"" empty:"clears" placeholder:"TEXT" help:"One line, for people."`
 }
 
 // Run describes the place.
