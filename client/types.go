@@ -48,7 +48,7 @@ type APIToken struct {
 type NewToken struct {
 	Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"Whose it is, or what for." example:"line 3, plant Brno"`
 	Role        string   `json:"role" doc:"platform-operator, tenant-administrator, factory-operator or auditor." example:"factory-operator"`
-	Endpoints   []string `json:"endpoints,omitempty" maxItems:"100" doc:"The endpoints it may enrol at; absent is all of the tenant."`
+	Endpoints   []string `json:"endpoints,omitempty" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"The endpoints it may enrol at, which exist; absent is all of the tenant."`
 	LifeSeconds int64    `json:"life_seconds,omitzero" minimum:"0" maximum:"63072000" doc:"How long it lives, from 60 seconds to two years. Default: 90 days." example:"7776000"`
 }
 

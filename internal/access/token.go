@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"hash/crc32"
 	"slices"
 	"strings"
@@ -37,6 +38,8 @@ type TokenStore interface {
 	// RevokeToken sets the time of revocation; NotFound where the tenant has no
 	// such token.
 	RevokeToken(ctx context.Context, tenant pki.TenantID, id pki.TokenID, at time.Time, e pki.Event) error
+	// Endpoints returns the tenant's endpoints, in order of name.
+	Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error)
 }
 
 // Tokens makes, checks and revokes API tokens.
@@ -62,7 +65,7 @@ const MaxTokenEndpoints = 100
 type NewToken struct {
 	Name      string
 	Role      Role
-	Endpoints []string      // names of the endpoints it is bound to; empty is all of the tenant
+	Endpoints []string      // names of the endpoints it is bound to, which exist; nil is all of the tenant
 	Life      time.Duration // 0 is DefaultTokenLife; at most MaxTokenLife
 }
 
@@ -113,11 +116,9 @@ func (t *Tokens) create(ctx context.Context, tenant pki.TenantID, actor string, 
 		return nil, none, pki.Errorf(pki.Malformed, "a token has a name of 1 to 100 characters that says whose it is")
 	case n.Life < time.Minute || n.Life > MaxTokenLife:
 		return nil, none, pki.Errorf(pki.Malformed, "a token lives for a minute at least and for %d days at most", MaxTokenLife/(24*time.Hour))
-	case len(n.Endpoints) > MaxTokenEndpoints:
-		return nil, none, pki.Errorf(pki.Malformed, "a token is bound to %d endpoints at most", MaxTokenEndpoints)
 	}
-	for _, name := range n.Endpoints {
-		if err := pki.CheckSlug("endpoint", name); err != nil {
+	if n.Endpoints != nil {
+		if err := t.checkEndpoints(ctx, tenant, n.Endpoints); err != nil {
 			return nil, none, err
 		}
 	}
@@ -133,6 +134,52 @@ func (t *Tokens) create(ctx context.Context, tenant pki.TenantID, actor string, 
 		return nil, none, err
 	}
 	return tok, secret, nil
+}
+
+// checkEndpoints checks what a token is to be bound to. A list without names is
+// refused, since a token that is bound to none of them would be good for all. So
+// is an endpoint that is not there: a misspelt name would bind the token to
+// whatever gets that name later.
+func (t *Tokens) checkEndpoints(ctx context.Context, tenant pki.TenantID, names []string) error {
+	switch {
+	case len(names) == 0:
+		return pki.Errorf(pki.Malformed, "the list of endpoints is empty: leave it out for a token that is good for all of the tenant, or name endpoints")
+	case len(names) > MaxTokenEndpoints:
+		return pki.Errorf(pki.Malformed, "a token is bound to %d endpoints at most", MaxTokenEndpoints)
+	}
+	all, err := t.store.Endpoints(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		if err := pki.CheckSlug("endpoint", name); err != nil {
+			return err
+		}
+		if slices.Contains(names[:i], name) {
+			return pki.Errorf(pki.Malformed, "endpoint %q stands twice", name)
+		}
+		if !slices.ContainsFunc(all, func(ep *pki.Endpoint) bool { return ep.Name == name }) {
+			return pki.Errorf(pki.Malformed, "tenant %s has no endpoint %q; it has %s", tenant, name, someOf(all))
+		}
+	}
+	return nil
+}
+
+// someOf names the first endpoints of a list, for people.
+func someOf(all []*pki.Endpoint) string {
+	const most = 20
+	if len(all) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, ep := range all[:min(len(all), most)] {
+		names = append(names, ep.Name)
+	}
+	text := strings.Join(names, ", ")
+	if len(all) > most {
+		text += fmt.Sprintf(" and %d more", len(all)-most)
+	}
+	return text
 }
 
 // List returns the tokens of the grant's tenant, newest first.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,9 @@ import (
 type cupboard struct {
 	tokens []*access.Token
 	events []pki.Event
-	looks  int   // calls of TokenByHash
-	err    error // of every call
+	looks  int      // calls of TokenByHash
+	names  []string // of the endpoints that acme has; no other tenant has one
+	err    error    // of every call
 }
 
 func (c *cupboard) PutToken(_ context.Context, t *access.Token, e pki.Event) error {
@@ -67,6 +69,16 @@ func (c *cupboard) RevokeToken(_ context.Context, tenant pki.TenantID, id pki.To
 	return pki.Errorf(pki.NotFound, "no such token")
 }
 
+func (c *cupboard) Endpoints(_ context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error) {
+	var all []*pki.Endpoint
+	for _, name := range c.names {
+		if tenant == "acme" {
+			all = append(all, &pki.Endpoint{Tenant: tenant, Name: name})
+		}
+	}
+	return all, c.err
+}
+
 // A desk makes tokens at a time that a test sets.
 type desk struct {
 	*access.Tokens
@@ -75,7 +87,7 @@ type desk struct {
 }
 
 func newDesk() *desk {
-	d := &desk{store: &cupboard{}, clock: pandotest.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))}
+	d := &desk{store: &cupboard{names: []string{"firmware", "meter", "rni"}}, clock: pandotest.NewClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))}
 	d.Tokens = access.NewTokens(d.store, d.clock.Now)
 	return d
 }
@@ -258,6 +270,9 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	many := slices.Repeat([]string{"meter"}, access.MaxTokenEndpoints+1)
+	for i := range many {
+		many[i] += strconv.Itoa(i)
+	}
 	const ok = pki.Internal
 	tests := []struct {
 		name  string
@@ -289,6 +304,13 @@ func TestCreate(t *testing.T) {
 		{"for an endpoint without a name", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{""}}, pki.Malformed},
 		{"for two endpoints in one", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter,rni"}}, pki.Malformed},
 		{"for too many endpoints", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: many}, pki.Malformed},
+		{"for a list of no endpoints", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{}}, pki.Malformed},
+		{"for an endpoint twice", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter", "rni", "meter"}}, pki.Malformed},
+		{"for an endpoint that is not there", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter", "metre"}}, pki.Malformed},
+		{"for another tenant's endpoint", grant(t, access.PlatformOperator, "globex"), access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter"}}, pki.Malformed},
+		{"an auditor for an endpoint", admin, access.NewToken{Name: "x", Role: access.Auditor, Endpoints: []string{"meter"}}, pki.Malformed},
+		{"an administrator for an endpoint", admin, access.NewToken{Name: "x", Role: access.TenantAdministrator, Endpoints: []string{"meter"}}, pki.Malformed},
+		{"a platform operator for an endpoint", operator, access.NewToken{Name: "x", Role: access.PlatformOperator, Endpoints: []string{"meter"}}, pki.Malformed},
 		{"beyond one's own endpoints", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"rni", "firmware"}}, pki.Forbidden},
 		{"for all endpoints by one who is bound", bound, access.NewToken{Name: "x", Role: access.TenantAdministrator}, pki.Forbidden},
 	}
@@ -306,6 +328,29 @@ func TestCreate(t *testing.T) {
 				t.Errorf("%v, want %s and no token", err, test.want)
 			}
 		})
+	}
+}
+
+// TestUnknownEndpointIsNamed: the refusal says which name is wrong and which there
+// are.
+func TestUnknownEndpointIsNamed(t *testing.T) {
+	d := newDesk()
+	create := func(tenant pki.TenantID) string {
+		_, _, err := d.Create(t.Context(), grant(t, access.PlatformOperator, tenant),
+			access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter", "metre"}})
+		return pki.DetailOf(err)
+	}
+	if got, want := create("acme"), `tenant acme has no endpoint "metre"; it has firmware, meter, rni`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := create("globex"), `tenant globex has no endpoint "meter"; it has none`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for i := range 30 {
+		d.store.names = append(d.store.names, fmt.Sprintf("line-%d", i))
+	}
+	if got := create("acme"); !strings.HasSuffix(got, "line-16 and 13 more") {
+		t.Error(got)
 	}
 }
 
