@@ -103,14 +103,15 @@ type NewEndpoint struct {
 	Authority string   `json:"authority" doc:"Name or id of the authority that issues."`
 	Profile   string   `json:"profile" doc:"Name of the profile."`
 	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
-	Protocols []string `json:"protocols,omitempty" doc:"The ways in that are on: rest, batch."`
-	Names     *Names   `json:"names,omitempty" doc:"What the request may ask to be named."`
+	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch. Default: both. None: it is switched off."`
+	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named."`
 }
 
-// EndpointChange is what to change of an endpoint; what is absent stays as it is.
+// EndpointChange is what to change of an endpoint; what is absent stays as it is,
+// and what is empty, but not nil, takes away what was there.
 type EndpointChange struct {
 	Profile   string   `json:"profile,omitempty" doc:"Name of the profile."`
 	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
-	Protocols []string `json:"protocols,omitempty" doc:"The ways in that are on: rest, batch."`
-	Names     *Names   `json:"names,omitempty" doc:"What the request may ask to be named."`
+	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch. None: it is switched off."`
+	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named, in the place of all that it might before."`
 }

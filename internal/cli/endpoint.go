@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/pando-pki/pando/client"
@@ -68,7 +69,9 @@ type endpointUpdate struct {
 	Endpoint string   `arg:"" help:"Name of the endpoint."`
 	Profile  string   `placeholder:"NAME" help:"Profile of what it issues from now on."`
 	Version  int      `placeholder:"N" help:"Version of the profile (default, with --profile: the latest)."`
-	Protocol []string `placeholder:"NAME" help:"Ways in that are on from now on: rest, batch."`
+	Protocol []string `xor:"protocol" placeholder:"NAME" help:"Ways in that are on from now on: rest, batch."`
+	Off      bool     `xor:"protocol" help:"Switch every way in off: nothing is enrolled here until --protocol."`
+	NoNames  bool     `help:"Authorise no names any more."`
 	nameFlags
 }
 
@@ -77,15 +80,36 @@ func (endpointUpdate) Help() string {
 
 Examples:
 
-    pando endpoint update meter --profile meter`
+    pando endpoint update meter --profile meter
+    pando endpoint update tls --no-names
+    pando endpoint update meter --off`
 }
 
 // Run changes the endpoint.
 func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client) error {
-	made, err := cl.ChangeEndpoint(ctx, e.Endpoint, client.EndpointChange{
-		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names()})
+	change := client.EndpointChange{Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names()}
+	if e.Off {
+		change.Protocols = []string{}
+	}
+	switch {
+	case e.NoNames && change.Names != nil:
+		return usagef("--no-names takes every name away: say it, or say names")
+	case e.NoNames:
+		change.Names = new(client.Names)
+	}
+	if reflect.ValueOf(change).IsZero() {
+		return usagef("what is to change? Say --profile, --version, --protocol, --off, names or --no-names")
+	}
+	before, err := cl.Endpoint(ctx, e.Endpoint)
 	if err != nil {
 		return err
+	}
+	made, err := cl.ChangeEndpoint(ctx, e.Endpoint, change)
+	if err != nil {
+		return err
+	}
+	if reflect.DeepEqual(before, made) {
+		c.note("%s was so already; nothing has changed", made.Label)
 	}
 	return c.result(made, endpoints(*made))
 }

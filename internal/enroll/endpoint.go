@@ -16,7 +16,7 @@ type NewEndpoint struct {
 	Authority string         // name or id; cannot be changed
 	Profile   string         // name; "" with an update leaves it
 	Version   int            // 0 is the latest
-	Protocols []pki.Protocol // nil with an update leaves them
+	Protocols []pki.Protocol // nil with an update leaves them; none switches the endpoint off
 	Names     *pki.Names     // nil with an update leaves them
 }
 
@@ -44,7 +44,8 @@ func (s *Service) CreateEndpoint(ctx context.Context, g access.Grant, n NewEndpo
 }
 
 // UpdateEndpoint changes the profile, the protocols or the names of an endpoint.
-// It needs access.ManageEndpoints.
+// An update that says nothing is Malformed; one that says what is so already
+// leaves no event. It needs access.ManageEndpoints.
 func (s *Service) UpdateEndpoint(ctx context.Context, g access.Grant, n NewEndpoint) (*pki.Endpoint, error) {
 	if err := g.Check(access.ManageEndpoints); err != nil {
 		return nil, err
@@ -56,6 +57,10 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Grant, n NewEndpo
 	if err != nil {
 		return nil, err
 	}
+	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil {
+		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols or the names")
+	}
+	before := *ep
 	if n.Profile == "" {
 		n.Profile = ep.Profile.Name
 		if n.Version == 0 {
@@ -65,8 +70,15 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Grant, n NewEndpo
 	if err := s.apply(ctx, ep, n); err != nil {
 		return nil, err
 	}
+	if before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) {
+		return ep, nil
+	}
 	defer s.forget(ep.Label())
 	return ep, s.cfg.Store.UpdateEndpoint(ctx, ep, s.event(g, "endpoint.update", ep))
+}
+
+func sameNames(a, b pki.Names) bool {
+	return slices.Equal(a.DNS, b.DNS) && slices.Equal(a.IP, b.IP) && slices.Equal(a.URI, b.URI)
 }
 
 // apply sets what n says, and checks that the authority can issue the profile.

@@ -207,12 +207,47 @@ func TestUpdateEndpoint(t *testing.T) {
 	}
 	h.get(h.request("meter", meterCSR(t, "SM-1"))) // it is as it was
 
+	eventCount := func() int {
+		t.Helper()
+		events, err := h.Hierarchy.Events(t.Context(), h.grant(access.ReadEvents), "", 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(events)
+	}
+	before := eventCount()
+	now, err := h.Enroll.Endpoint(t.Context(), h.grant(access.ReadConfiguration), "meter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Enroll.UpdateEndpoint(t.Context(), manage, enroll.NewEndpoint{Name: "meter"})
+	refused(t, err, pki.Malformed)
+	for name, same := range map[string]enroll.NewEndpoint{
+		"profile":   {Name: "meter", Profile: "meter"},
+		"version":   {Name: "meter", Version: 1},
+		"protocols": {Name: "meter", Protocols: []pki.Protocol{"rest", "batch"}},
+		"names":     {Name: "meter", Names: &now.Names},
+	} {
+		if ep, err := h.Enroll.UpdateEndpoint(t.Context(), manage, same); err != nil || ep.Name != "meter" {
+			t.Errorf("the same %s: %v", name, err)
+		}
+	}
+	if after := eventCount(); after != before {
+		t.Errorf("what changed nothing left %d events", after-before)
+	}
+
 	// All protocols off: nothing gets in.
 	if _, err := h.Enroll.UpdateEndpoint(t.Context(), manage, enroll.NewEndpoint{Name: "meter", Protocols: []pki.Protocol{}}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := h.Enroll.Enroll(t.Context(), h.request("meter", meterCSR(t, "SM-1")))
+	_, err = h.Enroll.Enroll(t.Context(), h.request("meter", meterCSR(t, "SM-1")))
 	refused(t, err, pki.PolicyRefused)
+	if want := "the endpoint acme.meter is switched off"; !strings.Contains(pki.DetailOf(err), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if off, err := h.Enroll.Endpoint(t.Context(), h.grant(access.ReadConfiguration), "meter"); err != nil || len(off.Protocols) > 0 {
+		t.Errorf("%v, protocols %v", err, off.Protocols)
+	}
 
 	events, err := h.Hierarchy.Events(t.Context(), h.grant(access.ReadEvents), "", 1)
 	if err != nil || len(events) != 1 || events[0].Action != "endpoint.update" || events[0].Target != "endpoint:meter" || events[0].Actor != "token:test (test)" {

@@ -50,6 +50,9 @@ func (s *Service) Open(ctx context.Context, g access.Grant, endpoint string, pro
 	if err != nil {
 		return nil, err
 	}
+	if len(lane.Endpoint.Protocols) == 0 {
+		return nil, pki.Errorf(pki.PolicyRefused, "the endpoint %s is switched off; 'pando endpoint update --protocol' switches it on", lane.Endpoint.Label())
+	}
 	if !slices.Contains(lane.Endpoint.Protocols, protocol) {
 		return nil, pki.Errorf(pki.PolicyRefused, "the endpoint %s does not take %s; switch it on with 'pando endpoint update'", lane.Endpoint.Label(), protocol)
 	}

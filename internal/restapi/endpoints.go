@@ -60,8 +60,12 @@ func endpointName(g access.Grant, nameOrLabel string) string {
 	return strings.TrimPrefix(nameOrLabel, string(g.Tenant())+".")
 }
 
+// protocols keeps a list that is absent apart from an empty one.
 func protocols(names []string) []pki.Protocol {
-	var out []pki.Protocol
+	if names == nil {
+		return nil
+	}
+	out := make([]pki.Protocol, 0, len(names))
 	for _, name := range names {
 		out = append(out, pki.Protocol(name))
 	}
