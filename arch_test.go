@@ -116,20 +116,23 @@ func judge(pkg string, rank int, path string) string {
 	switch {
 	case ours:
 		return judgeOwn(pkg, rank, own)
-	case path == "net/http" && rank <= 5 && pkg != "client":
+	case within(path, "net/http") && rank <= 5 && pkg != "client":
 		return "net/http stays out of ranks 0 to 5"
-	case path == "database/sql" && pkg != "internal/store/sqlstore":
+	case within(path, "database/sql") && pkg != "internal/store/sqlstore":
 		return "database/sql belongs to sqlstore alone"
 	case path == "encoding/asn1" && pkg == "internal/tbs":
 		return "the encoders do without reflection"
 	}
 	allowed, isCore := core[pkg]
 	outside := strings.Contains(strings.Split(path, "/")[0], ".")
-	if isCore && outside && !slices.ContainsFunc(allowed, func(a string) bool { return path == a || strings.HasPrefix(path, a+"/") }) {
+	if isCore && outside && !slices.ContainsFunc(allowed, func(a string) bool { return within(path, a) }) {
 		return "the signing core stays close to the standard library"
 	}
 	return ""
 }
+
+// within reports whether path is a package or one below it.
+func within(path, pkg string) bool { return path == pkg || strings.HasPrefix(path, pkg+"/") }
 
 func judgeOwn(pkg string, rank int, own string) string {
 	other, ok := ranks[own]
@@ -188,6 +191,8 @@ func TestJudge(t *testing.T) {
 	for _, c := range []struct{ pkg, path string }{
 		{"internal/tbs", module + "internal/policy"},
 		{"internal/batch", "net/http"},
+		{"internal/batch", "net/http/httputil"},
+		{"internal/restapi", "database/sql/driver"},
 		{"internal/restapi", module + "internal/store/sqlstore"},
 		{"internal/restapi", module + "internal/signer"},
 		{"internal/proto/status", module + "internal/policy"},
