@@ -34,6 +34,9 @@ func (s *server) guard(rt Route) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		c, err := s.authorize(r, rt)
+		if err == nil {
+			err = checkRequest(r)
+		}
 		if err != nil {
 			s.fail(w, r, err)
 			return

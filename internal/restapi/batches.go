@@ -58,9 +58,6 @@ func readSubmission(r *http.Request) (batch.Submission, error) {
 		}
 	}
 	n.Idempotency = r.Header.Get(idempotencyHeader)
-	if len(n.Idempotency) > 128 {
-		return n, pki.Errorf(pki.Malformed, "%s: it has 128 bytes at most", idempotencyHeader)
-	}
 	if n.Endpoint = q.Get("endpoint"); n.Endpoint == "" {
 		return n, pki.Errorf(pki.Malformed, "endpoint: say where the rows are to be enrolled")
 	}

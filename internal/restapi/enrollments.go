@@ -10,8 +10,6 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-const idempotencyHeader = "Idempotency-Key"
-
 type enrollInput struct {
 	Caller
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"Makes the same request the same certificate, however often it is sent."`

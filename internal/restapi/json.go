@@ -15,8 +15,44 @@ import (
 func jsonFormat() huma.Format {
 	return huma.Format{
 		Marshal:   func(w io.Writer, v any) error { return json.MarshalWrite(w, v) },
-		Unmarshal: strictjson.Unmarshal,
+		Unmarshal: unmarshal,
 	}
+}
+
+// unmarshal is strictjson.Unmarshal, and refuses null: no member of the API means
+// anything by it, and it must not pass for a member that is absent where the
+// sender may have meant that nothing be left. huma reads each body into an any
+// before all else.
+func unmarshal(data []byte, v any) error {
+	if err := strictjson.Unmarshal(data, v); err != nil {
+		return err
+	}
+	if whole, ok := v.(*any); ok {
+		return refuseNull("", *whole)
+	}
+	return nil
+}
+
+// refuseNull looks for a null in a value that was read from JSON, whose depth is
+// bounded.
+func refuseNull(at string, v any) error {
+	switch v := v.(type) {
+	case nil:
+		return fmt.Errorf("the value at %.80q is null: leave it out, or say what it is to be", at)
+	case map[string]any:
+		for name, member := range v {
+			if err := refuseNull(at+"/"+name, member); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for i, item := range v {
+			if err := refuseNull(fmt.Sprintf("%s/%d", at, i), item); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // writeJSON answers a plain route with a JSON value.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"time"
 
@@ -39,6 +40,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.recovered(out, r, v)
 		}
 	}()
+	if path.Clean(r.URL.Path) != r.URL.Path { // the mux would redirect, with a page for people
+		s.fail(out, r, noResource())
+		return
+	}
 	if _, pattern := s.mux.Handler(r); pattern == "" {
 		s.noRoute(out, r)
 		return
@@ -70,7 +75,11 @@ func (s *server) noRoute(out *response, r *http.Request) {
 		writeProblem(out, malformed(found.status, fmt.Sprintf("%s is not a method of this resource", r.Method)))
 		return
 	}
-	s.fail(out, r, pki.Errorf(pki.NotFound, "the API has no such resource; %s/openapi.json lists what it has", prefix))
+	s.fail(out, r, noResource())
+}
+
+func noResource() error {
+	return pki.Errorf(pki.NotFound, "the API has no such resource; %s/openapi.json lists what it has", prefix)
 }
 
 func (s *server) logRequest(out *response, r *http.Request, begun time.Time) {

@@ -192,6 +192,9 @@ func plain(pattern string, permission access.Permission, handler func(http.Respo
 		s.mux.HandleFunc(rt.Method+" "+prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
 			c, err := s.authorize(r, rt.Route)
 			if err == nil {
+				err = checkRequest(r)
+			}
+			if err == nil {
 				v := voucher{time.Now(), func() error { _, err := s.authorize(r, rt.Route); return err }}
 				r.Body = &vouchedBody{r.Body, v}
 				err = handler(&vouchedWriter{w, v, func(err error) { s.cut(r, err) }}, r, c.grant)

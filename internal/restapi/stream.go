@@ -3,11 +3,7 @@ package restapi
 import (
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
 	"time"
-
-	"github.com/pando-pki/pando/internal/pki"
 )
 
 // patience is how long a stream may stand still. It takes the place of the
@@ -68,21 +64,3 @@ func (s *stream) Flush() error {
 
 // End bounds how long the rest may take, which is sent when the handler returns.
 func (s *stream) End() { s.hurry() }
-
-// readQuery returns the query's parameters, of which each is known and stands
-// once: a misspelt dry_run must not issue.
-func readQuery(r *http.Request, known ...string) (url.Values, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, pki.Errorf(pki.Malformed, "the query cannot be read")
-	}
-	for name, values := range q {
-		if !slices.Contains(known, name) {
-			return nil, pki.Errorf(pki.Malformed, "unknown query parameter %.40q", name)
-		}
-		if len(values) > 1 {
-			return nil, pki.Errorf(pki.Malformed, "the query parameter %s stands there twice", name)
-		}
-	}
-	return q, nil
-}

@@ -114,12 +114,15 @@ const (
 	listCertificatesOfDevice = selectCertificate + `WHERE c.id IN (` + certificateIDsOfDevice + ` ORDER BY id DESC LIMIT $3) ORDER BY c.id DESC`
 )
 
+// cursorDigits is the length of a cursor: 64 bits in hexadecimal.
+const cursorDigits = 16
+
 // Certificates implements enroll.Store.
 func (s *Store) Certificates(ctx context.Context, tenant pki.TenantID, device pki.DeviceID, cursor string, limit int) ([]*pki.Certificate, string, error) {
 	before := int64(math.MaxInt64)
 	if cursor != "" {
 		var err error
-		if before, err = strconv.ParseInt(cursor, 36, 64); err != nil || before < 0 {
+		if before, err = strconv.ParseInt(cursor, 16, 64); err != nil || before < 0 || len(cursor) != cursorDigits {
 			return nil, "", pki.Errorf(pki.Malformed, "the cursor %.20q is not one that this list gave", cursor)
 		}
 	}
@@ -139,7 +142,7 @@ func (s *Store) Certificates(ctx context.Context, tenant pki.TenantID, device pk
 	next := ""
 	if len(rows) > limit {
 		rows = rows[:limit]
-		next = strconv.FormatInt(rows[limit-1].id, 36)
+		next = fmt.Sprintf("%0*x", cursorDigits, rows[limit-1].id)
 	}
 	certs, err := s.certificates(ctx, rows)
 	if err != nil {

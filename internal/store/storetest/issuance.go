@@ -395,6 +395,10 @@ func testPaging(f *fixture) {
 	}
 	f.same(seen, total)
 	f.same(len(want), 0)
+	for _, wrong := range []string{"no cursor!", "zzz", "7", "-000000000000001", "fffffffffffffffff", "ffffffffffffffff"} {
+		_, _, err := f.Certificates(f.ctx, acme, "", wrong, size)
+		f.is(pki.Malformed, err)
+	}
 	_, _, err := f.Certificates(f.ctx, acme, "", "no cursor!", size)
 	f.is(pki.Malformed, err)
 	none, next, err := f.Certificates(f.ctx, stranger, "", "", size)
