@@ -113,7 +113,8 @@ func TestEveryFormat(t *testing.T) {
 	}
 }
 
-// TestUnfitFile: a file that cannot be a batch says why and leaves a cancelled one.
+// TestUnfitFile: a file that cannot be a batch says why and leaves a cancelled one,
+// whose idempotency key the right file may have.
 func TestUnfitFile(t *testing.T) {
 	s := newStack(t, stack.Config{})
 	for _, c := range []struct {
@@ -137,8 +138,15 @@ func TestUnfitFile(t *testing.T) {
 		if pki.KindOf(err) != pki.Malformed || !strings.Contains(pki.DetailOf(err), c.want) {
 			t.Errorf("%s %.30q: %v, want %q", c.format, c.body, err, c.want)
 		}
-		if _, err = submit(t, s, n, strings.NewReader(c.body)); pki.KindOf(err) != pki.Conflict {
-			t.Errorf("%s %.30q again: %v", c.format, c.body, err)
+		// Its idempotency key is as good as new.
+		right := file(t, c.format, []string{"SM-1"}, [][]byte{[]byte("a request")})
+		b, err := submit(t, s, n, bytes.NewReader(right))
+		if err != nil {
+			t.Errorf("%s: the right file after %.30q: %v", c.format, c.body, err)
+			continue
+		}
+		if b = rest(t, s, b.ID); b.State != batch.Done || b.Rows != 1 {
+			t.Errorf("%s: the right file after %.30q: %+v", c.format, c.body, b)
 		}
 	}
 }

@@ -71,7 +71,9 @@ type Store interface {
 	// tenant has one with the same non-empty idempotency key, that one is
 	// returned, unchanged, with existed set.
 	CreateBatch(ctx context.Context, b *Batch, e pki.Event) (got *Batch, existed bool, err error)
-	// RestartUpload drops what was uploaded of a batch that is still Uploading.
+	// RestartUpload drops what was uploaded of a batch that is still Uploading, or
+	// was Cancelled before its upload was complete: it is Uploading then. It is
+	// Conflict for any other.
 	RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error
 	// AddChunk adds rows while Uploading; Conflict otherwise.
 	AddChunk(ctx context.Context, tenant pki.TenantID, id pki.BatchID, c *Chunk) error

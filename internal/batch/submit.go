@@ -41,7 +41,7 @@ func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body
 	}
 	digest := sha256.New()
 	body = io.TeeReader(body, digest)
-	if existed && b.State != Uploading {
+	if existed && b.State != Uploading && !b.neverComplete() {
 		return s.compare(b, digest, body)
 	}
 	if !s.hold(s.uploading, b.ID) {
@@ -110,13 +110,15 @@ func (s *Service) create(ctx context.Context, g access.Grant, n Submission) (*Ba
 	return got, existed, nil
 }
 
+// neverComplete reports whether the batch was cancelled before its upload was
+// complete: its file was none, or never came whole. Nothing was done under its
+// idempotency key.
+func (b *Batch) neverComplete() bool { return b.State == Cancelled && b.Rows == 0 }
+
 // compare reads the body and returns the batch where it is the same file again.
 func (s *Service) compare(b *Batch, digest hash.Hash, body io.Reader) (*Batch, error) {
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		return nil, pki.Because(pki.Malformed, err, "the upload broke off; send it again")
-	}
-	if b.State == Cancelled && b.Rows == 0 {
-		return nil, pki.Errorf(pki.Conflict, "batch %s with this idempotency key was cancelled before its upload was complete", b.ID)
 	}
 	if [32]byte(digest.Sum(nil)) != b.Digest {
 		return nil, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which is another file", b.ID)

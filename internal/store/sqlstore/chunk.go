@@ -17,9 +17,16 @@ import (
 // RestartUpload implements batch.Store.
 func (s *Store) RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error {
 	return s.update(ctx, func(t *tx) error {
-		b, err := t.inState(tenant, id, batch.Uploading)
+		b, err := t.inState(tenant, id, batch.Uploading, batch.Cancelled)
 		if err != nil {
 			return err
+		}
+		rows, err := t.exec(`UPDATE batch SET state = 'uploading', finished = 0 WHERE num = $1 AND row_count = 0`, b.num)
+		switch {
+		case err != nil:
+			return fmt.Errorf("restarting an upload: %w", err)
+		case rows == 0:
+			return pki.Errorf(pki.Conflict, "batch %s was cancelled after its upload", id)
 		}
 		for _, text := range []string{`DELETE FROM batch_rows WHERE batch = $1`, `DELETE FROM batch_chunk WHERE batch = $1`} {
 			if _, err := t.exec(text, b.num); err != nil {

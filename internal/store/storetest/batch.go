@@ -220,6 +220,27 @@ func testBatchAgain(f *fixture) {
 	f.same(len(active), 0)
 }
 
+// restartCancelled has an upload begin again that was cancelled: if it was not
+// complete.
+func (f *fixture) restartCancelled() {
+	for _, rows := range []int64{0, 3} {
+		b, _, err := f.CreateBatch(f.ctx, f.newBatch(), f.event(acme, "batch.create"))
+		f.ok(err)
+		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(0)))
+		if rows > 0 {
+			f.ok(f.EndUpload(f.ctx, acme, b.ID, rows, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
+		}
+		f.ok(f.SetState(f.ctx, acme, b.ID, []batch.State{batch.Uploading, batch.Checking}, batch.Cancelled, f.now, f.event(acme, "batch.cancel")))
+		if rows > 0 {
+			f.is(pki.Conflict, f.RestartUpload(f.ctx, acme, b.ID))
+			continue
+		}
+		f.ok(f.RestartUpload(f.ctx, acme, b.ID))
+		f.same(f.batch(b.ID), b)
+		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(0)))
+	}
+}
+
 func testUpload(f *fixture) {
 	b, _, err := f.CreateBatch(f.ctx, f.newBatch(), f.event(acme, "batch.create"))
 	f.ok(err)
@@ -237,6 +258,7 @@ func testUpload(f *fixture) {
 	f.is(pki.Conflict, f.EndUpload(f.ctx, acme, b.ID, 6, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
 	f.is(pki.Conflict, f.AddChunk(f.ctx, acme, b.ID, f.chunk(2)))
 	f.is(pki.Conflict, f.RestartUpload(f.ctx, acme, b.ID))
+	f.restartCancelled()
 	want := *b
 	want.State, want.Rows, want.Digest = batch.Checking, 6, hash("file")
 	f.same(f.batch(b.ID), &want)
