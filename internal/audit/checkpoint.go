@@ -122,25 +122,45 @@ func (k Key) Open(signed string) (Checkpoint, error) {
 	return c, err
 }
 
-// SplitNotes returns the signed notes in a text in which they follow each other,
-// as in an anchor's file. A note that is not whole, at the end, is left out.
+// SplitNotes returns the signed checkpoints in a text in which they follow each
+// other, as in an anchor's file. One that is not whole, since its writing was cut
+// off, is left out.
 func SplitNotes(text string) []string {
-	const mark = "\n\n\u2014 " // after the text of a note: an empty line, then its signature lines
+	const mark = "\n\n" + signature // after a checkpoint's lines: an empty one, then the signature's
 	var notes []string
 	for {
 		at := strings.Index(text, mark)
 		if at < 0 {
 			return notes
 		}
-		end := at + 2 // of the signature lines
-		for strings.HasPrefix(text[end:], "\u2014 ") {
-			n := strings.IndexByte(text[end:], '\n')
-			if n < 0 {
-				return notes
-			}
-			end += n + 1
+		begin := strings.LastIndex(text[:at], "\n\n")
+		if begin >= 0 {
+			begin += 2
 		}
-		notes = append(notes, strings.TrimLeft(text[:end], "\n"))
+		begin = max(begin, 0)
+		end, whole := at+2, true
+		for strings.HasPrefix(text[end:], signature) {
+			line, _, ok := strings.Cut(text[end:], "\n")
+			whole = whole && ok && isSignature(line)
+			end = min(end+len(line)+1, len(text))
+		}
+		if whole {
+			notes = append(notes, strings.TrimLeft(text[begin:end], "\n"))
+		}
 		text = text[end:]
 	}
+}
+
+// signature begins a signature's line.
+const signature = "\u2014 "
+
+// isSignature reports whether a line is a whole Ed25519 signature, with the hash of
+// its key.
+func isSignature(line string) bool {
+	fields := strings.Split(line, " ")
+	if len(fields) != 3 {
+		return false
+	}
+	b, err := base64.StdEncoding.DecodeString(fields[2])
+	return err == nil && len(b) == 4+64
 }

@@ -175,3 +175,16 @@ func dataOf(hashes []tlog.Hash) []byte {
 	}
 	return data
 }
+
+// RootAt returns the hash of the tree of a log's first size leaves.
+func RootAt(size int64, r tlog.HashReader) (tlog.Hash, error) {
+	hashes, err := Edge(size, r)
+	if err != nil {
+		return tlog.Hash{}, err
+	}
+	e, err := edgeOf(size, hashes)
+	if err != nil {
+		return tlog.Hash{}, err
+	}
+	return e.root(), nil
+}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"math/rand/v2"
 	"slices"
@@ -183,7 +184,8 @@ func BenchmarkHash(b *testing.B) {
 }
 
 func TestSplitNotes(t *testing.T) {
-	a, b := "pando/d/platform\n1\nx\n\n\u2014 k sig\n\u2014 k2 sig\n", "pando/d/platform\n2\nx\n\n\u2014 k sig\n"
+	sig := "\u2014 k " + base64.StdEncoding.EncodeToString(make([]byte, 68)) + "\n"
+	a, b := "pando/d/platform\n1\nx\n\n"+sig+sig, "pando/d/platform\n2\nx\n\n"+sig
 	for text, want := range map[string][]string{
 		"":                  nil,
 		a:                   {a},
@@ -191,10 +193,14 @@ func TestSplitNotes(t *testing.T) {
 		a + "\n\n" + b:      {a, b},
 		a + b[:len(b)-1]:    {a},
 		a + b[:len(b)-12]:   {a},
+		a + b[:20]:          {a},
 		"no note\n\nat all": nil,
+		// What follows a write that was cut off is read.
+		b[:len(b)-12] + "\n\n" + a: {a},
+		b[:20] + "\n\n" + a + b:    {a, b},
 	} {
 		if got := SplitNotes(text); !slices.Equal(got, want) {
-			t.Errorf("%q: %q", text, got)
+			t.Errorf("%q:\n%q", text, got)
 		}
 	}
 }

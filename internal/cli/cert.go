@@ -127,13 +127,31 @@ type certName struct {
 // certShow is "pando cert show".
 type certShow struct{ certName }
 
+func (certShow) Help() string {
+	return `Shows also where the certificate is in the audit log, once the proof of that is verified ('pando audit prove' writes it to a file).
+
+Examples:
+
+    pando cert show 5m2k8c0q4r 4201902f...`
+}
+
 // Run shows the certificate.
 func (s *certShow) Run(ctx context.Context, c *console, cl *client.Client) error {
 	got, err := cl.Certificate(ctx, s.Issuer, s.Serial)
 	if err != nil {
 		return err
 	}
-	return c.result(got, certificate(got))
+	shown := shownCertificate{Certificate: *got}
+	if shown.Log, err = provedCertificate(ctx, cl, got); err != nil {
+		return err
+	}
+	return c.result(shown, func(w io.Writer) error { return certificate(got, shown.Log)(w) })
+}
+
+// A shownCertificate is a certificate and where the log has it.
+type shownCertificate struct {
+	client.Certificate
+	Log *logged `json:"log,omitempty"` // nil in the second before it is there
 }
 
 // certChain is "pando cert chain".
@@ -219,7 +237,7 @@ func showStatus(c *console) func(*client.Status, error) error {
 }
 
 // certificate prints one certificate for people.
-func certificate(x *client.Certificate) func(io.Writer) error {
+func certificate(x *client.Certificate, l *logged) func(io.Writer) error {
 	t := table{}
 	t.add("issuer", x.Issuer)
 	t.add("serial", x.Serial)
@@ -233,6 +251,11 @@ func certificate(x *client.Certificate) func(io.Writer) error {
 	t.add("not after", when(x.NotAfter))
 	if x.Status != nil {
 		t.add("status", statusLine(x.Status))
+	}
+	if l != nil {
+		t.add("log", fmt.Sprintf("index %d, verified in the tree of %d, signed %s", l.Index, l.Size, when(l.Signed)))
+	} else {
+		t.add("log", "not yet: ask again in a second")
 	}
 	return func(w io.Writer) error {
 		if err := t.write(w); err != nil {

@@ -23,6 +23,7 @@ type commands struct {
 	Device     deviceCommand     `cmd:"" group:"registry" help:"Find devices, and change their states."`
 	Lot        lotCommand        `cmd:"" group:"registry" help:"Manage the lots that devices are made in."`
 	Registry   registryCommand   `cmd:"" group:"registry" help:"Say how the registry takes new names."`
+	Audit      auditCommand      `cmd:"" group:"managing" help:"Export, prove and verify what was done."`
 	Batch      batchCommand      `cmd:"" group:"issuing" help:"Run manufacturing jobs: many CSRs in, as many certificates out."`
 	Cert       certCommand       `cmd:"" group:"issuing" help:"Issue, look up and revoke single certificates; block keys."`
 	Simulate   simulateCommand   `cmd:"" group:"issuing" help:"Play the outsiders that pando serves."`

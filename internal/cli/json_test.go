@@ -22,6 +22,7 @@ func withoutJSON() map[string]string {
 		"authority request":     "the file for a ceremony, which is JSON",
 		"batch results":         "NDJSON or PEM, as --format says",
 		"cert chain":            "PEM",
+		"audit export":          "lines of JSON",
 		"completion":            "a script",
 		"serve":                 "nothing: it logs to standard error",
 	}

@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":  awaitFile,
+			"edit":   editFile,
 			"json":   checkJSON,
 			"pack":   packRequests,
 			"server": startServer,

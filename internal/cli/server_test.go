@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/client"
@@ -120,6 +121,19 @@ func (d demo) make(ctx context.Context, operator, status string) string {
 		Protocols: []string{"rest", "batch"}})
 	d.ts.Check(err)
 	return token.Secret.Reveal()
+}
+
+// editFile is the scripts' command "edit OLD NEW FROM TO": it writes the file TO as
+// FROM, with NEW for each OLD, of which there must be one.
+func editFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: edit OLD NEW FROM TO")
+	}
+	text := ts.ReadFile(args[2])
+	if !strings.Contains(text, args[0]) {
+		ts.Fatalf("%s has no %s", args[2], args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o600))
 }
 
 // setFromOutput is the scripts' command "setenv PATTERN NAME...": it sets a

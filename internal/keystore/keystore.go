@@ -15,8 +15,8 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// A Use is what a key is for. The keys of an authority, of its OCSP responder
-// and of a TLS listener are all different keys.
+// A Use is what a key is for. The keys of an authority, of its OCSP responder, of
+// a TLS listener and of a tenant's log are all different keys.
 type Use string
 
 // The uses.
@@ -24,10 +24,11 @@ const (
 	UseCA   Use = "ca"
 	UseOCSP Use = "ocsp"
 	UseTLS  Use = "tls"
+	UseLog  Use = "log"
 )
 
 // Uses lists every Use.
-func Uses() []Use { return []Use{UseCA, UseOCSP, UseTLS} }
+func Uses() []Use { return []Use{UseCA, UseOCSP, UseTLS, UseLog} }
 
 // A Key is an opened private key.
 type Key struct {

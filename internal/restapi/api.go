@@ -26,6 +26,7 @@ type Config struct {
 	Registry   Registry
 	Revocation Revocation
 	Status     Status
+	Log        Log
 	Alarms     Alarms
 
 	// Logger gets one line a request at level debug, refused credentials at

@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
@@ -32,6 +33,7 @@ import (
 // administrator attacks, and beta, which has one thing of every kind.
 type matrix struct {
 	stack                 *stack.Stack
+	log                   *auditlog.Service
 	url                   string
 	alpha, beta, platform client.Token
 	admin                 *client.Client // beta's administrator
@@ -54,8 +56,9 @@ func newMatrix(t *testing.T) *matrix {
 	s := m.stack
 	s.AddTenant(t, "alpha", "meter")
 	s.AddTenant(t, "beta", "meter")
+	m.log = s.NewLog(t)
 	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, Status: s.Store, Alarms: s.Alarms, Registry: s.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, Status: s.Store, Log: m.log, Alarms: s.Alarms, Registry: s.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url = srv.URL
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -124,6 +127,9 @@ func (m *matrix) fill(t *testing.T) {
 	}
 	m.stack.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "beta", Name: "test.hidden", Target: "hidden"}, Severity: alarm.Critical, What: "hidden", Do: "hidden"})
 	m.event = must(c.Events(ctx, "", 1))(t).Items[0].ID
+	if err := m.log.Finish(ctx); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (m *matrix) csr(t *testing.T, device string) string {
@@ -178,6 +184,11 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /tokens", body: `{"name":"x","role":"factory-operator","endpoints":["meter"]}`, attack: 201, own: 201},
 		{route: "DELETE /tokens/{id}", path: "/tokens/" + m.tokens[1], own: 204},
 		{route: "GET /events", path: "/events?before=" + m.event, attack: 200, own: 200},
+		{route: "GET /events/{id}/proof", path: "/events/" + m.event + "/proof", own: 200},
+		{route: "GET /log/checkpoint", attack: 200, own: 200},
+		{route: "GET /log/consistency", path: "/log/consistency?from=1", attack: 200, own: 200},
+		{route: "GET /log/entries", attack: 200, own: 200},
+		{route: "GET /log/export", attack: 200, own: 200},
 		{route: "GET /alarms", attack: 200, own: 200},
 
 		{route: "GET /authorities", attack: 200, own: 200},
@@ -206,6 +217,7 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /enrollments", body: text(client.Enrollment{Endpoint: "hidden", CSR: m.csr(t, "device-2")}), own: 201},
 		{route: "GET /certificates", path: "/certificates?device=hidden-device", attack: 200, own: 200},
 		{route: "GET /certificates/{issuer}/{serial}", path: certificate, own: 200},
+		{route: "GET /certificates/{issuer}/{serial}/proof", path: certificate + "/proof", own: 200},
 
 		{route: "GET /registry", attack: 200, own: 200},
 		{route: "GET /product-lines", attack: 200, own: 200},
@@ -341,7 +353,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, Status: m.stack.Store, Alarms: m.stack.Alarms, Registry: m.stack.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Registry: m.stack.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url = srv.URL
 	for _, role := range access.Roles() {

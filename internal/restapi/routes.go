@@ -64,6 +64,13 @@ func (s *server) table() []route {
 		operation("GET /events", access.ReadEvents, "list-events", "List administrative acts, newest first", s.listEvents),
 		operation("GET /alarms", access.ReadAlarms, "list-alarms", "List what is wrong now, the critical first", s.listAlarms),
 
+		plain("GET /events/{id}/proof", access.ReadEvents, s.eventProof, eventProofDoc()),
+
+		operation("GET /log/checkpoint", access.ReadEvents, "get-checkpoint", "Get the newest signed checkpoint of the log", s.checkpoint),
+		plain("GET /log/consistency", access.ReadEvents, s.consistencyProof, consistencyProofDoc()),
+		plain("GET /log/entries", access.ReadEvents, s.logEntries, logEntriesDoc()),
+		plain("GET /log/export", access.ReadEvents, s.exportLog, exportLogDoc()),
+
 		operation("GET /authorities", access.ReadConfiguration, "list-authorities", "List the authorities", s.listAuthorities),
 		operation("POST /authorities", access.ManageAuthorities, "create-authority", "Create an authority with a key", s.createAuthority).created(),
 		operation("POST /authorities/roots", access.ManageAuthorities, "import-root", "Import a root's certificate", s.importRoot).created(),
@@ -86,6 +93,7 @@ func (s *server) table() []route {
 		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().repeatable().body(maxEnrollBody),
 		operation("GET /certificates", access.ReadCertificates, "list-certificates", "List certificates, newest first", s.listCertificates),
 		plain("GET /certificates/{issuer}/{serial}", access.ReadCertificates, s.getCertificate, getCertificateDoc()),
+		plain("GET /certificates/{issuer}/{serial}/proof", access.ReadCertificates, s.certificateProof, certificateProofDoc()),
 		operation("POST /certificates/{issuer}/{serial}/revoke", access.Revoke, "revoke-certificate", "Revoke a certificate for good, or hold it", s.revokeCertificate),
 		operation("POST /certificates/{issuer}/{serial}/release", access.Revoke, "release-certificate", "End the hold of a certificate", s.releaseCertificate),
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -102,4 +105,14 @@ type Alarms interface {
 // Status tells what is known of a serial; a revocation.Store does.
 type Status interface {
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+}
+
+// Log is what the API needs of auditlog.Service.
+type Log interface {
+	Checkpoint(ctx context.Context, g access.Grant) (note, key string, err error)
+	ProveCertificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*audit.Inclusion, error)
+	ProveEvent(ctx context.Context, g access.Grant, id string) (*audit.Inclusion, error)
+	ProveConsistency(ctx context.Context, g access.Grant, from, to int64) (*audit.Consistency, error)
+	Entries(ctx context.Context, g access.Grant, from int64, limit int) (entries []audit.Entry, next int64, err error)
+	Export(ctx context.Context, g access.Grant, since, until time.Time) (*auditlog.Export, error)
 }

@@ -38,6 +38,9 @@ type Config struct {
 	// Status tunes CRLs and OCSP.
 	Status Status `yaml:"status,omitempty" json:"status"`
 
+	// Audit says where the audit log is anchored.
+	Audit Audit `yaml:"audit,omitempty" json:"audit"`
+
 	// Log says what is logged, always to standard error.
 	Log Log `yaml:"log,omitempty" json:"log"`
 }
@@ -115,6 +118,32 @@ type Bucket struct {
 	Credentials string `yaml:"credentials" json:"credentials"`
 }
 
+// Audit says where the audit log is anchored.
+type Audit struct {
+	// Anchors are places outside the database that get the signed checkpoints of
+	// the audit log. Without one out of reach of whoever can write to the
+	// database, its history can be rewritten unseen. Each is one of
+	// {file: DIRECTORY}, {webhook: URL, secret: SOURCE}, where SOURCE is
+	// file:PATH or env:NAME and signs what is posted, and {bucket: ...}, with
+	// the fields that a bucket has under status.publish. Default: a directory
+	// beside the database, which protects little: name another.
+	Anchors []Anchor `yaml:"anchors,omitempty" json:"anchors"`
+	// AnchorEvery is how often anchors get a checkpoint at least, while there is
+	// something new. Default: 1m.
+	AnchorEvery Duration `yaml:"anchor_every,omitempty" json:"anchor_every"`
+	// AnchorBound is after how long without an anchor that took a checkpoint
+	// issuance stops, until one does. Default: 10m.
+	AnchorBound Duration `yaml:"anchor_bound,omitempty" json:"anchor_bound"`
+}
+
+// An Anchor is one place for checkpoints: of File, Webhook and Bucket one is set.
+type Anchor struct {
+	File    string  `yaml:"file,omitempty" json:"file,omitempty"`
+	Webhook string  `yaml:"webhook,omitempty" json:"webhook,omitempty"`
+	Secret  string  `yaml:"secret,omitempty" json:"secret,omitempty"` // of a webhook
+	Bucket  *Bucket `yaml:"bucket,omitempty" json:"bucket,omitempty"`
+}
+
 // Log says what is logged.
 type Log struct {
 	// Level is debug, info, warn or error. Default: info.
@@ -173,6 +202,15 @@ func (c Config) WithDefaults() Config {
 	if c.Status.OCSPLife == 0 {
 		c.Status.OCSPLife = Duration(12 * time.Hour)
 	}
+	if len(c.Audit.Anchors) == 0 {
+		c.Audit.Anchors = []Anchor{{File: "anchor"}}
+	}
+	if c.Audit.AnchorEvery == 0 {
+		c.Audit.AnchorEvery = Duration(time.Minute)
+	}
+	if c.Audit.AnchorBound == 0 {
+		c.Audit.AnchorBound = Duration(10 * time.Minute)
+	}
 	return c
 }
 
@@ -203,6 +241,9 @@ func (c Config) Check() error {
 		return pki.Errorf(pki.Malformed, "tls.endpoint %.90q: write the label {tenant}.{name}, as demo.tls", c.TLS.Endpoint)
 	}
 	if err := c.checkPublish(); err != nil {
+		return err
+	}
+	if err := c.Audit.check(); err != nil {
 		return err
 	}
 	_, err := NewLogger(c.Log)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
@@ -46,6 +48,7 @@ type Server struct {
 	enroll      *enroll.Service
 	batch       *batch.Service
 	revocation  *revocation.Service
+	audit       *auditlog.Service
 	credentials *credentials
 	metrics     *metrics.Metrics
 	publisher   *publish.Publisher
@@ -70,7 +73,8 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{}); err != nil {
+	gate := audit.NewGate()
+	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{Gate: gate}); err != nil {
 		return nil, err
 	}
 	keys, err := s.openKeys(ctx)
@@ -78,6 +82,9 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		return nil, err
 	}
 	signatures := signer.New(keys)
+	if err := s.openAudit(ctx, signatures, gate); err != nil {
+		return nil, err
+	}
 	if err := s.wire(ctx, signatures); err != nil {
 		return nil, err
 	}
@@ -174,6 +181,7 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		}
 	})
+	g.Go(func() error { return s.audit.Run(running) })
 	g.Go(func() error { return s.batch.Run(running) })
 	g.Go(func() error { return s.revocation.RunCRL(running) })
 	g.Go(func() error { return s.revocation.RunResponders(running) })
@@ -187,7 +195,11 @@ func (s *Server) Run(ctx context.Context) error {
 	s.log.Info("serving", "https", s.URL("https"), "devices", s.URL("devices"), "http", s.URL("http"), "ops", s.URL("ops"), "data", s.cfg.Data)
 	err := g.Wait()
 	stopIssuing()
-	err = errors.Join(err, <-issued, s.Close())
+	err = errors.Join(err, <-issued)
+	if finish := s.audit.Finish(context.WithoutCancel(ctx)); finish != nil {
+		s.log.Warn("the end of the audit log is not anchored; the next start does it", "error", finish)
+	}
+	err = errors.Join(err, s.Close())
 	s.log.Info("stopped")
 	return err
 }

@@ -28,6 +28,9 @@ const (
 	// Request is a CertificationRequestInfo (RFC 2986, 4.1) for the signing key
 	// itself, by any key.
 	Request
+	// Checkpoint is the text of a log's checkpoint (see package audit), by a log
+	// key.
+	Checkpoint
 )
 
 // String returns the purpose as it stands in errors.
@@ -41,6 +44,8 @@ func (p Purpose) String() string {
 		return "OCSP response"
 	case Request:
 		return "certification request"
+	case Checkpoint:
+		return "checkpoint"
 	default:
 		return fmt.Sprintf("unknown purpose %d", int(p))
 	}
@@ -54,6 +59,8 @@ func (p Purpose) allows(use keystore.Use) error {
 		ok = use == keystore.UseCA
 	case OCSP:
 		ok = use == keystore.UseOCSP
+	case Checkpoint:
+		ok = use == keystore.UseLog
 	case Request:
 		ok = slices.Contains(keystore.Uses(), use)
 	}

@@ -2,7 +2,13 @@ package signer
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -32,6 +38,8 @@ func (p Purpose) checkShape(key tbs.PublicKey, message []byte) error {
 		ok = isResponse(key, message)
 	case Request:
 		ok = isRequest(key, message)
+	case Checkpoint:
+		ok = isCheckpoint(string(message))
 	}
 	if !ok {
 		return fmt.Errorf("what is to be signed is not a whole %s of this key", p)
@@ -82,6 +90,19 @@ func isRequest(key tbs.PublicKey, message []byte) bool {
 		body.ReadASN1Element(&subjectKey, asn1.SEQUENCE) && bytes.Equal(subjectKey, key.SPKI()) &&
 		body.SkipASN1(tag0) && // attributes
 		body.Empty()
+}
+
+// isCheckpoint checks that it is four lines: an origin of pando's, a size, a root
+// and a time.
+func isCheckpoint(message string) bool {
+	lines := strings.Split(message, "\n")
+	if len(lines) != 5 || lines[4] != "" || !strings.HasPrefix(lines[0], "pando/") {
+		return false
+	}
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	root, err2 := base64.StdEncoding.DecodeString(lines[2])
+	_, err3 := time.Parse("time "+time.RFC3339, lines[3])
+	return errors.Join(err, err2, err3) == nil && size >= 0 && len(root) == sha256.Size
 }
 
 // crlShape checks a TBSCertList as it streams by: its first elements and that it

@@ -36,7 +36,7 @@ func FuzzShape(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		var passes []Purpose
-		for _, p := range []Purpose{Certificate, CRL, OCSP, Request} {
+		for _, p := range []Purpose{Certificate, CRL, OCSP, Request, Checkpoint} {
 			if p.checkShape(key, message) != nil {
 				continue
 			}

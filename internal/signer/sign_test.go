@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"io"
 	"math/big"
@@ -29,7 +30,7 @@ var kinds = []pki.KeyKind{pki.P256, pki.P384, pki.P521, pki.RSA2048, pki.Ed25519
 // useOf is a use whose keys sign for the purpose.
 var useOf = map[signer.Purpose]keystore.Use{
 	signer.Certificate: keystore.UseCA, signer.CRL: keystore.UseCA,
-	signer.OCSP: keystore.UseOCSP, signer.Request: keystore.UseTLS,
+	signer.OCSP: keystore.UseOCSP, signer.Request: keystore.UseTLS, signer.Checkpoint: keystore.UseLog,
 }
 
 // messages returns a structure of each purpose for the key. Those that
@@ -76,6 +77,7 @@ func messages(t testing.TB, public tbs.PublicKey, key crypto.Signer) map[signer.
 		signer.CRL:         crl.RawTBSRevocationList,
 		signer.OCSP:        responseData(public.KeyID(), at),
 		signer.Request:     request.RawTBSCertificateRequest,
+		signer.Checkpoint:  []byte("pando/d/tenant/acme\n7\n" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\ntime 2026-10-01T12:00:00Z\n"),
 	}
 }
 
@@ -117,6 +119,7 @@ func TestUses(t *testing.T) {
 		keystore.UseCA:   {signer.Certificate, signer.CRL, signer.Request},
 		keystore.UseOCSP: {signer.OCSP, signer.Request},
 		keystore.UseTLS:  {signer.Request},
+		keystore.UseLog:  {signer.Checkpoint, signer.Request},
 		"other":          {},
 	}
 	for use, purposes := range allowed {
@@ -165,6 +168,9 @@ func TestShapes(t *testing.T) {
 				"another key's":   messages(t, otherPublic, otherKey)[purpose],
 				"indefinite":      append([]byte{0x30, 0x80}, good[purpose][2:]...),
 				"length too long": append([]byte{0x30, 0x85, 0, 0, 0, 0}, good[purpose][1:]...),
+			}
+			if purpose == signer.Checkpoint {
+				delete(bad, "another key's") // it names no key
 			}
 			for other, message := range good {
 				if other != purpose {

@@ -55,11 +55,18 @@ func (s *Soft) Check(ctx context.Context) error {
 	for _, sealing := range sealings {
 		if have := s.kek(sealing.Tenant).id; have != sealing.KEK {
 			return pki.Errorf(pki.Unavailable,
-				"keys of the tenant %s are sealed under key-encryption key %s, the one given is %s: give the file or environment variable that holds the right one",
-				sealing.Tenant, sealing.KEK, have)
+				"keys of %s are sealed under key-encryption key %s, the one given is %s: give the file or environment variable that holds the right one",
+				nameOf(sealing.Tenant), sealing.KEK, have)
 		}
 	}
 	return nil
+}
+
+func nameOf(tenant pki.TenantID) string {
+	if tenant == pki.Platform {
+		return "the platform"
+	}
+	return "the tenant " + string(tenant)
 }
 
 // Generate makes a key, seals it and stores it. An unknown kind is Malformed.

@@ -13,6 +13,9 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/anchor"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -53,8 +56,9 @@ type Config struct {
 	WrapKeys func(keystore.Provider) keystore.Provider
 	// WrapStore puts itself before the store that issuance uses.
 	WrapStore func(issuance.Store) issuance.Store
-	Now       pki.Clock // nil is time.Now
-	Stopped   bool      // issuance and batches do not run
+	Gate      *audit.Gate // the store's; nil is always open
+	Now       pki.Clock   // nil is time.Now
+	Stopped   bool        // issuance and batches do not run
 }
 
 // passphrase opens the roots of test stacks.
@@ -74,7 +78,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir, Now: cfg.Now, Alarms: alarm.NewBoard(cfg.Now)}
 	log := slog.New(slog.DiscardHandler)
 	var err error
-	if s.Store, err = sqlstore.Open(ctx, s.Path, sqlstore.Options{}); err != nil {
+	if s.Store, err = sqlstore.Open(ctx, s.Path, sqlstore.Options{Gate: cfg.Gate}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Store.Close() })
@@ -234,4 +238,18 @@ func (s *Stack) Sign(t testing.TB, tenant pki.TenantID, request *ceremony.Reques
 		t.Fatal(err)
 	}
 	return v
+}
+
+// NewLog returns the service of the logs over the stack's store, with an anchor in a
+// directory of its own. It does not run: Finish makes all that it does once.
+func (s *Stack) NewLog(t testing.TB) *auditlog.Service {
+	t.Helper()
+	log, err := auditlog.New(context.Background(), auditlog.Config{
+		Store: s.Store, Keys: s.Signer, Node: "test", Now: s.Now, Log: slog.New(slog.DiscardHandler), Alarms: s.Alarms, Gate: audit.NewGate(),
+		Anchors: []auditlog.Anchor{anchor.NewFile(filepath.Join(t.TempDir(), "anchor"))}, Every: time.Minute, Bound: 10 * time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
 }

@@ -9,8 +9,16 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// event stores an event and its leaf.
+// event stores an event and its leaf, unless the log's gate is closed: then the
+// whole act is Unavailable.
 func (t *tx) event(e pki.Event) error {
+	if err := t.s.gate.Act(); err != nil {
+		return err
+	}
+	return t.storeEvent(e)
+}
+
+func (t *tx) storeEvent(e pki.Event) error {
 	if e.ID == "" {
 		e.ID = pki.NewID(e.At)
 	}
@@ -34,14 +42,16 @@ func (t *tx) event(e pki.Event) error {
 	return t.leaves(&run, e.At)
 }
 
+const selectEvent = `SELECT id, tenant, at, actor, action, target, detail FROM event `
+
+func scanEvent(row row) (e pki.Event, err error) {
+	err = row.Scan(&e.ID, &e.Tenant, intoTime{&e.At}, &e.Actor, &e.Action, &e.Target, &e.Detail)
+	return e, err
+}
+
 // Events implements hierarchy.Store.
 func (s *Store) Events(ctx context.Context, tenant pki.TenantID, before string, limit int) ([]pki.Event, error) {
-	scan := func(row row) (e pki.Event, err error) {
-		err = row.Scan(&e.ID, &e.Tenant, intoTime{&e.At}, &e.Actor, &e.Action, &e.Target, &e.Detail)
-		return e, err
-	}
-	events, err := list(ctx, s.read, scan,
-		`SELECT id, tenant, at, actor, action, target, detail FROM event
+	events, err := list(ctx, s.read, scanEvent, selectEvent+`
 		WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, tenant, orNewest(before), limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing events: %w", err)

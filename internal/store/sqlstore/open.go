@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -29,6 +31,8 @@ type Options struct {
 	ReaderCacheMiB int // page cache of each reading connection; 0 is 4
 	Readers        int // reading connections; 0 is 8
 
+	Gate *audit.Gate // says whether acts may be stored; nil is always
+
 	synchronous string // for the test that anything but FULL is refused
 }
 
@@ -38,6 +42,7 @@ type Store struct {
 	path    string
 	lock    *os.File // held while the store is open
 	times   *stat.Histogram
+	gate    *audit.Gate
 	write   *writer
 	read    *readers
 	refs    refs
@@ -57,6 +62,7 @@ var (
 	_ keystore.CredentialStore = (*Store)(nil)
 	_ check.Store              = (*Store)(nil)
 	_ registry.Store           = (*Store)(nil)
+	_ auditlog.Store           = (*Store)(nil)
 )
 
 // Open opens the database file at path, which it creates with mode 0600 where
@@ -77,7 +83,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, lock: lock, times: stat.NewHistogram(stat.Seconds()...)}
+	s := &Store{path: path, lock: lock, gate: o.Gate, times: stat.NewHistogram(stat.Seconds()...)}
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.Close())
 	}

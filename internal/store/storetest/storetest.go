@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -38,6 +39,7 @@ type Store interface {
 	keystore.Store
 	keystore.CredentialStore
 	check.Store
+	auditlog.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	Size(ctx context.Context) (stat.StoreSize, error)
@@ -108,6 +110,11 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"changed entries", testChanged},
 		{"CRLs that are due", testDue},
 		{"size", testSize},
+
+		{"log", testLog},
+		{"log over several tiles", testLogGrows},
+		{"log sequenced by one", testSequencer},
+		{"log checkpoints", testCheckpoints},
 
 		{"restart", testRestart},
 	} {

@@ -1,0 +1,303 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/strictjson"
+)
+
+// maxLine bounds a line of an export, in bytes: an event's texts are bounded by the
+// requests that they come from.
+const maxLine = 1 << 20
+
+// MaxFindings is how many findings a Report holds; more are only counted.
+const MaxFindings = 100
+
+// VerifyConfig says against what an export is verified.
+type VerifyConfig struct {
+	// Key is the log's verifier key as the auditor knows it; "" believes the one
+	// in the export, which whoever made the export may have chosen.
+	Key string
+	// Since are older checkpoints of the same log, from a place that whoever holds
+	// the store cannot change. They are what finds a log that was rewritten by
+	// somebody who holds its key too. One of them at least must have a size within
+	// the export.
+	Since []string
+
+	OnProgress func(entries int64) // nil is nobody
+}
+
+// A Report is what was read of an export, and what is wrong with it.
+type Report struct {
+	Origin       string    `json:"origin"`
+	Key          string    `json:"key"`
+	From         int64     `json:"from"`
+	To           int64     `json:"to"`   // index after the last entry
+	Size         int64     `json:"size"` // of the newest checkpoint
+	Root         string    `json:"root"`
+	Signed       time.Time `json:"signed"` // when
+	Certificates int64     `json:"certificates"`
+	Events       int64     `json:"events"`
+	Revocations  int64     `json:"revocations"`
+	Checkpoints  int64     `json:"checkpoints"` // within the export, that are of its tree
+	Since        []Older   `json:"since"`
+	Total        int64     `json:"total_findings"`
+	Findings     []string  `json:"findings"` // the first MaxFindings
+}
+
+// An Older is an older checkpoint that was given, and is of the export's tree.
+type Older struct {
+	Size   int64     `json:"size"`
+	Signed time.Time `json:"signed"`
+}
+
+// OK reports whether nothing is wrong.
+func (r *Report) OK() bool { return r.Total == 0 }
+
+func (r *Report) addf(format string, args ...any) {
+	r.Total++
+	if len(r.Findings) < MaxFindings {
+		r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
+	}
+}
+
+// A verifier is one run of Verify.
+type verifier struct {
+	cfg    VerifyConfig
+	report *Report
+	key    Key
+	tree   *edge
+	since  map[int64][]Checkpoint // that are still to be met, by size
+	hasher Hasher
+	sound  int64 // up to this size a signed checkpoint agreed
+
+	incomparable []string // why older checkpoints were not compared
+	ended        bool
+}
+
+// Verify reads an export and recomputes the tree from nothing but its entries. It
+// needs no server, no store and no network. What does not hold is a finding; an
+// error means that the export could not be read, is none, or that an older
+// checkpoint is not one.
+func Verify(r io.Reader, cfg VerifyConfig) (*Report, error) {
+	v := &verifier{cfg: cfg, report: &Report{Findings: []string{}, Since: []Older{}}, since: make(map[int64][]Checkpoint)}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	for number := 1; lines.Scan(); number++ {
+		var l line
+		if err := strictjson.Unmarshal(lines.Bytes(), &l); err != nil {
+			return nil, pki.Errorf(pki.Malformed, "line %d of the export: %v", number, err)
+		}
+		if err := v.line(number, &l); err != nil {
+			return nil, err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = pki.Errorf(pki.Malformed, "the export has a line of more than %d bytes", maxLine)
+		}
+		return nil, err
+	}
+	if v.tree == nil {
+		return nil, pki.Errorf(pki.Malformed, "it is not an export of a log: it is empty")
+	}
+	if len(v.report.Since) == 0 {
+		for _, why := range v.incomparable {
+			v.report.addf("%s", why)
+		}
+	}
+	if !v.ended {
+		v.report.addf("the export breaks off: its end is missing")
+	}
+	return v.report, nil
+}
+
+func (v *verifier) line(number int, l *line) error {
+	if (number == 1) != (l.Header != nil) {
+		return pki.Errorf(pki.Malformed, "it is not an export of a log: its first line, and no other, is a header")
+	}
+	if v.ended {
+		v.report.addf("line %d follows the end of the export", number)
+		return nil
+	}
+	switch {
+	case l.Header != nil:
+		return v.header(l.Header)
+	case l.Entry != nil:
+		v.entry(l.Entry)
+	case l.Checkpoint != "":
+		v.checkpoint(l.Checkpoint)
+	case l.End != nil:
+		v.end(l.End)
+	default:
+		v.report.addf("line %d is empty", number)
+	}
+	return nil
+}
+
+func (v *verifier) header(h *Header) (err error) {
+	if h.Format != ExportFormat {
+		return pki.Errorf(pki.Malformed, "the export has format %.60q; this pando reads %s", h.Format, ExportFormat)
+	}
+	if v.tree, err = edgeOf(h.From, h.Edge); err != nil {
+		return pki.Errorf(pki.Malformed, "the export's header: %v", err)
+	}
+	if v.key, err = ParseKey(h.Key); err != nil {
+		return err
+	}
+	r := v.report
+	r.Origin, r.Key, r.From, r.To = h.Origin, h.Key, h.From, h.To
+	if h.Origin != v.key.Origin() {
+		r.addf("the export is of the log %s, and its key of %s", h.Origin, v.key.Origin())
+	}
+	if v.cfg.Key != "" {
+		known, err := ParseKey(v.cfg.Key)
+		if err != nil {
+			return err
+		}
+		if known.String() != v.key.String() {
+			r.addf("the export's key is %s, not the one that was given: it is another log, or the log was replaced", v.key)
+		}
+		v.key = known
+	}
+	return v.older()
+}
+
+// older reads the older checkpoints that were given.
+func (v *verifier) older() error {
+	for _, note := range v.cfg.Since {
+		c, err := v.key.Open(note)
+		if err != nil {
+			text, _, _ := bytes.Cut([]byte(note), []byte("\n\n"))
+			if _, parse := parseCheckpoint(string(text) + "\n"); parse != nil {
+				return pki.Because(pki.Malformed, parse, "the older checkpoint cannot be read")
+			}
+			v.report.addf("the older checkpoint is not one of this log and key: %s. The log was replaced, or they do not belong together", pki.DetailOf(err))
+			continue
+		}
+		switch {
+		case c.Size < v.tree.size:
+			v.incomparable = append(v.incomparable, fmt.Sprintf("the older checkpoint has %d entries and the export begins at index %d, so that it cannot be compared: export from an earlier time", c.Size, v.tree.size))
+		case c.Size == v.tree.size:
+			v.compare(c)
+		default:
+			v.since[c.Size] = append(v.since[c.Size], c)
+		}
+	}
+	return nil
+}
+
+// compare holds an older checkpoint against the tree that has its size.
+func (v *verifier) compare(c Checkpoint) {
+	if v.tree.root() != c.Root {
+		v.report.addf("the log was rewritten: its first %d entries are not those of the older checkpoint of %s", c.Size, c.Time.Format(time.RFC3339))
+		return
+	}
+	v.report.Since = append(v.report.Since, Older{c.Size, c.Time})
+}
+
+func (v *verifier) entry(e *Entry) {
+	r := v.report
+	switch {
+	case e.Index != v.tree.size:
+		r.addf("index %d follows %d: entries were taken out, added or moved", e.Index, v.tree.size-1)
+	case e.Index >= r.To:
+		r.addf("index %d is beyond the export's own end, %d", e.Index, r.To)
+	}
+	kinds := 0
+	for _, k := range []struct {
+		set   bool
+		count *int64
+	}{{e.Certificate != nil, &r.Certificates}, {e.Event != nil, &r.Events}, {e.Revocation != nil, &r.Revocations}} {
+		if k.set {
+			kinds++
+			*k.count++
+		}
+	}
+	h := v.hasher.Hash(&e.Leaf)
+	switch {
+	case e.Logged != nil && kinds == 0:
+		r.addf("index %d: what was logged is gone from the store", e.Index)
+	case kinds != 1:
+		r.addf("index %d says nothing, or more than one thing", e.Index)
+	case e.Logged != nil && h != *e.Logged:
+		r.addf("index %d: what the store has is not what was logged", e.Index)
+	}
+	if e.Logged != nil {
+		h = *e.Logged
+	}
+	v.tree.push(h, 1)
+	for _, c := range v.since[v.tree.size] {
+		v.compare(c)
+	}
+	delete(v.since, v.tree.size)
+	if v.cfg.OnProgress != nil && v.tree.size%1000 == 0 {
+		v.cfg.OnProgress(v.tree.size - r.From)
+	}
+}
+
+// checkpoint verifies one whose tree ends here.
+func (v *verifier) checkpoint(note string) {
+	c, err := v.key.Open(note)
+	switch {
+	case err != nil:
+		v.report.addf("a checkpoint after index %d: %s", v.tree.size-1, pki.DetailOf(err))
+	case c.Size != v.tree.size:
+		v.report.addf("a checkpoint of %d entries stands after %d", c.Size, v.tree.size)
+	case c.Root != v.tree.root():
+		v.report.addf("the entries up to index %d are not those of the checkpoint of %s; up to index %d they are", c.Size-1, c.Time.Format(time.RFC3339), v.sound-1)
+	default:
+		v.sound = c.Size
+		v.report.Checkpoints++
+	}
+}
+
+func (v *verifier) end(e *End) {
+	v.ended = true
+	r := v.report
+	if v.tree.size != r.To {
+		r.addf("the export ends at index %d and says that it goes to %d: its tail was cut", v.tree.size, r.To)
+	}
+	c, err := v.key.Open(e.Checkpoint)
+	if err != nil {
+		r.addf("the newest checkpoint: %s", pki.DetailOf(err))
+	} else {
+		r.Size, r.Root, r.Signed = c.Size, c.Root.String(), c.Time
+		v.newest(c, e)
+	}
+	for _, left := range v.since {
+		for _, older := range left {
+			v.unmet(older, c, err == nil)
+		}
+	}
+}
+
+// newest holds the newest checkpoint against the tree of the entries.
+func (v *verifier) newest(c Checkpoint, e *End) {
+	p := e.Consistency
+	root := v.tree.root()
+	switch {
+	case p.From != v.tree.size || p.To != c.Size || p.From > p.To:
+		v.report.addf("the newest checkpoint has %d entries, and the export's proof goes from %d to %d", c.Size, p.From, p.To)
+	case p.From == 0 && root == (&edge{}).root(): // an empty tree begins every other
+	case p.Verify(root, c.Root) != nil:
+		v.report.addf("the entries up to index %d are not those of the newest checkpoint, of %s; up to index %d they are", p.From-1, c.Time.Format(time.RFC3339), v.sound-1)
+	}
+}
+
+// unmet says why an older checkpoint was not met among the entries.
+func (v *verifier) unmet(older, newest Checkpoint, known bool) {
+	switch {
+	case known && older.Size > newest.Size:
+		v.report.addf("the older checkpoint of %s has %d entries, the log now %d: its tail was cut, or the export was made before", older.Time.Format(time.RFC3339), older.Size, newest.Size)
+	default:
+		v.incomparable = append(v.incomparable, fmt.Sprintf("the older checkpoint of %s has %d entries and the export ends at %d, so that it cannot be compared: export up to a later time",
+			older.Time.Format(time.RFC3339), older.Size, v.tree.size))
+	}
+}

@@ -1,0 +1,155 @@
+package auditlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// deliver hands the checkpoints that are due to the anchors.
+func (s *Service) deliver(ctx context.Context) error { return s.hand(ctx, s.cfg.Every-delivery) }
+
+// hand gives each anchor the newest checkpoint of each log that has grown since an
+// anchor took one, where that one is at least so old.
+func (s *Service) hand(ctx context.Context, age time.Duration) error {
+	h, err := s.held(ctx)
+	if err != nil || h.Epoch == 0 {
+		return err
+	}
+	logs, err := s.cfg.Store.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	var errs []error
+	down := make(map[string]bool) // anchors that failed in this round
+	for _, l := range logs {
+		if l.SignedSize <= l.AnchoredSize || l.AnchoredSize > 0 && now.Sub(l.UnanchoredSince) < age {
+			continue
+		}
+		errs = append(errs, s.lost(s.handOne(ctx, h, l, down)))
+	}
+	return errors.Join(errs...)
+}
+
+// handOne keeps a log's newest checkpoint and gives it to every anchor that is not
+// down.
+func (s *Service) handOne(ctx context.Context, h Hold, l *Log, down map[string]bool) error {
+	h.Until = s.cfg.Now().Add(lease)
+	if err := s.cfg.Store.KeepCheckpoint(ctx, h, l.Tenant, Kept{Size: l.SignedSize, At: s.cfg.Now().UTC(), Note: l.Checkpoint}); err != nil {
+		return err
+	}
+	taken := false
+	for _, a := range s.cfg.Anchors {
+		if down[a.Name()] {
+			continue
+		}
+		err := s.put(ctx, a, l.Checkpoint)
+		down[a.Name()] = err != nil
+		taken = taken || err == nil
+		s.judge(ctx, a, err)
+	}
+	if !taken {
+		return fmt.Errorf("no anchor took the checkpoint of the log of tenant %q", l.Tenant)
+	}
+	return s.cfg.Store.Anchored(ctx, h, l.Tenant, l.SignedSize, s.cfg.Now())
+}
+
+func (s *Service) put(ctx context.Context, a Anchor, note string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return a.Put(ctx, note)
+}
+
+// judge raises an alarm for an anchor that has not taken a checkpoint for longer
+// than the bound, beside others that may have.
+func (s *Service) judge(ctx context.Context, a Anchor, err error) {
+	key := alarm.Key{Name: "anchor.late", Target: a.Name()}
+	if err == nil {
+		delete(s.late, a.Name())
+		s.cfg.Alarms.Clear(key)
+		return
+	}
+	s.cfg.Log.WarnContext(ctx, "an anchor did not take a checkpoint of the log", "anchor", a.Name(), "error", err)
+	now := s.cfg.Now()
+	if s.late[a.Name()].IsZero() {
+		s.late[a.Name()] = now
+	}
+	if since := s.late[a.Name()]; now.Sub(since) > s.cfg.Bound {
+		s.raise(ctx, alarm.Alarm{Key: key, Severity: alarm.Warning,
+			What: fmt.Sprintf("the anchor %s has taken no checkpoint of the audit log since %s", a.Name(), since.UTC().Format(time.RFC3339)),
+			Do:   "See that it can be written to; the server's log has the reason. Where it is gone for good, take it out of audit.anchors in pando.yaml."})
+	}
+}
+
+// compare holds the store against every anchor that can be read: a store that is
+// older than its anchor, or another, must not go on as if nothing had happened.
+func (s *Service) compare(ctx context.Context) error {
+	logs, err := s.cfg.Store.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	byOrigin := make(map[string]*Log)
+	var origins []string
+	for _, l := range logs {
+		origin := audit.Origin(s.deployment, l.Tenant)
+		byOrigin[origin] = l
+		origins = append(origins, origin)
+	}
+	for _, a := range s.cfg.Anchors {
+		r, ok := a.(Reader)
+		if !ok {
+			continue
+		}
+		notes, err := r.Newest(ctx, s.deployment, origins)
+		if err != nil {
+			return pki.Because(pki.Unavailable, err, "the anchor %s cannot be read, and the log not be compared with it: make it readable, or take it out of audit.anchors in pando.yaml", a.Name())
+		}
+		for _, note := range notes {
+			if err := s.compareOne(ctx, byOrigin, note); err != nil {
+				return fmt.Errorf("the anchor %s: %w", a.Name(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// whatToDo ends what is said of a store that does not agree with an anchor.
+const whatToDo = "Start with the newest copy of the database. Where that is lost, what was issued and revoked since this copy is missing from it: docs/operator/audit.md says how to go on knowingly"
+
+// compareOne checks that a store has the tree of a checkpoint. It returns
+// Unavailable where it has not.
+func (s *Service) compareOne(ctx context.Context, byOrigin map[string]*Log, note string) error {
+	origin, _, _ := strings.Cut(note, "\n")
+	l := byOrigin[origin]
+	if l == nil && !strings.HasPrefix(origin, "pando/"+s.deployment+"/") {
+		return pki.Errorf(pki.Unavailable, "it has checkpoints of %.120q, another deployment than this one, %s. Either the database was replaced, or two deployments share an anchor: give each its own", origin, s.deployment)
+	}
+	if l == nil {
+		return pki.Errorf(pki.Unavailable, "the database is older than it: it has a checkpoint of the log %s, which the database does not know. %s", origin, whatToDo)
+	}
+	key, err := audit.ParseKey(l.Key)
+	if err != nil {
+		return err
+	}
+	c, err := key.Open(note)
+	if err != nil {
+		return pki.Because(pki.Unavailable, err, "its checkpoint of the log %s is not signed by the key that the database has for it: the database, or the anchor, is another. %s", origin, whatToDo)
+	}
+	if c.Size > l.Size {
+		return pki.Errorf(pki.Unavailable, "the database is older than it: the log %s has %d entries, and its checkpoint of %s has %d. %s",
+			origin, l.Size, c.Time.Format(time.RFC3339), c.Size, whatToDo)
+	}
+	root, err := audit.RootAt(c.Size, s.reader(ctx, l.Tenant, l.Size, l.Root))
+	if err != nil || root != c.Root {
+		return pki.Because(pki.Unavailable, err, "the log %s is not the one of its checkpoint of %s with %d entries: entries were changed. 'pando check' says where. %s",
+			origin, c.Time.Format(time.RFC3339), c.Size, whatToDo)
+	}
+	return nil
+}

@@ -1,0 +1,337 @@
+package auditlog_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509/pkix"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/anchor"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/store/sqlstore"
+)
+
+// A bench is a stack with a log whose rounds the test makes.
+type bench struct {
+	*testing.T
+	*stack.Stack
+	log    *auditlog.Service
+	cfg    auditlog.Config
+	anchor *fakeAnchor
+	file   *anchor.File
+	later  time.Duration // of the clock
+	broken error         // what Sequence of the store answers
+}
+
+// brokenStore sequences nothing while the bench says so.
+type brokenStore struct {
+	auditlog.Store
+	b *bench
+}
+
+func (s brokenStore) Sequence(ctx context.Context, h auditlog.Hold, limit int) (int, error) {
+	if s.b.broken != nil {
+		return 0, s.b.broken
+	}
+	return s.Store.Sequence(ctx, h, limit)
+}
+
+type fakeAnchor struct {
+	notes []string
+	err   error
+}
+
+func (*fakeAnchor) Name() string { return "fake" }
+
+func (a *fakeAnchor) Put(_ context.Context, note string) error {
+	if a.err == nil {
+		a.notes = append(a.notes, note)
+	}
+	return a.err
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{T: t, anchor: new(fakeAnchor)}
+	gate := audit.NewGate()
+	gate.Set(nil, nil, time.Hour) // while the stack is made
+	now := func() time.Time { return time.Now().Add(b.later) }
+	b.Stack = stack.New(t, stack.Config{Gate: gate, Now: now})
+	b.AddTenant(t, "acme", "meter")
+	b.file = anchor.NewFile(filepath.Join(filepath.Dir(b.Path), "anchor"))
+	b.cfg = auditlog.Config{
+		Store: brokenStore{b.Store, b}, Keys: b.Signer, Node: "test", Now: now, Log: slog.New(slog.DiscardHandler), Alarms: alarm.NewBoard(now),
+		Gate: gate, Anchors: []auditlog.Anchor{b.anchor, b.file}, Every: time.Minute, Bound: 10 * time.Minute,
+	}
+	var err error
+	b.log, err = auditlog.New(t.Context(), b.cfg)
+	b.ok(err)
+	return b
+}
+
+func (b *bench) ok(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bench) is(kind pki.Kind, err error) {
+	b.Helper()
+	if err == nil || pki.KindOf(err) != kind {
+		b.Errorf("got error %v, want one of kind %s", err, kind)
+	}
+}
+
+// reader is the grant to read acme's log.
+func (b *bench) reader() access.Grant { return b.Grant(b.T, "acme", access.ReadEvents) }
+
+// enroll has a certificate issued.
+func (b *bench) enroll(device string) (*pki.Certificate, error) {
+	b.Helper()
+	got, err := b.Enroll.Enroll(b.Context(), enroll.Request{
+		Grant: b.Grant(b.T, "acme", access.Enroll), Endpoint: "acme.meter", Protocol: pki.ProtocolREST,
+		Subject: enroll.Subject{CSR: pandotest.CSR(b.T, pandotest.Key(b.T, pki.P256), pkix.Name{SerialNumber: device})},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return got.Certificate, nil
+}
+
+func (b *bench) alarms() (names []string) {
+	for _, a := range b.cfg.Alarms.All() {
+		names = append(names, a.Name+" "+a.Target)
+	}
+	return names
+}
+
+// round makes one of each.
+func (b *bench) round() {
+	b.Helper()
+	b.ok(auditlog.Sequence(b.log, b.Context()))
+	_ = auditlog.Deliver(b.log, b.Context()) // what fails there is the test's own doing
+	b.ok(auditlog.Watch(b.log, b.Context()))
+}
+
+// export returns the export of a tenant's log.
+func (b *bench) export(since, until time.Time) []byte {
+	b.Helper()
+	e, err := b.log.Export(b.Context(), b.reader(), since, until)
+	b.ok(err)
+	var out bytes.Buffer
+	b.ok(e.Write(b.Context(), &out))
+	return out.Bytes()
+}
+
+// TestLog takes a certificate from its issue to a verified export.
+func TestLog(t *testing.T) {
+	b := newBench(t)
+	b.round()
+	c, err := b.enroll("SM-1")
+	b.ok(err)
+	_, err = b.log.ProveCertificate(b.Context(), b.Grant(t, "acme", access.ReadCertificates), c.Issuer, c.Serial)
+	b.is(pki.NotReady, err)
+	b.round()
+	p, err := b.log.ProveCertificate(b.Context(), b.Grant(t, "acme", access.ReadCertificates), c.Issuer, c.Serial)
+	b.ok(err)
+	head, err := p.Verify()
+	b.ok(err)
+	if got := p.Leaf.Certificate; got == nil || got.Serial != audit.Serial(c.Serial) || got.Device != "SM-1" || p.Index != head.Size-1 {
+		t.Errorf("%+v at %d is proved in the tree of %d", p.Leaf, p.Index, head.Size)
+	}
+	note, key, err := b.log.Checkpoint(b.Context(), b.reader())
+	b.ok(err)
+	if note != p.Checkpoint || key != p.Key {
+		t.Error("the proof is for another checkpoint")
+	}
+	events, err := b.Store.Events(b.Context(), "acme", "", 1)
+	b.ok(err)
+	p, err = b.log.ProveEvent(b.Context(), b.reader(), events[0].ID)
+	b.ok(err)
+	if _, err := p.Verify(); err != nil {
+		t.Error(err)
+	}
+	_, err = b.log.ProveEvent(b.Context(), b.Grant(t, "other", access.ReadEvents), events[0].ID)
+	b.is(pki.NotFound, err)
+
+	_, _, err = b.log.Checkpoint(b.Context(), access.Grant{})
+	b.is(pki.Forbidden, err)
+	_, err = b.log.ProveCertificate(b.Context(), b.Grant(t, "other", access.ReadCertificates), c.Issuer, c.Serial)
+	b.is(pki.NotFound, err)
+
+	// The first checkpoints went to the anchors at once; the next goes a minute
+	// later.
+	before := len(b.anchor.notes)
+	b.later += 55 * time.Second
+	b.round()
+	if len(b.anchor.notes) == before {
+		t.Error("no further checkpoint went to the anchors in a minute")
+	}
+	notes, err := b.file.Newest(b.Context(), "", nil)
+	b.ok(err)
+	if len(notes) != 2 {
+		t.Errorf("the file anchor has %d logs, not the platform's and acme's", len(notes))
+	}
+	var anchored string
+	for _, n := range notes {
+		if strings.Contains(n, "/tenant/acme\n") {
+			anchored = n
+		}
+	}
+	_, err = b.enroll("SM-2")
+	b.ok(err)
+	b.round()
+
+	r, err := audit.Verify(bytes.NewReader(b.export(time.Time{}, time.Time{})), audit.VerifyConfig{Key: key, Since: []string{anchored}})
+	b.ok(err)
+	if !r.OK() || r.Certificates != 3 || len(r.Since) != 1 || r.Checkpoints != 2 {
+		t.Errorf("%+v", r)
+	}
+	part := b.export(b.Now().Add(-30*time.Second), b.Now())
+	r, err = audit.Verify(bytes.NewReader(part), audit.VerifyConfig{Key: key, Since: []string{anchored}})
+	b.ok(err)
+	if !r.OK() || r.From == 0 || r.To != r.Size {
+		t.Errorf("%+v", r)
+	}
+	proof, err := b.log.ProveConsistency(b.Context(), b.reader(), r.Since[0].Size, 0)
+	b.ok(err)
+	if proof.To != r.Size {
+		t.Errorf("the proof goes to %d of %d", proof.To, r.Size)
+	}
+	_, err = b.log.ProveConsistency(b.Context(), b.reader(), r.Size+1, 0)
+	b.is(pki.Malformed, err)
+	entries, next, err := b.log.Entries(b.Context(), b.reader(), r.Size-2, 1)
+	b.ok(err)
+	if len(entries) != 1 || next != r.Size-1 || entries[0].Logged != nil {
+		t.Errorf("%+v, next %d", entries, next)
+	}
+}
+
+// TestBacklog: no log, no issuance, nor anything else; and it goes on by itself.
+func TestBacklog(t *testing.T) {
+	b := newBench(t)
+	b.round()
+	b.broken = errors.New("no space left on the device")
+	c, err := b.enroll("SM-1")
+	b.ok(err) // its leaf waits
+	b.later += 2 * time.Minute
+	if err := auditlog.Sequence(b.log, b.Context()); !errors.Is(err, b.broken) {
+		t.Errorf("%v", err)
+	}
+	b.ok(auditlog.Watch(b.log, b.Context()))
+	_, err = b.enroll("SM-2")
+	b.is(pki.Unavailable, err)
+	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Grant(t, pki.Platform, access.ManageTenants), "other", "Other")
+	b.is(pki.Unavailable, err)
+	if got := b.alarms(); len(got) != 1 || got[0] != "log.backlog " {
+		t.Errorf("alarms %v", got)
+	}
+
+	b.broken = nil
+	b.round()
+	_, err = b.enroll("SM-2")
+	b.ok(err)
+	if got := b.alarms(); len(got) != 0 {
+		t.Errorf("alarms %v", got)
+	}
+	if _, err := b.log.ProveCertificate(b.Context(), b.Grant(t, "acme", access.ReadCertificates), c.Issuer, c.Serial); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAnchorLate: without an anchor issuance stops, and goes on once one is back.
+func TestAnchorLate(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Anchors = []auditlog.Anchor{b.anchor}
+	var err error
+	b.log, err = auditlog.New(b.Context(), b.cfg)
+	b.ok(err)
+	b.round()
+	b.anchor.err = errors.New("no route to host")
+	_, err = b.enroll("SM-1")
+	b.ok(err)
+	for range 7 {
+		b.later += 2 * time.Minute
+		b.round()
+	}
+	_, err = b.enroll("SM-2")
+	b.is(pki.Unavailable, err)
+	if got := strings.Join(b.alarms(), ","); got != "anchor.late ,anchor.late fake" {
+		t.Errorf("alarms %s", got)
+	}
+	// Other acts go on: somebody must be able to mend it.
+	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Grant(t, pki.Platform, access.ManageTenants), "other", "Other")
+	b.ok(err)
+
+	b.anchor.err = nil
+	b.round()
+	_, err = b.enroll("SM-2")
+	b.ok(err)
+	if got := b.alarms(); len(got) != 0 {
+		t.Errorf("alarms %v", got)
+	}
+}
+
+// TestGateClosesByItself where nobody watches the log.
+func TestGateClosesByItself(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Gate.Set(nil, nil, -time.Second)
+	_, err := b.enroll("SM-1")
+	b.is(pki.Unavailable, err)
+	b.round()
+	_, err = b.enroll("SM-1")
+	b.ok(err)
+}
+
+// TestCompare: a store that is older than its anchor, or another, does not start.
+func TestCompare(t *testing.T) {
+	b := newBench(t)
+	b.round()
+	old := filepath.Join(t.TempDir(), "pando.db")
+	for _, file := range []string{"", "-wal"} { // nothing writes meanwhile
+		content, err := os.ReadFile(b.Path + file)
+		b.ok(err)
+		b.ok(os.WriteFile(old+file, content, 0o600))
+	}
+	_, err := b.enroll("SM-1")
+	b.ok(err)
+	b.round()
+	b.ok(b.log.Finish(b.Context()))
+
+	start := func(store auditlog.Store) error {
+		cfg := b.cfg
+		cfg.Store, cfg.Node = store, "another"
+		_, err := auditlog.New(b.Context(), cfg)
+		return err
+	}
+	b.ok(start(b.Store))
+	reopened := func(path string) *sqlstore.Store {
+		s, err := sqlstore.Open(b.Context(), path, sqlstore.Options{})
+		b.ok(err)
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	err = start(reopened(old))
+	b.is(pki.Unavailable, err)
+	if err == nil || !strings.Contains(err.Error(), "the database is older than it") {
+		t.Errorf("an older store: %v", err)
+	}
+	err = start(reopened(filepath.Join(t.TempDir(), "new.db")))
+	b.is(pki.Unavailable, err)
+	if err == nil || !strings.Contains(err.Error(), "another deployment") {
+		t.Errorf("a new store: %v", err)
+	}
+}

@@ -1,0 +1,305 @@
+package auditlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+const (
+	every     = 500 * time.Millisecond // between two looks for leaves without a place
+	groups    = 256                    // that one transaction gives places to
+	lease     = 30 * time.Second
+	watched   = time.Second      // between two looks at the backlog
+	vouched   = time.Minute      // how long what was seen holds, see audit.Gate
+	maxAge    = time.Minute      // of a leaf without a place; beyond it nothing is done
+	maxLeaves = 1_000_000        // without a place; likewise
+	delivery  = 5 * time.Second  // between two looks for checkpoints that anchors must get
+	patience  = 20 * time.Second // with one anchor
+)
+
+// An Anchor is a place outside the store that keeps checkpoints.
+type Anchor interface {
+	// Name says which it is, for logs and alarms, without secrets.
+	Name() string
+	// Put hands a signed checkpoint over; nil once it is kept there.
+	Put(ctx context.Context, note string) error
+}
+
+// A Reader is an Anchor that can be asked for what it took.
+type Reader interface {
+	Anchor
+	// Newest returns the newest checkpoint that the anchor has of each log of a
+	// deployment, of which those with the given origins are known. Where it has
+	// checkpoints of another deployment, one of them is among the answer.
+	Newest(ctx context.Context, deployment string, origins []string) ([]string, error)
+}
+
+// Keys makes and uses the logs' keys; signer.Signer does.
+type Keys interface {
+	Generate(ctx context.Context, scheme string, tenant pki.TenantID, kind pki.KeyKind, use keystore.Use) (pki.KeyURI, error)
+	Public(ctx context.Context, uri pki.KeyURI) (key tbs.PublicKey, hardware bool, err error)
+	Sign(ctx context.Context, uri pki.KeyURI, purpose signer.Purpose, message []byte, check bool) ([]byte, error)
+}
+
+// Config is what a Service is made of; every field is needed.
+type Config struct {
+	Store  Store
+	Keys   Keys
+	Node   string
+	Now    pki.Clock
+	Log    *slog.Logger
+	Alarms *alarm.Board
+	Gate   *audit.Gate // the store's
+
+	Anchors []Anchor
+	Every   time.Duration // anchors get a checkpoint at least so often while the log grows
+	Bound   time.Duration // without an anchor that took one, issuance stops
+}
+
+// A Service runs the logs of a deployment. Its methods are safe for concurrent use.
+type Service struct {
+	cfg        Config
+	deployment string
+
+	mu   sync.Mutex
+	hold Hold // guarded by mu; zero Epoch where another node has it
+
+	late map[string]time.Time // of each anchor, since when it fails; owned by deliver
+}
+
+// New returns a Service of a store that agrees with its anchors, or the error that
+// says where it does not (see compare). It looks at the log once, so that the gate
+// is open when it returns.
+func New(ctx context.Context, cfg Config) (*Service, error) {
+	deployment, err := cfg.Store.Deployment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, deployment: deployment, late: make(map[string]time.Time)}
+	if err := s.compare(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.sequence(ctx); err != nil {
+		cfg.Log.ErrorContext(ctx, "sequencing the log", "error", err) // what it stops, the gate stops
+	}
+	return s, s.watch(ctx)
+}
+
+// Run sequences, hands out checkpoints and watches until ctx ends. Errors are
+// logged and tried again: what they stop, the gate stops.
+func (s *Service) Run(ctx context.Context) error {
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.loop(running, every, "sequencing the log", s.sequence) })
+	g.Go(func() error { return s.loop(running, delivery, "anchoring the log", s.deliver) })
+	g.Go(func() error { return s.loop(running, watched, "watching the log", s.watch) })
+	return g.Wait()
+}
+
+// Finish gives all leaves that are stored their places and hands the last
+// checkpoints to the anchors, for a shutdown in order.
+func (s *Service) Finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := s.sequence(ctx); err != nil {
+		return err
+	}
+	return s.hand(ctx, 0)
+}
+
+func (s *Service) loop(ctx context.Context, pause time.Duration, what string, work func(context.Context) error) error {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		if err := work(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, what, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// held returns the lease, which it takes or prolongs where that is due; a zero
+// Epoch where another node has it.
+func (s *Service) held(ctx context.Context) (Hold, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.cfg.Now()
+	fresh := Hold{Node: s.cfg.Node, Epoch: s.hold.Epoch, Until: now.Add(lease)}
+	var err error
+	switch {
+	case fresh.Epoch == 0:
+		if fresh.Epoch, err = s.cfg.Store.TakeSequencer(ctx, fresh.Node, now, fresh.Until); errors.Is(err, ErrFenced) {
+			return Hold{}, nil
+		}
+	case s.hold.Until.Sub(now) < lease/2 || s.hold.Until.Sub(now) > lease: // or the clock went back
+		err = s.cfg.Store.KeepSequencer(ctx, fresh)
+	default:
+		return s.hold, nil
+	}
+	s.hold = fresh
+	if err != nil {
+		s.hold = Hold{}
+	}
+	return s.hold, err
+}
+
+// lost forgets the lease where an act under it was fenced, and returns err.
+func (s *Service) lost(err error) error {
+	if errors.Is(err, ErrFenced) {
+		s.mu.Lock()
+		s.hold = Hold{}
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// sequence gives every waiting leaf its place and signs what has grown.
+func (s *Service) sequence(ctx context.Context) error {
+	h, err := s.held(ctx)
+	if err != nil || h.Epoch == 0 {
+		return err
+	}
+	b, err := s.cfg.Store.Backlog(ctx)
+	if err != nil {
+		return err
+	}
+	for b.Leaves > 0 {
+		if err := s.lost(s.addLogs(ctx, h)); err != nil {
+			return err
+		}
+		h.Until = s.cfg.Now().Add(lease)
+		done, err := s.cfg.Store.Sequence(ctx, h, groups)
+		if err != nil {
+			return s.lost(err)
+		}
+		if done < groups {
+			break
+		}
+	}
+	return s.lost(s.sign(ctx, h))
+}
+
+// addLogs makes the logs of tenants whose first leaves wait.
+func (s *Service) addLogs(ctx context.Context, h Hold) error {
+	tenants, err := s.cfg.Store.Unlogged(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		uri, err := s.cfg.Keys.Generate(ctx, "software", tenant, pki.Ed25519, keystore.UseLog)
+		if err != nil {
+			return fmt.Errorf("making the log of tenant %q: %w", tenant, err)
+		}
+		public, err := s.public(ctx, uri)
+		if err != nil {
+			return err
+		}
+		key, err := audit.NewKey(audit.Origin(s.deployment, tenant), public)
+		if err != nil {
+			return err
+		}
+		err = s.cfg.Store.PutLog(ctx, h, &Log{Tenant: tenant, KeyURI: uri, Key: key.String()}, pki.Event{
+			Tenant: tenant, At: s.cfg.Now().UTC(), Actor: "system:log", Action: "log.create", Target: "log:" + key.Origin(), Detail: "checkpoints are signed by " + key.String(),
+		})
+		if err != nil {
+			return err
+		}
+		s.cfg.Log.InfoContext(ctx, "new log", "tenant", tenant, "key", key.String())
+	}
+	return nil
+}
+
+// sign signs a checkpoint of each log that has grown since the last.
+func (s *Service) sign(ctx context.Context, h Hold) error {
+	logs, err := s.cfg.Store.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range logs {
+		if l.Size == l.SignedSize {
+			continue
+		}
+		note, err := s.checkpoint(ctx, l)
+		if err != nil {
+			return err
+		}
+		if err := s.cfg.Store.PutCheckpoint(ctx, h, l.Tenant, l.Size, note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkpoint signs what a log is now.
+func (s *Service) checkpoint(ctx context.Context, l *Log) (string, error) {
+	key, err := audit.ParseKey(l.Key)
+	if err != nil {
+		return "", err
+	}
+	c := audit.Checkpoint{Origin: key.Origin(), Size: l.Size, Root: l.Root, Time: s.cfg.Now()}
+	note, err := audit.Sign(c, noteSigner{ctx, s.cfg.Keys, l.KeyURI, key})
+	if err != nil {
+		return "", fmt.Errorf("signing a checkpoint of the log of tenant %q: %w", l.Tenant, err)
+	}
+	return note, nil
+}
+
+// watch says by the gate and by an alarm whether the log keeps up.
+func (s *Service) watch(ctx context.Context) error {
+	b, err := s.cfg.Store.Backlog(ctx)
+	if err != nil {
+		return err // the gate closes by itself
+	}
+	now := s.cfg.Now()
+	var acts, issuance error
+	backlog := alarm.Key{Name: "log.backlog"}
+	if age := now.Sub(b.Oldest); b.Leaves > maxLeaves || b.Leaves > 0 && age > maxAge {
+		acts = &pki.Error{Kind: pki.Unavailable, RetryAfter: 5 * time.Second,
+			Detail: "the audit log has fallen behind, and without it nothing is done: send the request again later"}
+		s.raise(ctx, alarm.Alarm{Key: backlog, Severity: alarm.Critical,
+			What: fmt.Sprintf("%d entries have waited for up to %s for their place in the audit log: nothing is issued or changed until they have it", b.Leaves, age.Round(time.Second)),
+			Do:   "Look into the server's log for why sequencing fails: a disk that is full, a key that cannot be opened, a damaged log (pando check). It goes on by itself once that is mended."})
+	} else {
+		s.cfg.Alarms.Clear(backlog)
+	}
+	none := alarm.Key{Name: "anchor.late"}
+	if age := now.Sub(b.UnanchoredSince); !b.UnanchoredSince.IsZero() && age > s.cfg.Bound {
+		issuance = &pki.Error{Kind: pki.Unavailable, RetryAfter: 30 * time.Second,
+			Detail: "no anchor has taken a checkpoint of the audit log for too long, and nothing is issued until one does: send the request again later"}
+		s.raise(ctx, alarm.Alarm{Key: none, Severity: alarm.Critical,
+			What: fmt.Sprintf("no anchor has taken a checkpoint of the audit log for %s: nothing is issued until one does", age.Round(time.Second)),
+			Do:   "See that one of the places under audit.anchors in pando.yaml can be written to. Issuance goes on by itself once one takes a checkpoint."})
+	} else {
+		s.cfg.Alarms.Clear(none)
+	}
+	s.cfg.Gate.Set(acts, issuance, vouched)
+	return nil
+}
+
+func (s *Service) raise(ctx context.Context, a alarm.Alarm) {
+	if s.cfg.Alarms.Raise(a) {
+		s.cfg.Log.ErrorContext(ctx, "alarm", "name", a.Name, "target", a.Target, "what", a.What)
+	}
+}
+
+// reader reads a log's tiles, for proofs. It checks each against the tree.
+func (s *Service) reader(ctx context.Context, tenant pki.TenantID, size int64, root tlog.Hash) tlog.HashReader {
+	return tlog.TileHashReader(tlog.Tree{N: size, Hash: root}, &tileReader{ctx, s.cfg.Store, tenant})
+}

@@ -1,0 +1,154 @@
+package server
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/anchor"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/blob"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/signer"
+)
+
+// check reports as Malformed what no server can run with.
+func (a Audit) check() error {
+	for i, x := range a.Anchors {
+		if err := x.check(); err != nil {
+			return pki.Errorf(pki.Malformed, "audit.anchors, the %d. one: %s", i+1, pki.DetailOf(err))
+		}
+	}
+	if every := time.Duration(a.AnchorEvery); every < 10*time.Second || 2*every > time.Duration(a.AnchorBound) {
+		return pki.Errorf(pki.Malformed, "audit.anchor_every %s, audit.anchor_bound %s: the first is 10s at least, and the second twice that at least", every, time.Duration(a.AnchorBound))
+	}
+	return nil
+}
+
+func (a Anchor) check() error {
+	kinds := 0
+	for _, is := range []bool{a.File != "", a.Webhook != "", a.Bucket != nil} {
+		if is {
+			kinds++
+		}
+	}
+	switch {
+	case kinds != 1:
+		return pki.Errorf(pki.Malformed, "name one of file, webhook and bucket")
+	case a.Webhook == "" && a.Secret != "":
+		return pki.Errorf(pki.Malformed, "secret belongs to a webhook")
+	case a.Webhook != "":
+		if from, name, _ := strings.Cut(a.Secret, ":"); a.Secret != "" && (from != "file" && from != "env" || name == "") {
+			return pki.Errorf(pki.Malformed, "a webhook's secret comes from file:PATH or env:NAME")
+		}
+		return anchor.CheckURL(a.Webhook)
+	case a.Bucket != nil:
+		return a.Bucket.config("").Check()
+	}
+	return nil
+}
+
+// openAudit compares the store with its anchors and makes the service that runs
+// the logs.
+func (s *Server) openAudit(ctx context.Context, keys *signer.Signer, gate *audit.Gate) error {
+	var anchors []auditlog.Anchor
+	for _, a := range s.cfg.Audit.Anchors {
+		opened, err := s.openAnchor(a)
+		if err != nil {
+			return err
+		}
+		anchors = append(anchors, opened)
+	}
+	s.warnNear()
+	var err error
+	s.audit, err = auditlog.New(ctx, auditlog.Config{
+		Store: s.store, Keys: keys, Node: s.cfg.Node, Now: s.now, Log: s.log, Alarms: s.alarms, Gate: gate,
+		Anchors: anchors, Every: time.Duration(s.cfg.Audit.AnchorEvery), Bound: time.Duration(s.cfg.Audit.AnchorBound),
+	})
+	return err
+}
+
+func (s *Server) openAnchor(a Anchor) (auditlog.Anchor, error) {
+	switch {
+	case a.Webhook != "":
+		secret, err := s.webhookSecret(a.Secret)
+		if err != nil {
+			return nil, err
+		}
+		return anchor.NewWebhook(a.Webhook, secret)
+	case a.Bucket != nil:
+		bucket, err := blob.OpenBucket(a.Bucket.config(s.cfg.Data))
+		if err != nil {
+			return nil, err
+		}
+		return anchor.NewBucket(bucket), nil
+	default:
+		return anchor.NewFile(s.path(a.File)), nil
+	}
+}
+
+// path returns a path of the configuration, a relative one from the data directory.
+func (s *Server) path(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(s.cfg.Data, path)
+}
+
+// maxSecret bounds a webhook's secret, in bytes.
+const maxSecret = 4 << 10
+
+func (s *Server) webhookSecret(source string) (pki.Secret, error) {
+	from, name, _ := strings.Cut(source, ":")
+	var text string
+	switch from {
+	case "env":
+		text = os.Getenv(name)
+	case "file":
+		b, err := os.ReadFile(s.path(name))
+		if err != nil {
+			return pki.Secret{}, pki.Because(pki.Unavailable, err, "the secret of a webhook in audit.anchors cannot be read")
+		}
+		text = string(b)
+	default:
+		return pki.Secret{}, nil
+	}
+	if text = strings.TrimSpace(text); text == "" || len(text) > maxSecret {
+		return pki.Secret{}, pki.Errorf(pki.Unavailable, "the secret of a webhook in audit.anchors is empty, or longer than %d bytes", maxSecret)
+	}
+	return pki.NewSecret(text), nil
+}
+
+// warnNear says loudly that anchors beside the database protect little.
+func (s *Server) warnNear() {
+	for _, a := range s.cfg.Audit.Anchors {
+		if a.File == "" || deviceOf(s.path(a.File)) != deviceOf(s.cfg.Data) {
+			return
+		}
+	}
+	a := alarm.Alarm{
+		Key: alarm.Key{Name: "anchor.near"}, Severity: alarm.Warning,
+		What: "every anchor of the audit log is on the disk of the database: whoever can write to one can write to both, and rewrite history unseen",
+		Do:   "Name a place in audit.anchors in pando.yaml that this machine's administrators cannot rewrite: a webhook, a bucket with object lock, a directory of another host. docs/operator/audit.md says how.",
+	}
+	s.alarms.Raise(a)
+	s.log.Warn(a.What, "do", a.Do)
+}
+
+// deviceOf returns the device of a file system that has a path, or the directory
+// above it; 0 where it cannot be told.
+func deviceOf(path string) uint64 {
+	for _, p := range []string{path, filepath.Dir(path)} {
+		if info, err := os.Stat(p); err == nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				return uint64(st.Dev)
+			}
+		}
+	}
+	return 0
+}
