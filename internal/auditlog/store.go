@@ -45,6 +45,7 @@ type Log struct {
 // A Backlog is what the log has still to do.
 type Backlog struct {
 	Leaves          int64     // without a place
+	Certificates    int64     // of them
 	Oldest          time.Time // of them; zero where there is none
 	UnanchoredSince time.Time // the earliest of all logs
 }

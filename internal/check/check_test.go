@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
@@ -240,6 +241,14 @@ func TestEachInvariantIsSeen(t *testing.T) {
 			other := *s.certificates[0]
 			other.Issuer = "nobody"
 			return "certificate nobody/" + other.Serial.String(), told(&other)
+		}},
+		{"checkpoint that nobody signed", check.Logged, func(t *testing.T, s *fakeStore) (string, string) {
+			s.logs = []*auditlog.Log{{Tenant: "demo", Root: sha256.Sum256(nil), Checkpoint: "checkpoint", Key: "key"}}
+			return "log of tenant demo", ""
+		}},
+		{"certificate past the log", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			s.unlogged = 1
+			return "logs", ""
 		}},
 	}
 	covered := make(map[check.Invariant]bool)

@@ -16,6 +16,10 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
@@ -31,6 +35,8 @@ type fakeStore struct {
 	revocations  []pki.Revocation // sequence number is index + 1
 	crls         []*revocation.CRL
 	now          time.Time
+	logs         []*auditlog.Log
+	unlogged     int // certificates that neither wait nor are in a log
 }
 
 func (s *fakeStore) ScanCertificates(_ context.Context, after int64, limit int) ([]*pki.Certificate, int64, error) {
@@ -51,6 +57,22 @@ func (s *fakeStore) ScanIntents(_ context.Context, after pki.IntentID, limit int
 
 func (s *fakeStore) AllIssuers(context.Context) ([]*pki.Issuer, error) {
 	return []*pki.Issuer{s.root, s.issuer}, nil
+}
+
+// The fake has no logs: every certificate waits for its place. What is found in a
+// log is shown over a real store.
+func (s *fakeStore) Logs(context.Context) ([]*auditlog.Log, error) { return s.logs, nil }
+
+func (s *fakeStore) Backlog(context.Context) (auditlog.Backlog, error) {
+	return auditlog.Backlog{Certificates: int64(len(s.certificates) - s.unlogged)}, nil
+}
+
+func (s *fakeStore) Leaves(context.Context, pki.TenantID, int64, int) ([]*audit.Leaf, error) {
+	return nil, nil
+}
+
+func (s *fakeStore) Tiles(context.Context, pki.TenantID, []tlog.Tile) ([][]byte, error) {
+	return nil, nil
 }
 
 func (s *fakeStore) Status(_ context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error) {

@@ -28,6 +28,8 @@ const (
 	CRLComplete    Invariant = "crl-complete"
 	CRLTrue        Invariant = "crl-true"
 	Acknowledged   Invariant = "acknowledged"
+	Logged         Invariant = "logged"
+	LogComplete    Invariant = "log-complete"
 )
 
 // A Rule is an invariant with the sentence that it stands for.
@@ -54,6 +56,8 @@ func Rules() []Rule {
 		{CRLSound, "Each shard's latest CRL is signed by its issuer, and its record says what its bytes say."},
 		{CRLComplete, "Each revocation that a CRL covers is in it."},
 		{CRLTrue, "Each entry of a CRL is a revocation in the store, with its time and reason."},
+		{Logged, "Each entry of a log is what the store says of it, and the entries give the tree that was sequenced and signed."},
+		{LogComplete, "Each certificate is in a log, or waits for its place in one."},
 	}
 }
 
@@ -82,6 +86,8 @@ type Report struct {
 	CRLEntries   int64     `json:"crl_entries"`
 	ShardsDue    int64     `json:"shards_due"` // shards with revocations that no CRL covers yet
 	Acknowledged int64     `json:"acknowledged"`
+	Logs         int64     `json:"logs"`
+	LogEntries   int64     `json:"log_entries"`
 	Total        int64     `json:"total_findings"`
 	Findings     []Finding `json:"findings"` // the first MaxFindings
 }

@@ -12,12 +12,14 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pandotest"
@@ -259,7 +261,7 @@ func TestTamperedDatabase(t *testing.T) {
 		{"certificate twice", []string{`DROP INDEX certificate_serial`,
 			`INSERT INTO certificate SELECT 99, serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
 				not_before, not_after, issued, der, product_line, lot, site FROM certificate WHERE place = 2`},
-			[]string{finding(check.Intended, intent), finding(check.SerialUnique, db.names[2])}},
+			[]string{finding(check.Intended, intent), finding(check.SerialUnique, db.names[2]), finding(check.LogComplete, "logs")}},
 		{"revocation gone", []string{`DELETE FROM revocation WHERE reason = 1`},
 			[]string{finding(check.CRLTrue, db.names[1])}},
 		{"hold made final", []string{`UPDATE revocation SET reason = 4 WHERE seq = (SELECT min(seq) FROM revocation WHERE reason = 6)`},
@@ -280,6 +282,65 @@ func TestTamperedDatabase(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// sequence gives every leaf of the database its place.
+func (db *soundDatabase) sequence(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	s, err := sqlstore.Open(ctx, db.path, sqlstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := auditlog.Hold{Node: "node", Until: db.now.Add(time.Minute)}
+	if h.Epoch, err = s.TakeSequencer(ctx, h.Node, db.now, h.Until); err != nil {
+		t.Fatal(err)
+	}
+	event := pki.Event{Tenant: "demo", At: db.now, Actor: "test", Action: "log.create", Target: "log"}
+	if err := s.PutLog(ctx, h, &auditlog.Log{Tenant: "demo"}, event); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sequence(ctx, h, 100); err != nil || n == 0 {
+		t.Fatalf("%d groups, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTamperedLog: whatever is changed behind a log shows in it.
+func TestTamperedLog(t *testing.T) {
+	db := newSoundDatabase(t)
+	db.sequence(t)
+	if got := db.check(t, db.told[:devices]); !got.OK() || got.Logs != 1 || got.LogEntries < devices+5 {
+		t.Errorf("of what nobody touched: %+v", got)
+	}
+	for name, statements := range map[string][]string{
+		"certificate":              {`UPDATE certificate SET device = 'SM-9' WHERE place = 2`},
+		"certificate gone":         {`DELETE FROM certificate WHERE place = 2`},
+		"event":                    {`UPDATE event SET detail = 'nothing' WHERE num = 2`},
+		"event gone":               {`DELETE FROM event WHERE num = 2`},
+		"event under another name": {`UPDATE event SET actor = 'nobody' WHERE num = 1`},
+		"revocation":               {`UPDATE revocation SET at = at + 1 WHERE seq = 1`},
+		"revocation gone":          {`DELETE FROM revocation WHERE seq = 1`},
+		"hashes":                   {`UPDATE log_tile SET data = zeroblob(length(data))`},
+		"tile gone":                {`DELETE FROM log_tile`},
+		"entries exchanged":        {`UPDATE leaf_group SET first_index = 1 - first_index WHERE first_index IN (0, 1)`},
+		"group gone":               {`DELETE FROM leaf_group WHERE first_index = 1`},
+		"tail cut":                 {`UPDATE log SET size = size - 1`},
+		"root":                     {`UPDATE log SET root = zeroblob(32)`},
+		"checkpoint":               {`UPDATE log SET checkpoint = 'nothing'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := db.check(t, db.told[:devices], statements...)
+			found := slices.ContainsFunc(got.Findings, func(f check.Finding) bool {
+				return f.Invariant == check.Logged && f.Subject == "log of tenant demo"
+			})
+			if !found {
+				t.Errorf("findings %v", got.Findings)
 			}
 		})
 	}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -56,4 +60,10 @@ type Store interface {
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error)
 	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
 	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
+
+	// Logs, Backlog, Leaves and Tiles are auditlog.Store's.
+	Logs(ctx context.Context) ([]*auditlog.Log, error)
+	Backlog(ctx context.Context) (auditlog.Backlog, error)
+	Leaves(ctx context.Context, tenant pki.TenantID, from int64, limit int) ([]*audit.Leaf, error)
+	Tiles(ctx context.Context, tenant pki.TenantID, tiles []tlog.Tile) ([][]byte, error)
 }

@@ -82,6 +82,7 @@ func checked(r *check.Report) func(io.Writer) error {
 		t.add("void serial numbers", r.Voids)
 		t.add("CRLs", fmt.Sprintf("%d with %d entries, %d due", r.CRLs, r.CRLEntries, r.ShardsDue))
 		t.add("acknowledged", r.Acknowledged)
+		t.add("logs", fmt.Sprintf("%d with %d entries", r.Logs, r.LogEntries))
 		t.add("seconds", fmt.Sprintf("%.1f", r.Seconds))
 		if err := t.write(w); err != nil {
 			return err

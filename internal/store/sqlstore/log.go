@@ -192,9 +192,10 @@ func (s *Store) Log(ctx context.Context, tenant pki.TenantID) (*auditlog.Log, er
 // Backlog implements auditlog.Store.
 func (s *Store) Backlog(ctx context.Context) (auditlog.Backlog, error) {
 	b, err := one(ctx, s.read, func(row row) (b auditlog.Backlog, err error) {
-		err = row.Scan(&b.Leaves, intoTime{&b.Oldest}, intoTime{&b.UnanchoredSince})
+		err = row.Scan(&b.Leaves, &b.Certificates, intoTime{&b.Oldest}, intoTime{&b.UnanchoredSince})
 		return b, err
-	}, `SELECT CAST(coalesce(sum(count), 0) AS BIGINT), coalesce(min(created), 0),
+	}, `SELECT CAST(coalesce(sum(count), 0) AS BIGINT), CAST(coalesce(sum(CASE WHEN kind = 'certificates' THEN count ELSE 0 END), 0) AS BIGINT),
+			coalesce(min(created), 0),
 			(SELECT coalesce(min(unanchored_since), 0) FROM log WHERE unanchored_since > 0)
 		FROM leaf_group WHERE first_index < 0`)
 	if err != nil {
