@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,8 @@ func (s *Service) judge(ctx context.Context, a Anchor, err error) {
 }
 
 // compare holds the store against every anchor that can be read: a store that is
-// older than its anchor, or another, must not go on as if nothing had happened.
+// older than its anchor, or another, must not go on as if nothing had happened. One
+// anchor that does not answer now does not keep a server down; all of them do.
 func (s *Service) compare(ctx context.Context) error {
 	logs, err := s.cfg.Store.Logs(ctx)
 	if err != nil {
@@ -102,6 +104,8 @@ func (s *Service) compare(ctx context.Context) error {
 		byOrigin[origin] = l
 		origins = append(origins, origin)
 	}
+	var unread error
+	read, found := 0, 0
 	for _, a := range s.cfg.Anchors {
 		r, ok := a.(Reader)
 		if !ok {
@@ -109,13 +113,23 @@ func (s *Service) compare(ctx context.Context) error {
 		}
 		notes, err := r.Newest(ctx, s.deployment, origins)
 		if err != nil {
-			return pki.Because(pki.Unavailable, err, "the anchor %s cannot be read, and the log not be compared with it: make it readable, or take it out of audit.anchors in pando.yaml", a.Name())
+			unread = pki.Because(pki.Unavailable, err, "the anchor %s cannot be read, and the log be compared with no other: make it readable, or take it out of audit.anchors in pando.yaml", a.Name())
+			s.cfg.Log.WarnContext(ctx, "an anchor cannot be read, and the log was not compared with it", "anchor", a.Name(), "error", err)
+			continue
 		}
+		read++
 		for _, note := range notes {
+			found++
 			if err := s.compareOne(ctx, byOrigin, note); err != nil {
 				return fmt.Errorf("the anchor %s: %w", a.Name(), err)
 			}
 		}
+	}
+	if read == 0 && unread != nil {
+		return unread
+	}
+	if read > 0 && found == 0 && slices.ContainsFunc(logs, func(l *Log) bool { return l.AnchoredSize > 0 }) {
+		s.cfg.Log.WarnContext(ctx, "checkpoints of the log were handed to anchors, and those that can be read have none: is a volume not mounted, or was what they had moved away?")
 	}
 	return nil
 }

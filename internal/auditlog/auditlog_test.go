@@ -335,3 +335,23 @@ func TestCompare(t *testing.T) {
 		t.Errorf("a new store: %v", err)
 	}
 }
+
+// unreadable is an anchor that cannot be asked.
+type unreadable struct{ fakeAnchor }
+
+func (*unreadable) Newest(context.Context, string, []string) ([]string, error) {
+	return nil, errors.New("no route to host")
+}
+
+// TestUnreadableAnchor keeps no server down that has another; alone it does.
+func TestUnreadableAnchor(t *testing.T) {
+	b := newBench(t)
+	b.round()
+	cfg := b.cfg
+	cfg.Anchors = []auditlog.Anchor{new(unreadable), b.file}
+	_, err := auditlog.New(b.Context(), cfg)
+	b.ok(err)
+	cfg.Anchors = []auditlog.Anchor{new(unreadable), b.anchor}
+	_, err = auditlog.New(b.Context(), cfg)
+	b.is(pki.Unavailable, err)
+}

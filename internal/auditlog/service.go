@@ -120,11 +120,19 @@ func (s *Service) Finish(ctx context.Context) error {
 	return s.hand(ctx, 0)
 }
 
+// loop does work at once and again after each pause. The same error is logged once
+// a minute.
 func (s *Service) loop(ctx context.Context, pause time.Duration, what string, work func(context.Context) error) error {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
+	said, at := "", time.Time{}
 	for {
-		if err := work(ctx); err != nil && ctx.Err() == nil {
+		err := work(ctx)
+		switch {
+		case err == nil:
+			said = ""
+		case ctx.Err() == nil && (err.Error() != said || time.Since(at) > time.Minute):
+			said, at = err.Error(), time.Now()
 			s.cfg.Log.ErrorContext(ctx, what, "error", err)
 		}
 		select {
@@ -180,20 +188,23 @@ func (s *Service) sequence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for b.Leaves > 0 {
-		if err := s.lost(s.addLogs(ctx, h)); err != nil {
-			return err
-		}
+	if b.Leaves == 0 {
+		return s.lost(s.sign(ctx, h))
+	}
+	// A tenant whose log cannot be made, or whose key does not sign, does not hold
+	// up the others before the bound.
+	errs := []error{s.addLogs(ctx, h)}
+	for {
 		h.Until = s.cfg.Now().Add(lease)
 		done, err := s.cfg.Store.Sequence(ctx, h, groups)
 		if err != nil {
-			return s.lost(err)
+			errs = append(errs, err)
 		}
 		if done < groups {
 			break
 		}
 	}
-	return s.lost(s.sign(ctx, h))
+	return s.lost(errors.Join(append(errs, s.sign(ctx, h))...))
 }
 
 // addLogs makes the logs of tenants whose first leaves wait.
@@ -202,28 +213,35 @@ func (s *Service) addLogs(ctx context.Context, h Hold) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, tenant := range tenants {
-		uri, err := s.cfg.Keys.Generate(ctx, "software", tenant, pki.Ed25519, keystore.UseLog)
-		if err != nil {
-			return fmt.Errorf("making the log of tenant %q: %w", tenant, err)
+		if err := s.addLog(ctx, h, tenant); err != nil {
+			errs = append(errs, fmt.Errorf("making the log of tenant %q: %w", tenant, err))
 		}
-		public, err := s.public(ctx, uri)
-		if err != nil {
-			return err
-		}
-		key, err := audit.NewKey(audit.Origin(s.deployment, tenant), public)
-		if err != nil {
-			return err
-		}
-		err = s.cfg.Store.PutLog(ctx, h, &Log{Tenant: tenant, KeyURI: uri, Key: key.String()}, pki.Event{
-			Tenant: tenant, At: s.cfg.Now().UTC(), Actor: "system:log", Action: "log.create", Target: "log:" + key.Origin(), Detail: "checkpoints are signed by " + key.String(),
-		})
-		if err != nil {
-			return err
-		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) addLog(ctx context.Context, h Hold, tenant pki.TenantID) error {
+	uri, err := s.cfg.Keys.Generate(ctx, "software", tenant, pki.Ed25519, keystore.UseLog)
+	if err != nil {
+		return err
+	}
+	public, err := s.public(ctx, uri)
+	if err != nil {
+		return err
+	}
+	key, err := audit.NewKey(audit.Origin(s.deployment, tenant), public)
+	if err != nil {
+		return err
+	}
+	err = s.cfg.Store.PutLog(ctx, h, &Log{Tenant: tenant, KeyURI: uri, Key: key.String()}, pki.Event{
+		Tenant: tenant, At: s.cfg.Now().UTC(), Actor: "system:log", Action: "log.create", Target: "log:" + key.Origin(), Detail: "checkpoints are signed by " + key.String(),
+	})
+	if err == nil {
 		s.cfg.Log.InfoContext(ctx, "new log", "tenant", tenant, "key", key.String())
 	}
-	return nil
+	return err
 }
 
 // sign signs a checkpoint of each log that has grown since the last.
@@ -232,19 +250,18 @@ func (s *Service) sign(ctx context.Context, h Hold) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, l := range logs {
 		if l.Size == l.SignedSize {
 			continue
 		}
 		note, err := s.checkpoint(ctx, l)
-		if err != nil {
-			return err
+		if err == nil {
+			err = s.cfg.Store.PutCheckpoint(ctx, h, l.Tenant, l.Size, note)
 		}
-		if err := s.cfg.Store.PutCheckpoint(ctx, h, l.Tenant, l.Size, note); err != nil {
-			return err
-		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // checkpoint signs what a log is now.

@@ -75,6 +75,7 @@ func play(ctx context.Context, cfg Config, srv *server.Server) (*File, error) {
 			return nil, err
 		}
 	}
+	s.cfg.Step("DEMONSTRATION: the audit log is anchored in %s/anchor/, beside the database; in earnest it is anchored where its operator cannot rewrite it", ServerDir)
 	return s.file, s.file.write(cfg.Dir)
 }
 

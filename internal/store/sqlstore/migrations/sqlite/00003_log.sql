@@ -3,9 +3,9 @@
 -- hashes has the leaves' hashes until they are sequenced; first_index is the place
 -- of the first of them in the tenant's log, -1 until then. first_row is the id of
 -- the first certificate of a run of certificates, which follow each other.
-ALTER TABLE leaf_group ADD COLUMN hashes BLOB NOT NULL DEFAULT x'';
 ALTER TABLE leaf_group ADD COLUMN first_index INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE leaf_group ADD COLUMN first_row INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE leaf_group ADD COLUMN hashes BLOB NOT NULL DEFAULT x'';
 CREATE INDEX leaf_group_waiting ON leaf_group (id) WHERE first_index < 0;
 CREATE INDEX leaf_group_ref ON leaf_group (kind, ref);
 CREATE INDEX leaf_group_index ON leaf_group (tenant, first_index) WHERE first_index >= 0;
