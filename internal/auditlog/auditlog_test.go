@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,8 +33,8 @@ type bench struct {
 	cfg    auditlog.Config
 	anchor *fakeAnchor
 	file   *anchor.File
-	later  time.Duration // of the clock
-	broken error         // what Sequence of the store answers
+	later  atomic.Int64 // of the clock, in nanoseconds
+	broken error        // what Sequence of the store answers
 }
 
 // brokenStore sequences nothing while the bench says so.
@@ -67,7 +68,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{T: t, anchor: new(fakeAnchor)}
 	gate := audit.NewGate()
 	gate.Set(nil, nil, time.Hour) // while the stack is made
-	now := func() time.Time { return time.Now().Add(b.later) }
+	now := func() time.Time { return time.Now().Add(time.Duration(b.later.Load())) }
 	b.Stack = stack.New(t, stack.Config{Gate: gate, Now: now})
 	b.AddTenant(t, "acme", "meter")
 	b.file = anchor.NewFile(filepath.Join(filepath.Dir(b.Path), "anchor"))
@@ -175,7 +176,7 @@ func TestLog(t *testing.T) {
 	// The first checkpoints went to the anchors at once; the next goes a minute
 	// later.
 	before := len(b.anchor.notes)
-	b.later += 55 * time.Second
+	b.later.Add(int64(55 * time.Second))
 	b.round()
 	if len(b.anchor.notes) == before {
 		t.Error("no further checkpoint went to the anchors in a minute")
@@ -227,7 +228,7 @@ func TestBacklog(t *testing.T) {
 	b.broken = errors.New("no space left on the device")
 	c, err := b.enroll("SM-1")
 	b.ok(err) // its leaf waits
-	b.later += 2 * time.Minute
+	b.later.Add(int64(2 * time.Minute))
 	if err := auditlog.Sequence(b.log, b.Context()); !errors.Is(err, b.broken) {
 		t.Errorf("%v", err)
 	}
@@ -264,7 +265,7 @@ func TestAnchorLate(t *testing.T) {
 	_, err = b.enroll("SM-1")
 	b.ok(err)
 	for range 7 {
-		b.later += 2 * time.Minute
+		b.later.Add(int64(2 * time.Minute))
 		b.round()
 	}
 	_, err = b.enroll("SM-2")
