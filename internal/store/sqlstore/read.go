@@ -87,10 +87,12 @@ func list[T any](ctx context.Context, from source, scan func(row) (T, error), te
 	return all, rows.Err()
 }
 
-// one returns what scan makes of the first row, or sql.ErrNoRows.
+// one returns what scan makes of the first row, or sql.ErrNoRows. It is for what an
+// index finds in some microseconds, and is not cut short by the end of ctx: for that
+// database/sql would start a goroutine each time.
 func one[T any](ctx context.Context, from source, scan func(row) (T, error), text string, args ...any) (T, error) {
 	var none T
-	all, err := list(ctx, from, scan, text, args...)
+	all, err := list(context.WithoutCancel(ctx), from, scan, text, args...)
 	if err != nil {
 		return none, err
 	}

@@ -142,11 +142,11 @@ func (r *recording) certificate(place int, it *issuance.Item) error {
 
 // enter stores an entry for the item's serial, unless there is a final one.
 func (r *recording) enter(it *issuance.Item, reason pki.Reason) error {
-	latest, err := latestEntry(context.Background(), r.tx, r.issuer, r.in.Issuer, it.Serial)
+	k, err := stateOf(context.Background(), r.tx, r.issuer, r.in.Issuer, it.Serial)
 	if err != nil {
 		return err
 	}
-	n, refused := revocation.Next(latest, reason)
+	n, refused := revocation.Next(k.latest, reason)
 	if refused != nil {
 		return nil
 	}

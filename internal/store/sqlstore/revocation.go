@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -39,21 +37,15 @@ func (t *tx) enter(e *revocation.Entry) (refused, err error) {
 	if err != nil {
 		return nil, err
 	}
-	notAfter, err := one(context.Background(), t, scanInt,
-		`SELECT not_after FROM certificate WHERE serial = $1 AND issuer = $2 AND (tenant = $3 OR owner = $3)`,
-		e.Serial[:], issuer.num, who)
-	if _, err := found(notAfter, err, "certificate with serial %s", e.Serial); err != nil {
-		if pki.KindOf(err) == pki.NotFound {
-			return err, nil
-		}
-		return nil, err
-	}
-	e.Shard, e.NotAfter = e.Serial.Shard(issuer.shards), fromMicros(notAfter)
-	latest, err := latestEntry(context.Background(), t, issuer, e.Issuer, e.Serial)
+	k, err := stateOf(context.Background(), t, issuer, e.Issuer, e.Serial)
 	if err != nil {
 		return nil, err
 	}
-	if e.N, err = revocation.Next(latest, e.Reason); err != nil {
+	if k.tenant != who && k.owner != who || who == 0 {
+		return pki.Errorf(pki.NotFound, "no certificate with serial %s", e.Serial), nil
+	}
+	e.Shard, e.NotAfter = e.Serial.Shard(issuer.shards), k.notAfter
+	if e.N, err = revocation.Next(k.latest, e.Reason); err != nil {
 		return err, nil
 	}
 	run := leafRun{tenant: issuer.tenant, kind: leafRevocation}
@@ -93,21 +85,43 @@ func (t *tx) newest(issuer int64, shard int, seq int64) error {
 	return nil
 }
 
-// latestEntry returns the latest entry of a serial, nil where there is none. The
-// shard, which follows from the serial, is in front in the one index there is.
-func latestEntry(ctx context.Context, from source, issuer issuerInfo, id pki.IssuerID, serial pki.Serial) (*pki.Revocation, error) {
-	r, err := one(ctx, from, func(row row) (*pki.Revocation, error) {
-		r := &pki.Revocation{Issuer: id, Serial: serial}
-		return r, row.Scan(&r.N, &r.Reason, intoTime{&r.At}, &r.Shard, intoTime{&r.NotAfter})
-	}, `SELECT n, reason, at, shard, not_after FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3 ORDER BY n DESC LIMIT 1`,
-		issuer.num, serial.Shard(issuer.shards), serial[:])
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("reading a revocation: %w", err)
+// serialState is what the store has of a serial of an issuer.
+type serialState struct {
+	issued        bool // there is a certificate
+	tenant, owner int64
+	notAfter      time.Time       // of the certificate, else of the latest entry
+	latest        *pki.Revocation // the latest entry, nil where there is none
+}
+
+// stateOf reads it in one statement, which costs half of two: it is read for each
+// OCSP answer that is signed. The shard, which follows from the serial, is in
+// front in the one index of the entries.
+func stateOf(ctx context.Context, from source, issuer issuerInfo, id pki.IssuerID, serial pki.Serial) (serialState, error) {
+	var k serialState
+	shard := serial.Shard(issuer.shards)
+	_, err := list(context.WithoutCancel(ctx), from, func(row row) (struct{}, error) { // as one does
+		r := pki.Revocation{Issuer: id, Serial: serial, Shard: shard}
+		var tenant, owner int64
+		if err := row.Scan(&r.N, &r.Reason, intoTime{&r.At}, intoTime{&r.NotAfter}, &tenant, &owner); err != nil {
+			return struct{}{}, err
+		}
+		switch {
+		case r.N == 0:
+			k.issued, k.tenant, k.owner, k.notAfter = true, tenant, owner, r.NotAfter
+		case k.latest == nil || r.N > k.latest.N:
+			k.latest = &r
+		}
+		return struct{}{}, nil
+	}, `SELECT n, reason, at, not_after, 0, 0 FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3
+		UNION ALL SELECT 0, 0, 0, not_after, tenant, owner FROM certificate WHERE serial = $3 AND issuer = $1`,
+		issuer.num, shard, serial[:])
+	if err != nil {
+		return k, fmt.Errorf("reading what is known of a serial: %w", err)
 	}
-	return r, nil
+	if !k.issued && k.latest != nil {
+		k.notAfter = k.latest.NotAfter
+	}
+	return k, nil
 }
 
 // Status implements revocation.Store.
@@ -119,25 +133,18 @@ func (s *Store) Status(ctx context.Context, id pki.IssuerID, serial pki.Serial) 
 	if err != nil {
 		return revocation.Status{}, err
 	}
-	r, err := latestEntry(ctx, s.read, issuer, id, serial)
+	k, err := stateOf(ctx, s.read, issuer, id, serial)
 	if err != nil {
 		return revocation.Status{}, err
 	}
-	if r != nil {
-		status := revocation.Status{Known: true, Entries: r.N, NotAfter: r.NotAfter}
-		if r.Reason != pki.RemoveFromCRL {
-			status.Revocation = r
+	status := revocation.Status{Known: k.issued || k.latest != nil, NotAfter: k.notAfter}
+	if k.latest != nil {
+		status.Entries = k.latest.N
+		if k.latest.Reason != pki.RemoveFromCRL {
+			status.Revocation = k.latest
 		}
-		return status, nil
 	}
-	notAfter, err := one(ctx, s.read, scanInt, `SELECT not_after FROM certificate WHERE serial = $1 AND issuer = $2`, serial[:], issuer.num)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return revocation.Status{}, nil
-	case err != nil:
-		return revocation.Status{}, fmt.Errorf("reading a status: %w", err)
-	}
-	return revocation.Status{Known: true, NotAfter: fromMicros(notAfter)}, nil
+	return status, nil
 }
 
 // latestUpTo is the condition that an entry of r is its certificate's latest, of
