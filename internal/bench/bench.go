@@ -31,7 +31,10 @@ type Config struct {
 	Quick   bool   // a first picture in a minute: shorter rounds, and fewer of them
 	// Seconds is how long one measurement lasts, about; 0 is what Quick says.
 	Seconds float64
-	Tell    func(format string, args ...any) // told each measurement as it is made
+	// Certificates is how many a full store has (rows 9, 12 and 13); 0 is what
+	// Quick says.
+	Certificates int
+	Tell         func(format string, args ...any) // told each measurement as it is made
 }
 
 // The bounds of Seconds.
@@ -53,6 +56,8 @@ type bench struct {
 	file   quickstart.File
 	api    *client.Client
 	series int // of devices; each has ids of its own
+
+	few, full *deployment // with few certificates and with many; closed
 }
 
 // Run measures and reports.
@@ -106,6 +111,11 @@ var measures = []struct {
 	{[]int{4}, (*bench).answerKept},
 	{[]int{5}, (*bench).answerSigned},
 	{[]int{7}, (*bench).revokeSingles},
+	{[]int{15}, (*bench).issueBesideBatch},
+	{[]int{6}, (*bench).buildCRL},
+	{[]int{12}, (*bench).fullStore},
+	{[]int{13}, (*bench).startFull},
+	{[]int{9}, (*bench).memoryOf},
 }
 
 // selected returns the rows that are asked for, all where none is.

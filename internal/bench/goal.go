@@ -34,16 +34,21 @@ var Goals = []Goal{
 	{Row: 4, What: ocspGET, Unit: ofHandler, Must: 3, Aim: 2},
 	{Row: 4, What: ocspPOST, Unit: ofHandler, Must: 3, Aim: 2},
 	{Row: 5, What: ocspSigned, Unit: ofLimit, Must: 0.8, Aim: 0.6},
-	{Row: 6, What: "full CRL of 1,000,000 from the store's entries, against x509.CreateRevocationList", Unit: "× faster", Must: 5, Aim: 20, Higher: true, Absent: true},
+	{Row: 6, What: crlTime, Unit: "× as fast", Must: 5, Aim: 20, Higher: true},
+	{Row: 6, What: crlMemory, Unit: "MiB", Must: 64, Aim: 16},
 	{Row: 7, What: revokeOne, Unit: ofLimit, Must: 1.4, Aim: 0.8},
 	{Row: 8, What: "revoke 1,000,000 by lot, against issuing as many by batch", Unit: "× faster", Must: 3, Aim: 10, Higher: true, Absent: true},
-	{Row: 9, What: "memory after 100,000 certificates", Unit: "MiB", Must: 160, Aim: 90, Absent: true},
+	{Row: 9, What: memoryFew, Unit: "MiB", Must: 160, Aim: 90},
+	{Row: 9, What: memoryFull, Unit: "MiB", Must: 160, Aim: 90},
 	{Row: 10, What: "issue with a SoftHSM key against a software key, rate", Unit: "× software", Must: 0.7, Aim: 0.85, Higher: true, Absent: true},
 	{Row: 11, What: restRate, Unit: ofCores, Must: 0.13, Aim: 0.26, Higher: true},
-	{Row: 12, What: "insert rate with 20,000,000 certificates in the store", Unit: "× at 100,000", Must: 0.7, Aim: 0.9, Higher: true, Absent: true},
-	{Row: 13, What: "start with 20,000,000 certificates in the store", Unit: "× with none", Must: 3, Aim: 1.2, Absent: true},
+	{Row: 12, What: insertUnchecked, Unit: "× with few", Must: 0.7, Aim: 0.9, Higher: true},
+	{Row: 12, What: lookUpUnchecked, Unit: "× with few", Must: 2, Aim: 1.2},
+	{Row: 12, What: insertChecked, Unit: "× with few", Must: 0.7, Aim: 0.9, Higher: true},
+	{Row: 12, What: lookUpChecked, Unit: "× with few", Must: 2, Aim: 1.2},
+	{Row: 13, What: startWith, Unit: "× with none", Must: 3, Aim: 1.2},
 	{Row: 14, What: "issue with ML-DSA-65, CPU above the P-256 path", Unit: "× the bare signature", Must: 1.3, Aim: 1.1, Absent: true},
-	{Row: 15, What: "single issue while a batch runs, p99", Unit: "× without it", Must: 3, Aim: 2, Absent: true},
+	{Row: 15, What: besideBatch, Unit: "× without it", Must: 3, Aim: 2},
 }
 
 // The figures by name.
@@ -55,7 +60,21 @@ const (
 	ocspPOST     = "OCSP from cache, POST, CPU"
 	ocspSigned   = "OCSP signed on demand (with a nonce), CPU"
 	revokeOne    = "revoke one over REST, synced, CPU, with the CRLs that follow"
+	crlTime      = "full CRL of many entries from the store's entries, CPU, against x509.CreateRevocationList alone"
+	crlMemory    = "the same, memory beside what the process had"
+	memoryFew    = "memory of a server after a batch, few certificates in its store"
+	memoryFull   = "the same, many in its store"
+	startWith    = "start with many certificates in the store, until ready"
+	besideBatch  = "single issue while a batch runs, p99"
 	restRate     = "certificates a second over REST, clients on the same cores"
+)
+
+// Of a store with many certificates against one with few.
+const (
+	insertUnchecked = "insert rate with many certificates in the store, without the key-reuse check"
+	lookUpUnchecked = "time of a look-up, without the key-reuse check"
+	insertChecked   = "insert rate with many certificates in the store, with the key-reuse check"
+	lookUpChecked   = "time of a look-up, with the key-reuse check"
 )
 
 // met says which of its marks a figure reaches: "aim", "must" or "no".

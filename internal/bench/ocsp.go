@@ -7,13 +7,11 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"iter"
 	"math/big"
 	"net/http"
 	"net/url"
-	"os"
 
 	"golang.org/x/crypto/ocsp"
 
@@ -100,15 +98,7 @@ func (b *bench) ocspRequests(ctx context.Context) (requests [][]byte, address st
 	if err != nil {
 		return nil, "", err
 	}
-	text, err := os.ReadFile(b.file.Authorities["manufacturing"].Chain)
-	if err != nil {
-		return nil, "", err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, "", errors.New("the issuer is not in PEM")
-	}
-	issuer, err := x509.ParseCertificate(block.Bytes)
+	issuer, err := issuerCertificate(b.file.Authorities["manufacturing"].Chain)
 	if err != nil {
 		return nil, "", err
 	}
@@ -168,21 +158,14 @@ func withNonces(host, path string, requests [][]byte) iter.Seq[[]byte] {
 // An issued is a certificate by its names.
 type issued struct{ issuer, serial string }
 
-// issueSome issues n certificates as a batch.
+// issueSome issues n certificates as a batch and returns which they are.
 func (b *bench) issueSome(ctx context.Context, n int) ([]issued, error) {
-	file, err := b.newDevices(ctx, n)
+	batch, err := b.issueFile(ctx, n)
 	if err != nil {
-		return nil, err
-	}
-	batch, err := b.submit(ctx, endpoint, file)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.collect(ctx, batch.ID, n); err != nil {
 		return nil, err
 	}
 	all := make([]issued, 0, n)
-	for r, err := range b.api.Results(ctx, batch.ID, 0) {
+	for r, err := range b.api.Results(ctx, batch, 0) {
 		if err != nil {
 			return nil, err
 		}
@@ -192,4 +175,17 @@ func (b *bench) issueSome(ctx context.Context, n int) ([]issued, error) {
 		all = append(all, issued{r.Issuer, r.Serial})
 	}
 	return all, nil
+}
+
+// issueFile issues n certificates as a batch, whose id it returns.
+func (b *bench) issueFile(ctx context.Context, n int) (batch string, err error) {
+	file, err := b.newDevices(ctx, n)
+	if err != nil {
+		return "", err
+	}
+	made, err := b.submit(ctx, endpoint, file)
+	if err != nil {
+		return "", err
+	}
+	return made.ID, b.collect(ctx, made.ID, n)
 }

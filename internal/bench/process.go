@@ -12,12 +12,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A process is this program once more, in another part. Its standard input stays
 // open as long as it shall run.
 type process struct {
 	cmd    *exec.Cmd
+	pid    int
 	stdin  io.Closer
 	stdout io.Reader
 }
@@ -39,7 +43,16 @@ func begin(ctx context.Context, program, log string, args ...string) (*process, 
 	if p.stdout, err = cmd.StdoutPipe(); err != nil {
 		return nil, err
 	}
-	return p, cmd.Start()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.pid = cmd.Process.Pid
+	return p, nil
+}
+
+// decode reads a value in JSON from what the process writes.
+func (p *process) decode(v any) error {
+	return json.UnmarshalDecode(jsontext.NewDecoder(p.stdout), v)
 }
 
 // How long a process may take to end by itself.
@@ -67,7 +80,7 @@ const tick = 10 * time.Millisecond
 
 // cpu returns the CPU time that the process has used, user and system.
 func (p *process) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
 		return 0, err
 	}
@@ -80,6 +93,21 @@ func (p *process) cpu() (time.Duration, error) {
 	user, err1 := strconv.ParseInt(string(fields[11]), 10, 64)
 	system, err2 := strconv.ParseInt(string(fields[12]), 10, 64)
 	return time.Duration(user+system) * tick, errors.Join(err1, err2)
+}
+
+// memory returns a figure of /proc/PID/status in MiB: VmRSS or VmHWM.
+func (p *process) memory(figure string) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, figure+":"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			return float64(kib) / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("/proc has no %s", figure)
 }
 
 // lastWords returns the end of what a process said on standard error.

@@ -12,28 +12,45 @@ import (
 	"path/filepath"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/quickstart"
 )
 
 // serverLog is the file of what the server says.
 const serverLog = "server.log"
 
-// startServer starts a server with the hierarchy of the reference story, where
-// none runs yet: what is measured is what a user has after 'pando quickstart'.
+// playStory starts a server with the hierarchy of the reference story in dir, or
+// takes up what is there.
+func (b *bench) playStory(ctx context.Context, dir string, args ...string) (*process, error) {
+	const free = "127.0.0.1:0"
+	all := []string{"quickstart", "--json", "--batch", "2", "--data", dir, "--https", free, "--devices", free, "--ops", free}
+	if _, err := quickstart.Read(dir); err != nil { // else it keeps the one that its certificates name
+		all = append(all, "--http", free)
+	}
+	return begin(ctx, b.cfg.Program, filepath.Join(b.dir, serverLog), append(all, args...)...)
+}
+
+// startServer starts the server that most rows measure, where it does not run yet:
+// what is measured is what a user has after 'pando quickstart'.
 func (b *bench) startServer(ctx context.Context) error {
 	if b.server != nil {
 		return nil
 	}
-	const free = "127.0.0.1:0"
-	p, err := begin(ctx, b.cfg.Program, filepath.Join(b.dir, serverLog), "quickstart", "--json", "--batch", "2",
-		"--data", filepath.Join(b.dir, "deployment"), "--https", free, "--devices", free, "--http", free, "--ops", free)
+	return b.serve(ctx, filepath.Join(b.dir, "deployment"))
+}
+
+// serve starts the server of a directory in place of the one that runs.
+func (b *bench) serve(ctx context.Context, dir string) error {
+	if err := b.stopServer(); err != nil {
+		return err
+	}
+	p, err := b.playStory(ctx, dir)
 	if err != nil {
 		return err
 	}
-	b.server = p
-	if err := json.UnmarshalDecode(jsontext.NewDecoder(p.stdout), &b.file); err != nil {
+	b.server, b.file = p, quickstart.File{}
+	if err := p.decode(&b.file); err != nil {
 		return fmt.Errorf("starting a server: %w\n%s", err, lastWords(b.dir, serverLog))
 	}
 	b.api, err = client.New(client.Config{Server: b.file.API, Token: b.file.Token, CAFile: b.file.TLSCA})

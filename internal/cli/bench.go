@@ -15,11 +15,12 @@ import (
 
 // benchCommand is "pando bench".
 type benchCommand struct {
-	Quick   bool    `help:"Measure less, for a first picture in a minute or two."`
-	Rows    []int   `placeholder:"N,..." help:"Only these rows of the table (default: all)."`
-	Data    string  `placeholder:"DIR" help:"New directory for the server that is measured; it is kept (default: a temporary one, removed at the end)."`
-	Out     string  `placeholder:"FILE" help:"Write the report, with every measurement, to this new file as JSON."`
-	Seconds float64 `placeholder:"N" help:"How long one measurement lasts, about (default: 8; 1.5 with --quick). Below 1 the figures are a trial of the command, and say nothing."`
+	Quick        bool    `help:"Measure less, for a first picture in a minute or two."`
+	Rows         []int   `placeholder:"N,..." help:"Only these rows of the table (default: all)."`
+	Data         string  `placeholder:"DIR" help:"New directory for the server that is measured; it is kept (default: a temporary one, removed at the end)."`
+	Out          string  `placeholder:"FILE" help:"Write the report, with every measurement, to this new file as JSON."`
+	Seconds      float64 `placeholder:"N" help:"How long one measurement lasts, about (default: 8; 1.5 with --quick). Below 1 the figures are a trial of the command, and say nothing."`
+	Certificates int     `placeholder:"N" help:"How many certificates a full store has (default: 20,000,000, which takes about an hour and 20 GB; 400,000 with --quick)."`
 
 	ServeHandler bool `hidden:"" help:"Be the bare handler that the command starts to measure against."`
 }
@@ -54,7 +55,7 @@ func (b *benchCommand) Run(ctx context.Context, c *console) (err error) {
 		defer out.Close()
 	}
 	report, err := bench.Run(ctx, bench.Config{
-		Program: program, Dir: b.Data, Rows: b.Rows, Quick: b.Quick, Seconds: b.Seconds, Tell: c.note,
+		Program: program, Dir: b.Data, Rows: b.Rows, Quick: b.Quick, Seconds: b.Seconds, Certificates: b.Certificates, Tell: c.note,
 	})
 	if err != nil {
 		return err
