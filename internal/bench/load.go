@@ -86,7 +86,7 @@ func (l *load) measure(ctx context.Context, server *process, d time.Duration) (*
 		g.Go(func() (err error) {
 			in := bufio.NewReaderSize(conn, 16<<10)
 			var body bytes.Buffer
-			for running.Err() == nil && !over.Load() {
+			for n := 0; running.Err() == nil && (n == 0 || !over.Load()); n++ {
 				request, ok := take()
 				if !ok {
 					return nil

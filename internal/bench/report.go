@@ -11,8 +11,8 @@ type Report struct {
 	Machine   Machine   `json:"machine"`
 	Started   time.Time `json:"started"`
 	Seconds   float64   `json:"seconds"`
-	LimitUS   float64   `json:"limit_us"`             // CPU of the machine's own limit, microseconds
-	HandlerUS float64   `json:"handler_us,omitempty"` // of the bare handler, where a row needs it
+	LimitUS   float64   `json:"limit_us,omitzero"`   // CPU of the machine's own limit, microseconds, where a row needs it
+	HandlerUS float64   `json:"handler_us,omitzero"` // of the bare handler, likewise
 	Rows      []Row     `json:"rows"`
 	Lines     []string  `json:"lines"` // each measurement, as it was made
 }

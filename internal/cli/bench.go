@@ -77,11 +77,13 @@ func measured(r *bench.Report) func(io.Writer) error {
 		m := r.Machine
 		fmt.Fprintf(w, "%s, %d cores, %d MiB, Linux %s, %s, %s (a sync takes %.0f µs), load %s before and %s after\n",
 			m.CPU, m.Cores, m.MemoryMiB, m.Kernel, m.Go, m.Filesystem, m.SyncUS, m.LoadBefore, m.LoadAfter)
-		fmt.Fprintf(w, "Limit %.1f µs of CPU", r.LimitUS)
-		if r.HandlerUS > 0 {
-			fmt.Fprintf(w, ", Handler %.2f µs", r.HandlerUS)
+		if r.LimitUS > 0 {
+			fmt.Fprintf(w, "Limit %.1f µs of CPU; ", r.LimitUS)
 		}
-		fmt.Fprintf(w, "; %.0f s in all\n\n", r.Seconds)
+		if r.HandlerUS > 0 {
+			fmt.Fprintf(w, "Handler %.2f µs; ", r.HandlerUS)
+		}
+		fmt.Fprintf(w, "%.0f s in all\n\n", r.Seconds)
 		t := table{heading: []string{"ROW", "WHAT", "MEASURED", "ROUNDS", "MUST", "AIM", "MET", "UNIT"}}
 		for _, row := range r.Rows {
 			if len(row.Rounds) == 0 {
