@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -26,6 +28,21 @@ var migrations embed.FS
 // begin opens a transaction that may write; it takes the write lock at once, so
 // that no statement in it fails because of another writer.
 const begin = "BEGIN IMMEDIATE"
+
+// native returns a statement as the driver takes it with the least work: numbered
+// parameters that come in order become plain ones, else it looks each of them up by
+// its name. (SQL text in this package has no other dollar signs.)
+func native(text string) string {
+	parts := strings.Split(text, "$")
+	for i, part := range parts[1:] {
+		rest, ok := strings.CutPrefix(part, strconv.Itoa(i+1))
+		if !ok || rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+			return text
+		}
+		parts[i+1] = rest
+	}
+	return strings.Join(parts, "?")
+}
 
 // The pragmas of every connection. With synchronous=FULL a commit returns when
 // the log of the database is on the disk; with anything less the last commits,

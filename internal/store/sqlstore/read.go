@@ -34,7 +34,7 @@ func (r *readers) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 	if ok {
 		return st, nil
 	}
-	st, err := r.db.PrepareContext(ctx, text)
+	st, err := r.db.PrepareContext(ctx, native(text))
 	if err != nil {
 		return nil, err
 	}

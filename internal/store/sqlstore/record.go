@@ -28,6 +28,7 @@ type recording struct {
 	batch  sql.NullInt64
 	now    time.Time
 
+	rows    []any   // of the certificates: what is not stored yet
 	issued  leafRun // the certificates
 	voided  []check.VoidedItem
 	revoked leafRun // the entries of void items, and of devices that may have none
@@ -60,15 +61,22 @@ func (t *tx) record(in *issuance.Intent, now time.Time) error {
 	}
 	r.issued = leafRun{tenant: r.issuer.tenant, kind: leafCertificates, ref: r.num, hashes: make([]byte, 0, tlog.HashSize*len(items))}
 	r.revoked = leafRun{tenant: r.issuer.tenant, kind: leafRevocation}
+	stored, err := r.devices(items)
+	if err != nil {
+		return err
+	}
 	for place, it := range items {
 		if it.DER != nil {
-			err = r.certificate(place, it)
+			err = r.certificate(place, it, &stored[place])
 		} else {
 			err = r.giveUp(place, it)
 		}
 		if err != nil {
 			return fmt.Errorf("serial %s: %w", it.Serial, err)
 		}
+	}
+	if err := r.certificates(); err != nil {
+		return err
 	}
 	if err := r.finishVoid(); err != nil {
 		return err
@@ -94,44 +102,29 @@ func (r *recording) closeIntent(digest [32]byte) error {
 	return err
 }
 
-// certificate stores an issued certificate and its device.
-func (r *recording) certificate(place int, it *issuance.Item) error {
-	refs, err := r.itemRefs(it, r.now)
-	if err != nil {
-		return err
-	}
+// certificate adds an issued certificate to those that certificates stores, and its
+// leaf; d is its device as it is now.
+func (r *recording) certificate(place int, it *issuance.Item, d *storedItem) error {
 	sum := sha256.Sum256(it.DER)
-	der, err := r.packCertificate(r.issuer.num, refs.profile, it.DER, sum)
+	der, err := r.packCertificate(r.issuer.num, d.refs.profile, it.DER, sum)
 	if err != nil {
 		return err
 	}
-	ordered := refs
-	state, err := r.device(it, &refs)
-	if err != nil {
-		return err
-	}
-	args := []any{it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, it.Device, refs.profile, r.num, place, r.batch, it.Row,
-		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der, refs.line, refs.lot, refs.site}
-	if r.issued.count == 0 {
-		r.issued.firstRow, err = one(context.Background(), r.tx, scanInt, insertCertificate+` RETURNING id`, args...)
-	} else {
-		_, err = r.exec(insertCertificate, args...)
-	}
-	if err != nil {
-		return fmt.Errorf("storing the certificate: %w", err)
-	}
+	refs := d.refs
+	r.rows = append(r.rows, it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, string(it.Device), refs.profile, r.num, int64(place), orNull(r.batch), it.Row,
+		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der, refs.line, refs.lot, refs.site)
 	leaf := audit.CertificateLeaf{
 		Issuer: r.in.Issuer, Serial: audit.Serial(it.Serial), SHA256: sum, Owner: it.Owner, Device: it.Device,
 		ProductLine: it.Placement.ProductLine, Lot: it.Placement.Lot, Site: it.Placement.Site, Profile: audit.ProfileOfLeaf(it.Profile),
 		Intent: r.in.ID, Place: place, Batch: r.in.Batch, Row: it.Row, NotBefore: it.NotBefore, NotAfter: it.NotAfter, Issued: r.now,
 	}
-	if refs != ordered { // the device is where an earlier request put it
+	if refs != d.ordered { // the device is where an earlier request put it
 		if err := r.setPlace(&leaf, &refs); err != nil {
 			return err
 		}
 	}
 	r.issued.add(&audit.Leaf{Certificate: &leaf})
-	switch state { // it changed since the request was admitted
+	switch d.state { // it changed since the request was admitted
 	case registry.Suspended:
 		return r.enter(it, pki.CertificateHold)
 	case registry.Decommissioned:
@@ -156,10 +149,6 @@ func (r *recording) enter(it *issuance.Item, reason pki.Reason) error {
 	}, r.issuer.num, &r.revoked)
 }
 
-const insertCertificate = `INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
-		not_before, not_after, issued, der, product_line, lot, site)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
-
 // setPlace sets the names of a place in a leaf.
 func (r *recording) setPlace(leaf *audit.CertificateLeaf, refs *itemRefs) error {
 	for _, p := range []struct {
@@ -173,31 +162,6 @@ func (r *recording) setPlace(leaf *audit.CertificateLeaf, refs *itemRefs) error 
 		*p.name = name.text
 	}
 	return nil
-}
-
-// device stores an item's device, if it has one, returns its state and sets refs
-// to its place: a renewal that says nothing of the place leaves the device where it
-// is.
-func (r *recording) device(it *issuance.Item, refs *itemRefs) (registry.State, error) {
-	if it.Device == "" {
-		return "", nil
-	}
-	state, err := one(context.Background(), r.tx, func(row row) (state registry.State, err error) {
-		err = row.Scan(&refs.line, &refs.lot, &refs.site, &state)
-		return state, err
-	}, `INSERT INTO device (owner, device, product_line, lot, site, state, created, updated)
-		VALUES ($1, $2, $3, $4, $5, 'issued', $6, $6)
-		ON CONFLICT (owner, device) DO UPDATE SET
-			product_line = CASE WHEN excluded.product_line <> 0 THEN excluded.product_line ELSE device.product_line END,
-			lot = CASE WHEN excluded.lot <> 0 THEN excluded.lot ELSE device.lot END,
-			site = CASE WHEN excluded.site <> 0 THEN excluded.site ELSE device.site END,
-			state = CASE WHEN device.state = 'planned' THEN excluded.state ELSE device.state END, updated = excluded.updated
-		RETURNING product_line, lot, site, state`,
-		refs.owner, it.Device, refs.line, refs.lot, refs.site, micros(r.now))
-	if err != nil {
-		return "", fmt.Errorf("storing the device: %w", err)
-	}
-	return state, nil
 }
 
 // giveUp revokes the serial of an item that got no certificate, since a signature

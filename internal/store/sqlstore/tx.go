@@ -50,7 +50,7 @@ func (w *writer) prepare(text string) (*sql.Stmt, error) {
 	if st, ok := w.stmts[text]; ok {
 		return st, nil
 	}
-	st, err := w.conn.PrepareContext(context.Background(), text)
+	st, err := w.conn.PrepareContext(context.Background(), native(text))
 	if err != nil {
 		return nil, err
 	}

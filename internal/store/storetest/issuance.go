@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -84,6 +85,36 @@ func testPlace(f *fixture) {
 	all, _, err := f.Certificates(f.ctx, acme, "meter-1", "", 10)
 	f.ok(err)
 	f.same(all, []*pki.Certificate{third, second, first})
+}
+
+// testPlaceInGroup says the same of the certificates of one group, of which several
+// are of one device; and that a group keeps the order of its items, however many
+// they are.
+func testPlaceInGroup(f *fixture) {
+	silent, moved := f.item("meter-1"), f.item("meter-1")
+	silent.Placement, moved.Placement = pki.Placement{}, pki.Placement{Lot: "returns"}
+	items := []*issuance.Item{f.item("meter-1"), silent, moved}
+	for i := range 100 {
+		items = append(items, f.item(pki.DeviceID("meter-2-"+strconv.Itoa(i))))
+	}
+	in := f.issue(items...)
+	want := f.certificate(in, 1)
+	want.Placement = items[0].Placement
+	f.same(f.have(in, 1), want)
+	want = f.certificate(in, 2)
+	want.Placement = pki.Placement{ProductLine: items[0].Placement.ProductLine, Lot: "returns", Site: items[0].Placement.Site}
+	f.same(f.have(in, 2), want)
+	for place := 3; place < len(items); place++ {
+		f.same(f.have(in, place), f.certificate(in, place))
+	}
+}
+
+// have returns what the store has of an item.
+func (f *fixture) have(in *issuance.Intent, place int) *pki.Certificate {
+	f.Helper()
+	c, err := f.Certificate(f.ctx, acme, in.Issuer, in.Items[place].Serial)
+	f.ok(err)
+	return c
 }
 
 func testLent(f *fixture) {

@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"issue", testIssue},
 		{"issue for another owner", testLent},
 		{"a certificate has the place of its device", testPlace},
+		{"certificates of one group, several of one device", testPlaceInGroup},
 		{"issue without an issuer", testUnknownIssuer},
 		{"idempotency", testIdempotency},
 		{"idempotency purged", testPurge},

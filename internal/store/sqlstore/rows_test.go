@@ -1,0 +1,53 @@
+package sqlstore
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNative(t *testing.T) {
+	for text, want := range map[string]string{
+		`SELECT 1`:                           `SELECT 1`,
+		`a = $1 AND b = $2`:                  `a = ? AND b = ?`,
+		`VALUES ($1, $2), ($3, $4)`:          `VALUES (?, ?), (?, ?)`,
+		`a = $1 OR b = $1`:                   `a = $1 OR b = $1`,
+		`a = $2 AND b = $1`:                  `a = $2 AND b = $1`,
+		`a = $2`:                             `a = $2`,
+		`$1 $2 $3 $4 $5 $6 $7 $8 $9 $10 $11`: `? ? ? ? ? ? ? ? ? ? ?`,
+		`$1 $2 $30`:                          `$1 $2 $30`,
+		`$10`:                                `$10`,
+	} {
+		if got := native(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Rows are taken in order, each once, whatever their number.
+func TestRowsText(t *testing.T) {
+	r := newRowsText("INSERT INTO t VALUES", 2, "ON CONFLICT DO NOTHING")
+	if got, want := r.single(), "INSERT INTO t VALUES ($1, $2) ON CONFLICT DO NOTHING"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, rows := range []int{0, 1, 7, 8, 9, 31, 32, 33, 100} {
+		var args []any
+		for i := range rows * 2 {
+			args = append(args, i)
+		}
+		next := 0
+		for text, part := range r.calls(args) {
+			if n := strings.Count(text, "$"); n != len(part) {
+				t.Errorf("%d rows: %d parameters for %d arguments", rows, n, len(part))
+			}
+			for _, a := range part {
+				if a != next {
+					t.Fatalf("%d rows: argument %v, want %d", rows, a, next)
+				}
+				next++
+			}
+		}
+		if next != len(args) {
+			t.Errorf("%d rows: %d of %d arguments", rows, next, len(args))
+		}
+	}
+}
