@@ -131,6 +131,10 @@ func (s *Service) Admit(ctx context.Context, owner pki.TenantID, id pki.DeviceID
 	if id == "" {
 		return nil
 	}
+	all, err := s.cfg.Store.AllMayEnrol(ctx, owner)
+	if err != nil || all {
+		return err
+	}
 	state, err := s.cfg.Store.DeviceState(ctx, owner, id)
 	switch {
 	case err != nil:

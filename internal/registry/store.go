@@ -33,6 +33,10 @@ type Store interface {
 	// events of its certificates, and completes the event's detail.
 	ChangeDevice(ctx context.Context, c DeviceChange) (*Device, error)
 	Device(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (*Device, error)
+	// AllMayEnrol reports whether none of the owner's devices is suspended or
+	// decommissioned. It is asked for each certificate and must cost nothing; it may
+	// be false where there was one a while ago.
+	AllMayEnrol(ctx context.Context, owner pki.TenantID) (bool, error)
 	// DeviceState returns a device's state, "" where there is none.
 	DeviceState(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (State, error)
 	// Devices returns up to limit devices from a position on (nil is the

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -112,6 +113,54 @@ func (s *Store) DeviceState(ctx context.Context, owner pki.TenantID, id pki.Devi
 	return state, nil
 }
 
+// barring holds for owners whether they have, or had since the store was opened, a
+// device that may not enrol. No other process writes to the database (see takeLock),
+// so that what is known stays true. Its zero value knows nothing.
+type barring struct {
+	mu     sync.RWMutex
+	owners map[int64]bool // guarded by mu
+}
+
+func (b *barring) get(owner int64) (barred, known bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	barred, known = b.owners[owner]
+	return barred, known
+}
+
+// note notes what was found; a change that came meanwhile holds.
+func (b *barring) note(owner int64, barred bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.owners == nil {
+		b.owners = make(map[int64]bool)
+	}
+	b.owners[owner] = barred || b.owners[owner]
+}
+
+// AllMayEnrol implements registry.Store.
+func (s *Store) AllMayEnrol(ctx context.Context, owner pki.TenantID) (bool, error) {
+	num, err := s.findRef(ctx, tenantRef(owner))
+	if err != nil || num == 0 {
+		return err == nil, err
+	}
+	if barred, known := s.barring.get(num); known {
+		return !barred, nil
+	}
+	barred := false
+	for _, state := range []registry.State{registry.Suspended, registry.Decommissioned} {
+		_, err := one(ctx, s.read, scanInt, `SELECT 1 FROM device WHERE owner = $1 AND state = $2 AND state <> 'issued' LIMIT 1`, num, state)
+		switch {
+		case err == nil:
+			barred = true
+		case !errors.Is(err, sql.ErrNoRows):
+			return false, fmt.Errorf("looking for devices that may not enrol: %w", err)
+		}
+	}
+	s.barring.note(num, barred)
+	return !barred, nil
+}
+
 // ChangeDevice implements registry.Store.
 func (s *Store) ChangeDevice(ctx context.Context, c registry.DeviceChange) (*registry.Device, error) {
 	err := s.update(ctx, func(t *tx) error {
@@ -123,6 +172,7 @@ func (s *Store) ChangeDevice(ctx context.Context, c registry.DeviceChange) (*reg
 		if d, err = found(d, err, "device %q", c.ID); err != nil {
 			return err
 		}
+		s.barring.note(num, true) // before any is: a request that finds none now was first
 		to, err := d.After(c.Act)
 		if err != nil {
 			return err

@@ -48,6 +48,7 @@ type Store struct {
 	refs    refs
 	issuers issuers
 	ders    references
+	barring barring
 	blocked atomic.Int32 // whether there are keys on the block list: see KeyBlocked
 }
 

@@ -230,3 +230,23 @@ func (f *fixture) found(tenant pki.TenantID, filter registry.DeviceFilter, limit
 		after = next
 	}
 }
+
+// testAllMayEnrol says that one device that may not enrol is noticed at once.
+func testAllMayEnrol(f *fixture) {
+	ask := func(owner pki.TenantID) bool {
+		f.Helper()
+		all, err := f.AllMayEnrol(f.ctx, owner)
+		f.ok(err)
+		return all
+	}
+	f.same(ask(acme), true)
+	f.issue(f.item("a"), f.item("b"))
+	f.same(ask(acme), true)
+	_, err := f.act("a", registry.Suspend)
+	f.ok(err)
+	f.same(ask(acme), false)
+	f.same(ask(stranger), true)
+	_, err = f.act("b", registry.Decommission)
+	f.ok(err)
+	f.same(ask(acme), false)
+}

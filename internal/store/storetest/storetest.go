@@ -98,6 +98,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"lots", testLots},
 		{"names registered by their first use", testFirstUse},
 		{"devices planned", testPlanned},
+		{"whether all devices may enrol", testAllMayEnrol},
 		{"devices suspended and resumed", testSuspended},
 		{"devices decommissioned", testDecommissioned},
 		{"devices that changed before the record", testChangedDevice},
