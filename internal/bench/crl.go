@@ -52,7 +52,7 @@ func (b *bench) buildCRL(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	got, err := d.commit(ctx, b.crlEntries(), 1, oneShard, false)
+	got, err := d.commit(ctx, b.crlEntries(), oneShard, false)
 	if err != nil {
 		return err
 	}
@@ -108,6 +108,7 @@ func (o *onlyIssuer) AllIssuers(ctx context.Context) ([]*pki.Issuer, error) {
 	return []*pki.Issuer{issuer}, err
 }
 
+// issuerCertificate returns the first certificate of a chain.
 func issuerCertificate(chain string) (*x509.Certificate, error) {
 	text, err := os.ReadFile(chain)
 	if err != nil {

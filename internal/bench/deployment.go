@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -127,14 +128,14 @@ func (p *pattern) item(random *rand.ChaCha8, device string, signed bool) *issuan
 
 // fill stores n made-up certificates of the manufacturing authority, in groups as a
 // batch has them: the record of one with the intent of the next in one transaction.
-func (d *deployment) fill(ctx context.Context, n int, seed uint64) (pace, error) {
-	return d.commit(ctx, n, seed, "manufacturing", true)
+func (d *deployment) fill(ctx context.Context, n int) (pace, error) {
+	return d.commit(ctx, n, "manufacturing", true)
 }
 
 // commit stores the intents of n items and their records: with their certificates,
 // or as void, which leaves an entry of revocation for each.
-func (d *deployment) commit(ctx context.Context, n int, seed uint64, authority string, signed bool) (pace, error) {
-	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(d.stored), byte(d.stored >> 8), byte(d.stored >> 16), byte(d.stored >> 24)})
+func (d *deployment) commit(ctx context.Context, n int, authority string, signed bool) (pace, error) {
+	random := rand.NewChaCha8([32]byte(binary.BigEndian.AppendUint64(make([]byte, 24), uint64(d.stored))))
 	issuer := d.issuerOf(authority)
 	before, err := ownCPU()
 	if err != nil {

@@ -4,18 +4,15 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"iter"
-	"math/big"
 	"net/http"
 	"net/url"
 
-	"golang.org/x/crypto/ocsp"
-
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // asked is how many certificates relying parties ask for in turn.
@@ -23,7 +20,7 @@ const asked = 200
 
 // answerKept measures row 4: answers that are signed already.
 func (b *bench) answerKept(ctx context.Context) error {
-	requests, address, err := b.ocspRequests(ctx)
+	ids, address, err := b.certIDs(ctx)
 	if err != nil {
 		return err
 	}
@@ -32,7 +29,8 @@ func (b *bench) answerKept(ctx context.Context) error {
 		return err
 	}
 	var gets, posts [][]byte
-	for _, r := range requests {
+	for _, id := range ids {
+		r := tbs.AppendOCSPRequest(nil, [][]byte{id}, nil)
 		gets = append(gets, message("GET", address, path+"/"+url.PathEscape(base64.StdEncoding.EncodeToString(r)), nil, nil))
 		posts = append(posts, ocspPost(address, path, r))
 	}
@@ -64,7 +62,7 @@ func (b *bench) answerKept(ctx context.Context) error {
 // answerSigned measures row 5: each request has a nonce, so that each answer is
 // signed for it.
 func (b *bench) answerSigned(ctx context.Context) error {
-	requests, address, err := b.ocspRequests(ctx)
+	ids, address, err := b.certIDs(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,7 +71,7 @@ func (b *bench) answerSigned(ctx context.Context) error {
 		return err
 	}
 	for round := range b.rounds + 1 {
-		l := &load{clients: clients, dial: plain(address), status: http.StatusOK, requests: withNonces(address, path, requests)}
+		l := &load{clients: clients, dial: plain(address), status: http.StatusOK, requests: withNonces(address, path, ids)}
 		r, limit, err := b.measureBesideLimit(ctx, l, b.length)
 		if err != nil {
 			return err
@@ -88,9 +86,9 @@ func (b *bench) answerSigned(ctx context.Context) error {
 	return nil
 }
 
-// ocspRequests issues some certificates and returns a request for each, without a
-// nonce, and the address to ask.
-func (b *bench) ocspRequests(ctx context.Context) (requests [][]byte, address string, err error) {
+// certIDs issues some certificates and returns the CertID of each, and the address to
+// ask.
+func (b *bench) certIDs(ctx context.Context) (ids [][]byte, address string, err error) {
 	if err := b.startServer(ctx); err != nil {
 		return nil, "", err
 	}
@@ -102,16 +100,19 @@ func (b *bench) ocspRequests(ctx context.Context) (requests [][]byte, address st
 	if err != nil {
 		return nil, "", err
 	}
+	parsed, err := tbs.ParseCertificate(issuer.Raw)
+	if err != nil {
+		return nil, "", err
+	}
 	for _, s := range serials {
-		number, _ := new(big.Int).SetString(s.serial, 16)
-		r, err := ocsp.CreateRequest(&x509.Certificate{SerialNumber: number}, issuer, &ocsp.RequestOptions{Hash: crypto.SHA1})
+		serial, err := pki.ParseSerial(s.serial)
 		if err != nil {
 			return nil, "", err
 		}
-		requests = append(requests, r)
+		ids = append(ids, tbs.AppendCertID(nil, crypto.SHA1, parsed, serial))
 	}
 	u, err := url.Parse(b.file.HTTP)
-	return requests, u.Host, err
+	return ids, u.Host, err
 }
 
 func (b *bench) ocspPath() (string, error) {
@@ -123,32 +124,14 @@ func ocspPost(host, path string, request []byte) []byte {
 	return message("POST", host, path, map[string]string{"Content-Type": "application/ocsp-request"}, request)
 }
 
-// withNonces yields the requests in turn, each time with another nonce (RFC 9654).
-func withNonces(host, path string, requests [][]byte) iter.Seq[[]byte] {
-	type extension struct {
-		ID    asn1.ObjectIdentifier
-		Value []byte
-	}
-	type tbsRequest struct {
-		List       asn1.RawValue
-		Extensions []extension `asn1:"explicit,tag:2"`
-	}
+// withNonces yields requests for the CertIDs in turn, each with another nonce (RFC
+// 9654).
+func withNonces(host, path string, ids [][]byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for r := range repeated(requests...) {
-			var inner struct{ Request struct{ List asn1.RawValue } }
-			if _, err := asn1.Unmarshal(r, &inner); err != nil {
-				panic(err) // x/crypto made it
-			}
+		for id := range repeated(ids...) {
 			nonce := make([]byte, 32)
 			rand.Read(nonce)
-			value, _ := asn1.Marshal(nonce)
-			out, err := asn1.Marshal(struct{ Request tbsRequest }{tbsRequest{
-				inner.Request.List, []extension{{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 2}, value}},
-			}})
-			if err != nil {
-				panic(err) // it is of constants and octets
-			}
-			if !yield(ocspPost(host, path, out)) {
+			if !yield(ocspPost(host, path, tbs.AppendOCSPRequest(nil, [][]byte{id}, nonce))) {
 				return
 			}
 		}
