@@ -76,6 +76,9 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 		}
 		b.length = time.Duration(cfg.Seconds * float64(time.Second))
 	}
+	if b.length < time.Second {
+		b.rounds = 1 // a trial
+	}
 	if err := b.makeDir(); err != nil {
 		return nil, err
 	}
