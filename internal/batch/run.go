@@ -16,12 +16,14 @@ const (
 	lookEvery   = 500 * time.Millisecond // for batches that another node was given
 	inFlight    = 3                      // chunks of one batch: one prepared, one signed, one stored
 	maxWorking  = 4                      // batches at once
+	turn        = 8                      // chunks of a batch before another that waits goes on
 	retryPause  = time.Second            // after a chunk that could not be issued, doubled each time up to maxPause
 	maxPause    = time.Minute            // each attempt voids serials, which stay in CRLs until they would have expired
 	abandonment = 24 * time.Hour         // after which an upload that nobody finished is cancelled
 )
 
-// Run works on batches until ctx ends; chunks in flight are finished then.
+// Run works on batches until ctx ends; chunks in flight are finished then. Where
+// there are more batches than workers they take turns, fairly by tenant.
 func (s *Service) Run(ctx context.Context) error {
 	var workers errgroup.Group
 	workers.SetLimit(maxWorking)
@@ -32,7 +34,8 @@ func (s *Service) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Log.Error("look for batches", "error", err)
 		}
-		for _, b := range active {
+		waiting := 0
+		for _, b := range s.turns.order(active) {
 			if !s.hold(s.working, b.ID) {
 				continue
 			}
@@ -44,8 +47,12 @@ func (s *Service) Run(ctx context.Context) error {
 			})
 			if !started {
 				s.let(s.working, b.ID)
+				waiting++
+				continue
 			}
+			s.turns.begin(b)
 		}
+		s.turns.setWaiting(waiting)
 		s.cancelAbandoned(ctx)
 		select {
 		case <-ctx.Done():
@@ -56,10 +63,10 @@ func (s *Service) Run(ctx context.Context) error {
 	return workers.Wait()
 }
 
-// work takes a batch as far as it goes.
+// work takes a batch as far as it goes, or to the end of its turn.
 func (s *Service) work(ctx context.Context, b *Batch) {
 	log := s.cfg.Log.With("batch", b.ID, "tenant", b.Tenant, "endpoint", b.Endpoint)
-	log.Info("batch goes on", "state", b.State, "rows", b.Rows)
+	log.Debug("batch goes on", "state", b.State, "rows", b.Rows)
 	act := s.issue
 	if b.State == Checking {
 		act = s.check
@@ -90,25 +97,7 @@ func (s *Service) rest(ctx context.Context, b *Batch, cause error) {
 			return
 		}
 	}
-	s.mu.Lock()
-	n := s.failures[b.ID] / inFlight
-	s.mu.Unlock()
-	select {
-	case <-ctx.Done():
-	case <-time.After(min(retryPause<<min(n, 10), maxPause)):
-	}
-}
-
-// note counts the chunks of a batch that could not be issued since one could.
-func (s *Service) note(b *Batch, err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if pki.KindOf(err) == pki.Unavailable {
-		s.failures[b.ID]++
-	} else {
-		delete(s.failures, b.ID)
-	}
-	return err
+	s.turns.rest(b.ID)
 }
 
 // grant is the system's own, for work on a batch that a principal submitted.
@@ -125,11 +114,11 @@ func (s *Service) lane(ctx context.Context, b *Batch) (*enroll.Lane, error) {
 }
 
 // issue issues the pending chunks of a running batch, several at a time, and
-// ends it after the last.
+// ends it after the last. It returns early where others wait for their turn.
 func (s *Service) issue(ctx context.Context, b *Batch) error {
 	g, running := errgroup.WithContext(ctx)
 	g.SetLimit(inFlight)
-	from := 0
+	from, begun := 0, 0
 	for running.Err() == nil {
 		lane, err := s.lane(ctx, b) // each time: the authority may have been retired
 		if err != nil {
@@ -142,6 +131,10 @@ func (s *Service) issue(ctx context.Context, b *Batch) error {
 			}
 			return s.end(ctx, b)
 		}
+		if begun >= turn && s.turns.othersWait() {
+			break
+		}
+		begun += len(chunks)
 		for _, c := range chunks {
 			from = c.No + 1
 			rows, err := decodeRows(c.Rows, c.First, c.Count)
@@ -152,7 +145,9 @@ func (s *Service) issue(ctx context.Context, b *Batch) error {
 				if running.Err() != nil {
 					return nil
 				}
-				return s.note(b, s.cfg.RA.IssueChunk(ctx, lane, enroll.Chunk{Batch: b.ID, No: c.No, Rows: rows}))
+				err := s.cfg.RA.IssueChunk(ctx, lane, enroll.Chunk{Batch: b.ID, No: c.No, Rows: rows})
+				s.turns.note(b.ID, err)
+				return err
 			})
 		}
 	}
@@ -174,16 +169,16 @@ func (s *Service) end(ctx context.Context, b *Batch) error {
 }
 
 // check makes the dry run: it looks at each chunk and stores what would be
-// refused.
+// refused. What it has seen is kept from one turn to the next; a process that
+// starts again begins from the first chunk.
 func (s *Service) check(ctx context.Context, b *Batch) error {
-	var seen enroll.Seen
-	from := 0
-	for ctx.Err() == nil {
+	p := s.turns.dryRun(b.ID)
+	for begun := 0; ctx.Err() == nil && (begun < turn || !s.turns.othersWait()); begun++ {
 		lane, err := s.lane(ctx, b)
 		if err != nil {
 			return err
 		}
-		chunks, err := s.cfg.Store.PendingChunks(ctx, b.Tenant, b.ID, from, 1)
+		chunks, err := s.cfg.Store.PendingChunks(ctx, b.Tenant, b.ID, p.from, 1)
 		if err != nil {
 			return err
 		}
@@ -195,18 +190,18 @@ func (s *Service) check(ctx context.Context, b *Batch) error {
 			return s.cfg.Store.SetState(ctx, b.Tenant, b.ID, []State{Checking}, Checked, s.cfg.Now().UTC(), s.event(g, "checked", b.ID, ""))
 		}
 		c := chunks[0]
-		from = c.No + 1
 		rows, err := decodeRows(c.Rows, c.First, c.Count)
 		if err != nil {
 			return err
 		}
-		refusals, err := s.cfg.RA.CheckChunk(ctx, lane, enroll.Chunk{Batch: b.ID, No: c.No, Rows: rows}, &seen)
+		refusals, err := s.cfg.RA.CheckChunk(ctx, lane, enroll.Chunk{Batch: b.ID, No: c.No, Rows: rows}, &p.seen)
 		if err != nil {
 			return err
 		}
 		if err := s.cfg.Store.PutCheck(ctx, b.Tenant, b.ID, c.No, refusals); err != nil {
 			return err
 		}
+		p.from = c.No + 1
 	}
 	return ctx.Err()
 }

@@ -42,14 +42,15 @@ type Service struct {
 	mu        sync.Mutex
 	uploading map[pki.BatchID]bool // uploads that this process reads
 	working   map[pki.BatchID]bool // batches that this process works on
-	failures  map[pki.BatchID]int  // chunks that could not be issued since one could
+
+	turns *turns
 }
 
 // New returns a Service. Run must be running for batches to go on.
 func New(cfg Config) *Service {
 	return &Service{
 		cfg: cfg, wake: make(chan struct{}, 1),
-		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool), failures: make(map[pki.BatchID]int),
+		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool), turns: newTurns(),
 	}
 }
 

@@ -43,6 +43,11 @@ func TestCreateEndpoint(t *testing.T) {
 			refused(t, err, test.want)
 		})
 	}
+	_, err := h.Enroll.CreateEndpoint(t.Context(), manage, enroll.NewEndpoint{Name: "x", Authority: "issuing", Profile: "ocsp-responder"})
+	refused(t, err, pki.PolicyRefused)
+	if detail := pki.DetailOf(err); !strings.Contains(detail, "OCSP responders") {
+		t.Errorf("a responder's profile: %s", detail)
+	}
 	// The authority of another tenant is not there, by name or by id.
 	theirs, err := h.Hierarchy.FindAuthority(t.Context(), "globex", "issuing")
 	if err != nil {

@@ -302,6 +302,22 @@ func TestAppendCSR(t *testing.T) {
 
 // TestCompareWithX509 changes what we read, as a fault in our parser would: each
 // difference refuses the request.
+// TestSubjectSaidTwice has a subject of which the first common name, or serial
+// number, is taken by one parser and the last by the other.
+func TestSubjectSaidTwice(t *testing.T) {
+	for _, oid := range []string{der.OIDCommonName, der.OIDSerialNumber} {
+		r := newRequest(t)
+		value := func(text string) Attribute { return Attribute{OID: oid, Type: PrintableString, Value: text} }
+		r.subject = must(t)(Name{value("SM-1"), value("SM-2")}.Append(nil))
+		_, err := ParseCSR(r.sign(t))
+		wantKind(t, err, pki.Malformed)
+		r.subject = must(t)(Name{value("SM-1")}.Append(nil))
+		if _, err := ParseCSR(r.sign(t)); err != nil {
+			t.Errorf("%s once: %v", oid, err)
+		}
+	}
+}
+
 func TestCompareWithX509(t *testing.T) {
 	signed := newRequest(t, extensionRequest(sanExtension(t, 2), must(t)(RawExtension("1.3.6.1.4.1.32473.9", true, []byte{5, 0})))).sign(t)
 	many := newCSR(t, newSigner(t, pki.P256))

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -22,10 +23,17 @@ func (c *CSR) compareWithX509() error {
 		!bytes.Equal(other.RawSubject, c.SubjectDER) ||
 		!bytes.Equal(other.RawSubjectPublicKeyInfo, c.Key.SPKI()) ||
 		!bytes.Equal(other.Signature, c.Signature) ||
-		!c.sameExtensions(other) || !c.sameNames(other) {
+		!c.sameExtensions(other) || !c.sameNames(other) || !c.sameSubject(other) {
 		return pki.Errorf(pki.Malformed, "the request is understood differently by two parsers")
 	}
 	return nil
+}
+
+// sameSubject compares the values that a profile may take. Of one that stands
+// there twice the parsers take different ones.
+func (c *CSR) sameSubject(other *x509.CertificateRequest) bool {
+	return c.Subject.Get(der.OIDCommonName) == other.Subject.CommonName &&
+		c.Subject.Get(der.OIDSerialNumber) == other.Subject.SerialNumber
 }
 
 func (c *CSR) sameExtensions(other *x509.CertificateRequest) bool {
