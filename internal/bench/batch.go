@@ -176,7 +176,7 @@ func (b *bench) addCheckedAuthority(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := ceremony.Sign(ceremony.SignConfig{
+	answer, err := ceremony.Sign(ctx, ceremony.SignConfig{
 		Sealed: filepath.Join(offline, "root.sealed"), Passphrase: pki.NewSecret(strings.TrimSpace(string(passphrase))),
 		Request: request, Now: time.Now,
 	})

@@ -54,7 +54,7 @@ func rootConfig(t testing.TB, path string) ceremony.RootConfig {
 func newRoot(t testing.TB) (sealed string, certificate *x509.Certificate) {
 	t.Helper()
 	sealed = filepath.Join(t.TempDir(), "root.sealed")
-	der, err := ceremony.NewRoot(rootConfig(t, sealed))
+	der, err := ceremony.NewRoot(t.Context(), rootConfig(t, sealed))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +163,11 @@ func TestNewRootRefuses(t *testing.T) {
 		{"negative work factor", func(c *ceremony.RootConfig) { c.WorkFactor = -1 }, pki.Malformed, "work factor"},
 		{"no mode", func(c *ceremony.RootConfig) { c.Mode = "" }, pki.Malformed, "production or test"},
 		{"no name", func(c *ceremony.RootConfig) { c.CommonName = "" }, pki.Malformed, "common name"},
+		{"control character in the name", func(c *ceremony.RootConfig) { c.CommonName = "a\x07b" }, pki.Malformed, "printable"},
+		{"space before the name", func(c *ceremony.RootConfig) { c.CommonName = " a" }, pki.Malformed, "no space at either end"},
+		{"name that is not UTF-8", func(c *ceremony.RootConfig) { c.CommonName = "a\xff" }, pki.Malformed, "printable"},
+		{"name too long", func(c *ceremony.RootConfig) { c.CommonName = strings.Repeat("x", 65) }, pki.Malformed, "1 to 64"},
+		{"control character in the organization", func(c *ceremony.RootConfig) { c.Organization = "a\nb" }, pki.Malformed, "organization"},
 		{"no path", func(c *ceremony.RootConfig) { c.Sealed = "" }, pki.Malformed, "path"},
 		{"no profile", func(c *ceremony.RootConfig) { c.Profile = nil }, pki.Malformed, "profile"},
 		{"profile that is no CA's", func(c *ceremony.RootConfig) { c.Profile = source(t, "device") }, pki.PolicyRefused, "not for CA certificates"},
@@ -172,7 +177,7 @@ func TestNewRootRefuses(t *testing.T) {
 			dir := t.TempDir()
 			cfg := rootConfig(t, filepath.Join(dir, "root.sealed"))
 			tt.change(&cfg)
-			_, err := ceremony.NewRoot(cfg)
+			_, err := ceremony.NewRoot(t.Context(), cfg)
 			checkError(t, err, tt.kind, tt.say)
 			left, err := os.ReadDir(dir)
 			if err != nil || len(left) > 0 {
@@ -189,7 +194,7 @@ func TestNewRootAfterCrash(t *testing.T) {
 	if err := os.Remove(sealed); err != nil {
 		t.Fatal(err)
 	}
-	_, err := ceremony.NewRoot(rootConfig(t, sealed))
+	_, err := ceremony.NewRoot(t.Context(), rootConfig(t, sealed))
 	checkError(t, err, pki.Conflict, "Move it away")
 	if _, err := os.Stat(sealed); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a sealed file was made: %v", err)
@@ -199,7 +204,7 @@ func TestNewRootAfterCrash(t *testing.T) {
 func TestProductionRoot(t *testing.T) {
 	cfg := rootConfig(t, filepath.Join(t.TempDir(), "root.sealed"))
 	cfg.Mode, cfg.WorkFactor = pki.Production, 0
-	if _, err := ceremony.NewRoot(cfg); err != nil {
+	if _, err := ceremony.NewRoot(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(cfg.Sealed)
@@ -215,7 +220,7 @@ func TestProductionRoot(t *testing.T) {
 func TestSignCertificate(t *testing.T) {
 	sealed, root := newRoot(t)
 	csr, key := newCSR(t, pki.P256)
-	resp, err := ceremony.Sign(signConfig(sealed, certificateRequest(t, root, csr)))
+	resp, err := ceremony.Sign(t.Context(), signConfig(sealed, certificateRequest(t, root, csr)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +258,7 @@ func TestSignCRL(t *testing.T) {
 	req := crlRequest(root, 7,
 		ceremony.Revocation{Serial: "42aa", At: testTime, Reason: "keyCompromise"},
 		ceremony.Revocation{Serial: "01", At: testTime.Add(-time.Hour), Reason: "unspecified"})
-	resp, err := ceremony.Sign(signConfig(sealed, req))
+	resp, err := ceremony.Sign(t.Context(), signConfig(sealed, req))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,10 +291,10 @@ func TestSignCRL(t *testing.T) {
 	}
 
 	for number, say := range map[int64]string{7: "numbers only grow", 6: "numbers only grow"} {
-		_, err := ceremony.Sign(signConfig(sealed, crlRequest(root, number)))
+		_, err := ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, number)))
 		checkError(t, err, pki.Conflict, say)
 	}
-	empty, err := ceremony.Sign(signConfig(sealed, crlRequest(root, 8)))
+	empty, err := ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, 8)))
 	if err != nil {
 		t.Fatal(err)
 	}

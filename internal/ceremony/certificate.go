@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // signCertificate signs a CA certificate. Of the CSR only the key is taken, and
 // its proof of possession; the names come from the request, all else from the
 // profile.
-func (r *root) signCertificate(j *journal, req *Request, now time.Time) (*Response, error) {
+func (r *root) signCertificate(ctx context.Context, j *journal, req *Request, now time.Time) (*Response, error) {
 	csr, err := tbs.ParseCSR(req.CSR)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,8 @@ func (r *root) signCertificate(j *journal, req *Request, now time.Time) (*Respon
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := r.act(j, intent, func(signed []byte) error {
+	intent.Request = req.hash()
+	certificate, err := r.act(ctx, j, intent, func(signed []byte) error {
 		c, err := tbs.ParseCertificate(signed)
 		if err != nil {
 			return err
@@ -45,7 +47,7 @@ func (r *root) signCertificate(j *journal, req *Request, now time.Time) (*Respon
 	if err != nil {
 		return nil, err
 	}
-	return &Response{Kind: KindCertificate, Issuer: req.Issuer, Certificate: certificate, ProfileVersion: req.ProfileVersion}, nil
+	return req.answer(certificate), nil
 }
 
 // caCertificate returns the TBSCertificate that a request asks for, linted.

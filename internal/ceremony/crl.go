@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ const maxStep = 1_000_000
 const usualDays = 365
 
 // signCRL signs a CRL of the root's one shard.
-func (r *root) signCRL(j *journal, req *Request, now time.Time) (*Response, error) {
+func (r *root) signCRL(ctx context.Context, j *journal, req *Request, now time.Time) (*Response, error) {
 	if req.Number <= j.number {
 		return nil, pki.Errorf(pki.Conflict, "CRL number %d: the journal has number %d already, and numbers only grow", req.Number, j.number)
 	}
@@ -48,12 +49,12 @@ func (r *root) signCRL(j *journal, req *Request, now time.Time) (*Response, erro
 	if err != nil {
 		return nil, fmt.Errorf("encode CRL: %w", err)
 	}
-	intent := entry{At: now, Mode: r.mode, Act: KindCRL, Step: stepIntent, Number: req.Number, TBS: message.Bytes()}
-	crl, err := r.act(j, intent, func(signed []byte) error { return r.checkCRL(signed, req.Number, len(entries)) })
+	intent := entry{At: now, Mode: r.mode, Act: KindCRL, Step: stepIntent, Number: req.Number, Request: req.hash(), TBS: message.Bytes()}
+	crl, err := r.act(ctx, j, intent, func(signed []byte) error { return r.checkCRL(signed, req.Number, len(entries)) })
 	if err != nil {
 		return nil, err
 	}
-	return &Response{Kind: KindCRL, RootIssuer: req.RootIssuer, CRL: crl}, nil
+	return req.answer(crl), nil
 }
 
 // revocations reads the entries of a request: serials once each, times not after

@@ -38,22 +38,33 @@ type entry struct {
 	Step     string    `json:"step"`
 	Subject  string    `json:"subject,omitzero"` // of a certificate
 	Serial   string    `json:"serial,omitzero"`
-	Number   int64     `json:"number,omitzero"` // of a CRL
-	TBS      []byte    `json:"tbs,omitzero"`    // of an intent: what the key is to sign, whole
-	Result   string    `json:"result,omitzero"` // of a done: SHA-256 of what was signed, hex
-	Previous string    `json:"previous"`        // SHA-256 of the line before, hex; "" in the first
+	Number   int64     `json:"number,omitzero"`  // of a CRL
+	TBS      []byte    `json:"tbs,omitzero"`     // of an intent: what the key is to sign, whole
+	Request  string    `json:"request,omitzero"` // SHA-256 of the request, hex; "" of the root's making
+	Result   string    `json:"result,omitzero"`  // of a done: SHA-256 of what was signed, hex
+	Signed   []byte    `json:"signed,omitzero"`  // of a done: what was signed, whole, to be had again
+	Previous string    `json:"previous"`         // SHA-256 of the line before, hex; "" in the first
 }
 
 // maxLine bounds one line: the intent of the longest CRL that a request of
 // maxFile can ask for is shorter.
 const maxLine = maxFile
 
+// ending is by how much a done may be longer than its intent: a signature and two
+// hashes.
+const ending = 4096
+
 // A chain is what a journal says, read from its first line to its last.
 type chain struct {
 	rootTBS []byte // of the first line
-	last    entry  // without TBS
+	last    entry  // without TBS and Signed
 	hash    string // SHA-256 of the last line, hex
 	number  int64  // the highest CRL number that was intended
+
+	signed map[string]time.Time // when each request was signed, by its hash
+
+	seek  string // the request whose last answer is wanted; "" is the root's certificate
+	found []byte // that answer: what was signed, whole
 }
 
 // follow checks that line is the chain's next and moves the chain on.
@@ -75,6 +86,10 @@ func (c *chain) follow(line []byte) error {
 		return errors.New("its act is unknown")
 	case e.Step != stepIntent && (e.Step != stepDone || c.last.Step != stepIntent || c.last.Act != e.Act):
 		return errors.New("it ends an act that the line before it does not begin")
+	case e.Step == stepDone && e.Request != c.last.Request:
+		return errors.New("it ends the act of another request")
+	case e.Signed != nil && sha256Hex(e.Signed) != e.Result:
+		return errors.New("what it says was signed has not the SHA-256 that it says")
 	case e.Step == stepIntent && e.Act == KindCRL && e.Number <= c.number:
 		return errors.New("its CRL number is not above the earlier ones")
 	}
@@ -82,7 +97,16 @@ func (c *chain) follow(line []byte) error {
 		c.rootTBS = e.TBS
 	}
 	c.number = max(c.number, e.Number)
-	e.TBS = nil
+	if e.Step == stepDone {
+		if c.signed == nil {
+			c.signed = make(map[string]time.Time)
+		}
+		c.signed[e.Request] = e.At
+		if e.Request == c.seek {
+			c.found = e.Signed
+		}
+	}
+	e.TBS, e.Signed = nil, nil
 	c.last, c.hash = e, sha256Hex(line)
 	return nil
 }
@@ -94,7 +118,11 @@ func (c *chain) line(e entry) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b) >= maxLine {
+	longest := maxLine
+	if e.Step == stepIntent {
+		longest -= ending // its end has to have room too
+	}
+	if len(b) >= longest {
 		return nil, pki.Errorf(pki.Malformed, "what is to be signed is longer than a line of the journal can be")
 	}
 	return append(b, '\n'), nil
@@ -111,6 +139,11 @@ var errCutOff = errors.New("the last line is cut off")
 // readChain reads a journal. A break is a Conflict that names the line.
 func readChain(r io.Reader) (*chain, error) {
 	c := new(chain)
+	return c, c.read(r)
+}
+
+// read reads a journal from its first line to its last.
+func (c *chain) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	lines.Split(func(data []byte, atEOF bool) (int, []byte, error) {
@@ -124,20 +157,20 @@ func readChain(r io.Reader) (*chain, error) {
 	})
 	for lines.Scan() {
 		if err := c.follow(lines.Bytes()); err != nil {
-			return nil, pki.Because(pki.Conflict, err, "the journal is broken at line %d; compare it with its copies before this root signs again", c.last.N+1)
+			return pki.Because(pki.Conflict, err, "the journal is broken at line %d; compare it with its copies before this root signs again", c.last.N+1)
 		}
 	}
 	switch err := lines.Err(); {
 	case errors.Is(err, errCutOff):
-		return nil, pki.Errorf(pki.Conflict, "the journal's line %d is cut off, as by a loss of power while it was written; nothing that it speaks of has left: remove what there is of that line", c.last.N+1)
+		return pki.Errorf(pki.Conflict, "the journal's line %d is cut off, as by a loss of power while it was written; nothing that it speaks of has left: remove what there is of that line", c.last.N+1)
 	case errors.Is(err, bufio.ErrTooLong):
-		return nil, pki.Errorf(pki.Conflict, "the journal's line %d is longer than %d MiB", c.last.N+1, maxLine>>20)
+		return pki.Errorf(pki.Conflict, "the journal's line %d is longer than %d MiB", c.last.N+1, maxLine>>20)
 	case err != nil:
-		return nil, fmt.Errorf("read journal: %w", err)
+		return fmt.Errorf("read journal: %w", err)
 	case c.last.N == 0:
-		return nil, pki.Errorf(pki.Conflict, "the journal is empty")
+		return pki.Errorf(pki.Conflict, "the journal is empty")
 	}
-	return c, nil
+	return nil
 }
 
 // A journal is a root's journal, open and locked against other processes.
@@ -154,7 +187,7 @@ func createJournal(path string, first entry) error {
 	}
 	err = keystore.CreateFile(path, line)
 	if pki.KindOf(err) == pki.Conflict {
-		return pki.Because(pki.Conflict, err, "%s exists without its sealed file: it is of a root whose making was cut short, and whose key was not kept. Move it away", path)
+		return pki.Errorf(pki.Conflict, "%s exists without its sealed file: it is of a root whose making was cut short, and whose key was not kept. Move it away", path)
 	}
 	return err
 }

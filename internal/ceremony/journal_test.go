@@ -67,7 +67,7 @@ func testRoot(t testing.TB) (r *root, w *witness, sealed string) {
 	}
 	sealed = filepath.Join(t.TempDir(), "root.sealed")
 	secret := pki.NewSecret("correct horse")
-	_, err = NewRoot(RootConfig{Mode: pki.Test, CommonName: "R", Organization: "Acme", Profile: source, Passphrase: secret,
+	_, err = NewRoot(t.Context(), RootConfig{Mode: pki.Test, CommonName: "R", Organization: "Acme", Profile: source, Passphrase: secret,
 		WorkFactor: 1, Sealed: sealed, Now: func() time.Time { return journalTime }})
 	if err != nil {
 		t.Fatal(err)
@@ -88,14 +88,14 @@ func TestIntentBeforeSignature(t *testing.T) {
 	}
 	defer j.close()
 	req := &Request{Kind: KindCRL, RootIssuer: "r1", StatusURL: "http://127.0.0.1", Number: 5}
-	resp, err := r.signCRL(j, req, journalTime)
+	resp, err := r.signCRL(t.Context(), j, req, journalTime)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if w.signed != 1 {
 		t.Errorf("the key was used %d times", w.signed)
 	}
-	want := entry{N: 4, At: journalTime, Mode: pki.Test, Act: KindCRL, Step: stepDone, Number: 5, Result: sha256Hex(resp.CRL), Previous: j.last.Previous}
+	want := entry{N: 4, At: journalTime, Mode: pki.Test, Act: KindCRL, Step: stepDone, Number: 5, Request: req.hash(), Result: sha256Hex(resp.CRL), Previous: j.last.Previous}
 	if diff := cmp.Diff(want, j.last); diff != "" {
 		t.Errorf("last line (-want +got):\n%s", diff)
 	}
@@ -174,11 +174,11 @@ func TestIntentWithoutDone(t *testing.T) {
 	}
 	defer j.close()
 	req := &Request{Kind: KindCRL, RootIssuer: "r1", StatusURL: "http://127.0.0.1", Number: 3}
-	if _, err := r.signCRL(j, req, journalTime); pki.KindOf(err) != pki.Conflict {
+	if _, err := r.signCRL(t.Context(), j, req, journalTime); pki.KindOf(err) != pki.Conflict {
 		t.Errorf("number 3 again: error %v", err)
 	}
 	req.Number = 4
-	if _, err := r.signCRL(j, req, journalTime); err != nil {
+	if _, err := r.signCRL(t.Context(), j, req, journalTime); err != nil {
 		t.Error(err)
 	}
 }
@@ -196,6 +196,8 @@ func TestChainRules(t *testing.T) {
 		{"another mode", entry{At: journalTime, Mode: pki.Production, Act: KindCertificate, Step: stepIntent}, "mode"},
 		{"a second root", first, "root's making"},
 		{"another act's end", entry{At: journalTime, Mode: pki.Test, Act: KindCRL, Step: stepDone}, "ends an act"},
+		{"a wrong hash", entry{At: journalTime, Mode: pki.Test, Act: actRoot, Step: stepDone, Signed: []byte("x"), Result: sha256Hex(nil)}, "SHA-256"},
+		{"another request's end", entry{At: journalTime, Mode: pki.Test, Act: actRoot, Step: stepDone, Request: "ab"}, "another request"},
 		{"no step", entry{At: journalTime, Mode: pki.Test, Act: KindCRL}, "ends an act"},
 		{"no act", entry{At: journalTime, Mode: pki.Test, Step: stepIntent}, "unknown"},
 		{"CRL number 0", entry{At: journalTime, Mode: pki.Test, Act: KindCRL, Step: stepIntent}, "number"},

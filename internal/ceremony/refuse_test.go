@@ -75,7 +75,7 @@ func TestSignRefuses(t *testing.T) {
 			}
 			cfg := signConfig(sealed, req)
 			tt.change(&cfg, req)
-			_, err := ceremony.Sign(cfg)
+			_, err := ceremony.Sign(t.Context(), cfg)
 			checkError(t, err, tt.kind, tt.say)
 		})
 	}
@@ -94,7 +94,7 @@ func TestSignRefusesAnotherMode(t *testing.T) {
 	sealed, root := newRoot(t)
 	req := crlRequest(root, 1)
 	req.Mode, req.StatusURL = pki.Production, "http://pki.example.com"
-	_, err := ceremony.Sign(signConfig(sealed, req))
+	_, err := ceremony.Sign(t.Context(), signConfig(sealed, req))
 	checkError(t, err, pki.PolicyRefused, "it was made in mode test")
 }
 
@@ -106,7 +106,7 @@ func TestSignRefusesOwnKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = ceremony.Sign(signConfig(sealed, certificateRequest(t, root, csr)))
+	_, err = ceremony.Sign(t.Context(), signConfig(sealed, certificateRequest(t, root, csr)))
 	checkError(t, err, pki.BadKey, "root's own")
 }
 
@@ -119,7 +119,7 @@ func TestSignAfterWrongClock(t *testing.T) {
 		req.Made = made
 		cfg := signConfig(sealed, req)
 		cfg.Now = clockAt(now)
-		_, err := ceremony.Sign(cfg)
+		_, err := ceremony.Sign(t.Context(), cfg)
 		return err
 	}
 	checkError(t, sign(1, testTime, testTime.AddDate(5, 0, 0)), pki.Conflict, "set the clock")
@@ -152,7 +152,7 @@ func TestSignRefusesJournal(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			sealed, root := newRoot(t)
-			if _, err := ceremony.Sign(signConfig(sealed, crlRequest(root, 1))); err != nil {
+			if _, err := ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, 1))); err != nil {
 				t.Fatal(err)
 			}
 			b, err := os.ReadFile(sealed + ".journal")
@@ -164,7 +164,7 @@ func TestSignRefusesJournal(t *testing.T) {
 			if err := os.WriteFile(sealed+".journal", changed, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err = ceremony.Sign(signConfig(sealed, crlRequest(root, 9)))
+			_, err = ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, 9)))
 			checkError(t, err, tt.kind, tt.say)
 		})
 	}
@@ -174,7 +174,7 @@ func TestSignRefusesJournal(t *testing.T) {
 		if err := os.Rename(other+".journal", sealed+".journal"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := ceremony.Sign(signConfig(sealed, crlRequest(root, 1)))
+		_, err := ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, 1)))
 		checkError(t, err, pki.Conflict, "another root")
 	})
 	t.Run("missing", func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestSignRefusesJournal(t *testing.T) {
 		if err := os.Remove(sealed + ".journal"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := ceremony.Sign(signConfig(sealed, crlRequest(root, 1)))
+		_, err := ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, 1)))
 		checkError(t, err, pki.NotFound, "only beside its journal")
 	})
 }
@@ -199,13 +199,13 @@ func TestDamagedSealedFile(t *testing.T) {
 		if err := os.WriteFile(sealed, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ceremony.Sign(signConfig(sealed, crlRequest(root, 1))); err == nil {
+		if _, err := ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, 1))); err == nil {
 			t.Errorf("octet %d changed: it was opened", at)
 		}
 	}
 	if err := os.WriteFile(sealed, good[:len(good)-1], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = ceremony.Sign(signConfig(sealed, crlRequest(root, 1)))
+	_, err = ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, 1)))
 	checkError(t, err, pki.Malformed, "damaged")
 }

@@ -14,6 +14,7 @@ package ceremony
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -39,18 +40,23 @@ type RootConfig struct {
 // NewRoot makes a root key and its self-signed certificate, seals both into one
 // file of mode 0600 and begins the journal. It returns the certificate's DER. A
 // path that exists is Conflict; a profile that is not for CA certificates is
-// PolicyRefused.
-func NewRoot(cfg RootConfig) ([]byte, error) {
+// PolicyRefused. A context that ends before the journal begins ends the making;
+// afterwards it is finished whatever the context says.
+func NewRoot(ctx context.Context, cfg RootConfig) ([]byte, error) {
 	if cfg.WorkFactor == 0 {
 		cfg.WorkFactor = usualWorkFactor
 	}
 	switch {
 	case cfg.Mode != pki.Production && cfg.Mode != pki.Test:
 		return nil, pki.Errorf(pki.Malformed, "mode %.20q: it is %s or %s", string(cfg.Mode), pki.Production, pki.Test)
-	case cfg.CommonName == "":
-		return nil, pki.Errorf(pki.Malformed, "a root has a common name")
 	case cfg.Sealed == "":
 		return nil, pki.Errorf(pki.Malformed, "a root has a path for its sealed file")
+	}
+	if err := pki.CheckText("common name of the root", cfg.CommonName); err != nil {
+		return nil, err
+	}
+	if err := pki.CheckText("organization of the root", cfg.Organization); err != nil {
+		return nil, err
 	}
 	if err := checkPassphrase(cfg.Passphrase, cfg.Mode, cfg.WorkFactor); err != nil {
 		return nil, err
@@ -77,6 +83,9 @@ func NewRoot(cfg RootConfig) ([]byte, error) {
 	now := cfg.Now().UTC()
 	message, err := rootCertificate(profile, public, &cfg, now)
 	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	return r.make(message, &cfg, now)
@@ -195,6 +204,7 @@ func certificateIntent(act string, mode pki.Mode, message []byte, now time.Time)
 func done(intent entry, signed []byte, now time.Time) entry {
 	return entry{
 		At: now, Mode: intent.Mode, Act: intent.Act, Step: stepDone,
-		Subject: intent.Subject, Serial: intent.Serial, Number: intent.Number, Result: sha256Hex(signed),
+		Subject: intent.Subject, Serial: intent.Serial, Number: intent.Number, Request: intent.Request,
+		Result: sha256Hex(signed), Signed: signed,
 	}
 }

@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -13,6 +14,10 @@ type SignConfig struct {
 	Passphrase pki.Secret
 	Request    *Request
 	Now        pki.Clock
+
+	// Again signs anew what the journal says was signed already, for the same
+	// request. Two certificates of one key under one name are seldom meant.
+	Again bool
 }
 
 // Sign opens the sealed file, does the one act that the request asks for, and
@@ -24,8 +29,10 @@ type SignConfig struct {
 // journal that is missing (NotFound), in use, broken or another root's, a CRL
 // number that is not above the earlier ones or far above them, and a clock that is
 // behind the journal's last line, a day behind the request or 90 days ahead of it
-// (Conflict). What is refused leaves no line in the journal.
-func Sign(cfg SignConfig) (*Response, error) {
+// (Conflict); so is a request that was signed before, unless Again. What is refused
+// leaves no line in the journal. A context that ends before the act's first line
+// ends it all; afterwards the act is finished whatever the context says.
+func Sign(ctx context.Context, cfg SignConfig) (*Response, error) {
 	if err := cfg.Request.check(); err != nil {
 		return nil, err
 	}
@@ -51,10 +58,14 @@ func Sign(cfg SignConfig) (*Response, error) {
 	if err := r.checkClock(j, now); err != nil {
 		return nil, err
 	}
-	if cfg.Request.Kind == KindCRL {
-		return r.signCRL(j, cfg.Request, now)
+	if at, signed := j.signed[cfg.Request.hash()]; signed && !cfg.Again {
+		return nil, pki.Errorf(pki.Conflict, "this request was signed already, at %s: 'pando ceremony answer' writes that answer once more",
+			at.UTC().Format(time.RFC3339))
 	}
-	return r.signCertificate(j, cfg.Request, now)
+	if cfg.Request.Kind == KindCRL {
+		return r.signCRL(ctx, j, cfg.Request, now)
+	}
+	return r.signCertificate(ctx, j, cfg.Request, now)
 }
 
 // checkClock checks that now is not before the journal's last line and within
@@ -74,7 +85,10 @@ func (r *root) checkClock(j *journal, now time.Time) error {
 
 // act journals an intent, signs its bytes, lets check look at the signed
 // structure, and journals that the act is done.
-func (r *root) act(j *journal, intent entry, check func(signed []byte) error) ([]byte, error) {
+func (r *root) act(ctx context.Context, j *journal, intent entry, check func(signed []byte) error) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if err := j.append(intent); err != nil {
 		return nil, err
 	}

@@ -17,11 +17,11 @@ import (
 func TestOpenSSL(t *testing.T) {
 	sealed, root := newRoot(t)
 	csr, _ := newCSR(t, pki.P256)
-	certificate, err := ceremony.Sign(signConfig(sealed, certificateRequest(t, root, csr)))
+	certificate, err := ceremony.Sign(t.Context(), signConfig(sealed, certificateRequest(t, root, csr)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	crl, err := ceremony.Sign(signConfig(sealed, crlRequest(root, 1, ceremony.Revocation{Serial: "42aa", At: testTime, Reason: "cACompromise"})))
+	crl, err := ceremony.Sign(t.Context(), signConfig(sealed, crlRequest(root, 1, ceremony.Revocation{Serial: "42aa", At: testTime, Reason: "cACompromise"})))
 	if err != nil {
 		t.Fatal(err)
 	}

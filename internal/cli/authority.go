@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/pem"
+	"fmt"
 	"io"
 
 	"github.com/pando-pki/pando/client"
@@ -140,10 +141,30 @@ func (a *authorityShow) Run(ctx context.Context, c *console, cl *client.Client) 
 }
 
 // authorityRetire is "pando authority retire".
-type authorityRetire struct{ authorityName }
+type authorityRetire struct {
+	authorityName
+	Yes bool `help:"Do not ask."`
+}
+
+func (authorityRetire) Help() string {
+	return `It cannot be undone: the authority signs no certificate any more, and endpoints that issue from it refuse. Its CRLs and OCSP answers go on until its certificate ends. What is below it in the hierarchy is not touched; retiring a root leaves no way to make another authority under it.
+
+Examples:
+
+    pando authority retire manufacturing`
+}
 
 // Run retires the authority.
 func (a *authorityRetire) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if !a.Yes {
+		what, err := cl.Authority(ctx, a.Authority)
+		if err != nil {
+			return err
+		}
+		if err := confirm(fmt.Sprintf("%s, a %s authority in mode %s, signs no certificate any more, for good; its endpoints refuse.", what.Name, what.Kind, what.Mode)); err != nil {
+			return err
+		}
+	}
 	if err := cl.RetireAuthority(ctx, a.Authority); err != nil {
 		return err
 	}

@@ -2,13 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"os"
@@ -24,8 +24,10 @@ import (
 
 // ceremonyCommand is "pando ceremony": the offline path, on files alone.
 type ceremonyCommand struct {
-	Root ceremonyRoot `cmd:"" help:"Make a root key and its certificate."`
-	Sign ceremonySign `cmd:"" help:"Do the one act that a request file asks of a root."`
+	Root        ceremonyRoot        `cmd:"" help:"Make a root key and its certificate."`
+	Sign        ceremonySign        `cmd:"" help:"Do the one act that a request file asks of a root."`
+	Certificate ceremonyCertificate `cmd:"" help:"Write a root's certificate again, from its journal."`
+	Answer      ceremonyAnswer      `cmd:"" help:"Write the answer to a signed request again, from the journal."`
 }
 
 func (ceremonyCommand) Help() string {
@@ -83,13 +85,16 @@ type rootMade struct {
 }
 
 // Run makes the root.
-func (r *ceremonyRoot) Run(c *console) error {
+func (r *ceremonyRoot) Run(ctx context.Context, c *console) error {
 	profile, err := r.profile(c)
 	if err != nil {
 		return err
 	}
-	// The certificate's file is made last: learn of one that is there before a
-	// key is made that would be left without it.
+	for _, path := range []string{r.Out, r.Out + ".journal"} {
+		if filepath.Clean(r.Certificate) == filepath.Clean(path) {
+			return usagef("--certificate %s: the sealed key and its journal have files of their own", r.Certificate)
+		}
+	}
 	if err := refuseExisting(r.Certificate); err != nil {
 		return err
 	}
@@ -111,16 +116,23 @@ func (r *ceremonyRoot) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	der, err := ceremony.NewRoot(ceremony.RootConfig{
+	out, err := c.reserve(r.Certificate)
+	if err != nil {
+		return err
+	}
+	defer out.drop()
+	der, err := ceremony.NewRoot(ctx, ceremony.RootConfig{
 		Mode: pki.Mode(r.Mode), CommonName: r.CommonName, Organization: r.Organization, Profile: profile,
 		Passphrase: passphrase, Sealed: r.Out, Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
-	if err := c.writeOutput(r.Certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
-		return err
+	if err := out.write(encodeCertificate(der)); err != nil {
+		return hintf(fmt.Errorf("the root is made, and its certificate could not be written: %w", err),
+			"'pando ceremony certificate --root %s' writes it again", r.Out)
 	}
+	c.actDone(ctx, r.Out, r.Out+".journal", r.Certificate)
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
 		return err
@@ -158,11 +170,14 @@ type ceremonySign struct {
 	Root    string `required:"" placeholder:"FILE" help:"Sealed file of the root."`
 	Request string `required:"" placeholder:"FILE" help:"Request, as 'pando authority request' or 'crl-request' writes it."`
 	Out     string `required:"" placeholder:"FILE" help:"Write the answer to this new file, for 'pando authority install'."`
+	Again   bool   `help:"Sign a request that was signed already: another certificate for the same key and name."`
 	ceremonyFlags
 }
 
 func (ceremonySign) Help() string {
-	return `Examples:
+	return `A request is signed once: the journal knows it. Where the answer is lost, 'pando ceremony answer' writes it again. A CRL's number is used once, with or without --again.
+
+Examples:
 
     pando ceremony sign --root root.sealed --request manufacturing.request.json --out manufacturing.answer.json`
 }
@@ -175,15 +190,10 @@ type signed struct {
 }
 
 // Run does the act.
-func (s *ceremonySign) Run(c *console) error {
-	f, err := os.Open(s.Request)
+func (s *ceremonySign) Run(ctx context.Context, c *console) error {
+	request, err := readRequest(s.Request)
 	if err != nil {
 		return err
-	}
-	defer f.Close()
-	request, err := ceremony.ReadRequest(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.Request, err)
 	}
 	act, err := describe(request)
 	if err != nil {
@@ -199,18 +209,47 @@ func (s *ceremonySign) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	response, err := ceremony.Sign(ceremony.SignConfig{Sealed: s.Root, Passphrase: passphrase, Request: request, Now: time.Now})
+	out, err := c.reserve(s.Out)
 	if err != nil {
 		return err
 	}
+	defer out.drop()
+	response, err := ceremony.Sign(ctx, ceremony.SignConfig{Sealed: s.Root, Passphrase: passphrase, Request: request, Now: time.Now, Again: s.Again})
+	if err != nil {
+		return err
+	}
+	if err := writeAnswer(c, out, s.Out, response); err != nil {
+		return hintf(fmt.Errorf("it is signed, and the answer could not be written: %w", err),
+			"'pando ceremony answer --root %s --request %s' writes it again", s.Root, s.Request)
+	}
+	c.actDone(ctx, s.Root+".journal", s.Out)
+	return nil
+}
+
+// readRequest reads a request file.
+func readRequest(path string) (*ceremony.Request, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	request, err := ceremony.ReadRequest(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return request, nil
+}
+
+// writeAnswer writes an answer and says what it is.
+func writeAnswer(c *console, out *output, path string, response *ceremony.Response) error {
 	var answer bytes.Buffer
 	if err := ceremony.WriteResponse(&answer, response); err != nil {
 		return err
 	}
-	if err := c.writeOutput(s.Out, answer.Bytes()); err != nil {
+	if err := out.write(answer.Bytes()); err != nil {
 		return err
 	}
-	done := signed{response.Kind, s.Out, fingerprint(append(response.Certificate, response.CRL...))}
+	done := signed{response.Kind, path, fingerprint(append(response.Certificate, response.CRL...))}
 	return c.result(done, func(w io.Writer) error {
 		t := table{}
 		t.add("signed", done.Kind)

@@ -56,6 +56,49 @@ func (c *console) writeStream(path string, r io.Reader) error {
 	return nil
 }
 
+// An output is a new file that is there, empty, before what cannot be undone is
+// done to fill it; or standard output.
+type output struct {
+	c       *console
+	file    *os.File // nil is standard output
+	written bool
+}
+
+// reserve creates the file that an act's result is to be written to; "-" is
+// standard output. The caller drops it at the end.
+func (c *console) reserve(path string) (*output, error) {
+	if path == "-" {
+		return &output{c: c}, nil
+	}
+	f, err := createNew(path)
+	return &output{c: c, file: f}, err
+}
+
+// write writes the whole content, synced.
+func (o *output) write(b []byte) error {
+	if o.file == nil {
+		_, err := o.c.out.Write(b)
+		return err
+	}
+	_, err := o.file.Write(b)
+	if err == nil {
+		err = o.file.Sync()
+	}
+	o.written = err == nil
+	return err
+}
+
+// drop closes the file, and removes it where it was not written whole.
+func (o *output) drop() {
+	if o.file == nil {
+		return
+	}
+	o.file.Close() // what was written is synced
+	if !o.written {
+		os.Remove(o.file.Name())
+	}
+}
+
 // createNew creates a file that is not there.
 func createNew(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)

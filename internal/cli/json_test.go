@@ -23,6 +23,7 @@ func withoutJSON() map[string]string {
 		"batch results":         "NDJSON or PEM, as --format says",
 		"cert chain":            "PEM",
 		"audit export":          "lines of JSON",
+		"ceremony certificate":  "PEM",
 		"completion":            "a script",
 		"serve":                 "nothing: it logs to standard error",
 	}

@@ -95,7 +95,7 @@ func (d demo) make(ctx context.Context, operator, status string) string {
 	sealed, passphrase := d.ts.MkAbs("demo-root.sealed"), pki.NewSecret("correct horse battery staple")
 	profile, err := policy.ReferenceSource("root")
 	d.ts.Check(err)
-	der, err := ceremony.NewRoot(ceremony.RootConfig{
+	der, err := ceremony.NewRoot(ctx, ceremony.RootConfig{
 		Mode: pki.Test, CommonName: "Test Root", Organization: "Example Meters", Profile: profile,
 		Passphrase: passphrase, Sealed: sealed, Now: time.Now, WorkFactor: 10,
 	})
@@ -111,7 +111,7 @@ func (d demo) make(ctx context.Context, operator, status string) string {
 	d.ts.Check(err)
 	request, err := ceremony.ReadRequest(bytes.NewReader(file))
 	d.ts.Check(err)
-	response, err := ceremony.Sign(ceremony.SignConfig{Sealed: sealed, Passphrase: passphrase, Request: request, Now: time.Now})
+	response, err := ceremony.Sign(ctx, ceremony.SignConfig{Sealed: sealed, Passphrase: passphrase, Request: request, Now: time.Now})
 	d.ts.Check(err)
 	var answer bytes.Buffer
 	d.ts.Check(ceremony.WriteResponse(&answer, response))

@@ -172,7 +172,7 @@ func (n *NewAuthority) complete(parent *View) error {
 	if err := pki.CheckSlug("authority", n.Name); err != nil {
 		return err
 	}
-	if err := checkText("common name", n.CommonName); err != nil {
+	if err := pki.CheckText("common name", n.CommonName); err != nil {
 		return err
 	}
 	return policy.CheckStatusURL(n.StatusURL, parent.Mode)

@@ -208,7 +208,7 @@ func deepRoot(t *testing.T, s *stack.Stack, g access.Grant) func(*ceremony.Reque
 		t.Fatal(err)
 	}
 	sealed, passphrase := filepath.Join(t.TempDir(), "deep.sealed"), pki.NewSecret("only for tests")
-	der, err := ceremony.NewRoot(ceremony.RootConfig{
+	der, err := ceremony.NewRoot(t.Context(), ceremony.RootConfig{
 		Mode: pki.Test, CommonName: "Deep Root", Organization: "Example", Profile: bytes.Replace(profile, []byte("pathLength: 1"), []byte("pathLength: 2"), 1),
 		Passphrase: passphrase, WorkFactor: 1, Sealed: sealed, Now: s.Now,
 	})
@@ -220,7 +220,7 @@ func deepRoot(t *testing.T, s *stack.Stack, g access.Grant) func(*ceremony.Reque
 	}
 	return func(request *ceremony.Request) {
 		t.Helper()
-		answer, err := ceremony.Sign(ceremony.SignConfig{Sealed: sealed, Passphrase: passphrase, Request: request, Now: s.Now})
+		answer, err := ceremony.Sign(t.Context(), ceremony.SignConfig{Sealed: sealed, Passphrase: passphrase, Request: request, Now: s.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

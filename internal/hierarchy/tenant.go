@@ -2,7 +2,6 @@ package hierarchy
 
 import (
 	"context"
-	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
@@ -18,7 +17,7 @@ func (s *Service) CreateTenant(ctx context.Context, g access.Grant, id pki.Tenan
 	if err := pki.CheckSlug("tenant", string(id)); err != nil {
 		return nil, err
 	}
-	if err := checkText("organisation", organization); err != nil {
+	if err := pki.CheckText("organisation", organization); err != nil {
 		return nil, err
 	}
 	t := &pki.Tenant{ID: id, Organization: organization, Created: s.cfg.Now().UTC()}
@@ -48,13 +47,4 @@ func (s *Service) Organization(ctx context.Context, id pki.TenantID) (string, er
 		return "", err
 	}
 	return t.Organization, nil
-}
-
-// checkText refuses what cannot be an attribute of a subject: RFC 5280, A.1,
-// bounds O and CN at 64 characters.
-func checkText(what, s string) error {
-	if s == "" || len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) || strings.TrimSpace(s) != s {
-		return pki.Errorf(pki.Malformed, "%s %.70q: it has 1 to 64 printable characters and no space at either end", what, s)
-	}
-	return nil
 }

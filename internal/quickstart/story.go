@@ -84,7 +84,7 @@ func (s *story) path(parts ...string) string {
 }
 
 // makeRoot is the offline machine's part: a root in a sealed file.
-func (s *story) makeRoot(context.Context) error {
+func (s *story) makeRoot(ctx context.Context) error {
 	s.cfg.Step("ceremony: a root key, sealed in a file that the server never reads")
 	s.cfg.Step("DEMONSTRATION: the passphrase lies beside it in %s/; a real one never does", ceremonyDir)
 	profile, err := policy.ReferenceSource("root")
@@ -95,7 +95,7 @@ func (s *story) makeRoot(context.Context) error {
 	if _, err := writePEM(s.path(ceremonyDir, "root.passphrase"), 0o600, s.secret.Reveal()+"\n"); err != nil {
 		return err
 	}
-	der, err := ceremony.NewRoot(ceremony.RootConfig{
+	der, err := ceremony.NewRoot(ctx, ceremony.RootConfig{
 		Mode: pki.Test, CommonName: rootCN, Organization: organization, Profile: profile,
 		Passphrase: s.secret, WorkFactor: 14, Sealed: s.sealed, Now: time.Now,
 	})
@@ -209,7 +209,7 @@ func (s *story) sign(ctx context.Context, request []byte) (*client.Authority, er
 	if err != nil {
 		return nil, err
 	}
-	answer, err := ceremony.Sign(ceremony.SignConfig{Sealed: s.sealed, Passphrase: s.secret, Request: r, Now: time.Now})
+	answer, err := ceremony.Sign(ctx, ceremony.SignConfig{Sealed: s.sealed, Passphrase: s.secret, Request: r, Now: time.Now})
 	if err != nil {
 		return nil, err
 	}

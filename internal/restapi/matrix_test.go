@@ -141,7 +141,7 @@ func (m *matrix) csr(t *testing.T, device string) string {
 func (m *matrix) ceremony(t *testing.T, authority string) string {
 	t.Helper()
 	request := must(ceremony.ReadRequest(bytes.NewReader(must(m.admin.AuthorityRequest(t.Context(), authority))(t))))(t)
-	answer := must(ceremony.Sign(ceremony.SignConfig{Sealed: m.sealed(), Passphrase: pki.NewSecret("only for tests"), Request: request, Now: time.Now}))(t)
+	answer := must(ceremony.Sign(t.Context(), ceremony.SignConfig{Sealed: m.sealed(), Passphrase: pki.NewSecret("only for tests"), Request: request, Now: time.Now}))(t)
 	var file bytes.Buffer
 	if err := ceremony.WriteResponse(&file, answer); err != nil {
 		t.Fatal(err)

@@ -188,7 +188,7 @@ func (s *Stack) addRoot(t testing.TB, tenant pki.TenantID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := ceremony.NewRoot(ceremony.RootConfig{
+	der, err := ceremony.NewRoot(t.Context(), ceremony.RootConfig{
 		Mode: pki.Test, CommonName: "Test Root", Organization: "Example", Profile: profile,
 		Passphrase: pki.NewSecret(passphrase), WorkFactor: 10, Sealed: s.sealed(tenant), Now: s.Now,
 	})
@@ -227,7 +227,7 @@ func (s *Stack) AddAuthority(t testing.TB, tenant pki.TenantID, name string) *hi
 // Sign has the tenant's root do what the request asks, and installs the answer.
 func (s *Stack) Sign(t testing.TB, tenant pki.TenantID, request *ceremony.Request) *hierarchy.View {
 	t.Helper()
-	answer, err := ceremony.Sign(ceremony.SignConfig{
+	answer, err := ceremony.Sign(t.Context(), ceremony.SignConfig{
 		Sealed: s.sealed(tenant), Passphrase: pki.NewSecret(passphrase), Request: request, Now: s.Now,
 	})
 	if err != nil {
