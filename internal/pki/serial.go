@@ -3,6 +3,8 @@ package pki
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -74,12 +76,22 @@ func (s Serial) Bytes() []byte {
 // without leading zero octets.
 func (s Serial) String() string { return hex.EncodeToString(s.Bytes()) }
 
-// ParseSerial reads a serial in hexadecimal, upper or lower case.
+// ParseSerial reads a serial in hexadecimal, upper or lower case, also with 0x
+// before it or with a colon between octets, as other programs print it.
 func ParseSerial(text string) (Serial, error) {
-	if len(text)%2 == 1 {
-		text = "0" + text
+	digits := text
+	if rest, ok := strings.CutPrefix(strings.ToLower(text), "0x"); ok {
+		digits = rest
+	} else if len(text) > 2 && len(text)%3 == 2 && text[2] == ':' {
+		octets := strings.Split(text, ":")
+		if !slices.ContainsFunc(octets, func(o string) bool { return len(o) != 2 }) {
+			digits = strings.Join(octets, "")
+		}
 	}
-	b, err := hex.DecodeString(text)
+	if len(digits)%2 == 1 {
+		digits = "0" + digits
+	}
+	b, err := hex.DecodeString(digits)
 	if err != nil {
 		return Serial{}, Errorf(Malformed, "serial %.50q: it is written in hexadecimal digits", text)
 	}
