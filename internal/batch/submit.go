@@ -45,7 +45,7 @@ func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body
 		return s.compare(b, digest, body)
 	}
 	if !s.hold(s.uploading, b.ID) {
-		return nil, pki.Errorf(pki.Conflict, "batch %s is being uploaded at this moment", b.ID)
+		return nil, pki.Errorf(pki.Conflict, "batch %s is being uploaded at this moment, by another request; wait for its end", b.ID)
 	}
 	defer s.let(s.uploading, b.ID)
 	if existed {
@@ -104,8 +104,11 @@ func (s *Service) create(ctx context.Context, g access.Grant, n Submission) (*Ba
 	if err != nil {
 		return nil, false, err
 	}
+	if existed && got.DryRun && !b.DryRun && got.Endpoint == b.Endpoint && got.Defaults == b.Defaults {
+		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which is a dry run of this: issue that one with 'pando batch issue', or take another key for another batch", got.ID)
+	}
 	if existed && (got.Endpoint != b.Endpoint || got.Defaults != b.Defaults || got.DryRun != b.DryRun) {
-		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which was submitted with other parameters", got.ID)
+		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which was submitted with other parameters; take another key for another batch", got.ID)
 	}
 	return got, existed, nil
 }
@@ -121,7 +124,7 @@ func (s *Service) compare(b *Batch, digest hash.Hash, body io.Reader) (*Batch, e
 		return nil, pki.Because(pki.Malformed, err, "the upload broke off; send it again")
 	}
 	if [32]byte(digest.Sum(nil)) != b.Digest {
-		return nil, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which is another file", b.ID)
+		return nil, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which is another file; take another key for this one", b.ID)
 	}
 	return b, nil
 }

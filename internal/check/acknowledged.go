@@ -66,7 +66,7 @@ func (c *checker) readAcknowledged(ctx context.Context, list io.Reader) error {
 		case err != nil && last:
 			return nil
 		case err != nil:
-			return pki.Because(pki.Malformed, err, "line %d of what clients acknowledged: %s", n, pki.DetailOf(err))
+			return pki.Errorf(pki.Malformed, "line %d of what clients acknowledged: %s", n, pki.DetailOf(err))
 		}
 		if err := c.noteAcknowledged(a); err != nil {
 			return err
