@@ -71,9 +71,6 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 		DryRun: s.DryRun, IdempotencyKey: key,
 	}, newUpload(rows, p))
 	p.end()
-	if p, ok := errors.AsType[*client.Problem](err); ok && p.Kind == "conflict" {
-		return hintf(err, "if that was a dry run, 'pando batch issue' starts it; for another batch of this file give another --idempotency-key")
-	}
 	if err != nil {
 		return err
 	}

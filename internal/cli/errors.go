@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -116,7 +116,7 @@ func hintOf(err error) string {
 	if p, ok := errors.AsType[*client.Problem](err); ok {
 		return problemHint(p)
 	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "name the CA of the server's certificate with --tls-ca or PANDO_TLS_CA"
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {

@@ -31,8 +31,8 @@ Examples:
 
 // Run plays the story and serves.
 func (q *quickstartCommand) Run(ctx context.Context, c *console) error {
-	if q.Batch < quickstart.MinBatch {
-		return usagef("--batch %d: the story needs %d meters", q.Batch, quickstart.MinBatch)
+	if q.Batch < quickstart.MinBatch || q.Batch > quickstart.MaxBatch {
+		return usagef("--batch %d: the story takes %d to %d meters", q.Batch, quickstart.MinBatch, quickstart.MaxBatch)
 	}
 	log, err := server.NewLogger(server.Log{Level: "warn", Format: "text"})
 	if err != nil {

@@ -111,6 +111,9 @@ func readQuickstart(dir string) (target, error) {
 	var t target
 	f, err := os.Open(filepath.Join(dir, "quickstart.json"))
 	if err != nil {
+		if there, readErr := os.ReadDir(dir); readErr == nil && len(there) > 0 {
+			return t, hintf(err, "name the directory of a quickstart that came to its end; %s has other files", dir)
+		}
 		return t, hintf(err, "'pando quickstart --data %s' makes one", dir)
 	}
 	defer f.Close()

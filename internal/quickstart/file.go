@@ -2,6 +2,7 @@ package quickstart
 
 import (
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // FileName is the name of File within the quickstart's directory.
@@ -58,7 +60,37 @@ func Read(dir string) (*File, error) {
 		return nil, err
 	}
 	f := new(File)
-	return f, json.Unmarshal(text, f)
+	if err := json.Unmarshal(text, f); err != nil {
+		return nil, pki.Because(pki.Malformed, err, "%s is damaged: it is not what 'pando quickstart' writes", filepath.Join(dir, FileName))
+	}
+	if what := f.lacks(); what != "" {
+		return nil, pki.Errorf(pki.Malformed, "%s is damaged: %s is missing; bring it back from a copy, or remove the directory and play anew", filepath.Join(dir, FileName), what)
+	}
+	return f, nil
+}
+
+// lacks names what is not there of what every quickstart has, or "".
+func (f *File) lacks() string {
+	for _, has := range []struct{ name, value string }{
+		{"tenant", f.Tenant}, {"token", f.Token.Reveal()}, {"tls_ca", f.TLSCA}, {"root", f.Root},
+	} {
+		if has.value == "" {
+			return has.name
+		}
+	}
+	for _, has := range []struct{ name, value, scheme string }{
+		{"api", f.API, "https"}, {"devices", f.Devices, "https"}, {"http", f.HTTP, "http"}, {"ops", f.Ops, "http"},
+	} {
+		if u, err := url.Parse(has.value); err != nil || u.Scheme != has.scheme || u.Host == "" {
+			return has.name
+		}
+	}
+	for _, a := range authorities {
+		if f.Authorities[a.name].Chain == "" {
+			return "the chain of " + a.name
+		}
+	}
+	return ""
 }
 
 // write stores the File in one step: it is there whole, or not.

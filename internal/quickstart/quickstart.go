@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/server"
+	"github.com/pando-pki/pando/internal/simulate"
 )
 
 // Config is what a quickstart is made of.
@@ -41,6 +42,9 @@ type Config struct {
 // MinBatch is the smallest batch: one meter is shown, another is stolen.
 const MinBatch = 2
 
+// MaxBatch is the largest.
+const MaxBatch = simulate.MaxDevices
+
 // ServerDir and the others are the places within a quickstart's directory.
 const (
 	ServerDir   = "server"
@@ -57,6 +61,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	cfg.Dir = dir
+	if cfg.Batch < MinBatch || cfg.Batch > MaxBatch {
+		return pki.Errorf(pki.Malformed, "a batch of %d: the story takes %d to %d meters", cfg.Batch, MinBatch, MaxBatch)
+	}
 	file, err := Read(dir)
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if fresh {
@@ -153,7 +160,31 @@ func take(f *File, srv *server.Server, dir string) error {
 		return pki.Errorf(pki.Conflict, "the certificates of this quickstart name %s for their status: run it with --http %s, or in a new directory", f.HTTP, f.HTTP[len("http://"):])
 	}
 	f.address(srv)
+	f.move(dir)
 	return f.write(dir)
+}
+
+// move rewrites the paths where the directory was moved since the run before. The
+// root's certificate stands in the directory itself.
+func (f *File) move(dir string) {
+	had := filepath.Dir(f.Root)
+	if had == dir {
+		return
+	}
+	for _, path := range []*string{&f.TLSCA, &f.Root, &f.Samples.Good, &f.Samples.Key, &f.Samples.Revoked, &f.Batch.Results} {
+		*path = moved(*path, had, dir)
+	}
+	for name, a := range f.Authorities {
+		a.Chain = moved(a.Chain, had, dir)
+		f.Authorities[name] = a
+	}
+}
+
+func moved(path, from, to string) string {
+	if rel, err := filepath.Rel(from, path); err == nil && filepath.IsLocal(rel) {
+		return filepath.Join(to, rel)
+	}
+	return path
 }
 
 func (f *File) address(srv *server.Server) {

@@ -324,11 +324,35 @@ func TestRefusedDirectory(t *testing.T) {
 		t.Error("a file for a directory")
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, FileName), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
+	for _, text := range []string{"", "{", "{}", "null", `{"authorities":{}}`, `{"http":"x"}`, `{"tenant":"demo","token":"x","tls_ca":"/r","root":"/r","http":"http://"}`} {
+		if err := os.WriteFile(filepath.Join(dir, FileName), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Run(t.Context(), newPlay(dir, nil).Config); pki.KindOf(err) != pki.Malformed || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("a quickstart.json that is %q: %v", text, err)
+		}
 	}
-	if err := Run(t.Context(), newPlay(dir, nil).Config); err == nil {
-		t.Error("a torn quickstart.json")
+	for _, batch := range []int{MinBatch - 1, MaxBatch + 1} {
+		p := newPlay(filepath.Join(t.TempDir(), "new"), nil)
+		p.Batch = batch
+		if err := Run(t.Context(), p.Config); pki.KindOf(err) != pki.Malformed {
+			t.Errorf("a batch of %d: %v", batch, err)
+		}
+		if _, err := os.Stat(p.Dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a batch of %d leaves its directory: %v", batch, err)
+		}
+	}
+}
+
+// TestMoved: the paths of a directory that was moved are its new ones.
+func TestMoved(t *testing.T) {
+	f := &File{TLSCA: "/a/b/root.pem", Root: "/a/b/root.pem", Samples: Samples{Good: "/a/b/plant/good.pem", Key: "/elsewhere/good.key"},
+		Authorities: map[string]Authority{"operations": {Chain: "/a/b/operations.pem"}}}
+	f.move("/c")
+	want := &File{TLSCA: "/c/root.pem", Root: "/c/root.pem", Samples: Samples{Good: "/c/plant/good.pem", Key: "/elsewhere/good.key"},
+		Authorities: map[string]Authority{"operations": {Chain: "/c/operations.pem"}}}
+	if diff := cmp.Diff(want, f); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
