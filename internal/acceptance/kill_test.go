@@ -63,6 +63,10 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	adopted := strings.Count(string(log), "adopted an open intent")
+	if adopted == 0 && !testing.Short() {
+		t.Error("of all kills none left an intent to be adopted: recovery was not tried")
+	}
 	slices.Sort(waits)
 	if longest := waits[len(waits)-1]; longest > readyWithin {
 		t.Errorf("after a kill it took %v to be ready again, more than %v", longest, readyWithin)
@@ -70,5 +74,5 @@ func TestKill(t *testing.T) {
 	t.Logf("%d kills, %d more during a start; ready again in %v at most, %v in the median",
 		len(waits), early, waits[len(waits)-1], waits[len(waits)/2])
 	t.Logf("%d batches of %d rows and %d single certificates; %d intents adopted, %d serial numbers void",
-		l.batches, l.rows, len(l.singles), strings.Count(string(log), "adopted an open intent"), after.Voids-before.Voids)
+		l.batches, l.rows, len(l.singles), adopted, after.Voids-before.Voids)
 }
