@@ -55,6 +55,7 @@ var ranks = map[string]int{
 	"internal/blob":                      6,
 	"internal/pandotest/fakes3":          6,
 	"internal/check":                     6,
+	"internal/statuscheck":               6,
 	"internal/simulate":                  6,
 	"internal/server":                    7,
 	"internal/quickstart":                8,
@@ -70,7 +71,7 @@ var peers = map[string][]string{
 	"internal/stat":            {"internal/pki"},
 	"internal/cms":             {"internal/tbs"},
 	"internal/store/sqlstore":  {"internal/check"}, // implements what the checker reads
-	"internal/store/storetest": {"internal/check"},
+	"internal/store/storetest": {"internal/check", "internal/statuscheck"},
 	"internal/bench":           {"internal/quickstart"}, // measures what the story makes
 }
 

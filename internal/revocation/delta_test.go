@@ -149,8 +149,25 @@ func TestDeltaLife(t *testing.T) {
 func TestRenew(t *testing.T) {
 	v := newDeltaVA(t)
 	publish(t, v, 2)
-	if err := v.Store.Renew(t.Context(), v.CA.Issuer.ID, revocation.AllShards); err != nil {
+	g := revocationtest.Grant(t, revocationtest.Tenant, access.ManageAuthorities)
+	if err := v.Renew(t.Context(), g, v.CA.Issuer.ID, revocation.AllShards); err != nil {
 		t.Fatal(err)
+	}
+	if events := v.Store.Events(); events[len(events)-1].Action != "crl.renew" {
+		t.Errorf("events %+v", events)
+	}
+	for _, c := range []struct {
+		g      access.Grant
+		issuer pki.IssuerID
+		kind   pki.Kind
+	}{
+		{revocationtest.Grant(t, "stranger", access.ManageAuthorities), v.CA.Issuer.ID, pki.NotFound},
+		{g, v.Root.Issuer.ID, pki.PolicyRefused},
+		{revocationtest.Grant(t, revocationtest.Tenant, access.Revoke), v.CA.Issuer.ID, pki.Forbidden},
+	} {
+		if err := v.Renew(t.Context(), c.g, c.issuer, revocation.AllShards); pki.KindOf(err) != c.kind {
+			t.Errorf("%s: %v", c.issuer, err)
+		}
 	}
 	publish(t, v, 2)
 	publish(t, v, 0)

@@ -96,8 +96,8 @@ type Store interface {
 	// What it costs does not grow with the shards that are not due.
 	DueShards(ctx context.Context, now time.Time, limit int) ([]List, error)
 	// Renew has the CRLs of a shard, or with AllShards of all of the issuer's shards,
-	// be due. NotFound where there is none.
-	Renew(ctx context.Context, issuer pki.IssuerID, shard int) error
+	// be due, and stores the event. NotFound where there is none.
+	Renew(ctx context.Context, issuer pki.IssuerID, shard int, e pki.Event) error
 	// ReserveCRLNumber returns the shard's next CRL number, durably: no other
 	// call returns it again.
 	ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)

@@ -86,6 +86,10 @@ type Status struct {
 	CRLLife Duration `yaml:"crl_life,omitempty" json:"crl_life"`
 	// OCSPLife is how long an OCSP response is valid. Default: 12h.
 	OCSPLife Duration `yaml:"ocsp_life,omitempty" json:"ocsp_life"`
+	// CheckEvery is the time between two rounds of the checker, which looks at
+	// status as relying parties do: at the OCSP of each issuer, and at a hundred
+	// CRLs. Default: 1m.
+	CheckEvery Duration `yaml:"check_every,omitempty" json:"check_every"`
 	// Publish lists where CRLs and CA certificates are brought to beside the
 	// http listener: directories and buckets, each with a name. Default: none.
 	Publish []PublishTarget `yaml:"publish,omitempty" json:"publish,omitempty"`
@@ -198,6 +202,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Status.CRLLife == 0 {
 		c.Status.CRLLife = Duration(24 * time.Hour)
+	}
+	if c.Status.CheckEvery == 0 {
+		c.Status.CheckEvery = Duration(time.Minute)
 	}
 	if c.Status.OCSPLife == 0 {
 		c.Status.OCSPLife = Duration(12 * time.Hour)

@@ -15,7 +15,7 @@ func TestWithDefaults(t *testing.T) {
 		Listen: Listen{HTTPS: "127.0.0.1:8443", Devices: "127.0.0.1:8444", HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:9090"},
 		Keys:   Keys{Encryption: "file:kek.key"},
 		TLS:    TLS{Names: []string{"localhost", "127.0.0.1", "::1"}},
-		Status: Status{CRLLife: Duration(24 * time.Hour), OCSPLife: Duration(12 * time.Hour)},
+		Status: Status{CRLLife: Duration(24 * time.Hour), OCSPLife: Duration(12 * time.Hour), CheckEvery: Duration(time.Minute)},
 		Audit:  Audit{Anchors: []Anchor{{File: "anchor"}}, AnchorEvery: Duration(time.Minute), AnchorBound: Duration(10 * time.Minute)},
 		Log:    Log{Level: "info", Format: "text"},
 	}
@@ -29,7 +29,7 @@ func TestWithDefaults(t *testing.T) {
 	set := Config{
 		Data: "/data", Node: "b", Listen: Listen{HTTPS: "a:1", Devices: "a:2", HTTP: "a:3", Ops: "a:4"},
 		Keys: Keys{Encryption: "env:KEK"}, TLS: TLS{Endpoint: "acme.tls", Names: []string{"a"}},
-		Status: Status{CRLLife: 1, OCSPLife: 2},
+		Status: Status{CRLLife: 1, OCSPLife: 2, CheckEvery: 3},
 		Audit:  Audit{Anchors: []Anchor{{Webhook: "https://a"}}, AnchorEvery: 1, AnchorBound: 2}, Log: Log{Level: "warn", Format: "json"},
 	}
 	if diff := cmp.Diff(set, set.WithDefaults()); diff != "" {

@@ -30,6 +30,7 @@ import (
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/statuscheck"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 )
 
@@ -52,6 +53,7 @@ type Server struct {
 	credentials *credentials
 	metrics     *metrics.Metrics
 	publisher   *publish.Publisher
+	checker     *statuscheck.Checker
 	listeners   *listeners
 	closing     sync.Once
 }
@@ -152,6 +154,14 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	}
 	s.publisher = publish.New(publish.Config{Targets: targets, Source: s.revocation, Chains: s.hierarchy, Alarms: s.alarms, Log: s.log})
 	published.Publisher = s.publisher
+	checked := make(map[string]statuscheck.Target)
+	for name, target := range targets {
+		checked[name] = target
+	}
+	s.checker = statuscheck.New(statuscheck.Config{
+		Store: s.store, Authority: s.revocation, Publisher: s.publisher, Targets: checked, Alarms: s.alarms, Now: s.now, Log: s.log,
+		Every: time.Duration(s.cfg.Status.CheckEvery),
+	})
 	return nil
 }
 
@@ -186,6 +196,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.revocation.RunCRL(running) })
 	g.Go(func() error { return s.revocation.RunResponders(running) })
 	g.Go(func() error { return s.publisher.Run(running) })
+	g.Go(func() error { return s.checker.Run(running) })
 	g.Go(func() error { return s.listeners.renew(running) })
 	g.Go(func() error { return (&housekeeper{store: s.store, now: s.now, log: s.log}).run(running) })
 	g.Go(func() error {

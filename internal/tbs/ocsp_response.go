@@ -19,6 +19,17 @@ const (
 	OCSPUnknown
 )
 
+// String returns good, revoked or unknown.
+func (s OCSPStatus) String() string {
+	switch s {
+	case OCSPGood:
+		return "good"
+	case OCSPRevoked:
+		return "revoked"
+	}
+	return "unknown"
+}
+
 // An OCSPSingle is the answer for one CertID. Fractions of a second are cut off of
 // its times.
 type OCSPSingle struct {

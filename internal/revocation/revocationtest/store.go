@@ -51,6 +51,7 @@ type FakeStore struct {
 	seq          int64
 	looks        int
 	reads        int
+	hidden       bool
 	err          error
 }
 
@@ -75,6 +76,13 @@ func (s *FakeStore) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
+}
+
+// Hide has Revoked find nothing, as a fault might.
+func (s *FakeStore) Hide(hidden bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hidden = hidden
 }
 
 // Events returns the events stored so far.
@@ -181,7 +189,7 @@ func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 	}
 	var got []pki.Revocation
 	for _, e := range list[start:] {
-		if len(got) == limit {
+		if len(got) == limit || s.hidden {
 			break
 		}
 		if e.seq <= upto && e.Reason != pki.RemoveFromCRL && !e.NotAfter.Before(now) {
@@ -287,7 +295,7 @@ func (s *FakeStore) DueShards(_ context.Context, now time.Time, limit int) ([]re
 }
 
 // Renew implements revocation.Store.
-func (s *FakeStore) Renew(_ context.Context, issuer pki.IssuerID, shard int) error {
+func (s *FakeStore) Renew(_ context.Context, issuer pki.IssuerID, shard int, e pki.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k, due := range s.due {
@@ -296,6 +304,7 @@ func (s *FakeStore) Renew(_ context.Context, issuer pki.IssuerID, shard int) err
 			s.due[k] = due
 		}
 	}
+	s.events = append(s.events, e)
 	return s.err
 }
 

@@ -169,3 +169,23 @@ func (s *Store) KeyUse(ctx context.Context, owner pki.TenantID, keyHash [32]byte
 	}
 	return device, true, nil
 }
+
+// SampleSerial implements statuscheck.Store. It looks at a bounded part of the index
+// behind from, and at one at its beginning.
+func (s *Store) SampleSerial(ctx context.Context, issuer pki.IssuerID, from pki.Serial) (serial pki.Serial, err error) {
+	num, err := s.findRef(ctx, issuerRef(issuer))
+	if err != nil {
+		return pki.Serial{}, err
+	}
+	for _, start := range []pki.Serial{from, {}} {
+		serial, err = one(ctx, s.read, func(row row) (found pki.Serial, err error) {
+			err = row.Scan(intoArray(found[:]))
+			return found, err
+		}, `SELECT serial FROM (SELECT serial, issuer FROM certificate WHERE serial >= $1 ORDER BY serial LIMIT 1000) c
+			WHERE issuer = $2 ORDER BY serial LIMIT 1`, start[:], num)
+		if !errors.Is(err, sql.ErrNoRows) {
+			break
+		}
+	}
+	return found(serial, err, "certificate of issuer %q near serial %s", issuer, from)
+}

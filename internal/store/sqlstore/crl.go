@@ -183,7 +183,7 @@ func (s *Store) DueShards(ctx context.Context, now time.Time, limit int) ([]revo
 }
 
 // Renew implements revocation.Store.
-func (s *Store) Renew(ctx context.Context, issuer pki.IssuerID, shard int) error {
+func (s *Store) Renew(ctx context.Context, issuer pki.IssuerID, shard int, e pki.Event) error {
 	info, err := s.issuerInfo(ctx, issuer)
 	if shard != revocation.AllShards && err == nil {
 		_, err = s.shardOf(ctx, issuer, shard)
@@ -192,8 +192,10 @@ func (s *Store) Renew(ctx context.Context, issuer pki.IssuerID, shard int) error
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE crl_shard SET due = 0 WHERE issuer = $1 AND ($2 < 0 OR shard = $2)`, info.num, shard)
-		return err
+		if _, err := t.exec(`UPDATE crl_shard SET due = 0 WHERE issuer = $1 AND ($2 < 0 OR shard = $2)`, info.num, shard); err != nil {
+			return fmt.Errorf("having CRLs be due: %w", err)
+		}
+		return t.event(e)
 	})
 }
 

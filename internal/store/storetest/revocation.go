@@ -377,11 +377,34 @@ func testDue(f *fixture) {
 	f.issue(it)
 	f.ok(f.revoke(f.entry(acme, it, pki.Superseded)))
 	f.same(due(f.now, 100), []int{it.Serial.Shard(shards)})
-	f.ok(f.Renew(f.ctx, f.issuer.ID, (it.Serial.Shard(shards)+1)%shards))
+	renew := f.event(acme, "crl.renew")
+	f.ok(f.Renew(f.ctx, f.issuer.ID, (it.Serial.Shard(shards)+1)%shards, renew))
+	f.same(f.actions(acme)[0], "crl.renew")
 	f.same(len(due(f.now, 100)), 2)
-	f.ok(f.Renew(f.ctx, f.issuer.ID, revocation.AllShards))
+	f.ok(f.Renew(f.ctx, f.issuer.ID, revocation.AllShards, f.event(acme, "crl.renew")))
 	f.same(len(due(f.now, 100)), shards)
-	f.is(pki.NotFound, f.Renew(f.ctx, f.issuer.ID, shards))
-	f.is(pki.NotFound, f.Renew(f.ctx, "unknown", revocation.AllShards))
+	f.is(pki.NotFound, f.Renew(f.ctx, f.issuer.ID, shards, renew))
+	f.is(pki.NotFound, f.Renew(f.ctx, "unknown", revocation.AllShards, renew))
 	f.same(due(f.now.AddDate(20, 0, 0), 100), []int(nil)) // the issuer is over
+}
+
+// testSampleSerial finds certificates of an issuer from anywhere among the serials.
+func testSampleSerial(f *fixture) {
+	first, err := f.SampleSerial(f.ctx, f.issuer.ID, pki.Serial{})
+	f.is(pki.NotFound, err)
+	f.same(first, pki.Serial{})
+	a, b := f.item("meter-1"), f.item("meter-1")
+	f.issue(a, b)
+	if bytes.Compare(a.Serial[:], b.Serial[:]) > 0 {
+		a, b = b, a
+	}
+	last := b.Serial
+	last[len(last)-1]++
+	for from, want := range map[pki.Serial]pki.Serial{{}: a.Serial, a.Serial: a.Serial, b.Serial: b.Serial, last: a.Serial} {
+		got, err := f.SampleSerial(f.ctx, f.issuer.ID, from)
+		f.ok(err)
+		f.same(got, want)
+	}
+	_, err = f.SampleSerial(f.ctx, "unknown", pki.Serial{})
+	f.is(pki.NotFound, err)
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
+	"github.com/pando-pki/pando/internal/statuscheck"
 )
 
 // Store is all that the services keep.
@@ -40,6 +41,7 @@ type Store interface {
 	keystore.CredentialStore
 	check.Store
 	auditlog.Store
+	statuscheck.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	Size(ctx context.Context) (stat.StoreSize, error)
@@ -111,6 +113,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"delta CRLs", testDeltas},
 		{"changed entries", testChanged},
 		{"CRLs that are due", testDue},
+		{"sample serial", testSampleSerial},
 		{"size", testSize},
 
 		{"log", testLog},

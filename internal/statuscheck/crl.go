@@ -1,0 +1,293 @@
+package statuscheck
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// window is how many revocations are looked for in a CRL: all where there are fewer,
+// otherwise those from a random serial on.
+const window = 5_000
+
+// atURL is the place where relying parties fetch; every other place is a target's
+// name, which is no URL.
+const atURL = "status URL"
+
+// A place is a list at the status URL, or at a target.
+type place struct {
+	list  revocation.List
+	where string
+}
+
+// A sight is what was last found at a place.
+type sight struct {
+	etag       string
+	number     int64
+	thisUpdate time.Time
+	nextUpdate time.Time
+	newest     int64 // of the shard when it was last found complete
+}
+
+// A finding is what is wrong with a list at a place.
+type finding struct{ name, what string }
+
+func (f finding) none() bool { return f.name == "" }
+
+// checkShard looks at a shard's lists at all places.
+func (c *Checker) checkShard(ctx context.Context, issuer *pki.Issuer, shard int) error {
+	state, err := c.cfg.Store.Shard(ctx, issuer.ID, shard)
+	if err != nil {
+		return err
+	}
+	places := append([]string{atURL}, slices.Sorted(maps.Keys(c.cfg.Targets))...)
+	for _, where := range places {
+		if err := c.checkPlace(ctx, issuer, &state, where); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPlace looks at a shard's full CRL at one place, and at the delta where there
+// are deltas: what was revoked is in one of the two.
+func (c *Checker) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revocation.ShardState, where string) error {
+	var crls []*tbs.ParsedCRL
+	lists := []revocation.List{{Issuer: issuer.ID, Shard: state.Shard}}
+	if issuer.Deltas {
+		lists = append(lists, revocation.List{Issuer: issuer.ID, Shard: state.Shard, Delta: true})
+	}
+	made := state.Number > 0 // an offline issuer's comes from a ceremony
+	for _, list := range lists {
+		at := place{list, where}
+		if !made {
+			c.tell(issuer, at, finding{"crl.missing", "there is no CRL yet"})
+			return nil
+		}
+		if c.seen[at].newest != state.Newest {
+			s := c.seen[at]
+			s.etag = "" // its entries are needed
+			c.seen[at] = s
+		}
+	}
+	var found []finding
+	for _, list := range lists {
+		crl, f, err := c.fetch(ctx, issuer, place{list, where})
+		if errors.Is(err, errUnreachable) {
+			c.unreachable(issuer, where, err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		found = append(found, f)
+		crls = append(crls, crl)
+	}
+	c.reached(issuer, where)
+	whole := !slices.Contains(crls, nil) && !slices.ContainsFunc(found, func(f finding) bool { return f.name == "crl.wrong" })
+	if whole {
+		f, settled, err := c.complete(ctx, issuer.ID, state, crls)
+		if err != nil {
+			return err
+		}
+		if f.none() && settled {
+			for _, list := range lists {
+				s := c.seen[place{list, where}]
+				s.newest = state.Newest
+				c.seen[place{list, where}] = s
+			}
+		}
+		if last := len(found) - 1; found[last].none() {
+			found[last] = f
+		}
+	}
+	for n, list := range lists {
+		c.tell(issuer, place{list, where}, found[n])
+		if !found[n].none() {
+			c.repair(ctx, issuer, list, where)
+		}
+	}
+	return nil
+}
+
+// fetch gets a list from a place and looks at it by itself. The CRL is nil where it
+// is the same as before, or no CRL at all.
+func (c *Checker) fetch(ctx context.Context, issuer *pki.Issuer, at place) (*tbs.ParsedCRL, finding, error) {
+	before := c.seen[at]
+	body, etag, same, err := c.read(ctx, issuer, at, before.etag)
+	switch {
+	case errors.Is(err, errUnreachable), ctx.Err() != nil:
+		return nil, finding{}, err
+	case err != nil:
+		return nil, finding{"crl.wrong", "there is no CRL: " + err.Error()}, nil
+	case same:
+		return nil, c.stale(before), nil
+	}
+	crl, err := c.cfg.Authority.Verify(ctx, at.list, body)
+	if err != nil {
+		return nil, finding{"crl.wrong", "what is there is not the CRL: " + pki.DetailOf(err)}, nil
+	}
+	now := sight{etag: etag, number: max(crl.Number, before.number), thisUpdate: crl.ThisUpdate, nextUpdate: crl.NextUpdate, newest: before.newest}
+	if crl.Number < before.number {
+		now.etag = ""
+		c.seen[at] = now
+		return crl, finding{"crl.shrunken", fmt.Sprintf("the CRL went back from number %d to number %d", before.number, crl.Number)}, nil
+	}
+	c.seen[at] = now
+	return crl, c.stale(now), nil
+}
+
+func (c *Checker) read(ctx context.Context, issuer *pki.Issuer, at place, etag string) (body []byte, newTag string, same bool, err error) {
+	if at.where == atURL {
+		return c.web.get(ctx, issuer.Mode, issuer.StatusURL+"/"+at.list.Path(), etag)
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchDeadline)
+	defer cancel()
+	body, newTag, err = c.cfg.Targets[at.where].Read(ctx, at.list.Path(), maxCRL)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return nil, "", false, errors.New(pki.DetailOf(err))
+	case err != nil:
+		return nil, "", false, fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	return body, newTag, newTag == etag, nil
+}
+
+// stale judges a CRL's times: the publisher makes the next one before half of its
+// life is over.
+func (c *Checker) stale(s sight) finding {
+	half := s.thisUpdate.Add(s.nextUpdate.Sub(s.thisUpdate) / 2)
+	now := c.cfg.Now()
+	switch {
+	case !now.Before(s.nextUpdate):
+		return finding{"crl.stale", fmt.Sprintf("the CRL, number %d, ran out on %s: relying parties that insist on one refuse every certificate", s.number, s.nextUpdate.UTC().Format(time.RFC3339))}
+	case !now.Before(half):
+		return finding{"crl.stale", fmt.Sprintf("more than half of the life of the CRL, number %d, is over, and there is no new one; it runs out on %s", s.number, s.nextUpdate.UTC().Format(time.RFC3339))}
+	}
+	return finding{}
+}
+
+// complete looks for what was revoked in the CRLs of a shard: the full one, and the
+// delta to it. It is settled where no revocation is still too young to be looked for.
+func (c *Checker) complete(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState, crls []*tbs.ParsedCRL) (f finding, settled bool, err error) {
+	must, settled, err := c.revoked(ctx, issuer, state)
+	if err != nil {
+		return finding{}, false, err
+	}
+	latest := crls[len(crls)-1]
+	for _, crl := range crls {
+		for e, err := range crl.Entries() {
+			if err != nil {
+				return finding{"crl.wrong", pki.DetailOf(err)}, false, nil
+			}
+			if r, ok := must[e.Serial]; ok {
+				r.there = e.Reason != pki.RemoveFromCRL
+			}
+		}
+	}
+	late, lost := 0, 0
+	var one pki.Serial
+	for serial, r := range must {
+		switch {
+		case r.there:
+			continue
+		case r.at.Add(behind).Before(latest.ThisUpdate.Add(revocation.Backdate)):
+			lost++ // the CRL was made after it
+		default:
+			late++
+		}
+		one = serial
+	}
+	switch {
+	case lost > 0:
+		return finding{"crl.shrunken", fmt.Sprintf("the CRL, number %d, lacks %d of %d revocations from before it was made, %s among them", latest.Number, lost, len(must), one)}, settled, nil
+	case late > 0:
+		return finding{"crl.incomplete", fmt.Sprintf("the CRL, number %d, lacks %d revocations that are older than %s, %s among them", latest.Number, late, behind, one)}, settled, nil
+	}
+	return finding{}, settled, nil
+}
+
+// A mustHave is a revocation that is to be in the CRL.
+type mustHave struct {
+	at    time.Time
+	there bool
+}
+
+// revoked returns what must be in a shard's CRL by now, all or a window of it, and
+// whether that is all that is revoked there.
+func (c *Checker) revoked(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState) (must map[pki.Serial]*mustHave, settled bool, err error) {
+	now := c.cfg.Now()
+	page, err := c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, pki.Serial{}, window)
+	if err == nil && len(page) == window {
+		page, err = c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, randomSerial(), window)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	must = make(map[pki.Serial]*mustHave, len(page))
+	for _, r := range page {
+		if r.At.Before(now.Add(-behind)) {
+			must[r.Serial] = &mustHave{at: r.At}
+		}
+	}
+	return must, len(must) == len(page), nil
+}
+
+// tell raises what was found and clears what was not.
+func (c *Checker) tell(issuer *pki.Issuer, at place, found finding) {
+	for _, name := range []string{"crl.missing", "crl.stale", "crl.shrunken", "crl.incomplete", "crl.wrong"} {
+		key := alarm.Key{Tenant: issuer.Tenant, Name: name, Target: at.list.Path() + " at the " + at.where}
+		if name != found.name {
+			c.cfg.Alarms.Clear(key)
+			continue
+		}
+		a := alarm.Alarm{Key: key, Severity: alarm.Critical, What: found.what, Do: "pando makes and publishes it anew; if that does not help within a few minutes, the log and the alarms of the publisher say why. 'pando crl check' asks again."}
+		if issuer.Key == pki.OfflineKey {
+			a.Do = "Make the next CRL in a ceremony: 'pando authority crl-request' begins it."
+			if s := c.seen[at]; c.cfg.Now().Before(s.nextUpdate.Add(-s.nextUpdate.Sub(s.thisUpdate) / 5)) {
+				a.Severity = alarm.Warning
+			}
+		}
+		if c.cfg.Alarms.Raise(a) {
+			c.cfg.Log.Error("status", "alarm", name, "list", at.list, "where", at.where, "what", found.what)
+		}
+	}
+}
+
+func unreachableKey(issuer *pki.Issuer, where string) alarm.Key {
+	return alarm.Key{Tenant: issuer.Tenant, Name: "status.unreachable", Target: "issuer:" + string(issuer.ID) + " at the " + where}
+}
+
+// unreachable is another alarm than a wrong answer: others may have a way.
+func (c *Checker) unreachable(issuer *pki.Issuer, where string, err error) {
+	what := "status cannot be checked at " + issuer.StatusURL + ": " + err.Error()
+	if where != atURL {
+		what = "status cannot be checked at the target " + where + ": " + err.Error()
+	}
+	if c.cfg.Alarms.Raise(alarm.Alarm{
+		Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what,
+		Do: "See whether relying parties can fetch from there. If they can and this host cannot, give it a way, or look from elsewhere ('pando crl check').",
+	}) {
+		c.cfg.Log.Warn("status", "alarm", "status.unreachable", "issuer", issuer.ID, "where", where, "error", err)
+	}
+}
+
+func (c *Checker) reached(issuer *pki.Issuer, where string) {
+	c.cfg.Alarms.Clear(unreachableKey(issuer, where))
+}
+
+// randomSerial returns where a sample begins.
+func randomSerial() (s pki.Serial) {
+	rand.Read(s[:])
+	s[0] = 0x41 + s[0]%4 // the classes of serials
+	return s
+}

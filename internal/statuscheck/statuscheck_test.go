@@ -1,0 +1,315 @@
+package statuscheck_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/blob"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/proto/status"
+	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/revocation/revocationtest"
+	"github.com/pando-pki/pando/internal/statuscheck"
+)
+
+// A house is a VA that is served over HTTP and published to a directory, with a
+// checker.
+type house struct {
+	*testing.T
+	*revocationtest.VA
+	checker *statuscheck.Checker
+	web     blob.Directory
+	answer  atomic.Pointer[http.HandlerFunc] // in the place of the VA, where it is set
+	again   []string                         // what the publisher was asked for
+}
+
+// store is the VA's, with what the checker needs beside.
+type store struct {
+	*revocationtest.FakeStore
+	h *house
+}
+
+func (s store) AllIssuers(context.Context) ([]*pki.Issuer, error) {
+	return []*pki.Issuer{s.h.CA.Issuer}, nil
+}
+
+func (s store) SampleSerial(context.Context, pki.IssuerID, pki.Serial) (pki.Serial, error) {
+	return s.h.Issue(), nil
+}
+
+// Again implements statuscheck.Publisher.
+func (h *house) Again(target string, list revocation.List) {
+	h.again = append(h.again, target+" "+list.Path())
+}
+
+type noChains struct{}
+
+func (noChains) Chain(context.Context, pki.IssuerID) ([][]byte, error) {
+	return nil, pki.Errorf(pki.NotFound, "none")
+}
+
+func newHouse(t *testing.T, deltas bool) *house {
+	h := &house{T: t, VA: revocationtest.New(t, 1), web: *blob.OpenDirectory(t.TempDir())}
+	own := status.New(status.Config{Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answer := h.answer.Load(); answer != nil {
+			(*answer)(w, r)
+			return
+		}
+		own.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	h.CA.Issuer.StatusURL, h.CA.Issuer.Mode, h.CA.Issuer.Deltas = server.URL, pki.Test, deltas
+	h.checker = statuscheck.New(statuscheck.Config{
+		Store: store{h.Store, h}, Authority: h.VA, Publisher: h, Targets: map[string]statuscheck.Target{"web": &h.web},
+		Alarms: h.Alarms, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	return h
+}
+
+// make makes the CRLs that are due and, unless told otherwise, publishes them.
+func (h *house) make() {
+	h.Helper()
+	if _, err := h.PublishDue(h.Context()); err != nil {
+		h.Fatal(err)
+	}
+	for _, delta := range []bool{false, true} {
+		list := revocation.List{Issuer: h.CA.Issuer.ID, Delta: delta}
+		crl, err := h.CRL(h.Context(), list)
+		if pki.KindOf(err) == pki.NotFound {
+			continue
+		}
+		if err != nil {
+			h.Fatal(err)
+		}
+		h.put(list.Path(), crl.DER)
+	}
+}
+
+func (h *house) put(name string, content []byte) {
+	h.Helper()
+	_, version, err := h.web.Read(h.Context(), name, 1<<20)
+	if err != nil && pki.KindOf(err) != pki.NotFound {
+		h.Fatal(err)
+	}
+	if _, err := h.web.Replace(h.Context(), name, version, content, ""); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (h *house) get(name string) []byte {
+	h.Helper()
+	content, _, err := h.web.Read(h.Context(), name, 1<<20)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return content
+}
+
+func (h *house) revoke() {
+	h.Helper()
+	g := revocationtest.Grant(h.T, revocationtest.Tenant, access.Revoke)
+	if err := h.Revoke(h.Context(), g, h.CA.Issuer.ID, h.Issue(), pki.Superseded); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// expect makes a round and compares the alarms, as "name place".
+func (h *house) expect(when string, want ...string) {
+	h.Helper()
+	if err := h.checker.Round(h.Context()); err != nil {
+		h.Fatal(err)
+	}
+	got := []string{}
+	for _, a := range h.Alarms.All() {
+		_, where, ok := strings.Cut(a.Target, " at the ")
+		if !ok {
+			where = a.Target
+		}
+		got = append(got, a.Name+" "+where)
+	}
+	if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
+		h.Errorf("%s (-want +got):\n%s\n%+v", when, diff, h.Alarms.All())
+	}
+}
+
+// The places.
+const (
+	url    = " status URL"
+	target = " web"
+)
+
+func TestWell(t *testing.T) {
+	for _, deltas := range []bool{false, true} {
+		h := newHouse(t, deltas)
+		h.expect("before the first CRL", "crl.missing"+url, "crl.missing"+target)
+		h.make()
+		h.expect("the first CRL")
+		for range 3 {
+			h.revoke()
+			h.make()
+			h.Clock.Advance(3 * time.Minute)
+			h.expect("revoked")
+			h.expect("nothing new")
+		}
+		if len(h.again) > 0 {
+			t.Errorf("repairs of what is well: %v", h.again)
+		}
+	}
+}
+
+// TestStale has the publisher stand still: an alarm comes before half of the life is
+// left, and goes by itself.
+func TestStale(t *testing.T) {
+	h := newHouse(t, false)
+	h.make()
+	h.Clock.Advance(revocation.DefaultCRLLife*49/100 - revocation.Backdate)
+	h.expect("in time")
+	h.Clock.Advance(revocation.DefaultCRLLife * 2 / 100)
+	h.expect("half is over", "crl.stale"+url, "crl.stale"+target)
+	if diff := cmp.Diff([]string{"web crl/issuer/0.crl"}, h.again); diff != "" {
+		t.Errorf("repairs (-want +got):\n%s", diff)
+	}
+	h.make() // the repair had it be due
+	h.expect("made anew")
+}
+
+// TestIncomplete has a revocation not come into the CRL.
+func TestIncomplete(t *testing.T) {
+	for _, deltas := range []bool{false, true} {
+		h := newHouse(t, deltas)
+		h.make()
+		h.revoke()
+		h.expect("a young revocation")
+		h.Clock.Advance(3 * time.Minute)
+		h.expect("an old one", "crl.incomplete"+url, "crl.incomplete"+target)
+		h.make()
+		h.expect("made anew")
+	}
+}
+
+// TestShrunken has a CRL go back to a lower number.
+func TestShrunken(t *testing.T) {
+	h := newHouse(t, false)
+	h.make()
+	first := h.get("crl/issuer/0.crl")
+	h.revoke()
+	h.make()
+	second := h.get("crl/issuer/0.crl")
+	h.Clock.Advance(3 * time.Minute)
+	h.expect("well")
+	h.put("crl/issuer/0.crl", first)
+	h.expect("back to the first", "crl.shrunken"+target)
+	h.put("crl/issuer/0.crl", second)
+	h.expect("well again")
+}
+
+// TestLost has a publisher make a CRL without what was revoked before.
+func TestLost(t *testing.T) {
+	h := newHouse(t, false)
+	h.revoke()
+	h.make()
+	h.Clock.Advance(10 * time.Minute)
+	h.expect("well")
+	h.Store.Hide(true)
+	h.Clock.Advance(revocation.DefaultCRLLife * 2 / 5)
+	h.make()
+	h.Store.Hide(false)
+	h.expect("a CRL without it", "crl.shrunken"+url, "crl.shrunken"+target)
+}
+
+// TestWrong has other things stand where the CRL should.
+func TestWrong(t *testing.T) {
+	h := newHouse(t, false)
+	h.make()
+	good := h.get("crl/issuer/0.crl")
+	damaged := bytes.Clone(good)
+	damaged[len(damaged)-1]++
+	for what, content := range map[string][]byte{"a page": []byte("<html>"), "a damaged one": damaged} {
+		h.put("crl/issuer/0.crl", content)
+		h.expect(what, "crl.wrong"+target)
+		h.put("crl/issuer/0.crl", good)
+		h.expect("the CRL again")
+	}
+	if err := h.web.Remove(t.Context(), "crl/issuer/0.crl"); err != nil {
+		t.Fatal(err)
+	}
+	h.expect("nothing", "crl.wrong"+target)
+	h.put("crl/issuer/0.crl", good)
+	h.expect("the CRL again")
+
+	gone := http.HandlerFunc(http.NotFound)
+	h.answer.Store(&gone)
+	h.expect("404", "crl.wrong"+url, "ocsp.wrong issuer:issuer")
+	h.answer.Store(nil)
+	h.expect("well again")
+}
+
+// TestUnreachable: that this host cannot fetch is another alarm than a wrong answer.
+func TestUnreachable(t *testing.T) {
+	h := newHouse(t, false)
+	h.make()
+	h.expect("well")
+	busy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	h.answer.Store(&busy)
+	h.expect("502", "status.unreachable"+url)
+	h.answer.Store(nil)
+	h.expect("well again")
+
+	h.CA.Issuer.Mode = pki.Production // for which nothing is asked on loopback
+	h.expect("loopback", "status.unreachable"+url)
+	h.CA.Issuer.Mode = pki.Test
+	h.expect("well again")
+}
+
+// TestOCSPWrong has a responder say what is not so.
+func TestOCSPWrong(t *testing.T) {
+	h := newHouse(t, false)
+	h.revoke()
+	h.make()
+	h.expect("well")
+	for what, answer := range map[string]http.HandlerFunc{
+		"no OCSP":  func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("hello")) },
+		"tryLater": func(w http.ResponseWriter, r *http.Request) { w.Write([]byte{0x30, 3, 0x0a, 1, 3}) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		},
+	} {
+		only := h.ocsp(answer)
+		h.answer.Store(&only)
+		h.expect(what, "ocsp.wrong issuer:issuer")
+		h.answer.Store(nil)
+		h.expect("well again")
+	}
+
+	// Another responder of the issuer that knows of no revocation.
+	other := revocationtest.New(t, 1)
+	other.CA = h.CA
+	h.Signer.SetKey("fake:ca", h.CA.Key)
+	lying := status.New(status.Config{Validator: other.Service, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	only := h.ocsp(lying.ServeHTTP)
+	h.answer.Store(&only)
+	h.expect("another responder", "ocsp.wrong issuer:issuer")
+}
+
+// ocsp answers OCSP as told, and everything else as the VA does.
+func (h *house) ocsp(answer http.HandlerFunc) http.HandlerFunc {
+	own := status.New(status.Config{Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	return func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/ocsp/") {
+			answer(w, r)
+			return
+		}
+		own.ServeHTTP(w, r)
+	}
+}
