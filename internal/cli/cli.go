@@ -73,6 +73,7 @@ func newParser(cmd *commands, c *console) (*kong.Kong, error) {
 			{Key: "managing", Title: "Managing a PKI:"},
 			{Key: "registry", Title: "Knowing the devices:"},
 			{Key: "issuing", Title: "Certificates:"},
+			{Key: "status", Title: "Status:"},
 			{Key: "other", Title: "Other:"},
 			{Key: "server", Title: "Which server to talk to:"},
 		}),

@@ -26,6 +26,8 @@ type commands struct {
 	Audit      auditCommand      `cmd:"" group:"managing" help:"Export, prove and verify what was done."`
 	Batch      batchCommand      `cmd:"" group:"issuing" help:"Run manufacturing jobs: many CSRs in, as many certificates out."`
 	Cert       certCommand       `cmd:"" group:"issuing" help:"Issue, look up and revoke single certificates; block keys."`
+	CRL        crlCommand        `cmd:"" name:"crl" group:"status" help:"Show, check and publish CRLs."`
+	OCSP       ocspCommand       `cmd:"" name:"ocsp" group:"status" help:"Ask OCSP responders, and list them."`
 	Simulate   simulateCommand   `cmd:"" group:"issuing" help:"Play the outsiders that pando serves."`
 	Version    versionCommand    `cmd:"" group:"other" help:"Print the version of this program."`
 	Completion completionCommand `cmd:"" group:"other" help:"Print a completion script for a shell."`

@@ -156,6 +156,22 @@ func (s fakeStatus) Release(_ context.Context, g access.Grant, _ pki.IssuerID, s
 	return nil
 }
 
+func (s fakeStatus) Lists(_ context.Context, g access.Grant, cursor string, limit int) ([]revocation.ListState, string, error) {
+	list := revocation.ListState{List: revocation.List{Issuer: "issuer", Shard: 7}, Edition: revocation.Edition{Number: 3, ThisUpdate: day, NextUpdate: day.AddDate(0, 0, 1)}, Pending: true}
+	return []revocation.ListState{list}, "", g.Check(access.ReadConfiguration)
+}
+
+func (s fakeStatus) Renew(_ context.Context, g access.Grant, issuer pki.IssuerID, shard int) error {
+	if issuer != "issuer" || shard > 7 {
+		return pki.Errorf(pki.NotFound, "no such shard")
+	}
+	return g.Check(access.ManageAuthorities)
+}
+
+func (s fakeStatus) OCSPResponders(_ context.Context, g access.Grant) ([]revocation.ResponderState, error) {
+	return []revocation.ResponderState{{Issuer: "issuer", Problem: pki.Errorf(pki.Unavailable, "no profile")}}, g.Check(access.ReadConfiguration)
+}
+
 func (s fakeStatus) Status(_ context.Context, _ pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
 	reason, ok := s.f.revoked[serial]
 	if !ok {

@@ -219,6 +219,10 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /certificates/{issuer}/{serial}", path: certificate, own: 200},
 		{route: "GET /certificates/{issuer}/{serial}/proof", path: certificate + "/proof", own: 200},
 
+		{route: "GET /crls", path: "/crls?limit=1000", attack: 200, own: 200},
+		{route: "POST /crls/{issuer}/renew", path: "/crls/" + m.authority.Issuers[0].ID + "/renew", body: "{}", own: 204},
+		{route: "GET /ocsp/responders", attack: 200, own: 200},
+
 		{route: "GET /registry", attack: 200, own: 200},
 		{route: "GET /product-lines", attack: 200, own: 200},
 		{route: "POST /product-lines", body: `{"name":"hidden-line"}`, attack: 201, own: 409},

@@ -97,6 +97,10 @@ func (s *server) table() []route {
 		operation("POST /certificates/{issuer}/{serial}/revoke", access.Revoke, "revoke-certificate", "Revoke a certificate for good, or hold it", s.revokeCertificate),
 		operation("POST /certificates/{issuer}/{serial}/release", access.Revoke, "release-certificate", "End the hold of a certificate", s.releaseCertificate),
 
+		operation("GET /crls", access.ReadConfiguration, "list-crls", "List the latest CRLs of all shards", s.listCRLs),
+		operation("POST /crls/{issuer}/renew", access.ManageAuthorities, "renew-crls", "Have CRLs be made anew", s.renewCRLs),
+		operation("GET /ocsp/responders", access.ReadConfiguration, "list-responders", "List the OCSP responders", s.listResponders),
+
 		operation("GET /registry", access.ReadRegistry, "get-registry", "Tell how the registry takes new names", s.getRegistry),
 		operation("PATCH /registry", access.ManageRegistry, "change-registry", "Say how the registry takes new names", s.changeRegistry),
 		operation("GET /product-lines", access.ReadRegistry, "list-product-lines", "List the product lines", s.listPlaces(registry.ProductLine)),

@@ -94,6 +94,9 @@ type Registry interface {
 type Revocation interface {
 	Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) error
 	Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) error
+	Lists(ctx context.Context, g access.Grant, cursor string, limit int) ([]revocation.ListState, string, error)
+	Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID, shard int) error
+	OCSPResponders(ctx context.Context, g access.Grant) ([]revocation.ResponderState, error)
 }
 
 // Alarms is what the API needs of alarm.Board.

@@ -1,0 +1,143 @@
+package revocation
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A ListState is what an operator sees of a list.
+type ListState struct {
+	List
+	Edition        // the latest CRL; its number is 0 where there is none yet
+	URL     string // where it is served; "" where the issuer has no status URL
+	Pending bool   // there are entries that are not in it
+}
+
+// Lists returns up to limit lists of the tenant's issuers, beginning after cursor,
+// and the next cursor, "" at the end: access.ReadConfiguration. An issuer whose
+// certificate ended is left out.
+func (s *Service) Lists(ctx context.Context, g access.Grant, cursor string, limit int) (lists []ListState, next string, err error) {
+	if err := g.Check(access.ReadConfiguration); err != nil {
+		return nil, "", err
+	}
+	from, shard, err := parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	issuers, err := s.issuersOf(ctx, g.Tenant())
+	if err != nil {
+		return nil, "", err
+	}
+	skipping := from != ""
+	for _, issuer := range issuers {
+		first := 0
+		if skipping {
+			if issuer.ID != from {
+				continue
+			}
+			skipping, first = false, shard+1
+		}
+		for n := first; n < issuer.Shards; n++ {
+			if len(lists) >= limit {
+				return lists, lists[len(lists)-1].List.cursor(), nil
+			}
+			state, err := s.cfg.Store.Shard(ctx, issuer.ID, n)
+			if err != nil {
+				return nil, "", err
+			}
+			lists = append(lists, s.listStates(issuer, &state)...)
+		}
+	}
+	return lists, "", nil
+}
+
+func (s *Service) listStates(issuer *pki.Issuer, state *ShardState) []ListState {
+	url := func(l List) string {
+		if issuer.StatusURL == "" {
+			return ""
+		}
+		return issuer.StatusURL + "/" + l.Path()
+	}
+	full := List{Issuer: issuer.ID, Shard: state.Shard}
+	states := []ListState{{List: full, Edition: state.Edition, URL: url(full), Pending: !issuer.Deltas && state.Newest > state.Covers}}
+	if issuer.Deltas {
+		delta := List{Issuer: issuer.ID, Shard: state.Shard, Delta: true}
+		states = append(states, ListState{List: delta, Edition: state.Delta, URL: url(delta), Pending: state.Newest > state.Delta.Covers})
+	}
+	return states
+}
+
+// cursor names the shard of a list.
+func (l List) cursor() string { return string(l.Issuer) + "/" + strconv.Itoa(l.Shard) }
+
+func parseCursor(cursor string) (pki.IssuerID, int, error) {
+	if cursor == "" {
+		return "", 0, nil
+	}
+	issuer, shard, _ := strings.Cut(cursor, "/")
+	n, err := strconv.Atoi(shard)
+	if err != nil || n < 0 {
+		return "", 0, pki.Errorf(pki.Malformed, "cursor %.60q: take the next of the page before", cursor)
+	}
+	return pki.IssuerID(issuer), n, nil
+}
+
+// issuersOf returns the tenant's issuers whose certificates have not ended.
+func (s *Service) issuersOf(ctx context.Context, tenant pki.TenantID) ([]*pki.Issuer, error) {
+	all, err := s.cfg.Issuers.AllIssuers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var own []*pki.Issuer
+	for _, i := range all {
+		if i.Tenant == tenant && !s.cfg.Now().After(i.NotAfter) {
+			own = append(own, i)
+		}
+	}
+	return own, nil
+}
+
+// A ResponderState is what an operator sees of an issuer's OCSP responder.
+type ResponderState struct {
+	Issuer      pki.IssuerID
+	URL         string
+	Certificate []byte // DER; nil where there is none
+	Serial      pki.Serial
+	NotBefore   time.Time
+	NotAfter    time.Time
+	Problem     error // why there is none
+}
+
+// OCSPResponders returns the responder of each of the tenant's online issuers:
+// access.ReadConfiguration.
+func (s *Service) OCSPResponders(ctx context.Context, g access.Grant) ([]ResponderState, error) {
+	if err := g.Check(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	issuers, err := s.issuersOf(ctx, g.Tenant())
+	if err != nil {
+		return nil, err
+	}
+	var states []ResponderState
+	for _, issuer := range issuers {
+		if issuer.Key == pki.OfflineKey {
+			continue
+		}
+		id, err := s.identities.of(issuer)
+		if err != nil {
+			return nil, err
+		}
+		state := ResponderState{Issuer: issuer.ID, URL: issuer.StatusURL + "/ocsp/" + string(issuer.ID)}
+		r, err := s.responders.get(ctx, id, s.cfg.Now().UTC().Truncate(time.Second), s.revoked.Load())
+		if state.Problem = err; err == nil {
+			state.Certificate, state.Serial, state.NotBefore, state.NotAfter = r.certificate, r.serial, r.notBefore, r.notAfter
+		}
+		states = append(states, state)
+	}
+	return states, nil
+}
