@@ -100,6 +100,14 @@ func (c *Client) CancelBatch(ctx context.Context, id string) (*Batch, error) {
 	return post[Batch](ctx, c, batchPath(id)+"/cancel", nil)
 }
 
+// RetryBatch makes and starts a batch of the rows that a batch refused, for one of
+// the kinds (none is all), and that no retry has yet. With an idempotency key the
+// same retry is the same batch, however often it is asked for.
+func (c *Client) RetryBatch(ctx context.Context, id string, kinds []string, idempotency string) (*Batch, error) {
+	b := new(Batch)
+	return orNil(b, c.do(ctx, call{method: http.MethodPost, path: batchPath(id) + "/retry", idempotency: idempotency}, Retry{Kinds: kinds}, b))
+}
+
 // Results yields the ends of the rows after the given one, in input order, up to
 // the first row that has none yet. A broken connection is taken up again where
 // it broke. After an error it yields nothing more.

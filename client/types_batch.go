@@ -15,6 +15,8 @@ type Batch struct {
 	State       string     `json:"state" doc:"uploading, checking, checked, running, paused, cancelled or done."`
 	Digest      string     `json:"digest,omitempty" doc:"SHA-256 of the uploaded file, in hexadecimal; absent while uploading."`
 	By          string     `json:"by" doc:"Who submitted it."`
+	RetryOf     string     `json:"retry_of,omitempty" doc:"The batch whose refused rows these are."`
+	RetryKinds  string     `json:"retry_kinds,omitempty" doc:"The kinds of refusal that were asked for, separated by commas; absent is all."`
 	Created     time.Time  `json:"created"`
 	Started     time.Time  `json:"started,omitzero" doc:"When it first ran."`
 	Finished    time.Time  `json:"finished,omitzero" doc:"When it was done or cancelled."`
@@ -39,9 +41,15 @@ const (
 	Done      = "done"
 )
 
+// A Retry says which refused rows are tried again.
+type Retry struct {
+	Kinds []string `json:"kinds,omitempty" maxItems:"32" doc:"Kinds of refusal, as results name them; none is all."`
+}
+
 // A Result is the end of one row of a batch.
 type Result struct {
 	Row         int64  `json:"row" doc:"From 1, in input order."`
+	OriginRow   int64  `json:"origin_row,omitzero" doc:"Of a retry: the row in the file that was uploaded at first."`
 	Device      string `json:"device,omitempty"`
 	Status      string `json:"status" enum:"issued,refused,cancelled"`
 	Issuer      string `json:"issuer,omitempty" doc:"Id of the issuer, where issued."`

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/pem"
@@ -21,7 +22,7 @@ import (
 // indexHeader its first line.
 const indexName = "index.csv"
 
-var indexHeader = []string{"row", "device", "status", "file", "issuer", "serial", "kind", "reason"}
+var indexHeader = []string{"row", "origin", "device", "status", "file", "issuer", "serial", "kind", "reason"}
 
 // Archive writes what Results yields as a zip archive: the certificate of each
 // issued row in a file of its own, in order, then an index of all rows. The same
@@ -56,16 +57,16 @@ func (s *Service) Archive(ctx context.Context, g access.Grant, id pki.BatchID, a
 		if err != nil {
 			return err
 		}
-		line := []string{strconv.FormatInt(r.Row, 10), string(r.Device), "cancelled", "", "", "", "", ""}
+		line := []string{strconv.FormatInt(r.Row, 10), strconv.FormatInt(cmp.Or(r.Origin, r.Row), 10), string(r.Device), "cancelled", "", "", "", "", ""}
 		switch {
 		case r.Certificate != nil:
 			name := fileName(r.Device, r.Row, names)
 			if err := out.Add(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate.DER})); err != nil {
 				return err
 			}
-			line[2], line[3], line[4], line[5] = "issued", name, string(r.Certificate.Issuer), r.Certificate.Serial.String()
+			line[3], line[4], line[5], line[6] = "issued", name, string(r.Certificate.Issuer), r.Certificate.Serial.String()
 		case r.Refusal != nil:
-			line[2], line[6], line[7] = "refused", r.Refusal.Kind.String(), r.Refusal.Reason
+			line[3], line[7], line[8] = "refused", r.Refusal.Kind.String(), r.Refusal.Reason
 		}
 		if err := index.Write(line); err != nil {
 			return err

@@ -34,9 +34,11 @@ type Batch struct {
 	DryRun      bool          // stop after checking until told to issue
 	Idempotency string        // "" for none
 	State       State
-	Rows        int64    // known when the upload is complete
-	Digest      [32]byte // SHA-256 of the uploaded file
-	By          string   // who submitted it
+	Rows        int64       // known when the upload is complete
+	Digest      [32]byte    // SHA-256 of the uploaded file
+	By          string      // who submitted it
+	RetryOf     pki.BatchID // the batch whose refused rows these are; "" for an upload
+	RetryKinds  string      // kinds of the refusals that were asked for, separated by commas; "" is all
 	Created     time.Time
 	Started     time.Time // first Running; zero before
 	Finished    time.Time // Done or Cancelled; zero before
@@ -54,11 +56,21 @@ type Chunk struct {
 	First int64 // row number of its first row, from 1
 	Count int
 	Rows  []byte // encoded by this package; opaque to the store
+
+	// Retries says of each row of a retry where it comes from; nil otherwise.
+	Retries []Retry
+}
+
+// A Retry is a row that was refused and is to be tried again.
+type Retry struct {
+	Row    int64 // in the batch that refused it
+	Origin int64 // in the file that was uploaded at first
 }
 
 // A Result is one row's end.
 type Result struct {
 	Row         int64
+	Origin      int64 // of a retry: the row in the file that was uploaded at first
 	Device      pki.DeviceID
 	Certificate *pki.Certificate // nil where not issued
 	Refusal     *issuance.Refusal
@@ -73,9 +85,11 @@ type Store interface {
 	CreateBatch(ctx context.Context, b *Batch, e pki.Event) (got *Batch, existed bool, err error)
 	// RestartUpload drops what was uploaded of a batch that is still Uploading, or
 	// was Cancelled before its upload was complete: it is Uploading then. It is
-	// Conflict for any other.
+	// Conflict for any other. The marks on rows that it retries go, too; so they do
+	// with SetState from Uploading to Cancelled.
 	RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error
-	// AddChunk adds rows while Uploading; Conflict otherwise.
+	// AddChunk adds rows while Uploading; Conflict otherwise. Rows of a retry are
+	// marked as retried; Conflict, too, where another retry has one of them.
 	AddChunk(ctx context.Context, tenant pki.TenantID, id pki.BatchID, c *Chunk) error
 	// EndUpload sets Rows, Digest and the next state, with its event.
 	EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, digest [32]byte, next State, at time.Time, e pki.Event) error
@@ -99,6 +113,9 @@ type Store interface {
 	// limit rows; a row that has no end yet is left out. A cancelled batch's
 	// rows that were neither issued nor refused are Cancelled.
 	Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID, after int64, limit int) ([]Result, error)
+	// Retryable returns up to limit rows after a row number, in order, that were
+	// refused for one of the kinds (none is any) and that no retry has.
+	Retryable(ctx context.Context, tenant pki.TenantID, id pki.BatchID, kinds []pki.Kind, after int64, limit int) ([]Retry, error)
 	// ChunkOf returns the chunk that holds a row.
 	ChunkOf(ctx context.Context, tenant pki.TenantID, id pki.BatchID, row int64) (*Chunk, error)
 }

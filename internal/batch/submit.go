@@ -35,7 +35,7 @@ type Submission struct {
 // idempotency key is the same batch, whose upload goes on where a connection
 // broke; another file under it is Conflict. It needs access.ManageBatches.
 func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body io.Reader) (*Batch, error) {
-	b, existed, err := s.create(ctx, g, n)
+	b, existed, err := s.create(ctx, g, n, retried{})
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body
 }
 
 // create stores the batch, or finds the one with its idempotency key.
-func (s *Service) create(ctx context.Context, g access.Grant, n Submission) (*Batch, bool, error) {
+func (s *Service) create(ctx context.Context, g access.Grant, n Submission, of retried) (*Batch, bool, error) {
 	if err := g.Check(access.ManageBatches); err != nil {
 		return nil, false, err
 	}
@@ -99,15 +99,16 @@ func (s *Service) create(ctx context.Context, g access.Grant, n Submission) (*Ba
 		ID: pki.BatchID(pki.NewID(now)), Tenant: g.Tenant(), Endpoint: lane.Endpoint.Name, Profile: lane.Profile(),
 		Authority: lane.Authority(), Defaults: n.Defaults, DryRun: n.DryRun, Idempotency: n.Idempotency,
 		State: Uploading, By: g.Actor(), Created: now,
+		RetryOf: of.batch, RetryKinds: of.kinds,
 	}
 	got, existed, err := s.cfg.Store.CreateBatch(ctx, b, s.event(g, "create", b.ID, "at "+b.Endpoint))
 	if err != nil {
 		return nil, false, err
 	}
-	if existed && got.DryRun && !b.DryRun && got.Endpoint == b.Endpoint && got.Defaults == b.Defaults {
+	if existed && got.DryRun && !b.DryRun && got.Endpoint == b.Endpoint && got.Defaults == b.Defaults && got.RetryOf == b.RetryOf {
 		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which is a dry run of this: issue that one with 'pando batch issue', or take another key for another batch", got.ID)
 	}
-	if existed && (got.Endpoint != b.Endpoint || got.Defaults != b.Defaults || got.DryRun != b.DryRun) {
+	if existed && (got.Endpoint != b.Endpoint || got.Defaults != b.Defaults || got.DryRun != b.DryRun || got.RetryOf != b.RetryOf || got.RetryKinds != b.RetryKinds) {
 		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which was submitted with other parameters; take another key for another batch", got.ID)
 	}
 	return got, existed, nil

@@ -20,6 +20,7 @@ type batchCommand struct {
 	Issue   batchIssue   `cmd:"" help:"Start a batch that a dry run has checked."`
 	Pause   batchPause   `cmd:"" help:"Halt a batch; what is being signed is finished."`
 	Resume  batchResume  `cmd:"" help:"Let a paused batch go on."`
+	Retry   batchRetry   `cmd:"" help:"Try refused rows again, in a new batch."`
 	Cancel  batchCancel  `cmd:"" help:"End a batch; what was issued stays issued."`
 	Results batchResults `cmd:"" help:"Fetch what became of each row."`
 }
@@ -174,6 +175,9 @@ func showBatch(c *console) func(*client.Batch, error) error {
 			t.add("issued", b.Issued)
 			t.add("refused", b.Refused)
 			t.add("cancelled", b.Cancelled)
+			if b.RetryOf != "" {
+				t.add("retry of", b.RetryOf)
+			}
 			t.add("product line", b.ProductLine)
 			t.add("lot", b.Lot)
 			t.add("site", b.Site)

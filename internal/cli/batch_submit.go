@@ -77,12 +77,19 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 	if !s.Wait && s.Results == "" {
 		return showBatch(c)(b, nil)
 	}
+	return followToEnd(ctx, c, cl, b, s.Results)
+}
+
+// followToEnd follows a batch until it is at rest and writes its results where a
+// file is named.
+func followToEnd(ctx context.Context, c *console, cl *client.Client, b *client.Batch, results string) error {
 	c.note("batch %s, %d rows", b.ID, b.Rows)
-	if b, err = followBatch(ctx, c, cl, b.ID); err != nil {
+	b, err := followBatch(ctx, c, cl, b.ID)
+	if err != nil {
 		return err
 	}
-	if s.Results != "" {
-		if err := writeResults(ctx, c, cl, b.ID, 0, formatOf(s.Results), s.Results); err != nil {
+	if results != "" {
+		if err := writeResults(ctx, c, cl, b.ID, 0, formatOf(results), results); err != nil {
 			return err
 		}
 	}

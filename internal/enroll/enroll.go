@@ -151,7 +151,7 @@ func (s *Service) CheckChunk(ctx context.Context, lane *Lane, c Chunk, seen *See
 		}
 		switch {
 		case pki.KindOf(err) == pki.DuplicateKey:
-			refusals = append(refusals, issuance.Refusal{Row: item.Row, Device: item.Device, Kind: pki.DuplicateKey, Reason: pki.DetailOf(err)})
+			refusals = append(refusals, issuance.Refusal{Row: item.Row, Device: item.Device, Placement: item.Placement, Kind: pki.DuplicateKey, Reason: pki.DetailOf(err)})
 		case err != nil:
 			return nil, err
 		}

@@ -132,7 +132,7 @@ func (s *Service) prepare(ctx context.Context, lane *Lane, rows []Row) (items []
 			continue
 		}
 		refusals = append(refusals, issuance.Refusal{
-			Row: rows[i].No, Device: rows[i].Device, Kind: pki.KindOf(refused[i]), Reason: pki.DetailOf(refused[i]),
+			Row: rows[i].No, Device: rows[i].Device, Placement: rows[i].Placement, Kind: pki.KindOf(refused[i]), Reason: pki.DetailOf(refused[i]),
 		})
 	}
 	return items, refusals, nil

@@ -40,10 +40,11 @@ type Intent struct {
 
 // A Refusal is a row of a batch that gets no certificate.
 type Refusal struct {
-	Row    int64
-	Device pki.DeviceID
-	Kind   pki.Kind
-	Reason string
+	Row       int64
+	Device    pki.DeviceID
+	Placement pki.Placement // that the row or its batch named
+	Kind      pki.Kind
+	Reason    string
 }
 
 // An Item is one certificate of an intent.

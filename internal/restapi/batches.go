@@ -138,6 +138,25 @@ func (s *server) cancelBatch(ctx context.Context, g access.Grant, in *batchInput
 	return batchAnswer(s.cfg.Batch.Cancel(ctx, g, pki.BatchID(in.ID)))
 }
 
+type retryInput struct {
+	Caller
+	ID             string `path:"id"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"Makes the same retry the same batch, however often it is sent."`
+	Body           client.Retry
+}
+
+func (s *server) retryBatch(ctx context.Context, g access.Grant, in *retryInput) (*answer[client.Batch], error) {
+	var kinds []pki.Kind
+	for _, name := range in.Body.Kinds {
+		kind := pki.ParseKind(name)
+		if kind.String() != name {
+			return nil, pki.Errorf(pki.Malformed, "kinds: there is no kind %.40q", name)
+		}
+		kinds = append(kinds, kind)
+	}
+	return batchAnswer(s.cfg.Batch.Retry(ctx, g, pki.BatchID(in.ID), kinds, in.IdempotencyKey))
+}
+
 func batchAnswer(b *batch.Batch, err error) (*answer[client.Batch], error) {
 	if err != nil {
 		return nil, err
@@ -150,7 +169,7 @@ func wireBatch(b *batch.Batch) client.Batch {
 		ID: string(b.ID), Endpoint: b.Endpoint, Authority: string(b.Authority), Profile: wireProfileRef(b.Profile),
 		ProductLine: b.Defaults.ProductLine, Lot: b.Defaults.Lot, Site: b.Defaults.Site, DryRun: b.DryRun,
 		State: string(b.State), By: b.By, Created: b.Created, Started: b.Started, Finished: b.Finished,
-		Rows: b.Rows, Checked: b.Checked, Issued: b.Issued, Refused: b.Refused, Cancelled: b.Cancelled,
+		RetryOf: string(b.RetryOf), RetryKinds: b.RetryKinds, Rows: b.Rows, Checked: b.Checked, Issued: b.Issued, Refused: b.Refused, Cancelled: b.Cancelled,
 	}
 	if b.State != batch.Uploading {
 		w.Digest = hex.EncodeToString(b.Digest[:])

@@ -256,6 +256,7 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /batches/{id}/pause", path: batch + "/pause"}, // 409 where it is done already, which it soon is
 		{route: "POST /batches/{id}/resume", path: batch + "/resume"},
 		{route: "POST /batches/{id}/cancel", path: batch + "/cancel"},
+		{route: "POST /batches/{id}/retry", path: batch + "/retry", body: `{}`}, // 409: it refused nothing
 
 		{route: "POST /certificates/{issuer}/{serial}/revoke", path: certificate + "/revoke", body: `{"reason":"certificateHold"}`, own: 200},
 		{route: "POST /certificates/{issuer}/{serial}/release", path: certificate + "/release", own: 200},

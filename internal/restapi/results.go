@@ -115,7 +115,7 @@ func batchResultsDoc() document {
 	return document{
 		id: "get-batch-results", summary: "Get the ends of rows, in input order",
 		description: "It may be asked while the batch runs: the answer stops at the first row that has no end yet, and after says where to go on. " +
-			"In PEM, a comment before each certificate says its row and device; refused and cancelled rows are comments alone. " +
+			"In PEM, a comment before each certificate says its row (and for a retry the row of the file uploaded at first) and device; refused and cancelled rows are comments alone. " +
 			"In zip, each certificate is a file named after its device, and index.csv lists all rows with their files.",
 		query: params(
 			parameter("after", "integer", "Leave out the rows up to this one. Default: 0."),
@@ -127,7 +127,7 @@ func batchResultsDoc() document {
 }
 
 func wireResult(r batch.Result) client.Result {
-	out := client.Result{Row: r.Row, Device: string(r.Device)}
+	out := client.Result{Row: r.Row, OriginRow: r.Origin, Device: string(r.Device)}
 	switch {
 	case r.Certificate != nil:
 		out.Status = client.RowIssued
@@ -152,7 +152,11 @@ func writeResultJSON(w io.Writer, r client.Result) error {
 // writeResultPEM writes a row as explanatory text (RFC 7468, 5.2) and, where it
 // was issued, its certificate.
 func writeResultPEM(w io.Writer, r client.Result) error {
-	comment := fmt.Sprintf("# row %d device %s", r.Row, r.Device)
+	comment := fmt.Sprintf("# row %d", r.Row)
+	if r.OriginRow != 0 {
+		comment += fmt.Sprintf(" origin %d", r.OriginRow)
+	}
+	comment += " device " + r.Device
 	switch r.Status {
 	case client.RowRefused:
 		comment += " refused: " + r.Kind + ": " + r.Reason

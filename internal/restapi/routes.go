@@ -131,6 +131,7 @@ func (s *server) table() []route {
 		operation("POST /batches/{id}/issue", access.ManageBatches, "issue-batch", "Issue a batch that was checked", s.issueBatch),
 		operation("POST /batches/{id}/pause", access.ManageBatches, "pause-batch", "Pause a running batch", s.pauseBatch),
 		operation("POST /batches/{id}/resume", access.ManageBatches, "resume-batch", "Resume a paused batch", s.resumeBatch),
+		operation("POST /batches/{id}/retry", access.ManageBatches, "retry-batch", "Try refused rows again, in a new batch", s.retryBatch).status(http.StatusAccepted),
 		operation("POST /batches/{id}/cancel", access.ManageBatches, "cancel-batch", "Cancel a batch; what was issued stays issued", s.cancelBatch),
 		plain("GET /batches/{id}/events", access.ReadBatches, s.watchBatch, watchBatchDoc()),
 		plain("GET /batches/{id}/results", access.ReadBatches, s.batchResults, batchResultsDoc()),
@@ -151,8 +152,11 @@ func newRoute(pattern string, permission access.Permission) route {
 	}
 }
 
-func (rt route) created() route {
-	rt.doc.DefaultStatus = http.StatusCreated
+func (rt route) created() route { return rt.status(http.StatusCreated) }
+
+// status is what success is answered with.
+func (rt route) status(code int) route {
+	rt.doc.DefaultStatus = code
 	return rt
 }
 

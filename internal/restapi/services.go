@@ -65,6 +65,7 @@ type Batch interface {
 	Pause(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
 	Resume(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
 	Cancel(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
+	Retry(ctx context.Context, g access.Grant, id pki.BatchID, kinds []pki.Kind, idempotency string) (*batch.Batch, error)
 	Batch(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
 	Batches(ctx context.Context, g access.Grant, before pki.BatchID, limit int) ([]*batch.Batch, error)
 	Results(ctx context.Context, g access.Grant, id pki.BatchID, after int64) iter.Seq2[batch.Result, error]

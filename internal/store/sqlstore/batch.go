@@ -18,7 +18,7 @@ import (
 // chunks that an intent still has.
 const selectBatch = `SELECT b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.profile_name, b.profile_version, b.authority,
 		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
-		b.created, b.started, b.finished,
+		b.created, b.started, b.finished, b.retry_of, b.retry_kinds,
 		coalesce(sum(c.row_count * c.checked), 0),
 		coalesce(sum(c.issued), 0),
 		coalesce(sum(CASE WHEN c.state = 'closed' OR b.state IN ('checking', 'checked') THEN c.refused ELSE 0 END), 0),
@@ -35,7 +35,7 @@ func scanBatch(row row) (*storedBatch, error) {
 	b := new(storedBatch)
 	return b, row.Scan(&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
 		&b.Defaults.ProductLine, &b.Defaults.Lot, &b.Defaults.Site, &b.DryRun, &b.Idempotency, &b.State, &b.Rows,
-		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished},
+		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds,
 		&b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
 }
 
@@ -61,11 +61,11 @@ func (s *Store) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*
 			return err
 		}
 		rows, err := t.exec(`INSERT INTO batch (num, id, tenant, endpoint, profile_tenant, profile_name, profile_version, authority,
-				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0) ON CONFLICT DO NOTHING`,
+				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished, retry_of, retry_kinds)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0, $18, $19) ON CONFLICT DO NOTHING`,
 			num, b.ID, b.Tenant, b.Endpoint, b.Profile.Tenant, b.Profile.Name, b.Profile.Version, b.Authority,
 			b.Defaults.ProductLine, b.Defaults.Lot, b.Defaults.Site, number(b.DryRun), b.Idempotency, batch.Uploading,
-			make([]byte, len(b.Digest)), b.By, micros(b.Created))
+			make([]byte, len(b.Digest)), b.By, micros(b.Created), b.RetryOf, b.RetryKinds)
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing batch %s: %w", b.ID, err)
@@ -168,6 +168,11 @@ func (s *Store) SetState(ctx context.Context, tenant pki.TenantID, id pki.BatchI
 		}
 		if to == batch.Running && b.Started.IsZero() { // nothing was issued yet: what is there is a dry run's
 			if err := t.dropCheck(b.num); err != nil {
+				return err
+			}
+		}
+		if to == batch.Cancelled && b.State == batch.Uploading {
+			if err := t.giveUpRetries(b); err != nil {
 				return err
 			}
 		}

@@ -28,12 +28,12 @@ func (s *Store) RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.B
 		case rows == 0:
 			return pki.Errorf(pki.Conflict, "batch %s was cancelled after its upload", id)
 		}
-		for _, text := range []string{`DELETE FROM batch_rows WHERE batch = $1`, `DELETE FROM batch_chunk WHERE batch = $1`} {
+		for _, text := range []string{`DELETE FROM batch_rows WHERE batch = $1`, `DELETE FROM batch_origin WHERE batch = $1`, `DELETE FROM batch_chunk WHERE batch = $1`} {
 			if _, err := t.exec(text, b.num); err != nil {
 				return fmt.Errorf("dropping an upload: %w", err)
 			}
 		}
-		return nil
+		return t.giveUpRetries(b)
 	})
 }
 
@@ -59,7 +59,7 @@ func (s *Store) AddChunk(ctx context.Context, tenant pki.TenantID, id pki.BatchI
 		if _, err := t.exec(`INSERT INTO batch_rows (batch, no, rows) VALUES ($1, $2, $3)`, num, c.No, bytesOf(c.Rows)); err != nil {
 			return fmt.Errorf("storing a chunk's rows: %w", err)
 		}
-		return nil
+		return t.retry(num, c)
 	})
 }
 
@@ -182,9 +182,11 @@ func (t *tx) dropRefusals(batch int64, chunk int) error {
 
 // refuse stores why a row gets no certificate.
 func (t *tx) refuse(batch int64, chunk int, r issuance.Refusal) error {
-	_, err := t.exec(`INSERT INTO batch_refusal (batch, row_no, chunk, device, kind, reason) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (batch, row_no) DO UPDATE SET device = excluded.device, kind = excluded.kind, reason = excluded.reason`,
-		batch, r.Row, chunk, r.Device, r.Kind.String(), r.Reason)
+	_, err := t.exec(`INSERT INTO batch_refusal (batch, row_no, chunk, device, kind, reason, product_line, lot, site)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (batch, row_no) DO UPDATE SET
+			device = excluded.device, kind = excluded.kind, reason = excluded.reason,
+			product_line = excluded.product_line, lot = excluded.lot, site = excluded.site`,
+		batch, r.Row, chunk, r.Device, r.Kind.String(), r.Reason, r.Placement.ProductLine, r.Placement.Lot, r.Placement.Site)
 	if err != nil {
 		return fmt.Errorf("storing a refusal: %w", err)
 	}

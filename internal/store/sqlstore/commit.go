@@ -102,7 +102,7 @@ func (t *tx) intend(in *issuance.Intent, now time.Time) error {
 		case it.Refused == nil && it.Earlier == nil:
 			kept = append(kept, it)
 		case batch.Valid:
-			refusal := issuance.Refusal{Row: it.Row, Device: it.Device, Kind: pki.KindOf(it.Refused), Reason: pki.DetailOf(it.Refused)}
+			refusal := issuance.Refusal{Row: it.Row, Device: it.Device, Placement: it.Placement, Kind: pki.KindOf(it.Refused), Reason: pki.DetailOf(it.Refused)}
 			if err := t.refuse(batch.Int64, in.Chunk, refusal); err != nil {
 				return err
 			}

@@ -213,7 +213,7 @@ func (r *recording) finishChunk(items []*issuance.Item) error {
 	}
 	for _, v := range r.voided {
 		it := items[v.Place]
-		refusal := issuance.Refusal{Row: it.Row, Device: it.Device, Kind: pki.Unavailable,
+		refusal := issuance.Refusal{Row: it.Row, Device: it.Device, Placement: it.Placement, Kind: pki.Unavailable,
 			Reason: "the certificate was not signed; submit the row again"}
 		if err := r.refuse(r.batch.Int64, r.in.Chunk, refusal); err != nil {
 			return err

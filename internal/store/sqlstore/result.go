@@ -17,9 +17,9 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 	var issued []*storedCertificate
 	var refused []issuance.Refusal
 	var cancelled []int64
-	err := s.read.snapshot(ctx, func(from source) error {
-		b, err := s.storedBatch(ctx, from, tenant, id)
-		if err != nil {
+	var b *storedBatch
+	err := s.read.snapshot(ctx, func(from source) (err error) {
+		if b, err = s.storedBatch(ctx, from, tenant, id); err != nil {
 			return err
 		}
 		// Of each kind the first rows up to limit: the first of all are among them.
@@ -30,7 +30,7 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 		}
 		dry := b.State == batch.Checking || b.State == batch.Checked
 		refused, err = list(ctx, from, scanRefusal,
-			`SELECT r.row_no, r.device, r.kind, r.reason FROM batch_refusal r JOIN batch_chunk c ON c.batch = r.batch AND c.no = r.chunk
+			`SELECT r.row_no, r.device, r.kind, r.reason, r.product_line, r.lot, r.site FROM batch_refusal r JOIN batch_chunk c ON c.batch = r.batch AND c.no = r.chunk
 			WHERE r.batch = $1 AND r.row_no > $2 AND (c.state = 'closed' OR $3 = 1) ORDER BY r.row_no LIMIT $4`,
 			b.num, after, number(dry), limit)
 		if err != nil || b.State != batch.Cancelled {
@@ -60,13 +60,19 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 	// that goes.
 	slices.SortStableFunc(results, func(a, b batch.Result) int { return int(a.Row - b.Row) })
 	results = slices.CompactFunc(results, func(a, b batch.Result) bool { return a.Row == b.Row })
-	return results[:min(limit, len(results))], nil
+	results = results[:min(limit, len(results))]
+	// Where rows come from does not change, so it may be read after the rest.
+	err = s.origins(ctx, s.read, b, len(results), func(i int) (int64, *int64) { return results[i].Row, &results[i].Origin })
+	if err != nil {
+		return nil, fmt.Errorf("reading results: %w", err)
+	}
+	return results, nil
 }
 
 func scanRefusal(row row) (issuance.Refusal, error) {
 	var r issuance.Refusal
 	var kind string
-	err := row.Scan(&r.Row, &r.Device, &kind, &r.Reason)
+	err := row.Scan(&r.Row, &r.Device, &kind, &r.Reason, &r.Placement.ProductLine, &r.Placement.Lot, &r.Placement.Site)
 	r.Kind = pki.ParseKind(kind)
 	return r, err
 }

@@ -160,7 +160,8 @@ func (f *fixture) strangerBatch(id pki.BatchID) {
 	_, resultsErr := f.Results(f.ctx, stranger, id, 0, 10)
 	_, pendingErr := f.PendingChunks(f.ctx, stranger, id, 0, 10)
 	_, chunkErr := f.ChunkOf(f.ctx, stranger, id, 1)
-	for _, err := range []error{batchErr, resultsErr, pendingErr, chunkErr,
+	_, retryErr := f.Retryable(f.ctx, stranger, id, nil, 0, 10)
+	for _, err := range []error{batchErr, resultsErr, pendingErr, chunkErr, retryErr,
 		f.RestartUpload(f.ctx, stranger, id),
 		f.AddChunk(f.ctx, stranger, id, f.chunk(9)),
 		f.EndUpload(f.ctx, stranger, id, 1, hash("x"), batch.Running, f.now, e),

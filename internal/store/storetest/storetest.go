@@ -95,6 +95,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"batch void", testBatchVoid},
 		{"batch adopted", testBatchAdopted},
 		{"batch cancelled", testBatchCancelled},
+		{"batch retry", testBatchRetry},
 
 		{"product lines and sites", testPlaces},
 		{"lots", testLots},

@@ -1,0 +1,119 @@
+package batch
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Retry makes and starts a batch of the rows that a batch refused, for one of the
+// kinds (none is any), and that no retry has yet. Its rows are those that were
+// uploaded, under the endpoint as it is now; what rules always holds for them too,
+// so that a row whose key has got a certificate meanwhile is refused again. The
+// same retry under the same idempotency key is the same batch. The batch's digest
+// is over its rows as they are stored. It needs access.ManageBatches.
+func (s *Service) Retry(ctx context.Context, g access.Grant, id pki.BatchID, kinds []pki.Kind, idempotency string) (*Batch, error) {
+	if err := g.Check(access.ManageBatches); err != nil {
+		return nil, err
+	}
+	of, err := s.visible(ctx, g, id)
+	if err != nil {
+		return nil, err
+	}
+	if of.State != Done && of.State != Cancelled {
+		return nil, pki.Errorf(pki.NotReady, "the batch is %s: its refused rows are retried when it is at its end", of.State)
+	}
+	b, existed, err := s.create(ctx, g, Submission{
+		Endpoint: of.Endpoint, Format: PEM, Defaults: of.Defaults, Idempotency: idempotency,
+	}, retried{of.ID, joinKinds(kinds)})
+	if err != nil || existed && b.State != Uploading {
+		return b, err
+	}
+	if !s.hold(s.uploading, b.ID) {
+		return nil, pki.Errorf(pki.Conflict, "batch %s is being made at this moment", b.ID)
+	}
+	defer s.let(s.uploading, b.ID)
+	if existed {
+		if err := s.cfg.Store.RestartUpload(ctx, b.Tenant, b.ID); err != nil {
+			return nil, err
+		}
+	}
+	rows, sum, err := s.copyRows(ctx, b, kinds)
+	if err == nil && rows == 0 {
+		err = pki.Errorf(pki.Conflict, "the batch has no refused rows of this kind that are not retried already")
+	}
+	if pki.KindOf(err) == pki.Conflict {
+		return nil, errors.Join(err, s.cfg.Store.SetState(ctx, b.Tenant, b.ID, []State{Uploading}, Cancelled,
+			s.cfg.Now().UTC(), s.event(g, "cancel", b.ID, pki.DetailOf(err))))
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, sum, Running, s.cfg.Now().UTC(),
+		s.event(g, "retry", b.ID, fmt.Sprintf("%d rows of batch %s", rows, of.ID)))
+	if err != nil {
+		return nil, err
+	}
+	s.awaken()
+	return s.cfg.Store.Batch(ctx, b.Tenant, b.ID)
+}
+
+// retried says whose refused rows a batch is made of; nothing for an upload.
+type retried struct {
+	batch pki.BatchID
+	kinds string // see Batch.RetryKinds
+}
+
+// joinKinds returns kinds in one order, each once.
+func joinKinds(kinds []pki.Kind) string {
+	var names []string
+	for _, k := range kinds {
+		names = append(names, k.String())
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ",")
+}
+
+// copyRows stores the rows that a batch retries, chunk by chunk.
+func (s *Service) copyRows(ctx context.Context, b *Batch, kinds []pki.Kind) (rows int64, sum [32]byte, err error) {
+	digest := sha256.New()
+	c := Chunk{First: 1}
+	for after := int64(0); ; {
+		// One chunk of the new batch is of one chunk of the old.
+		again, err := s.cfg.Store.Retryable(ctx, b.Tenant, b.RetryOf, kinds, after, resultPage)
+		if err != nil {
+			return 0, sum, err
+		}
+		if len(again) == 0 {
+			return c.First - 1, [32]byte(digest.Sum(nil)), nil
+		}
+		from, err := s.cfg.Store.ChunkOf(ctx, b.Tenant, b.RetryOf, again[0].Row)
+		if err != nil {
+			return 0, sum, err
+		}
+		old, err := decodeRows(from.Rows, from.First, from.Count)
+		if err != nil {
+			return 0, sum, err
+		}
+		for _, r := range again {
+			if r.Row >= from.First+int64(from.Count) {
+				break
+			}
+			c.Rows = appendRow(c.Rows, &old[r.Row-from.First])
+			c.Retries = append(c.Retries, r)
+			c.Count++
+			after = r.Row
+		}
+		digest.Write(c.Rows)
+		if err := s.cfg.Store.AddChunk(ctx, b.Tenant, b.ID, &c); err != nil {
+			return 0, sum, err
+		}
+		c = Chunk{No: c.No + 1, First: c.First + int64(c.Count), Rows: c.Rows[:0]}
+	}
+}

@@ -1,0 +1,93 @@
+package batch_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// TestRetry: the refused rows of a batch, of the kinds asked for, are a new batch
+// with the same rules; it is the same batch under the same key, and no row is in
+// two retries.
+func TestRetry(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	g := s.Grant(t, "acme", access.ManageBatches)
+	file := mixed(t).Bytes()
+	b, err := submit(t, s, batch.Submission{Format: batch.NDJSON, Defaults: pki.Placement{Lot: "lot-1"}}, bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest(t, s, b.ID)
+	retry := func(id pki.BatchID, key string, kinds ...pki.Kind) *batch.Batch {
+		t.Helper()
+		got, err := s.Batch.Retry(t.Context(), g, id, kinds, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rest(t, s, got.ID)
+	}
+	first := retry(b.ID, "once", pki.DuplicateKey, pki.BadProof)
+	if first.State != batch.Done || first.Rows != 2 || first.RetryOf != b.ID || first.RetryKinds != "bad-proof,duplicate-key" || first.Defaults != b.Defaults {
+		t.Errorf("the retry %+v", first)
+	}
+	// The key got its certificate in the first batch, and gets no second.
+	if diff := cmp.Diff([]string{"refused duplicate-key", "refused bad-proof"}, ends(t, s, first.ID)); diff != "" {
+		t.Errorf("ends (-want +got):\n%s", diff)
+	}
+	if again := retry(b.ID, "once", pki.BadProof, pki.DuplicateKey, pki.BadProof); again.ID != first.ID {
+		t.Errorf("again it is batch %s", again.ID)
+	}
+	if _, err := s.Batch.Retry(t.Context(), g, b.ID, nil, "once"); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("other kinds under the key: %v", err)
+	}
+	if _, err := s.Batch.Retry(t.Context(), g, b.ID, []pki.Kind{pki.BadProof}, ""); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("a row in a second retry: %v", err)
+	}
+	if all := retry(b.ID, ""); all.Rows != 3 {
+		t.Errorf("the rest has %d rows", all.Rows)
+	}
+	second := retry(first.ID, "")
+	var rows []string
+	for r, err := range s.Batch.Results(t.Context(), s.Grant(t, "acme", access.ReadBatches), second.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, fmt.Sprintf("%d of %d", r.Row, r.Origin))
+	}
+	if diff := cmp.Diff([]string{"1 of 2", "2 of 4"}, rows); diff != "" {
+		t.Errorf("rows of the retry of the retry (-want +got):\n%s", diff)
+	}
+}
+
+// TestRetryRefuses: who may not, what is not there, and what is not at its end.
+func TestRetryRefuses(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	s.AddTenant(t, "globex", "meter")
+	b, err := submit(t, s, batch.Submission{Format: batch.NDJSON, DryRun: true}, mixed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest(t, s, b.ID)
+	for _, c := range []struct {
+		name string
+		g    access.Grant
+		id   pki.BatchID
+		want pki.Kind
+	}{
+		{"after a dry run", s.Grant(t, "acme", access.ManageBatches), b.ID, pki.NotReady},
+		{"no batch", s.Grant(t, "acme", access.ManageBatches), "none", pki.NotFound},
+		{"as a stranger", s.Grant(t, "globex", access.ManageBatches), b.ID, pki.NotFound},
+		{"with another permission", s.Grant(t, "acme", access.ReadBatches), b.ID, pki.Forbidden},
+	} {
+		if _, err := s.Batch.Retry(t.Context(), c.g, c.id, nil, ""); pki.KindOf(err) != c.want {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
