@@ -39,6 +39,7 @@ var ranks = map[string]int{
 	"internal/auditlog":                  3,
 	"internal/revocation":                3,
 	"internal/ceremony":                  3,
+	"internal/lotreport":                 3,
 	"internal/hierarchy":                 4,
 	"internal/publish":                   4,
 	"internal/enroll":                    4,

@@ -71,6 +71,22 @@ func (c *Client) ChangeLot(ctx context.Context, name string, ch LotChange) (*Lot
 	return patch[Lot](ctx, c, lotPath(name), ch)
 }
 
+// CloseLot closes a lot, of which so many devices were scrapped without a
+// certificate, and returns its signed report; the same again for a closed one.
+func (c *Client) CloseLot(ctx context.Context, name string, scrapped int64) (*LotReport, error) {
+	return post[LotReport](ctx, c, lotPath(name)+"/close", LotClosing{Scrapped: scrapped})
+}
+
+// LotReport returns the signed report of a closed lot.
+func (c *Client) LotReport(ctx context.Context, name string) (*LotReport, error) {
+	return get[LotReport](ctx, c, lotPath(name)+"/report", nil)
+}
+
+// LotReportKey returns the public key that lot reports are checked with.
+func (c *Client) LotReportKey(ctx context.Context) (*LotReportKey, error) {
+	return get[LotReportKey](ctx, c, "/lot-report-key", nil)
+}
+
 // Registry returns how the registry takes new names.
 func (c *Client) Registry(ctx context.Context) (*Registry, error) {
 	return get[Registry](ctx, c, "/registry", nil)

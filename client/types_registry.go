@@ -48,6 +48,21 @@ type LotChange struct {
 	Ordered     *int64  `json:"ordered,omitempty" minimum:"0" maximum:"1000000000"`
 }
 
+// LotClosing is what the closer of a lot says.
+type LotClosing struct {
+	Scrapped int64 `json:"scrapped,omitzero" minimum:"0" maximum:"1000000000" doc:"How many devices of the lot were scrapped without a certificate."`
+}
+
+// LotReport says, signed, what became of a lot.
+type LotReport struct {
+	Report string `json:"report" doc:"A note, as signed by the tenant's key for lot reports: a line, the report in JSON, an empty line, the signature."`
+}
+
+// LotReportKey is a tenant's public key for lot reports.
+type LotReportKey struct {
+	Key string `json:"key" doc:"NAME+HASH+KEY, as notes have it; KEY is base64 of 0x01 and an Ed25519 key."`
+}
+
 // Registry says how the registry takes new names.
 type Registry struct {
 	Strict bool `json:"strict" doc:"Product lines, lots and sites must be registered before they are named; otherwise their first use registers them."`

@@ -3,7 +3,6 @@ package batch
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ func (s *Service) Retry(ctx context.Context, g access.Grant, id pki.BatchID, kin
 	b, existed, err := s.create(ctx, g, Submission{
 		Endpoint: of.Endpoint, Format: PEM, Defaults: of.Defaults, Idempotency: idempotency,
 	}, retried{of.ID, joinKinds(kinds)})
-	if err != nil || existed && b.State != Uploading {
+	if err != nil || existed && b.State != Uploading && !b.neverComplete() {
 		return b, err
 	}
 	if !s.hold(s.uploading, b.ID) {
@@ -49,8 +48,7 @@ func (s *Service) Retry(ctx context.Context, g access.Grant, id pki.BatchID, kin
 		err = pki.Errorf(pki.Conflict, "the batch has no refused rows of this kind that are not retried already")
 	}
 	if pki.KindOf(err) == pki.Conflict {
-		return nil, errors.Join(err, s.cfg.Store.SetState(ctx, b.Tenant, b.ID, []State{Uploading}, Cancelled,
-			s.cfg.Now().UTC(), s.event(g, "cancel", b.ID, pki.DetailOf(err))))
+		return nil, s.cancel(ctx, g, b, err)
 	}
 	if err != nil {
 		return nil, err

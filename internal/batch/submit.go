@@ -55,8 +55,7 @@ func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body
 	}
 	rows, err := s.upload(ctx, b, n, body)
 	if errors.Is(err, errUnfit) {
-		return nil, errors.Join(err, s.cfg.Store.SetState(ctx, b.Tenant, b.ID, []State{Uploading}, Cancelled,
-			s.cfg.Now().UTC(), s.event(g, "cancel", b.ID, pki.DetailOf(err))))
+		return nil, s.cancel(ctx, g, b, err)
 	}
 	if err != nil {
 		return nil, err
@@ -111,6 +110,17 @@ func (s *Service) create(ctx context.Context, g access.Grant, n Submission, of r
 	if existed && (got.Endpoint != b.Endpoint || got.Defaults != b.Defaults || got.DryRun != b.DryRun || got.RetryOf != b.RetryOf || got.RetryKinds != b.RetryKinds) {
 		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which was submitted with other parameters; take another key for another batch", got.ID)
 	}
+	if existed && !got.neverComplete() {
+		return got, true, nil
+	}
+	// After it is there: a lot that is closed now looks for batches of its own.
+	err = s.cfg.RA.CheckPlace(ctx, g, n.Defaults)
+	if err != nil && !existed {
+		err = s.cancel(ctx, g, b, err)
+	}
+	if err != nil {
+		return nil, false, err
+	}
 	return got, existed, nil
 }
 
@@ -118,6 +128,12 @@ func (s *Service) create(ctx context.Context, g access.Grant, n Submission, of r
 // complete: its file was none, or never came whole. Nothing was done under its
 // idempotency key.
 func (b *Batch) neverComplete() bool { return b.State == Cancelled && b.Rows == 0 }
+
+// cancel cancels a batch that is uploading, for an error that it returns.
+func (s *Service) cancel(ctx context.Context, g access.Grant, b *Batch, cause error) error {
+	return errors.Join(cause, s.cfg.Store.SetState(ctx, b.Tenant, b.ID, []State{Uploading}, Cancelled,
+		s.cfg.Now().UTC(), s.event(g, "cancel", b.ID, pki.DetailOf(cause))))
+}
 
 // compare reads the body and returns the batch where it is the same file again.
 func (s *Service) compare(b *Batch, digest hash.Hash, body io.Reader) (*Batch, error) {

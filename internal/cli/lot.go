@@ -13,6 +13,8 @@ type lotCommand struct {
 	List   lotList   `cmd:"" help:"List the lots, in order of name."`
 	Show   lotShow   `cmd:"" help:"Show one lot."`
 	Update lotUpdate `cmd:"" help:"Change an open lot."`
+	Close  lotClose  `cmd:"" help:"Close a lot and get its signed report."`
+	Report lotReport `cmd:"" help:"Get and check signed reports of closed lots."`
 }
 
 func (lotCommand) Help() string {

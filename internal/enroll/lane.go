@@ -59,6 +59,13 @@ func (s *Service) Open(ctx context.Context, g access.Grant, endpoint string, pro
 	return lane, nil
 }
 
+// CheckPlace reports whether something can be enrolled in a place of the grant's
+// tenant now.
+func (s *Service) CheckPlace(ctx context.Context, g access.Grant, p pki.Placement) error {
+	_, err := s.cfg.Registry.Complete(ctx, g.Tenant(), p)
+	return err
+}
+
 // OpenPinned returns the lane of an endpoint for a batch that was submitted under
 // a profile version: that one holds, whatever the endpoint binds now. The grant is
 // of access.ManageBatches.

@@ -25,10 +25,12 @@ const (
 	UseOCSP Use = "ocsp"
 	UseTLS  Use = "tls"
 	UseLog  Use = "log"
+
+	UseLotReport Use = "lot-report"
 )
 
 // Uses lists every Use.
-func Uses() []Use { return []Use{UseCA, UseOCSP, UseTLS, UseLog} }
+func Uses() []Use { return []Use{UseCA, UseOCSP, UseTLS, UseLog, UseLotReport} }
 
 // A Key is an opened private key.
 type Key struct {

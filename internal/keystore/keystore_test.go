@@ -38,7 +38,7 @@ func TestGenerate(t *testing.T) {
 		{name: "no such kind", scheme: "one", kind: "p224", use: keystore.UseCA,
 			detail: `key kind "p224": it is one of [p256 p384 p521 rsa2048 rsa3072 rsa4096 ed25519]`},
 		{name: "no such use", scheme: "one", kind: pki.P256, use: "any",
-			detail: `key use "any": it is one of [ca ocsp tls log]`},
+			detail: `key use "any": it is one of [ca ocsp tls log lot-report]`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -83,7 +83,7 @@ func (s *Service) CreateLot(ctx context.Context, g access.Grant, l Lot) (*Lot, e
 	if err := s.known(ctx, l.Tenant, pki.Placement{ProductLine: l.ProductLine, Site: l.Site}); err != nil {
 		return nil, err
 	}
-	defer s.forget()
+	defer s.Forget()
 	return &l, s.cfg.Store.PutLot(ctx, &l, s.event(g, "lot.create", "lot:"+l.Name, l.says()))
 }
 
@@ -113,7 +113,7 @@ func (s *Service) ChangeLot(ctx context.Context, g access.Grant, name string, ch
 	if err := s.known(ctx, l.Tenant, pki.Placement{ProductLine: l.ProductLine, Site: l.Site}); err != nil {
 		return nil, err
 	}
-	defer s.forget()
+	defer s.Forget()
 	return l, s.cfg.Store.ChangeLot(ctx, l, s.event(g, "lot.update", "lot:"+name, l.says()))
 }
 

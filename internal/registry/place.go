@@ -72,7 +72,7 @@ func (s *Service) CreatePlace(ctx context.Context, g access.Grant, kind PlaceKin
 		return nil, err
 	}
 	p := &Place{Kind: kind, Tenant: g.Tenant(), Name: name, Description: description, Actor: g.Actor(), Created: s.cfg.Now().UTC()}
-	defer s.forget()
+	defer s.Forget()
 	return p, s.cfg.Store.PutPlace(ctx, p, s.event(g, kind.target()+".create", kind.target()+":"+name, description))
 }
 

@@ -48,7 +48,7 @@ const (
 )
 
 // Complete returns a placement with the product line and the site of its lot
-// where it says none. It is PolicyRefused where the lot is closed or of another
+// where it says none. It is Conflict where the lot is closed, PolicyRefused where it is of another
 // product line, and where the tenant is strict and a name is not registered.
 func (s *Service) Complete(ctx context.Context, tenant pki.TenantID, p pki.Placement) (pki.Placement, error) {
 	if p == (pki.Placement{}) {
@@ -89,7 +89,7 @@ func (s *Service) withLot(ctx context.Context, tenant pki.TenantID, p pki.Placem
 	case err != nil:
 		return p, err
 	case l.State == LotClosed:
-		return p, pki.Errorf(pki.PolicyRefused, "the lot %q is closed since %s: nothing is enrolled in it any more", l.Name, l.Closed.Format(time.RFC3339))
+		return p, pki.Errorf(pki.Conflict, "the lot %q is closed since %s: nothing is enrolled in it any more", l.Name, l.Closed.Format(time.RFC3339))
 	case p.ProductLine != "" && l.ProductLine != "" && p.ProductLine != l.ProductLine:
 		return p, pki.Errorf(pki.PolicyRefused, "the lot %q is of the product line %q, not %q", l.Name, l.ProductLine, p.ProductLine)
 	}
@@ -122,8 +122,8 @@ func (s *Service) known(ctx context.Context, tenant pki.TenantID, p pki.Placemen
 	return err
 }
 
-// forget drops what Complete found, after a change on this node.
-func (s *Service) forget() {
+// Forget drops what Complete found, after a change on this node.
+func (s *Service) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.complete)
@@ -147,7 +147,7 @@ func (s *Service) SetStrict(ctx context.Context, g access.Grant, strict bool) er
 	if strict {
 		detail = "names must be registered before their first use"
 	}
-	defer s.forget()
+	defer s.Forget()
 	return s.cfg.Store.SetStrict(ctx, g.Tenant(), strict, s.event(g, "registry.update", "registry", detail))
 }
 

@@ -24,6 +24,7 @@ type Config struct {
 	Enroll     Enroll
 	Batch      Batch
 	Registry   Registry
+	LotReports LotReports
 	Revocation Revocation
 	Status     Status
 	Log        Log

@@ -62,3 +62,32 @@ func wireLot(l *registry.Lot) client.Lot {
 	return client.Lot{Name: l.Name, ProductLine: l.ProductLine, Site: l.Site, Ordered: l.Ordered,
 		State: string(l.State), By: l.Actor, Created: l.Created, Closed: l.Closed}
 }
+
+type closeLotInput struct {
+	Caller
+	Name string `path:"name"`
+	Body client.LotClosing
+}
+
+func (s *server) closeLot(ctx context.Context, g access.Grant, in *closeLotInput) (*answer[client.LotReport], error) {
+	return reportAnswer(s.cfg.LotReports.Close(ctx, g, in.Name, in.Body.Scrapped))
+}
+
+func (s *server) lotReport(ctx context.Context, g access.Grant, in *nameInput) (*answer[client.LotReport], error) {
+	return reportAnswer(s.cfg.LotReports.Report(ctx, g, in.Name))
+}
+
+func (s *server) lotReportKey(ctx context.Context, g access.Grant, _ *nothing) (*answer[client.LotReportKey], error) {
+	key, err := s.cfg.LotReports.Key(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.LotReportKey]{client.LotReportKey{Key: key}}, nil
+}
+
+func reportAnswer(text string, err error) (*answer[client.LotReport], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.LotReport]{client.LotReport{Report: text}}, nil
+}

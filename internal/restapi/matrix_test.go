@@ -58,7 +58,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "beta", "meter")
 	m.log = s.NewLog(t)
 	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, Status: s.Store, Log: m.log, Alarms: s.Alarms, Registry: s.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, Status: s.Store, Log: m.log, Alarms: s.Alarms, Registry: s.Registry, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url = srv.URL
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -114,7 +114,7 @@ func (m *matrix) fill(t *testing.T) {
 	for _, name := range []string{"hidden-site", "hidden-other"} {
 		must(c.CreateSite(ctx, client.NewPlace{Name: name}))(t)
 	}
-	for _, name := range []string{"hidden-lot", "hidden-other"} {
+	for _, name := range []string{"hidden-lot", "hidden-other", "hidden-closed"} {
 		must(c.CreateLot(ctx, client.NewLot{Name: name, ProductLine: "hidden-line", Site: "hidden-site"}))(t)
 	}
 	must(c.ImportDevices(ctx, client.CSV, client.DeviceFilter{Lot: "hidden-lot"}, strings.NewReader("device\nhidden-planned\n")))(t)
@@ -235,6 +235,9 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /lots", path: "/lots?product_line=hidden-line", attack: 200, own: 200},
 		{route: "POST /lots", body: `{"name":"hidden-lot"}`, attack: 201, own: 409},
 		{route: "GET /lots/{name}", path: "/lots/hidden-other", own: 200},
+		{route: "POST /lots/{name}/close", path: "/lots/hidden-closed/close", body: `{"scrapped":1}`, own: 200},
+		{route: "GET /lots/{name}/report", path: "/lots/hidden-closed/report", own: 200},
+		{route: "GET /lot-report-key", own: 200},
 		{route: "PATCH /lots/{name}", path: "/lots/hidden-other", body: `{"ordered":7}`, own: 200},
 		{route: "GET /devices", path: "/devices?prefix=hidden", attack: 200, own: 200},
 		{route: "POST /devices", media: mediaNDJSON, body: `{"device":"planned-device","lot":"hidden-lot"}`, attack: 200, own: 200},
@@ -358,7 +361,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Registry: m.stack.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Registry: m.stack.Registry, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url = srv.URL
 	for _, role := range access.Roles() {

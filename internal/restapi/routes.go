@@ -114,6 +114,9 @@ func (s *server) table() []route {
 		operation("GET /lots", access.ReadRegistry, "list-lots", "List the lots", s.listLots),
 		operation("POST /lots", access.ManageRegistry, "create-lot", "Register a lot", s.createLot).created(),
 		operation("GET /lots/{name}", access.ReadRegistry, "get-lot", "Get a lot", s.getLot),
+		operation("POST /lots/{name}/close", access.ManageRegistry, "close-lot", "Close a lot and get its signed report", s.closeLot),
+		operation("GET /lots/{name}/report", access.ReadRegistry, "get-lot-report", "Get a closed lot's signed report", s.lotReport),
+		operation("GET /lot-report-key", access.ReadRegistry, "get-lot-report-key", "Get the public key of the tenant's lot reports", s.lotReportKey),
 		operation("PATCH /lots/{name}", access.ManageRegistry, "change-lot", "Change a lot", s.changeLot),
 
 		operation("GET /devices", access.ReadRegistry, "list-devices", "List devices", s.listDevices),

@@ -91,6 +91,13 @@ type Registry interface {
 	SetStrict(ctx context.Context, g access.Grant, strict bool) error
 }
 
+// LotReports is what the API needs of lotreport.Service.
+type LotReports interface {
+	Close(ctx context.Context, g access.Grant, lot string, scrapped int64) (string, error)
+	Report(ctx context.Context, g access.Grant, lot string) (string, error)
+	Key(ctx context.Context, g access.Grant) (string, error)
+}
+
 // Revocation is what the API needs of revocation.Service.
 type Revocation interface {
 	Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) error

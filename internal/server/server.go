@@ -24,6 +24,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/publish"
@@ -46,6 +47,7 @@ type Server struct {
 	hierarchy   *hierarchy.Service
 	issuance    *issuance.Service
 	registry    *registry.Service
+	lotReports  *lotreport.Service
 	enroll      *enroll.Service
 	batch       *batch.Service
 	revocation  *revocation.Service
@@ -139,6 +141,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Now: s.now,
 	})
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, Revoked: s.revocation.Changed})
+	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})
 	subordinates.RA = s.enroll
 	spool, err := batch.OpenSpool(s.cfg.Spool())

@@ -31,6 +31,9 @@ const (
 	// Checkpoint is the text of a log's checkpoint (see package audit), by a log
 	// key.
 	Checkpoint
+	// LotReport is the text of a report of what became of a lot, as a note has it,
+	// by a key for lot reports. It is in JSON after a line that nothing else has.
+	LotReport
 )
 
 // String returns the purpose as it stands in errors.
@@ -46,6 +49,8 @@ func (p Purpose) String() string {
 		return "certification request"
 	case Checkpoint:
 		return "checkpoint"
+	case LotReport:
+		return "lot report"
 	default:
 		return fmt.Sprintf("unknown purpose %d", int(p))
 	}
@@ -61,6 +66,8 @@ func (p Purpose) allows(use keystore.Use) error {
 		ok = use == keystore.UseOCSP
 	case Checkpoint:
 		ok = use == keystore.UseLog
+	case LotReport:
+		ok = use == keystore.UseLotReport
 	case Request:
 		ok = slices.Contains(keystore.Uses(), use)
 	}

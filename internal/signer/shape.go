@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -40,6 +41,9 @@ func (p Purpose) checkShape(key tbs.PublicKey, message []byte) error {
 		ok = isRequest(key, message)
 	case Checkpoint:
 		ok = isCheckpoint(string(message))
+	case LotReport:
+		body, begins := bytes.CutPrefix(message, []byte("pando lot report 1\n"))
+		ok = begins && bytes.HasPrefix(body, []byte("{")) && bytes.HasSuffix(body, []byte("}\n")) && json.Valid(body)
 	}
 	if !ok {
 		return fmt.Errorf("what is to be signed is not a whole %s of this key", p)

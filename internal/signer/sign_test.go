@@ -31,6 +31,7 @@ var kinds = []pki.KeyKind{pki.P256, pki.P384, pki.P521, pki.RSA2048, pki.Ed25519
 var useOf = map[signer.Purpose]keystore.Use{
 	signer.Certificate: keystore.UseCA, signer.CRL: keystore.UseCA,
 	signer.OCSP: keystore.UseOCSP, signer.Request: keystore.UseTLS, signer.Checkpoint: keystore.UseLog,
+	signer.LotReport: keystore.UseLotReport,
 }
 
 // messages returns a structure of each purpose for the key. Those that
@@ -78,6 +79,7 @@ func messages(t testing.TB, public tbs.PublicKey, key crypto.Signer) map[signer.
 		signer.OCSP:        responseData(public.KeyID(), at),
 		signer.Request:     request.RawTBSCertificateRequest,
 		signer.Checkpoint:  []byte("pando/d/tenant/acme\n7\n" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\ntime 2026-10-01T12:00:00Z\n"),
+		signer.LotReport:   []byte("pando lot report 1\n{\"lot\": \"7\"}\n"),
 	}
 }
 
@@ -120,7 +122,10 @@ func TestUses(t *testing.T) {
 		keystore.UseOCSP: {signer.OCSP, signer.Request},
 		keystore.UseTLS:  {signer.Request},
 		keystore.UseLog:  {signer.Checkpoint, signer.Request},
-		"other":          {},
+
+		keystore.UseLotReport: {signer.LotReport, signer.Request},
+
+		"other": {},
 	}
 	for use, purposes := range allowed {
 		p := newProvider()
@@ -169,8 +174,8 @@ func TestShapes(t *testing.T) {
 				"indefinite":      append([]byte{0x30, 0x80}, good[purpose][2:]...),
 				"length too long": append([]byte{0x30, 0x85, 0, 0, 0, 0}, good[purpose][1:]...),
 			}
-			if purpose == signer.Checkpoint {
-				delete(bad, "another key's") // it names no key
+			if purpose == signer.Checkpoint || purpose == signer.LotReport {
+				delete(bad, "another key's") // they name no key
 			}
 			for other, message := range good {
 				if other != purpose {

@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/registry"
@@ -42,6 +43,7 @@ type Stack struct {
 	Hierarchy  *hierarchy.Service
 	Issuance   *issuance.Service
 	Registry   *registry.Service
+	LotReports *lotreport.Service
 	Enroll     *enroll.Service
 	Batch      *batch.Service
 	Revocation *revocation.Service
@@ -104,6 +106,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	ra := &struct{ hierarchy.RA }{}
 	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Now: cfg.Now})
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, Revoked: s.Revocation.Changed})
+	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Now: cfg.Now})
 	ra.RA = s.Enroll
 	spool, err := batch.OpenSpool(filepath.Join(dir, "spool"))

@@ -144,10 +144,11 @@ func (t *tx) claim(intent, issuer int64, it *issuance.Item, now time.Time) error
 			return t.findEarlier(owner, it)
 		}
 	}
-	if it.SharedKey {
-		return nil
+	err = t.refuseClosed(it)
+	if err == nil && it.Refused == nil && !it.SharedKey {
+		err = t.claimKey(intent, owner, it)
 	}
-	if err := t.claimKey(intent, owner, it); err != nil || it.Refused == nil || it.Idempotency == "" {
+	if err != nil || it.Refused == nil || it.Idempotency == "" {
 		return err
 	}
 	// A refused request may come again with another key under the same

@@ -70,6 +70,8 @@ type tx struct {
 	// published when it is committed.
 	refs map[ref]int64
 	ders []*reference
+
+	closed map[ref]bool // lots that intents of this transaction are for: whether they are closed
 }
 
 // update runs fn in a transaction and commits it durably unless fn returns an

@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -36,6 +37,7 @@ type Store interface {
 	enroll.Store
 	batch.Store
 	registry.Store
+	lotreport.Store
 	access.TokenStore
 	keystore.Store
 	keystore.CredentialStore
@@ -96,6 +98,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"batch adopted", testBatchAdopted},
 		{"batch cancelled", testBatchCancelled},
 		{"batch retry", testBatchRetry},
+		{"lot report", testLotReport},
 
 		{"product lines and sites", testPlaces},
 		{"lots", testLots},
