@@ -1,12 +1,10 @@
 package ceremony
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -37,19 +35,23 @@ func (r *root) signCRL(ctx context.Context, j *journal, req *Request, now time.T
 		days = usualDays
 	}
 	at := now.Truncate(time.Second)
-	var message bytes.Buffer
-	err = tbs.WriteTBSCertList(&message, &tbs.CRLInfo{
+	list, err := tbs.NewCertList(&tbs.CRLInfo{
 		Issuer:      r.certificate.Subject,
 		IssuerKeyID: r.certificate.SubjectKeyID(),
 		Algorithm:   r.certificate.Key.SignatureAlgorithm(),
 		Number:      req.Number,
 		ThisUpdate:  at,
 		NextUpdate:  at.AddDate(0, 0, days),
-	}, slices.Values(entries))
+	}, 0)
 	if err != nil {
 		return nil, fmt.Errorf("encode CRL: %w", err)
 	}
-	intent := entry{At: now, Mode: r.mode, Act: KindCRL, Step: stepIntent, Number: req.Number, Request: req.hash(), TBS: message.Bytes()}
+	for i := range entries {
+		if err := list.Add(&entries[i]); err != nil {
+			return nil, fmt.Errorf("encode CRL: %w", err)
+		}
+	}
+	intent := entry{At: now, Mode: r.mode, Act: KindCRL, Step: stepIntent, Number: req.Number, Request: req.hash(), TBS: list.Finish()}
 	crl, err := r.act(ctx, j, intent, func(signed []byte) error { return r.checkCRL(signed, req.Number, len(entries)) })
 	if err != nil {
 		return nil, err

@@ -5,13 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
 	"slices"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte/asn1"
-
-	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -21,8 +17,8 @@ import (
 const page = 5_000
 
 // build signs a CRL of a shard with all entries up to state.Newest: a full one, or
-// where base is one of the shard's full ones, a delta to it. It holds the entries
-// packed, 28 bytes each, and the CRL once; nothing else grows with them.
+// where base is one of the shard's full ones, a delta to it. It holds the CRL once;
+// of a full one, nothing else grows with the entries.
 func (s *Service) build(ctx context.Context, id *identity, state *ShardState, base *Edition) (*CRL, error) {
 	if id.issuer.StatusURL == "" && id.issuer.Shards > 1 {
 		return nil, pki.Errorf(pki.Internal, "without a status URL a shard's CRL would claim to be complete")
@@ -35,19 +31,11 @@ func (s *Service) build(ctx context.Context, id *identity, state *ShardState, ba
 	// from after the expiry has it too (RFC 5280, 3.3).
 	expired := now.Add(-s.cfg.CRLLife)
 	c := &CRL{List: List{Issuer: id.issuer.ID, Shard: state.Shard, Delta: base != nil}, Covers: state.Newest}
-	var list *entries
-	var err error
 	life := s.cfg.CRLLife
-	if base == nil {
-		list, err = s.entries(ctx, id.issuer.ID, state.Shard, state.Newest, expired)
-	} else {
+	if base != nil {
 		c.Base, life = base.Number, s.cfg.CRLLife/deltaShare
-		list, err = s.changes(ctx, id.issuer.ID, state.Shard, base.Covers, state.Newest, expired)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("entries: %w", err)
-	}
-	c.Entries = int64(list.count)
+	var err error
 	if c.Number, err = s.cfg.Store.ReserveCRLNumber(ctx, id.issuer.ID, state.Shard); err != nil {
 		return nil, fmt.Errorf("reserve a number: %w", err)
 	}
@@ -60,10 +48,99 @@ func (s *Service) build(ctx context.Context, id *identity, state *ShardState, ba
 	if id.issuer.Deltas && base == nil {
 		info.Freshest = id.issuer.StatusURL + "/" + List{Issuer: id.issuer.ID, Shard: state.Shard, Delta: true}.Path()
 	}
-	if c.DER, err = s.signList(ctx, id.issuer.Key, info, list); err != nil {
+	var list *tbs.CertList
+	if base == nil {
+		list, err = s.encode(ctx, c, info, state, expired)
+	} else {
+		list, err = s.encodeDelta(ctx, c, info, base.Covers, expired)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("entries: %w", err)
+	}
+	if c.DER, err = s.signList(ctx, id.issuer.Key, list); err != nil {
 		return nil, fmt.Errorf("sign number %d: %w", c.Number, err)
 	}
 	return c, nil
+}
+
+// entrySize is what an entry takes in a CRL: a serial of 20 octets, a time, a reason.
+const entrySize = 53
+
+// maxGuess bounds the entries that memory is taken for before they are read.
+const maxGuess = 2_000_000
+
+// encode encodes a full CRL, with the entries as they come from the store, so that
+// it holds no more than the CRL itself. How long that will be is guessed by the one
+// before it.
+func (s *Service) encode(ctx context.Context, c *CRL, info *tbs.CRLInfo, state *ShardState, expired time.Time) (*tbs.CertList, error) {
+	guess := min(state.Entries+max(0, state.Newest-state.Covers), maxGuess)
+	list, err := tbs.NewCertList(info, int(max(guess, state.Entries))*entrySize)
+	if err != nil {
+		return nil, err
+	}
+	return list, s.eachPage(ctx, c.List, c.Covers, expired, func(got []pki.Revocation) error {
+		c.Entries += int64(len(got))
+		return addEntries(list, got)
+	})
+}
+
+// eachPage calls f with a shard's entries up to a sequence number, page by page in
+// order of serial, without those whose certificates had expired by the given time.
+func (s *Service) eachPage(ctx context.Context, list List, upto int64, expired time.Time, f func([]pki.Revocation) error) error {
+	var after pki.Serial
+	for {
+		got, err := s.cfg.Store.Revoked(ctx, list.Issuer, list.Shard, upto, expired, after, page)
+		if err != nil {
+			return err
+		}
+		if err := f(got); err != nil || len(got) < page {
+			return err
+		}
+		after = got[len(got)-1].Serial
+	}
+}
+
+// encodeDelta encodes a delta CRL, of the entries that are new since a sequence
+// number, with releases, in order of serial.
+func (s *Service) encodeDelta(ctx context.Context, c *CRL, info *tbs.CRLInfo, since int64, expired time.Time) (*tbs.CertList, error) {
+	var changes []pki.Revocation
+	for since < c.Covers {
+		got, last, err := s.cfg.Store.Changed(ctx, c.Issuer, c.Shard, since, c.Covers, expired, page)
+		if err != nil {
+			return nil, err
+		}
+		changes, since = append(changes, got...), last
+	}
+	slices.SortFunc(changes, func(a, b pki.Revocation) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
+	c.Entries = int64(len(changes))
+	list, err := tbs.NewCertList(info, len(changes)*entrySize)
+	if err != nil {
+		return nil, err
+	}
+	return list, addEntries(list, changes)
+}
+
+func addEntries(list *tbs.CertList, entries []pki.Revocation) error {
+	for i := range entries {
+		r := &entries[i]
+		if err := list.Add(&tbs.CRLEntry{Serial: r.Serial, At: r.At, Reason: r.Reason}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signList signs a CRL, in the memory in which it was encoded.
+func (s *Service) signList(ctx context.Context, key pki.KeyURI, list *tbs.CertList) ([]byte, error) {
+	message := list.Finish()
+	signature, err := s.cfg.Signer.SignStream(ctx, key, signer.CRL, func(w io.Writer) error {
+		_, err := w.Write(message)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list.Signed(signature), nil
 }
 
 // checkKey checks that the issuer's key is that of its certificate. The signer
@@ -78,113 +155,4 @@ func (s *Service) checkKey(ctx context.Context, id *identity) error {
 		return pki.Errorf(pki.Internal, "key %s is not that of the issuer's certificate", id.issuer.Key)
 	}
 	return nil
-}
-
-// entries reads a shard's entries up to a sequence number, without those whose
-// certificates had expired by the given time.
-func (s *Service) entries(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, expired time.Time) (*entries, error) {
-	list := new(entries)
-	var after pki.Serial
-	for {
-		got, err := s.cfg.Store.Revoked(ctx, issuer, shard, upto, expired, after, page)
-		if err != nil {
-			return nil, err
-		}
-		list.add(got)
-		if len(got) < page {
-			return list, nil
-		}
-		after = got[len(got)-1].Serial
-	}
-}
-
-// changes reads the entries of a shard that are new since a sequence number, with
-// releases, in order of serial.
-func (s *Service) changes(ctx context.Context, issuer pki.IssuerID, shard int, since, upto int64, expired time.Time) (*entries, error) {
-	list := new(entries)
-	for since < upto {
-		got, last, err := s.cfg.Store.Changed(ctx, issuer, shard, since, upto, expired, page)
-		if err != nil {
-			return nil, err
-		}
-		list.add(got)
-		since = last
-	}
-	list.sort()
-	return list, nil
-}
-
-// entries holds entries packed: the encoder goes over them more than once, and
-// reading them from the store again would cost more than all the rest.
-type entries struct {
-	pages [][]packedEntry
-	count int
-}
-
-// A packedEntry has what a CRL shows of an entry.
-type packedEntry struct {
-	serial pki.Serial
-	reason uint8
-	at     uint32 // Unix time, until 2106
-}
-
-func (l *entries) add(got []pki.Revocation) {
-	packed := make([]packedEntry, len(got))
-	for i := range got {
-		packed[i] = packedEntry{got[i].Serial, uint8(got[i].Reason), uint32(got[i].At.Unix())}
-	}
-	l.pages = append(l.pages, packed)
-	l.count += len(packed)
-}
-
-// sort puts entries that did not come in order of serial into one page in order.
-func (l *entries) sort() {
-	whole := slices.Concat(l.pages...)
-	slices.SortFunc(whole, func(a, b packedEntry) int { return bytes.Compare(a.serial[:], b.serial[:]) })
-	l.pages = [][]packedEntry{whole}
-}
-
-func (l *entries) all() iter.Seq[tbs.CRLEntry] {
-	return func(yield func(tbs.CRLEntry) bool) {
-		for _, page := range l.pages {
-			for i := range page {
-				e := &page[i]
-				if !yield(tbs.CRLEntry{Serial: e.serial, At: time.Unix(int64(e.at), 0).UTC(), Reason: pki.Reason(e.reason)}) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// maxHeader is the longest DER header of what fits into 4 GiB.
-const maxHeader = 6
-
-// maxTail is room for the algorithm and the signature of every algorithm that
-// pando has; a longer tail costs a copy, nothing else.
-const maxTail = 1 << 10
-
-// signList encodes and signs a CertificateList in one buffer of the right size,
-// with room at its head for the outer header, whose length is known last.
-func (s *Service) signList(ctx context.Context, key pki.KeyURI, info *tbs.CRLInfo, list *entries) ([]byte, error) {
-	size, err := tbs.SizeTBSCertList(info, list.all())
-	if err != nil {
-		return nil, err
-	}
-	buffer := bytes.NewBuffer(make([]byte, maxHeader, maxHeader+int(size)+maxTail))
-	signature, err := s.cfg.Signer.SignStream(ctx, key, signer.CRL, func(w io.Writer) error {
-		buffer.Truncate(maxHeader)
-		return tbs.WriteTBSCertList(io.MultiWriter(w, buffer), info, list.all())
-	})
-	if err != nil {
-		return nil, err
-	}
-	buffer.Write(info.Algorithm.DER)
-	buffer.Write(der.AppendBitString(nil, signature))
-
-	whole := buffer.Bytes()
-	header := der.AppendHeader(nil, asn1.SEQUENCE, len(whole)-maxHeader)
-	start := maxHeader - len(header)
-	copy(whole[start:], header)
-	return whole[start:], nil
 }

@@ -183,21 +183,20 @@ func (s *Service) covered(ctx context.Context, id *identity, state ShardState, l
 	}
 	now := s.cfg.Now() // what expired since the ceremony may be in the list, or not
 	lacking := func(upto int64) (lacks bool, err error) {
-		held, err := s.entries(ctx, id.issuer.ID, state.Shard, upto, now)
-		if err != nil {
-			return false, err
-		}
-		for e := range held.all() {
-			if _, ok := list.listed[e.Serial]; ok {
-				continue
+		err = s.eachPage(ctx, List{Issuer: id.issuer.ID, Shard: state.Shard}, upto, now, func(held []pki.Revocation) error {
+			for _, r := range held {
+				if _, ok := list.listed[r.Serial]; ok {
+					continue
+				}
+				status, err := s.cfg.Store.Status(ctx, id.issuer.ID, r.Serial)
+				if err != nil {
+					return err
+				}
+				lacks = lacks || status.Revocation != nil // else it was released since
 			}
-			status, err := s.cfg.Store.Status(ctx, id.issuer.ID, e.Serial)
-			if err != nil {
-				return false, err
-			}
-			lacks = lacks || status.Revocation != nil // else it was released since
-		}
-		return lacks, nil
+			return nil
+		})
+		return lacks, err
 	}
 	switch lacks, err := lacking(state.Covers); {
 	case err != nil:

@@ -195,7 +195,7 @@ func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState
 	if err != nil {
 		return false, err
 	}
-	made := Edition{Number: crl.Number, Covers: crl.Covers, ThisUpdate: crl.ThisUpdate, NextUpdate: crl.NextUpdate}
+	made := Edition{Number: crl.Number, Covers: crl.Covers, Entries: crl.Entries, ThisUpdate: crl.ThisUpdate, NextUpdate: crl.NextUpdate}
 	if base != nil {
 		state.Delta = made
 	} else {

@@ -50,6 +50,7 @@ type Due struct {
 type Edition struct {
 	Number     int64
 	Covers     int64
+	Entries    int64
 	ThisUpdate time.Time
 	NextUpdate time.Time
 }

@@ -1,11 +1,8 @@
 package tbs
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -40,91 +37,72 @@ type CRLEntry struct {
 	Reason pki.Reason // unspecified is not encoded (RFC 5280, 5.3.1)
 }
 
-// WriteTBSCertList writes the DER TBSCertList (RFC 5280, 5.1.2) of version 2 with
+// maxHeader is the longest DER header of what fits into 4 GiB.
+const maxHeader = 6
+
+// A CertList is a TBSCertList (RFC 5280, 5.1.2) of version 2 on its way into the
+// bytes of the CRL that it becomes: entries are encoded once, where they stay. It has
 // the extensions authorityKeyIdentifier, cRLNumber and, where info has them,
-// deltaCRLIndicator, issuingDistributionPoint and freshestCRL. It ranges over entries twice, first for their size,
-// and holds one at a time; where the second pass yields other sizes than the
-// first, it fails. Entries are written in the order in which they come; that no
-// serial comes twice is the caller's care. What w got before an error is of no
-// use.
-func WriteTBSCertList(w io.Writer, info *CRLInfo, entries iter.Seq[CRLEntry]) error {
-	l, err := measureCertList(info, entries)
+// deltaCRLIndicator, issuingDistributionPoint and freshestCRL.
+type CertList struct {
+	algorithm []byte
+	before    []byte // the fields before revokedCertificates
+	after     []byte // those after them
+	buf       []byte // room for all headers and before, then entries
+	start     int    // where the TBSCertList begins, once Finish was called
+}
+
+// NewCertList begins a list. size is how many octets of entries are expected; more
+// cost copies, nothing else.
+func NewCertList(info *CRLInfo, size int) (*CertList, error) {
+	before, after, err := info.encode()
 	if err != nil {
-		return err
-	}
-	out := bufio.NewWriterSize(w, 32<<10)
-	header := der.AppendHeader(nil, asn1.SEQUENCE, l.content)
-	header = append(header, l.before...)
-	if l.entries > 0 {
-		header = der.AppendHeader(header, asn1.SEQUENCE, l.entries)
-	}
-	if _, err := out.Write(header); err != nil {
-		return fmt.Errorf("CRL: %w", err)
-	}
-
-	left := l.entries
-	var buf [maxCRLEntry]byte
-	for e := range entries {
-		entry, err := e.append(buf[:0])
-		if err != nil {
-			return err
-		}
-		if left -= len(entry); left < 0 {
-			break
-		}
-		if _, err := out.Write(entry); err != nil {
-			return fmt.Errorf("CRL: %w", err)
-		}
-	}
-	if left != 0 {
-		return errors.New("CRL: the entries of the second pass are not those of the first")
-	}
-	if _, err := out.Write(l.after); err != nil {
-		return fmt.Errorf("CRL: %w", err)
-	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("CRL: %w", err)
-	}
-	return nil
-}
-
-// SizeTBSCertList returns how many bytes WriteTBSCertList writes. It ranges over
-// entries once.
-func SizeTBSCertList(info *CRLInfo, entries iter.Seq[CRLEntry]) (int64, error) {
-	l, err := measureCertList(info, entries)
-	if err != nil {
-		return 0, err
-	}
-	return int64(der.Size(l.content)), nil
-}
-
-// A certList is a TBSCertList but for its entries.
-type certList struct {
-	before, after []byte // the fields before and after revokedCertificates
-	entries       int    // octets of all entries; 0 leaves revokedCertificates out (RFC 5280, 5.1.2.6)
-	content       int    // octets of the content of the TBSCertList
-}
-
-// measureCertList checks info, encodes it, and adds up the entries.
-func measureCertList(info *CRLInfo, entries iter.Seq[CRLEntry]) (*certList, error) {
-	l := new(certList)
-	var err error
-	if l.before, l.after, err = info.encode(); err != nil {
 		return nil, err
 	}
-	var buf [maxCRLEntry]byte
-	for e := range entries {
-		entry, err := e.append(buf[:0])
-		if err != nil {
-			return nil, err
-		}
-		l.entries += len(entry)
-	}
-	l.content = len(l.before) + len(l.after)
-	if l.entries > 0 {
-		l.content += der.Size(l.entries)
-	}
+	room := 3*maxHeader + len(before)
+	l := &CertList{algorithm: info.Algorithm.DER, before: before, after: after}
+	l.buf = make([]byte, room, room+size+len(after)+maxSignature)
 	return l, nil
+}
+
+// maxSignature is room for the algorithm and the signature of every algorithm that
+// pando has.
+const maxSignature = 1 << 10
+
+// Add adds an entry. Entries stand in the order in which they come; that no serial
+// comes twice is the caller's care.
+func (l *CertList) Add(e *CRLEntry) (err error) {
+	l.buf, err = e.append(l.buf)
+	return err
+}
+
+// Finish returns the DER TBSCertList, to be signed. Nothing is added after it.
+func (l *CertList) Finish() []byte {
+	room := 3*maxHeader + len(l.before)
+	var header []byte
+	if entries := len(l.buf) - room; entries > 0 { // otherwise the field is left out (RFC 5280, 5.1.2.6)
+		header = der.AppendHeader(nil, asn1.SEQUENCE, entries)
+	}
+	l.start = room
+	put := func(b []byte) {
+		l.start -= len(b)
+		copy(l.buf[l.start:], b)
+	}
+	put(header)
+	put(l.before)
+	l.buf = append(l.buf, l.after...)
+	put(der.AppendHeader(nil, asn1.SEQUENCE, len(l.buf)-l.start))
+	return l.buf[l.start:]
+}
+
+// Signed returns the DER CertificateList with the signature of what Finish returned,
+// in the same memory.
+func (l *CertList) Signed(signature []byte) []byte {
+	l.buf = append(l.buf, l.algorithm...)
+	l.buf = append(l.buf, der.AppendBitString(nil, signature)...)
+	header := der.AppendHeader(nil, asn1.SEQUENCE, len(l.buf)-l.start)
+	copy(l.buf[l.start-len(header):], header)
+	return l.buf[l.start-len(header):]
 }
 
 // encode returns the fields before and after revokedCertificates.
@@ -183,10 +161,6 @@ func appendNumber(dst []byte, oid string, critical bool, number int64) []byte {
 	dst, value := openExtension(dst, der.MustOID(oid), critical)
 	return closeExtension(der.AppendInteger(dst, uint64(number)), start, value)
 }
-
-// maxCRLEntry is a bound on the octets of one entry: a serial of 22, a time of 17,
-// a reason of 14, and the header.
-const maxCRLEntry = 64
 
 // reasonExtensions is what comes before the reason in an entry: crlEntryExtensions
 // with the one extension reasonCode (RFC 5280, 5.3.1), an ENUMERATED of one octet.

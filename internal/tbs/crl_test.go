@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
-	"errors"
-	"io"
 	"iter"
 	"math/big"
 	"slices"
@@ -50,15 +48,24 @@ func crlEntries(n int) iter.Seq[CRLEntry] {
 
 func writeCertList(t testing.TB, info *CRLInfo, entries iter.Seq[CRLEntry]) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	if err := WriteTBSCertList(&b, info, entries); err != nil {
+	b, err := certListOf(info, 100, entries)
+	if err != nil {
 		t.Fatal(err)
 	}
-	size, err := SizeTBSCertList(info, entries)
-	if err != nil || size != int64(b.Len()) {
-		t.Errorf("size %d, %v, want %d", size, err, b.Len())
+	return b
+}
+
+func certListOf(info *CRLInfo, size int, entries iter.Seq[CRLEntry]) ([]byte, error) {
+	l, err := NewCertList(info, size)
+	if err != nil {
+		return nil, err
 	}
-	return b.Bytes()
+	for e := range entries {
+		if err := l.Add(&e); err != nil {
+			return nil, err
+		}
+	}
+	return l.Finish(), nil
 }
 
 func TestCRLAgainstX509(t *testing.T) {
@@ -158,57 +165,41 @@ func TestCRLRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			info := *good
 			tt.change(&info)
-			wantKind(t, WriteTBSCertList(io.Discard, &info, tt.entries), pki.Internal)
-			_, err := SizeTBSCertList(&info, tt.entries)
+			_, err := certListOf(&info, 0, tt.entries)
 			wantKind(t, err, pki.Internal)
 		})
 	}
 }
 
-// TestCRLPassesDiffer checks that a source that changes between the passes gives
-// no CRL.
-func TestCRLPassesDiffer(t *testing.T) {
-	info := newCRLInfo(t, newSigner(t, pki.P256))
-	for name, counts := range map[string][2]int{"more": {10, 11}, "fewer": {10, 9}, "from none": {0, 1}, "to none": {1, 0}} {
-		t.Run(name, func(t *testing.T) {
-			pass := 0
-			entries := func(yield func(CRLEntry) bool) {
-				n := counts[pass]
-				pass++
-				crlEntries(n)(yield)
+// TestCertListSigned: the whole CRL is in the memory of what was signed.
+func TestCertListSigned(t *testing.T) {
+	signer := newSigner(t, pki.P256)
+	info := newCRLInfo(t, signer)
+	for _, n := range []int{0, 1, 2, 3, 1000, 2000} {
+		l, err := NewCertList(info, 40*n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e := range crlEntries(n) {
+			if err := l.Add(&e); err != nil {
+				t.Fatal(err)
 			}
-			wantKind(t, WriteTBSCertList(io.Discard, info, entries), pki.Internal)
-		})
-	}
-}
-
-// failAfter is a writer that fails after n bytes.
-type failAfter int
-
-var errFull = errors.New("full")
-
-func (w *failAfter) Write(b []byte) (int, error) {
-	if *w -= failAfter(len(b)); *w < 0 {
-		return 0, errFull
-	}
-	return len(b), nil
-}
-
-func TestCRLWriteError(t *testing.T) {
-	info := newCRLInfo(t, newSigner(t, pki.P256))
-	for _, n := range []failAfter{0, 40 << 10} {
-		if err := WriteTBSCertList(&n, info, crlEntries(2000)); !errors.Is(err, errFull) {
-			t.Errorf("error %v", err)
+		}
+		tbs := l.Finish()
+		signature := must(t)(Sign(signer, info.Algorithm, tbs))
+		want := AppendSigned(nil, tbs, info.Algorithm, signature)
+		if got := l.Signed(signature); !bytes.Equal(got, want) {
+			t.Errorf("%d entries: %x, want %x", n, got, want)
 		}
 	}
 }
 
-// TestCRLMemory checks that memory does not grow with the number of entries.
+// TestCRLMemory checks that no entry takes memory of its own.
 func TestCRLMemory(t *testing.T) {
 	info := newCRLInfo(t, newSigner(t, pki.P256))
 	allocations := func(n int) float64 {
 		return testing.AllocsPerRun(5, func() {
-			if err := WriteTBSCertList(io.Discard, info, crlEntries(n)); err != nil {
+			if _, err := certListOf(info, 64*n, crlEntries(n)); err != nil {
 				t.Fatal(err)
 			}
 		})

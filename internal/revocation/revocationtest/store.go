@@ -187,7 +187,7 @@ func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 	if found {
 		start++
 	}
-	var got []pki.Revocation
+	got := make([]pki.Revocation, 0, min(limit, len(list)-start))
 	for _, e := range list[start:] {
 		if len(got) == limit || s.hidden {
 			break
@@ -254,7 +254,7 @@ func (s *FakeStore) Shard(_ context.Context, issuer pki.IssuerID, shard int) (re
 	k := shardKey{issuer, shard}
 	edition := func(delta bool, n int) (e revocation.Edition) {
 		if l := s.crls[revocation.List{Issuer: issuer, Shard: shard, Delta: delta}]; len(l) > n {
-			e = revocation.Edition{Number: l[n].Number, Covers: l[n].Covers, ThisUpdate: l[n].ThisUpdate, NextUpdate: l[n].NextUpdate}
+			e = revocation.Edition{Number: l[n].Number, Covers: l[n].Covers, Entries: l[n].Entries, ThisUpdate: l[n].ThisUpdate, NextUpdate: l[n].NextUpdate}
 		}
 		return e
 	}

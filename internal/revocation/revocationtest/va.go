@@ -62,11 +62,16 @@ func New(t testing.TB, shards int) *VA {
 	v.Store.AddIssuer(v.CA.Issuer)
 	v.Responders = &FakeResponders{va: v}
 	v.Alarms = alarm.NewBoard(v.Clock.Now)
-	v.Service = revocation.New(revocation.Config{
-		Store: v.Store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders, Alarms: v.Alarms,
+	v.Service = v.Over(v.Store)
+	return v
+}
+
+// Over returns another service over the same surroundings, with another store.
+func (v *VA) Over(store revocation.Store) *revocation.Service {
+	return revocation.New(revocation.Config{
+		Store: store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders, Alarms: v.Alarms,
 		Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	})
-	return v
 }
 
 // AddCA adds another online issuer, whose turn is after that of those before it.

@@ -145,7 +145,7 @@ func (s *Store) shards(ctx context.Context, issuer issuerInfo, first, n int) ([]
 		var shard int
 		var base int64
 		var e revocation.Edition
-		if err := row.Scan(&shard, &base, &e.Number, &e.Covers, intoTime{&e.ThisUpdate}, intoTime{&e.NextUpdate}); err != nil {
+		if err := row.Scan(&shard, &base, &e.Number, &e.Covers, &e.Entries, intoTime{&e.ThisUpdate}, intoTime{&e.NextUpdate}); err != nil {
 			return none, err
 		}
 		switch st := &states[shard-first]; {
@@ -155,7 +155,7 @@ func (s *Store) shards(ctx context.Context, issuer issuerInfo, first, n int) ([]
 			st.Before, st.Edition = st.Edition, e
 		}
 		return none, nil
-	}, `SELECT c.shard, l.base, c.number, c.covers, c.this_update, c.next_update
+	}, `SELECT c.shard, l.base, c.number, c.covers, c.entries, c.this_update, c.next_update
 		FROM (SELECT issuer, shard, base, number FROM crl WHERE issuer = $1 AND shard >= $2 AND shard < $3) l
 		JOIN crl c ON c.issuer = l.issuer AND c.shard = l.shard AND c.number = l.number
 		ORDER BY l.shard, l.base, l.number`, issuer.num, first, first+n)

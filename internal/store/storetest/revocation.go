@@ -252,7 +252,7 @@ func testCRLs(f *fixture) {
 	states, err := f.Shards(f.ctx, f.issuer.ID)
 	f.ok(err)
 	edition := func(number int64) revocation.Edition {
-		return revocation.Edition{Number: number, Covers: 7, ThisUpdate: got.ThisUpdate, NextUpdate: got.NextUpdate}
+		return revocation.Edition{Number: number, Covers: 7, Entries: 3, ThisUpdate: got.ThisUpdate, NextUpdate: got.NextUpdate}
 	}
 	want := []revocation.ShardState{{Shard: 0, Renewed: true}, {Shard: 1, Renewed: true}, {Shard: 2, Edition: edition(4), Before: edition(3)}, {Shard: 3, Renewed: true}}
 	f.same(states, want)
