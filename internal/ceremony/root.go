@@ -3,8 +3,8 @@
 //
 // A root is two files that stay together. The sealed file holds the key under a
 // passphrase. The journal beside it holds a line for each act, written before
-// the key is used and again when the act is done, each line chained to the one
-// before by its hash. A root whose journal is missing, broken or another root's
+// the key is used and again, with what was signed, when the act is done, each line
+// chained to the one before by its hash. A root whose journal is missing, broken or another root's
 // does not sign. The chain shows an edit, an insertion or a removal within; that
 // its tail was cut off shows only against a copy, so keep one with each answer.
 //
