@@ -1,8 +1,6 @@
 package client
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -166,62 +163,7 @@ func (c *Client) ResultsAs(ctx context.Context, id string, after int64, f Format
 // is at rest: checked, paused, cancelled or done. A broken connection is taken
 // up again. After an error it yields nothing more.
 func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[*Batch, error] {
-	return func(yield func(*Batch, error) bool) {
-		for {
-			seen, err := c.watch(ctx, id, yield)
-			switch {
-			case err == nil:
-				return
-			case !seen || ctx.Err() != nil:
-				yield(nil, err)
-				return
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(firstPause):
-			}
-		}
-	}
-}
-
-var errCut = errors.New("the server ended the events before the batch was at rest")
-
-// watch yields the events of one answer, as readEvents does.
-func (c *Client) watch(ctx context.Context, id string, yield func(*Batch, error) bool) (seen bool, err error) {
-	body, err := c.open(ctx, call{method: http.MethodGet, path: batchPath(id) + "/events", accept: "text/event-stream"})
-	if err != nil {
-		return false, err
-	}
-	defer body.Close()
-	return readEvents(body, yield)
-}
-
-// readEvents yields the batches of server-sent events. It returns nil after the
-// event of type end and when yield wants no more; seen tells whether there were
-// any.
-func readEvents(body io.Reader, yield func(*Batch, error) bool) (seen bool, err error) {
-	events := bufio.NewScanner(body)
-	for events.Scan() {
-		line := events.Bytes()
-		if bytes.Equal(line, []byte("event: end")) {
-			return true, nil
-		}
-		data, ok := bytes.CutPrefix(line, []byte("data: "))
-		if !ok {
-			continue
-		}
-		b := new(Batch)
-		if err := json.Unmarshal(data, b); err != nil {
-			return seen, fmt.Errorf("decoding an event: %w", err)
-		}
-		if seen = true; !yield(b, nil) {
-			return true, nil
-		}
-	}
-	if err := events.Err(); err != nil {
-		return seen, fmt.Errorf("reading events: %w", err)
-	}
-	return seen, errCut
+	return watch[Batch](ctx, c, batchPath(id))
 }
 
 func batchPath(id string) string { return "/batches/" + url.PathEscape(id) }

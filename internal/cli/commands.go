@@ -28,6 +28,7 @@ type commands struct {
 	Cert       certCommand       `cmd:"" group:"issuing" help:"Issue, look up and revoke single certificates; block keys."`
 	CRL        crlCommand        `cmd:"" name:"crl" group:"status" help:"Show, check and publish CRLs."`
 	OCSP       ocspCommand       `cmd:"" name:"ocsp" group:"status" help:"Ask OCSP responders, and list them."`
+	Revocation revocationCommand `cmd:"" group:"issuing" help:"Revoke, hold and release certificates by the lot, product line, batch, device or issuer."`
 	Simulate   simulateCommand   `cmd:"" group:"issuing" help:"Play the outsiders that pando serves."`
 	Version    versionCommand    `cmd:"" group:"other" help:"Print the version of this program."`
 	Completion completionCommand `cmd:"" group:"other" help:"Print a completion script for a shell."`

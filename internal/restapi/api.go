@@ -19,16 +19,17 @@ const prefix = "/api/v1"
 
 // Config is what the API is made of. Every field is needed.
 type Config struct {
-	Tokens     Tokens
-	Hierarchy  Hierarchy
-	Enroll     Enroll
-	Batch      Batch
-	Registry   Registry
-	LotReports LotReports
-	Revocation Revocation
-	Status     Status
-	Log        Log
-	Alarms     Alarms
+	Tokens         Tokens
+	Hierarchy      Hierarchy
+	Enroll         Enroll
+	Batch          Batch
+	Registry       Registry
+	LotReports     LotReports
+	Revocation     Revocation
+	Status         Status
+	Log            Log
+	Alarms         Alarms
+	RevocationJobs RevocationJobs
 
 	// Logger gets one line a request at level debug, refused credentials at
 	// warn, and the causes of failures. No token, key or request body is logged.

@@ -46,6 +46,7 @@ type matrix struct {
 	tokens               []string          // ids
 	certificate          *client.Enrolled
 	batch                string
+	revocation           string // counted
 	event                string
 	profile              string // a document whose name only beta knows
 }
@@ -58,7 +59,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "beta", "meter")
 	m.log = s.NewLog(t)
 	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, Status: s.Store, Log: m.log, Alarms: s.Alarms, Registry: s.Registry, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Registry: s.Registry, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url = srv.URL
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -126,6 +127,13 @@ func (m *matrix) fill(t *testing.T) {
 		}
 	}
 	m.stack.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "beta", Name: "test.hidden", Target: "hidden"}, Severity: alarm.Critical, What: "hidden", Do: "hidden"})
+	m.revocation = must(c.StartRevocation(ctx, client.NewRevocationJob{
+		RevocationSelection: client.RevocationSelection{Device: "hidden-device"}, Reason: "superseded", DryRun: true}, ""))(t).ID
+	for j, err := range c.WatchRevocation(ctx, m.revocation) {
+		if err != nil || j.Total != 1 {
+			t.Fatal(j, err)
+		}
+	}
 	m.event = must(c.Events(ctx, "", 1))(t).Items[0].ID
 	if err := m.log.Finish(ctx); err != nil {
 		t.Fatal(err)
@@ -165,7 +173,7 @@ type row struct {
 
 func (m *matrix) rows(t *testing.T) []row {
 	certificate := "/certificates/" + m.certificate.Issuer + "/" + m.certificate.Serial
-	batch := "/batches/" + m.batch
+	batch, revocation := "/batches/"+m.batch, "/revocations/"+m.revocation
 	text := func(v any) string { return string(must(json.Marshal(v))(t)) }
 	meters := func(prefix string) string { return pandotest.PEMRequests(t, prefix, 1).String() }
 	return []row{
@@ -264,6 +272,16 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /certificates/{issuer}/{serial}/revoke", path: certificate + "/revoke", body: `{"reason":"certificateHold"}`, own: 200},
 		{route: "POST /certificates/{issuer}/{serial}/release", path: certificate + "/release", own: 200},
 		{route: "POST /certificates/{issuer}/{serial}/revoke", path: certificate + "/revoke", body: `{"reason":"superseded"}`, own: 200},
+		{route: "POST /revocations", body: `{"device":"hidden-device","reason":"superseded","dry_run":true}`, own: 201},
+		{route: "POST /revocations", body: `{"issuer":"` + m.certificate.Issuer + `","reason":"superseded","dry_run":true}`, own: 201},
+		{route: "GET /revocations", attack: 200, own: 200},
+		{route: "GET /revocations/{id}", path: revocation, own: 200},
+		{route: "GET /revocations/{id}/counts", path: revocation + "/counts", own: 200},
+		{route: "GET /revocations/{id}/events", path: revocation + "/events", own: 200},
+		{route: "POST /revocations/{id}/pause", path: revocation + "/pause", own: 409},
+		{route: "POST /revocations/{id}/resume", path: revocation + "/resume", own: 409},
+		{route: "POST /revocations/{id}/run", path: revocation + "/run", own: 200},
+		{route: "POST /revocations/{id}/cancel", path: revocation + "/cancel"},
 		{route: "POST /authorities/{authority}/retire", path: "/authorities/" + m.authority.ID + "/retire", own: 204},
 	}
 }
@@ -291,7 +309,7 @@ func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text 
 func (m *matrix) seen(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/alarms",
+	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/revocations", "/alarms",
 		"/registry", "/product-lines", "/sites", "/lots", "/devices"} {
 		status, text := m.ask(t, row{route: "GET " + path}, m.beta)
 		if status != 200 {
@@ -314,7 +332,7 @@ func TestMatrix(t *testing.T) {
 	}
 	before := m.seen(t)
 	secrets := []string{"hidden", "beta", m.rootID, m.authority.ID, m.authority.Issuers[0].ID, m.waiting, m.installable,
-		m.certificate.Issuer, m.certificate.Serial, m.batch, m.event, m.tokens[0], m.tokens[1]}
+		m.certificate.Issuer, m.certificate.Serial, m.batch, m.revocation, m.event, m.tokens[0], m.tokens[1]}
 	for _, r := range rows {
 		t.Run("attack/"+r.name(), func(t *testing.T) {
 			if status, text := m.ask(t, r, client.Token{}); status != http.StatusUnauthorized {
@@ -361,7 +379,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Registry: m.stack.Registry, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Registry: m.stack.Registry, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url = srv.URL
 	for _, role := range access.Roles() {

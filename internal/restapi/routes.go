@@ -128,6 +128,16 @@ func (s *server) table() []route {
 		operation("POST /devices/{device}/return", access.ManageDevices, "return-device", "Say that a device came back", s.changeDevice(registry.Return)),
 		operation("POST /devices/{device}/decommission", access.ManageDevices, "decommission-device", "Revoke a device's certificates and end its id for good", s.changeDevice(registry.Decommission)),
 
+		operation("POST /revocations", access.Revoke, "start-revocation", "Revoke, hold or release many certificates as a job", s.startRevocation).created().repeatable(),
+		operation("GET /revocations", access.ReadCertificates, "list-revocations", "List the revocation jobs, newest first", s.listRevocations),
+		operation("GET /revocations/{id}", access.ReadCertificates, "get-revocation", "Get a revocation job with its counts", s.getRevocation),
+		operation("GET /revocations/{id}/counts", access.ReadCertificates, "list-revocation-counts", "List a job's counts by issuer and CRL shard", s.revocationCounts),
+		operation("POST /revocations/{id}/run", access.Revoke, "run-revocation", "Run a job that was counted", s.runRevocation),
+		operation("POST /revocations/{id}/pause", access.Revoke, "pause-revocation", "Pause a running job", s.pauseRevocation),
+		operation("POST /revocations/{id}/resume", access.Revoke, "resume-revocation", "Resume a paused job", s.resumeRevocation),
+		operation("POST /revocations/{id}/cancel", access.Revoke, "cancel-revocation", "Cancel a job; what was revoked stays revoked", s.cancelRevocation),
+		plain("GET /revocations/{id}/events", access.ReadCertificates, s.watchRevocation, watchRevocationDoc()),
+
 		plain("POST /batches", access.ManageBatches, s.submitBatch, submitBatchDoc()),
 		operation("GET /batches", access.ReadBatches, "list-batches", "List the batches, newest first", s.listBatches),
 		operation("GET /batches/{id}", access.ReadBatches, "get-batch", "Get a batch with its counts", s.getBatch),

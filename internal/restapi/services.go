@@ -107,6 +107,19 @@ type Revocation interface {
 	OCSPResponders(ctx context.Context, g access.Grant) ([]revocation.ResponderState, error)
 }
 
+// RevocationJobs is what the API needs of revocation.Jobs.
+type RevocationJobs interface {
+	Create(ctx context.Context, g access.Grant, n revocation.NewJob) (j *revocation.Job, existed bool, err error)
+	Begin(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
+	Pause(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
+	Resume(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
+	Cancel(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
+	Job(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
+	List(ctx context.Context, g access.Grant, before revocation.JobID, limit int) ([]*revocation.Job, error)
+	Counts(ctx context.Context, g access.Grant, id revocation.JobID, after revocation.ShardCounts, limit int) ([]revocation.ShardCounts, error)
+	Watch(ctx context.Context, g access.Grant, id revocation.JobID) iter.Seq2[*revocation.Job, error]
+}
+
 // Alarms is what the API needs of alarm.Board.
 type Alarms interface {
 	Of(tenant pki.TenantID) []alarm.Alarm

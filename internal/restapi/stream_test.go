@@ -164,23 +164,26 @@ func TestMeter(t *testing.T) {
 	at := func(seconds float64) time.Time { return day.Add(time.Duration(seconds * float64(time.Second))) }
 	steps := []struct {
 		seconds float64
-		state   batch.State
 		rows    int64
 		want    float64
 	}{
-		{0, batch.Running, 1000, 0},
-		{0.5, batch.Running, 5000, 0}, // too early to tell
-		{1, batch.Running, 5000, 4000},
-		{2, batch.Running, 7000, 3000},
-		{3, batch.Running, 0, 0}, // other rows are counted now
-		{4, batch.Running, 500, 500},
-		{5, batch.Done, 9000, 900}, // of the whole run
+		{0, 1000, 0},
+		{0.5, 5000, 0}, // too early to tell
+		{1, 5000, 4000},
+		{2, 7000, 3000},
+		{3, 0, 0}, // other rows are counted now
+		{4, 500, 500},
 	}
 	for _, step := range steps {
-		b := &batch.Batch{State: step.state, Issued: step.rows, Started: day, Finished: day.Add(10 * time.Second)}
-		if got := m.observe(b, at(step.seconds)); got != step.want {
+		if got := m.observe(step.rows, at(step.seconds)); got != step.want {
 			t.Errorf("at %v s: %v rows a second, want %v", step.seconds, got, step.want)
 		}
+	}
+	if got := overall(9000, day, at(10)); got != 900 {
+		t.Errorf("%v rows a second of the whole run, want 900", got)
+	}
+	if got := overall(9000, day, day); got != 0 {
+		t.Errorf("%v rows a second in no time", got)
 	}
 }
 

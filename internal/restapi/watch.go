@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"reflect"
 	"time"
@@ -14,23 +15,38 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// watchBatch serves GET /batches/{id}/events: the batch as server-sent events of
-// type progress, until it is at rest; the last event is of type end.
+// watchBatch serves GET /batches/{id}/events.
 func (s *server) watchBatch(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+	var rate meter
+	return watch(s, w, r, s.cfg.Batch.Watch(r.Context(), g, pki.BatchID(r.PathValue("id"))), func(b *batch.Batch) client.Batch {
+		now, rows := wireBatch(b), b.Issued+b.Refused
+		switch b.State {
+		case batch.Checking:
+			rows = b.Checked
+		case batch.Done:
+			now.Rate = overall(rows, b.Started, b.Finished)
+			return now
+		}
+		now.Rate = rate.observe(rows, time.Now())
+		return now
+	})
+}
+
+// watch serves the states of a job as server-sent events of type progress, until
+// it is at rest; the last event is of type end.
+func watch[S, T any](s *server, w http.ResponseWriter, r *http.Request, states iter.Seq2[S, error], wire func(S) T) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
 	out := newStream(w)
 	defer out.End()
-	var last *client.Batch
-	var rate meter
-	for b, err := range s.cfg.Batch.Watch(r.Context(), g, pki.BatchID(r.PathValue("id"))) {
+	var last *T
+	for state, err := range states {
 		if err != nil && last == nil {
 			return err
 		}
 		if err == nil {
-			now := wireBatch(b)
-			now.Rate = rate.observe(b, time.Now())
+			now := wire(state)
 			last = &now
 			err = sendEvent(out, "progress", last)
 		}
@@ -39,7 +55,7 @@ func (s *server) watchBatch(w http.ResponseWriter, r *http.Request, g access.Gra
 		}
 	}
 	if err := r.Context().Err(); err != nil || last == nil {
-		s.cut(r, fmt.Errorf("watching batch %s ended early: %w", r.PathValue("id"), err))
+		s.cut(r, fmt.Errorf("watching %s ended early: %w", r.PathValue("id"), err))
 	}
 	if err := sendEvent(out, "end", last); err != nil {
 		s.cut(r, err)
@@ -56,8 +72,8 @@ func watchBatchDoc() document {
 	}
 }
 
-func sendEvent(out *stream, kind string, b *client.Batch) error {
-	data, err := json.Marshal(b)
+func sendEvent(out *stream, kind string, v any) error {
+	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
@@ -81,19 +97,11 @@ type meter struct {
 // end at once, and shorter ones would jump.
 const window = time.Second
 
-// observe returns rows per second: looked at while checking, ended while
-// running, and of the whole run once it is done.
-func (m *meter) observe(b *batch.Batch, now time.Time) float64 {
-	rows := b.Issued + b.Refused
-	if b.State == batch.Checking {
-		rows = b.Checked
-	}
-	if b.State == batch.Done && b.Finished.After(b.Started) {
-		return float64(rows) / b.Finished.Sub(b.Started).Seconds()
-	}
+// observe takes how many rows are through by now and returns rows per second.
+func (m *meter) observe(rows int64, now time.Time) float64 {
 	passed := now.Sub(m.at)
 	switch {
-	case m.at.IsZero() || rows < m.rows: // the first, or a dry run was followed by the order to issue
+	case m.at.IsZero() || rows < m.rows: // the first, or a dry run was followed by the order to go on
 		*m = meter{at: now, rows: rows}
 	case passed >= window:
 		rate := float64(rows-m.rows) / passed.Seconds()
@@ -103,4 +111,12 @@ func (m *meter) observe(b *batch.Batch, now time.Time) float64 {
 		*m = meter{now, rows, rate}
 	}
 	return m.rate
+}
+
+// overall returns the rows per second of a whole run, 0 where it took no time.
+func overall(rows int64, started, finished time.Time) float64 {
+	if !finished.After(started) {
+		return 0
+	}
+	return float64(rows) / finished.Sub(started).Seconds()
 }

@@ -61,8 +61,7 @@ func (s *Service) enter(ctx context.Context, g access.Grant, issuer pki.IssuerID
 			Target: "certificate:" + string(issuer) + "/" + serial.String(), Detail: "reason " + reason.String(),
 		},
 	})
-	// Also after an error: it may mean that the outcome is unknown.
-	s.Changed()
+	s.Changed() // also after an error: it may mean that the outcome is unknown
 	if pki.KindOf(err) == pki.NotFound {
 		return errNoCertificate() // in the words that a stranger to the certificate hears, too
 	}

@@ -47,7 +47,7 @@ func (s *Server) listen(version string) (*listeners, error) {
 		return nil, err
 	}
 	api := restapi.New(restapi.Config{
-		Hierarchy: s.hierarchy, Enroll: s.enroll, Batch: s.batch, Revocation: s.revocation, Status: s.store, Log: s.audit,
+		Hierarchy: s.hierarchy, Enroll: s.enroll, Batch: s.batch, Revocation: s.revocation, RevocationJobs: s.jobs, Status: s.store, Log: s.audit,
 		Registry: s.registry, LotReports: s.lotReports, Alarms: s.alarms, Tokens: s.tokens, Logger: s.log, Version: version,
 	})
 	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Now: s.now, Log: s.log})

@@ -52,6 +52,7 @@ type Server struct {
 	batch       *batch.Service
 	revocation  *revocation.Service
 	audit       *auditlog.Service
+	jobs        *revocation.Jobs
 	credentials *credentials
 	metrics     *metrics.Metrics
 	publisher   *publish.Publisher
@@ -129,6 +130,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Alarms: s.alarms, Now: s.now, Log: s.log,
 		CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
 	})
+	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Now: s.now, Log: s.log})
 	var err error
 	s.issuance, err = issuance.New(ctx, issuance.Config{
 		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Log: s.log,
@@ -200,6 +202,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.revocation.RunResponders(running) })
 	g.Go(func() error { return s.publisher.Run(running) })
 	g.Go(func() error { return s.checker.Run(running) })
+	g.Go(func() error { return s.jobs.Run(running) })
 	g.Go(func() error { return s.listeners.renew(running) })
 	g.Go(func() error { return (&housekeeper{store: s.store, now: s.now, log: s.log}).run(running) })
 	g.Go(func() error {

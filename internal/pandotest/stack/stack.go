@@ -35,19 +35,20 @@ import (
 // Stack is every service over a real store with software keys, without
 // listeners. Its parts are made by New and wired as the server wires them.
 type Stack struct {
-	Path       string // of the database file
-	Alarms     *alarm.Board
-	Store      *sqlstore.Store
-	Signer     *signer.Signer
-	Tokens     *access.Tokens
-	Hierarchy  *hierarchy.Service
-	Issuance   *issuance.Service
-	Registry   *registry.Service
-	LotReports *lotreport.Service
-	Enroll     *enroll.Service
-	Batch      *batch.Service
-	Revocation *revocation.Service
-	Now        pki.Clock // of its ceremonies too
+	Path           string // of the database file
+	Alarms         *alarm.Board
+	Store          *sqlstore.Store
+	Signer         *signer.Signer
+	Tokens         *access.Tokens
+	Hierarchy      *hierarchy.Service
+	Issuance       *issuance.Service
+	Registry       *registry.Service
+	LotReports     *lotreport.Service
+	Enroll         *enroll.Service
+	Batch          *batch.Service
+	Revocation     *revocation.Service
+	Now            pki.Clock // of its ceremonies too
+	RevocationJobs *revocation.Jobs
 
 	dir string // of the roots' sealed files
 }
@@ -95,6 +96,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Signer = signer.New(keystore.New(map[string]keystore.Provider{"software": provider}))
 	s.Tokens = access.NewTokens(s.Store, cfg.Now)
 	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Alarms: alarm.NewBoard(cfg.Now), Now: cfg.Now, Log: log})
+	s.RevocationJobs = revocation.NewJobs(revocation.JobsConfig{Store: s.Store, VA: s.Revocation, Now: cfg.Now, Log: log})
 	var store issuance.Store = s.Store
 	if cfg.WrapStore != nil {
 		store = cfg.WrapStore(store)
@@ -117,6 +119,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)
 		run(t, s.Batch.Run)
+		run(t, s.RevocationJobs.Run)
 	}
 	return s
 }

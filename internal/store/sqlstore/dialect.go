@@ -66,7 +66,9 @@ func pragmas(cacheMiB int, synchronous string) url.Values {
 
 // writerDB returns the database for one connection that writes.
 func writerDB(path string, o Options) (*sql.DB, error) {
-	db, err := openDB(path, pragmas(o.WriterCacheMiB, o.synchronous))
+	v := pragmas(o.WriterCacheMiB, o.synchronous)
+	v.Add("_pragma", "temp_store(2)") // what undoes a statement of many rows is in memory, not in a file
+	db, err := openDB(path, v)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // The kinds of log leaves.
@@ -31,6 +32,16 @@ func (r *leafRun) add(l *audit.Leaf) {
 	h := r.hasher.Hash(l)
 	r.hashes = append(r.hashes, h[:]...)
 	r.count++
+}
+
+// addEntry appends the leaf of a revocation entry, which has the given sequence
+// number.
+func (r *leafRun) addEntry(seq int64, e *pki.Revocation) {
+	if r.count == 0 {
+		r.ref = seq
+	}
+	leaf := audit.OfRevocation(e)
+	r.add(&audit.Leaf{Revocation: &leaf})
 }
 
 // leaves stores a run, for the sequencer to give the leaves their places; nothing

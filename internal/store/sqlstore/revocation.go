@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -61,18 +60,23 @@ func (t *tx) enter(e *revocation.Entry) (refused, err error) {
 // revoke inserts an entry and adds its leaf to a run. The entries of a run follow
 // each other.
 func (t *tx) revoke(r *pki.Revocation, issuer int64, run *leafRun) error {
+	seq, err := t.insertEntry(r, issuer)
+	if err != nil {
+		return err
+	}
+	run.addEntry(seq, r)
+	return t.newest(issuer, r.Shard, seq)
+}
+
+// insertEntry inserts an entry and returns its sequence number.
+func (t *tx) insertEntry(r *pki.Revocation, issuer int64) (int64, error) {
 	seq, err := one(context.Background(), t, scanInt,
 		`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING seq`,
 		issuer, r.Serial[:], r.N, r.Reason, micros(r.At), r.Shard, micros(r.NotAfter))
 	if err != nil {
-		return fmt.Errorf("storing a revocation: %w", err)
+		return 0, fmt.Errorf("storing a revocation: %w", err)
 	}
-	if run.count == 0 {
-		run.ref = seq
-	}
-	leaf := audit.OfRevocation(r)
-	run.add(&audit.Leaf{Revocation: &leaf})
-	return t.newest(issuer, r.Shard, seq)
+	return seq, nil
 }
 
 // newest notes the sequence number of a shard's newest entry.

@@ -33,6 +33,7 @@ import (
 type Store interface {
 	issuance.Store
 	revocation.Store
+	revocation.JobStore
 	hierarchy.Store
 	enroll.Store
 	batch.Store
@@ -113,6 +114,9 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"revoke", testRevoke},
 		{"hold and release", testHold},
 		{"revoked entries", testRevoked},
+		{"revocation job's selection", testJobSelection},
+		{"revocation job", testJob},
+		{"revocation job raced", testJobRaced},
 		{"CRLs", testCRLs},
 		{"delta CRLs", testDeltas},
 		{"changed entries", testChanged},

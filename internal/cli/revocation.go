@@ -1,0 +1,256 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// revocationCommand is "pando revocation".
+type revocationCommand struct {
+	Start  revocationStart  `cmd:"" help:"Revoke, hold or release many certificates as a job."`
+	List   revocationList   `cmd:"" help:"List jobs, newest first."`
+	Show   revocationShow   `cmd:"" help:"Show one job with its counts."`
+	Counts revocationCounts `cmd:"" help:"Show a job's counts by issuer and CRL shard."`
+	Watch  revocationWatch  `cmd:"" help:"Follow a job until it is at rest."`
+	Run    revocationRun    `cmd:"" help:"Run a job that a dry run has counted."`
+	Pause  revocationPause  `cmd:"" help:"Halt a job; it can be resumed."`
+	Resume revocationResume `cmd:"" help:"Let a paused job go on."`
+	Cancel revocationCancel `cmd:"" help:"End a job; what was revoked stays revoked."`
+}
+
+func (revocationCommand) Help() string {
+	return `A job revokes, holds or releases the certificates of a device, a lot, a product line, a batch or an issuer: those that were issued before it was created, and have not expired. It goes on where it was after a restart, and gives each certificate one entry at most. 'pando cert' is for single ones.
+
+Examples:
+
+    pando revocation start --lot 7 --reason certificateHold --wait
+    pando revocation start --lot 7 --reason keyCompromise --dry-run --wait
+    pando revocation run 0ab3...
+    pando revocation watch 0ab3...`
+}
+
+// revocationStart is "pando revocation start".
+type revocationStart struct {
+	Device      string `xor:"selection" required:"" placeholder:"ID" help:"The certificates of this device."`
+	Lot         string `xor:"selection" required:"" placeholder:"NAME" help:"Those that were issued for this lot."`
+	ProductLine string `xor:"selection" required:"" placeholder:"NAME" help:"Those that were issued for this product line."`
+	Batch       string `xor:"selection" required:"" placeholder:"ID" help:"Those that this batch got."`
+	Issuer      string `xor:"selection" required:"" placeholder:"ID" help:"Those of this issuer."`
+
+	Reason         string `xor:"act" required:"" placeholder:"REASON" help:"Why, as RFC 5280, 5.3.1, names it: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or aACompromise, for good; certificateHold holds them."`
+	Release        bool   `xor:"act" required:"" help:"Release those that are on hold."`
+	DryRun         bool   `help:"Count what would be done and change nothing; 'pando revocation run' then does it."`
+	IdempotencyKey string `placeholder:"TEXT" help:"The same request under the same key is the same job (default: a new key)."`
+	Wait           bool   `help:"Follow the job until it is at rest, as 'pando revocation watch' does."`
+}
+
+func (revocationStart) Help() string {
+	return `A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason.
+
+Examples:
+
+    pando revocation start --lot 7 --reason keyCompromise --dry-run --wait
+    pando revocation start --product-line meters-v1 --reason cessationOfOperation
+    pando revocation start --lot 7 --release --wait`
+}
+
+// Run creates the job.
+func (s *revocationStart) Run(ctx context.Context, c *console, cl *client.Client) error {
+	j, err := cl.StartRevocation(ctx, client.NewRevocationJob{
+		RevocationSelection: client.RevocationSelection{Device: s.Device, Lot: s.Lot, ProductLine: s.ProductLine, Batch: s.Batch, Issuer: s.Issuer},
+		Reason:              s.Reason, Release: s.Release, DryRun: s.DryRun,
+	}, cmp.Or(s.IdempotencyKey, rand.Text())) // so that the client may ask again when an answer is lost
+	if err != nil || !s.Wait {
+		return showRevocation(c)(j, err)
+	}
+	c.note("revocation job %s", j.ID)
+	return followRevocation(ctx, c, cl, j.ID)
+}
+
+// revocationList is "pando revocation list".
+type revocationList struct {
+	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Before string `placeholder:"ID" help:"Go on where an earlier list ended."`
+}
+
+// Run lists jobs.
+func (l *revocationList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	page, err := cl.RevocationJobs(ctx, l.Before, l.Limit)
+	if err != nil {
+		return err
+	}
+	t := table{heading: []string{"ID", "STATE", "SELECTION", "ACT", "SEEN", "CHANGED", "CREATED"}}
+	for i := range page.Items {
+		j := &page.Items[i]
+		t.add(j.ID, j.State, selectionOf(j), actOf(j), seenBy(j), j.Changed, when(j.Created))
+	}
+	if page.Next != "" {
+		c.note("there are more: --before %s", page.Next)
+	}
+	return c.result(page, t.write)
+}
+
+// revocationID names one job.
+type revocationID struct {
+	ID string `arg:"" help:"Id of the job."`
+}
+
+// revocationShow is "pando revocation show".
+type revocationShow struct{ revocationID }
+
+// Run shows the job.
+func (s *revocationShow) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return showRevocation(c)(cl.RevocationJob(ctx, s.ID))
+}
+
+// revocationCounts is "pando revocation counts".
+type revocationCounts struct {
+	revocationID
+	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Cursor string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
+}
+
+// Run shows the counts.
+func (s *revocationCounts) Run(ctx context.Context, c *console, cl *client.Client) error {
+	page, err := cl.RevocationCounts(ctx, s.ID, s.Cursor, s.Limit)
+	if err != nil {
+		return err
+	}
+	t := table{heading: []string{"ISSUER", "SHARD", "GOOD", "HELD", "REVOKED", "EXPIRED", "CHANGED"}}
+	for _, n := range page.Items {
+		t.add(n.Issuer, n.Shard, n.Good, n.Held, n.Revoked, n.Expired, n.Changed)
+	}
+	c.more(page.Next)
+	return c.result(page, t.write)
+}
+
+// revocationRun is "pando revocation run".
+type revocationRun struct{ revocationID }
+
+// Run lets the job run.
+func (s *revocationRun) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return showRevocation(c)(cl.RunRevocation(ctx, s.ID))
+}
+
+// revocationPause is "pando revocation pause".
+type revocationPause struct{ revocationID }
+
+// Run pauses the job.
+func (s *revocationPause) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return showRevocation(c)(cl.PauseRevocation(ctx, s.ID))
+}
+
+// revocationResume is "pando revocation resume".
+type revocationResume struct{ revocationID }
+
+// Run lets the job go on.
+func (s *revocationResume) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return showRevocation(c)(cl.ResumeRevocation(ctx, s.ID))
+}
+
+// revocationCancel is "pando revocation cancel".
+type revocationCancel struct{ revocationID }
+
+// Run cancels the job.
+func (s *revocationCancel) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return showRevocation(c)(cl.CancelRevocation(ctx, s.ID))
+}
+
+// revocationWatch is "pando revocation watch".
+type revocationWatch struct{ revocationID }
+
+func (revocationWatch) Help() string {
+	return `Shows progress until the job is counted, paused, cancelled or done. The exit status is 1 where it was cancelled. Interrupting this does not stop the job.`
+}
+
+// Run follows the job.
+func (s *revocationWatch) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return followRevocation(ctx, c, cl, s.ID)
+}
+
+// followRevocation shows progress until the job is at rest, and prints it so.
+func followRevocation(ctx context.Context, c *console, cl *client.Client, id string) error {
+	p := newProgress(c)
+	defer p.end()
+	var last *client.RevocationJob
+	for j, err := range cl.WatchRevocation(ctx, id) {
+		if err != nil {
+			return hintf(err, "the job does not depend on this command: 'pando revocation watch %s' takes it up again", id)
+		}
+		atRest := j.State != client.Counting && j.State != client.Running
+		p.show(step{stage: j.State, unit: "certificates", done: seenBy(j), total: j.Total, rate: j.Rate, rest: atRest})
+		last = j
+	}
+	p.end()
+	if last == nil {
+		return showRevocation(c)(cl.RevocationJob(ctx, id))
+	}
+	if err := showRevocation(c)(last, nil); err != nil {
+		return err
+	}
+	if last.State == client.Cancelled {
+		return errSilent
+	}
+	return nil
+}
+
+// showRevocation returns a function that prints the answer of an operation on a
+// job.
+func showRevocation(c *console) func(*client.RevocationJob, error) error {
+	return func(j *client.RevocationJob, err error) error {
+		if err != nil {
+			return err
+		}
+		return c.result(j, func(w io.Writer) error {
+			t := table{}
+			t.add("job", j.ID)
+			t.add("state", j.State)
+			t.add("selection", selectionOf(j))
+			t.add("act", actOf(j))
+			if j.Total > 0 {
+				t.add("certificates", j.Total)
+			}
+			t.add("seen", seenBy(j))
+			t.add("good", j.Good)
+			t.add("held", j.Held)
+			t.add("revoked before", j.Revoked)
+			t.add("expired", j.Expired)
+			change := "changed"
+			if j.State == client.Counting || j.State == client.Counted {
+				change = "to change"
+			}
+			t.add(change, j.Changed)
+			t.add("created", when(j.Created)+" by "+j.By)
+			if !j.Finished.IsZero() && !j.Started.IsZero() {
+				t.add("finished", when(j.Finished)+" after "+j.Finished.Sub(j.Started).Round(time.Millisecond).String())
+			}
+			return t.write(w)
+		})
+	}
+}
+
+func selectionOf(j *client.RevocationJob) string {
+	for _, s := range []struct{ by, name string }{
+		{"device", j.Device}, {"lot", j.Lot}, {"product line", j.ProductLine}, {"batch", j.Batch}, {"issuer", j.Issuer},
+	} {
+		if s.name != "" {
+			return fmt.Sprintf("%s %s", s.by, s.name)
+		}
+	}
+	return ""
+}
+
+func actOf(j *client.RevocationJob) string {
+	if j.Release {
+		return "release"
+	}
+	return j.Reason
+}
+
+func seenBy(j *client.RevocationJob) int64 { return j.Good + j.Held + j.Revoked + j.Expired }

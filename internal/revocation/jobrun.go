@@ -1,0 +1,105 @@
+package revocation
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+const (
+	// step is how many certificates a job takes at a time: the store's one writer
+	// is held for some ten milliseconds, and single requests have their turn
+	// between two steps.
+	step = 2_000
+	// lookEvery is how often Run looks for jobs that another process was given.
+	lookEvery = 500 * time.Millisecond
+	// retryPause is the pause after a step that failed, doubled each time up to
+	// maxBackoff.
+	retryPause = time.Second
+)
+
+// Run works on jobs until ctx ends: a step of each in turn, so that a small one
+// does not wait for a large one. Several processes may run at once.
+func (s *Jobs) Run(ctx context.Context) error {
+	paces := make(map[JobID]pace)
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		busy, err := s.round(ctx, paces)
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "look for revocation jobs", "error", err)
+		}
+		if busy {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.wake:
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// round takes one step of each active job that did not fail a moment ago, and
+// returns whether there was one.
+func (s *Jobs) round(ctx context.Context, paces map[JobID]pace) (busy bool, err error) {
+	jobs, err := s.cfg.Store.ActiveJobs(ctx)
+	if err != nil {
+		return false, err
+	}
+	if len(jobs) == 0 {
+		clear(paces)
+	}
+	for _, j := range jobs {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		p := paces[j.ID]
+		if time.Now().Before(p.next) {
+			continue
+		}
+		log := s.cfg.Log.With("job", j.ID, "tenant", j.Tenant, "selection", j.Selection.String(), "state", j.State)
+		switch err := s.advance(ctx, j); {
+		case err == nil:
+			busy = true
+			delete(paces, j.ID)
+		case pki.KindOf(err) == pki.Conflict:
+			log.InfoContext(ctx, "revocation job was stopped, or another process is at it", "why", err)
+		case ctx.Err() == nil:
+			log.ErrorContext(ctx, "revocation job", "error", err)
+			paces[j.ID] = pace{next: time.Now().Add(min(retryPause<<min(p.failures, 10), maxBackoff)), failures: p.failures + 1}
+		}
+	}
+	return busy, nil
+}
+
+// advance takes a step of a job, and ends it after the last.
+func (s *Jobs) advance(ctx context.Context, j *Job) error {
+	last, err := s.cfg.Store.AdvanceJob(ctx, j.Tenant, j.ID, s.cfg.Now().UTC().Truncate(time.Second), step)
+	if j.State == Running {
+		s.cfg.VA.Changed() // also after an error: the outcome may be unknown
+	}
+	if err != nil || !last {
+		return err
+	}
+	g, err := access.System(j.Tenant, "revocation").Authorize(access.Revoke, j.Tenant)
+	if err != nil {
+		return err
+	}
+	end, err := s.cfg.Store.Job(ctx, j.Tenant, j.ID)
+	if err != nil {
+		return err
+	}
+	to, verb := Done, "done"
+	if j.State == Counting {
+		to, verb = Counted, "counted"
+	}
+	if err := s.cfg.Store.SetJobState(ctx, j.Tenant, j.ID, []JobState{j.State}, to, s.cfg.Now().UTC(), s.event(g, verb, end, findings(end))); err != nil {
+		return fmt.Errorf("end of the job: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package revocation
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// The bounds of what a request about jobs may say.
+const (
+	maxJobKey  = 128 // bytes of an idempotency key
+	maxName    = 128 // bytes of a selection's name
+	maxJobPage = 1000
+)
+
+// JobsConfig is what Jobs are made of; every field is needed.
+type JobsConfig struct {
+	Store JobStore
+	VA    *Service // shows what the jobs did, in OCSP and CRLs
+	Now   pki.Clock
+	Log   *slog.Logger
+}
+
+// Jobs revokes, holds and releases certificates by the million, in steps of a few
+// thousand. Its methods are safe for concurrent use.
+type Jobs struct {
+	cfg  JobsConfig
+	wake chan struct{} // capacity 1: there may be work for Run
+}
+
+// NewJobs returns Jobs. Run must be running for jobs to go on.
+func NewJobs(cfg JobsConfig) *Jobs { return &Jobs{cfg: cfg, wake: make(chan struct{}, 1)} }
+
+// NewJob is what is asked for when a job is created.
+type NewJob struct {
+	Selection   Selection
+	Reason      pki.Reason // RemoveFromCRL releases what is on hold
+	DryRun      bool       // only count, and wait for Begin
+	Idempotency string     // "" for none
+}
+
+// Create creates a job over certificates that the grant's tenant issued or owns,
+// and starts it, or its dry run. The same request under the same idempotency key
+// is the same job, with existed set; another request under it is Conflict. It
+// needs access.Revoke.
+func (s *Jobs) Create(ctx context.Context, g access.Grant, n NewJob) (j *Job, existed bool, err error) {
+	if err := g.Check(access.Revoke); err != nil {
+		return nil, false, err
+	}
+	_, name, err := n.Selection.By()
+	if err != nil {
+		return nil, false, err
+	}
+	if _, err := pki.ParseReason(n.Reason.String()); err != nil && n.Reason != pki.RemoveFromCRL {
+		return nil, false, pki.Errorf(pki.Malformed, "certificates cannot be revoked for reason code %d", n.Reason)
+	}
+	if len(n.Idempotency) > maxJobKey || len(name) > maxName {
+		return nil, false, pki.Errorf(pki.Malformed, "an idempotency key has at most %d bytes, and a name %d", maxJobKey, maxName)
+	}
+	now := s.cfg.Now().UTC()
+	j = &Job{
+		ID: JobID(pki.NewID(now)), Tenant: g.Tenant(), Selection: n.Selection, Reason: n.Reason, DryRun: n.DryRun,
+		Idempotency: n.Idempotency, State: Running, By: g.Actor(), Created: now, Started: now,
+	}
+	verb := "start"
+	if n.DryRun {
+		verb, j.State, j.Started = "count", Counting, time.Time{}
+	}
+	got, existed, err := s.cfg.Store.CreateJob(ctx, j, s.event(g, verb, j, ""))
+	if err != nil {
+		return nil, false, err
+	}
+	if existed && (got.Selection != j.Selection || got.Reason != j.Reason || got.DryRun != j.DryRun) {
+		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to revocation job %s, which is another one", got.ID)
+	}
+	s.awaken()
+	return got, existed, nil
+}
+
+// Begin lets a job run whose dry run is through.
+func (s *Jobs) Begin(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+	return s.move(ctx, g, id, "start", Running, Counted)
+}
+
+// Pause stops a job after the step that is in flight.
+func (s *Jobs) Pause(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+	return s.move(ctx, g, id, "pause", Paused, Running)
+}
+
+// Resume lets a paused job go on.
+func (s *Jobs) Resume(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+	return s.move(ctx, g, id, "resume", Running, Paused)
+}
+
+// Cancel ends a job: what it did stays.
+func (s *Jobs) Cancel(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+	return s.move(ctx, g, id, "cancel", Cancelled, Counting, Counted, Running, Paused)
+}
+
+// move changes a job's state by order of the grant's principal, who needs
+// access.Revoke. A job that is in the state already is returned as it is.
+func (s *Jobs) move(ctx context.Context, g access.Grant, id JobID, verb string, to JobState, from ...JobState) (*Job, error) {
+	if err := g.Check(access.Revoke); err != nil {
+		return nil, err
+	}
+	j, err := s.cfg.Store.Job(ctx, g.Tenant(), id)
+	if err != nil || j.State == to {
+		return j, err
+	}
+	if err := s.cfg.Store.SetJobState(ctx, g.Tenant(), id, from, to, s.cfg.Now().UTC(), s.event(g, verb, j, findings(j))); err != nil {
+		return nil, err
+	}
+	s.awaken()
+	return s.cfg.Store.Job(ctx, g.Tenant(), id)
+}
+
+// Job returns a job of the grant's tenant. It needs access.ReadCertificates, as do
+// the others that only read.
+func (s *Jobs) Job(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+	if err := g.Check(access.ReadCertificates); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Job(ctx, g.Tenant(), id)
+}
+
+// List returns up to limit jobs of the grant's tenant, newest first, with ids
+// below before ("" from the newest).
+func (s *Jobs) List(ctx context.Context, g access.Grant, before JobID, limit int) ([]*Job, error) {
+	if err := g.Check(access.ReadCertificates); err != nil {
+		return nil, err
+	}
+	if err := checkPage(limit); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Jobs(ctx, g.Tenant(), before, limit)
+}
+
+// Counts returns up to limit of a job's counts by issuer and shard, after the
+// given one (zero from the first).
+func (s *Jobs) Counts(ctx context.Context, g access.Grant, id JobID, after ShardCounts, limit int) ([]ShardCounts, error) {
+	if err := g.Check(access.ReadCertificates); err != nil {
+		return nil, err
+	}
+	if err := checkPage(limit); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.JobCounts(ctx, g.Tenant(), id, after, limit)
+}
+
+func checkPage(limit int) error {
+	if limit < 1 || limit > maxJobPage {
+		return pki.Errorf(pki.Malformed, "limit %d: from 1 to %d", limit, maxJobPage)
+	}
+	return nil
+}
+
+// watchEvery is how often Watch looks.
+const watchEvery = 250 * time.Millisecond
+
+// Watch yields the job now and after each change of its state or its counts, until
+// it is Counted, Paused, Cancelled or Done, or ctx ends.
+func (s *Jobs) Watch(ctx context.Context, g access.Grant, id JobID) iter.Seq2[*Job, error] {
+	return func(yield func(*Job, error) bool) {
+		var last Job
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for {
+			j, err := s.Job(ctx, g, id)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if *j != last {
+				if !yield(j, nil) {
+					return
+				}
+				last = *j
+			}
+			if j.State != Counting && j.State != Running {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}
+}
+
+func (s *Jobs) event(g access.Grant, verb string, j *Job, detail string) pki.Event {
+	what := fmt.Sprintf("%s, reason %s", j.Selection, j.Reason)
+	if detail != "" {
+		what += ": " + detail
+	}
+	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "revocation." + verb, Target: "revocation:" + string(j.ID), Detail: what}
+}
+
+// findings says what a job found so far; "" before it looked at anything.
+func findings(j *Job) string {
+	if j.Seen() == 0 {
+		return ""
+	}
+	change := "changed"
+	if j.State == Counting || j.State == Counted {
+		change = "to change"
+	}
+	return fmt.Sprintf("%d certificates, of which %d good, %d on hold, %d revoked before and %d expired; %d %s",
+		j.Seen(), j.Good, j.Held, j.Revoked, j.Expired, j.Changed(j.Reason), change)
+}
+
+func (s *Jobs) awaken() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
