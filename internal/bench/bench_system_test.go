@@ -5,6 +5,7 @@ package bench
 import (
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -24,7 +25,7 @@ func TestAllRows(t *testing.T) {
 	}
 	for i, row := range r.Rows {
 		g := Goals[i]
-		if row.Row != g.Row || row.What != g.What || g.Absent != (row.Met == notBuilt) || g.Absent != (len(row.Rounds) == 0) {
+		if row.Row != g.Row || !strings.HasPrefix(row.What, g.What) || g.Absent != (row.Met == notBuilt) || g.Absent != (len(row.Rounds) == 0) {
 			t.Errorf("%+v for goal %+v", row, g)
 		}
 	}

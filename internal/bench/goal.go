@@ -10,6 +10,7 @@ type Goal struct {
 	Aim    float64
 	Higher bool // the more the better
 	Absent bool // the part that it measures is not built
+	Size   int  // of what the row is about; measured with less, it says so
 }
 
 // The units.
@@ -34,19 +35,19 @@ var Goals = []Goal{
 	{Row: 4, What: ocspGET, Unit: ofHandler, Must: 3, Aim: 2},
 	{Row: 4, What: ocspPOST, Unit: ofHandler, Must: 3, Aim: 2},
 	{Row: 5, What: ocspSigned, Unit: ofLimit, Must: 0.8, Aim: 0.6},
-	{Row: 6, What: crlTime, Unit: "× as fast", Must: 5, Aim: 20, Higher: true},
-	{Row: 6, What: crlMemory, Unit: "MiB", Must: 64, Aim: 16},
+	{Row: 6, What: crlTime, Unit: "× as fast", Must: 5, Aim: 20, Higher: true, Size: crlEntries},
+	{Row: 6, What: crlMemory, Unit: "MiB", Must: 64, Aim: 16, Size: crlEntries},
 	{Row: 7, What: revokeOne, Unit: ofLimit, Must: 1.4, Aim: 0.8},
 	{Row: 8, What: "revoke 1,000,000 by lot, against issuing as many by batch", Unit: "× faster", Must: 3, Aim: 10, Higher: true, Absent: true},
 	{Row: 9, What: memoryFew, Unit: "MiB", Must: 160, Aim: 90},
-	{Row: 9, What: memoryFull, Unit: "MiB", Must: 160, Aim: 90},
+	{Row: 9, What: memoryFull, Unit: "MiB", Must: 160, Aim: 90, Size: fullCertificates / 2},
 	{Row: 10, What: "issue with a SoftHSM key against a software key, rate", Unit: "× software", Must: 0.7, Aim: 0.85, Higher: true, Absent: true},
 	{Row: 11, What: restRate, Unit: ofCores, Must: 0.13, Aim: 0.26, Higher: true},
-	{Row: 12, What: insertUnchecked, Unit: "× with few", Must: 0.7, Aim: 0.9, Higher: true},
-	{Row: 12, What: lookUpUnchecked, Unit: "× with few", Must: 2, Aim: 1.2},
-	{Row: 12, What: insertChecked, Unit: "× with few", Must: 0.7, Aim: 0.9, Higher: true},
-	{Row: 12, What: lookUpChecked, Unit: "× with few", Must: 2, Aim: 1.2},
-	{Row: 13, What: startWith, Unit: "× with none", Must: 3, Aim: 1.2},
+	{Row: 12, What: insertUnchecked, Unit: "× with few", Must: 0.7, Aim: 0.9, Higher: true, Size: fullCertificates},
+	{Row: 12, What: lookUpUnchecked, Unit: "× with few", Must: 2, Aim: 1.2, Size: fullCertificates},
+	{Row: 12, What: insertChecked, Unit: "× with few", Must: 0.7, Aim: 0.9, Higher: true, Size: fullCertificates},
+	{Row: 12, What: lookUpChecked, Unit: "× with few", Must: 2, Aim: 1.2, Size: fullCertificates},
+	{Row: 13, What: startWith, Unit: "× with none", Must: 3, Aim: 1.2, Size: fullCertificates},
 	{Row: 14, What: "issue with ML-DSA-65, CPU above the P-256 path", Unit: "× the bare signature", Must: 1.3, Aim: 1.1, Absent: true},
 	{Row: 15, What: besideBatch, Unit: "× without it", Must: 3, Aim: 2},
 }

@@ -15,6 +15,8 @@ type Report struct {
 	HandlerUS float64   `json:"handler_us,omitzero"` // of the bare handler, likewise
 	Rows      []Row     `json:"rows"`
 	Lines     []string  `json:"lines"` // each measurement, as it was made
+
+	sizes map[int]int // of what rows were measured with, by row
 }
 
 // A Row is one figure.
@@ -36,7 +38,7 @@ func newReport(dir string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Report{Machine: *m, Started: time.Now().UTC(), Lines: []string{}}, nil
+	return &Report{Machine: *m, Started: time.Now().UTC(), Lines: []string{}, sizes: make(map[int]int)}, nil
 }
 
 // add notes the figure of one round.
@@ -65,6 +67,9 @@ func (r *Report) end(rows []int, yard yardsticks) error {
 			row.Met = g.met(row.Measured)
 		} else if !g.Absent {
 			return fmt.Errorf("row %d was not measured: %s", g.Row, g.What)
+		}
+		if size := r.sizes[g.Row]; size > 0 && size < g.Size {
+			row.What += fmt.Sprintf(" (with %d, not %d)", size, g.Size)
 		}
 		r.Rows = append(r.Rows, row)
 	}
