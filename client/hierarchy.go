@@ -23,6 +23,12 @@ func (c *Client) CreateTenant(ctx context.Context, n NewTenant) (*Tenant, error)
 	return post[Tenant](ctx, c, "/tenants", n)
 }
 
+// SetTenant replaces a tenant's settings; for platform operators.
+func (c *Client) SetTenant(ctx context.Context, id string, n TenantSettings) (*Tenant, error) {
+	out := new(Tenant)
+	return orNil(out, c.do(ctx, call{method: http.MethodPut, path: "/tenants/" + url.PathEscape(id) + "/settings"}, n, out))
+}
+
 // Authorities returns the tenant's authorities.
 func (c *Client) Authorities(ctx context.Context) ([]Authority, error) {
 	return list[Authority](ctx, c, "/authorities")

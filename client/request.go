@@ -75,7 +75,7 @@ func (c *Client) read(ctx context.Context, k call) ([]byte, error) {
 
 // open performs a call and returns the answer's body as a stream, or a *Problem.
 // A call that can be repeated without harm is sent again when the connection
-// fails or the server is unavailable.
+// fails or the server is unavailable or has had too many.
 func (c *Client) open(ctx context.Context, k call) (io.ReadCloser, error) {
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
@@ -128,7 +128,8 @@ func (c *Client) send(ctx context.Context, k call) (body io.ReadCloser, again ti
 	}
 	defer resp.Body.Close()
 	p := problem(resp)
-	if p.Status != http.StatusServiceUnavailable || p.RetryAfter > longest {
+	passing := p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests
+	if !passing || p.RetryAfter > longest {
 		return nil, -1, p
 	}
 	return nil, p.RetryAfter, p

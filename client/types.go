@@ -14,6 +14,15 @@ type Tenant struct {
 	ID           string    `json:"id" pattern:"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$" doc:"A slug of a-z, 0-9 and inner hyphens. It is never changed and never used again." example:"demo"`
 	Organization string    `json:"organization" maxLength:"64" doc:"The O of the subjects that its profiles name." example:"Example Meters"`
 	Created      time.Time `json:"created,omitzero" readOnly:"true"`
+
+	Settings TenantSettings `json:"settings" readOnly:"true"`
+}
+
+// TenantSettings are what a platform operator sets for a tenant. What is absent is
+// the deployment's.
+type TenantSettings struct {
+	PerSecond int `json:"requests_per_second,omitzero" minimum:"0" maximum:"1000000" doc:"Requests to the API in the long run; absent is the deployment's limit."`
+	Burst     int `json:"burst,omitzero" minimum:"0" maximum:"1000000" doc:"Requests at once; set together with requests_per_second."`
 }
 
 // NewTenant is what is asked for when a tenant is created.

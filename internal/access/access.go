@@ -18,6 +18,7 @@ const (
 	TenantAdministrator Role = "tenant-administrator"
 	FactoryOperator     Role = "factory-operator"
 	Auditor             Role = "auditor"
+	Device              Role = "device" // of client certificates alone: it enrols for itself
 )
 
 // Roles lists every role that a token can have.
@@ -32,7 +33,9 @@ type Permission string
 const (
 	ManageTenants     Permission = "tenants.manage"     // create and list tenants; platform only
 	ManageBlocklist   Permission = "blocklist.manage"   // load refused keys; platform only
+	ManageClock       Permission = "clock.manage"       // accept a node's clock; platform only
 	ManageTokens      Permission = "tokens.manage"      // create, list and revoke a tenant's tokens
+	ManageTrust       Permission = "trust.manage"       // whose client certificates prove somebody
 	ReadConfiguration Permission = "configuration.read" // authorities, profiles, endpoints
 	ManageAuthorities Permission = "authorities.manage"
 	ManageProfiles    Permission = "profiles.manage"
@@ -50,24 +53,26 @@ const (
 )
 
 var permissions = map[Role][]Permission{
-	PlatformOperator: {ManageTenants, ManageBlocklist, ManageTokens, ReadEvents, ReadAlarms},
-	TenantAdministrator: {ManageTokens, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
+	PlatformOperator: {ManageTenants, ManageBlocklist, ManageClock, ManageTokens, ReadEvents, ReadAlarms},
+	TenantAdministrator: {ManageTokens, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
 		ReadRegistry, ManageRegistry, ManageDevices},
 	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates,
 		ReadRegistry, ManageRegistry},
 	Auditor: {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms,
 		ReadRegistry},
+	Device: {Enroll},
 }
 
 // A Principal is somebody or something that has proved who it is.
 type Principal struct {
 	Tenant    pki.TenantID
-	ID        string    // as "token:0abc", "system:listener"
-	Name      string    // for people to read
-	Role      Role      // "" with System
-	Endpoints []string  // names of the endpoints it may enrol at; empty is all of its tenant
-	Expires   time.Time // when its proof ends; zero with System
+	ID        string       // as "token:0abc", "system:listener"
+	Name      string       // for people to read
+	Role      Role         // "" with System
+	Endpoints []string     // names of the endpoints it may enrol at; empty is all of its tenant
+	Device    pki.DeviceID // the only one that it may enrol; "" is any, and never so with the role Device
+	Expires   time.Time    // when its proof ends; zero with System
 	system    bool
 }
 
@@ -96,6 +101,9 @@ func (p Principal) Authorize(permission Permission, tenant pki.TenantID) (Grant,
 	granted := Grant{principal: p, permission: permission, tenant: tenant, valid: true}
 	if p.system && p.Tenant == tenant {
 		return granted, nil
+	}
+	if p.Role == Device && p.Device == "" {
+		return Grant{}, pki.Errorf(pki.Forbidden, "a device that has no id may do nothing")
 	}
 	if p.ID == "" || !slices.Contains(permissions[p.Role], permission) {
 		return Grant{}, pki.Errorf(pki.Forbidden, "the role %s does not include %s", orNone(p.Role), permission)
@@ -134,6 +142,14 @@ func (g Grant) Principal() Principal { return g.principal }
 func (g Grant) CheckEndpoint(name string) error {
 	if s := g.principal.Endpoints; len(s) > 0 && !slices.Contains(s, name) {
 		return pki.Errorf(pki.NotFound, "no endpoint %q", name)
+	}
+	return nil
+}
+
+// CheckDevice reports whether the principal may enrol the device with the given id.
+func (g Grant) CheckDevice(id pki.DeviceID) error {
+	if own := g.principal.Device; own != "" && own != id {
+		return pki.Errorf(pki.Forbidden, "a device enrols for itself alone, and this certificate is that of %s", own)
 	}
 	return nil
 }

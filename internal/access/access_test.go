@@ -30,6 +30,8 @@ var matrix = map[access.Permission][]access.Role{
 	access.ReadCertificates:  {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
 	access.Revoke:            {access.TenantAdministrator},
 	access.ReadEvents:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
+	access.ManageClock:       {access.PlatformOperator},
+	access.ManageTrust:       {access.TenantAdministrator},
 	access.ReadAlarms:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
 	access.ReadRegistry:      {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
 	access.ManageRegistry:    {access.TenantAdministrator, access.FactoryOperator},
@@ -75,7 +77,7 @@ func TestMatrixIsComplete(t *testing.T) {
 	if diff := cmp.Diff(constants[access.Permission](t, "Permission"), listed); diff != "" {
 		t.Errorf("the matrix and the permissions differ (-there are +listed):\n%s", diff)
 	}
-	roles := slices.Sorted(slices.Values(access.Roles()))
+	roles := slices.Sorted(slices.Values(append(access.Roles(), access.Device))) // which no token has
 	if diff := cmp.Diff(constants[access.Role](t, "Role"), roles); diff != "" {
 		t.Errorf("Roles and the roles differ (-there are +listed):\n%s", diff)
 	}
@@ -203,5 +205,27 @@ func TestEndpointScope(t *testing.T) {
 		if err := g.CheckEndpoint(test.name); (err == nil) != test.ok || err != nil && pki.KindOf(err) != pki.NotFound {
 			t.Errorf("%q within %q: %v", test.name, test.scope, err)
 		}
+	}
+}
+
+// TestDevice: one that proves itself by its certificate enrols, for itself, and does
+// nothing else.
+func TestDevice(t *testing.T) {
+	who := access.Principal{Tenant: "acme", ID: "certificate:1", Role: access.Device}
+	if _, err := who.Authorize(access.Enroll, "acme"); pki.KindOf(err) != pki.Forbidden || err == nil {
+		t.Errorf("without an id: %v", err)
+	}
+	who.Device = "SM-1"
+	for permission := range matrix {
+		g, err := who.Authorize(permission, "acme")
+		if (err == nil) != (permission == access.Enroll) {
+			t.Errorf("%s: %v", permission, err)
+		}
+		if err == nil && (g.CheckDevice("SM-1") != nil || pki.KindOf(g.CheckDevice("SM-2")) != pki.Forbidden) {
+			t.Error("it enrols for others")
+		}
+	}
+	if slices.Contains(access.Roles(), access.Device) {
+		t.Error("a token can have the role")
 	}
 }

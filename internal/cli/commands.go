@@ -15,6 +15,9 @@ type commands struct {
 	Tenant     tenantCommand     `cmd:"" group:"managing" help:"Manage the organisations of a deployment."`
 	Token      tokenCommand      `cmd:"" group:"managing" help:"Manage API tokens."`
 	Alarms     alarmsCommand     `cmd:"" group:"managing" help:"Show what is wrong now, since when, and what to do."`
+	Expiry     expiryCommand     `cmd:"" group:"managing" help:"Report what ends within a window."`
+	Clock      clockCommand      `cmd:"" group:"managing" help:"Compare a node's clock, or accept it."`
+	Trust      trustCommand      `cmd:"" group:"managing" help:"Manage whose client certificates prove somebody."`
 	Authority  authorityCommand  `cmd:"" group:"managing" help:"Manage a tenant's certification authorities."`
 	Profile    profileCommand    `cmd:"" group:"managing" help:"Manage the rules for each type of certificate."`
 	Endpoint   endpointCommand   `cmd:"" group:"managing" help:"Manage the places under which devices enrol."`

@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/server"
+	"github.com/pando-pki/pando/internal/store/sqlstore"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -29,14 +30,23 @@ import (
 // authority manufacturing, the profiles meter, device and tls-server and the
 // endpoint meter, and goes on as the tenant's administrator, whose token is in
 // $ADMIN.
+//
+// "server late" starts one whose store was committed to an hour later than now.
 func startServer(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 1 || len(args) == 1 && args[0] != "demo" {
-		ts.Fatalf("usage: server [demo]")
+	if neg || len(args) > 1 || len(args) == 1 && args[0] != "demo" && args[0] != "late" {
+		ts.Fatalf("usage: server [demo|late]")
 	}
 	data := ts.MkAbs("server")
 	ts.Check(os.MkdirAll(data, 0o700))
 	_, err := soft.CreateKEK(filepath.Join(data, "kek.key"))
 	ts.Check(err)
+	if len(args) == 1 && args[0] == "late" {
+		store, err := sqlstore.Open(context.Background(), filepath.Join(data, "pando.db"), sqlstore.Options{})
+		ts.Check(err)
+		later := time.Now().Add(time.Hour)
+		ts.Check(store.AcceptClock(context.Background(), later, pki.Event{At: later, Actor: "test", Action: "clock.accept"}))
+		ts.Check(store.Close())
+	}
 	free := "127.0.0.1:0"
 	ctx, stop := context.WithCancel(context.Background())
 	srv, err := server.New(ctx, server.Config{Data: data,
@@ -58,7 +68,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	} {
 		ts.Setenv(name, value)
 	}
-	if len(args) == 0 {
+	if len(args) == 0 || args[0] != "demo" {
 		return
 	}
 	d := demo{ts, func(token string) *client.Client {

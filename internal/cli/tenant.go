@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"strconv"
 
 	"github.com/pando-pki/pando/client"
 )
@@ -12,6 +13,7 @@ type tenantCommand struct {
 	Create tenantCreate `cmd:"" help:"Create a tenant."`
 	List   tenantList   `cmd:"" help:"List the tenants."`
 	Show   tenantShow   `cmd:"" help:"Show one tenant."`
+	Set    tenantSet    `cmd:"" help:"Set a tenant's limits."`
 }
 
 func (tenantCommand) Help() string {
@@ -66,11 +68,44 @@ func (t *tenantShow) Run(ctx context.Context, c *console, cl *client.Client) err
 	return c.result(tenant, tenants(*tenant))
 }
 
+// tenantSet is "pando tenant set".
+type tenantSet struct {
+	ID        string `arg:"" help:"The tenant's name."`
+	PerSecond int    `name:"requests-per-second" placeholder:"N" help:"Requests to the API in the long run (default: what the deployment's configuration says)."`
+	Burst     int    `placeholder:"N" help:"Requests at once; given together with --requests-per-second."`
+}
+
+func (tenantSet) Help() string {
+	return `Replaces what is set: a flag that is not given goes back to what the configuration of the deployment says under "limits". The tenant's events tell of it.
+
+Examples:
+
+    pando tenant set demo --requests-per-second 200 --burst 400
+    pando tenant set demo`
+}
+
+// Run sets the limits.
+func (t *tenantSet) Run(ctx context.Context, c *console, cl *client.Client) error {
+	tenant, err := cl.SetTenant(ctx, t.ID, client.TenantSettings{PerSecond: t.PerSecond, Burst: t.Burst})
+	if err != nil {
+		return err
+	}
+	return c.result(tenant, tenants(*tenant))
+}
+
 // tenants prints tenants for people.
 func tenants(items ...client.Tenant) func(io.Writer) error {
-	t := table{heading: []string{"TENANT", "ORGANIZATION", "CREATED"}}
+	t := table{heading: []string{"TENANT", "ORGANIZATION", "CREATED", "REQUESTS/S", "BURST"}}
 	for _, x := range items {
-		t.add(x.ID, x.Organization, when(x.Created))
+		t.add(x.ID, x.Organization, when(x.Created), orEmpty(x.Settings.PerSecond), orEmpty(x.Settings.Burst))
 	}
 	return t.write
+}
+
+// orEmpty prints a number, and nothing for 0.
+func orEmpty(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }

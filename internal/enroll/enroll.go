@@ -63,6 +63,11 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	if err != nil {
 		return nil, err
 	}
+	if r.Grant.Principal().Device != "" {
+		if err := ofItself(r.Grant, &r.Subject); err != nil {
+			return nil, err
+		}
+	}
 	return s.enrollAt(ctx, lane, r.Subject, r.Idempotency)
 }
 

@@ -29,6 +29,8 @@ type Directory interface {
 
 // A CA issues what was decided; issuance.Service is one.
 type CA interface {
+	// Time returns the time to decide by, or is Unavailable while the clock is wrong.
+	Time() (time.Time, error)
 	Issue(ctx context.Context, o *issuance.Order) (c *pki.Certificate, repeated bool, err error)
 	IssueChunk(ctx context.Context, line *issuance.Line, batch pki.BatchID, chunk int, items []*issuance.Item, refusals []issuance.Refusal) error
 }

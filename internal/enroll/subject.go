@@ -34,9 +34,13 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.
 	if blocked {
 		return nil, pki.Errorf(pki.BadKey, "the key is on the block list of keys known to be compromised")
 	}
+	now, err := s.cfg.CA.Time()
+	if err != nil {
+		return nil, err
+	}
 	in := policy.Input{
 		CSR: csr, Device: r.Device, Organization: lane.organization, CommonName: lane.commonName,
-		Names: lane.Endpoint.Names, Attributes: r.Attributes, Now: s.cfg.Now(),
+		Names: lane.Endpoint.Names, Attributes: r.Attributes, Now: now,
 	}
 	profile := lane.profile.Profile()
 	if in.Device == "" && lane.commonName == "" {
@@ -147,5 +151,9 @@ func (s *Service) row(ctx context.Context, lane *Lane, r *Row) (*issuance.Item, 
 		return nil, err
 	}
 	order.Row = r.No
-	return issuance.Prepare(order, s.cfg.Now())
+	now, err := s.cfg.CA.Time()
+	if err != nil {
+		return nil, err
+	}
+	return issuance.Prepare(order, now)
 }

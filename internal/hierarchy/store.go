@@ -13,6 +13,8 @@ type Store interface {
 	PutTenant(ctx context.Context, t *pki.Tenant, e pki.Event) error
 	Tenant(ctx context.Context, id pki.TenantID) (*pki.Tenant, error)
 	Tenants(ctx context.Context) ([]*pki.Tenant, error)
+	// SetTenant replaces a tenant's settings, or is NotFound.
+	SetTenant(ctx context.Context, id pki.TenantID, n pki.TenantSettings, e pki.Event) error
 
 	// PutAuthority stores a new authority with its first issuer.
 	PutAuthority(ctx context.Context, a *pki.Authority, i *pki.Issuer, e pki.Event) error

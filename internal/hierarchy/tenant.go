@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
@@ -47,4 +48,26 @@ func (s *Service) Organization(ctx context.Context, id pki.TenantID) (string, er
 		return "", err
 	}
 	return t.Organization, nil
+}
+
+// The largest rate of requests that a tenant can be given.
+const maxPerSecond = 1_000_000
+
+// SetTenant replaces the settings of the grant's tenant. It needs
+// access.ManageTenants.
+func (s *Service) SetTenant(ctx context.Context, g access.Grant, n pki.TenantSettings) (*pki.Tenant, error) {
+	if err := g.Check(access.ManageTenants); err != nil {
+		return nil, err
+	}
+	switch {
+	case n.PerSecond < 0 || n.PerSecond > maxPerSecond || n.Burst < 0 || n.Burst > maxPerSecond:
+		return nil, pki.Errorf(pki.Malformed, "a rate and a burst are from 1 to %d, or 0 for the deployment's", maxPerSecond)
+	case (n.PerSecond == 0) != (n.Burst == 0):
+		return nil, pki.Errorf(pki.Malformed, "a rate and a burst are set together: how many requests a second in the long run, and how many at once")
+	}
+	e := s.event(g, "tenant.set", "tenant:"+string(g.Tenant()), fmt.Sprintf("requests a second: %d, at once: %d (0 is the deployment's)", n.PerSecond, n.Burst))
+	if err := s.cfg.Store.SetTenant(ctx, g.Tenant(), n, e); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Tenant(ctx, g.Tenant())
 }

@@ -138,11 +138,30 @@ func (c *committer) close() {
 	if c.closed == nil {
 		c.closed = &pki.Error{Kind: pki.Unavailable, Detail: "the server is shutting down; send the request again", RetryAfter: 5 * time.Second}
 	}
+	c.turnAway(c.closed)
+}
+
+// turnAway refuses all that waits for an intent. It needs mu.
+func (c *committer) turnAway(why error) {
 	for c.singles.len() > 0 {
-		c.singles.pop().intended <- c.closed
+		c.singles.pop().intended <- why
 	}
 	for c.groups.len() > 0 {
-		c.groups.pop().intended <- c.closed
+		c.groups.pop().intended <- why
+	}
+}
+
+// compareClocks refuses all that waits for an intent while this node's clock is
+// wrong. What was signed is recorded all the same. A store that does not answer
+// shows at the commit.
+func (c *committer) compareClocks(ctx context.Context) {
+	if stored, err := c.s.cfg.Store.Clock(ctx); err == nil {
+		c.s.guard.learn(stored)
+	}
+	if err := c.s.checkClock(); err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.turnAway(err)
 	}
 }
 
@@ -161,12 +180,13 @@ func (c *committer) stop(giveUp bool) bool {
 
 // once commits what waits now, and returns whether there was anything.
 func (c *committer) once(ctx context.Context) bool {
+	c.compareClocks(ctx)
 	records, fresh, singles := c.take()
 	if len(records)+len(fresh) == 0 {
 		return false
 	}
 	begun := time.Now()
-	err := c.s.cfg.Store.Commit(ctx, c.s.cfg.Now(), intents(records), intents(fresh))
+	err := c.s.cfg.Store.Commit(ctx, c.s.guard.best(), intents(records), intents(fresh))
 	if err != nil {
 		c.s.cfg.Log.Error("commit of certificates", "error", err, "records", len(records), "intents", len(fresh))
 		c.failed(records, fresh, singles, err)

@@ -22,6 +22,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { s.commit.run(running); return nil })
 	g.Go(func() error { return s.stay(running) })
+	g.Go(func() error { s.watchClock(running); return nil })
 	adopted := make(chan struct{})
 	go func() {
 		defer close(adopted)
@@ -44,7 +45,7 @@ func (s *Service) stay(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		switch err := s.cfg.Store.Stay(ctx, s.cfg.Node, s.epoch, s.cfg.Now().Add(registration)); {
+		switch err := s.cfg.Store.Stay(ctx, s.cfg.Node, s.epoch, s.guard.best().Add(registration)); {
 		case errors.Is(err, ErrFenced):
 			s.cfg.Log.Error("another process runs under this node's name: no more certificates are issued here", "node", s.cfg.Node)
 			return err
@@ -76,7 +77,7 @@ func (s *Service) Recover(ctx context.Context) error {
 	s.recovering.Lock() // what another call adopted is not left, and not finished either
 	defer s.recovering.Unlock()
 	for {
-		adopted, err := s.cfg.Store.Adopt(ctx, s.cfg.Node, s.epoch, s.cfg.Now(), adoptAtOnce)
+		adopted, err := s.cfg.Store.Adopt(ctx, s.cfg.Node, s.epoch, s.guard.best(), adoptAtOnce)
 		for _, n := range adopted {
 			s.finish(ctx, n)
 		}
@@ -116,7 +117,7 @@ func (s *Service) Ready(ctx context.Context) error {
 	s.ready.Lock()
 	defer s.ready.Unlock()
 	if now := time.Now(); now.Sub(s.readyAt) >= time.Second {
-		s.readyErr = s.cfg.Store.Stay(ctx, s.cfg.Node, s.epoch, s.cfg.Now().Add(registration))
+		s.readyErr = s.cfg.Store.Stay(ctx, s.cfg.Node, s.epoch, s.guard.best().Add(registration))
 		s.readyAt = now
 	}
 	return s.readyErr

@@ -87,7 +87,7 @@ func TestRecoverSingle(t *testing.T) {
 func alive(t *testing.T, s *stack.Stack, node string) *issuance.Service {
 	t.Helper()
 	svc, err := issuance.New(t.Context(), issuance.Config{
-		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: node, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Store: s.Store, Signer: s.Signer, Issuers: s.Store, Node: node, Now: time.Now, Alarms: s.Alarms, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

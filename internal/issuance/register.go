@@ -22,5 +22,5 @@ func (s *Service) Register(ctx context.Context, parent *pki.Issuer, profile pki.
 		Serial: c.Serial, Owner: parent.Tenant, Profile: profile, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
 		TBS: c.TBS, KeyHash: sha256.Sum256(c.Key.SPKI()), DER: c.Raw,
 	}}
-	return s.cfg.Store.Register(ctx, s.cfg.Now(), n)
+	return s.cfg.Store.Register(ctx, s.guard.best(), n)
 }

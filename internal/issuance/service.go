@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -34,20 +35,26 @@ type Issuers interface {
 	Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error)
 }
 
-// Config is what a Service is made of; every field is needed.
+// Config is what a Service is made of; every field but Elapsed is needed.
 type Config struct {
 	Store   Store
 	Signer  Signer
 	Issuers Issuers
 	Node    string // names this process among those that share the store
 	Now     pki.Clock
+	Alarms  *alarm.Board
 	Log     *slog.Logger
+
+	// Elapsed is a clock that nobody sets, as a machine has since it was started.
+	// Nil: a jump of Now is seen only where it is behind the newest commit.
+	Elapsed func() time.Duration
 }
 
 // A Service issues certificates. Its methods are safe for concurrent use.
 type Service struct {
 	cfg    Config
 	epoch  int64
+	guard  *guard
 	commit *committer
 	stats  *Stats
 
@@ -66,11 +73,16 @@ type Service struct {
 // New registers the node, which fences every earlier process of the same name,
 // and returns a Service. Run must be running for anything to be issued.
 func New(ctx context.Context, cfg Config) (*Service, error) {
-	epoch, err := cfg.Store.Enter(ctx, cfg.Node, cfg.Now().Add(registration))
+	stored, err := cfg.Store.Clock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, epoch: epoch, stats: newStats(), open: make(map[pki.IntentID]chan struct{}), live: make(map[pki.TenantID]int)}
+	guard := newGuard(cfg.Now, cfg.Elapsed, stored)
+	epoch, err := cfg.Store.Enter(ctx, cfg.Node, guard.best().Add(registration))
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, epoch: epoch, guard: guard, stats: newStats(), open: make(map[pki.IntentID]chan struct{}), live: make(map[pki.TenantID]int)}
 	s.commit = newCommitter(s)
 	return s, nil
 }
@@ -85,7 +97,11 @@ func (s *Service) Issue(ctx context.Context, o *Order) (c *pki.Certificate, repe
 	}
 	defer s.leave(o.Owner)
 	for {
-		item, err := Prepare(o, s.cfg.Now())
+		now, err := s.guard.time()
+		if err != nil {
+			return nil, false, err
+		}
+		item, err := Prepare(o, now)
 		if err != nil {
 			return nil, false, err
 		}
@@ -131,7 +147,7 @@ func (s *Service) one(ctx context.Context, line *Line, item *Item) (*pki.Certifi
 func (s *Service) released(ctx context.Context, g *group, item *Item) (*pki.Certificate, error) {
 	switch {
 	case g.err == nil:
-		return certificate(g.intent, item, s.cfg.Now()), nil
+		return certificate(g.intent, item, s.guard.best()), nil
 	case g.err == ErrFenced:
 		c, err := s.cfg.Store.Certificate(ctx, item.Owner, g.intent.Issuer, item.Serial)
 		if pki.KindOf(err) == pki.NotFound {
@@ -210,7 +226,7 @@ func (s *Service) IssueChunk(ctx context.Context, line *Line, batch pki.BatchID,
 
 func (s *Service) newIntent(line *Line) *Intent {
 	return &Intent{
-		ID: pki.IntentID(pki.NewID(s.cfg.Now())), Issuer: line.Issuer.ID, Tenant: line.Issuer.Tenant,
+		ID: pki.IntentID(pki.NewID(s.guard.best())), Issuer: line.Issuer.ID, Tenant: line.Issuer.Tenant,
 		Node: s.cfg.Node, Epoch: s.epoch, Attempt: 1,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 )
@@ -16,6 +17,7 @@ import (
 type emptyStore struct{ Store }
 
 func (emptyStore) Enter(context.Context, string, time.Time) (int64, error)       { return 1, nil }
+func (emptyStore) Clock(context.Context) (time.Time, error)                      { return time.Time{}, nil }
 func (emptyStore) Stay(context.Context, string, int64, time.Time) error          { return nil }
 func (emptyStore) Commit(context.Context, time.Time, []*Intent, []*Intent) error { return nil }
 func (emptyStore) Adopt(context.Context, string, int64, time.Time, int) ([]*Intent, error) {
@@ -38,7 +40,7 @@ func (s hungSigner) Sign(context.Context, pki.KeyURI, signer.Purpose, []byte, bo
 func TestShutdownWithHungKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hung := hungSigner{release: make(chan struct{})}
-		s, err := New(t.Context(), Config{Store: emptyStore{}, Signer: hung, Node: "test", Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		s, err := New(t.Context(), Config{Store: emptyStore{}, Signer: hung, Node: "test", Now: time.Now, Alarms: alarm.NewBoard(time.Now), Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -92,6 +92,12 @@ type Store interface {
 	// Stay prolongs node's registration; ErrFenced where epoch is not its latest.
 	Stay(ctx context.Context, node string, epoch int64, until time.Time) error
 
+	// Clock returns the newest time that a Commit or Register of any node was given,
+	// or that AcceptClock set; zero before the first.
+	Clock(ctx context.Context) (time.Time, error)
+	// AcceptClock sets that time, also to an earlier one, with the event.
+	AcceptClock(ctx context.Context, now time.Time, e pki.Event) error
+
 	// Commit stores, in one durable transaction, the outcome of the signed
 	// intents in records and the new intents. It is the only way to a
 	// certificate row.

@@ -7,6 +7,14 @@ type Tenant struct {
 	ID           TenantID
 	Organization string // the O of the subjects that its profiles name
 	Created      time.Time
+	TenantSettings
+}
+
+// TenantSettings are what the platform operator sets for a tenant. The zero value
+// of each is what the deployment has.
+type TenantSettings struct {
+	PerSecond int // requests to the API, in the long run
+	Burst     int // and at once
 }
 
 // A Mode says whether a hierarchy is relied on. A test authority chains only to

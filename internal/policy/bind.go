@@ -132,3 +132,11 @@ func (b *Bound) Ref() pki.ProfileRef { return b.ref }
 
 // Profile returns the profile.
 func (b *Bound) Profile() *Profile { return b.profile }
+
+// Outlives reports whether a certificate that is issued now would end after its
+// issuer does, and is refused for that. A profile that says "outlive: clip" has its
+// certificates end with the issuer, on purpose.
+func (b *Bound) Outlives(now time.Time) bool {
+	w := b.profile.window
+	return !w.clip && !b.issuer.NotAfter.IsZero() && w.validity.last(now).After(b.issuer.NotAfter)
+}

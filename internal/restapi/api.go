@@ -12,12 +12,14 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/pando-pki/pando/internal/limit"
 )
 
 // prefix stands before every path of the API.
 const prefix = "/api/v1"
 
-// Config is what the API is made of. Every field is needed.
+// Config is what the API is made of. Every field but Limits is needed.
 type Config struct {
 	Tokens         Tokens
 	Hierarchy      Hierarchy
@@ -30,6 +32,17 @@ type Config struct {
 	Log            Log
 	Alarms         Alarms
 	RevocationJobs RevocationJobs
+	Clock          Clock
+	Expiry         Expiry
+	Trust          Trust
+
+	// Certificates says that who asks is proved by the client certificate of the
+	// TLS connection, and by that alone; otherwise by a bearer token, and that alone.
+	Certificates bool
+
+	// Limits bounds what one tenant and one source may take, and what is under
+	// way at once. Nil limits nothing.
+	Limits *limit.Limits
 
 	// Logger gets one line a request at level debug, refused credentials at
 	// warn, and the causes of failures. No token, key or request body is logged.
@@ -46,6 +59,7 @@ type server struct {
 	mux    *http.ServeMux
 	api    huma.API
 	hashes *profileHashes
+	lasts  map[string]bool // patterns of routes that last
 }
 
 // New returns the handler of everything under /api/v1.
@@ -55,8 +69,10 @@ func New(cfg Config) http.Handler {
 		cfg: cfg, log: cfg.Logger, mux: mux,
 		api:    humago.NewWithPrefix(mux, prefix, apiConfig(cfg.Version)),
 		hashes: newProfileHashes(cfg.Hierarchy),
+		lasts:  make(map[string]bool),
 	}
 	for _, rt := range s.table() {
+		s.lasts[rt.Method+" "+prefix+rt.Path] = rt.lasts
 		rt.register(s, rt)
 	}
 	s.serveOpenAPI()

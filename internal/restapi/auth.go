@@ -1,6 +1,7 @@
 package restapi
 
 import (
+	"crypto/x509"
 	"net/http"
 	"strings"
 
@@ -11,13 +12,28 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// authorize proves who asks by the bearer token (RFC 6750) and that they may.
-func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
+// tenantHeader names the tenant of a client certificate that several trust.
+const tenantHeader = "Pando-Tenant"
+
+// prove returns who asks: by the client certificate, or by the bearer token (RFC 6750).
+func (s *server) prove(r *http.Request) (access.Principal, error) {
+	if s.cfg.Certificates {
+		var presented []*x509.Certificate
+		if r.TLS != nil {
+			presented = r.TLS.PeerCertificates
+		}
+		return s.cfg.Trust.Authenticate(r.Context(), presented, pki.TenantID(r.Header.Get(tenantHeader)))
+	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return Caller{}, pki.Errorf(pki.Unauthenticated, "send an API token: Authorization: Bearer pando_...")
+		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "send an API token: Authorization: Bearer pando_...")
 	}
-	who, err := s.cfg.Tokens.Authenticate(r.Context(), pki.NewSecret(token))
+	return s.cfg.Tokens.Authenticate(r.Context(), pki.NewSecret(token))
+}
+
+// authorize proves who asks, and that they may.
+func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
+	who, err := s.prove(r)
 	if err != nil || rt.Permission == "" {
 		return Caller{who: who}, err
 	}
@@ -29,11 +45,28 @@ func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
 	return Caller{who: who, grant: g}, err
 }
 
+// admit authorises a request, and takes it from what its tenant may send, or from
+// the failures that its source may have.
+func (s *server) admit(r *http.Request, rt Route) (Caller, error) {
+	c, err := s.authorize(r, rt)
+	switch {
+	case pki.KindOf(err) == pki.Unauthenticated:
+		if limited := s.cfg.Limits.Failure(r.RemoteAddr); limited != nil {
+			return c, limited
+		}
+	case c.who.ID != "":
+		if limited := s.cfg.Limits.Tenant(c.who.Tenant); limited != nil {
+			return c, limited
+		}
+	}
+	return c, err
+}
+
 // guard authorises a request before huma reads anything of it.
 func (s *server) guard(rt Route) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
-		c, err := s.authorize(r, rt)
+		c, err := s.admit(r, rt)
 		if err == nil {
 			err = checkRequest(r)
 		}

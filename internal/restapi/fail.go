@@ -132,6 +132,16 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, &f.Problem)
 }
 
+// shed answers a request that finds no place, at as little cost as can be: nothing
+// is logged, and what is left of its body is not waited for.
+func (s *server) shed(w http.ResponseWriter, err error) {
+	f := newRefusal(err)
+	for name, values := range f.GetHeaders() {
+		w.Header()[name] = values
+	}
+	writeProblem(w, &f.Problem)
+}
+
 func writeProblem(w http.ResponseWriter, p *client.Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)

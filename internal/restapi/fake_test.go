@@ -22,6 +22,7 @@ import (
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -191,6 +192,11 @@ type served struct {
 
 func serve(t testing.TB) *served {
 	t.Helper()
+	return serveWith(t, nil)
+}
+
+func serveWith(t testing.TB, limits *limit.Limits) *served {
+	t.Helper()
 	f := &fakeServices{alarms: alarm.NewBoard(time.Now), revoked: map[pki.Serial]pki.Reason{}, tokens: map[string]access.Principal{
 		"admin":    {Tenant: "demo", ID: "token:1", Name: "admin", Role: access.TenantAdministrator},
 		"factory":  {Tenant: "demo", ID: "token:2", Name: "line 3", Role: access.FactoryOperator},
@@ -200,7 +206,7 @@ func serve(t testing.TB) *served {
 	log := new(syncBuffer)
 	srv := httptest.NewServer(New(Config{
 		Tokens: fakeTokens{f: f}, Hierarchy: fakeHierarchy{f: f}, Enroll: fakeEnroll{f: f}, Batch: fakeBatch{f: f},
-		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, Version: "test",
+		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, Limits: limits, Version: "test",
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}))
 	t.Cleanup(srv.Close)

@@ -59,7 +59,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "beta", "meter")
 	m.log = s.NewLog(t)
 	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Registry: s.Registry, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Trust: s.Trust, Registry: s.Registry, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url = srv.URL
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -126,6 +126,7 @@ func (m *matrix) fill(t *testing.T) {
 			t.Fatal(b, err)
 		}
 	}
+	must(c.AddTrust(ctx, client.NewTrust{Name: "hidden", Authority: "issuing", Role: "auditor"}))(t)
 	m.stack.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "beta", Name: "test.hidden", Target: "hidden"}, Severity: alarm.Critical, What: "hidden", Do: "hidden"})
 	m.revocation = must(c.StartRevocation(ctx, client.NewRevocationJob{
 		RevocationSelection: client.RevocationSelection{Device: "hidden-device"}, Reason: "superseded", DryRun: true}, ""))(t).ID
@@ -180,12 +181,15 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /tenants", attack: 403, own: 200, platform: true},
 		{route: "POST /tenants", body: `{"id":"gamma","organization":"Gamma"}`, attack: 403, own: 201, platform: true},
 		{route: "GET /tenants/{tenant}", path: "/tenants/beta", attack: 403, own: 200, platform: true},
+		{route: "PUT /tenants/{tenant}/settings", path: "/tenants/beta/settings", body: `{"requests_per_second":100000,"burst":100000}`, attack: 403, own: 200, platform: true},
 		{route: "GET /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", own: 200},
 		{route: "POST /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", body: `{"name":"x","role":"auditor"}`, own: 201},
 		{route: "POST /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", body: `{"name":"x","role":"auditor"}`, own: 201, platform: true},
 		{route: "DELETE /tenants/{tenant}/tokens/{id}", path: "/tenants/alpha/tokens/" + m.tokens[0], own: 404},
 		{route: "DELETE /tenants/{tenant}/tokens/{id}", path: "/tenants/beta/tokens/" + m.tokens[0], own: 204},
 		{route: "POST /blocklist", body: `{"hashes":["` + strings.Repeat("ab", 32) + `"]}`, attack: 403, own: 200, platform: true},
+		{route: "GET /clock", attack: 403, own: 200, platform: true},
+		{route: "POST /clock/accept", attack: 403, own: 409, platform: true}, // it is right
 
 		{route: "GET /whoami", attack: 200, own: 200},
 		{route: "GET /tokens", attack: 200, own: 200},
@@ -198,6 +202,12 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /log/entries", attack: 200, own: 200},
 		{route: "GET /log/export", attack: 200, own: 200},
 		{route: "GET /alarms", attack: 200, own: 200},
+		{route: "GET /expiry", path: "/expiry?days=1098", attack: 200, own: 200},
+
+		{route: "GET /trust", attack: 200, own: 200},
+		{route: "POST /trust", body: text(client.NewTrust{Name: "mine", Authority: m.authority.ID, Role: "factory-operator"}), own: 201},
+		{route: "POST /trust", body: text(client.NewTrust{Name: "other", Certificate: m.anotherRoot, Role: "auditor"}), attack: 201, own: 201},
+		{route: "DELETE /trust/{name}", path: "/trust/hidden", own: 204},
 
 		{route: "GET /authorities", attack: 200, own: 200},
 		{route: "POST /authorities", body: text(client.NewAuthority{Name: "below", CommonName: "Below", Kind: "issuing", Parent: m.rootID, StatusURL: stack.StatusURL}), own: 201},
@@ -309,7 +319,7 @@ func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text 
 func (m *matrix) seen(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/revocations", "/alarms",
+	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/revocations", "/alarms", "/trust",
 		"/registry", "/product-lines", "/sites", "/lots", "/devices"} {
 		status, text := m.ask(t, row{route: "GET " + path}, m.beta)
 		if status != 200 {
@@ -379,7 +389,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Registry: m.stack.Registry, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Trust: m.stack.Trust, Registry: m.stack.Registry, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url = srv.URL
 	for _, role := range access.Roles() {

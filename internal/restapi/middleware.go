@@ -44,10 +44,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(out, r, noResource())
 		return
 	}
-	if _, pattern := s.mux.Handler(r); pattern == "" {
+	_, pattern := s.mux.Handler(r)
+	if pattern == "" {
 		s.noRoute(out, r)
 		return
 	}
+	leave, err := s.cfg.Limits.Request(s.lasts[pattern])
+	if err != nil {
+		r.Pattern = pattern
+		s.shed(out, err)
+		return
+	}
+	defer leave()
 	s.mux.ServeHTTP(out, r)
 }
 

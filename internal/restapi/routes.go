@@ -36,6 +36,7 @@ type route struct {
 	Route
 	doc      huma.Operation
 	repeats  bool // see repeatable
+	lasts    bool // see lasting
 	register func(*server, route)
 }
 
@@ -52,10 +53,13 @@ func (s *server) table() []route {
 		operation("GET /tenants", access.ManageTenants, "list-tenants", "List the tenants", s.listTenants),
 		operation("POST /tenants", access.ManageTenants, "create-tenant", "Create a tenant", s.createTenant).created(),
 		operation("GET /tenants/{tenant}", access.ManageTenants, "get-tenant", "Get a tenant", s.getTenant),
+		operation("PUT /tenants/{tenant}/settings", access.ManageTenants, "set-tenant", "Set a tenant's limits", s.setTenant),
 		operation("GET /tenants/{tenant}/tokens", access.ManageTokens, "list-tenant-tokens", "List a tenant's tokens", s.listTenantTokens),
 		operation("POST /tenants/{tenant}/tokens", access.ManageTokens, "create-tenant-token", "Create a token in a tenant", s.createTenantToken).created(),
 		operation("DELETE /tenants/{tenant}/tokens/{id}", access.ManageTokens, "revoke-tenant-token", "Revoke a tenant's token", s.revokeTenantToken),
 		operation("POST /blocklist", access.ManageBlocklist, "block-keys", "Refuse keys from now on", s.blockKeys),
+		operation("GET /clock", access.ManageClock, "get-clock", "Compare the node's clock", s.getClock),
+		operation("POST /clock/accept", access.ManageClock, "accept-clock", "Accept the node's clock as it is", s.acceptClock),
 
 		operation("GET /whoami", "", "whoami", "Tell who the token is", s.whoami),
 		operation("GET /tokens", access.ManageTokens, "list-tokens", "List the tokens", s.listTokens),
@@ -63,6 +67,11 @@ func (s *server) table() []route {
 		operation("DELETE /tokens/{id}", access.ManageTokens, "revoke-token", "Revoke a token", s.revokeToken),
 		operation("GET /events", access.ReadEvents, "list-events", "List administrative acts, newest first", s.listEvents),
 		operation("GET /alarms", access.ReadAlarms, "list-alarms", "List what is wrong now, the critical first", s.listAlarms),
+		operation("GET /expiry", access.ReadAlarms, "report-expiry", "Report what ends within a window", s.reportExpiry),
+
+		operation("GET /trust", access.ReadConfiguration, "list-trust", "List the authorities whose client certificates prove somebody", s.listTrust),
+		operation("POST /trust", access.ManageTrust, "add-trust", "Trust an authority's client certificates", s.addTrust).created(),
+		operation("DELETE /trust/{name}", access.ManageTrust, "remove-trust", "End the trust in an authority", s.removeTrust),
 
 		plain("GET /events/{id}/proof", access.ReadEvents, s.eventProof, eventProofDoc()),
 
@@ -120,7 +129,7 @@ func (s *server) table() []route {
 		operation("PATCH /lots/{name}", access.ManageRegistry, "change-lot", "Change a lot", s.changeLot),
 
 		operation("GET /devices", access.ReadRegistry, "list-devices", "List devices", s.listDevices),
-		plain("POST /devices", access.ManageRegistry, s.importDevices, importDevicesDoc()),
+		plain("POST /devices", access.ManageRegistry, s.importDevices, importDevicesDoc()).lasting(),
 		operation("GET /devices/{device}", access.ReadRegistry, "get-device", "Get a device", s.getDevice),
 		operation("POST /devices/{device}/activate", access.ManageDevices, "activate-device", "Say that a device is in the field", s.changeDevice(registry.Activate)),
 		operation("POST /devices/{device}/suspend", access.ManageDevices, "suspend-device", "Put a device's certificates on hold, and let it enrol no more", s.changeDevice(registry.Suspend)),
@@ -136,9 +145,9 @@ func (s *server) table() []route {
 		operation("POST /revocations/{id}/pause", access.Revoke, "pause-revocation", "Pause a running job", s.pauseRevocation),
 		operation("POST /revocations/{id}/resume", access.Revoke, "resume-revocation", "Resume a paused job", s.resumeRevocation),
 		operation("POST /revocations/{id}/cancel", access.Revoke, "cancel-revocation", "Cancel a job; what was revoked stays revoked", s.cancelRevocation),
-		plain("GET /revocations/{id}/events", access.ReadCertificates, s.watchRevocation, watchRevocationDoc()),
+		plain("GET /revocations/{id}/events", access.ReadCertificates, s.watchRevocation, watchRevocationDoc()).lasting(),
 
-		plain("POST /batches", access.ManageBatches, s.submitBatch, submitBatchDoc()),
+		plain("POST /batches", access.ManageBatches, s.submitBatch, submitBatchDoc()).lasting(),
 		operation("GET /batches", access.ReadBatches, "list-batches", "List the batches, newest first", s.listBatches),
 		operation("GET /batches/{id}", access.ReadBatches, "get-batch", "Get a batch with its counts", s.getBatch),
 		operation("POST /batches/{id}/issue", access.ManageBatches, "issue-batch", "Issue a batch that was checked", s.issueBatch),
@@ -146,8 +155,8 @@ func (s *server) table() []route {
 		operation("POST /batches/{id}/resume", access.ManageBatches, "resume-batch", "Resume a paused batch", s.resumeBatch),
 		operation("POST /batches/{id}/retry", access.ManageBatches, "retry-batch", "Try refused rows again, in a new batch", s.retryBatch).status(http.StatusAccepted),
 		operation("POST /batches/{id}/cancel", access.ManageBatches, "cancel-batch", "Cancel a batch; what was issued stays issued", s.cancelBatch),
-		plain("GET /batches/{id}/events", access.ReadBatches, s.watchBatch, watchBatchDoc()),
-		plain("GET /batches/{id}/results", access.ReadBatches, s.batchResults, batchResultsDoc()),
+		plain("GET /batches/{id}/events", access.ReadBatches, s.watchBatch, watchBatchDoc()).lasting(),
+		plain("GET /batches/{id}/results", access.ReadBatches, s.batchResults, batchResultsDoc()).lasting(),
 	}
 }
 
@@ -176,6 +185,13 @@ func (rt route) status(code int) route {
 // repeatable says that the same request again gets 200 and the answer before.
 func (rt route) repeatable() route {
 	rt.repeats = true
+	return rt
+}
+
+// lasting says that requests take as long as their client, or what they watch,
+// and have places of their own among those under way.
+func (rt route) lasting() route {
+	rt.lasts = true
 	return rt
 }
 
@@ -219,7 +235,7 @@ func plain(pattern string, permission access.Permission, handler func(http.Respo
 	rt.register = func(s *server, rt route) {
 		s.describe(&rt.doc, doc)
 		s.mux.HandleFunc(rt.Method+" "+prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
-			c, err := s.authorize(r, rt.Route)
+			c, err := s.admit(r, rt.Route)
 			if err == nil {
 				err = checkRequest(r)
 			}

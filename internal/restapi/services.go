@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
 	"iter"
 	"time"
@@ -13,10 +14,13 @@ import (
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 // Tokens is what the API needs of access.Tokens.
@@ -31,6 +35,7 @@ type Tokens interface {
 type Hierarchy interface {
 	CreateTenant(ctx context.Context, g access.Grant, id pki.TenantID, organization string) (*pki.Tenant, error)
 	Tenants(ctx context.Context, g access.Grant) ([]*pki.Tenant, error)
+	SetTenant(ctx context.Context, g access.Grant, n pki.TenantSettings) (*pki.Tenant, error)
 	ImportRoot(ctx context.Context, g access.Grant, n hierarchy.NewRoot) (*hierarchy.View, error)
 	CreateAuthority(ctx context.Context, g access.Grant, n hierarchy.NewAuthority) (*hierarchy.View, error)
 	Authority(ctx context.Context, g access.Grant, nameOrID string) (*hierarchy.View, error)
@@ -118,6 +123,25 @@ type RevocationJobs interface {
 	List(ctx context.Context, g access.Grant, before revocation.JobID, limit int) ([]*revocation.Job, error)
 	Counts(ctx context.Context, g access.Grant, id revocation.JobID, after revocation.ShardCounts, limit int) ([]revocation.ShardCounts, error)
 	Watch(ctx context.Context, g access.Grant, id revocation.JobID) iter.Seq2[*revocation.Job, error]
+}
+
+// Clock is what the API needs of issuance.Service.
+type Clock interface {
+	Clock(ctx context.Context, g access.Grant) (*issuance.Clock, error)
+	AcceptClock(ctx context.Context, g access.Grant) (*issuance.Clock, error)
+}
+
+// Trust is what the API needs of trust.Service.
+type Trust interface {
+	Add(ctx context.Context, g access.Grant, n trust.NewAnchor) (*trust.Anchor, error)
+	Anchors(ctx context.Context, g access.Grant) ([]*trust.Anchor, error)
+	Remove(ctx context.Context, g access.Grant, name string) error
+	Authenticate(ctx context.Context, presented []*x509.Certificate, tenant pki.TenantID) (access.Principal, error)
+}
+
+// Expiry is what the API needs of expiry.Service.
+type Expiry interface {
+	Report(ctx context.Context, g access.Grant, window time.Duration) (*expiry.Report, error)
 }
 
 // Alarms is what the API needs of alarm.Board.

@@ -42,6 +42,19 @@ func (s *server) getTenant(ctx context.Context, g access.Grant, in *tenantInput)
 	return &answer[client.Tenant]{wireTenant(t)}, nil
 }
 
+type tenantSettingsInput struct {
+	tenantInput
+	Body client.TenantSettings
+}
+
+func (s *server) setTenant(ctx context.Context, g access.Grant, in *tenantSettingsInput) (*answer[client.Tenant], error) {
+	t, err := s.cfg.Hierarchy.SetTenant(ctx, g, pki.TenantSettings{PerSecond: in.Body.PerSecond, Burst: in.Body.Burst})
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Tenant]{wireTenant(t)}, nil
+}
+
 // findTenant returns the tenant of a grant of access.ManageTenants, or NotFound.
 func (s *server) findTenant(ctx context.Context, g access.Grant) (*pki.Tenant, error) {
 	tenants, err := s.cfg.Hierarchy.Tenants(ctx, g)
@@ -57,5 +70,6 @@ func (s *server) findTenant(ctx context.Context, g access.Grant) (*pki.Tenant, e
 }
 
 func wireTenant(t *pki.Tenant) client.Tenant {
-	return client.Tenant{ID: string(t.ID), Organization: t.Organization, Created: t.Created}
+	return client.Tenant{ID: string(t.ID), Organization: t.Organization, Created: t.Created,
+		Settings: client.TenantSettings{PerSecond: t.PerSecond, Burst: t.Burst}}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"path/filepath"
@@ -40,6 +41,12 @@ type Config struct {
 
 	// Audit says where the audit log is anchored.
 	Audit Audit `yaml:"audit,omitempty" json:"audit"`
+
+	// Retention says how long is kept what nobody needs for ever.
+	Retention Retention `yaml:"retention,omitempty" json:"retention"`
+
+	// Limits says how much one tenant and one source may take.
+	Limits Limits `yaml:"limits,omitempty" json:"limits"`
 
 	// Log says what is logged, always to standard error.
 	Log Log `yaml:"log,omitempty" json:"log"`
@@ -148,6 +155,55 @@ type Anchor struct {
 	Bucket  *Bucket `yaml:"bucket,omitempty" json:"bucket,omitempty"`
 }
 
+// Retention says how long is kept what nobody needs for ever. Certificates, events
+// and the log are kept for good.
+type Retention struct {
+	// IdempotencyKeys is for how long a single request can be sent again under
+	// its key; after that it is a new one. Default: 720h, which is 30 days.
+	IdempotencyKeys Duration `yaml:"idempotency_keys,omitempty" json:"idempotency_keys"`
+	// BatchRows is how long the uploaded rows of a batch stay after its end. What
+	// became of each row stays for good. Default: 2160h, which is 90 days.
+	BatchRows Duration `yaml:"batch_rows,omitempty" json:"batch_rows"`
+}
+
+// Limits says how much one tenant and one source may take, and how much is under
+// way at once. A source is an IPv4 address or an IPv6 /64 network; addresses of
+// this machine, a proxy's for instance, are not limited by source.
+type Limits struct {
+	// Tenant is the rate of requests to the API with credentials of one tenant
+	// that has none of its own ('pando tenant set'). An upload of a batch is one
+	// request, whatever its length. Default: 10000 a second, 20000 at once.
+	Tenant Rate `yaml:"tenant,omitempty" json:"tenant"`
+	// Failures is the rate of requests of one source that prove nobody; above it
+	// they get 429 instead of 401 and are not logged. Default: 10 a second, 100
+	// at once.
+	Failures Rate `yaml:"failures,omitempty" json:"failures"`
+	// Status is the rate of requests of one source for OCSP, CRLs and CA
+	// certificates. Default: 1000 a second, 5000 at once.
+	Status Rate `yaml:"status,omitempty" json:"status"`
+	// Requests bounds the requests to the API that are under way at once; one
+	// more gets 503 at once. Default: 1024.
+	Requests int `yaml:"requests,omitempty" json:"requests"`
+	// Streams is the same for uploads, watches and results, which last.
+	// Default: 256.
+	Streams int `yaml:"streams,omitempty" json:"streams"`
+	// Answers is the same for OCSP, CRLs and CA certificates. Default: 2048.
+	Answers int `yaml:"answers,omitempty" json:"answers"`
+	// Connections bounds the open connections of each listener; one more is
+	// closed before TLS. Default: 16384.
+	Connections int `yaml:"connections,omitempty" json:"connections"`
+	// ConnectionsPerSource is the same for one source. Default: 1024.
+	ConnectionsPerSource int `yaml:"connections_per_source,omitempty" json:"connections_per_source"`
+}
+
+// A Rate is of requests.
+type Rate struct {
+	// PerSecond is how many in the long run.
+	PerSecond int `yaml:"per_second,omitempty" json:"per_second"`
+	// Burst is how many at once.
+	Burst int `yaml:"burst,omitempty" json:"burst"`
+}
+
 // Log says what is logged.
 type Log struct {
 	// Level is debug, info, warn or error. Default: info.
@@ -197,6 +253,21 @@ func (c Config) WithDefaults() Config {
 	or(&c.Keys.Encryption, "file:kek.key")
 	or(&c.Log.Level, "info")
 	or(&c.Log.Format, "text")
+	if c.Retention.IdempotencyKeys == 0 {
+		c.Retention.IdempotencyKeys = Duration(30 * 24 * time.Hour)
+	}
+	if c.Retention.BatchRows == 0 {
+		c.Retention.BatchRows = Duration(90 * 24 * time.Hour)
+	}
+	for n, value := range map[*int]int{
+		&c.Limits.Tenant.PerSecond: 10_000, &c.Limits.Tenant.Burst: 20_000,
+		&c.Limits.Failures.PerSecond: 10, &c.Limits.Failures.Burst: 100,
+		&c.Limits.Status.PerSecond: 1000, &c.Limits.Status.Burst: 5000,
+		&c.Limits.Requests: 1024, &c.Limits.Streams: 256, &c.Limits.Answers: 2048,
+		&c.Limits.Connections: 16_384, &c.Limits.ConnectionsPerSource: 1024,
+	} {
+		*n = cmp.Or(*n, value)
+	}
 	if len(c.TLS.Names) == 0 {
 		c.TLS.Names = []string{"localhost", "127.0.0.1", "::1"}
 	}
@@ -244,6 +315,9 @@ func (c Config) Check() error {
 			return err
 		}
 	}
+	if err := c.Limits.check(); err != nil {
+		return err
+	}
 	if err := checkLabel(c.TLS.Endpoint); c.TLS.Endpoint != "" && err != nil {
 		return pki.Errorf(pki.Malformed, "tls.endpoint %.90q: write the label {tenant}.{name}, as demo.tls", c.TLS.Endpoint)
 	}
@@ -255,6 +329,21 @@ func (c Config) Check() error {
 	}
 	_, err := NewLogger(c.Log)
 	return err
+}
+
+func (l Limits) check() error {
+	for name, n := range map[string]int{
+		"tenant.per_second": l.Tenant.PerSecond, "tenant.burst": l.Tenant.Burst,
+		"failures.per_second": l.Failures.PerSecond, "failures.burst": l.Failures.Burst,
+		"status.per_second": l.Status.PerSecond, "status.burst": l.Status.Burst,
+		"requests": l.Requests, "streams": l.Streams, "answers": l.Answers,
+		"connections": l.Connections, "connections_per_source": l.ConnectionsPerSource,
+	} {
+		if n < 1 || n > 1_000_000 {
+			return pki.Errorf(pki.Malformed, "limits.%s %d: from 1 to 1000000", name, n)
+		}
+	}
+	return nil
 }
 
 func checkAddress(address string) error {

@@ -9,28 +9,39 @@ import (
 )
 
 const (
-	// idempotencyLife is how long a single request can be sent again under its
-	// idempotency key; after that it is a new one.
-	idempotencyLife = 30 * 24 * time.Hour
-
 	// housekeepingEvery is the time between two rounds.
 	housekeepingEvery = time.Hour
 
-	// purgeSlice bounds one transaction: issuance waits for no longer one.
-	purgeSlice = 1000
+	// purgeSlice bounds one transaction: issuance waits for no longer one. A chunk
+	// of a batch has up to a thousand rows.
+	purgeSlice, purgeChunks = 1000, 8
 )
 
-// A purger forgets idempotency keys that were claimed before a time, up to limit
-// of them, and returns how many it forgot. The store is one.
-type purger interface {
-	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
+// A purger drops up to limit of what it has from before a time, and returns how many
+// it dropped. The store has one for each kind.
+type purger func(ctx context.Context, before time.Time, limit int) (int, error)
+
+// A shelf is one kind of what has its time.
+type shelf struct {
+	what  string
+	purge purger
+	life  time.Duration
+	slice int
 }
 
 // A housekeeper drops what has had its time.
 type housekeeper struct {
-	store purger
-	now   pki.Clock
-	log   *slog.Logger
+	shelves []shelf
+	now     pki.Clock
+	log     *slog.Logger
+}
+
+func (s *Server) housekeeper() *housekeeper {
+	keep := s.cfg.Retention
+	return &housekeeper{now: s.now, log: s.log, shelves: []shelf{
+		{"idempotency keys", s.store.PurgeIdempotency, time.Duration(keep.IdempotencyKeys), purgeSlice},
+		{"chunks of batches' rows", s.store.PurgeBatchRows, time.Duration(keep.BatchRows), purgeChunks},
+	}}
 }
 
 // run works at once and then every hour, until ctx ends. An error is logged, and
@@ -39,12 +50,14 @@ func (h *housekeeper) run(ctx context.Context) error {
 	tick := time.NewTicker(housekeepingEvery)
 	defer tick.Stop()
 	for {
-		purged, err := h.purge(ctx)
-		if err != nil && ctx.Err() == nil {
-			h.log.ErrorContext(ctx, "purge idempotency keys", "error", err)
-		}
-		if purged > 0 {
-			h.log.InfoContext(ctx, "idempotency keys purged", "keys", purged)
+		for _, s := range h.shelves {
+			purged, err := h.empty(ctx, s)
+			if err != nil && ctx.Err() == nil {
+				h.log.ErrorContext(ctx, "purge", "what", s.what, "error", err)
+			}
+			if purged > 0 {
+				h.log.InfoContext(ctx, "purged", "what", s.what, "count", purged)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -54,13 +67,13 @@ func (h *housekeeper) run(ctx context.Context) error {
 	}
 }
 
-// purge forgets every idempotency key that is too old, and returns how many.
-func (h *housekeeper) purge(ctx context.Context) (purged int, err error) {
-	before := h.now().Add(-idempotencyLife)
+// empty drops everything of a shelf that is too old, and returns how much.
+func (h *housekeeper) empty(ctx context.Context, s shelf) (purged int, err error) {
+	before := h.now().Add(-s.life)
 	for {
-		n, err := h.store.PurgeIdempotency(ctx, before, purgeSlice)
+		n, err := s.purge(ctx, before, s.slice)
 		purged += n
-		if err != nil || n < purgeSlice {
+		if err != nil || n < s.slice {
 			return purged, err
 		}
 	}

@@ -21,8 +21,8 @@ type keyCupboard struct {
 	err     error // of the next call
 }
 
-// PurgeIdempotency implements purger.
-func (c *keyCupboard) PurgeIdempotency(_ context.Context, before time.Time, limit int) (int, error) {
+// Purge is a purger.
+func (c *keyCupboard) Purge(_ context.Context, before time.Time, limit int) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls++
@@ -60,15 +60,19 @@ func (c *keyCupboard) fail(err error) {
 func TestHousekeeping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said strings.Builder
+		const life = 30 * 24 * time.Hour
 		start := time.Now()
-		keys := &keyCupboard{}
-		keys.add(2*purgeSlice+7, start.Add(-idempotencyLife-time.Second))
-		keys.add(3, start.Add(-idempotencyLife+90*time.Minute)) // old enough in the second hour
+		keys, rows := &keyCupboard{}, &keyCupboard{}
+		keys.add(2*purgeSlice+7, start.Add(-life-time.Second))
+		keys.add(3, start.Add(-life+90*time.Minute)) // old enough in the second hour
 		keys.add(5, start)
+		rows.add(2, start.Add(-time.Hour))
 
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		h := &housekeeper{store: keys, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
+		h := &housekeeper{shelves: []shelf{
+			{"keys", keys.Purge, life, purgeSlice}, {"rows", rows.Purge, 90 * time.Minute, purgeChunks},
+		}, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
 		go func() { ended <- h.run(ctx) }()
 
 		type round struct{ Left, Calls int }
@@ -101,7 +105,7 @@ func TestHousekeeping(t *testing.T) {
 		if diff := cmp.Diff(want, rounds); diff != "" {
 			t.Errorf("rounds (-want +got):\n%s", diff)
 		}
-		for _, line := range []string{`keys=2007`, `keys=3`, `level=ERROR`, `the disk is full`} {
+		for _, line := range []string{`what=keys count=2007`, `what=keys count=3`, `what=rows count=2`, `level=ERROR`, `the disk is full`} {
 			if strings.Count(said.String(), line) != 1 {
 				t.Errorf("not logged once: %s\n%s", line, said.String())
 			}
@@ -114,7 +118,7 @@ func TestHousekeepingEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	var said strings.Builder
-	h := &housekeeper{store: &keyCupboard{err: ctx.Err()}, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
+	h := &housekeeper{shelves: []shelf{{"keys", (&keyCupboard{err: ctx.Err()}).Purge, time.Hour, purgeSlice}}, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
 	if err := h.run(ctx); err != nil || said.Len() > 0 {
 		t.Errorf("%v, and it logged %q", err, said.String())
 	}

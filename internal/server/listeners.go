@@ -46,15 +46,17 @@ func (s *Server) listen(version string) (*listeners, error) {
 	if err := l.bootstrap(); err != nil {
 		return nil, err
 	}
-	api := restapi.New(restapi.Config{
+	api := restapi.Config{
 		Hierarchy: s.hierarchy, Enroll: s.enroll, Batch: s.batch, Revocation: s.revocation, RevocationJobs: s.jobs, Status: s.store, Log: s.audit,
-		Registry: s.registry, LotReports: s.lotReports, Alarms: s.alarms, Tokens: s.tokens, Logger: s.log, Version: version,
-	})
-	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Now: s.now, Log: s.log})
+		Registry: s.registry, LotReports: s.lotReports, Alarms: s.alarms, Clock: s.issuance, Expiry: s.expiry, Trust: s.trust, Limits: s.limits, Tokens: s.tokens, Logger: s.log, Version: version,
+	}
+	ofDevices := api
+	ofDevices.Certificates = true
+	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Limiter: s.limits, Now: s.now, Log: s.log})
 	nothing := http.NotFoundHandler()
 	err := errors.Join(
-		l.add("https", s.cfg.Listen.HTTPS, l.tlsConfig(tls.NoClientCert), api),
-		l.add("devices", s.cfg.Listen.Devices, l.tlsConfig(tls.RequestClientCert), nothing),
+		l.add("https", s.cfg.Listen.HTTPS, l.tlsConfig(tls.NoClientCert), restapi.New(api)),
+		l.add("devices", s.cfg.Listen.Devices, l.tlsConfig(tls.RequestClientCert), restapi.New(ofDevices)),
 		l.add("http", s.cfg.Listen.HTTP, nil, open.Handler(nothing)),
 		l.add("ops", s.cfg.Listen.Ops, nil, s.ops()),
 	)
@@ -70,7 +72,7 @@ func (l *listeners) add(name, address string, secure *tls.Config, handler http.H
 	if err != nil {
 		return fmt.Errorf("listener %s: %w (choose another address with --%s)", name, err, name)
 	}
-	w := &way{name: name, scheme: "http", socket: socket, server: &http.Server{
+	w := &way{name: name, scheme: "http", socket: newBounded(socket, l.s.cfg.Limits), server: &http.Server{
 		Handler:           l.s.metrics.Count(name, handler),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second, // uploads and streams of results prolong their own

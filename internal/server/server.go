@@ -20,10 +20,12 @@ import (
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pki"
@@ -33,13 +35,15 @@ import (
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/statuscheck"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 // A Server is one node. Close it, or Run it to its end.
 type Server struct {
-	cfg Config
-	log *slog.Logger
-	now pki.Clock
+	cfg     Config
+	log     *slog.Logger
+	now     pki.Clock
+	elapsed func() time.Duration
 
 	alarms      *alarm.Board
 	store       *sqlstore.Store
@@ -54,9 +58,12 @@ type Server struct {
 	audit       *auditlog.Service
 	jobs        *revocation.Jobs
 	credentials *credentials
+	expiry      *expiry.Service
+	trust       *trust.Service
 	metrics     *metrics.Metrics
 	publisher   *publish.Publisher
 	checker     *statuscheck.Checker
+	limits      *limit.Limits
 	listeners   *listeners
 	closing     sync.Once
 }
@@ -64,15 +71,21 @@ type Server struct {
 // New opens everything and binds the listeners, but serves nothing before Run.
 // cfg is taken with its defaults. version is what the API says of itself.
 func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (*Server, error) {
-	return newServer(ctx, cfg, version, log, time.Now)
+	return newServer(ctx, cfg, version, log, clock{time.Now, elapsed()})
 }
 
-func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger, now pki.Clock) (_ *Server, err error) {
+// A clock is what the server takes the time from.
+type clock struct {
+	now     pki.Clock
+	elapsed func() time.Duration // nobody sets it; see issuance.Config
+}
+
+func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger, c clock) (_ *Server, err error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, now: now, alarms: alarm.NewBoard(now)}
+	s := &Server{cfg: cfg, log: log, now: c.now, elapsed: c.elapsed, alarms: alarm.NewBoard(c.now), limits: newLimits(cfg.Limits, c.now)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -95,7 +108,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	}
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
-		Revocation: s.revocation.Stats(), Alarms: s.alarms, Now: now, Log: log, Version: version,
+		Revocation: s.revocation.Stats(), Alarms: s.alarms, Now: c.now, Log: log, Version: version,
 	})
 	s.listeners, err = s.listen(version)
 	return s, err
@@ -133,7 +146,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Now: s.now, Log: s.log})
 	var err error
 	s.issuance, err = issuance.New(ctx, issuance.Config{
-		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Log: s.log,
+		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Elapsed: s.elapsed, Alarms: s.alarms, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -151,6 +164,8 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 		return err
 	}
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Spool: spool, Now: s.now, Log: s.log})
+	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Now: s.now})
+	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials
 	targets, err := s.cfg.targets()
@@ -204,7 +219,9 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.checker.Run(running) })
 	g.Go(func() error { return s.jobs.Run(running) })
 	g.Go(func() error { return s.listeners.renew(running) })
-	g.Go(func() error { return (&housekeeper{store: s.store, now: s.now, log: s.log}).run(running) })
+	g.Go(func() error { return s.readLimits(running) })
+	g.Go(func() error { return s.expiry.Run(running) })
+	g.Go(func() error { return s.housekeeper().run(running) })
 	g.Go(func() error {
 		s.listeners.tryEnsure(running) // so that nobody is shown the bootstrap certificate without need
 		return s.listeners.serve(running)

@@ -42,8 +42,9 @@ func (l *listeners) tlsConfig(clients tls.ClientAuthType) *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		ClientAuth: clients,
-		NextProtos: []string{"h2", "http/1.1"},
+		ClientAuth:         clients,
+		GetConfigForClient: l.s.handshake,
+		NextProtos:         []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return l.certificate.Load(), nil
 		},

@@ -19,6 +19,7 @@ import (
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
@@ -30,6 +31,7 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 // Stack is every service over a real store with software keys, without
@@ -47,6 +49,8 @@ type Stack struct {
 	Enroll         *enroll.Service
 	Batch          *batch.Service
 	Revocation     *revocation.Service
+	Expiry         *expiry.Service
+	Trust          *trust.Service
 	Now            pki.Clock // of its ceremonies too
 	RevocationJobs *revocation.Jobs
 
@@ -59,9 +63,10 @@ type Config struct {
 	WrapKeys func(keystore.Provider) keystore.Provider
 	// WrapStore puts itself before the store that issuance uses.
 	WrapStore func(issuance.Store) issuance.Store
-	Gate      *audit.Gate // the store's; nil is always open
-	Now       pki.Clock   // nil is time.Now
-	Stopped   bool        // issuance and batches do not run
+	Gate      *audit.Gate          // the store's; nil is always open
+	Now       pki.Clock            // nil is time.Now
+	Elapsed   func() time.Duration // of issuance; nil sees no jumps of Now
+	Stopped   bool                 // issuance and batches do not run
 }
 
 // passphrase opens the roots of test stacks.
@@ -101,7 +106,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	if cfg.WrapStore != nil {
 		store = cfg.WrapStore(store)
 	}
-	s.Issuance, err = issuance.New(ctx, issuance.Config{Store: store, Signer: s.Signer, Issuers: s.Store, Node: "test", Now: cfg.Now, Log: log})
+	s.Issuance, err = issuance.New(ctx, issuance.Config{Store: store, Signer: s.Signer, Issuers: s.Store, Node: "test", Now: cfg.Now, Elapsed: cfg.Elapsed, Alarms: s.Alarms, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +121,8 @@ func New(t testing.TB, cfg Config) *Stack {
 		t.Fatal(err)
 	}
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Spool: spool, Now: cfg.Now, Log: log})
+	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Now: cfg.Now})
+	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)
 		run(t, s.Batch.Run)

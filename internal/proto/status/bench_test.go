@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/proto/status"
 	"github.com/pando-pki/pando/internal/revocation/revocationtest"
 )
@@ -17,7 +18,7 @@ import (
 func BenchmarkOCSP(b *testing.B) {
 	v := revocationtest.New(b, 1)
 	request := revocationtest.Request(b, v.CA.Certificate, crypto.SHA1, v.Issue())
-	s := status.New(status.Config{Validator: v, Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+	s := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: v, Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler)})
 	handler := s.Handler(http.NotFoundHandler())
 	path := "/ocsp/issuer/" + base64.StdEncoding.EncodeToString(request)
 	serve := func(b *testing.B, r *http.Request) {

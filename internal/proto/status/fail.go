@@ -1,6 +1,8 @@
 package status
 
 import (
+	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -45,26 +47,41 @@ func (s *Server) failOCSP(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Content-Type", ocspResponse)
 	w.Header().Set("Cache-Control", "no-store")
+	if status == tbs.OCSPTryLater {
+		w.Header().Set("Retry-After", comeAgain(err))
+	}
 	write(w, r, tbs.OCSPError(status))
 }
 
 // fail answers on the other routes, with one line of text.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := codeOf(pki.KindOf(err)).http
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests {
 		s.log(r, err)
-		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
+		w.Header().Set("Retry-After", comeAgain(err))
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Error(w, pki.DetailOf(err), status)
 }
 
-// retryAfter is when a client may come again after a fault of ours.
+// retryAfter is when a client may come again after a fault of ours that does not
+// say.
 const retryAfter = 10 * time.Second
 
-// log logs a fault, except where the client went away.
-func (s *Server) log(r *http.Request, err error) {
-	if r.Context().Err() == nil {
-		s.cfg.Log.ErrorContext(r.Context(), "status", "method", r.Method, "path", r.URL.EscapedPath(), "error", err)
+func comeAgain(err error) string {
+	after := retryAfter
+	if e, ok := errors.AsType[*pki.Error](err); ok && e.RetryAfter > 0 {
+		after = e.RetryAfter
 	}
+	return strconv.Itoa(int(math.Ceil(after.Seconds())))
+}
+
+// log logs a fault, except where the client went away, or asked for too much: then
+// there would be a line for each request that must cost nothing.
+func (s *Server) log(r *http.Request, err error) {
+	e, ok := errors.AsType[*pki.Error](err)
+	if r.Context().Err() != nil || ok && e.Kind == pki.RateLimited || ok && e.Kind == pki.Unavailable && e.Cause == nil {
+		return
+	}
+	s.cfg.Log.ErrorContext(r.Context(), "status", "method", r.Method, "path", r.URL.EscapedPath(), "error", err)
 }

@@ -26,10 +26,18 @@ type Chains interface {
 	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
 }
 
+// A Limiter bounds what one source may ask and what is under way; limit.Limits is
+// one.
+type Limiter interface {
+	// Answer is RateLimited or Unavailable, or leave ends the request.
+	Answer(remote string) (leave func(), err error)
+}
+
 // Config is what a Server is made of; every field is needed.
 type Config struct {
 	Validator Validator
 	Chains    Chains
+	Limiter   Limiter
 	Now       pki.Clock
 	Log       *slog.Logger
 }
@@ -54,18 +62,28 @@ func (s *Server) Handler(rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath() // as it came: "%2F" in base64 is not a separator
 		if tail, ok := strings.CutPrefix(path, "/ocsp/"); ok {
-			r.Pattern = "/ocsp/{issuer}"
-			s.ocsp(w, r, tail)
+			s.limited(w, r, "/ocsp/{issuer}", tail, s.ocsp, s.failOCSP)
 		} else if tail, ok := strings.CutPrefix(path, "/crl/"); ok {
-			r.Pattern = "/crl/{issuer}/{file}"
-			s.crl(w, r, tail)
+			s.limited(w, r, "/crl/{issuer}/{file}", tail, s.crl, s.fail)
 		} else if tail, ok := strings.CutPrefix(path, "/ca/"); ok {
-			r.Pattern = "/ca/{file}"
-			s.ca(w, r, tail)
+			s.limited(w, r, "/ca/{file}", tail, s.ca, s.fail)
 		} else {
 			rest.ServeHTTP(w, r)
 		}
 	})
+}
+
+// limited serves a request within the limits, in the words of its route.
+func (s *Server) limited(w http.ResponseWriter, r *http.Request, pattern, tail string,
+	serve func(http.ResponseWriter, *http.Request, string), fail func(http.ResponseWriter, *http.Request, error)) {
+	r.Pattern = pattern
+	leave, err := s.cfg.Limiter.Answer(r.RemoteAddr)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	defer leave()
+	serve(w, r, tail)
 }
 
 // allowed answers 405 unless the request's method is among those given.

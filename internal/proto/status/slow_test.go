@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/proto/status"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -42,7 +43,7 @@ func (c slowClient) Write(b []byte) (int, error) {
 // others, see revocation.Service.CRL.
 func TestSlowClientHoldsItsCRL(t *testing.T) {
 	v := &freshCRL{}
-	s := status.New(status.Config{Validator: v, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	s := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: v, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	writes := 0
 	client := slowClient{httptest.NewRecorder(), func() {
 		if writes++; v.returned.Value() == nil {

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/proto/status"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -45,7 +46,7 @@ func (c chains) Chain(_ context.Context, issuer pki.IssuerID) ([][]byte, error) 
 // serve starts a server over the VA, in front of a mux as the real one stands.
 func serve(t testing.TB, v *revocationtest.VA) *httptest.Server {
 	t.Helper()
-	s := status.New(status.Config{Validator: v, Chains: chains{v}, Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+	s := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: v, Chains: chains{v}, Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler)})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /other", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "other") })
 	server := httptest.NewServer(s.Handler(mux))

@@ -21,6 +21,9 @@ import (
 // call can claim.
 func (s *Store) Commit(ctx context.Context, now time.Time, records, intents []*issuance.Intent) error {
 	return s.update(ctx, func(t *tx) error {
+		if err := t.tick(now); err != nil {
+			return err
+		}
 		for _, in := range records {
 			if err := t.record(in, now); err != nil {
 				return fmt.Errorf("recording intent %s: %w", in.ID, err)
@@ -38,6 +41,9 @@ func (s *Store) Commit(ctx context.Context, now time.Time, records, intents []*i
 // Register implements issuance.Store.
 func (s *Store) Register(ctx context.Context, now time.Time, signed *issuance.Intent) error {
 	return s.update(ctx, func(t *tx) error {
+		if err := t.tick(now); err != nil {
+			return err
+		}
 		if err := t.intend(signed, now); err != nil {
 			return fmt.Errorf("storing intent %s: %w", signed.ID, err)
 		}

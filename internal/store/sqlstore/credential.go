@@ -27,21 +27,25 @@ func (s *Store) PutCredential(ctx context.Context, c *keystore.Credential) error
 	return nil
 }
 
+const selectCredential = `SELECT tenant, name, source, key_uri, issuer, chain FROM credential `
+
+func scanCredential(row row) (*keystore.Credential, error) {
+	c := new(keystore.Credential)
+	var chain []byte
+	if err := row.Scan(&c.Tenant, &c.Name, &c.Source, &c.Key, &c.Issuer, &chain); err != nil {
+		return nil, err
+	}
+	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
+		c.Chain = append(c.Chain, block.Bytes)
+	}
+	if len(c.Chain) == 0 {
+		return nil, errDamaged
+	}
+	return c, nil
+}
+
 // Credential implements keystore.CredentialStore.
 func (s *Store) Credential(ctx context.Context, tenant pki.TenantID, name string) (*keystore.Credential, error) {
-	c, err := one(ctx, s.read, func(row row) (*keystore.Credential, error) {
-		c := &keystore.Credential{Tenant: tenant, Name: name}
-		var chain []byte
-		if err := row.Scan(&c.Source, &c.Key, &c.Issuer, &chain); err != nil {
-			return nil, err
-		}
-		for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
-			c.Chain = append(c.Chain, block.Bytes)
-		}
-		if len(c.Chain) == 0 {
-			return nil, errDamaged
-		}
-		return c, nil
-	}, `SELECT source, key_uri, issuer, chain FROM credential WHERE tenant = $1 AND name = $2`, tenant, name)
+	c, err := one(ctx, s.read, scanCredential, selectCredential+`WHERE tenant = $1 AND name = $2`, tenant, name)
 	return found(c, err, "credential %q", name)
 }

@@ -16,12 +16,14 @@ import (
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 // Options are settings of the embedded database. The zero value has defaults
@@ -62,6 +64,8 @@ var (
 	_ keystore.Store           = (*Store)(nil)
 	_ keystore.CredentialStore = (*Store)(nil)
 	_ check.Store              = (*Store)(nil)
+	_ expiry.Store             = (*Store)(nil)
+	_ trust.Store              = (*Store)(nil)
 	_ registry.Store           = (*Store)(nil)
 	_ auditlog.Store           = (*Store)(nil)
 )

@@ -24,11 +24,25 @@ func (s *Store) PutTenant(ctx context.Context, n *pki.Tenant, e pki.Event) error
 	})
 }
 
-const selectTenant = `SELECT id, organization, created FROM tenant `
+// SetTenant implements hierarchy.Store.
+func (s *Store) SetTenant(ctx context.Context, id pki.TenantID, n pki.TenantSettings, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`UPDATE tenant SET per_second = $1, burst = $2 WHERE id = $3`, n.PerSecond, n.Burst, id)
+		switch {
+		case err != nil:
+			return fmt.Errorf("changing tenant %s: %w", id, err)
+		case rows == 0:
+			return pki.Errorf(pki.NotFound, "no tenant %q", id)
+		}
+		return t.event(e)
+	})
+}
+
+const selectTenant = `SELECT id, organization, created, per_second, burst FROM tenant `
 
 func scanTenant(row row) (*pki.Tenant, error) {
 	n := new(pki.Tenant)
-	return n, row.Scan(&n.ID, &n.Organization, intoTime{&n.Created})
+	return n, row.Scan(&n.ID, &n.Organization, intoTime{&n.Created}, &n.PerSecond, &n.Burst)
 }
 
 // Tenant implements hierarchy.Store.

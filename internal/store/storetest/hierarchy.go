@@ -27,6 +27,19 @@ func testTenants(f *fixture) {
 	f.same(f.actions(stranger), []string{"tenant.create"}) // the refused one left no event
 }
 
+func testTenantSettings(f *fixture) {
+	want := pki.TenantSettings{PerSecond: 50, Burst: 100}
+	f.ok(f.SetTenant(f.ctx, acme, want, f.event(acme, "tenant.set")))
+	f.is(pki.NotFound, f.SetTenant(f.ctx, "nobody", want, f.event("nobody", "tenant.set")))
+	for tenant, want := range map[pki.TenantID]pki.TenantSettings{acme: want, stranger: {}} {
+		got, err := f.Tenant(f.ctx, tenant)
+		f.ok(err)
+		f.same(got.TenantSettings, want)
+	}
+	f.same(f.actions(acme)[0], "tenant.set")
+	f.same(f.actions(stranger), []string{"tenant.create"})
+}
+
 func testAuthorities(f *fixture) {
 	a, i := f.newAuthority(acme, "firmware")
 	f.ok(f.PutAuthority(f.ctx, a, i, f.event(acme, "authority.create")))

@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
@@ -27,6 +28,7 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/statuscheck"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 // Store is all that the services keep.
@@ -45,8 +47,11 @@ type Store interface {
 	check.Store
 	auditlog.Store
 	statuscheck.Store
+	expiry.Store
+	trust.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
+	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
 	Size(ctx context.Context) (stat.StoreSize, error)
 	Close() error
 }
@@ -60,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		run  func(*fixture)
 	}{
 		{"tenants", testTenants},
+		{"tenant settings", testTenantSettings},
 		{"authorities", testAuthorities},
 		{"issuers", testIssuers},
 		{"profiles", testProfiles},
@@ -100,6 +106,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"batch cancelled", testBatchCancelled},
 		{"batch retry", testBatchRetry},
 		{"lot report", testLotReport},
+		{"batch rows purged", testBatchPurge},
 
 		{"product lines and sites", testPlaces},
 		{"lots", testLots},
@@ -123,6 +130,9 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"CRLs that are due", testDue},
 		{"sample serial", testSampleSerial},
 		{"size", testSize},
+		{"clock", testClock},
+		{"expiry counted", testExpiry},
+		{"trusted authorities", testTrust},
 
 		{"log", testLog},
 		{"log over several tiles", testLogGrows},

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// trustCommand is "pando trust".
+type trustCommand struct {
+	Add    trustAdd    `cmd:"" help:"Trust an authority's client certificates."`
+	List   trustList   `cmd:"" help:"List the authorities whose client certificates prove somebody."`
+	Remove trustRemove `cmd:"" help:"End the trust in an authority."`
+}
+
+func (trustCommand) Help() string {
+	return `On the listener for devices, who asks is proved by a client certificate: from one of the tenant's own authorities, or from another whose certificate is imported. Everybody whom the authority certifies gets the role that is given here, at the endpoints that are named.`
+}
+
+// trustAdd is "pando trust add".
+type trustAdd struct {
+	Name        string   `arg:"" help:"Its name here, of a-z, 0-9 and inner hyphens."`
+	Authority   string   `xor:"of" required:"" placeholder:"NAME" help:"One of the tenant's own, by name or id."`
+	Certificate string   `xor:"of" required:"" placeholder:"FILE" help:"PEM file of another's certificate: a CA's, that may sign certificates."`
+	Role        string   `required:"" enum:"factory-operator,auditor,device" placeholder:"ROLE" help:"What its certificates allow: ${enum}. A device enrols for itself alone: its id is the serialNumber of the certificate's subject, else the CN."`
+	Endpoint    []string `placeholder:"NAME" help:"An endpoint that they may enrol at; may be repeated (default: all of the tenant; a device needs one)."`
+}
+
+func (trustAdd) Help() string {
+	return `Examples:
+
+    pando trust add field-devices --authority manufacturing --role device --endpoint operational
+    pando trust add plant-brno --certificate plant-ca.pem --role factory-operator --endpoint meter
+    curl --cert line3.pem --key line3.key https://pki.example.com:8444/api/v1/whoami`
+}
+
+// Run adds the trust.
+func (t *trustAdd) Run(ctx context.Context, c *console, cl *client.Client) error {
+	n := client.NewTrust{Name: t.Name, Authority: t.Authority, Role: t.Role, Endpoints: t.Endpoint}
+	if t.Certificate != "" {
+		text, err := os.ReadFile(t.Certificate)
+		if err != nil {
+			return err
+		}
+		n.Certificate = string(text)
+	}
+	added, err := cl.AddTrust(ctx, n)
+	if err != nil {
+		return err
+	}
+	return c.result(added, trusts(*added))
+}
+
+// trustList is "pando trust list".
+type trustList struct{}
+
+// Run lists the trusted authorities.
+func (trustList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	items, err := cl.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	return c.result(client.List[client.Trust]{Items: items}, trusts(items...))
+}
+
+// trustRemove is "pando trust remove".
+type trustRemove struct {
+	Name string `arg:"" help:"Its name, as 'pando trust list' shows it."`
+}
+
+// Run ends the trust.
+func (t *trustRemove) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if err := cl.RemoveTrust(ctx, t.Name); err != nil {
+		return err
+	}
+	c.note("certificates of %s prove nobody any more", t.Name)
+	return c.result(ended{t.Name, "removed"}, func(io.Writer) error { return nil })
+}
+
+func trusts(items ...client.Trust) func(io.Writer) error {
+	t := table{heading: []string{"NAME", "ROLE", "ENDPOINTS", "ENDS", "SUBJECT"}}
+	for _, x := range items {
+		t.add(x.Name, x.Role, strings.Join(x.Endpoints, ","), when(x.Ends), x.Subject)
+	}
+	return t.write
+}

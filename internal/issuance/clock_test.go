@@ -1,0 +1,158 @@
+package issuance_test
+
+import (
+	"crypto/x509/pkix"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// movable is a stack whose clock can be set, in a real that goes on.
+type movable struct {
+	*stack.Stack
+	offset atomic.Int64
+	begun  time.Time
+}
+
+func newMovable(t *testing.T) *movable {
+	m := &movable{begun: time.Now()}
+	m.Stack = newStack(t, stack.Config{
+		Now:     func() time.Time { return time.Now().Add(time.Duration(m.offset.Load())) },
+		Elapsed: func() time.Duration { return time.Since(m.begun) },
+	})
+	return m
+}
+
+func (m *movable) set(d time.Duration) { m.offset.Store(int64(d)) }
+
+// wrong reports whether the alarm stands.
+func (m *movable) wrong() bool {
+	for _, a := range m.Alarms.All() {
+		if a.Key == (alarm.Key{Name: "clock.wrong", Target: "node:test"}) && a.Severity == alarm.Critical {
+			return true
+		}
+	}
+	return false
+}
+
+// TestClockJumps sets the clock back an hour and on by a day while requests come.
+// While it is wrong nothing is issued; when it is right again issuance goes on by
+// itself; no certificate has a wrong time.
+func TestClockJumps(t *testing.T) {
+	m := newMovable(t)
+	var issued, refused atomic.Int64
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r := meter(t, m.Stack, "gateway")
+				r.Endpoint, r.CSR = "acme.device", pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "gateway"})
+				switch _, err := m.Enroll.Enroll(t.Context(), r); {
+				case err == nil:
+					issued.Add(1)
+				case pki.KindOf(err) == pki.Unavailable:
+					refused.Add(1)
+				default:
+					t.Errorf("refused: %v", err)
+				}
+			}
+		})
+	}
+	grows := func(n *atomic.Int64) {
+		t.Helper()
+		for from, deadline := n.Load(), time.Now().Add(20*time.Second); n.Load() < from+20; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("nothing goes on: %d issued, %d refused, off by %s", issued.Load(), refused.Load(), time.Duration(m.offset.Load()))
+			}
+		}
+	}
+	grows(&issued)
+	for _, jump := range []time.Duration{-time.Hour, 24 * time.Hour} {
+		m.set(jump)
+		grows(&refused)
+		before := issued.Load()
+		grows(&refused)
+		if now := issued.Load(); now > before+4 { // what was decided before, of each worker one at most
+			t.Errorf("%d certificates while the clock is off by %s", now-before, jump)
+		}
+		if !m.wrong() {
+			t.Error("no alarm")
+		}
+		m.set(0)
+		grows(&issued)
+		if m.wrong() {
+			t.Error("the alarm stands though the clock is right")
+		}
+	}
+	close(stop)
+	all.Wait()
+
+	counted := int64(0)
+	for cursor := ""; ; {
+		page, next, err := m.Store.Certificates(t.Context(), "acme", "gateway", cursor, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range page {
+			counted++
+			for what, at := range map[string]time.Time{"issued": c.Issued, "not before": c.NotBefore} {
+				if at.Before(m.begun.Add(-2*time.Minute)) || at.After(time.Now().Add(time.Minute)) {
+					t.Errorf("certificate %s: %s %s", c.Serial, what, at)
+				}
+			}
+		}
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	if counted != issued.Load() {
+		t.Errorf("%d certificates in the store, %d were given out", counted, issued.Load())
+	}
+}
+
+// TestClockAccepted: after a real jump the platform's operator, and nobody else,
+// takes the clock for right; that is an event.
+func TestClockAccepted(t *testing.T) {
+	m := newMovable(t)
+	if _, err := m.Enroll.Enroll(t.Context(), meter(t, m.Stack, "SM-1")); err != nil {
+		t.Fatal(err)
+	}
+	g := m.Grant(t, pki.Platform, access.ManageClock)
+	if _, err := m.Issuance.AcceptClock(t.Context(), g); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("accepting a clock that is right: %v", err)
+	}
+	if _, err := (access.Principal{Tenant: "acme", ID: "token:1", Role: access.TenantAdministrator}).Authorize(access.ManageClock, "acme"); err == nil {
+		t.Error("a tenant accepts clocks")
+	}
+	m.set(24 * time.Hour)
+	if _, err := m.Enroll.Enroll(t.Context(), meter(t, m.Stack, "SM-2")); pki.KindOf(err) != pki.Unavailable {
+		t.Fatalf("issued while the clock is wrong: %v", err)
+	}
+	c, err := m.Issuance.Clock(t.Context(), g)
+	if err != nil || c.Problem == "" || c.Now.Sub(c.Expected).Round(time.Minute) != 24*time.Hour {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if c, err = m.Issuance.AcceptClock(t.Context(), g); err != nil || c.Problem != "" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if _, err := m.Enroll.Enroll(t.Context(), meter(t, m.Stack, "SM-2")); err != nil {
+		t.Fatal(err)
+	}
+	events, err := m.Hierarchy.Events(t.Context(), m.Grant(t, pki.Platform, access.ReadEvents), "", 1)
+	if err != nil || len(events) != 1 || events[0].Action != "clock.accept" || events[0].Target != "node:test" {
+		t.Errorf("%+v, %v", events, err)
+	}
+}

@@ -1,0 +1,163 @@
+// Package limit bounds what one tenant or one source may take of a node: requests
+// a second by token buckets, and requests that are under way at once.
+//
+// It knows addresses, as net/http writes them, and no HTTP. What it remembers is bounded: of sources it
+// knows the recently seen ones.
+package limit
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Rate is how many requests a second in the long run, and how many at once.
+type Rate struct {
+	PerSecond int
+	Burst     int
+}
+
+// Config has the limits; a Rate of zero, and a bound of zero, limits nothing.
+type Config struct {
+	Tenant   Rate // requests to the API with a tenant's credentials
+	Failures Rate // requests of one source that prove nobody, before they are told so no more
+	Status   Rate // requests of one source for OCSP and CRLs
+	Requests int  // to the API, under way at once
+	Streams  int  // of these uploads, watches and results: they last
+	Answers  int  // requests for OCSP, CRLs and CA certificates under way at once
+	Now      pki.Clock
+}
+
+// Limits are the limits of one node. A nil *Limits limits nothing. Its methods are
+// safe for concurrent use.
+type Limits struct {
+	cfg      Config
+	requests place
+	streams  place
+	answers  place
+	failures *sources
+	status   *sources
+
+	mu      sync.Mutex
+	own     map[pki.TenantID]Rate          // guarded by mu, as is the next
+	tenants map[pki.TenantID]*rate.Limiter // those that asked since their limit was set
+}
+
+// New returns Limits.
+func New(cfg Config) *Limits {
+	return &Limits{
+		cfg:      cfg,
+		requests: place{size: int64(cfg.Requests)}, streams: place{size: int64(cfg.Streams)}, answers: place{size: int64(cfg.Answers)},
+		failures: newSources(cfg.Failures), status: newSources(cfg.Status),
+		own: make(map[pki.TenantID]Rate), tenants: make(map[pki.TenantID]*rate.Limiter),
+	}
+}
+
+// SetTenants replaces the limits of the tenants that have their own; the others
+// have the deployment's. What a tenant has used stays used where its limit stays.
+func (l *Limits) SetTenants(own map[pki.TenantID]Rate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tenant := range l.tenants {
+		if l.own[tenant] != own[tenant] {
+			delete(l.tenants, tenant)
+		}
+	}
+	l.own = own
+}
+
+// Tenant takes one request from what a tenant has, or is RateLimited. The platform
+// is not limited: who is to raise a limit must be able to.
+func (l *Limits) Tenant(tenant pki.TenantID) error {
+	if l == nil || tenant == pki.Platform {
+		return nil
+	}
+	l.mu.Lock()
+	bucket := l.tenants[tenant]
+	if bucket == nil {
+		r := l.cfg.Tenant
+		if own, ok := l.own[tenant]; ok {
+			r = own
+		}
+		bucket = newBucket(r)
+		l.tenants[tenant] = bucket
+	}
+	l.mu.Unlock()
+	return take(bucket, l.cfg.Now(), "your organisation sends more requests than it may; the platform operator sets the limit")
+}
+
+// Failure takes one failed proof of identity from what a source has, or is
+// RateLimited.
+func (l *Limits) Failure(remote string) error {
+	if l == nil {
+		return nil
+	}
+	return l.failures.take(SourceOf(remote), l.cfg.Now(), "too many requests from your address prove nobody; mend the client that sends them")
+}
+
+// Answer takes one request about status from what a source has, or is RateLimited,
+// and a place among those under way, or is Unavailable. leave gives the place back.
+func (l *Limits) Answer(remote string) (leave func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+	if err := l.status.take(SourceOf(remote), l.cfg.Now(), "too many requests about status from your address"); err != nil {
+		return nil, err
+	}
+	return l.answers.enter()
+}
+
+// Request takes a place among the API's requests under way, and one among its
+// streams where it is one, or is Unavailable. leave gives them back.
+func (l *Limits) Request(stream bool) (leave func(), err error) {
+	switch {
+	case l == nil:
+		return func() {}, nil
+	case stream: // they last, and must not keep single requests out
+		return l.streams.enter()
+	default:
+		return l.requests.enter()
+	}
+}
+
+// Full reports whether no single request finds a place now.
+func (l *Limits) Full() bool { return l.requests.full() }
+
+func newBucket(r Rate) *rate.Limiter {
+	if r.PerSecond == 0 {
+		return rate.NewLimiter(rate.Inf, 0)
+	}
+	return rate.NewLimiter(rate.Limit(r.PerSecond), max(r.Burst, 1))
+}
+
+// take takes one from a bucket, or says when there is one again.
+func take(bucket *rate.Limiter, now time.Time, detail string) error {
+	r := bucket.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	r.CancelAt(now)
+	return &pki.Error{Kind: pki.RateLimited, Detail: detail, RetryAfter: max(wait, time.Second)}
+}
+
+// A place bounds what is under way at once. It does not queue: who finds none is
+// told at once, which costs next to nothing.
+type place struct {
+	size  int64 // 0 is without bound
+	taken atomic.Int64
+}
+
+func (p *place) enter() (leave func(), err error) {
+	if p.taken.Add(1) > p.size && p.size > 0 {
+		p.taken.Add(-1)
+		return nil, &pki.Error{Kind: pki.Unavailable, Detail: "the server has as many requests under way as it can take; send the request again", RetryAfter: time.Second}
+	}
+	return sync.OnceFunc(func() { p.taken.Add(-1) }), nil
+}
+
+func (p *place) full() bool { return p.size > 0 && p.taken.Load() >= p.size }

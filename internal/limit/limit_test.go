@@ -1,0 +1,138 @@
+package limit
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+type clock struct{ now time.Time }
+
+func newLimits(cfg Config) (*Limits, *clock) {
+	c := &clock{time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)}
+	cfg.Now = func() time.Time { return c.now }
+	return New(cfg), c
+}
+
+// count returns how many of n calls are let through; the others are of the kind.
+func count(t *testing.T, n int, kind pki.Kind, call func() error) (through int) {
+	t.Helper()
+	for range n {
+		switch err := call(); {
+		case err == nil:
+			through++
+		case pki.KindOf(err) != kind || err.(*pki.Error).RetryAfter < time.Second:
+			t.Fatalf("%v, want %s with a time to come again", err, kind)
+		}
+	}
+	return through
+}
+
+func TestTenant(t *testing.T) {
+	l, c := newLimits(Config{Tenant: Rate{10, 20}})
+	acme := func() error { return l.Tenant("acme") }
+	if n := count(t, 50, pki.RateLimited, acme); n != 20 {
+		t.Errorf("%d at once, want the burst", n)
+	}
+	c.now = c.now.Add(time.Second)
+	if n := count(t, 50, pki.RateLimited, acme); n != 10 {
+		t.Errorf("%d after a second", n)
+	}
+	if err := l.Tenant("other"); err != nil {
+		t.Errorf("another tenant pays for it: %v", err)
+	}
+	if n := count(t, 100, 0, func() error { return l.Tenant(pki.Platform) }); n != 100 {
+		t.Errorf("the platform is limited to %d", n)
+	}
+	l.SetTenants(map[pki.TenantID]Rate{"acme": {1, 2}})
+	if n := count(t, 50, pki.RateLimited, acme); n != 2 {
+		t.Errorf("%d of its own burst of 2", n)
+	}
+	l.SetTenants(map[pki.TenantID]Rate{"acme": {1, 2}})
+	if n := count(t, 50, pki.RateLimited, acme); n != 0 {
+		t.Errorf("%d more after the same limit was set again", n)
+	}
+	l.SetTenants(nil)
+	if n := count(t, 50, pki.RateLimited, acme); n != 20 {
+		t.Errorf("%d with the deployment's again", n)
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	l, _ := newLimits(Config{Requests: 2, Streams: 1, Answers: 1})
+	leave, err := l.Request(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Request(false); err != nil || !l.Full() {
+		t.Fatal(err, l.Full())
+	}
+	if n := count(t, 5, pki.Unavailable, func() error { _, err := l.Request(false); return err }); n != 0 {
+		t.Errorf("%d too many", n)
+	}
+	if _, err := l.Request(true); err != nil {
+		t.Errorf("a stream has no place while single requests are many: %v", err)
+	}
+	if _, err := l.Request(true); err == nil {
+		t.Error("a second stream")
+	}
+	leave()
+	leave() // giving back twice gives back once
+	if _, err := l.Request(false); err != nil || !l.Full() {
+		t.Error(err, l.Full())
+	}
+	if _, err := l.Answer(""); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Answer(""); pki.KindOf(err) != pki.Unavailable {
+		t.Error(err)
+	}
+	var none *Limits
+	if _, err := none.Request(true); err != nil || none.Tenant("acme") != nil || none.Failure("") != nil {
+		t.Error("nil limits something")
+	}
+}
+
+func TestSource(t *testing.T) {
+	for remote, want := range map[string]string{
+		"192.0.2.1:1000": "192.0.2.1", "[::ffff:192.0.2.1]:2": "192.0.2.1", "[2001:db8::1:2:3:4]:5": "2001:db8::",
+		"[2001:db8:0:0:ffff::1]:5": "2001:db8::", "[fe80::1%eth0]:5": "fe80::", "127.0.0.1:5": "invalid IP", "[::1]:5": "invalid IP", "x": "invalid IP",
+	} {
+		if got := SourceOf(remote); got.String() != want {
+			t.Errorf("%s: %s, want %s", remote, got, want)
+		}
+	}
+}
+
+// TestSourcesBounded: however many sources come, few are remembered, and one that
+// keeps coming is not forgotten.
+func TestSourcesBounded(t *testing.T) {
+	l, c := newLimits(Config{Failures: Rate{1, 1}})
+	steady := "192.0.2.1:1000"
+	if err := l.Failure(steady); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 * maxSources {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(i)+10<<24)
+		if err := l.Failure(netip.AddrPortFrom(netip.AddrFrom4(b), 1).String()); err != nil {
+			t.Fatal(err)
+		}
+		if i%1000 == 0 && l.Failure(steady) == nil {
+			t.Fatalf("a source has a new burst after %d others", i)
+		}
+	}
+	if n := len(l.failures.young) + len(l.failures.old); n > maxSources {
+		t.Errorf("%d sources are remembered", n)
+	}
+	c.now = c.now.Add(time.Second)
+	if err := l.Failure(steady); err != nil {
+		t.Error(err)
+	}
+	if n := count(t, 9, 0, func() error { return l.Failure("127.0.0.1:1") }); n != 9 {
+		t.Error("this machine is limited")
+	}
+}

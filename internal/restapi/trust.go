@@ -1,0 +1,59 @@
+package restapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+
+	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/trust"
+)
+
+type newTrustInput struct {
+	Caller
+	Body client.NewTrust
+}
+
+type trustInput struct {
+	Caller
+	Name string `path:"name"`
+}
+
+func (s *server) listTrust(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Trust], error) {
+	anchors, err := s.cfg.Trust.Anchors(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return each(anchors, "", wireTrust), nil
+}
+
+func (s *server) addTrust(ctx context.Context, g access.Grant, in *newTrustInput) (*answer[client.Trust], error) {
+	n := trust.NewAnchor{Name: in.Body.Name, Authority: in.Body.Authority, Role: access.Role(in.Body.Role), Endpoints: in.Body.Endpoints}
+	if in.Body.Certificate != "" {
+		var err error
+		if n.Certificate, err = readCertificate(in.Body.Certificate); err != nil {
+			return nil, err
+		}
+	}
+	a, err := s.cfg.Trust.Add(ctx, g, n)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Trust]{wireTrust(a)}, nil
+}
+
+func (s *server) removeTrust(ctx context.Context, g access.Grant, in *trustInput) (*struct{}, error) {
+	return nil, s.cfg.Trust.Remove(ctx, g, in.Name)
+}
+
+func wireTrust(a *trust.Anchor) client.Trust {
+	sum := sha256.Sum256(a.Certificate)
+	t := client.Trust{Name: a.Name, Issuer: string(a.Issuer), Role: string(a.Role), Endpoints: a.Endpoints,
+		Fingerprint: hex.EncodeToString(sum[:]), Created: a.Created}
+	if c, err := x509.ParseCertificate(a.Certificate); err == nil { // it was parsed when it came
+		t.Subject, t.Ends = c.Subject.String(), c.NotAfter
+	}
+	return t
+}

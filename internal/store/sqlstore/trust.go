@@ -1,0 +1,67 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/trust"
+)
+
+// PutAnchor implements trust.Store.
+func (s *Store) PutAnchor(ctx context.Context, a *trust.Anchor, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`INSERT INTO trust_anchor (tenant, name, id, issuer, certificate, role, endpoints, created)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+			a.Tenant, a.Name, a.ID, a.Issuer, a.Certificate, a.Role, joined(a.Endpoints), micros(a.Created))
+		switch {
+		case err != nil:
+			return fmt.Errorf("storing the trusted authority %s: %w", a.Name, err)
+		case rows == 0:
+			return pki.Errorf(pki.Conflict, "there is a trusted authority %q already", a.Name)
+		}
+		return t.event(e)
+	})
+}
+
+const selectAnchor = `SELECT tenant, name, id, issuer, certificate, role, endpoints, created FROM trust_anchor `
+
+func scanAnchor(row row) (*trust.Anchor, error) {
+	a := new(trust.Anchor)
+	var endpoints string
+	err := row.Scan(&a.Tenant, &a.Name, &a.ID, &a.Issuer, &a.Certificate, &a.Role, &endpoints, intoTime{&a.Created})
+	a.Endpoints = split[string](endpoints)
+	return a, err
+}
+
+// Anchors implements trust.Store.
+func (s *Store) Anchors(ctx context.Context, tenant pki.TenantID) ([]*trust.Anchor, error) {
+	all, err := list(ctx, s.read, scanAnchor, selectAnchor+`WHERE tenant = $1 ORDER BY name`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("listing trusted authorities: %w", err)
+	}
+	return all, nil
+}
+
+// AllAnchors implements trust.Store.
+func (s *Store) AllAnchors(ctx context.Context) ([]*trust.Anchor, error) {
+	all, err := list(ctx, s.read, scanAnchor, selectAnchor+`ORDER BY tenant, name`)
+	if err != nil {
+		return nil, fmt.Errorf("listing trusted authorities: %w", err)
+	}
+	return all, nil
+}
+
+// RemoveAnchor implements trust.Store.
+func (s *Store) RemoveAnchor(ctx context.Context, tenant pki.TenantID, name string, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`DELETE FROM trust_anchor WHERE tenant = $1 AND name = $2`, tenant, name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("removing the trusted authority %s: %w", name, err)
+		case rows == 0:
+			return pki.Errorf(pki.NotFound, "no trusted authority %q", name)
+		}
+		return t.event(e)
+	})
+}

@@ -1,0 +1,218 @@
+package trust
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+const (
+	// knownLife is how long a node goes on with the anchors as it knows them.
+	knownLife = 2 * time.Second
+	// maxChain bounds the certificates that a client may send: each costs work
+	// before it is known who it is.
+	maxChain = 8
+)
+
+// known is what authentication needs of the store, at one moment.
+type known struct {
+	until   time.Time // by this process's own clock
+	anchors map[pki.TenantID][]anchor
+	issuers map[[32]byte]pki.IssuerID // by the hash of their certificate
+}
+
+type anchor struct {
+	*Anchor
+	certificate *x509.Certificate
+}
+
+// Authenticate returns the principal that a client certificate proves, of the tenant
+// where one is named, else of the only tenant that trusts it. presented is what the
+// peer sent: its own certificate, whose key it holds, and others in any order.
+//
+// A certificate that leads to no anchor, is outside its validity, is not for client
+// authentication or is revoked is an Unauthenticated error that does not say which.
+// Where the status of a certificate that an issuer of ours signed cannot be read, it
+// is an error: nobody gets in because something does not answer.
+func (s *Service) Authenticate(ctx context.Context, presented []*x509.Certificate, tenant pki.TenantID) (access.Principal, error) {
+	none := access.Principal{}
+	if len(presented) == 0 || len(presented) > maxChain {
+		return none, pki.Errorf(pki.Unauthenticated, "present a client certificate of an authority that your organisation trusts, with at most %d others", maxChain-1)
+	}
+	k, err := s.load(ctx)
+	if err != nil {
+		return none, err
+	}
+	named := make(map[string]bool) // issuers that the chain speaks of
+	for _, c := range presented {
+		named[string(c.RawIssuer)] = true
+	}
+	var found []access.Principal
+	var refusals []error
+	for id, anchors := range k.anchors {
+		speaks := func(a anchor) bool { return named[string(a.certificate.RawSubject)] }
+		if tenant != "" && id != tenant || !slices.ContainsFunc(anchors, speaks) {
+			continue
+		}
+		who, err := s.within(ctx, k, anchors, presented)
+		switch {
+		case err == nil:
+			found = append(found, who)
+		case pki.KindOf(err) == pki.Unauthenticated:
+			refusals = append(refusals, err)
+		default:
+			return none, err
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return none, pki.Errorf(pki.Unauthenticated, "several organisations trust this certificate: name yours in the header Pando-Tenant")
+	case len(refusals) > 0:
+		return none, pki.Because(pki.Unauthenticated, refusals[0], "the client certificate is not valid here")
+	}
+	return none, pki.Errorf(pki.Unauthenticated, "the client certificate is not valid here")
+}
+
+// within proves who asks by the anchors of one tenant.
+func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presented []*x509.Certificate) (access.Principal, error) {
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	for _, a := range anchors {
+		roots.AddCert(a.certificate)
+	}
+	for _, c := range presented[1:] {
+		between.AddCert(c)
+	}
+	leaf := *presented[0]
+	// crypto/x509 leaves a critical SAN to its caller where it has no name of a kind
+	// that it knows, as a hardwareModuleName. No name of it is used here.
+	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions), asn1.ObjectIdentifier{2, 5, 29, 17}.Equal)
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: s.cfg.Now(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err != nil {
+		return access.Principal{}, pki.Because(pki.Unauthenticated, err, "the client certificate is not valid here")
+	}
+	// The nearest anchor says most about whom it certifies.
+	chain := slices.MinFunc(chains, func(a, b []*x509.Certificate) int { return cmp.Compare(len(a), len(b)) })
+	if len(chain) < 2 {
+		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "an authority's own certificate proves nobody")
+	}
+	if err := s.standing(ctx, k, chain); err != nil {
+		return access.Principal{}, err
+	}
+	at := slices.IndexFunc(anchors, func(a anchor) bool { return a.certificate.Equal(chain[len(chain)-1]) })
+	return principalOf(k, anchors[at].Anchor, chain)
+}
+
+// standing looks up each certificate of a chain that an issuer of ours signed: it must
+// be one that we know and that is not revoked or on hold.
+func (s *Service) standing(ctx context.Context, k *known, chain []*x509.Certificate) error {
+	for i, c := range chain[:len(chain)-1] {
+		issuer, ours := k.issuers[sha256.Sum256(chain[i+1].Raw)]
+		if !ours {
+			continue
+		}
+		var serial pki.Serial
+		if c.SerialNumber.Sign() < 0 || c.SerialNumber.BitLen() > 8*len(serial) {
+			return pki.Errorf(pki.Unauthenticated, "a serial that is not one of ours")
+		}
+		c.SerialNumber.FillBytes(serial[:])
+		status, err := s.cfg.Store.Status(ctx, issuer, serial)
+		switch {
+		case err != nil:
+			return pki.Because(pki.Unavailable, err, "the status of the client certificate cannot be told now")
+		case !status.Known || status.Revocation != nil:
+			return pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is revoked or not known", serial, issuer)
+		}
+	}
+	return nil
+}
+
+// principalOf returns whom a verified chain proves.
+func principalOf(k *known, a *Anchor, chain []*x509.Certificate) (access.Principal, error) {
+	leaf := chain[0]
+	issuer := string(k.issuers[sha256.Sum256(chain[1].Raw)])
+	if issuer == "" {
+		issuer = "trust:" + a.Name
+	}
+	who := access.Principal{
+		Tenant: a.Tenant, Role: a.Role, Endpoints: a.Endpoints, Expires: leaf.NotAfter.UTC(),
+		ID:   fmt.Sprintf("certificate:%s/%x", issuer, leaf.SerialNumber),
+		Name: printable(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName) + ", issued by " + chain[1].Subject.String()),
+	}
+	if a.Role != access.Device {
+		return who, nil
+	}
+	who.Device = pki.DeviceID(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName))
+	if who.Device == "" || pki.CheckDevice(who.Device) != nil {
+		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the certificate's subject names no device, by serialNumber or CN")
+	}
+	return who, nil
+}
+
+// printable keeps a name from others short and on one line.
+func printable(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\ufffd' {
+			return '?'
+		}
+		return r
+	}, name)
+	if r := []rune(name); len(r) > 200 {
+		name = string(r[:200])
+	}
+	return name
+}
+
+// load returns what is known, read anew after knownLife.
+func (s *Service) load(ctx context.Context) (*known, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.known != nil && now.Before(s.known.until) {
+		return s.known, nil
+	}
+	anchors, err := s.cfg.Store.AllAnchors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	issuers, err := s.cfg.Store.AllIssuers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k := &known{until: now.Add(knownLife), anchors: make(map[pki.TenantID][]anchor), issuers: make(map[[32]byte]pki.IssuerID)}
+	for _, a := range anchors {
+		c, err := x509.ParseCertificate(a.Certificate)
+		if err != nil {
+			return nil, fmt.Errorf("trusted authority %s of tenant %s: %w", a.Name, a.Tenant, err)
+		}
+		same := func(b anchor) bool { return bytes.Equal(b.Certificate, a.Certificate) }
+		if !slices.ContainsFunc(k.anchors[a.Tenant], same) { // of two with one certificate the first holds
+			k.anchors[a.Tenant] = append(k.anchors[a.Tenant], anchor{a, c})
+		}
+	}
+	for _, i := range issuers {
+		k.issuers[sha256.Sum256(i.Certificate)] = i.ID
+	}
+	s.known = k
+	return k, nil
+}
+
+func (s *Service) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = nil
+}
+
+func fingerprint(der []byte) [32]byte { return sha256.Sum256(der) }

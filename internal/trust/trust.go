@@ -1,0 +1,198 @@
+// Package trust proves who asks by a client certificate: from authorities that a
+// tenant names, for what it gives to those that they certify.
+//
+// It does not speak TLS: the listener has shown that the peer holds the key.
+package trust
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// An Anchor is an authority whose certificates prove who asks, within one tenant.
+type Anchor struct {
+	ID          string
+	Tenant      pki.TenantID
+	Name        string
+	Issuer      pki.IssuerID // of the tenant's own authority; "" where it was imported
+	Certificate []byte       // DER, of a CA
+	Role        access.Role  // of everybody whom it certifies
+	Endpoints   []string     // names of the endpoints that they may enrol at; empty is all
+	Created     time.Time
+}
+
+// Store keeps anchors. A change stores its event in the same transaction.
+type Store interface {
+	// PutAnchor stores an anchor; Conflict where its tenant has one of the name.
+	PutAnchor(ctx context.Context, a *Anchor, e pki.Event) error
+	// Anchors returns a tenant's anchors, by name.
+	Anchors(ctx context.Context, tenant pki.TenantID) ([]*Anchor, error)
+	// AllAnchors returns those of all tenants: the tenant of a certificate comes
+	// from the anchor that it leads to.
+	AllAnchors(ctx context.Context) ([]*Anchor, error)
+	// RemoveAnchor removes an anchor, or is NotFound.
+	RemoveAnchor(ctx context.Context, tenant pki.TenantID, name string, e pki.Event) error
+
+	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
+	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+}
+
+// A Directory knows the tenant's own authorities.
+type Directory interface {
+	FindAuthority(ctx context.Context, tenant pki.TenantID, nameOrID string) (pki.AuthorityID, error)
+	Line(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) (*issuance.Line, error)
+}
+
+// Config is what a Service is made of; every field is needed.
+type Config struct {
+	Store     Store
+	Directory Directory
+	Now       pki.Clock
+}
+
+// A Service keeps anchors and proves by them. Its methods are safe for concurrent
+// use.
+type Service struct {
+	cfg Config
+
+	mu    sync.Mutex
+	known *known // guarded by mu; replaced, never changed
+}
+
+// New returns a Service.
+func New(cfg Config) *Service { return &Service{cfg: cfg} }
+
+// MaxAnchors is the largest number of anchors of a tenant.
+const MaxAnchors = 100
+
+// maxCertificate is the size of the largest certificate that is imported, in bytes.
+const maxCertificate = 16 << 10
+
+// NewAnchor is what is asked for: one of Authority and Certificate is set.
+type NewAnchor struct {
+	Name        string
+	Authority   string // name or id of the tenant's own
+	Certificate []byte // DER
+	Role        access.Role
+	Endpoints   []string
+}
+
+// roles are what an anchor can give. Nobody administers by a certificate that
+// somebody else issues.
+func roles() []access.Role {
+	return []access.Role{access.FactoryOperator, access.Auditor, access.Device}
+}
+
+// Add makes an anchor of the grant's tenant. It needs access.ManageTrust. An imported
+// certificate is Malformed unless it is a CA's that signs certificates: what a mere
+// device's key signs proves nothing (RFC 5280, 4.2.1.3 and 4.2.1.9).
+func (s *Service) Add(ctx context.Context, g access.Grant, n NewAnchor) (*Anchor, error) {
+	if err := g.Check(access.ManageTrust); err != nil {
+		return nil, err
+	}
+	if err := n.check(); err != nil {
+		return nil, err
+	}
+	now := s.cfg.Now().UTC()
+	a := &Anchor{ID: pki.NewID(now), Tenant: g.Tenant(), Name: n.Name, Certificate: n.Certificate, Role: n.Role, Endpoints: n.Endpoints, Created: now}
+	if n.Authority != "" {
+		id, err := s.cfg.Directory.FindAuthority(ctx, g.Tenant(), n.Authority)
+		if err != nil {
+			return nil, err
+		}
+		line, err := s.cfg.Directory.Line(ctx, g.Tenant(), id)
+		if err != nil {
+			return nil, err
+		}
+		a.Issuer, a.Certificate = line.Issuer.ID, line.Issuer.Certificate
+	}
+	if err := checkCA(a.Certificate, now); err != nil {
+		return nil, err
+	}
+	have, err := s.cfg.Store.Anchors(ctx, g.Tenant())
+	if err != nil {
+		return nil, err
+	}
+	if len(have) >= MaxAnchors {
+		return nil, pki.Errorf(pki.Conflict, "a tenant trusts %d authorities at most", MaxAnchors)
+	}
+	detail := fmt.Sprintf("role %s, endpoints %v, certificate %x", a.Role, a.Endpoints, fingerprint(a.Certificate))
+	if err := s.cfg.Store.PutAnchor(ctx, a, s.event(g, "trust.add", a.Name, detail)); err != nil {
+		return nil, err
+	}
+	s.forget()
+	return a, nil
+}
+
+func (n *NewAnchor) check() error {
+	if err := pki.CheckSlug("trusted authority", n.Name); err != nil {
+		return err
+	}
+	switch {
+	case (n.Authority == "") == (len(n.Certificate) == 0):
+		return pki.Errorf(pki.Malformed, "name one of your own authorities, or give the certificate of another")
+	case !slices.Contains(roles(), n.Role):
+		return pki.Errorf(pki.Malformed, "role %.40q: a certificate can have one of %v", n.Role, roles())
+	case n.Role == access.Device && len(n.Endpoints) == 0:
+		return pki.Errorf(pki.Malformed, "for devices name the endpoints at which they may enrol")
+	case n.Role == access.Auditor && len(n.Endpoints) > 0:
+		return pki.Errorf(pki.Malformed, "an auditor does not enrol: leave the endpoints out")
+	case len(n.Endpoints) > access.MaxTokenEndpoints:
+		return pki.Errorf(pki.Malformed, "%d endpoints at most", access.MaxTokenEndpoints)
+	case len(n.Certificate) > maxCertificate:
+		return pki.Errorf(pki.Malformed, "the certificate is longer than %d bytes", maxCertificate)
+	}
+	for _, name := range n.Endpoints {
+		if err := pki.CheckSlug("endpoint", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkCA(der []byte, now time.Time) error {
+	c, err := x509.ParseCertificate(der)
+	switch {
+	case err != nil:
+		return pki.Because(pki.Malformed, err, "it is not one DER certificate")
+	case !c.BasicConstraintsValid || !c.IsCA:
+		return pki.Errorf(pki.Malformed, "the certificate of %.100q is not a CA's: its basicConstraints do not say CA:TRUE", c.Subject)
+	case c.KeyUsage&x509.KeyUsageCertSign == 0:
+		return pki.Errorf(pki.Malformed, "the certificate of %.100q is not for signing certificates: its keyUsage lacks keyCertSign", c.Subject)
+	case now.After(c.NotAfter):
+		return pki.Errorf(pki.Malformed, "the certificate of %.100q ended at %s", c.Subject, c.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Anchors returns the anchors of the grant's tenant. It needs
+// access.ReadConfiguration.
+func (s *Service) Anchors(ctx context.Context, g access.Grant) ([]*Anchor, error) {
+	if err := g.Check(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Anchors(ctx, g.Tenant())
+}
+
+// Remove ends the trust in an anchor of the grant's tenant: here at once, on other
+// nodes within two seconds. It needs access.ManageTrust.
+func (s *Service) Remove(ctx context.Context, g access.Grant, name string) error {
+	if err := g.Check(access.ManageTrust); err != nil {
+		return err
+	}
+	defer s.forget() // also after an error, which may mean that the outcome is unknown
+	return s.cfg.Store.RemoveAnchor(ctx, g.Tenant(), name, s.event(g, "trust.remove", name, ""))
+}
+
+func (s *Service) event(g access.Grant, action, name, detail string) pki.Event {
+	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: "trust:" + name, Detail: detail}
+}
