@@ -11,7 +11,7 @@ import (
 
 const (
 	// step is how many certificates a job takes at a time: the store's one writer
-	// is held for some ten milliseconds, and single requests have their turn
+	// is held for some tens of milliseconds, and single requests have their turn
 	// between two steps.
 	step = 2_000
 	// lookEvery is how often Run looks for jobs that another process was given.
