@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/keystore/soft"
@@ -112,11 +111,12 @@ func bootstrapOf(t *testing.T, s *Server) *x509.CertPool {
 	return pool
 }
 
-// shake makes a TLS handshake with a listener at the given time and returns the
-// listener's certificate, verified.
-func shake(s *Server, listener string, roots *x509.CertPool, now time.Time) (*x509.Certificate, error) {
+// shake makes a TLS handshake with a listener and returns the listener's
+// certificate, verified. now is asked when the certificate is there: a server that
+// starts may make it while the handshake waits.
+func shake(s *Server, listener string, roots *x509.CertPool, now pki.Clock) (*x509.Certificate, error) {
 	address := strings.TrimPrefix(s.URL(listener), "https://")
-	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: roots, ServerName: "localhost", Time: func() time.Time { return now }})
+	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: roots, ServerName: "localhost", Time: now})
 	if err != nil {
 		return nil, err
 	}

@@ -269,7 +269,7 @@ func TestOneServer(t *testing.T) {
 	if pki.KindOf(err) != pki.Conflict || !strings.Contains(pki.DetailOf(err), "in use by another pando") {
 		t.Errorf("a second one: %v", err)
 	}
-	if _, err := shake(first, "https", bootstrap, time.Now()); err != nil {
+	if _, err := shake(first, "https", bootstrap, time.Now); err != nil {
 		t.Errorf("the first one, after that: %v", err)
 	}
 	if err := stop(); err != nil {
@@ -394,7 +394,7 @@ func TestTenantsKeys(t *testing.T) {
 	if err := again.RenewListeners(t.Context()); err != nil { // acme's authority signs
 		t.Error(err)
 	}
-	if _, err := shake(again, "https", rootOf(t, again, "acme"), time.Now()); err != nil {
+	if _, err := shake(again, "https", rootOf(t, again, "acme"), time.Now); err != nil {
 		t.Error(err)
 	}
 }

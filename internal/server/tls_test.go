@@ -26,7 +26,7 @@ func TestBootstrap(t *testing.T) {
 	run(t, s)
 	bootstrap := bootstrapOf(t, s)
 	for _, listener := range listening {
-		cert, err := shake(s, listener, bootstrap, time.Now())
+		cert, err := shake(s, listener, bootstrap, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,14 +43,14 @@ func TestBootstrap(t *testing.T) {
 	}
 	root := rootOf(t, s, "acme")
 	for _, listener := range listening {
-		cert, err := shake(s, listener, root, time.Now())
+		cert, err := shake(s, listener, root, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{"localhost"}, cert.DNSNames); diff != "" || cert.Subject.CommonName != "" {
 			t.Errorf("%s: names (-want +got):\n%s CN %q", listener, diff, cert.Subject.CommonName)
 		}
-		if _, err := shake(s, listener, bootstrap, time.Now()); err == nil {
+		if _, err := shake(s, listener, bootstrap, time.Now); err == nil {
 			t.Errorf("%s still has the bootstrap certificate", listener)
 		}
 	}
@@ -115,7 +115,7 @@ func TestRenewal(t *testing.T) {
 		if step.err {
 			continue
 		}
-		cert, err := shake(s, "https", root, clock.Now())
+		cert, err := shake(s, "https", root, clock.Now)
 		if err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
@@ -141,7 +141,7 @@ func TestRestart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cert, err := shake(s, "https", rootOf(t, s, "acme"), time.Now())
+		cert, err := shake(s, "https", rootOf(t, s, "acme"), time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
