@@ -35,7 +35,7 @@ const maxCRLFile = 1 << 30
 // crlShow is "pando crl show".
 type crlShow struct {
 	CRL     string `arg:"" name:"crl" help:"A file, DER or PEM (- is standard input); a URL; or ISSUER/SHARD, which is fetched from its URL."`
-	Entries int    `default:"10" help:"Show so many entries (default: ${default})."`
+	Entries int    `default:"10" empty:"none" help:"Show so many entries (default: ${default})."`
 }
 
 func (crlShow) Help() string {
