@@ -29,14 +29,15 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await":  awaitFile,
-			"edit":   editFile,
-			"json":   checkJSON,
-			"pack":   packRequests,
-			"server": startServer,
-			"unpack": unpackZip,
-			"setenv": setFromOutput,
-			"verify": verifyChain,
+			"await":    awaitFile,
+			"edit":     editFile,
+			"json":     checkJSON,
+			"pack":     packRequests,
+			"pausejob": pauseJob,
+			"server":   startServer,
+			"unpack":   unpackZip,
+			"setenv":   setFromOutput,
+			"verify":   verifyChain,
 		},
 	})
 }
