@@ -47,6 +47,7 @@ var ranks = map[string]int{
 	"internal/expiry":                    4,
 	"internal/trust":                     4,
 	"internal/batch":                     5,
+	"internal/trace":                     5,
 	"internal/store/sqlstore":            6,
 	"internal/store/storetest":           6,
 	"internal/proto/status":              6,
@@ -71,6 +72,7 @@ var ranks = map[string]int{
 // peers are the imports within one rank that the plan allows.
 var peers = map[string][]string{
 	"internal/der":             {"internal/pki"},
+	"internal/trace":           {"internal/batch"}, // names its rows
 	"internal/parallel":        {},
 	"internal/stat":            {"internal/pki"},
 	"internal/cms":             {"internal/tbs"},

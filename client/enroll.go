@@ -39,17 +39,6 @@ func (c *Client) Enroll(ctx context.Context, e Enrollment, idempotencyKey string
 	return orNil(out, c.do(ctx, call{method: http.MethodPost, path: "/enrollments", idempotency: idempotencyKey}, e, out))
 }
 
-// Certificates returns up to limit certificates that the tenant issued or owns,
-// newest first, of one device ("" is any), from the cursor on ("" from the
-// newest).
-func (c *Client) Certificates(ctx context.Context, device, cursor string, limit int) (*List[Certificate], error) {
-	q := page("cursor", cursor, limit)
-	if device != "" {
-		q.Set("device", device)
-	}
-	return get[List[Certificate]](ctx, c, "/certificates", q)
-}
-
 // Certificate returns a certificate with its status. The serial is hexadecimal.
 func (c *Client) Certificate(ctx context.Context, issuer, serial string) (*Certificate, error) {
 	return get[Certificate](ctx, c, certificatePath(issuer, serial), nil)

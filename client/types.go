@@ -7,6 +7,8 @@ import "time"
 type List[T any] struct {
 	Items []T    `json:"items" doc:"The items of this page."`
 	Next  string `json:"next,omitempty" doc:"Where the next page begins; absent on the last page."`
+
+	NotSearched []string `json:"not_searched,omitempty" doc:"Of a search for certificates: the authorities that do not keep the index by which it is led. Their certificates are not among the items."`
 }
 
 // A Tenant is an organisation with its own hierarchies, people and devices.

@@ -31,14 +31,19 @@ type Certificate struct {
 	Issuer      string     `json:"issuer" doc:"Id of the issuer."`
 	Serial      string     `json:"serial" doc:"Serial number in hexadecimal."`
 	Device      string     `json:"device,omitempty"`
+	ProductLine string     `json:"product_line,omitempty" doc:"Of the device when it was issued; likewise lot and site."`
+	Lot         string     `json:"lot,omitempty"`
+	Site        string     `json:"site,omitempty"`
 	Profile     ProfileRef `json:"profile"`
 	Batch       string     `json:"batch,omitempty" doc:"The batch it came from."`
 	Row         int64      `json:"row,omitzero" doc:"Its row of the batch, from 1."`
 	NotBefore   time.Time  `json:"not_before"`
 	NotAfter    time.Time  `json:"not_after"`
 	Issued      time.Time  `json:"issued"`
+	Fingerprint string     `json:"fingerprint" doc:"SHA-256 of the certificate, in hexadecimal."`
 	Certificate string     `json:"certificate" doc:"PEM."`
-	Status      *Status    `json:"status,omitempty" doc:"Whether it is revoked; absent in listings."`
+	Status      *Status    `json:"status,omitempty" doc:"Whether it is revoked."`
+	Cursor      string     `json:"cursor,omitempty" doc:"In listings: goes on after this one."`
 }
 
 // The states of a certificate.
@@ -46,11 +51,12 @@ const (
 	Good    = "good"
 	Held    = "held"
 	Revoked = "revoked"
+	Expired = "expired" // in listings; otherwise a certificate that expired is good
 )
 
 // A Status says whether a certificate is revoked.
 type Status struct {
-	State  string    `json:"state" doc:"good, held or revoked. An expired certificate that was not revoked is good; one that is held may be released."`
+	State  string    `json:"state" doc:"good, held or revoked, and in listings expired, for what would be good otherwise. One that is held may be released."`
 	Reason string    `json:"reason,omitempty" doc:"Why it was revoked, as RFC 5280, 5.3.1 names it; certificateHold while it is held." example:"keyCompromise"`
 	At     time.Time `json:"at,omitzero" doc:"When it was revoked, or held."`
 }

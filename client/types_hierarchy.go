@@ -17,6 +17,7 @@ type Authority struct {
 	SignCheck     string    `json:"sign_check,omitempty" doc:"Whether end-entity signatures are verified before release: always, or hardware for those by hardware keys alone."`
 	RandomSerials bool      `json:"random_serials,omitzero" doc:"Serial numbers are wholly random and do not tell when they were made."`
 	Deltas        bool      `json:"deltas,omitzero" doc:"Its full CRL has delta CRLs."`
+	Indexes       []string  `json:"indexes,omitempty" doc:"The indexes that searches for its certificates need: expiry, fingerprint, subject."`
 	State         string    `json:"state" doc:"pending until its certificate is installed, active, or retired."`
 	Created       time.Time `json:"created"`
 	Issuers       []Issuer  `json:"issuers" doc:"Its certificates over time, newest first."`
@@ -36,17 +37,18 @@ type Issuer struct {
 // parent: at once where the parent is online, through a ceremony where the
 // parent is a root.
 type NewAuthority struct {
-	Name          string `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"manufacturing"`
-	CommonName    string `json:"common_name" maxLength:"64" doc:"The CN of its certificate." example:"Example Meters Manufacturing CA"`
-	Kind          string `json:"kind" enum:"intermediate,issuing"`
-	Parent        string `json:"parent" doc:"Name or id of the authority above. The mode is the parent's."`
-	Profile       string `json:"profile,omitempty" doc:"Of its certificate. Default: issuing-ca."`
-	KeyKind       string `json:"key_kind,omitempty" doc:"Default: the first that the profile allows."`
-	StatusURL     string `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs, http, without a slash at the end." example:"http://pki.example.com"`
-	Shards        int    `json:"shards,omitzero" minimum:"0" doc:"CRL shards, fixed for life. Default: 1."`
-	SignCheck     string `json:"sign_check,omitempty" enum:"always,hardware" doc:"Default: hardware."`
-	RandomSerials bool   `json:"random_serials,omitzero" doc:"Make serial numbers wholly random, so that they do not tell when they were made. Default: they begin with the time."`
-	Deltas        bool   `json:"deltas,omitzero" doc:"Its one CRL, of one shard, has delta CRLs; fixed for life. Full CRLs are then made when half of their life is over, and revocations come with the deltas."`
+	Name          string   `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"manufacturing"`
+	CommonName    string   `json:"common_name" maxLength:"64" doc:"The CN of its certificate." example:"Example Meters Manufacturing CA"`
+	Kind          string   `json:"kind" enum:"intermediate,issuing"`
+	Parent        string   `json:"parent" doc:"Name or id of the authority above. The mode is the parent's."`
+	Profile       string   `json:"profile,omitempty" doc:"Of its certificate. Default: issuing-ca."`
+	KeyKind       string   `json:"key_kind,omitempty" doc:"Default: the first that the profile allows."`
+	StatusURL     string   `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs, http, without a slash at the end." example:"http://pki.example.com"`
+	Shards        int      `json:"shards,omitzero" minimum:"0" doc:"CRL shards, fixed for life. Default: 1."`
+	SignCheck     string   `json:"sign_check,omitempty" enum:"always,hardware" doc:"Default: hardware."`
+	RandomSerials bool     `json:"random_serials,omitzero" doc:"Make serial numbers wholly random, so that they do not tell when they were made. Default: they begin with the time."`
+	Deltas        bool     `json:"deltas,omitzero" doc:"Its one CRL, of one shard, has delta CRLs; fixed for life. Full CRLs are then made when half of their life is over, and revocations come with the deltas."`
+	Indexes       []string `json:"indexes,omitempty" doc:"Keep indexes for searches by expiry, fingerprint or subject, for life; each costs at every issuance. Default: none."`
 }
 
 // NewRoot is a root whose certificate a ceremony made.

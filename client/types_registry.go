@@ -77,6 +77,7 @@ type Device struct {
 	Site        string    `json:"site,omitempty"`
 	Created     time.Time `json:"created"`
 	Updated     time.Time `json:"updated" doc:"When it last changed or got a certificate; its events say who changed what."`
+	Cursor      string    `json:"cursor,omitempty" doc:"In listings: goes on after this one."`
 }
 
 // DeviceChange goes with a change of a device's state.

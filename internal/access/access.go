@@ -154,6 +154,15 @@ func (g Grant) CheckDevice(id pki.DeviceID) error {
 	return nil
 }
 
+// CheckWhole refuses a principal whose scope is some endpoints, for what is not
+// kept by endpoint and so is read as a whole.
+func (g Grant) CheckWhole() error {
+	if len(g.principal.Endpoints) > 0 {
+		return pki.Errorf(pki.Forbidden, "this token is for some endpoints only; reading certificates is for the whole tenant")
+	}
+	return nil
+}
+
 // checkScope is Forbidden where a token with the given endpoints could enrol at
 // more of them than the principal may.
 func (g Grant) checkScope(endpoints []string) error {

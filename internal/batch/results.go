@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -41,6 +42,32 @@ func (s *Service) Results(ctx context.Context, g access.Grant, id pki.BatchID, a
 			}
 		}
 	}
+}
+
+// Submitted returns a row as it was submitted. It needs access.ReadBatches, or
+// access.ReadCertificates, since a certificate's request belongs to it.
+func (s *Service) Submitted(ctx context.Context, g access.Grant, id pki.BatchID, row int64) (*Batch, *enroll.Row, error) {
+	if g.Check(access.ReadBatches) != nil {
+		if err := g.Check(access.ReadCertificates); err != nil {
+			return nil, nil, err
+		}
+	}
+	b, err := s.cfg.Store.Batch(ctx, g.Tenant(), id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := g.CheckEndpoint(b.Endpoint); err != nil {
+		return nil, nil, err
+	}
+	c, err := s.cfg.Store.ChunkOf(ctx, g.Tenant(), id, row)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := decodeRows(c.Rows, c.First, c.Count)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, &rows[row-c.First], nil
 }
 
 // watchEvery is how often Watch looks.

@@ -15,6 +15,7 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 )
 
 // An RA decides on rows and has them issued; enroll.Service is one.
@@ -81,8 +82,8 @@ func (s *Service) Batches(ctx context.Context, g access.Grant, before pki.BatchI
 	if err := g.Check(access.ReadBatches); err != nil {
 		return nil, err
 	}
-	if limit < 1 || limit > enroll.MaxPage {
-		return nil, pki.Errorf(pki.Malformed, "limit %d: from 1 to %d", limit, enroll.MaxPage)
+	if limit < 1 || limit > registry.MaxPage {
+		return nil, pki.Errorf(pki.Malformed, "limit %d: from 1 to %d", limit, registry.MaxPage)
 	}
 	var seen []*Batch
 	for {

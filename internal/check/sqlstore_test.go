@@ -260,7 +260,7 @@ func TestTamperedDatabase(t *testing.T) {
 		{"reference of stored bytes gone", []string{`DELETE FROM der_reference`}, each(check.Stored, db.names[:devices])},
 		{"certificate twice", []string{`DROP INDEX certificate_serial`,
 			`INSERT INTO certificate SELECT 99, serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
-				not_before, not_after, issued, der, product_line, lot, site FROM certificate WHERE place = 2`},
+				not_before, not_after, issued, der, product_line, lot, site, actor, request FROM certificate WHERE place = 2`},
 			[]string{finding(check.Intended, intent), finding(check.SerialUnique, db.names[2]), finding(check.LogComplete, "logs")}},
 		{"revocation gone", []string{`DELETE FROM revocation WHERE reason = 1`},
 			[]string{finding(check.CRLTrue, db.names[1])}},

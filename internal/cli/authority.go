@@ -34,17 +34,18 @@ func (authorityCommand) Help() string {
 
 // authorityCreate is "pando authority create".
 type authorityCreate struct {
-	Name          string `arg:"" help:"Its name, of a-z, 0-9 and inner hyphens."`
-	CommonName    string `required:"" placeholder:"NAME" help:"Common name of its certificate."`
-	Parent        string `required:"" placeholder:"NAME" help:"Name or id of the authority above it."`
-	Kind          string `enum:"issuing,intermediate" default:"issuing" help:"issuing, or intermediate: one that signs authorities."`
-	Profile       string `placeholder:"NAME" help:"Profile of its certificate (default: issuing-ca)."`
-	KeyKind       string `placeholder:"KIND" help:"p256, p384, p521, rsa2048, rsa3072, rsa4096 or ed25519 (default: the first that the profile allows)."`
-	StatusURL     string `name:"status-url" placeholder:"URL" help:"Base of the OCSP, CRL and CA certificate URLs in what it signs, as http://pki.example.com."`
-	Shards        int    `placeholder:"N" help:"Number of CRL shards, fixed for life (default: 1)."`
-	SignCheck     string `enum:"hardware,always" default:"hardware" help:"Verify end-entity signatures before release: those of hardware keys alone, or always."`
-	RandomSerials bool   `help:"Make serial numbers wholly random, so that they do not tell when they were made."`
-	Deltas        bool   `help:"Make delta CRLs to its one full CRL; fixed for life, and for one shard alone."`
+	Name          string   `arg:"" help:"Its name, of a-z, 0-9 and inner hyphens."`
+	CommonName    string   `required:"" placeholder:"NAME" help:"Common name of its certificate."`
+	Parent        string   `required:"" placeholder:"NAME" help:"Name or id of the authority above it."`
+	Kind          string   `enum:"issuing,intermediate" default:"issuing" help:"issuing, or intermediate: one that signs authorities."`
+	Profile       string   `placeholder:"NAME" help:"Profile of its certificate (default: issuing-ca)."`
+	KeyKind       string   `placeholder:"KIND" help:"p256, p384, p521, rsa2048, rsa3072, rsa4096 or ed25519 (default: the first that the profile allows)."`
+	StatusURL     string   `name:"status-url" placeholder:"URL" help:"Base of the OCSP, CRL and CA certificate URLs in what it signs, as http://pki.example.com."`
+	Shards        int      `placeholder:"N" help:"Number of CRL shards, fixed for life (default: 1)."`
+	SignCheck     string   `enum:"hardware,always" default:"hardware" help:"Verify end-entity signatures before release: those of hardware keys alone, or always."`
+	RandomSerials bool     `help:"Make serial numbers wholly random, so that they do not tell when they were made."`
+	Deltas        bool     `help:"Make delta CRLs to its one full CRL; fixed for life, and for one shard alone."`
+	Index         []string `enum:"expiry,fingerprint,subject" placeholder:"NAME" help:"Keep an index for searches by expiry, fingerprint or subject, for life; each costs at every issuance. May be repeated."`
 }
 
 func (authorityCreate) Help() string {
@@ -59,7 +60,7 @@ Examples:
 func (a *authorityCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
 	made, err := cl.CreateAuthority(ctx, client.NewAuthority{
 		Name: a.Name, CommonName: a.CommonName, Kind: a.Kind, Parent: a.Parent, Profile: a.Profile,
-		KeyKind: a.KeyKind, StatusURL: a.StatusURL, Shards: a.Shards, SignCheck: a.SignCheck, RandomSerials: a.RandomSerials, Deltas: a.Deltas,
+		KeyKind: a.KeyKind, StatusURL: a.StatusURL, Shards: a.Shards, SignCheck: a.SignCheck, RandomSerials: a.RandomSerials, Deltas: a.Deltas, Indexes: a.Index,
 	})
 	if err != nil {
 		return err

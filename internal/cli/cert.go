@@ -14,7 +14,9 @@ import (
 // certCommand is "pando cert".
 type certCommand struct {
 	Enroll  certEnroll  `cmd:"" help:"Ask for one certificate."`
-	List    certList    `cmd:"" help:"List certificates, newest first."`
+	List    certList    `cmd:"" help:"Find certificates."`
+	Trace   certTrace   `cmd:"" help:"Tell all that is known of a certificate."`
+	Export  certExport  `cmd:"" help:"Write all certificates that a search finds."`
 	Show    certShow    `cmd:"" help:"Show a certificate with its status."`
 	Chain   certChain   `cmd:"" help:"Print a certificate and those above it."`
 	Revoke  certRevoke  `cmd:"" help:"Revoke a certificate, for good."`
@@ -89,33 +91,6 @@ func (e *certEnroll) Run(ctx context.Context, c *console, cl *client.Client) err
 		_, err := w.Write(text)
 		return err
 	})
-}
-
-// certList is "pando cert list".
-type certList struct {
-	Device string `placeholder:"ID" help:"Only this device's."`
-	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
-	Cursor string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
-}
-
-func (certList) Help() string {
-	return `Examples:
-
-    pando cert list --device SM-000001`
-}
-
-// Run lists certificates.
-func (l *certList) Run(ctx context.Context, c *console, cl *client.Client) error {
-	page, err := cl.Certificates(ctx, l.Device, l.Cursor, l.Limit)
-	if err != nil {
-		return err
-	}
-	t := table{heading: []string{"ISSUER", "SERIAL", "DEVICE", "PROFILE", "NOT AFTER"}}
-	for _, x := range page.Items {
-		t.add(x.Issuer, x.Serial, x.Device, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), when(x.NotAfter))
-	}
-	c.more(page.Next)
-	return c.result(page, t.write)
 }
 
 // certName names one certificate.

@@ -13,6 +13,7 @@ import (
 type deviceCommand struct {
 	List         deviceList         `cmd:"" help:"List devices."`
 	Show         deviceShow         `cmd:"" help:"Show one device."`
+	Export       deviceExport       `cmd:"" help:"Write all devices that a search finds."`
 	Import       deviceImport       `cmd:"" help:"Make devices known before they enrol."`
 	Activate     deviceActivate     `cmd:"" help:"Say that devices are in the field."`
 	Suspend      deviceSuspend      `cmd:"" help:"Put devices' certificates on hold, and let them enrol no more."`
@@ -34,6 +35,8 @@ type deviceFilter struct {
 	Site        string `placeholder:"NAME" help:"Only this site's."`
 }
 
+func (f *deviceFilter) filter() client.DeviceFilter { return client.DeviceFilter(*f) }
+
 // deviceList is "pando device list".
 type deviceList struct {
 	deviceFilter
@@ -51,12 +54,31 @@ Examples:
 
 // Run lists devices.
 func (l *deviceList) Run(ctx context.Context, c *console, cl *client.Client) error {
-	page, err := cl.Devices(ctx, client.DeviceFilter(l.deviceFilter), l.Cursor, l.Limit)
+	page, err := cl.Devices(ctx, l.filter(), l.Cursor, l.Limit)
 	if err != nil {
 		return err
 	}
 	c.more(page.Next)
 	return c.result(page, devices(page.Items...))
+}
+
+// deviceExport is "pando device export".
+type deviceExport struct {
+	deviceFilter
+	exportFlags
+}
+
+func (deviceExport) Help() string {
+	return exportHelp + `
+
+Examples:
+
+    pando device export --product-line residential-meter --out meters.csv`
+}
+
+// Run exports devices.
+func (e *deviceExport) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return e.write(c, func(f client.Format) (io.ReadCloser, error) { return cl.ExportDevices(ctx, e.filter(), e.Cursor, f) })
 }
 
 // deviceShow is "pando device show".

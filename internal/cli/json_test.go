@@ -24,7 +24,9 @@ func withoutJSON() map[string]string {
 		"cert chain":            "PEM",
 		"audit export":          "lines of JSON",
 		"ceremony certificate":  "PEM",
+		"cert export":           "NDJSON or CSV, as --format says",
 		"completion":            "a script",
+		"device export":         "NDJSON or CSV, as --format says",
 		"serve":                 "nothing: it logs to standard error",
 	}
 }

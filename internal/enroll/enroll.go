@@ -68,14 +68,15 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 			return nil, err
 		}
 	}
-	return s.enrollAt(ctx, lane, r.Subject, r.Idempotency)
+	return s.enrollAt(ctx, lane, r.Subject, r.Grant.Actor(), r.Idempotency)
 }
 
-func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, idempotency string) (*pki.Enrollment, error) {
+func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, actor, idempotency string) (*pki.Enrollment, error) {
 	order, err := s.order(ctx, lane, &subject)
 	if err != nil {
 		return nil, err
 	}
+	order.Request, order.Actor = subject.CSR, actor
 	if idempotency != "" {
 		order.Idempotency, order.RequestHash = idempotency, requestHash(lane.Endpoint, subject)
 	}

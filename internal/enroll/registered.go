@@ -52,7 +52,7 @@ func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *iss
 		return nil, err
 	}
 	lane.commonName = commonName
-	return s.enrollAt(ctx, lane, Subject{CSR: csr}, "")
+	return s.enrollAt(ctx, lane, Subject{CSR: csr}, "", "")
 }
 
 // responderName makes the responder's CN of its authority's, within the 64

@@ -28,8 +28,4 @@ type Store interface {
 	// Certificate returns a certificate to the tenant that issued or owns it, or
 	// NotFound.
 	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
-	// Certificates returns up to limit certificates that the tenant issued or
-	// owns, newest first, before the cursor ("" from the newest), and the next
-	// cursor ("" at the end). An empty device is any.
-	Certificates(ctx context.Context, tenant pki.TenantID, device pki.DeviceID, cursor string, limit int) ([]*pki.Certificate, string, error)
 }

@@ -3,6 +3,7 @@ package hierarchy
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/der"
@@ -32,6 +33,7 @@ type NewAuthority struct {
 
 	RandomSerials bool // see pki.Authority
 	Deltas        bool // see pki.Authority
+	Indexes       []pki.SearchIndex
 }
 
 // CreateAuthority makes a key and a request. Below an online parent the authority
@@ -84,7 +86,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuth
 		ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: g.Tenant(), Name: n.Name, CommonName: n.CommonName,
 		Kind: n.Kind, Mode: parent.Mode, Parent: parent.ID, Profile: n.Profile, KeyKind: n.KeyKind,
 		StatusURL: n.StatusURL, Shards: n.Shards, SignCheck: n.SignCheck,
-		RandomSerials: n.RandomSerials, Deltas: n.Deltas, State: pki.AuthorityPending, Created: now,
+		RandomSerials: n.RandomSerials, Deltas: n.Deltas, Indexes: n.Indexes, State: pki.AuthorityPending, Created: now,
 	}
 	i := &pki.Issuer{
 		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: parent.Issuers[0].ID,
@@ -168,6 +170,12 @@ func (n *NewAuthority) complete(parent *View) error {
 		return pki.Errorf(pki.Malformed, "delta CRLs are to one full CRL at a status URL: take one shard, or shards without deltas")
 	case parent.State != pki.AuthorityActive || parent.Kind == pki.Issuing:
 		return pki.Errorf(pki.PolicyRefused, "%s is %s and %s: it cannot have authorities below it", parent.Name, parent.Kind, parent.State)
+	}
+	n.Indexes = slices.Compact(slices.Sorted(slices.Values(n.Indexes)))
+	for _, index := range n.Indexes {
+		if !slices.Contains(pki.SearchIndexes(), index) {
+			return pki.Errorf(pki.Malformed, "index %.20q: it is one of %v", index, pki.SearchIndexes())
+		}
 	}
 	if err := pki.CheckSlug("authority", n.Name); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 )
 
 // movable is a stack whose clock can be set, in a real that goes on.
@@ -101,12 +102,12 @@ func TestClockJumps(t *testing.T) {
 	all.Wait()
 
 	counted := int64(0)
-	for cursor := ""; ; {
-		page, next, err := m.Store.Certificates(t.Context(), "acme", "gateway", cursor, 1000)
+	for p := (registry.Paging{Limit: 1000}); ; {
+		page, err := m.Registry.Certificates(t.Context(), m.Grant(t, "acme", access.ReadCertificates), registry.Query{Device: "gateway"}, p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, c := range page {
+		for _, c := range page.Items {
 			counted++
 			for what, at := range map[string]time.Time{"issued": c.Issued, "not before": c.NotBefore} {
 				if at.Before(m.begun.Add(-2*time.Minute)) || at.After(time.Now().Add(time.Minute)) {
@@ -114,7 +115,7 @@ func TestClockJumps(t *testing.T) {
 				}
 			}
 		}
-		if cursor = next; cursor == "" {
+		if p.Cursor = page.Next; p.Cursor == "" {
 			break
 		}
 	}

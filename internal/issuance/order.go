@@ -21,6 +21,8 @@ type Order struct {
 	// Of a single request: see Item.
 	Idempotency string
 	RequestHash [32]byte
+	Request     []byte // DER of the PKCS #10 request; kept without its key
+	Actor       string
 
 	Row int64 // of a batch
 }
@@ -40,12 +42,16 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 	if err != nil {
 		return nil, pki.Because(pki.PolicyRefused, err, "what the profile makes of this request is not a certificate that may be issued: %v", err)
 	}
-	profile := o.Profile.Profile()
+	profile, spki := o.Profile.Profile(), o.Content.Key.SPKI()
+	var request []byte
+	if len(o.Request) > 0 {
+		request = tbs.CutKey(o.Request, spki)
+	}
 	return &Item{
 		Serial: o.Content.Serial, Owner: o.Owner, Device: o.Device, Placement: o.Placement,
 		Profile: o.Profile.Ref(), NotBefore: o.Content.NotBefore, NotAfter: o.Content.NotAfter,
-		TBS: bytes, KeyHash: sha256.Sum256(o.Content.Key.SPKI()),
+		TBS: bytes, KeyHash: sha256.Sum256(spki),
 		SharedKey: profile.SharedKeys(), RenewSameKey: profile.RenewSameKey(), Row: o.Row,
-		Idempotency: o.Idempotency, RequestHash: o.RequestHash,
+		Idempotency: o.Idempotency, RequestHash: o.RequestHash, Request: request, Actor: o.Actor,
 	}, nil
 }

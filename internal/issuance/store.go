@@ -67,6 +67,11 @@ type Item struct {
 	Idempotency string
 	RequestHash [32]byte
 
+	// Of a single request, kept with its certificate: the request as tbs.CutKey
+	// leaves it, and who asked, as events have it. A batch keeps its rows.
+	Request []byte
+	Actor   string
+
 	// Set by Store.Commit of a new intent. A refused item, or one that was
 	// claimed earlier, is not part of the intent.
 	Refused error    // DuplicateKey, or Conflict for an idempotency key of another request

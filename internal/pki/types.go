@@ -57,6 +57,21 @@ const (
 	CheckHardware SignCheck = "hardware" // not for end-entity certificates under a software key
 )
 
+// A SearchIndex is an index of an authority's certificates.
+type SearchIndex string
+
+// The search indexes.
+const (
+	IndexFingerprint SearchIndex = "fingerprint"
+	IndexSubject     SearchIndex = "subject"
+	IndexExpiry      SearchIndex = "expiry"
+)
+
+// SearchIndexes lists them.
+func SearchIndexes() []SearchIndex {
+	return []SearchIndex{IndexExpiry, IndexFingerprint, IndexSubject}
+}
+
 // An Authority is a tenant's CA over its life.
 type Authority struct {
 	ID         AuthorityID
@@ -76,6 +91,10 @@ type Authority struct {
 	// RandomSerials has serials wholly random (SerialRandom), for an authority
 	// whose serials must not tell the moment of issue.
 	RandomSerials bool
+
+	// Indexes are the indexes of its certificates that searches need and that
+	// every recording pays for; fixed at creation, none unless asked for.
+	Indexes []SearchIndex
 
 	State   AuthorityState
 	Created time.Time

@@ -3,7 +3,7 @@ package registry
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
+	"encoding/base32"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -24,17 +24,21 @@ type Page[T any] struct {
 }
 
 // A cursor is a check of the query that gave it and where that query has come to,
-// in base64url. It says nothing that its reader may not know, and a forged one
+// in base32hex. It says nothing that its reader may not know, and a forged one
 // only moves within what the query finds, so that it needs no key.
 const (
 	cursorCheck = 6   // bytes
 	maxCursor   = 512 // characters
 )
 
+// cursorEncoding has letters and digits alone: a cursor can stand in a URL and in
+// a spreadsheet as it is.
+var cursorEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+
 // encodeCursor returns the cursor of a query that goes on after a position.
 func encodeCursor(query string, position []byte) string {
 	sum := sha256.Sum256([]byte(query))
-	return base64.RawURLEncoding.EncodeToString(append(sum[:cursorCheck:cursorCheck], position...))
+	return cursorEncoding.EncodeToString(append(sum[:cursorCheck:cursorCheck], position...))
 }
 
 // decodeCursor returns the position in a cursor of the query, nil for none. One
@@ -44,8 +48,8 @@ func decodeCursor(query, cursor string) ([]byte, error) {
 		return nil, nil
 	}
 	sum := sha256.Sum256([]byte(query))
-	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(cursor) > maxCursor || len(b) <= cursorCheck || !bytes.Equal(b[:cursorCheck], sum[:cursorCheck]) {
+	b, err := cursorEncoding.DecodeString(cursor)
+	if err != nil || len(cursor) > maxCursor || cursorEncoding.EncodeToString(b) != cursor || len(b) <= cursorCheck || !bytes.Equal(b[:cursorCheck], sum[:cursorCheck]) {
 		return nil, pki.Errorf(pki.Malformed, "the cursor %.20q is not one that this search gave: repeat the search as it was, or begin anew without a cursor", cursor)
 	}
 	return b[cursorCheck:], nil

@@ -154,12 +154,19 @@ type DeviceFilter struct {
 	pki.Placement
 }
 
+// A FoundDevice is a device that a search found.
+type FoundDevice struct {
+	*Device
+	Cursor   string // goes on after this one
+	Position []byte // set by the store
+}
+
 // Devices returns a page of the tenant's devices. A lot or a product line leads
 // the search, else a state other than issued, else the id; what is left is looked
 // at row by row, so that a page of many rows that do not fit ends early, with
 // fewer items and a Next. It needs access.ReadRegistry.
-func (s *Service) Devices(ctx context.Context, g access.Grant, f DeviceFilter, p Paging) (Page[*Device], error) {
-	var none Page[*Device]
+func (s *Service) Devices(ctx context.Context, g access.Grant, f DeviceFilter, p Paging) (Page[*FoundDevice], error) {
+	var none Page[*FoundDevice]
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return none, err
 	}
@@ -170,7 +177,12 @@ func (s *Service) Devices(ctx context.Context, g access.Grant, f DeviceFilter, p
 	if !known {
 		return none, pki.Errorf(pki.Malformed, "state %.20q: it is one of %v", f.State, States())
 	}
-	return search(fmt.Sprintf("devices %q", f), p, func(after []byte) ([]*Device, []byte, error) {
+	name := fmt.Sprintf("devices %q", f)
+	page, err := search(name, p, func(after []byte) ([]*FoundDevice, []byte, error) {
 		return s.cfg.Store.Devices(ctx, g.Tenant(), f, after, p.Limit)
 	})
+	for _, d := range page.Items {
+		d.Cursor = encodeCursor(name, d.Position)
+	}
+	return page, err
 }

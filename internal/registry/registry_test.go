@@ -1,14 +1,18 @@
 package registry_test
 
 import (
+	"crypto/sha256"
 	"crypto/x509/pkix"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
@@ -73,6 +77,10 @@ func TestGrants(t *testing.T) {
 		"ChangeDevice": func() error { _, err := s.ChangeDevice(ctx, g, "x", registry.Suspend, ""); return err },
 		"ImportDevices": func() error {
 			_, err := s.ImportDevices(ctx, g, registry.NDJSON, pki.Placement{}, strings.NewReader(""))
+			return err
+		},
+		"Certificates": func() error {
+			_, err := s.Certificates(ctx, g, registry.Query{}, registry.Paging{Limit: 1})
 			return err
 		},
 		"Strict":    func() error { _, err := s.Strict(ctx, g); return err },
@@ -218,4 +226,84 @@ func TestCursor(t *testing.T) {
 		_, err = h.Registry.Lots(ctx, g, registry.LotFilter{}, registry.Paging{Limit: limit})
 		h.is(pki.Malformed, err)
 	}
+}
+
+// TestSearchBySubject searches an authority that keeps the index, and one that
+// does not.
+func TestSearchBySubject(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	find := func(q registry.Query) ([]string, *registry.Certificates, error) {
+		got, err := h.Registry.Certificates(ctx, h.grant(access.ReadCertificates), q, registry.Paging{Limit: 100})
+		if err != nil {
+			return nil, nil, err
+		}
+		var ids []string
+		for _, f := range got.Items {
+			ids = append(ids, string(f.Device))
+		}
+		return ids, got, nil
+	}
+	_, err := h.enrol("SM-000001", pki.Placement{Lot: "lot-1"})
+	h.ok(err)
+	_, _, err = find(registry.Query{Subject: "sm-"})
+	h.is(pki.NotReady, err)
+	ids, _, err := find(registry.Query{Subject: "sm-0000", Lot: "lot-1"}) // led by the lot
+	h.ok(err)
+	if diff := cmp.Diff([]string{"SM-000001"}, ids); diff != "" {
+		t.Error(diff)
+	}
+
+	g := h.grant(access.ManageAuthorities)
+	_, err = h.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{Name: "indexed", CommonName: "Indexed", Kind: pki.Issuing, Parent: "root",
+		StatusURL: stack.StatusURL, Indexes: []pki.SearchIndex{pki.IndexSubject, pki.IndexFingerprint, pki.IndexSubject}})
+	h.ok(err)
+	request, err := h.Hierarchy.Request(ctx, g, "indexed")
+	h.ok(err)
+	h.Sign(t, "acme", request)
+	_, err = h.Enroll.CreateEndpoint(ctx, h.grant(access.ManageEndpoints), enroll.NewEndpoint{Name: "indexed", Authority: "indexed", Profile: "meter"})
+	h.ok(err)
+	var certs []*pki.Certificate
+	for _, device := range []string{"SM-000011", "sm-000012", "GW SM-000013 SM-000014"} {
+		got, err := h.Enroll.Enroll(ctx, enroll.Request{Grant: h.grant(access.Enroll), Endpoint: "indexed", Protocol: pki.ProtocolREST,
+			Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: device})}})
+		h.ok(err)
+		certs = append(certs, got.Certificate)
+	}
+	for _, test := range []struct {
+		subject string
+		want    []string
+	}{
+		{"SM-00001", []string{"SM-000011", "sm-000012", "GW SM-000013 SM-000014"}}, // the last one once
+		{"sm-000012", []string{"sm-000012"}},
+		{"gw  sm-", []string{"GW SM-000013 SM-000014"}},
+		{"gw sm-9", nil},
+		{"000012", nil},
+	} {
+		ids, got, err := find(registry.Query{Subject: test.subject})
+		h.ok(err)
+		if diff := cmp.Diff(test.want, ids); diff != "" {
+			t.Errorf("%q: %s", test.subject, diff)
+		}
+		if diff := cmp.Diff([]string{"issuing", "root"}, got.NotSearched); diff != "" {
+			t.Error(diff)
+		}
+	}
+	sum := sha256.Sum256(certs[1].DER)
+	ids, _, err = find(registry.Query{Fingerprint: fmt.Sprintf("% X", sum)})
+	h.is(pki.Malformed, err)
+	ids, _, err = find(registry.Query{Fingerprint: strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")})
+	h.ok(err)
+	if diff := cmp.Diff([]string{"sm-000012"}, ids); diff != "" {
+		t.Error(diff)
+	}
+	for _, q := range []registry.Query{{Serial: "x"}, {Fingerprint: "00"}, {Status: "lost"}, {Subject: " "}, {Subject: "a b c d e f g h i"},
+		{ExpiresFrom: h.Now(), ExpiresTo: h.Now().Add(-time.Hour)}} {
+		_, _, err := find(q)
+		h.is(pki.Malformed, err)
+	}
+	scoped, err := access.Principal{Tenant: "acme", ID: "token:1", Role: access.Auditor, Endpoints: []string{"meter"}}.Authorize(access.ReadCertificates, "acme")
+	h.ok(err)
+	_, err = h.Registry.Certificates(ctx, scoped, registry.Query{}, registry.Paging{Limit: 1})
+	h.is(pki.Forbidden, err)
 }

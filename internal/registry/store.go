@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -42,7 +43,13 @@ type Store interface {
 	// Devices returns up to limit devices from a position on (nil is the
 	// beginning) and the position after them, nil at the end. It may return fewer
 	// and a position: it looks at a bounded number of rows.
-	Devices(ctx context.Context, owner pki.TenantID, f DeviceFilter, after []byte, limit int) ([]*Device, []byte, error)
+	Devices(ctx context.Context, owner pki.TenantID, f DeviceFilter, after []byte, limit int) ([]*FoundDevice, []byte, error)
+
+	// SearchCertificates returns up to limit certificates that the tenant issued
+	// or owns, from a position on, and the position after them, as Devices does;
+	// and the names of authorities whose certificates were not looked at for want
+	// of an index. NotReady where no authority has it.
+	SearchCertificates(ctx context.Context, tenant pki.TenantID, q Query, now time.Time, after []byte, limit int) (found []*Found, next []byte, notSearched []string, err error)
 
 	// Strict reports whether the tenant's names must be registered before their
 	// first use.

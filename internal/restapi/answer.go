@@ -19,3 +19,16 @@ func each[S, T any](items []S, next string, f func(S) T) *listOf[T] {
 	}
 	return out
 }
+
+// slugs returns words as those of another type. It keeps a list that is absent
+// apart from an empty one.
+func slugs[To, From ~string](from []From) []To {
+	if from == nil {
+		return nil
+	}
+	to := make([]To, 0, len(from))
+	for _, s := range from {
+		to = append(to, To(s))
+	}
+	return to
+}

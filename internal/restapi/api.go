@@ -26,6 +26,7 @@ type Config struct {
 	Enroll         Enroll
 	Batch          Batch
 	Registry       Registry
+	Trace          Trace
 	LotReports     LotReports
 	Revocation     Revocation
 	Status         Status

@@ -41,7 +41,7 @@ func (s *server) createAuthority(ctx context.Context, g access.Grant, in *newAut
 	return authorityAnswer(s.cfg.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{
 		Name: n.Name, CommonName: n.CommonName, Kind: pki.AuthorityKind(n.Kind), Parent: n.Parent, Profile: n.Profile,
 		KeyKind: pki.KeyKind(n.KeyKind), StatusURL: n.StatusURL, Shards: n.Shards, SignCheck: pki.SignCheck(n.SignCheck),
-		RandomSerials: n.RandomSerials, Deltas: n.Deltas,
+		RandomSerials: n.RandomSerials, Deltas: n.Deltas, Indexes: slugs[pki.SearchIndex](n.Indexes),
 	}))
 }
 
@@ -70,7 +70,8 @@ func wireAuthority(v *hierarchy.View) client.Authority {
 	a := client.Authority{
 		ID: string(v.ID), Name: v.Name, CommonName: v.CommonName, Kind: string(v.Kind), Mode: string(v.Mode),
 		Parent: string(v.Parent), Profile: v.Profile, KeyKind: string(v.KeyKind), StatusURL: v.StatusURL,
-		Shards: v.Shards, SignCheck: string(v.SignCheck), RandomSerials: v.RandomSerials, Deltas: v.Deltas, State: string(v.State), Created: v.Created,
+		Shards: v.Shards, SignCheck: string(v.SignCheck), RandomSerials: v.RandomSerials, Deltas: v.Deltas, Indexes: slugs[string](v.Indexes),
+		State: string(v.State), Created: v.Created,
 		Issuers: make([]client.Issuer, len(v.Issuers)),
 	}
 	for i, from := range v.Issuers {

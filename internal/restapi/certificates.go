@@ -2,6 +2,8 @@ package restapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"reflect"
 
@@ -10,15 +12,9 @@ import (
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
-
-type certificatesInput struct {
-	Caller
-	Device string `query:"device" maxLength:"128" doc:"Default: any."`
-	Cursor string `query:"cursor" maxLength:"256" doc:"The next of the page before."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
-}
 
 // CertificateName is the issuer and the serial number in a path. It is exported for
 // huma to fill it in.
@@ -36,14 +32,6 @@ type revokeInput struct {
 	Caller
 	CertificateName
 	Body client.Revocation
-}
-
-func (s *server) listCertificates(ctx context.Context, g access.Grant, in *certificatesInput) (*listOf[client.Certificate], error) {
-	certificates, next, err := s.cfg.Enroll.Certificates(ctx, g, pki.DeviceID(in.Device), in.Cursor, in.Limit)
-	if err != nil {
-		return nil, err
-	}
-	return each(certificates, next, func(c *pki.Certificate) client.Certificate { return s.wireCertificate(ctx, g, c) }), nil
 }
 
 // getCertificate serves GET /certificates/{issuer}/{serial}: JSON with the
@@ -130,10 +118,26 @@ func (s *server) statusNow(ctx context.Context, issuer pki.IssuerID, serial pki.
 func (s *server) wireCertificate(ctx context.Context, g access.Grant, c *pki.Certificate) client.Certificate {
 	return client.Certificate{
 		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device),
-		Profile: s.hashedProfileRef(ctx, g.Principal(), c.Profile),
-		Batch:   string(c.Batch), Row: c.Row, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Issued: c.Issued,
-		Certificate: certificatePEM(c.DER),
+		ProductLine: c.ProductLine, Lot: c.Lot, Site: c.Site, Profile: s.hashedProfileRef(ctx, g.Principal(), c.Profile),
+		Batch: string(c.Batch), Row: c.Row, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Issued: c.Issued,
+		Fingerprint: fingerprint(c.DER), Certificate: certificatePEM(c.DER),
 	}
+}
+
+// wireFound is wireCertificate of what a search found.
+func (s *server) wireFound(ctx context.Context, g access.Grant, f *registry.Found) client.Certificate {
+	c := s.wireCertificate(ctx, g, f.Certificate)
+	c.Cursor, c.Status = f.Cursor, &client.Status{State: string(f.Status)}
+	if f.Revocation != nil {
+		c.Status.Reason, c.Status.At = f.Revocation.Reason.String(), f.Revocation.At
+	}
+	return c
+}
+
+// fingerprint returns the SHA-256 of a certificate, in hexadecimal.
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
 }
 
 func wireStatus(s revocation.Status) *client.Status {

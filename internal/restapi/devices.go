@@ -12,17 +12,6 @@ import (
 	"github.com/pando-pki/pando/internal/registry"
 )
 
-type devicesInput struct {
-	Caller
-	Prefix      string `query:"prefix" maxLength:"128" doc:"Of the id. Default: any."`
-	State       string `query:"state" enum:"planned,issued,active,suspended,returned,decommissioned" doc:"Default: any."`
-	ProductLine string `query:"product_line" maxLength:"128" doc:"Default: any."`
-	Lot         string `query:"lot" maxLength:"128" doc:"Default: any."`
-	Site        string `query:"site" maxLength:"128" doc:"Default: any."`
-	Cursor      string `query:"cursor" maxLength:"512" doc:"The next of the page before."`
-	Limit       int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most. A page of a search that few rows fit may have fewer, or none, and a next."`
-}
-
 type deviceInput struct {
 	Caller
 	Device string `path:"device"`
@@ -32,16 +21,6 @@ type deviceChangeInput struct {
 	Caller
 	Device string `path:"device"`
 	Body   client.DeviceChange
-}
-
-func (s *server) listDevices(ctx context.Context, g access.Grant, in *devicesInput) (*listOf[client.Device], error) {
-	f := registry.DeviceFilter{Prefix: in.Prefix, State: registry.State(in.State),
-		Placement: pki.Placement{ProductLine: in.ProductLine, Lot: in.Lot, Site: in.Site}}
-	page, err := s.cfg.Registry.Devices(ctx, g, f, registry.Paging{Cursor: in.Cursor, Limit: in.Limit})
-	if err != nil {
-		return nil, err
-	}
-	return each(page.Items, page.Next, wireDevice), nil
 }
 
 func (s *server) getDevice(ctx context.Context, g access.Grant, in *deviceInput) (*answer[client.Device], error) {
@@ -64,6 +43,12 @@ func deviceAnswer(d *registry.Device, err error) (*answer[client.Device], error)
 func wireDevice(d *registry.Device) client.Device {
 	return client.Device{Device: string(d.ID), State: string(d.State), ProductLine: d.ProductLine, Lot: d.Lot, Site: d.Site,
 		Created: d.Created, Updated: d.Updated}
+}
+
+func wireFoundDevice(f *registry.FoundDevice) client.Device {
+	d := wireDevice(f.Device)
+	d.Cursor = f.Cursor
+	return d
 }
 
 // importDevices serves POST /devices: a list of planned devices, streamed.

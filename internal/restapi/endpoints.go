@@ -42,7 +42,7 @@ func (s *server) createEndpoint(ctx context.Context, g access.Grant, in *newEndp
 	n := in.Body
 	return endpointAnswer(s.cfg.Enroll.CreateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: n.Name, Authority: n.Authority, Profile: n.Profile, Version: n.Version,
-		Protocols: protocols(n.Protocols), Names: (*pki.Names)(n.Names),
+		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names),
 	}))
 }
 
@@ -50,7 +50,7 @@ func (s *server) changeEndpoint(ctx context.Context, g access.Grant, in *endpoin
 	ch := in.Body
 	return endpointAnswer(s.cfg.Enroll.UpdateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: endpointName(g, in.Endpoint), Profile: ch.Profile, Version: ch.Version,
-		Protocols: protocols(ch.Protocols), Names: (*pki.Names)(ch.Names),
+		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names),
 	}))
 }
 
@@ -58,18 +58,6 @@ func (s *server) changeEndpoint(ctx context.Context, g access.Grant, in *endpoin
 // dot, so that another tenant's label names no endpoint.
 func endpointName(g access.Grant, nameOrLabel string) string {
 	return strings.TrimPrefix(nameOrLabel, string(g.Tenant())+".")
-}
-
-// protocols keeps a list that is absent apart from an empty one.
-func protocols(names []string) []pki.Protocol {
-	if names == nil {
-		return nil
-	}
-	out := make([]pki.Protocol, 0, len(names))
-	for _, name := range names {
-		out = append(out, pki.Protocol(name))
-	}
-	return out
 }
 
 func endpointAnswer(e *pki.Endpoint, err error) (*answer[client.Endpoint], error) {
@@ -80,10 +68,6 @@ func endpointAnswer(e *pki.Endpoint, err error) (*answer[client.Endpoint], error
 }
 
 func wireEndpoint(e *pki.Endpoint) client.Endpoint {
-	w := client.Endpoint{Label: e.Label(), Name: e.Name, Authority: string(e.Authority),
-		Profile: wireProfileRef(e.Profile), Names: client.Names(e.Names), Created: e.Created}
-	for _, p := range e.Protocols {
-		w.Protocols = append(w.Protocols, string(p))
-	}
-	return w
+	return client.Endpoint{Label: e.Label(), Name: e.Name, Authority: string(e.Authority),
+		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Created: e.Created}
 }

@@ -23,7 +23,9 @@ func (s *server) listEvents(ctx context.Context, g access.Grant, in *eventsInput
 	if len(events) == in.Limit {
 		next = events[len(events)-1].ID
 	}
-	return each(events, next, func(e pki.Event) client.Event {
-		return client.Event{ID: e.ID, At: e.At, Actor: e.Actor, Action: e.Action, Target: e.Target, Detail: e.Detail}
-	}), nil
+	return each(events, next, wireEvent), nil
+}
+
+func wireEvent(e pki.Event) client.Event {
+	return client.Event{ID: e.ID, At: e.At, Actor: e.Actor, Action: e.Action, Target: e.Target, Detail: e.Detail}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -37,6 +38,7 @@ type fakeServices struct {
 	results     iter.Seq2[batch.Result, error]
 	watched     iter.Seq2[*batch.Batch, error]
 	revoked     map[pki.Serial]pki.Reason
+	search      func(registry.Query, registry.Paging) (*registry.Certificates, error)
 	alarms      *alarm.Board
 }
 
@@ -58,6 +60,11 @@ type (
 	batchMethods = Batch
 	fakeBatch    struct {
 		batchMethods
+		f *fakeServices
+	}
+	registryMethods = Registry
+	fakeRegistry    struct {
+		registryMethods
 		f *fakeServices
 	}
 	fakeStatus struct{ f *fakeServices }
@@ -96,8 +103,8 @@ func (e fakeEnroll) Certificate(context.Context, access.Grant, pki.IssuerID, pki
 	return e.f.certificate, nil
 }
 
-func (e fakeEnroll) Certificates(context.Context, access.Grant, pki.DeviceID, string, int) ([]*pki.Certificate, string, error) {
-	return []*pki.Certificate{e.f.certificate}, "", nil
+func (r fakeRegistry) Certificates(_ context.Context, _ access.Grant, q registry.Query, p registry.Paging) (*registry.Certificates, error) {
+	return r.f.search(q, p)
 }
 
 func (b fakeBatch) Submit(_ context.Context, g access.Grant, n batch.Submission, body io.Reader) (*batch.Batch, error) {
@@ -205,7 +212,7 @@ func serveWith(t testing.TB, limits *limit.Limits) *served {
 	}}
 	log := new(syncBuffer)
 	srv := httptest.NewServer(New(Config{
-		Tokens: fakeTokens{f: f}, Hierarchy: fakeHierarchy{f: f}, Enroll: fakeEnroll{f: f}, Batch: fakeBatch{f: f},
+		Tokens: fakeTokens{f: f}, Hierarchy: fakeHierarchy{f: f}, Enroll: fakeEnroll{f: f}, Batch: fakeBatch{f: f}, Registry: fakeRegistry{f: f},
 		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, Limits: limits, Version: "test",
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}))

@@ -59,7 +59,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "beta", "meter")
 	m.log = s.NewLog(t)
 	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Trust: s.Trust, Registry: s.Registry, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Trust: s.Trust, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url = srv.URL
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -236,6 +236,8 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /certificates", path: "/certificates?device=hidden-device", attack: 200, own: 200},
 		{route: "GET /certificates/{issuer}/{serial}", path: certificate, own: 200},
 		{route: "GET /certificates/{issuer}/{serial}/proof", path: certificate + "/proof", own: 200},
+		{route: "GET /certificates/{issuer}/{serial}/trace", path: certificate + "/trace", own: 200},
+		{route: "GET /certificates/{issuer}/{serial}/trace", path: "/certificates/-/" + m.certificate.Serial + "/trace", own: 200},
 
 		{route: "GET /crls", path: "/crls?limit=1000", attack: 200, own: 200},
 		{route: "POST /crls/{issuer}/renew", path: "/crls/" + m.authority.Issuers[0].ID + "/renew", body: "{}", own: 204},
@@ -389,7 +391,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Trust: m.stack.Trust, Registry: m.stack.Registry, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Trust: m.stack.Trust, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url = srv.URL
 	for _, role := range access.Roles() {

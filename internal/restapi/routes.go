@@ -77,8 +77,8 @@ func (s *server) table() []route {
 
 		operation("GET /log/checkpoint", access.ReadEvents, "get-checkpoint", "Get the newest signed checkpoint of the log", s.checkpoint),
 		plain("GET /log/consistency", access.ReadEvents, s.consistencyProof, consistencyProofDoc()),
-		plain("GET /log/entries", access.ReadEvents, s.logEntries, logEntriesDoc()),
-		plain("GET /log/export", access.ReadEvents, s.exportLog, exportLogDoc()),
+		plain("GET /log/entries", access.ReadEvents, s.logEntries, logEntriesDoc()).lasting(),
+		plain("GET /log/export", access.ReadEvents, s.exportLog, exportLogDoc()).lasting(),
 
 		operation("GET /authorities", access.ReadConfiguration, "list-authorities", "List the authorities", s.listAuthorities),
 		operation("POST /authorities", access.ManageAuthorities, "create-authority", "Create an authority with a key", s.createAuthority).created(),
@@ -100,7 +100,8 @@ func (s *server) table() []route {
 		operation("PATCH /endpoints/{endpoint}", access.ManageEndpoints, "change-endpoint", "Change an endpoint", s.changeEndpoint),
 
 		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().repeatable().body(maxEnrollBody),
-		operation("GET /certificates", access.ReadCertificates, "list-certificates", "List certificates, newest first", s.listCertificates),
+		plain("GET /certificates", access.ReadCertificates, s.listCertificates, listCertificatesDoc()).lasting(),
+		operation("GET /certificates/{issuer}/{serial}/trace", access.ReadCertificates, "trace-certificate", "Tell all that is known of a certificate", s.traceCertificate),
 		plain("GET /certificates/{issuer}/{serial}", access.ReadCertificates, s.getCertificate, getCertificateDoc()),
 		plain("GET /certificates/{issuer}/{serial}/proof", access.ReadCertificates, s.certificateProof, certificateProofDoc()),
 		operation("POST /certificates/{issuer}/{serial}/revoke", access.Revoke, "revoke-certificate", "Revoke a certificate for good, or hold it", s.revokeCertificate),
@@ -128,7 +129,7 @@ func (s *server) table() []route {
 		operation("GET /lot-report-key", access.ReadRegistry, "get-lot-report-key", "Get the public key of the tenant's lot reports", s.lotReportKey),
 		operation("PATCH /lots/{name}", access.ManageRegistry, "change-lot", "Change a lot", s.changeLot),
 
-		operation("GET /devices", access.ReadRegistry, "list-devices", "List devices", s.listDevices),
+		plain("GET /devices", access.ReadRegistry, s.listDevices, listDevicesDoc()).lasting(),
 		plain("POST /devices", access.ManageRegistry, s.importDevices, importDevicesDoc()).lasting(),
 		operation("GET /devices/{device}", access.ReadRegistry, "get-device", "Get a device", s.getDevice),
 		operation("POST /devices/{device}/activate", access.ManageDevices, "activate-device", "Say that a device is in the field", s.changeDevice(registry.Activate)),

@@ -20,6 +20,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
 )
 
@@ -59,7 +60,6 @@ type Enroll interface {
 	Endpoint(ctx context.Context, g access.Grant, name string) (*pki.Endpoint, error)
 	Endpoints(ctx context.Context, g access.Grant) ([]*pki.Endpoint, error)
 	Certificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
-	Certificates(ctx context.Context, g access.Grant, device pki.DeviceID, cursor string, limit int) ([]*pki.Certificate, string, error)
 	BlockKeys(ctx context.Context, g access.Grant, hashes [][32]byte) (added int, err error)
 }
 
@@ -89,7 +89,8 @@ type Registry interface {
 	Lot(ctx context.Context, g access.Grant, name string) (*registry.Lot, error)
 	Lots(ctx context.Context, g access.Grant, f registry.LotFilter, p registry.Paging) (registry.Page[*registry.Lot], error)
 	Device(ctx context.Context, g access.Grant, id pki.DeviceID) (*registry.Device, error)
-	Devices(ctx context.Context, g access.Grant, f registry.DeviceFilter, p registry.Paging) (registry.Page[*registry.Device], error)
+	Devices(ctx context.Context, g access.Grant, f registry.DeviceFilter, p registry.Paging) (registry.Page[*registry.FoundDevice], error)
+	Certificates(ctx context.Context, g access.Grant, q registry.Query, p registry.Paging) (*registry.Certificates, error)
 	ChangeDevice(ctx context.Context, g access.Grant, id pki.DeviceID, act registry.Act, note string) (*registry.Device, error)
 	ImportDevices(ctx context.Context, g access.Grant, format registry.ImportFormat, defaults pki.Placement, body io.Reader) (*registry.Import, error)
 	Strict(ctx context.Context, g access.Grant) (bool, error)
@@ -101,6 +102,11 @@ type LotReports interface {
 	Close(ctx context.Context, g access.Grant, lot string, scrapped int64) (string, error)
 	Report(ctx context.Context, g access.Grant, lot string) (string, error)
 	Key(ctx context.Context, g access.Grant) (string, error)
+}
+
+// Trace is what the API needs of trace.Service.
+type Trace interface {
+	Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial string) (*trace.Trace, error)
 }
 
 // Revocation is what the API needs of revocation.Service.

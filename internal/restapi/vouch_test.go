@@ -27,7 +27,7 @@ func TestTokenRevokedDuringUpload(t *testing.T) {
 	t.Parallel()
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "demo", "meter")
-	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, LotReports: s.LotReports,
+	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports,
 		Revocation: s.Revocation, Status: s.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	manage := s.Grant(t, "demo", access.ManageTokens)
@@ -67,7 +67,7 @@ func TestTokenRevokedDuringUpload(t *testing.T) {
 	if b := must(admin.Batches(t.Context(), "", 10))(t).Items[0]; b.State != client.Uploading || b.Issued != 0 {
 		t.Errorf("the batch goes on: %+v", b)
 	}
-	for _, c := range must(admin.Certificates(t.Context(), "", "", 10))(t).Items {
+	for _, c := range must(admin.Certificates(t.Context(), client.CertificateQuery{}, "", 10))(t).Items {
 		if c.Batch != "" {
 			t.Errorf("row %d has a certificate", c.Row)
 		}

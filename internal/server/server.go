@@ -35,6 +35,7 @@ import (
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/statuscheck"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
+	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
 )
 
@@ -52,6 +53,7 @@ type Server struct {
 	issuance    *issuance.Service
 	registry    *registry.Service
 	lotReports  *lotreport.Service
+	trace       *trace.Service
 	enroll      *enroll.Service
 	batch       *batch.Service
 	revocation  *revocation.Service
@@ -166,6 +168,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Spool: spool, Now: s.now, Log: s.log})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Now: s.now})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
+	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials
 	targets, err := s.cfg.targets()

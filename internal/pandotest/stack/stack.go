@@ -31,6 +31,7 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
+	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
 )
 
@@ -45,6 +46,7 @@ type Stack struct {
 	Hierarchy      *hierarchy.Service
 	Issuance       *issuance.Service
 	Registry       *registry.Service
+	Trace          *trace.Service
 	LotReports     *lotreport.Service
 	Enroll         *enroll.Service
 	Batch          *batch.Service
@@ -123,6 +125,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Spool: spool, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Now: cfg.Now})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Chains: s.Hierarchy, Store: s.Store})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)
 		run(t, s.Batch.Run)

@@ -11,10 +11,10 @@ import (
 func (s *Store) PutAuthority(ctx context.Context, a *pki.Authority, i *pki.Issuer, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		rows, err := t.exec(`INSERT INTO authority (id, tenant, name, common_name, kind, mode, parent, profile, key_kind,
-				status_url, shards, sign_check, random_serials, state, created, deltas)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING`,
+				status_url, shards, sign_check, random_serials, state, created, deltas, indexes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`,
 			a.ID, a.Tenant, a.Name, a.CommonName, a.Kind, a.Mode, a.Parent, a.Profile, a.KeyKind,
-			a.StatusURL, a.Shards, a.SignCheck, number(a.RandomSerials), a.State, micros(a.Created), number(a.Deltas))
+			a.StatusURL, a.Shards, a.SignCheck, number(a.RandomSerials), a.State, micros(a.Created), number(a.Deltas), joined(a.Indexes))
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing authority %s: %w", a.ID, err)
@@ -29,12 +29,15 @@ func (s *Store) PutAuthority(ctx context.Context, a *pki.Authority, i *pki.Issue
 }
 
 const selectAuthority = `SELECT id, tenant, name, common_name, kind, mode, parent, profile, key_kind,
-	status_url, shards, sign_check, random_serials, state, created, deltas FROM authority `
+	status_url, shards, sign_check, random_serials, state, created, deltas, indexes FROM authority `
 
 func scanAuthority(row row) (*pki.Authority, error) {
 	a := new(pki.Authority)
-	return a, row.Scan(&a.ID, &a.Tenant, &a.Name, &a.CommonName, &a.Kind, &a.Mode, &a.Parent, &a.Profile, &a.KeyKind,
-		&a.StatusURL, &a.Shards, &a.SignCheck, &a.RandomSerials, &a.State, intoTime{&a.Created}, &a.Deltas)
+	var indexes string
+	err := row.Scan(&a.ID, &a.Tenant, &a.Name, &a.CommonName, &a.Kind, &a.Mode, &a.Parent, &a.Profile, &a.KeyKind,
+		&a.StatusURL, &a.Shards, &a.SignCheck, &a.RandomSerials, &a.State, intoTime{&a.Created}, &a.Deltas, &indexes)
+	a.Indexes = split[pki.SearchIndex](indexes)
+	return a, err
 }
 
 // Authority implements hierarchy.Store.

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -101,54 +99,6 @@ func (s *Store) Certificate(ctx context.Context, tenant pki.TenantID, issuer pki
 		return nil, err
 	}
 	return cert, nil
-}
-
-// The ids of a tenant's certificates, of those it issued and of those it owns of
-// other issuers, each by an index in order of id.
-const (
-	certificateIDs = `SELECT id FROM certificate WHERE tenant = $1 AND id < $2
-		UNION ALL SELECT id FROM certificate WHERE owner = $1 AND owner <> tenant AND id < $2`
-	certificateIDsOfDevice = `SELECT id FROM certificate WHERE owner = $1 AND device = $4 AND device <> '' AND id < $2
-		UNION ALL SELECT id FROM certificate WHERE tenant = $1 AND device = $4 AND owner <> tenant AND id < $2`
-	listCertificates         = selectCertificate + `WHERE c.id IN (` + certificateIDs + ` ORDER BY id DESC LIMIT $3) ORDER BY c.id DESC`
-	listCertificatesOfDevice = selectCertificate + `WHERE c.id IN (` + certificateIDsOfDevice + ` ORDER BY id DESC LIMIT $3) ORDER BY c.id DESC`
-)
-
-// cursorDigits is the length of a cursor: 64 bits in hexadecimal.
-const cursorDigits = 16
-
-// Certificates implements enroll.Store.
-func (s *Store) Certificates(ctx context.Context, tenant pki.TenantID, device pki.DeviceID, cursor string, limit int) ([]*pki.Certificate, string, error) {
-	before := int64(math.MaxInt64)
-	if cursor != "" {
-		var err error
-		if before, err = strconv.ParseInt(cursor, 16, 64); err != nil || before < 0 || len(cursor) != cursorDigits {
-			return nil, "", pki.Errorf(pki.Malformed, "the cursor %.20q is not one that this list gave", cursor)
-		}
-	}
-	who, err := s.findRef(ctx, tenantRef(tenant))
-	if err != nil {
-		return nil, "", err
-	}
-	args := []any{who, before, limit + 1} // one more tells whether there is a next page
-	text := listCertificates
-	if device != "" {
-		text, args = listCertificatesOfDevice, append(args, device)
-	}
-	rows, err := list(ctx, s.read, scanCertificate, text, args...)
-	if err != nil {
-		return nil, "", fmt.Errorf("listing certificates: %w", err)
-	}
-	next := ""
-	if len(rows) > limit {
-		rows = rows[:limit]
-		next = fmt.Sprintf("%0*x", cursorDigits, rows[limit-1].id)
-	}
-	certs, err := s.certificates(ctx, rows)
-	if err != nil {
-		return nil, "", err
-	}
-	return certs, next, nil
 }
 
 // KeyUse implements enroll.Store. A key is in use from the intent on.

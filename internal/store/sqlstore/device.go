@@ -244,11 +244,11 @@ func (t *tx) reviseCertificates(owner int64, d *storedDevice, c *registry.Device
 	entries := 0
 	for _, n := range names {
 		if c.Act == registry.Resume {
-			own, err := t.heldSince(n.issuer, n.serial, d.heldAfter)
+			newest, err := t.s.newestEntry(context.Background(), t, n.issuer, n.serial)
 			if err != nil {
 				return 0, err
 			}
-			if !own {
+			if newest <= d.heldAfter {
 				continue
 			}
 		}
@@ -269,17 +269,17 @@ func (t *tx) reviseCertificates(owner int64, d *storedDevice, c *registry.Device
 	return entries, nil
 }
 
-// heldSince reports whether a certificate has an entry after the given sequence
-// number.
-func (t *tx) heldSince(id pki.IssuerID, serial pki.Serial, seq int64) (bool, error) {
-	issuer, err := t.s.issuerInfo(context.Background(), id)
+// newestEntry returns the sequence number of a certificate's newest revocation
+// entry, 0 for none.
+func (s *Store) newestEntry(ctx context.Context, from source, id pki.IssuerID, serial pki.Serial) (int64, error) {
+	issuer, err := s.issuerInfo(ctx, id)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	newest, err := one(context.Background(), t, scanInt, `SELECT coalesce(max(seq), 0) FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3`,
+	newest, err := one(ctx, from, scanInt, `SELECT coalesce(max(seq), 0) FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3`,
 		issuer.num, serial.Shard(issuer.shards), serial[:])
 	if err != nil {
-		return false, fmt.Errorf("reading a certificate's newest revocation: %w", err)
+		return 0, fmt.Errorf("reading a certificate's newest revocation: %w", err)
 	}
-	return newest > seq, nil
+	return newest, nil
 }

@@ -19,8 +19,11 @@ const scanBound = 5000
 const (
 	devicesByID = `SELECT ` + deviceColumns + ` FROM device d
 		WHERE d.owner = $1 AND d.device > $2 AND d.device >= $3 AND d.device < $4 ORDER BY d.device LIMIT $5`
-	devicesByState = `SELECT ` + deviceColumns + ` FROM device d
-		WHERE d.owner = $1 AND d.state = $2 AND d.state <> 'issued' AND d.device > $3 ORDER BY d.device LIMIT $4`
+	// The state is compared with a query, since SQLite would put a value that it
+	// knows into the second comparison too, and then not see that the index fits.
+	devicesByState = `SELECT ` + deviceColumns + `
+		FROM (SELECT device AS id FROM device WHERE owner = $1 AND state = (SELECT $2) AND state <> 'issued' AND device > $3 ORDER BY device LIMIT $4) s
+		JOIN device d ON d.owner = $1 AND d.device = s.id ORDER BY s.id`
 )
 
 // plannedBy and issuedBy search under a place, by the column of a lot or of a
@@ -62,7 +65,7 @@ func scanFoundIssued(row row) (*foundDevice, error) {
 const byCertificate = 1
 
 // Devices implements registry.Store.
-func (s *Store) Devices(ctx context.Context, owner pki.TenantID, f registry.DeviceFilter, after []byte, limit int) ([]*registry.Device, []byte, error) {
+func (s *Store) Devices(ctx context.Context, owner pki.TenantID, f registry.DeviceFilter, after []byte, limit int) ([]*registry.FoundDevice, []byte, error) {
 	who, err := s.findRef(ctx, tenantRef(owner))
 	if err != nil {
 		return nil, nil, err
@@ -83,7 +86,7 @@ func (s *Store) Devices(ctx context.Context, owner pki.TenantID, f registry.Devi
 	if err != nil || lead.none {
 		return nil, nil, err
 	}
-	var kept []*registry.Device
+	var kept []*registry.FoundDevice
 	var next []byte
 	for {
 		var rows []*foundDevice
@@ -97,7 +100,7 @@ func (s *Store) Devices(ctx context.Context, owner pki.TenantID, f registry.Devi
 				return nil, nil, err
 			}
 			if next = row.position(); row.first && matches(f, d) {
-				if kept = append(kept, d); len(kept) == limit {
+				if kept = append(kept, &registry.FoundDevice{Device: d, Position: next}); len(kept) == limit {
 					return kept, next, nil
 				}
 			}

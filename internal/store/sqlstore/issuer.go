@@ -106,9 +106,10 @@ func (s *Store) ActivateIssuer(ctx context.Context, tenant pki.TenantID, id pki.
 // An issuerInfo is what never changes about an issuer and is needed with each of
 // its certificates.
 type issuerInfo struct {
-	num    int64
-	tenant int64
-	shards int
+	num     int64
+	tenant  int64
+	shards  int
+	indexes []pki.SearchIndex
 }
 
 // issuers caches issuerInfo. The zero value is empty.
@@ -126,9 +127,11 @@ func (s *Store) issuerInfo(ctx context.Context, id pki.IssuerID) (issuerInfo, er
 		return info, nil
 	}
 	info, err := one(ctx, s.read, func(row row) (i issuerInfo, err error) {
-		err = row.Scan(&i.num, &i.tenant, &i.shards)
+		var indexes string
+		err = row.Scan(&i.num, &i.tenant, &i.shards, &indexes)
+		i.indexes = split[pki.SearchIndex](indexes)
 		return i, err
-	}, `SELECT i.num, r.num, i.shards FROM issuer i
+	}, `SELECT i.num, r.num, i.shards, a.indexes FROM issuer i JOIN authority a ON a.id = i.authority
 		JOIN ref r ON r.kind = 'tenant' AND r.tenant = '' AND r.text = i.tenant WHERE i.id = $1`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return issuerInfo{}, pki.Errorf(pki.NotFound, "no issuer %q", id)

@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
+	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
 )
 
@@ -68,6 +69,7 @@ var (
 	_ trust.Store              = (*Store)(nil)
 	_ registry.Store           = (*Store)(nil)
 	_ auditlog.Store           = (*Store)(nil)
+	_ trace.Store              = (*Store)(nil)
 )
 
 // Open opens the database file at path, which it creates with mode 0600 where

@@ -19,6 +19,7 @@ import (
 const (
 	flagSharedKey = 1 << iota
 	flagRenewSameKey
+	flagRequest
 )
 
 // digestOf returns the SHA-256 of the items' SHA-256(TBS), in order.
@@ -32,13 +33,16 @@ func digestOf(items []*issuance.Item) [32]byte {
 }
 
 // itemRefs are an item's names as numbers.
-type itemRefs struct{ owner, profile, line, lot, site int64 }
+type itemRefs struct{ owner, profile, line, lot, site, actor int64 }
 
 func (t *tx) itemRefs(it *issuance.Item, now time.Time) (r itemRefs, err error) {
-	var errs [3]error
+	var errs [4]error
 	r.owner, errs[0] = t.intern(tenantRef(it.Owner))
 	r.profile, errs[1] = t.intern(profileRef(it.Profile))
 	r.line, r.lot, r.site, errs[2] = t.places(it.Owner, it.Placement, now)
+	if it.Actor != "" {
+		r.actor, errs[3] = t.intern(actorRef(it.Actor))
+	}
 	return r, errors.Join(errs[:]...)
 }
 
@@ -69,11 +73,18 @@ func (t *tx) encodePayload(issuer int64, items []*issuance.Item, now time.Time) 
 		if it.RenewSameKey {
 			flags |= flagRenewSameKey
 		}
+		if len(it.Request) > 0 || it.Actor != "" {
+			flags |= flagRequest
+		}
 		b = binary.AppendUvarint(b, flags)
 		b = append(b, it.KeyHash[:]...)
 		b = appendText(b, it.Idempotency)
 		b = append(b, it.RequestHash[:]...)
 		b = appendText(b, string(pack(against, it.TBS)))
+		if flags&flagRequest != 0 {
+			b = binary.AppendUvarint(b, uint64(r.actor))
+			b = appendText(b, string(it.Request))
+		}
 	}
 	return b, nil
 }
@@ -114,6 +125,10 @@ func decodePayload(payload []byte, res resolver) ([]*issuance.Item, error) {
 		it.Idempotency = string(p.text())
 		copy(it.RequestHash[:], p.bytes(len(it.RequestHash)))
 		it.TBS = p.packed()
+		if flags&flagRequest != 0 {
+			it.Actor = p.ref().text
+			it.Request = p.text()
+		}
 		items = append(items, it)
 	}
 	if p.err != nil {

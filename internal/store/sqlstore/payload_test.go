@@ -53,7 +53,7 @@ func newPayload(t testing.TB) ([]*issuance.Item, []byte, known) {
 			TBS: certs[1], KeyHash: sha256.Sum256([]byte("key")), RenewSameKey: true, Row: 1 << 40},
 		{Serial: pki.NewSerial(pki.SerialForever, at), Owner: "partner", Profile: profile, NotBefore: at.AddDate(-100, 0, 0),
 			NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), TBS: []byte{0x30}, SharedKey: true,
-			Idempotency: "order 7", RequestHash: sha256.Sum256([]byte("request"))},
+			Idempotency: "order 7", RequestHash: sha256.Sum256([]byte("request")), Request: []byte("the request"), Actor: "token:0abc (line 3)"},
 	}
 	var payload []byte
 	k := known{map[int64]ref{}, map[int64]*reference{}}

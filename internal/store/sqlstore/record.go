@@ -28,7 +28,8 @@ type recording struct {
 	batch  sql.NullInt64
 	now    time.Time
 
-	rows    []any   // of the certificates: what is not stored yet
+	rows    []any // of the certificates: what is not stored yet
+	indexed []indexedItem
 	issued  leafRun // the certificates
 	voided  []check.VoidedItem
 	revoked leafRun // the entries of void items, and of devices that may have none
@@ -112,7 +113,10 @@ func (r *recording) certificate(place int, it *issuance.Item, d *storedItem) err
 	}
 	refs := d.refs
 	r.rows = append(r.rows, it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, string(it.Device), refs.profile, r.num, int64(place), orNull(r.batch), it.Row,
-		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der, refs.line, refs.lot, refs.site)
+		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der, refs.line, refs.lot, refs.site, refs.actor, bytesOf(it.Request))
+	if len(r.issuer.indexes) > 0 {
+		r.indexed = append(r.indexed, indexedItem{refs.owner, sum, it})
+	}
 	leaf := audit.CertificateLeaf{
 		Issuer: r.in.Issuer, Serial: audit.Serial(it.Serial), SHA256: sum, Owner: it.Owner, Device: it.Device,
 		ProductLine: it.Placement.ProductLine, Lot: it.Placement.Lot, Site: it.Placement.Site, Profile: audit.ProfileOfLeaf(it.Profile),

@@ -10,7 +10,7 @@ import (
 )
 
 var insertCertificates = newRowsText(`INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no,
-		not_before, not_after, issued, der, product_line, lot, site) VALUES`, 17, ``)
+		not_before, not_after, issued, der, product_line, lot, site, actor, request) VALUES`, 19, ``)
 
 // insertCertificate is the same for the first one, whose id is wanted.
 var insertCertificate = newRowsText(insertCertificates.head, insertCertificates.columns, `RETURNING id`)
@@ -27,6 +27,11 @@ func (r *recording) certificates() error {
 	}
 	if err != nil {
 		return fmt.Errorf("storing the certificates: %w", err)
+	}
+	for i := range r.indexed {
+		if err := r.index(r.issued.firstRow+int64(i), &r.indexed[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

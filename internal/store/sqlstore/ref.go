@@ -18,6 +18,7 @@ type ref struct{ kind, tenant, text string }
 func issuerRef(id pki.IssuerID) ref { return ref{"issuer", "", string(id)} }
 func tenantRef(id pki.TenantID) ref { return ref{"tenant", "", string(id)} }
 func batchRef(id pki.BatchID) ref   { return ref{"batch", "", string(id)} }
+func actorRef(actor string) ref     { return ref{"actor", "", actor} }
 
 func profileRef(p pki.ProfileRef) ref {
 	return ref{"profile", string(p.Tenant), p.Name + "/" + strconv.Itoa(p.Version)}

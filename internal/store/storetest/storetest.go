@@ -28,6 +28,7 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/statuscheck"
+	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
 )
 
@@ -41,6 +42,7 @@ type Store interface {
 	batch.Store
 	registry.Store
 	lotreport.Store
+	trace.Store
 	access.TokenStore
 	keystore.Store
 	keystore.CredentialStore
@@ -117,6 +119,10 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"devices decommissioned", testDecommissioned},
 		{"devices that changed before the record", testChangedDevice},
 		{"devices found", testDevices},
+		{"certificates found", testSearch},
+		{"certificates found by the indexes of an authority", testIndexes},
+		{"searches bounded", testSearchBound},
+		{"traces", testTraces},
 
 		{"revoke", testRevoke},
 		{"hold and release", testHold},

@@ -47,3 +47,35 @@ CREATE INDEX device_lot ON device (lot, device) WHERE state IN ('planned', 'deco
 CREATE INDEX device_line ON device (product_line, device) WHERE state IN ('planned', 'decommissioned');
 
 CREATE INDEX event_target ON event (tenant, target, num);
+
+-- The indexes of certificates that an authority keeps where it was created so,
+-- separated by commas. What leads a search has tables of its own, so that nobody
+-- else pays for it; tenant is the issuer's and, where that is another, the
+-- owner's. fp8 is the first 8 bytes of the SHA-256 of the DER.
+ALTER TABLE authority ADD COLUMN indexes TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE certificate_fingerprint (
+    fp8         BLOB NOT NULL,
+    certificate INTEGER NOT NULL,
+    PRIMARY KEY (fp8, certificate)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE certificate_subject (
+    tenant      INTEGER NOT NULL,
+    token       TEXT NOT NULL,
+    certificate INTEGER NOT NULL,
+    PRIMARY KEY (tenant, token, certificate)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE certificate_expiry (
+    tenant      INTEGER NOT NULL,
+    not_after   INTEGER NOT NULL,
+    certificate INTEGER NOT NULL,
+    PRIMARY KEY (tenant, not_after, certificate)
+) STRICT, WITHOUT ROWID;
+
+-- Of a single request: who asked, a name of table ref, and the request as
+-- tbs.CutKey leaves it. In the row, since a table of its own would cost more than
+-- the few bytes that these are where there are none.
+ALTER TABLE certificate ADD COLUMN actor INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE certificate ADD COLUMN request BLOB NOT NULL DEFAULT x'';

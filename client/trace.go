@@ -1,0 +1,45 @@
+package client
+
+import (
+	"context"
+	"time"
+)
+
+// A Trace is all that is known of one certificate.
+type Trace struct {
+	Certificate Certificate       `json:"certificate"`
+	CSR         string            `json:"csr,omitempty" doc:"The PKCS#10 request as it was submitted, in PEM; absent where it is not kept."`
+	By          string            `json:"by,omitempty" doc:"Who asked for it; absent where that is not kept."`
+	Batch       *Batch            `json:"batch,omitempty" doc:"The batch that it came from."`
+	Chain       []string          `json:"chain" doc:"PEM of the issuer's certificate and those above it, with the root."`
+	Device      *Device           `json:"device,omitempty" doc:"As it is now."`
+	Lot         *Lot              `json:"lot,omitempty" doc:"That it was issued in, as it is now."`
+	Others      []Certificate     `json:"others" doc:"The device's other certificates, newest first."`
+	MoreOthers  bool              `json:"more_others,omitzero" doc:"There are more than are shown."`
+	Revocations []RevocationEntry `json:"revocations,omitempty" doc:"Its revocation entries, the first one first."`
+	Events      []Event           `json:"events,omitempty" doc:"Acts on it, its device, its lot and its batch, newest first; absent where the token may not read events."`
+	Log         *LogPlace         `json:"log,omitempty" doc:"Where it stands in the log of its issuer's tenant; absent until it has a place."`
+}
+
+// A RevocationEntry is one entry of a certificate: the one with the highest
+// number holds, and removeFromCRL releases a hold.
+type RevocationEntry struct {
+	N      int       `json:"n" doc:"From 1."`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+}
+
+// A LogPlace is where a certificate stands in a log.
+type LogPlace struct {
+	Index  int64 `json:"index" doc:"From 0."`
+	Signed int64 `json:"signed" doc:"Size of the log at its newest signed checkpoint, which covers the certificate where it is above the index."`
+}
+
+// TraceCertificate tells all that is known of a certificate. The issuer is its id,
+// or "" where one alone has the serial.
+func (c *Client) TraceCertificate(ctx context.Context, issuer, serial string) (*Trace, error) {
+	if issuer == "" {
+		issuer = "-"
+	}
+	return get[Trace](ctx, c, certificatePath(issuer, serial)+"/trace", nil)
+}

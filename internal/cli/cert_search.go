@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// certFilter says which certificates are wanted.
+type certFilter struct {
+	Serial      string    `placeholder:"HEX" help:"Serial number."`
+	Fingerprint string    `placeholder:"HEX" help:"SHA-256 of the certificate."`
+	Device      string    `placeholder:"ID" help:"Its device."`
+	Lot         string    `placeholder:"NAME" help:"Lot of its device when it was issued."`
+	ProductLine string    `placeholder:"NAME" help:"Product line of its device when it was issued."`
+	Batch       string    `placeholder:"ID" help:"The batch that it came from."`
+	Subject     string    `placeholder:"WORDS" help:"Words with which words of its subject begin."`
+	Status      string    `enum:",good,held,revoked,expired" default:"" placeholder:"STATUS" help:"good, held, revoked or expired."`
+	Issuer      string    `placeholder:"ID" help:"Id of its issuer."`
+	Profile     string    `placeholder:"NAME" help:"Its profile."`
+	ExpiresFrom time.Time `format:"2006-01-02" placeholder:"YYYY-MM-DD" help:"It expires on this day or later (UTC)."`
+	ExpiresTo   time.Time `format:"2006-01-02" placeholder:"YYYY-MM-DD" help:"It expires on this day or earlier (UTC)."`
+}
+
+func (f *certFilter) query() client.CertificateQuery {
+	q := client.CertificateQuery(*f)
+	if !q.ExpiresTo.IsZero() {
+		q.ExpiresTo = q.ExpiresTo.AddDate(0, 0, 1).Add(-time.Second) // to the end of the day
+	}
+	return q
+}
+
+// certSearchHelp is what the help of searches says.
+const certSearchHelp = `All that is said must hold. One criterion leads the search: serial, batch, device, fingerprint, lot, subject, product line, expiry, or the status revoked or held. Fingerprint, subject and expiry lead only among authorities that were created with that index ('pando authority create --index').`
+
+// certList is "pando cert list".
+type certList struct {
+	certFilter
+	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Cursor string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
+}
+
+func (certList) Help() string {
+	return certSearchHelp + ` A search that few certificates fit may print fewer than --limit, or none, and a cursor: it looks at a bounded number of them.
+
+Examples:
+
+    pando cert list --device SM-000001
+    pando cert list --lot lot-7 --status revoked`
+}
+
+// Run lists certificates.
+func (l *certList) Run(ctx context.Context, c *console, cl *client.Client) error {
+	page, err := cl.Certificates(ctx, l.query(), l.Cursor, l.Limit)
+	if err != nil {
+		return err
+	}
+	t := table{heading: []string{"ISSUER", "SERIAL", "DEVICE", "PROFILE", "STATUS", "NOT AFTER"}}
+	for _, x := range page.Items {
+		t.add(x.Issuer, x.Serial, x.Device, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), x.Status.State, when(x.NotAfter))
+	}
+	if len(page.NotSearched) > 0 {
+		c.note("not searched, for want of the index: the certificates of %v", page.NotSearched)
+	}
+	c.more(page.Next)
+	return c.result(page, t.write)
+}
+
+// certExport is "pando cert export".
+type certExport struct {
+	certFilter
+	exportFlags
+}
+
+func (certExport) Help() string {
+	return certSearchHelp + "\n\n" + exportHelp + `
+
+Examples:
+
+    pando cert export --product-line residential-meter --status revoked --out revoked.csv`
+}
+
+// Run exports certificates.
+func (e *certExport) Run(ctx context.Context, c *console, cl *client.Client) error {
+	return e.write(c, func(f client.Format) (io.ReadCloser, error) {
+		return cl.ExportCertificates(ctx, e.query(), e.Cursor, f)
+	})
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// certTrace is "pando cert trace".
+type certTrace struct {
+	Serial string `arg:"" help:"Its serial number in hexadecimal."`
+	Issuer string `placeholder:"ID" help:"Id of its issuer, where several have the serial."`
+}
+
+func (certTrace) Help() string {
+	return `Tells all that is known of a certificate: what was asked for and by whom, profile and chain, its place in the product line, the device's other certificates, revocations, events, and its place in the log.
+
+Examples:
+
+    pando cert trace 4201902f...
+    pando cert trace 4201902f... --json | jq -r .csr | openssl req -noout -text`
+}
+
+// Run traces the certificate.
+func (t *certTrace) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.TraceCertificate(ctx, t.Issuer, t.Serial)
+	if err != nil {
+		return err
+	}
+	return c.result(got, traceOf(got))
+}
+
+// traceOf prints a trace for people.
+func traceOf(t *client.Trace) func(io.Writer) error {
+	return func(w io.Writer) error {
+		x := &t.Certificate
+		facts := table{}
+		facts.add("certificate", x.Serial)
+		facts.add("fingerprint", x.Fingerprint)
+		facts.add("status", statusLine(x.Status))
+		facts.add("valid", when(x.NotBefore)+" to "+when(x.NotAfter))
+		facts.add("issued", when(x.Issued)+by(t.By))
+		facts.add("profile", fmt.Sprintf("%s v%d %s", x.Profile.Name, x.Profile.Version, x.Profile.Hash))
+		facts.add("issuer", fmt.Sprintf("%s, %d certificates above", x.Issuer, len(t.Chain)))
+		if t.Batch != nil {
+			facts.add("batch", fmt.Sprintf("%s, row %d of %d, at %s", t.Batch.ID, x.Row, t.Batch.Rows, t.Batch.Endpoint))
+		}
+		facts.add("request", map[bool]string{true: "kept: --json has it", false: "not kept"}[t.CSR != ""])
+		if t.Device != nil {
+			facts.add("device", fmt.Sprintf("%s, %s since %s", t.Device.Device, t.Device.State, when(t.Device.Updated)))
+		}
+		facts.add("product line", x.ProductLine)
+		lot := x.Lot
+		if t.Lot != nil {
+			lot += ", " + t.Lot.State
+		}
+		facts.add("lot", lot)
+		facts.add("site", x.Site)
+		place := "waits for its place"
+		if t.Log != nil {
+			place = fmt.Sprintf("entry %d, signed up to %d", t.Log.Index, t.Log.Signed)
+		}
+		facts.add("log", place)
+		if err := facts.write(w); err != nil {
+			return err
+		}
+		others := table{heading: []string{"OTHER CERTIFICATES", "PROFILE", "STATUS", "ISSUED", "NOT AFTER"}}
+		for _, o := range t.Others {
+			others.add(o.Serial, fmt.Sprintf("%s v%d", o.Profile.Name, o.Profile.Version), o.Status.State, when(o.Issued), when(o.NotAfter))
+		}
+		entries := table{heading: []string{"REVOCATION", "REASON", "AT"}}
+		for _, e := range t.Revocations {
+			entries.add(e.N, e.Reason, when(e.At))
+		}
+		events := table{heading: []string{"EVENT", "AT", "BY", "ON", "DETAIL"}}
+		for _, e := range t.Events {
+			events.add(e.Action, when(e.At), e.Actor, e.Target, e.Detail)
+		}
+		for _, part := range []*table{&others, &entries, &events} {
+			if len(part.rows) == 0 {
+				continue
+			}
+			fmt.Fprintln(w)
+			if err := part.write(w); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// by says who did something, where that is known.
+func by(actor string) string {
+	if actor == "" {
+		return ""
+	}
+	return " by " + actor
+}

@@ -1,0 +1,70 @@
+package sqlstore
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestSearchesUseIndexes shows the plan of each statement that leads a search: it
+// goes through an index, or a table by its key, in its order, and sorts nothing.
+func TestSearchesUseIndexes(t *testing.T) {
+	s, err := Open(context.Background(), t.TempDir()+"/pando.db", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for name, test := range map[string]struct {
+		text  string
+		index []string
+	}{
+		"serial":          {leadSerial, []string{"certificate_serial"}},
+		"fingerprint":     {leadFingerprint, []string{"PRIMARY KEY"}},
+		"batch":           {leadBatch, []string{"certificate_row"}},
+		"device":          {leadDevice, []string{"certificate_device", "certificate_lent_device"}},
+		"lot":             {leadLot, []string{"certificate_lot"}},
+		"product line":    {leadLine, []string{"certificate_line"}},
+		"subject":         {leadSubject, []string{"PRIMARY KEY"}},
+		"expiry":          {leadExpiry, []string{"PRIMARY KEY"}},
+		"entries":         {leadEntries, []string{"certificate_serial", "PRIMARY KEY"}},
+		"tenant":          {leadTenant, []string{"certificate_tenant", "certificate_lent_owner"}},
+		"devices":         {devicesByID, []string{"PRIMARY KEY"}},
+		"state":           {devicesByState, []string{"device_state"}},
+		"planned in lot":  {plannedBy("lot"), []string{"device_lot"}},
+		"planned in line": {plannedBy("product_line"), []string{"device_line"}},
+		"issued in lot":   {issuedBy("lot"), []string{"certificate_lot", "certificate_device", "PRIMARY KEY"}},
+		"issued in line":  {issuedBy("product_line"), []string{"certificate_line", "certificate_device", "PRIMARY KEY"}},
+	} {
+		var args []any
+		for n := 9; n > 0; n-- { // as many as the highest number
+			if strings.Contains(test.text, "$"+string(rune('0'+n))) {
+				args = make([]any, n)
+				break
+			}
+		}
+		for i := range args {
+			args[i] = 1
+		}
+		plan, err := list(context.Background(), s.read, func(row row) (detail string, err error) {
+			var id, parent, unused int
+			err = row.Scan(&id, &parent, &unused, &detail)
+			return detail, err
+		}, "EXPLAIN QUERY PLAN "+test.text, args...)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all := strings.Join(plan, "\n")
+		for _, index := range test.index {
+			if !strings.Contains(all, index) {
+				t.Errorf("%s does not use %s:\n%s", name, index, all)
+			}
+		}
+		for _, step := range plan {
+			// A co-routine is gone through once; it is bounded itself.
+			if strings.Contains(step, "TEMP B-TREE") || strings.HasPrefix(step, "SCAN") && !slices.Contains([]string{"SCAN c", "SCAN r", "SCAN s", "SCAN CONSTANT ROW"}, step) {
+				t.Errorf("%s: %s in\n%s", name, step, all)
+			}
+		}
+	}
+}

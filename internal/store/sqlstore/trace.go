@@ -1,0 +1,87 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/trace"
+)
+
+// Request implements trace.Store.
+func (s *Store) Request(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (cut []byte, actor string, err error) {
+	num, err := s.findRef(ctx, issuerRef(issuer))
+	if err != nil {
+		return nil, "", err
+	}
+	var who int64
+	cut, err = one(ctx, s.read, func(row row) (cut []byte, err error) {
+		err = row.Scan(&cut, &who)
+		return cut, err
+	}, `SELECT request, actor FROM certificate WHERE serial = $1 AND issuer = $2`, serial[:], num)
+	if cut, err = found(cut, err, "certificate with serial %s", serial); err != nil {
+		return nil, "", err
+	}
+	r, err := s.refOf(ctx, s.read, who)
+	return cut, r.text, err
+}
+
+// Entries implements trace.Store.
+func (s *Store) Entries(ctx context.Context, id pki.IssuerID, serial pki.Serial) ([]pki.Revocation, error) {
+	issuer, err := s.issuerInfo(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := list(ctx, s.read, func(row row) (pki.Revocation, error) {
+		r := pki.Revocation{Issuer: id, Serial: serial}
+		return r, row.Scan(&r.N, &r.Reason, intoTime{&r.At}, &r.Shard, intoTime{&r.NotAfter})
+	}, `SELECT n, reason, at, shard, not_after FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3 ORDER BY n`,
+		issuer.num, serial.Shard(issuer.shards), serial[:])
+	if err != nil {
+		return nil, fmt.Errorf("listing revocations: %w", err)
+	}
+	return entries, nil
+}
+
+// eventsOn is led by index event_target.
+const eventsOn = selectEvent + `WHERE tenant = $1 AND target = $2 ORDER BY num DESC LIMIT $3`
+
+// EventsOn implements trace.Store.
+func (s *Store) EventsOn(ctx context.Context, tenant pki.TenantID, targets []string, limit int) ([]pki.Event, error) {
+	var all []pki.Event
+	for _, target := range targets {
+		events, err := list(ctx, s.read, scanEvent, eventsOn, tenant, target, limit)
+		if err != nil {
+			return nil, fmt.Errorf("listing the events on %s: %w", target, err)
+		}
+		all = append(all, events...)
+	}
+	slices.SortFunc(all, func(a, b pki.Event) int { return strings.Compare(b.ID, a.ID) })
+	return all[:min(limit, len(all))], nil
+}
+
+// LogPlace implements trace.Store. The leaves of a group of certificates follow
+// each other as their rows do.
+func (s *Store) LogPlace(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (trace.LogPlace, error) {
+	num, err := s.findRef(ctx, issuerRef(issuer))
+	if err != nil {
+		return trace.LogPlace{}, err
+	}
+	place, err := one(ctx, s.read, func(row row) (p trace.LogPlace, err error) {
+		err = row.Scan(&p.Index, &p.Signed)
+		return p, err
+	}, `SELECT CASE WHEN g.first_index < 0 THEN -1 ELSE g.first_index + c.id - g.first_row END, coalesce(l.signed_size, 0)
+		FROM certificate c JOIN leaf_group g ON g.kind = 'certificates' AND g.ref = c.intent
+		LEFT JOIN log l ON l.tenant = c.tenant WHERE c.serial = $1 AND c.issuer = $2`, serial[:], num)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return trace.LogPlace{Index: -1}, nil
+	case err != nil:
+		return trace.LogPlace{}, fmt.Errorf("finding a certificate in the log: %w", err)
+	}
+	return place, nil
+}

@@ -1,0 +1,74 @@
+package storetest
+
+import (
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/trace"
+)
+
+func testTraces(f *fixture) {
+	single, other := f.item("a"), f.item("b")
+	single.Request, single.Actor = []byte("the request"), "token:0abc (line 3)"
+	f.issue(single, other)
+	for _, test := range []struct {
+		serial      pki.Serial
+		cut, actor  string
+		wantEntries []pki.Reason
+	}{
+		{single.Serial, "the request", "token:0abc (line 3)", []pki.Reason{pki.CertificateHold, pki.RemoveFromCRL, pki.KeyCompromise}},
+		{other.Serial, "", "", nil},
+	} {
+		for _, reason := range test.wantEntries {
+			f.ok(f.revoke(f.entry(acme, single, reason)))
+		}
+		cut, actor, err := f.Request(f.ctx, f.issuer.ID, test.serial)
+		f.ok(err)
+		f.same([]string{string(cut), actor}, []string{test.cut, test.actor})
+		entries, err := f.Entries(f.ctx, f.issuer.ID, test.serial)
+		f.ok(err)
+		var got []pki.Reason
+		for i, e := range entries {
+			f.same(e.N, i+1)
+			got = append(got, e.Reason)
+		}
+		f.same(got, test.wantEntries)
+		place, err := f.LogPlace(f.ctx, f.issuer.ID, test.serial)
+		f.ok(err)
+		f.same(place, trace.LogPlace{Index: -1}) // nobody has sequenced it
+	}
+	_, _, err := f.Request(f.ctx, f.issuer.ID, pki.NewSerial(pki.SerialLong, f.now))
+	f.is(pki.NotFound, err)
+
+	// What an open intent holds is there after another node took it over.
+	taken := f.item("c")
+	taken.Request, taken.Actor = []byte("another"), "token:0def"
+	f.intend(f.intent(taken))
+	f.enter()
+	adopted, err := f.Adopt(f.ctx, f.node, f.epoch, f.now, 10)
+	f.ok(err)
+	f.same([]string{string(adopted[0].Items[0].Request), adopted[0].Items[0].Actor}, []string{"another", "token:0def"})
+
+	for _, target := range []string{"device:a", "device:b", "device:a"} {
+		e := f.event(acme, "device.activate")
+		e.Target = target
+		f.ok(f.SetStrict(f.ctx, acme, false, e))
+	}
+	for _, test := range []struct {
+		tenant  pki.TenantID
+		targets []string
+		limit   int
+		want    []string
+	}{
+		{acme, []string{"device:a"}, 10, []string{"device:a", "device:a"}},
+		{acme, []string{"device:b", "device:a"}, 10, []string{"device:a", "device:b", "device:a"}},
+		{acme, []string{"device:b", "device:a"}, 2, []string{"device:a", "device:b"}},
+		{stranger, []string{"device:a"}, 10, nil},
+	} {
+		events, err := f.EventsOn(f.ctx, test.tenant, test.targets, test.limit)
+		f.ok(err)
+		var got []string
+		for _, e := range events {
+			got = append(got, e.Target)
+		}
+		f.same(got, test.want)
+	}
+}

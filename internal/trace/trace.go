@@ -1,0 +1,208 @@
+// Package trace tells all that is known of one certificate: what was asked for
+// and by whom, under which profile and issuer, its place in the product line, and
+// what has happened since.
+//
+// It puts together what other parts keep, and keeps nothing itself.
+package trace
+
+import (
+	"context"
+	"slices"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// A Registry finds certificates.
+type Registry interface {
+	Certificates(ctx context.Context, g access.Grant, q registry.Query, p registry.Paging) (*registry.Certificates, error)
+}
+
+// Batches know the rows that were submitted.
+type Batches interface {
+	Submitted(ctx context.Context, g access.Grant, id pki.BatchID, row int64) (*batch.Batch, *enroll.Row, error)
+}
+
+// Chains returns the certificates above a certificate.
+type Chains interface {
+	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
+}
+
+// Store is read.
+type Store interface {
+	// Request returns what is kept of the single request that a certificate came
+	// from: the request as tbs.CutKey left it, nil for none, and who asked.
+	Request(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (cut []byte, actor string, err error)
+	// Entries returns the revocation entries of a serial, the first one first.
+	Entries(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) ([]pki.Revocation, error)
+	// EventsOn returns up to limit events of a tenant on one of the targets,
+	// newest first.
+	EventsOn(ctx context.Context, tenant pki.TenantID, targets []string, limit int) ([]pki.Event, error)
+	// LogPlace returns where a certificate stands in its issuer's tenant's log.
+	LogPlace(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (LogPlace, error)
+
+	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
+	Device(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (*registry.Device, error)
+	Lot(ctx context.Context, tenant pki.TenantID, name string) (*registry.Lot, error)
+}
+
+// A LogPlace is where a leaf stands in a log.
+type LogPlace struct {
+	Index  int64 // from 0; -1 while it has none yet
+	Signed int64 // size of the newest signed checkpoint, which covers the leaf where it is above Index
+}
+
+// Config is what a Service is made of; every field is needed.
+type Config struct {
+	Registry Registry
+	Batches  Batches
+	Chains   Chains
+	Store    Store
+}
+
+// A Service traces certificates. Its methods are safe for concurrent use.
+type Service struct{ cfg Config }
+
+// New returns a Service.
+func New(cfg Config) *Service { return &Service{cfg} }
+
+// A Trace is all that is known of one certificate.
+type Trace struct {
+	*registry.Found
+	Request  []byte             // DER of what was asked for; nil where it is not kept
+	Actor    string             // who asked; "" where it is not kept
+	Batch    *batch.Batch       // nil for a single request
+	Version  pki.ProfileVersion // that it was issued under
+	Chain    [][]byte           // above it, up to and with the root
+	Device   *registry.Device   // as it is now; nil where none of the tenant's is concerned
+	Lot      *registry.Lot      // that it was issued in, as it is now; or nil
+	Others   []*registry.Found  // the device's other certificates, newest first
+	More     bool               // there are more others than maxOthers
+	Entries  []pki.Revocation   // the first one first
+	Events   []pki.Event        // newest first; nil where the principal may not read events
+	LogPlace LogPlace
+}
+
+// The bounds of what a trace lists.
+const (
+	maxOthers = 100
+	maxEvents = 200
+)
+
+// Trace traces a certificate that the grant's tenant issued or owns, by its
+// serial and, where several issuers have that, its issuer ("" is any): Conflict
+// where it must be named. It needs access.ReadCertificates.
+func (s *Service) Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial string) (*Trace, error) {
+	if serial == "" {
+		return nil, pki.Errorf(pki.Malformed, "which serial number?")
+	}
+	found, err := s.cfg.Registry.Certificates(ctx, g, registry.Query{Serial: serial, Issuer: issuer}, registry.Paging{Limit: 2})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found.Items) == 0:
+		return nil, pki.Errorf(pki.NotFound, "no certificate with serial %.50q", serial)
+	case len(found.Items) > 1:
+		return nil, pki.Errorf(pki.Conflict, "several issuers have a certificate with this serial, as %s and %s: name one", found.Items[0].Issuer, found.Items[1].Issuer)
+	}
+	t := &Trace{Found: found.Items[0]}
+	for _, part := range []func(context.Context, access.Grant, *Trace) error{s.request, s.authority, s.place, s.history} {
+		if err := part(ctx, g, t); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// request adds what was asked for, and by whom.
+func (s *Service) request(ctx context.Context, g access.Grant, t *Trace) error {
+	if t.Certificate.Batch != "" && t.Owner == g.Tenant() {
+		b, row, err := s.cfg.Batches.Submitted(ctx, g, t.Certificate.Batch, t.Row)
+		if err != nil && pki.KindOf(err) != pki.NotFound {
+			return err
+		}
+		if err == nil {
+			t.Batch, t.Actor, t.Request = b, b.By, row.CSR
+		}
+		return nil
+	}
+	cut, actor, err := s.cfg.Store.Request(ctx, t.Issuer, t.Serial)
+	if err != nil || len(cut) == 0 {
+		t.Actor = actor
+		return err
+	}
+	parsed, err := tbs.ParseCertificate(t.DER)
+	if err != nil {
+		return err
+	}
+	t.Actor = actor
+	t.Request, err = tbs.RestoreKey(cut, parsed.Key.SPKI())
+	return err
+}
+
+// authority adds the profile's version and the chain.
+func (s *Service) authority(ctx context.Context, _ access.Grant, t *Trace) error {
+	v, err := s.cfg.Store.Profile(ctx, t.Profile)
+	switch {
+	case err == nil:
+		t.Version = *v
+	case pki.KindOf(err) == pki.NotFound: // of a ceremony, which has profiles of its own
+		t.Version.ProfileRef = t.Profile
+	default:
+		return err
+	}
+	t.Chain, err = s.cfg.Chains.Chain(ctx, t.Issuer)
+	return err
+}
+
+// place adds the device and its lot as they are now, and its other certificates.
+func (s *Service) place(ctx context.Context, g access.Grant, t *Trace) error {
+	if t.Owner != g.Tenant() {
+		return nil
+	}
+	var err error
+	if t.Certificate.Lot != "" {
+		if t.Lot, err = s.cfg.Store.Lot(ctx, t.Owner, t.Certificate.Lot); err != nil && pki.KindOf(err) != pki.NotFound {
+			return err
+		}
+	}
+	if t.Certificate.Device == "" {
+		return nil
+	}
+	if t.Device, err = s.cfg.Store.Device(ctx, t.Owner, t.Certificate.Device); err != nil && pki.KindOf(err) != pki.NotFound {
+		return err
+	}
+	others, err := s.cfg.Registry.Certificates(ctx, g, registry.Query{Device: t.Certificate.Device}, registry.Paging{Limit: maxOthers + 1})
+	if err != nil {
+		return err
+	}
+	t.More = others.Next != ""
+	t.Others = slices.DeleteFunc(others.Items, func(f *registry.Found) bool { return f.Issuer == t.Issuer && f.Serial == t.Serial })
+	return nil
+}
+
+// history adds what happened since, and the place in the log.
+func (s *Service) history(ctx context.Context, g access.Grant, t *Trace) error {
+	var err error
+	if t.Entries, err = s.cfg.Store.Entries(ctx, t.Issuer, t.Serial); err != nil {
+		return err
+	}
+	if t.LogPlace, err = s.cfg.Store.LogPlace(ctx, t.Issuer, t.Serial); err != nil {
+		return err
+	}
+	if _, err := g.Principal().Authorize(access.ReadEvents, g.Tenant()); err != nil {
+		return nil
+	}
+	targets := []string{"certificate:" + string(t.Issuer) + "/" + t.Serial.String()}
+	for kind, name := range map[string]string{"device:": string(t.Certificate.Device), "batch:": string(t.Certificate.Batch), "lot:": t.Certificate.Lot} {
+		if name != "" && t.Owner == g.Tenant() {
+			targets = append(targets, kind+name)
+		}
+	}
+	t.Events, err = s.cfg.Store.EventsOn(ctx, g.Tenant(), targets, maxEvents)
+	return err
+}
