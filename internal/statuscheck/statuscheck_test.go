@@ -15,6 +15,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/blob"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/proto/status"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -60,7 +61,7 @@ func (noChains) Chain(context.Context, pki.IssuerID) ([][]byte, error) {
 
 func newHouse(t *testing.T, deltas bool) *house {
 	h := &house{T: t, VA: revocationtest.New(t, 1), web: *blob.OpenDirectory(t.TempDir())}
-	own := status.New(status.Config{Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	own := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answer := h.answer.Load(); answer != nil {
 			(*answer)(w, r)
@@ -296,7 +297,7 @@ func TestOCSPWrong(t *testing.T) {
 	other := revocationtest.New(t, 1)
 	other.CA = h.CA
 	h.Signer.SetKey("fake:ca", h.CA.Key)
-	lying := status.New(status.Config{Validator: other.Service, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	lying := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: other.Service, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
 	only := h.ocsp(lying.ServeHTTP)
 	h.answer.Store(&only)
 	h.expect("another responder", "ocsp.wrong issuer:issuer")
@@ -304,7 +305,7 @@ func TestOCSPWrong(t *testing.T) {
 
 // ocsp answers OCSP as told, and everything else as the VA does.
 func (h *house) ocsp(answer http.HandlerFunc) http.HandlerFunc {
-	own := status.New(status.Config{Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	own := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
 	return func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/ocsp/") {
 			answer(w, r)
