@@ -3,6 +3,7 @@ package revocation
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -40,6 +41,7 @@ type responder struct {
 type responders struct {
 	source Responders
 	store  Store
+	now    pki.Clock
 	alarms *alarm.Board
 	log    *slog.Logger
 	mu     sync.Mutex
@@ -58,7 +60,7 @@ type responderSlot struct {
 }
 
 func newResponders(cfg *Config) *responders {
-	return &responders{source: cfg.Responders, store: cfg.Store, alarms: cfg.Alarms, log: cfg.Log, slots: make(map[pki.IssuerID]*responderSlot)}
+	return &responders{source: cfg.Responders, store: cfg.Store, now: cfg.Now, alarms: cfg.Alarms, log: cfg.Log, slots: make(map[pki.IssuerID]*responderSlot)}
 }
 
 // get returns the issuer's responder; revoked is the count of this process's
@@ -75,6 +77,7 @@ func (r *responders) get(ctx context.Context, id *identity, now time.Time, revok
 	}
 	if !now.Before(slot.next) || now.Before(slot.asked) { // or the clock was set back
 		r.load(ctx, id, slot, now)
+		now = r.now() // a new certificate may have begun meanwhile
 	}
 	if c := slot.current; c != nil && !now.Before(c.notBefore) && now.Before(c.notAfter) {
 		return slot.current, nil
@@ -120,8 +123,9 @@ func (r *responders) slot(id pki.IssuerID) *responderSlot {
 func (r *responders) load(ctx context.Context, id *identity, slot *responderSlot, now time.Time) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), responderDeadline)
 	defer cancel()
-	got, reload, err := r.fetch(ctx, id, now)
+	got, reload, err := r.fetch(ctx, id)
 	slot.asked, slot.next = now, now.Add(responderRetry)
+	now = r.now()
 	if err != nil {
 		slot.err = pki.Because(pki.Unavailable, err, "the issuer has no OCSP responder at present")
 		r.log.ErrorContext(ctx, "OCSP responder", "tenant", id.issuer.Tenant, "issuer", id.issuer.ID, "error", err)
@@ -140,7 +144,7 @@ func (r *responders) load(ctx context.Context, id *identity, slot *responderSlot
 
 // fetch gets a responder from the source, checks that relying parties will take
 // it, and says when half of its life will be over.
-func (r *responders) fetch(ctx context.Context, id *identity, now time.Time) (*responder, time.Time, error) {
+func (r *responders) fetch(ctx context.Context, id *identity) (*responder, time.Time, error) {
 	raw, key, notAfter, err := r.source.Responder(ctx, id.issuer.ID)
 	if err != nil {
 		return nil, time.Time{}, err
@@ -155,7 +159,7 @@ func (r *responders) fetch(ctx context.Context, id *identity, now time.Time) (*r
 	if err := checkDelegation(certificate); err != nil {
 		return nil, time.Time{}, err
 	}
-	if now.Before(certificate.NotBefore) || !now.Before(notAfter) {
+	if now := r.now(); now.Before(certificate.NotBefore) || !now.Before(notAfter) {
 		return nil, time.Time{}, pki.Errorf(pki.Unavailable, "the certificate is valid from %s to %s", certificate.NotBefore, notAfter)
 	}
 	return &responder{
@@ -213,22 +217,8 @@ func (s *Service) RunResponders(ctx context.Context) error {
 	tick := time.NewTicker(responderRound)
 	defer tick.Stop()
 	for {
-		issuers, err := s.cfg.Issuers.AllIssuers(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.cfg.Log.ErrorContext(ctx, "OCSP responders", "error", err)
-		}
-		for _, issuer := range issuers {
-			now := s.cfg.Now().UTC().Truncate(time.Second)
-			if issuer.Key == pki.OfflineKey || now.After(issuer.NotAfter) || ctx.Err() != nil {
-				continue
-			}
-			id, err := s.identities.of(issuer)
-			if err == nil {
-				_, err = s.responders.get(ctx, id, now, s.revoked.Load())
-			}
-			if err != nil && ctx.Err() == nil {
-				s.cfg.Log.DebugContext(ctx, "OCSP responder", "issuer", issuer.ID, "error", err)
-			}
+		if err := s.EnsureResponders(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.DebugContext(ctx, "OCSP responders", "error", err) // those who watch have told of it
 		}
 		select {
 		case <-ctx.Done():
@@ -236,4 +226,29 @@ func (s *Service) RunResponders(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// EnsureResponders makes the OCSP responders of all online issuers that are due,
+// at once. One that fails does not keep it from the others; the errors are joined.
+func (s *Service) EnsureResponders(ctx context.Context) error {
+	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
+	if err != nil {
+		s.cfg.Log.ErrorContext(ctx, "OCSP responders", "error", err)
+		return err
+	}
+	var errs []error
+	for _, issuer := range issuers {
+		now := s.cfg.Now().UTC().Truncate(time.Second)
+		if issuer.Key == pki.OfflineKey || now.After(issuer.NotAfter) || ctx.Err() != nil {
+			continue
+		}
+		id, err := s.identities.of(issuer)
+		if err == nil {
+			_, err = s.responders.get(ctx, id, now, s.revoked.Load())
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("issuer %s: %w", issuer.ID, err))
+		}
+	}
+	return errors.Join(errs...)
 }

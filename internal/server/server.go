@@ -263,10 +263,11 @@ func (s *Server) FirstToken(ctx context.Context) (pki.Secret, error) {
 	return secret, err
 }
 
-// PublishStatus makes the CRLs that are due, at once.
+// PublishStatus makes the OCSP responders and the CRLs that are due, at once.
 func (s *Server) PublishStatus(ctx context.Context) error {
-	_, err := s.revocation.PublishDue(ctx)
-	return err
+	err := s.revocation.EnsureResponders(ctx)
+	_, crls := s.revocation.PublishDue(ctx)
+	return errors.Join(err, crls)
 }
 
 // RenewListeners gets the listeners' certificate from its endpoint now, where it
