@@ -75,7 +75,7 @@ var hostile = []struct {
 // than 256 MiB of memory at any time.
 func TestHostileUploads(t *testing.T) {
 	for i, c := range hostile {
-		if testing.Short() && (c.rows > 1000 || strings.Contains(c.name, " 1 GB") || strings.Contains(c.name, "many files")) { // they take their time
+		if testing.Short() && (c.rows > 1000 || strings.Contains(c.name, " 1 GB")) { // they take their time
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -155,7 +155,12 @@ type repeated struct {
 	times int
 }
 
-func repeat(text []byte, times int) io.Reader { return &repeated{text: text, times: times} }
+func repeat(text []byte, times int) io.Reader {
+	for len(text) < 64<<10 && times > 0 && times%2 == 0 { // fewer, longer copies
+		text, times = bytes.Repeat(text, 2), times/2
+	}
+	return &repeated{text: text, times: times}
+}
 
 // Read reads a part.
 func (r *repeated) Read(b []byte) (n int, err error) {
@@ -230,8 +235,9 @@ func zipBomb(files int, size uint64, megabytes int) io.Reader {
 		w.Close()
 		data = b.Bytes()
 	}
+	crc := crc32.ChecksumIEEE(make([]byte, min(size, maxRow)))
 	return zipOf(files, func(w *zip.Writer, name string) error {
-		h := &zip.FileHeader{Name: name, Method: zip.Deflate, UncompressedSize64: size, CompressedSize64: uint64(len(data)), CRC32: crc32.ChecksumIEEE(make([]byte, min(size, maxRow)))}
+		h := &zip.FileHeader{Name: name, Method: zip.Deflate, UncompressedSize64: size, CompressedSize64: uint64(len(data)), CRC32: crc}
 		f, err := w.CreateRaw(h)
 		if err == nil {
 			_, err = f.Write(data)
@@ -294,11 +300,12 @@ func millionZip() io.Reader {
 	return f
 }
 
-// millionTar is likewise a tar archive, as a stream.
+// millionTar is likewise a tar archive, as a stream. It is stored and not
+// deflated: that takes the writer's time, and it is the entries that do harm.
 func millionTar() io.Reader {
 	r, w := io.Pipe()
 	go func() {
-		gz, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		gz, _ := gzip.NewWriterLevel(w, gzip.NoCompression)
 		tw := tar.NewWriter(gz)
 		for i := range 1_000_000 {
 			if tw.WriteHeader(&tar.Header{Name: fmt.Sprintf("SM-%d.csr", i), Size: 1}) != nil {
