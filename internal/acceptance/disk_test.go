@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pando-pki/pando/client"
 )
 
 // TestFailingDisk lets the disk under the store fail while the server works under
@@ -33,7 +35,7 @@ func TestFailingDisk(t *testing.T) {
 			for range rounds {
 				l.progress(t, "before the fault")
 				time.Sleep(time.Duration(random.Int64N(int64(time.Second))))
-				heal := h.inject(t, fault.calls, fault.failure)
+				heal := h.inject(t, fault.calls, fault.failure, h.database()...)
 				time.Sleep(500 * time.Millisecond) // what was stored before it is answered
 				answered := l.acks.number()
 				time.Sleep(2 * time.Second)
@@ -61,14 +63,102 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
-// inject has system calls of the running server on the store's files fail, until
-// heal is called.
-func (h *house) inject(t *testing.T, calls, failure string) (heal func()) {
+// TestFailingAnchor lets the disk of the only anchor fail: issuance stops when no
+// checkpoint could leave for as long as is set, says so, and goes on by itself.
+func TestFailingAnchor(t *testing.T) {
+	h := newHouse(t, 2)
+	before := h.check(t, "")
+	h.configure(t, "audit:\n  anchor_every: 10s\n  anchor_bound: 20s\n")
+	h.serve(t)
+	l := startLoad(t, h, 100)
+	for _, fault := range []struct{ name, calls, failure string }{
+		{"a sync that fails", "fsync,fdatasync", "EIO"},
+		{"a full disk", "write,pwrite64", "ENOSPC"},
+	} {
+		l.progress(t, "before "+fault.name)
+		files, err := filepath.Glob(filepath.Join(h.data(), "anchor", "*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%v: the anchor has %d files", err, len(files))
+		}
+		heal := h.inject(t, fault.calls, fault.failure, files...)
+		l.stops(t, fault.name)
+		if _, late := h.alarms(t)["anchor.late"]; !late {
+			t.Errorf("%s: there is no alarm anchor.late", fault.name)
+		}
+		heal()
+		l.progress(t, "after "+fault.name)
+	}
+	if err := l.wait(); err != nil {
+		t.Fatal(err)
+	}
+	h.stop(t)
+	after := h.check(t, l.acks.path)
+	if got, want := after.Certificates-before.Certificates, l.certificates(); got != want {
+		t.Errorf("the store has %d new certificates, want %d", got, want)
+	}
+}
+
+// stops waits until nothing is acknowledged for two seconds.
+func (l *load) stops(t *testing.T, why string) {
 	t.Helper()
-	database := filepath.Join(h.data(), "pando.db")
+	for begun := time.Now(); time.Since(begun) < hung; {
+		n := l.acks.number()
+		time.Sleep(2 * time.Second)
+		if l.failed.Err() != nil {
+			t.Fatalf("%s: %v", why, l.wait())
+		}
+		if l.acks.number() == n {
+			return
+		}
+	}
+	t.Fatalf("%s: certificates are still acknowledged after %s", why, hung)
+}
+
+// alarms returns what stands on the board, by name, as the platform's operator
+// sees it.
+func (h *house) alarms(t *testing.T) map[string]client.Alarm {
+	t.Helper()
+	all, err := h.as(t, h.operator(t)).Alarms(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]client.Alarm{}
+	for _, a := range all {
+		found[a.Name] = a
+	}
+	return found
+}
+
+// configure appends to the server's configuration.
+func (h *house) configure(t *testing.T, text string) {
+	t.Helper()
+	path := filepath.Join(h.data(), "pando.yaml")
+	had, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, append(had, text...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// database returns the files of the store.
+func (h *house) database() []string {
+	path := filepath.Join(h.data(), "pando.db")
+	return []string{path, path + "-wal"}
+}
+
+// inject has system calls of the running server on files fail, until heal is
+// called.
+func (h *house) inject(t *testing.T, calls, failure string, files ...string) (heal func()) {
+	t.Helper()
 	log := filepath.Join(t.TempDir(), "strace")
-	tracer := start(t, log, "strace", "-f", "-qq", "-p", strconv.Itoa(h.server.cmd.Process.Pid),
-		"-P", database, "-P", database+"-wal", "-e", "trace="+calls, "-e", fmt.Sprintf("inject=%s:error=%s", calls, failure), "-o", log)
+	args := []string{"-f", "-qq", "-p", strconv.Itoa(h.server.cmd.Process.Pid), "-o", log,
+		"-e", "trace=" + calls, "-e", fmt.Sprintf("inject=%s:error=%s", calls, failure)}
+	for _, file := range files {
+		args = append(args, "-P", file)
+	}
+	tracer := start(t, log, "strace", args...)
 	return func() {
 		t.Helper()
 		tracer.stop(t)
