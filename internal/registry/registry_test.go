@@ -290,7 +290,7 @@ func TestSearchBySubject(t *testing.T) {
 		}
 	}
 	sum := sha256.Sum256(certs[1].DER)
-	ids, _, err = find(registry.Query{Fingerprint: fmt.Sprintf("% X", sum)})
+	_, _, err = find(registry.Query{Fingerprint: fmt.Sprintf("% X", sum)})
 	h.is(pki.Malformed, err)
 	ids, _, err = find(registry.Query{Fingerprint: strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")})
 	h.ok(err)
