@@ -263,7 +263,8 @@ func (s *Server) FirstToken(ctx context.Context) (pki.Secret, error) {
 	return secret, err
 }
 
-// PublishStatus makes the OCSP responders and the CRLs that are due, at once.
+// PublishStatus makes the OCSP responders and the CRLs that are due, at once. Run
+// must be running: the responders' certificates are issued like all others.
 func (s *Server) PublishStatus(ctx context.Context) error {
 	err := s.revocation.EnsureResponders(ctx)
 	_, crls := s.revocation.PublishDue(ctx)

@@ -417,10 +417,10 @@ func TestFirstToken(t *testing.T) {
 func TestPublishStatus(t *testing.T) {
 	s := open(t, newConfig(t), time.Now)
 	furnish(t, s, "acme")
+	run(t, s)
 	if err := s.PublishStatus(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	run(t, s)
 	issuers, err := s.store.AllIssuers(context.Background())
 	if err != nil {
 		t.Fatal(err)
