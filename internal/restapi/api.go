@@ -60,7 +60,7 @@ type server struct {
 	mux    *http.ServeMux
 	api    huma.API
 	hashes *profileHashes
-	lasts  map[string]bool // patterns of routes that last
+	lasts  map[string]bool // by the pattern of each route of the table
 }
 
 // New returns the handler of everything under /api/v1.

@@ -74,6 +74,9 @@ func TestShed(t *testing.T) {
 	if p.Detail == "" {
 		t.Error("no detail")
 	}
+	if resp, _ := s.ask(t, "", "GET", "/api/v1/openapi.json", ""); resp.StatusCode != http.StatusOK {
+		t.Errorf("the document while requests are many: %s", resp.Status)
+	}
 	time.AfterFunc(10*time.Millisecond, leave)
 	if _, err := s.client(t, "admin").WhoAmI(t.Context()); err != nil { // the client comes again
 		t.Error(err)

@@ -49,13 +49,17 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.noRoute(out, r)
 		return
 	}
-	leave, err := s.cfg.Limits.Request(s.lasts[pattern])
-	if err != nil {
-		r.Pattern = pattern
-		s.shed(out, err)
-		return
+	// The documents, which anybody may have, take no place: whoever read them ever so
+	// slowly would keep all others out.
+	if lasts, counted := s.lasts[pattern]; counted {
+		leave, err := s.cfg.Limits.Request(lasts)
+		if err != nil {
+			r.Pattern = pattern
+			s.shed(out, err)
+			return
+		}
+		defer leave()
 	}
-	defer leave()
 	s.mux.ServeHTTP(out, r)
 }
 
