@@ -2,6 +2,7 @@ package auditlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -61,7 +62,7 @@ func (s *Service) Checkpoint(ctx context.Context, g access.Grant) (note, key str
 // ProveCertificate proves that a certificate, of the grant's tenant as issuer or as
 // owner, is in the log of its issuer's tenant.
 func (s *Service) ProveCertificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*audit.Inclusion, error) {
-	if err := g.Check(access.ReadCertificates); err != nil {
+	if err := errors.Join(g.Check(access.ReadCertificates), g.CheckWhole()); err != nil {
 		return nil, err
 	}
 	if _, err := s.cfg.Store.Certificate(ctx, g.Tenant(), issuer, serial); err != nil {

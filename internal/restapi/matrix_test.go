@@ -387,6 +387,22 @@ func (r row) name() string {
 
 // TestRoles asks every route with every role, for things that are nowhere: what
 // the role does not include is refused before anything is looked for.
+// TestScopeOfSomeEndpoints: a token for some endpoints reads nothing that is kept
+// for the tenant as a whole.
+func TestScopeOfSomeEndpoints(t *testing.T) {
+	m := newMatrix(t)
+	line := must(m.admin.CreateToken(t.Context(), client.NewToken{Name: "line", Role: "factory-operator", Endpoints: []string{"hidden"}}))(t)
+	certificate := "/certificates/" + m.certificate.Issuer + "/" + m.certificate.Serial
+	for _, path := range []string{"/certificates", certificate, certificate + "/proof", "/revocations", "/revocations/x", "/revocations/x/counts"} {
+		if status, text := m.ask(t, row{route: "GET " + path}, line.Secret); status != http.StatusForbidden {
+			t.Errorf("GET %s: %d %s", path, status, text)
+		}
+	}
+	if status, text := m.ask(t, row{route: "GET /batches/" + m.batch}, line.Secret); status != http.StatusOK {
+		t.Errorf("its own endpoint's batch: %d %s", status, text)
+	}
+}
+
 func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
