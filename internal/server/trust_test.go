@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
@@ -157,6 +158,44 @@ func TestDeviceByCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	meter.want(http.StatusUnauthorized, "GET", "/whoami", "")
+}
+
+// TestOthersTrust: a tenant that trusts the authority of another, or imports its root,
+// neither draws its devices to itself nor keeps them out.
+func TestOthersTrust(t *testing.T) {
+	_, st, meter, _ := trusting(t)
+	st.AddTenant(t, "globex", "meter")
+	tenant := func(headers ...string) string {
+		t.Helper()
+		status, text := meter.ask("GET", "/whoami", "", headers...)
+		if status != http.StatusOK {
+			return http.StatusText(status)
+		}
+		who := new(client.Identity)
+		if err := json.Unmarshal([]byte(text), who); err != nil {
+			t.Fatal(err)
+		}
+		return who.Tenant
+	}
+	meter.trust("globex", trust.NewAnchor{Name: "theirs", Certificate: meter.chain[1], Role: access.FactoryOperator, Endpoints: []string{"meter"}})
+	if got := tenant(); got != "Unauthorized" {
+		t.Errorf("a device of acme that names no tenant is %s", got)
+	}
+	if got := tenant("Pando-Tenant", "globex"); got != "globex" {
+		t.Errorf("a device of acme that goes to globex is %s", got)
+	}
+	root, err := st.Hierarchy.Authority(t.Context(), st.Grant(t, "acme", access.ReadConfiguration), "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Hierarchy.ImportRoot(t.Context(), st.Grant(t, "globex", access.ManageAuthorities), hierarchy.NewRoot{
+		Name: "acmes", Mode: pki.Test, StatusURL: stack.StatusURL, Certificate: root.Issuers[0].Certificate}); err != nil {
+		t.Fatal(err)
+	}
+	meter.trust("acme", trust.NewAnchor{Name: "ours", Certificate: root.Issuers[0].Certificate, Role: access.Device, Endpoints: []string{"meter"}})
+	if got := tenant(); got != "acme" {
+		t.Errorf("a device of acme, whose root globex has imported, is %s", got)
+	}
 }
 
 // TestPlantByCertificate: an imported authority's certificates prove a factory

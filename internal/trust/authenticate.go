@@ -28,7 +28,22 @@ const (
 type known struct {
 	until   time.Time // by this process's own clock
 	anchors map[pki.TenantID][]anchor
-	issuers map[[32]byte]pki.IssuerID // by the hash of their certificate
+	issuers map[[32]byte][]*pki.Issuer // by the hash of their certificate; a root can be several tenants'
+}
+
+// issuersOf returns the issuers of ours that have a certificate, the tenant's first.
+func (k *known) issuersOf(c *x509.Certificate, tenant pki.TenantID) []*pki.Issuer {
+	found := slices.Clone(k.issuers[sha256.Sum256(c.Raw)])
+	slices.SortStableFunc(found, func(a, b *pki.Issuer) int {
+		switch {
+		case a.Tenant == tenant && b.Tenant != tenant:
+			return -1
+		case b.Tenant == tenant && a.Tenant != tenant:
+			return 1
+		}
+		return 0
+	})
+	return found
 }
 
 type anchor struct {
@@ -37,7 +52,8 @@ type anchor struct {
 }
 
 // Authenticate returns the principal that a client certificate proves, of the tenant
-// where one is named, else of the only tenant that trusts it. presented is what the
+// where one is named, else of the only tenant that trusts it; of another tenant than
+// that of the authority only where it is named. presented is what the
 // peer sent: its own certificate, whose key it holds, and others in any order.
 //
 // A certificate that leads to no anchor, is outside its validity, is not for client
@@ -64,8 +80,12 @@ func (s *Service) Authenticate(ctx context.Context, presented []*x509.Certificat
 		if tenant != "" && id != tenant || !slices.ContainsFunc(anchors, speaks) {
 			continue
 		}
-		who, err := s.within(ctx, k, anchors, presented)
+		who, foreign, err := s.within(ctx, k, anchors, presented)
 		switch {
+		case err == nil && foreign && tenant == "":
+			// Whoever trusts another tenant's authority does not draw its devices to
+			// itself: they say where they go.
+			refusals = append(refusals, pki.Errorf(pki.Unauthenticated, "the certificate is of another tenant's authority, and no tenant is named"))
 		case err == nil:
 			found = append(found, who)
 		case pki.KindOf(err) == pki.Unauthenticated:
@@ -85,8 +105,9 @@ func (s *Service) Authenticate(ctx context.Context, presented []*x509.Certificat
 	return none, pki.Errorf(pki.Unauthenticated, "the client certificate is not valid here")
 }
 
-// within proves who asks by the anchors of one tenant.
-func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presented []*x509.Certificate) (access.Principal, error) {
+// within proves who asks by the anchors of one tenant. foreign says that an issuer of
+// ours signed the certificate, and none of that tenant.
+func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presented []*x509.Certificate) (who access.Principal, foreign bool, err error) {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, a := range anchors {
 		roots.AddCert(a.certificate)
@@ -101,26 +122,29 @@ func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presen
 	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: s.cfg.Now(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
-		return access.Principal{}, pki.Because(pki.Unauthenticated, err, "the client certificate is not valid here")
+		return access.Principal{}, false, pki.Because(pki.Unauthenticated, err, "the client certificate is not valid here")
 	}
 	// The nearest anchor says most about whom it certifies.
 	chain := slices.MinFunc(chains, func(a, b []*x509.Certificate) int { return cmp.Compare(len(a), len(b)) })
 	if len(chain) < 2 {
-		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "an authority's own certificate proves nobody")
+		return access.Principal{}, false, pki.Errorf(pki.Unauthenticated, "an authority's own certificate proves nobody")
 	}
 	if err := s.standing(ctx, k, chain); err != nil {
-		return access.Principal{}, err
+		return access.Principal{}, false, err
 	}
 	at := slices.IndexFunc(anchors, func(a anchor) bool { return a.certificate.Equal(chain[len(chain)-1]) })
-	return principalOf(k, anchors[at].Anchor, chain)
+	ours := k.issuersOf(chain[1], anchors[at].Tenant)
+	foreign = len(ours) > 0 && ours[0].Tenant != anchors[at].Tenant
+	who, err = principalOf(k, anchors[at].Anchor, chain)
+	return who, foreign, err
 }
 
 // standing looks up each certificate of a chain that an issuer of ours signed: it must
 // be one that we know and that is not revoked or on hold.
 func (s *Service) standing(ctx context.Context, k *known, chain []*x509.Certificate) error {
 	for i, c := range chain[:len(chain)-1] {
-		issuer, ours := k.issuers[sha256.Sum256(chain[i+1].Raw)]
-		if !ours {
+		issuers := k.issuersOf(chain[i+1], "")
+		if len(issuers) == 0 {
 			continue
 		}
 		var serial pki.Serial
@@ -128,12 +152,20 @@ func (s *Service) standing(ctx context.Context, k *known, chain []*x509.Certific
 			return pki.Errorf(pki.Unauthenticated, "a serial that is not one of ours")
 		}
 		c.SerialNumber.FillBytes(serial[:])
-		status, err := s.cfg.Store.Status(ctx, issuer, serial)
-		switch {
-		case err != nil:
-			return pki.Because(pki.Unavailable, err, "the status of the client certificate cannot be told now")
-		case !status.Known || status.Revocation != nil:
-			return pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is revoked or not known", serial, issuer)
+		// Of several with one certificate the one that issued it knows the serial.
+		known := false
+		for _, issuer := range issuers {
+			status, err := s.cfg.Store.Status(ctx, issuer.ID, serial)
+			switch {
+			case err != nil:
+				return pki.Because(pki.Unavailable, err, "the status of the client certificate cannot be told now")
+			case status.Revocation != nil:
+				return pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is revoked", serial, issuer.ID)
+			}
+			known = known || status.Known
+		}
+		if !known {
+			return pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is not known", serial, issuers[0].ID)
 		}
 	}
 	return nil
@@ -142,9 +174,9 @@ func (s *Service) standing(ctx context.Context, k *known, chain []*x509.Certific
 // principalOf returns whom a verified chain proves.
 func principalOf(k *known, a *Anchor, chain []*x509.Certificate) (access.Principal, error) {
 	leaf := chain[0]
-	issuer := string(k.issuers[sha256.Sum256(chain[1].Raw)])
-	if issuer == "" {
-		issuer = "trust:" + a.Name
+	issuer := "trust:" + a.Name
+	if ours := k.issuersOf(chain[1], a.Tenant); len(ours) > 0 {
+		issuer = string(ours[0].ID)
 	}
 	who := access.Principal{
 		Tenant: a.Tenant, Role: a.Role, Endpoints: a.Endpoints, Expires: leaf.NotAfter.UTC(),
@@ -191,7 +223,7 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &known{until: now.Add(knownLife), anchors: make(map[pki.TenantID][]anchor), issuers: make(map[[32]byte]pki.IssuerID)}
+	k := &known{until: now.Add(knownLife), anchors: make(map[pki.TenantID][]anchor), issuers: make(map[[32]byte][]*pki.Issuer)}
 	for _, a := range anchors {
 		c, err := x509.ParseCertificate(a.Certificate)
 		if err != nil {
@@ -203,7 +235,8 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 		}
 	}
 	for _, i := range issuers {
-		k.issuers[sha256.Sum256(i.Certificate)] = i.ID
+		hash := sha256.Sum256(i.Certificate)
+		k.issuers[hash] = append(k.issuers[hash], i)
 	}
 	s.known = k
 	return k, nil
