@@ -269,9 +269,11 @@ func unreachableKey(issuer *pki.Issuer, where string) alarm.Key {
 
 // unreachable is another alarm than a wrong answer: others may have a way.
 func (c *Checker) unreachable(issuer *pki.Issuer, where string, err error) {
-	what := "status cannot be checked at " + issuer.StatusURL + ": " + err.Error()
+	// Not what the network said: the URL is the tenant's, and would tell it what
+	// there is inside ours.
+	what := "status cannot be checked at " + issuer.StatusURL + ": no answer came that could be read; the server's log says why"
 	if where != atURL {
-		what = "status cannot be checked at the target " + where + ": " + err.Error()
+		what = "status cannot be checked at the target " + where + "; the server's log says why"
 	}
 	if c.cfg.Alarms.Raise(alarm.Alarm{
 		Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -48,6 +49,14 @@ func newClient(loopback bool) *http.Client {
 	}
 }
 
+// keepsCredentials reports whether an address, beside link-local ones, is where a
+// cloud keeps credentials, or reaches one of IPv4 by way of IPv6 (RFC 6052).
+func keepsCredentials(ip netip.Addr) bool {
+	return slices.ContainsFunc([]string{"fd00:ec2::254/128", "100.100.100.200/32", "64:ff9b::/96"}, func(prefix string) bool {
+		return netip.MustParsePrefix(prefix).Contains(ip)
+	})
+}
+
 // checkAddress refuses, after the name was resolved, addresses that no status is at.
 func checkAddress(address string, loopback bool) error {
 	at, err := netip.ParseAddrPort(address)
@@ -58,7 +67,7 @@ func checkAddress(address string, loopback bool) error {
 	switch {
 	case ip.IsLoopback() && loopback:
 		return nil
-	case ip.IsLoopback(), ip.IsLinkLocalUnicast(), ip.IsMulticast(), ip.IsUnspecified():
+	case ip.IsLoopback(), ip.IsLinkLocalUnicast(), ip.IsMulticast(), ip.IsUnspecified(), keepsCredentials(ip):
 		return fmt.Errorf("no status is fetched from %s", ip)
 	}
 	return nil
