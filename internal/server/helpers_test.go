@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/keystore/soft"
@@ -41,6 +42,16 @@ func open(t *testing.T, cfg Config, now pki.Clock) *Server {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// patiently does something until it is not Unavailable, as it is for a moment after
+// a clock was moved: what the log waits for, and its anchors got, looks old then.
+func patiently(do func() error) error {
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if err := do(); pki.KindOf(err) != pki.Unavailable || time.Since(begun) > 30*time.Second {
+			return err
+		}
+	}
 }
 
 // run runs a server until stop is called, which returns what Run does, or until
