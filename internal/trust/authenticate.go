@@ -28,22 +28,18 @@ const (
 type known struct {
 	until   time.Time // by this process's own clock
 	anchors map[pki.TenantID][]anchor
-	issuers map[[32]byte][]*pki.Issuer // by the hash of their certificate; a root can be several tenants'
+	issuers map[caKey][]*pki.Issuer // a root can be several tenants'
 }
 
-// issuersOf returns the issuers of ours that have a certificate, the tenant's first.
-func (k *known) issuersOf(c *x509.Certificate, tenant pki.TenantID) []*pki.Issuer {
-	found := slices.Clone(k.issuers[sha256.Sum256(c.Raw)])
-	slices.SortStableFunc(found, func(a, b *pki.Issuer) int {
-		switch {
-		case a.Tenant == tenant && b.Tenant != tenant:
-			return -1
-		case b.Tenant == tenant && a.Tenant != tenant:
-			return 1
-		}
-		return 0
-	})
-	return found
+// A caKey is a hash of what a certificate's issuer is known by, its name and its key:
+// an authority can have several certificates, and others can certify it too.
+type caKey [32]byte
+
+func caKeyOf(c *x509.Certificate) caKey {
+	h := sha256.New()
+	h.Write(c.RawSubject) // DER says where it ends
+	h.Write(c.RawSubjectPublicKeyInfo)
+	return caKey(h.Sum(nil))
 }
 
 type anchor struct {
@@ -85,7 +81,7 @@ func (s *Service) Authenticate(ctx context.Context, presented []*x509.Certificat
 		case err == nil && foreign && tenant == "":
 			// Whoever trusts another tenant's authority does not draw its devices to
 			// itself: they say where they go.
-			refusals = append(refusals, pki.Errorf(pki.Unauthenticated, "the certificate is of another tenant's authority, and no tenant is named"))
+			refusals = append(refusals, pki.Errorf(pki.Unauthenticated, "the certificate is of another tenant's device, and no tenant is named"))
 		case err == nil:
 			found = append(found, who)
 		case pki.KindOf(err) == pki.Unauthenticated:
@@ -106,7 +102,7 @@ func (s *Service) Authenticate(ctx context.Context, presented []*x509.Certificat
 }
 
 // within proves who asks by the anchors of one tenant. foreign says that an issuer of
-// ours signed the certificate, and none of that tenant.
+// ours signed the certificate, for a device of another tenant.
 func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presented []*x509.Certificate) (who access.Principal, foreign bool, err error) {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, a := range anchors {
@@ -129,67 +125,88 @@ func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presen
 	if len(chain) < 2 {
 		return access.Principal{}, false, pki.Errorf(pki.Unauthenticated, "an authority's own certificate proves nobody")
 	}
-	if err := s.standing(ctx, k, chain); err != nil {
+	record, err := s.standing(ctx, k, chain)
+	if err != nil {
 		return access.Principal{}, false, err
 	}
 	at := slices.IndexFunc(anchors, func(a anchor) bool { return a.certificate.Equal(chain[len(chain)-1]) })
-	ours := k.issuersOf(chain[1], anchors[at].Tenant)
-	foreign = len(ours) > 0 && ours[0].Tenant != anchors[at].Tenant
-	who, err = principalOf(k, anchors[at].Anchor, chain)
-	return who, foreign, err
+	who, err = principalOf(anchors[at].Anchor, chain, record)
+	return who, record != nil && record.Owner != anchors[at].Tenant, err
 }
 
 // standing looks up each certificate of a chain that an issuer of ours signed: it must
-// be one that we know and that is not revoked or on hold.
-func (s *Service) standing(ctx context.Context, k *known, chain []*x509.Certificate) error {
+// be one that is recorded, to the byte, and not revoked or on hold. It returns the
+// record of the first one; nil where no issuer of ours signed that.
+func (s *Service) standing(ctx context.Context, k *known, chain []*x509.Certificate) (first *pki.Certificate, err error) {
 	for i, c := range chain[:len(chain)-1] {
-		issuers := k.issuersOf(chain[i+1], "")
+		issuers := k.issuers[caKeyOf(chain[i+1])]
 		if len(issuers) == 0 {
 			continue
 		}
-		var serial pki.Serial
-		if c.SerialNumber.Sign() < 0 || c.SerialNumber.BitLen() > 8*len(serial) {
-			return pki.Errorf(pki.Unauthenticated, "a serial that is not one of ours")
+		record, err := s.recorded(ctx, issuers, c)
+		if err != nil {
+			return nil, err
 		}
-		c.SerialNumber.FillBytes(serial[:])
-		// Of several with one certificate the one that issued it knows the serial.
-		known := false
-		for _, issuer := range issuers {
-			status, err := s.cfg.Store.Status(ctx, issuer.ID, serial)
-			switch {
-			case err != nil:
-				return pki.Because(pki.Unavailable, err, "the status of the client certificate cannot be told now")
-			case status.Revocation != nil:
-				return pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is revoked", serial, issuer.ID)
-			}
-			known = known || status.Known
-		}
-		if !known {
-			return pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is not known", serial, issuers[0].ID)
+		if i == 0 {
+			first = record
 		}
 	}
-	return nil
+	return first, nil
 }
 
-// principalOf returns whom a verified chain proves.
-func principalOf(k *known, a *Anchor, chain []*x509.Certificate) (access.Principal, error) {
+// recorded returns the record of a certificate that one of some issuers signed.
+func (s *Service) recorded(ctx context.Context, issuers []*pki.Issuer, c *x509.Certificate) (record *pki.Certificate, err error) {
+	var serial pki.Serial
+	if c.SerialNumber.Sign() < 0 || c.SerialNumber.BitLen() > 8*len(serial) {
+		return nil, pki.Errorf(pki.Unauthenticated, "a serial that is not one of ours")
+	}
+	c.SerialNumber.FillBytes(serial[:])
+	for _, issuer := range issuers {
+		status, err := s.cfg.Store.Status(ctx, issuer.ID, serial)
+		switch {
+		case err != nil:
+			return nil, pki.Because(pki.Unavailable, err, "the status of the client certificate cannot be told now")
+		case status.Revocation != nil:
+			return nil, pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is revoked", serial, issuer.ID)
+		}
+		found, err := s.cfg.Store.Certificate(ctx, issuer.Tenant, issuer.ID, serial)
+		switch {
+		case pki.KindOf(err) == pki.NotFound: // of several with one key the one that issued it knows it
+		case err != nil:
+			return nil, pki.Because(pki.Unavailable, err, "the client certificate cannot be looked up now")
+		case bytes.Equal(found.DER, c.Raw):
+			record = found
+		}
+	}
+	if record == nil {
+		return nil, pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is not recorded", serial, issuers[0].ID)
+	}
+	return record, nil
+}
+
+// principalOf returns whom a verified chain proves: which device that is the record
+// says where there is one, since a subject is what a profile made of a request.
+func principalOf(a *Anchor, chain []*x509.Certificate, record *pki.Certificate) (access.Principal, error) {
 	leaf := chain[0]
 	issuer := "trust:" + a.Name
-	if ours := k.issuersOf(chain[1], a.Tenant); len(ours) > 0 {
-		issuer = string(ours[0].ID)
+	device := pki.DeviceID(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName))
+	if record != nil {
+		issuer, device = string(record.Issuer), record.Device
 	}
 	who := access.Principal{
 		Tenant: a.Tenant, Role: a.Role, Endpoints: a.Endpoints, Expires: leaf.NotAfter.UTC(),
 		ID:   fmt.Sprintf("certificate:%s/%x", issuer, leaf.SerialNumber),
 		Name: printable(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName) + ", issued by " + chain[1].Subject.String()),
 	}
-	if a.Role != access.Device {
+	switch {
+	case a.Role != access.Device:
 		return who, nil
-	}
-	who.Device = pki.DeviceID(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName))
-	if who.Device == "" || pki.CheckDevice(who.Device) != nil {
+	case device == "" && record != nil:
+		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the certificate was issued for no device")
+	case device == "" || pki.CheckDevice(device) != nil:
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the certificate's subject names no device, by serialNumber or CN")
 	}
+	who.Device = device
 	return who, nil
 }
 
@@ -223,7 +240,7 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &known{until: now.Add(knownLife), anchors: make(map[pki.TenantID][]anchor), issuers: make(map[[32]byte][]*pki.Issuer)}
+	k := &known{until: now.Add(knownLife), anchors: make(map[pki.TenantID][]anchor), issuers: make(map[caKey][]*pki.Issuer)}
 	for _, a := range anchors {
 		c, err := x509.ParseCertificate(a.Certificate)
 		if err != nil {
@@ -235,8 +252,11 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 		}
 	}
 	for _, i := range issuers {
-		hash := sha256.Sum256(i.Certificate)
-		k.issuers[hash] = append(k.issuers[hash], i)
+		c, err := x509.ParseCertificate(i.Certificate)
+		if err != nil {
+			return nil, fmt.Errorf("issuer %s: %w", i.ID, err)
+		}
+		k.issuers[caKeyOf(c)] = append(k.issuers[caKeyOf(c)], i)
 	}
 	s.known = k
 	return k, nil

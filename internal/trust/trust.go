@@ -44,6 +44,8 @@ type Store interface {
 
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+	// Certificate is issuance.Store's.
+	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
 }
 
 // A Directory knows the tenant's own authorities.
