@@ -31,6 +31,7 @@ var ranks = map[string]int{
 	"internal/alarm":                     1,
 	"internal/archive":                   1,
 	"internal/limit":                     1,
+	"internal/turns":                     1,
 	"internal/keystore":                  1,
 	"internal/keystore/soft":             1,
 	"internal/signer":                    2,

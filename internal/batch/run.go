@@ -35,7 +35,7 @@ func (s *Service) Run(ctx context.Context) error {
 			s.cfg.Log.Error("look for batches", "error", err)
 		}
 		waiting := 0
-		for _, b := range s.turns.order(active) {
+		for _, b := range s.turns.Order(active) {
 			if !s.hold(s.working, b.ID) {
 				continue
 			}
@@ -50,9 +50,9 @@ func (s *Service) Run(ctx context.Context) error {
 				waiting++
 				continue
 			}
-			s.turns.begin(b)
+			s.turns.Begin(b)
 		}
-		s.turns.setWaiting(waiting)
+		s.turns.waiting.Store(int64(waiting))
 		s.cancelAbandoned(ctx)
 		select {
 		case <-ctx.Done():
@@ -172,7 +172,7 @@ func (s *Service) end(ctx context.Context, b *Batch) error {
 // refused. What it has seen is kept from one turn to the next; a process that
 // starts again begins from the first chunk.
 func (s *Service) check(ctx context.Context, b *Batch) error {
-	p := s.turns.dryRun(b.ID)
+	p := &s.turns.Memory(b.ID).dryRun
 	for begun := 0; ctx.Err() == nil && (begun < turn || !s.turns.othersWait()); begun++ {
 		lane, err := s.lane(ctx, b)
 		if err != nil {

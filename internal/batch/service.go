@@ -45,7 +45,7 @@ type Service struct {
 	uploading map[pki.BatchID]bool // uploads that this process reads
 	working   map[pki.BatchID]bool // batches that this process works on
 
-	turns *turns
+	turns *batchTurns
 }
 
 // New returns a Service. Run must be running for batches to go on.

@@ -5,8 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -18,7 +16,7 @@ func TestFailingBatchIsTriedEverMoreRarely(t *testing.T) {
 		unavailable := pki.Errorf(pki.Unavailable, "the key cannot sign")
 		pause := func() (d time.Duration) {
 			turns.rest("b")
-			for begun := time.Now(); len(turns.order(b)) == 0; time.Sleep(100 * time.Millisecond) {
+			for begun := time.Now(); len(turns.Order(b)) == 0; time.Sleep(100 * time.Millisecond) {
 				d = time.Since(begun) + 100*time.Millisecond
 			}
 			return d
@@ -43,22 +41,4 @@ func TestFailingBatchIsTriedEverMoreRarely(t *testing.T) {
 			t.Errorf("after a success a pause of %v", p)
 		}
 	})
-}
-
-func TestTurnsAreFairByTenant(t *testing.T) {
-	turns := newTurns()
-	active := []*Batch{{ID: "a1", Tenant: "a"}, {ID: "a2", Tenant: "a"}, {ID: "a3", Tenant: "a"}, {ID: "b1", Tenant: "b"}}
-	var got []pki.BatchID
-	for range 8 { // one worker
-		b := turns.order(active)[0]
-		turns.begin(b)
-		got = append(got, b.ID)
-	}
-	if diff := cmp.Diff([]pki.BatchID{"a1", "b1", "a2", "b1", "a3", "b1", "a1", "b1"}, got); diff != "" {
-		t.Error(diff)
-	}
-	turns.order(active[:1])
-	if len(turns.batches) != 1 || len(turns.tenants) != 1 {
-		t.Errorf("%d batches and %d tenants are remembered, want those that are active", len(turns.batches), len(turns.tenants))
-	}
 }

@@ -159,11 +159,16 @@ type ShardCounts struct {
 	Counts
 }
 
+// MaxOpenJobs is how many jobs of a tenant may be under way, paused or waiting for the
+// order to run: each costs a look every half second.
+const MaxOpenJobs = 100
+
 // JobStore keeps jobs.
 type JobStore interface {
 	// CreateJob stores a job with its event. What it selects ends with the newest
 	// certificate there is at that moment. Where the tenant has one with the same
 	// non-empty idempotency key, that one is returned, unchanged, with existed set.
+	// Conflict where it has MaxOpenJobs that are not over.
 	// NotFound where nothing can be selected: the tenant has no such batch or
 	// issuer, or no certificate of such a device, lot or product line.
 	CreateJob(ctx context.Context, j *Job, e pki.Event) (got *Job, existed bool, err error)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/turns"
 )
 
 const (
@@ -21,14 +22,22 @@ const (
 	retryPause = time.Second
 )
 
-// Run works on jobs until ctx ends: a step of each in turn, so that a small one
-// does not wait for a large one. Several processes may run at once.
+// jobTurns say which job goes on next, and remember how often it failed.
+type jobTurns = turns.Turns[*Job, JobID, int]
+
+func newJobTurns() *jobTurns {
+	return turns.New[*Job, JobID, int](func(j *Job) (pki.TenantID, JobID) { return j.Tenant, j.ID })
+}
+
+// Run works on jobs until ctx ends: a step of each tenant in turn, and of its jobs in
+// turn, so that a small one does not wait for a large one, nor a tenant for the many
+// of another. Several processes may run at once.
 func (s *Jobs) Run(ctx context.Context) error {
-	paces := make(map[JobID]pace)
+	order := newJobTurns()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		busy, err := s.round(ctx, paces)
+		busy, err := s.round(ctx, order)
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Log.ErrorContext(ctx, "look for revocation jobs", "error", err)
 		}
@@ -44,37 +53,38 @@ func (s *Jobs) Run(ctx context.Context) error {
 	return nil
 }
 
-// round takes one step of each active job that did not fail a moment ago, and
-// returns whether there was one.
-func (s *Jobs) round(ctx context.Context, paces map[JobID]pace) (busy bool, err error) {
+// round takes a step of one job of each tenant, of those that did not fail a moment
+// ago, and returns whether there was one.
+func (s *Jobs) round(ctx context.Context, order *jobTurns) (busy bool, err error) {
 	jobs, err := s.cfg.Store.ActiveJobs(ctx)
 	if err != nil {
 		return false, err
 	}
-	if len(jobs) == 0 {
-		clear(paces)
-	}
-	for _, j := range jobs {
+	had := make(map[pki.TenantID]bool)
+	for _, j := range order.Order(jobs) {
 		if ctx.Err() != nil {
 			return false, nil
 		}
-		p := paces[j.ID]
-		if time.Now().Before(p.next) {
+		if had[j.Tenant] {
 			continue
 		}
+		had[j.Tenant] = true
+		order.Begin(j)
+		failures := order.Memory(j.ID)
 		log := s.cfg.Log.With("job", j.ID, "tenant", j.Tenant, "selection", j.Selection.String(), "state", j.State)
 		switch err := s.advance(ctx, j); {
 		case err == nil:
-			busy = true
-			delete(paces, j.ID)
+			*failures = 0
 		case pki.KindOf(err) == pki.Conflict:
 			log.InfoContext(ctx, "revocation job was stopped, or another process is at it", "why", err)
+			order.Rest(j.ID, lookEvery)
 		case ctx.Err() == nil:
 			log.ErrorContext(ctx, "revocation job", "error", err)
-			paces[j.ID] = pace{next: time.Now().Add(min(retryPause<<min(p.failures, 10), maxBackoff)), failures: p.failures + 1}
+			order.Rest(j.ID, turns.Backoff(retryPause, *failures, maxBackoff))
+			*failures++
 		}
 	}
-	return busy, nil
+	return len(had) > 0, nil
 }
 
 // advance takes a step of a job, and ends it after the last.

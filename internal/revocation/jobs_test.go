@@ -88,7 +88,7 @@ func (f *fakeJobs) SetJobState(_ context.Context, tenant pki.TenantID, id revoca
 	return nil
 }
 
-func (f *fakeJobs) AdvanceJob(_ context.Context, _ pki.TenantID, id revocation.JobID, _ time.Time, limit int) (bool, error) {
+func (f *fakeJobs) AdvanceJob(_ context.Context, tenant pki.TenantID, id revocation.JobID, _ time.Time, limit int) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.steps = append(f.steps, id)
@@ -97,7 +97,7 @@ func (f *fakeJobs) AdvanceJob(_ context.Context, _ pki.TenantID, id revocation.J
 		return false, faults[0]
 	}
 	f.left[id]--
-	j, err := f.find(revocationtest.Tenant, id)
+	j, err := f.find(tenant, id)
 	if err == nil {
 		j.Good += int64(limit)
 	}
@@ -257,6 +257,36 @@ func TestJobsTakeTurns(t *testing.T) {
 		}
 		if j, err := f.Job(t.Context(), revocationtest.Tenant, broken); err != nil || j.State != revocation.Done {
 			t.Errorf("in the end it is %s, %v", j.State, err)
+		}
+	})
+}
+
+// TestJobsAreFairByTenant: the many jobs of one tenant do not slow down another's.
+func TestJobsAreFairByTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		jobs, f := newJobs(t)
+		create := func(tenant pki.TenantID, steps int) revocation.JobID {
+			j, _, err := jobs.Create(t.Context(), revocationtest.Grant(t, tenant, access.Revoke), revocation.NewJob{Selection: revocation.Selection{Lot: "7"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.left[j.ID] = steps
+			return j.ID
+		}
+		for range 50 {
+			create("many", 20)
+		}
+		one := create("one", 10)
+		go jobs.Run(t.Context())
+		synctest.Wait()
+		last := 0
+		for n, step := range f.steps {
+			if step == one {
+				last = n
+			}
+		}
+		if last == 0 || last > 20 {
+			t.Errorf("the ten steps of a tenant's one job were through after %d steps, beside another's 50 jobs", last)
 		}
 	})
 }

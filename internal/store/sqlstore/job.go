@@ -76,6 +76,13 @@ func (s *Store) CreateJob(ctx context.Context, j *revocation.Job, e pki.Event) (
 				return fmt.Errorf("reading a job by its idempotency key: %w", err)
 			}
 		}
+		open, err := one(ctx, t, scanInt, `SELECT count(*) FROM revocation_job WHERE tenant = $1 AND state IN ('counting', 'counted', 'running', 'paused')`, j.Tenant)
+		if err != nil {
+			return fmt.Errorf("counting the open jobs: %w", err)
+		}
+		if open >= revocation.MaxOpenJobs {
+			return pki.Errorf(pki.Conflict, "there are %d revocation jobs that are not over, and no more may be begun: wait for the end of some, or cancel those that are not needed ('pando revocation list', 'pando revocation cancel')", open)
+		}
 		rows, err := t.exec(`INSERT INTO revocation_job (id, tenant, selector, name, reason, dry_run, idempotency, state, bound, position, total,
 				submitter, created, started, finished)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, 0) ON CONFLICT DO NOTHING`,

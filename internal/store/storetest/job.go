@@ -241,6 +241,31 @@ func testJob(f *fixture) {
 	f.same(f.statusOf(late), "good after 2")
 }
 
+// testJobsBounded: a tenant has so many open jobs, and room again when one is over.
+func testJobsBounded(f *fixture) {
+	f.issue(f.placed(acme, "meter", "lot-1"), f.placed(partner, "meter", "lot-1"))
+	states := []revocation.JobState{revocation.Running, revocation.Counting, revocation.Counted, revocation.Paused}
+	var first *revocation.Job
+	for i := range revocation.MaxOpenJobs {
+		j := f.job(acme, revocation.ByLot, "lot-1", pki.Superseded)
+		j.State = states[i%len(states)]
+		if i == 0 {
+			first, j.Idempotency = j, "once"
+		}
+		f.createJob(j)
+	}
+	_, _, err := f.CreateJob(f.ctx, f.job(acme, revocation.ByLot, "lot-1", pki.Superseded), f.event(acme, "revocation.start"))
+	f.is(pki.Conflict, err)
+	again := f.job(acme, revocation.ByLot, "lot-1", pki.Superseded)
+	again.Idempotency = "once"
+	_, existed, err := f.CreateJob(f.ctx, again, f.event(acme, "revocation.start"))
+	f.ok(err)
+	f.same(existed, true)
+	f.createJob(f.job(partner, revocation.ByLot, "lot-1", pki.Superseded)) // another's do not count
+	f.ok(f.SetJobState(f.ctx, acme, first.ID, []revocation.JobState{revocation.Running}, revocation.Cancelled, f.now, f.event(acme, "revocation.cancel")))
+	f.createJob(f.job(acme, revocation.ByLot, "lot-1", pki.Superseded))
+}
+
 // testJobRaced: two workers at one job, and single revocations meanwhile, give each
 // certificate one entry.
 func testJobRaced(f *fixture) {

@@ -130,6 +130,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"revocation job's selection", testJobSelection},
 		{"revocation job", testJob},
 		{"revocation job raced", testJobRaced},
+		{"revocation jobs bounded", testJobsBounded},
 		{"CRLs", testCRLs},
 		{"delta CRLs", testDeltas},
 		{"changed entries", testChanged},
