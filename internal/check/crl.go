@@ -11,7 +11,7 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
-// checkCRLs checks the latest CRL of each shard of each issuer.
+// checkCRLs checks the latest CRL of each shard of each issuer, and the latest delta.
 func (c *checker) checkCRLs(ctx context.Context) error {
 	for _, i := range c.order {
 		if i.parsed == nil {
@@ -32,8 +32,16 @@ func (c *checker) checkCRLs(ctx context.Context) error {
 			if s.Number == 0 {
 				continue // none is published yet
 			}
-			if err := c.checkCRL(ctx, i, s); err != nil {
+			before := c.report.Total
+			full, err := c.checkCRL(ctx, i, s)
+			if err != nil {
 				return err
+			}
+			if s.Delta.Number > 0 {
+				if err := c.checkDelta(ctx, i, s, full, c.report.Total == before); err != nil {
+					return err
+				}
+				c.report.CRLs++
 			}
 			c.report.CRLs++
 			c.tell("crls", c.report.CRLs)
@@ -42,27 +50,37 @@ func (c *checker) checkCRLs(ctx context.Context) error {
 	return nil
 }
 
-// checkCRL checks one shard's latest CRL.
-func (c *checker) checkCRL(ctx context.Context, i *issuer, s revocation.ShardState) error {
+// checkCRL checks one shard's latest full CRL and returns its entries.
+func (c *checker) checkCRL(ctx context.Context, i *issuer, s revocation.ShardState) ([]crlEntry, error) {
 	subject := fmt.Sprintf("crl %s/%d", i.ID, s.Shard)
-	record, err := c.store.CRL(ctx, revocation.List{Issuer: i.ID, Shard: s.Shard})
+	record, list, err := c.readCRL(ctx, subject, revocation.List{Issuer: i.ID, Shard: s.Shard}, s.Number)
+	if err != nil || list == nil {
+		return nil, err
+	}
+	if why := unsound(list, record, s, i); why != "" {
+		c.report.addf(CRLSound, subject, "%s", why)
+	}
+	return list.entries, c.checkEntries(ctx, i, record, list.entries)
+}
+
+// readCRL reads a list's latest CRL; nil, and a finding, where there is none that can
+// be read.
+func (c *checker) readCRL(ctx context.Context, subject string, of revocation.List, number int64) (*revocation.CRL, *crl, error) {
+	record, err := c.store.CRL(ctx, of)
 	if pki.KindOf(err) == pki.NotFound {
-		c.report.addf(CRLSound, subject, "number %d is not in the store", s.Number)
-		return nil
+		c.report.addf(CRLSound, subject, "number %d is not in the store", number)
+		return nil, nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading CRL %d of issuer %s: %w", s.Shard, i.ID, err)
+		return nil, nil, fmt.Errorf("reading CRL %s: %w", of, err)
 	}
 	list, err := parseCRL(record.DER)
 	if err != nil {
 		c.report.addf(CRLSound, subject, "%v", err)
-		return nil
+		return nil, nil, nil
 	}
 	c.report.CRLEntries += int64(len(list.entries))
-	if why := unsound(list, record, s, i); why != "" {
-		c.report.addf(CRLSound, subject, "%s", why)
-	}
-	return c.checkEntries(ctx, i, record, list.entries)
+	return record, list, nil
 }
 
 // unsound returns what is wrong with a CRL apart from its entries, or "".
@@ -71,9 +89,17 @@ func unsound(list *crl, record *revocation.CRL, s revocation.ShardState, i *issu
 	if i.StatusURL != "" && i.Key != pki.OfflineKey { // a ceremony's CRL is full, and says no scope
 		url = fmt.Sprintf("%s/crl/%s/%d.crl", i.StatusURL, i.ID, s.Shard)
 	}
+	of := s.Edition
+	if record.Delta {
+		of = s.Delta
+	}
 	switch {
-	case list.Number != record.Number || list.Number != s.Number:
-		return fmt.Sprintf("its number is %d, its record says %d, its shard %d", list.Number, record.Number, s.Number)
+	case list.Number != record.Number || list.Number != of.Number:
+		return fmt.Sprintf("its number is %d, its record says %d, its shard %d", list.Number, record.Number, of.Number)
+	case list.Base != record.Base || record.Delta != (list.Base > 0):
+		return fmt.Sprintf("it is to the full CRL %d, its record says %d (0 is none)", list.Base, record.Base)
+	case list.Base >= list.Number:
+		return fmt.Sprintf("its number is %d, and not above that of the full CRL %d that it is to", list.Number, list.Base)
 	case !sameSecond(list.ThisUpdate, record.ThisUpdate) || !sameSecond(list.NextUpdate, record.NextUpdate):
 		return "its record has other times than its bytes"
 	case !list.ThisUpdate.Before(list.NextUpdate):

@@ -34,6 +34,8 @@ type fakeStore struct {
 	intents      []check.IntentRecord
 	revocations  []pki.Revocation // sequence number is index + 1
 	crls         []*revocation.CRL
+	before       *revocation.CRL   // of shard 0: the full CRL before the latest
+	deltas       []*revocation.CRL // at most one of a shard
 	now          time.Time
 	logs         []*auditlog.Log
 	unlogged     int // certificates that neither wait nor are in a log
@@ -76,12 +78,15 @@ func (s *fakeStore) Tiles(context.Context, pki.TenantID, []tlog.Tile) ([][]byte,
 }
 
 func (s *fakeStore) Status(_ context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
+	var status revocation.Status
 	for n := range s.revocations {
 		if r := &s.revocations[n]; r.Issuer == issuer && r.Serial == serial {
-			return revocation.Status{Known: true, Revocation: r}, nil
+			if status = (revocation.Status{Known: true}); r.Reason != pki.RemoveFromCRL {
+				status.Revocation = r
+			}
 		}
 	}
-	return revocation.Status{}, nil
+	return status, nil
 }
 
 func (s *fakeStore) Shards(_ context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error) {
@@ -94,6 +99,14 @@ func (s *fakeStore) Shards(_ context.Context, issuer pki.IssuerID) ([]revocation
 					st.Newest = int64(n + 1)
 				}
 			}
+			if s.before != nil && l.Shard == 0 {
+				st.Before = revocation.Edition{Covers: s.before.Covers, Number: s.before.Number}
+			}
+			for _, d := range s.deltas {
+				if d.Shard == l.Shard {
+					st.Delta = revocation.Edition{Covers: d.Covers, Number: d.Number, ThisUpdate: d.ThisUpdate, NextUpdate: d.NextUpdate}
+				}
+			}
 			states = append(states, st)
 		}
 	}
@@ -103,6 +116,10 @@ func (s *fakeStore) Shards(_ context.Context, issuer pki.IssuerID) ([]revocation
 func (s *fakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
 	var page []pki.Revocation
 	for n, r := range s.revocations {
+		later := func(l pki.Revocation) bool { return l.Serial == r.Serial }
+		if n < int(upto) && slices.ContainsFunc(s.revocations[n+1:upto], later) || r.Reason == pki.RemoveFromCRL {
+			continue
+		}
 		if r.Issuer == issuer && r.Shard == shard && int64(n+1) <= upto && r.NotAfter.After(now) && bytes.Compare(r.Serial[:], after[:]) > 0 {
 			page = append(page, r)
 		}
@@ -112,7 +129,7 @@ func (s *fakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 }
 
 func (s *fakeStore) CRL(_ context.Context, list revocation.List) (*revocation.CRL, error) {
-	for _, l := range s.crls {
+	for _, l := range slices.Concat(s.crls, s.deltas) {
 		if l.List == list && l.DER != nil {
 			return l, nil
 		}
@@ -229,16 +246,28 @@ func (s *fakeStore) crl(t testing.TB, shard int, entries []x509.RevocationListEn
 		List: revocation.List{Issuer: "issuing", Shard: shard}, Number: int64(3 + shard), Covers: int64(len(s.revocations)), Entries: int64(len(entries)),
 		ThisUpdate: s.now, NextUpdate: s.now.AddDate(0, 0, 1),
 	}
+	s.signCRL(t, l, entries)
+	return l
+}
+
+// signCRL signs a CRL as its record says.
+func (s *fakeStore) signCRL(t testing.TB, l *revocation.CRL, entries []x509.RevocationListEntry) {
+	t.Helper()
+	extensions := []pkix.Extension{{Id: []int{2, 5, 29, 28}, Critical: true,
+		Value: distributionPoint("http://pki.test/crl/issuing/" + string(rune('0'+l.Shard)) + ".crl")}}
+	if l.Delta {
+		var b cryptobyte.Builder
+		b.AddASN1Int64(l.Base)
+		extensions = append(extensions, pkix.Extension{Id: []int{2, 5, 29, 27}, Critical: true, Value: b.BytesOrPanic()})
+	}
 	var err error
 	l.DER, err = x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number: big.NewInt(l.Number), ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, RevokedCertificateEntries: entries,
-		ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 28}, Critical: true,
-			Value: distributionPoint("http://pki.test/crl/issuing/" + string(rune('0'+shard)) + ".crl")}},
+		ExtraExtensions: extensions,
 	}, s.ca.Certificate, s.ca.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
 }
 
 // distributionPoint encodes an IssuingDistributionPoint of one URL.
