@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	gather      = time.Millisecond // how long to wait for company where several requests are under way
-	company     = 4                // more than so many requests are several
-	maxGroups   = 2                // chunks of batches that one commit takes beside the single requests
-	storeTrials = 6                // of a record whose commit fails, before its requesters are told
-	longestWait = time.Second      // between commits that fail
-	finishing   = 20 * time.Second // from the order to stop until what is in flight is left to the next start
+	gather      = 2 * time.Millisecond // how long to wait for company where several requests are under way
+	company     = 4                    // more than so many requests are several
+	maxGroups   = 2                    // chunks of batches that one commit takes beside the single requests
+	storeTrials = 6                    // of a record whose commit fails, before its requesters are told
+	longestWait = time.Second          // between commits that fail
+	finishing   = 20 * time.Second     // from the order to stop until what is in flight is left to the next start
 )
 
 var errStopped = errors.New("the committer has stopped")
@@ -57,6 +57,7 @@ type committer struct {
 	singles fairQueue[*single]
 	groups  fairQueue[*group]
 	records []*group
+	enough  int   // how many requests wait before wake is used
 	closed  error // set when nothing new is taken
 	stopped bool  // set when run has returned
 }
@@ -73,7 +74,9 @@ func (c *committer) addSingle(r *single) {
 		return
 	}
 	c.singles.push(r.item.Owner, r)
-	c.awaken()
+	if c.waiting() >= c.enough {
+		c.awaken()
+	}
 }
 
 func (c *committer) addGroup(g *group) {
@@ -95,7 +98,9 @@ func (c *committer) addRecord(g *group) {
 		return
 	}
 	c.records = append(c.records, g)
-	c.awaken()
+	if c.waiting() >= c.enough {
+		c.awaken()
+	}
 }
 
 func (c *committer) awaken() {
@@ -123,12 +128,63 @@ func (c *committer) run(ctx context.Context) {
 			}
 			time.Sleep(gather)
 		}
-		if c.s.openRequests() > company {
-			time.Sleep(gather)
-		}
-		for c.once(context.WithoutCancel(ctx)) {
+		for c.some() {
+			c.gather(ctx)
+			c.once(context.WithoutCancel(ctx))
 		}
 	}
+}
+
+// some reports whether anything waits.
+func (c *committer) some() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.singles.len()+c.groups.len()+len(c.records) > 0
+}
+
+// waiting returns how many single requests wait for a commit. It needs mu.
+func (c *committer) waiting() int {
+	n := c.singles.len()
+	for _, g := range c.records {
+		if g.intent.Batch == "" {
+			n += len(g.intent.Items)
+		}
+	}
+	return n
+}
+
+// gather waits, where several requests are under way, until all of them wait here,
+// though not for long: a commit costs much the same however many share it, and a
+// core that does not commit works for those that are still to come.
+func (c *committer) gather(ctx context.Context) {
+	open := c.s.openRequests()
+	if open <= company || !c.expect(open) {
+		return
+	}
+	late := time.NewTimer(gather)
+	defer late.Stop()
+	select {
+	case <-c.wake:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	c.expect(0)
+}
+
+// expect says how many are to wait before wake is used, and returns whether that
+// is more than do.
+func (c *committer) expect(enough int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.wake: // of those that wait already
+	default:
+	}
+	if c.waiting() >= enough {
+		enough = 0
+	}
+	c.enough = enough
+	return enough > 0
 }
 
 // close refuses all that waits for an intent and all that comes later.
@@ -178,19 +234,19 @@ func (c *committer) stop(giveUp bool) bool {
 	return c.stopped
 }
 
-// once commits what waits now, and returns whether there was anything.
-func (c *committer) once(ctx context.Context) bool {
+// once commits what waits now.
+func (c *committer) once(ctx context.Context) {
 	c.compareClocks(ctx)
 	records, fresh, singles := c.take()
 	if len(records)+len(fresh) == 0 {
-		return false
+		return
 	}
 	begun := time.Now()
 	err := c.s.cfg.Store.Commit(ctx, c.s.guard.best(), intents(records), intents(fresh))
 	if err != nil {
 		c.s.cfg.Log.Error("commit of certificates", "error", err, "records", len(records), "intents", len(fresh))
 		c.failed(records, fresh, singles, err)
-		return true
+		return
 	}
 	c.s.stats.Commits.Observe(time.Since(begun).Seconds())
 	for _, g := range records {
@@ -200,7 +256,6 @@ func (c *committer) once(ctx context.Context) bool {
 		c.s.through(g, g.intent.Err)
 	}
 	c.started(fresh, singles)
-	return true
 }
 
 // take forms the next commit: every record, single requests up to MaxGroup by

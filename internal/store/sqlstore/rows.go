@@ -17,7 +17,7 @@ type rowsText struct {
 
 // rowCounts are the numbers of rows that there are statements for, the largest
 // first.
-var rowCounts = [...]int{32, 8, 1}
+var rowCounts = [...]int{32, 16, 8, 4, 2, 1}
 
 // newRowsText returns the statement that has rows of so many columns, each
 // ($1, $2, ...), between head and tail.
