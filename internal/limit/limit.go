@@ -6,6 +6,7 @@
 package limit
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,9 @@ type Limits struct {
 	failures *sources
 	status   *sources
 
+	requestsOf, streamsOf *tenantShares
+	answersOf             *shares[netip.Addr]
+
 	mu      sync.Mutex
 	own     map[pki.TenantID]Rate          // guarded by mu, as is the next
 	tenants map[pki.TenantID]*rate.Limiter // those that asked since their limit was set
@@ -53,7 +57,9 @@ func New(cfg Config) *Limits {
 		cfg:      cfg,
 		requests: place{size: int64(cfg.Requests)}, streams: place{size: int64(cfg.Streams)}, answers: place{size: int64(cfg.Answers)},
 		failures: newSources(cfg.Failures), status: newSources(cfg.Status),
-		own: make(map[pki.TenantID]Rate), tenants: make(map[pki.TenantID]*rate.Limiter),
+		requestsOf: newTenantShares(cfg.Requests), streamsOf: newTenantShares(cfg.Streams),
+		answersOf: newShares[netip.Addr](part(cfg.Answers, sourceShare), 0),
+		own:       make(map[pki.TenantID]Rate), tenants: make(map[pki.TenantID]*rate.Limiter),
 	}
 }
 
@@ -99,16 +105,30 @@ func (l *Limits) Failure(remote string) error {
 	return l.failures.take(SourceOf(remote), l.cfg.Now(), "too many requests from your address prove nobody; mend the client that sends them")
 }
 
-// Answer takes one request about status from what a source has, or is RateLimited,
-// and a place among those under way, or is Unavailable. leave gives the place back.
+// Answer takes one request about status from what a source has, and a place from its
+// share of those under way at once, or is RateLimited; and one of all that there are,
+// or is Unavailable. leave gives them back.
 func (l *Limits) Answer(remote string) (leave func(), err error) {
 	if l == nil {
 		return func() {}, nil
 	}
-	if err := l.status.take(SourceOf(remote), l.cfg.Now(), "too many requests about status from your address"); err != nil {
+	from := SourceOf(remote)
+	if err := l.status.take(from, l.cfg.Now(), "too many requests about status from your address"); err != nil {
 		return nil, err
 	}
-	return l.answers.enter()
+	if !from.IsValid() {
+		return l.answers.enter()
+	}
+	own, ok, _ := l.answersOf.enter(from)
+	if !ok {
+		return nil, &pki.Error{Kind: pki.RateLimited, Detail: "too many requests about status from your address are under way at once", RetryAfter: time.Second}
+	}
+	leave, err = l.answers.enter()
+	if err != nil {
+		own()
+		return nil, err
+	}
+	return func() { leave(); own() }, nil
 }
 
 // Request takes a place among the API's requests under way, and one among its
@@ -121,6 +141,21 @@ func (l *Limits) Request(stream bool) (leave func(), err error) {
 		return l.streams.enter()
 	default:
 		return l.requests.enter()
+	}
+}
+
+// Share takes a place from what a tenant may have under way at once, of requests or
+// of streams, once it is known whose request it is: RateLimited where the tenant has
+// all that it may, Unavailable where all tenants together do. The platform has a
+// share that no tenant can take. leave gives the place back.
+func (l *Limits) Share(tenant pki.TenantID, stream bool) (leave func(), err error) {
+	switch {
+	case l == nil:
+		return func() {}, nil
+	case stream:
+		return l.streamsOf.enter(tenant)
+	default:
+		return l.requestsOf.enter(tenant)
 	}
 }
 
@@ -155,9 +190,13 @@ type place struct {
 func (p *place) enter() (leave func(), err error) {
 	if p.taken.Add(1) > p.size && p.size > 0 {
 		p.taken.Add(-1)
-		return nil, &pki.Error{Kind: pki.Unavailable, Detail: "the server has as many requests under way as it can take; send the request again", RetryAfter: time.Second}
+		return nil, noPlace()
 	}
 	return sync.OnceFunc(func() { p.taken.Add(-1) }), nil
+}
+
+func noPlace() error {
+	return &pki.Error{Kind: pki.Unavailable, Detail: "the server has as many requests under way as it can take; send the request again", RetryAfter: time.Second}
 }
 
 func (p *place) full() bool { return p.size > 0 && p.taken.Load() >= p.size }

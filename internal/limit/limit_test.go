@@ -96,6 +96,55 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestShares: a tenant, or a source, takes no more than its part of the places; all
+// tenants together leave the platform its own.
+func TestShares(t *testing.T) {
+	l, _ := newLimits(Config{Requests: 8, Streams: 4, Answers: 32})
+	share := func(tenant pki.TenantID, stream bool) func() error {
+		return func() error { _, err := l.Share(tenant, stream); return err }
+	}
+	leave, err := l.Share("a", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, 5, pki.RateLimited, share("a", false)); n != 1 {
+		t.Errorf("%d more of one tenant, want 2 in all", n)
+	}
+	if n := count(t, 5, pki.RateLimited, share("b", false)) + count(t, 5, pki.RateLimited, share("c", false)); n != 4 {
+		t.Errorf("%d of two others", n)
+	}
+	if n := count(t, 5, pki.Unavailable, share("d", false)); n != 0 {
+		t.Errorf("%d of a fourth, which leaves the platform nothing", n)
+	}
+	if n := count(t, 5, pki.Unavailable, share(pki.Platform, false)); n != 2 {
+		t.Errorf("%d of the platform", n)
+	}
+	if n := count(t, 5, pki.RateLimited, share("d", true)); n != 1 {
+		t.Errorf("%d streams", n)
+	}
+	leave()
+	leave()
+	if n := count(t, 5, pki.RateLimited, share("a", false)); n != 1 {
+		t.Errorf("%d after one place was given back", n)
+	}
+	answer := func(from string) func() error {
+		return func() error { _, err := l.Answer(from); return err }
+	}
+	if n := count(t, 5, pki.RateLimited, answer("192.0.2.1:1")); n != 2 {
+		t.Errorf("%d answers for one source", n)
+	}
+	if n := count(t, 5, pki.RateLimited, answer("192.0.2.2:1")); n != 2 {
+		t.Errorf("%d answers for another source", n)
+	}
+	if n := count(t, 50, pki.Unavailable, answer("127.0.0.1:1")); n != 28 {
+		t.Errorf("%d answers for this machine", n)
+	}
+	_, err = l.Answer("192.0.2.3:1") // finds none, and keeps nothing of its share
+	if err == nil || len(l.answersOf.taken) != 2 {
+		t.Error(err, l.answersOf.taken)
+	}
+}
+
 func TestSource(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.1:1000": "192.0.2.1", "[::ffff:192.0.2.1]:2": "192.0.2.1", "[2001:db8::1:2:3:4]:5": "2001:db8::",

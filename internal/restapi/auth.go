@@ -46,34 +46,39 @@ func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
 }
 
 // admit authorises a request, and takes it from what its tenant may send, or from
-// the failures that its source may have.
-func (s *server) admit(r *http.Request, rt Route) (Caller, error) {
-	c, err := s.authorize(r, rt)
+// the failures that its source may have. It comes before the body is read, so that
+// nobody waits for it in more places than their tenant has. leave gives the place back.
+func (s *server) admit(r *http.Request, rt route) (c Caller, leave func(), err error) {
+	c, err = s.authorize(r, rt.Route)
 	switch {
 	case pki.KindOf(err) == pki.Unauthenticated:
 		if limited := s.cfg.Limits.Failure(r.RemoteAddr); limited != nil {
-			return c, limited
+			err = limited
 		}
 	case c.who.ID != "":
 		if limited := s.cfg.Limits.Tenant(c.who.Tenant); limited != nil {
-			return c, limited
+			err = limited
 		}
 	}
-	return c, err
+	if err == nil {
+		err = checkRequest(r)
+	}
+	if err == nil {
+		leave, err = s.cfg.Limits.Share(c.who.Tenant, rt.lasts)
+	}
+	return c, leave, err
 }
 
 // guard authorises a request before huma reads anything of it.
-func (s *server) guard(rt Route) func(huma.Context, func(huma.Context)) {
+func (s *server) guard(rt route) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
-		c, err := s.admit(r, rt)
-		if err == nil {
-			err = checkRequest(r)
-		}
+		c, leave, err := s.admit(r, rt)
 		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
+		defer leave()
 		next(&authorized{ctx, c})
 	}
 }

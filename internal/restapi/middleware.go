@@ -59,6 +59,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		defer leave()
+		if r.Body != http.NoBody { // else net/http waits for the client to go away
+			// Also where nothing reads the body: net/http itself does, before it answers.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
+		}
 	}
 	s.mux.ServeHTTP(out, r)
 }

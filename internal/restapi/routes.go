@@ -46,6 +46,10 @@ const (
 	maxEnrollBody = 128 << 10
 )
 
+// bodyPatience is how long the whole body of a request may take that is no stream:
+// its place is one of few.
+const bodyPatience = 5 * time.Second
+
 // table lists the operations. A grant of the permission is made before the
 // request's body is read, and handed to the operation.
 func (s *server) table() []route {
@@ -83,7 +87,7 @@ func (s *server) table() []route {
 		operation("GET /authorities", access.ReadConfiguration, "list-authorities", "List the authorities", s.listAuthorities),
 		operation("POST /authorities", access.ManageAuthorities, "create-authority", "Create an authority with a key", s.createAuthority).created(),
 		operation("POST /authorities/roots", access.ManageAuthorities, "import-root", "Import a root's certificate", s.importRoot).created(),
-		plain("POST /authorities/install", access.ManageAuthorities, s.install, installDoc()),
+		plain("POST /authorities/install", access.ManageAuthorities, s.install, installDoc()).lasting(),
 		operation("GET /authorities/{authority}", access.ReadConfiguration, "get-authority", "Get an authority by name or id", s.getAuthority),
 		operation("POST /authorities/{authority}/retire", access.ManageAuthorities, "retire-authority", "End an authority's issuance for good", s.retireAuthority),
 		plain("GET /authorities/{authority}/request", access.ManageAuthorities, s.authorityRequest, authorityRequestDoc()),
@@ -169,7 +173,7 @@ func newRoute(pattern string, permission access.Permission) route {
 		Route: Route{Method: method, Path: path, Permission: permission, Tenant: strings.Contains(path, "{tenant}")},
 		doc: huma.Operation{
 			Method: method, Path: path, Tags: []string{tag},
-			MaxBodyBytes: maxBody, BodyReadTimeout: 30 * time.Second,
+			MaxBodyBytes: maxBody, BodyReadTimeout: bodyPatience,
 			Responses: make(map[string]*huma.Response), // filled when it is registered
 		},
 	}
@@ -213,7 +217,7 @@ func operation[I, O any, P input[I]](pattern string, permission access.Permissio
 	rt := newRoute(pattern, permission)
 	rt.doc.OperationID, rt.doc.Summary = id, summary
 	rt.register = func(s *server, rt route) {
-		rt.doc.Middlewares = huma.Middlewares{s.guard(rt.Route)}
+		rt.doc.Middlewares = huma.Middlewares{s.guard(rt)}
 		huma.Register(s.api, rt.doc, func(ctx context.Context, in *I) (*O, error) {
 			out, err := handler(ctx, P(in).caller().grant, in)
 			if err != nil {
@@ -236,11 +240,9 @@ func plain(pattern string, permission access.Permission, handler func(http.Respo
 	rt.register = func(s *server, rt route) {
 		s.describe(&rt.doc, doc)
 		s.mux.HandleFunc(rt.Method+" "+prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
-			c, err := s.admit(r, rt.Route)
+			c, leave, err := s.admit(r, rt)
 			if err == nil {
-				err = checkRequest(r)
-			}
-			if err == nil {
+				defer leave()
 				v := voucher{time.Now(), func() error { _, err := s.authorize(r, rt.Route); return err }}
 				r.Body = &vouchedBody{r.Body, v}
 				err = handler(&vouchedWriter{w, v, func(err error) { s.cut(r, err) }}, r, c.grant)

@@ -13,20 +13,26 @@ const patience = time.Minute
 // slowly returns a request's body that may take as long as it likes, if it does
 // not stand still; so may the answer to it.
 func slowly(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
-	return &patientReader{body, http.NewResponseController(w)}
+	return &patientReader{ReadCloser: body, conn: http.NewResponseController(w)}
 }
 
 type patientReader struct {
 	io.ReadCloser
 	conn *http.ResponseController
+	end  error // of the body; nil before it
 }
 
-// Read reads a part.
-func (p *patientReader) Read(b []byte) (int, error) {
+// Read reads a part. After the end it sets no deadline: net/http reads by then, to
+// see the client go away.
+func (p *patientReader) Read(b []byte) (n int, err error) {
+	if p.end != nil {
+		return 0, p.end
+	}
 	// A writer without deadlines has none to prolong; likewise below.
 	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
 	_ = p.conn.SetWriteDeadline(time.Now().Add(2 * patience))
-	return p.ReadCloser.Read(b)
+	n, p.end = p.ReadCloser.Read(b)
+	return n, p.end
 }
 
 // stream is an answer of any length, that may pause for as long as it likes; the

@@ -182,12 +182,14 @@ type Limits struct {
 	// certificates. Default: 1000 a second, 5000 at once.
 	Status Rate `yaml:"status,omitempty" json:"status"`
 	// Requests bounds the requests to the API that are under way at once; one
-	// more gets 503 at once. Default: 1024.
+	// more gets 503 at once. A tenant has a quarter of them, and so has the
+	// platform. Default: 1024.
 	Requests int `yaml:"requests,omitempty" json:"requests"`
 	// Streams is the same for uploads, watches and results, which last.
 	// Default: 256.
 	Streams int `yaml:"streams,omitempty" json:"streams"`
-	// Answers is the same for OCSP, CRLs and CA certificates. Default: 2048.
+	// Answers is the same for OCSP, CRLs and CA certificates; a source has a
+	// sixteenth of them. Default: 2048.
 	Answers int `yaml:"answers,omitempty" json:"answers"`
 	// Connections bounds the open connections of each listener; one more is
 	// closed before TLS. Default: 16384.
