@@ -67,7 +67,7 @@ func (a *fakeAnchor) Put(_ context.Context, note string) error {
 func newBench(t *testing.T) *bench {
 	b := &bench{T: t, anchor: new(fakeAnchor)}
 	gate := audit.NewGate()
-	gate.Set(nil, nil, time.Hour) // while the stack is made
+	gate.Set(audit.Stop{}, nil, time.Hour) // while the stack is made
 	now := func() time.Time { return time.Now().Add(time.Duration(b.later.Load())) }
 	b.Stack = stack.New(t, stack.Config{Gate: gate, Now: now})
 	b.AddTenant(t, "acme", "meter")
@@ -289,7 +289,7 @@ func TestAnchorLate(t *testing.T) {
 // TestGateClosesByItself where nobody watches the log.
 func TestGateClosesByItself(t *testing.T) {
 	b := newBench(t)
-	b.cfg.Gate.Set(nil, nil, -time.Second)
+	b.cfg.Gate.Set(audit.Stop{}, nil, -time.Second)
 	_, err := b.enroll("SM-1")
 	b.is(pki.Unavailable, err)
 	b.round()

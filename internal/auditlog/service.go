@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,6 +80,7 @@ type Service struct {
 	hold Hold // guarded by mu; zero Epoch where another node has it
 
 	late map[string]time.Time // of each anchor, since when it fails; owned by deliver
+	own  map[alarm.Key]bool   // alarms of single logs that are raised; owned by watch
 }
 
 // New returns a Service of a store that agrees with its anchors, or the error that
@@ -114,10 +116,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) Finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := s.sequence(ctx); err != nil {
-		return err
-	}
-	return s.hand(ctx, 0)
+	return errors.Join(s.sequence(ctx), s.hand(ctx, 0))
 }
 
 // loop does work at once and again after each pause. The same error is logged once
@@ -188,11 +187,11 @@ func (s *Service) sequence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.Leaves == 0 {
+	if !slices.ContainsFunc(b, func(b Backlog) bool { return b.Leaves > 0 }) {
 		return s.lost(s.sign(ctx, h))
 	}
-	// A tenant whose log cannot be made, or whose key does not sign, does not hold
-	// up the others before the bound.
+	// A tenant whose log cannot be made or is damaged, or whose key does not sign,
+	// does not hold up the others.
 	errs := []error{s.addLogs(ctx, h)}
 	for {
 		h.Until = s.cfg.Now().Add(lease)
@@ -276,38 +275,6 @@ func (s *Service) checkpoint(ctx context.Context, l *Log) (string, error) {
 		return "", fmt.Errorf("signing a checkpoint of the log of tenant %q: %w", l.Tenant, err)
 	}
 	return note, nil
-}
-
-// watch says by the gate and by an alarm whether the log keeps up.
-func (s *Service) watch(ctx context.Context) error {
-	b, err := s.cfg.Store.Backlog(ctx)
-	if err != nil {
-		return err // the gate closes by itself
-	}
-	now := s.cfg.Now()
-	var acts, issuance error
-	backlog := alarm.Key{Name: "log.backlog"}
-	if age := now.Sub(b.Oldest); b.Leaves > maxLeaves || b.Leaves > 0 && age > maxAge {
-		acts = &pki.Error{Kind: pki.Unavailable, RetryAfter: 5 * time.Second,
-			Detail: "the audit log has fallen behind, and without it nothing is done: send the request again later"}
-		s.raise(ctx, alarm.Alarm{Key: backlog, Severity: alarm.Critical,
-			What: fmt.Sprintf("%d entries have waited for up to %s for their place in the audit log: nothing is issued or changed until they have it", b.Leaves, age.Round(time.Second)),
-			Do:   "Look into the server's log for why sequencing fails: a disk that is full, a key that cannot be opened, a damaged log (pando check). It goes on by itself once that is mended."})
-	} else {
-		s.cfg.Alarms.Clear(backlog)
-	}
-	none := alarm.Key{Name: "anchor.late"}
-	if age := now.Sub(b.UnanchoredSince); !b.UnanchoredSince.IsZero() && age > s.cfg.Bound {
-		issuance = &pki.Error{Kind: pki.Unavailable, RetryAfter: 30 * time.Second,
-			Detail: "no anchor has taken a checkpoint of the audit log for too long, and nothing is issued until one does: send the request again later"}
-		s.raise(ctx, alarm.Alarm{Key: none, Severity: alarm.Critical,
-			What: fmt.Sprintf("no anchor has taken a checkpoint of the audit log for %s: nothing is issued until one does", age.Round(time.Second)),
-			Do:   "See that one of the places under audit.anchors in pando.yaml can be written to. Issuance goes on by itself once one takes a checkpoint."})
-	} else {
-		s.cfg.Alarms.Clear(none)
-	}
-	s.cfg.Gate.Set(acts, issuance, vouched)
-	return nil
 }
 
 func (s *Service) raise(ctx context.Context, a alarm.Alarm) {

@@ -42,12 +42,18 @@ type Log struct {
 	UnanchoredSince time.Time // when the log first grew beyond it; zero where it did not
 }
 
-// A Backlog is what the log has still to do.
+// A Backlog is what the log of a tenant has still to do.
 type Backlog struct {
+	Tenant          pki.TenantID
 	Leaves          int64     // without a place
 	Certificates    int64     // of them
 	Oldest          time.Time // of them; zero where there is none
-	UnanchoredSince time.Time // the earliest of all logs
+	UnanchoredSince time.Time // when the log grew beyond what an anchor took; zero where it did not
+
+	// What holds it up is its own, and nothing that concerns the other logs.
+	Damaged  bool // what is in the log, or in the rows to be logged, is not what it was
+	NoLog    bool // it could not be made yet
+	Unsigned bool // anchors have every checkpoint that was signed: no other was
 }
 
 // A Kept is a checkpoint that was handed to anchors.
@@ -75,7 +81,9 @@ type Store interface {
 	PutLog(ctx context.Context, h Hold, l *Log, e pki.Event) error
 	// Sequence gives up to limit groups of waiting leaves their places, in the
 	// order in which they were committed, and returns how many groups it did. It
-	// appends them to the logs' tiles and trees in the same transaction.
+	// appends them to the logs' tiles and trees in the same transaction. A log that
+	// is damaged holds up no other: it is marked, the error says so beside the
+	// count, and it is tried again each time.
 	Sequence(ctx context.Context, h Hold, limit int) (groups int, err error)
 	// PutCheckpoint stores a log's newest checkpoint.
 	PutCheckpoint(ctx context.Context, h Hold, tenant pki.TenantID, size int64, note string) error
@@ -87,7 +95,9 @@ type Store interface {
 	Logs(ctx context.Context) ([]*Log, error)
 	// Log returns a tenant's log, or NotFound.
 	Log(ctx context.Context, tenant pki.TenantID) (*Log, error)
-	Backlog(ctx context.Context) (Backlog, error)
+	// Backlog returns that of each log, and tenant without one, that has something
+	// to do.
+	Backlog(ctx context.Context) ([]Backlog, error)
 
 	// Tiles returns the hashes of tiles of a tenant's log. One that is not there,
 	// or has fewer hashes than asked for, is NotFound.

@@ -65,8 +65,8 @@ func (s *fakeStore) AllIssuers(context.Context) ([]*pki.Issuer, error) {
 // log is shown over a real store.
 func (s *fakeStore) Logs(context.Context) ([]*auditlog.Log, error) { return s.logs, nil }
 
-func (s *fakeStore) Backlog(context.Context) (auditlog.Backlog, error) {
-	return auditlog.Backlog{Certificates: int64(len(s.certificates) - s.unlogged)}, nil
+func (s *fakeStore) Backlog(context.Context) ([]auditlog.Backlog, error) {
+	return []auditlog.Backlog{{Certificates: int64(len(s.certificates) - s.unlogged)}}, nil
 }
 
 func (s *fakeStore) Leaves(context.Context, pki.TenantID, int64, int) ([]*audit.Leaf, error) {

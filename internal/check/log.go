@@ -30,7 +30,10 @@ func (c *checker) checkLogs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what is not in the logs yet: %w", err)
 	}
-	if certificates += waiting.Certificates; c.report.Certificates > certificates {
+	for _, b := range waiting {
+		certificates += b.Certificates
+	}
+	if c.report.Certificates > certificates {
 		c.report.addf(LogComplete, "logs", "the store has %d certificates, and the logs have or will have %d", c.report.Certificates, certificates)
 	}
 	return nil

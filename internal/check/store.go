@@ -63,7 +63,7 @@ type Store interface {
 
 	// Logs, Backlog, Leaves and Tiles are auditlog.Store's.
 	Logs(ctx context.Context) ([]*auditlog.Log, error)
-	Backlog(ctx context.Context) (auditlog.Backlog, error)
+	Backlog(ctx context.Context) ([]auditlog.Backlog, error)
 	Leaves(ctx context.Context, tenant pki.TenantID, from int64, limit int) ([]*audit.Leaf, error)
 	Tiles(ctx context.Context, tenant pki.TenantID, tiles []tlog.Tile) ([][]byte, error)
 }

@@ -65,7 +65,7 @@ func (s *Store) Register(ctx context.Context, now time.Time, signed *issuance.In
 // intend stores a new intent and sets its and its items' outcomes. No log, no
 // issuance: where the log's gate is closed, Err says so.
 func (t *tx) intend(in *issuance.Intent, now time.Time) error {
-	if in.Err = t.s.gate.Issue(); in.Err != nil {
+	if in.Err = t.s.gate.Issue(in.Tenant); in.Err != nil {
 		return nil
 	}
 	issuer, err := t.s.issuerInfo(context.Background(), in.Issuer)

@@ -12,7 +12,7 @@ import (
 // event stores an event and its leaf, unless the log's gate is closed: then the
 // whole act is Unavailable.
 func (t *tx) event(e pki.Event) error {
-	if err := t.s.gate.Act(); err != nil {
+	if err := t.s.gate.Act(e.Tenant); err != nil {
 		return err
 	}
 	return t.storeEvent(e)

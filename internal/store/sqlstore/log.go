@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -190,18 +192,48 @@ func (s *Store) Log(ctx context.Context, tenant pki.TenantID) (*auditlog.Log, er
 }
 
 // Backlog implements auditlog.Store.
-func (s *Store) Backlog(ctx context.Context) (auditlog.Backlog, error) {
-	b, err := one(ctx, s.read, func(row row) (b auditlog.Backlog, err error) {
-		err = row.Scan(&b.Leaves, &b.Certificates, intoTime{&b.Oldest}, intoTime{&b.UnanchoredSince})
-		return b, err
-	}, `SELECT CAST(coalesce(sum(count), 0) AS BIGINT), CAST(coalesce(sum(CASE WHEN kind = 'certificates' THEN count ELSE 0 END), 0) AS BIGINT),
-			coalesce(min(created), 0),
-			(SELECT coalesce(min(unanchored_since), 0) FROM log WHERE unanchored_since > 0)
-		FROM leaf_group WHERE first_index < 0`)
+func (s *Store) Backlog(ctx context.Context) ([]auditlog.Backlog, error) {
+	waiting, err := list(ctx, s.read, func(row row) (b auditlog.Backlog, err error) {
+		return b, row.Scan(&b.Tenant, &b.Leaves, &b.Certificates, intoTime{&b.Oldest})
+	}, `SELECT r.text, w.leaves, w.certificates, w.oldest FROM ref r JOIN (
+			SELECT tenant, CAST(sum(count) AS BIGINT) AS leaves, CAST(sum(CASE WHEN kind = 'certificates' THEN count ELSE 0 END) AS BIGINT) AS certificates, min(created) AS oldest
+			FROM leaf_group WHERE first_index < 0 GROUP BY tenant) w ON w.tenant = r.num ORDER BY r.text`)
 	if err != nil {
-		return b, fmt.Errorf("reading the log's backlog: %w", err)
+		return nil, fmt.Errorf("reading the log's backlog: %w", err)
 	}
-	return b, nil
+	type state struct {
+		auditlog.Backlog
+		signed, anchored, damaged int64
+	}
+	logs, err := list(ctx, s.read, func(row row) (l state, err error) {
+		return l, row.Scan(&l.Tenant, intoTime{&l.UnanchoredSince}, &l.signed, &l.anchored, &l.damaged)
+	}, `SELECT r.text, l.unanchored_since, l.signed_size, l.anchored_size, l.damaged FROM log l JOIN ref r ON r.num = l.tenant ORDER BY r.text`)
+	if err != nil {
+		return nil, fmt.Errorf("reading the logs' states: %w", err)
+	}
+	all := make(map[pki.TenantID]*auditlog.Backlog)
+	for i := range waiting {
+		waiting[i].NoLog = true
+		all[waiting[i].Tenant] = &waiting[i]
+	}
+	for i := range logs {
+		l := &logs[i]
+		b := all[l.Tenant]
+		if b == nil && l.UnanchoredSince.IsZero() {
+			continue
+		}
+		if b == nil {
+			b = &auditlog.Backlog{Tenant: l.Tenant}
+			all[l.Tenant] = b
+		}
+		b.NoLog, b.Damaged, b.UnanchoredSince = false, l.damaged != 0, l.UnanchoredSince
+		b.Unsigned = !l.UnanchoredSince.IsZero() && l.signed <= l.anchored
+	}
+	backlog := make([]auditlog.Backlog, 0, len(all))
+	for _, tenant := range slices.Sorted(maps.Keys(all)) {
+		backlog = append(backlog, *all[tenant])
+	}
+	return backlog, nil
 }
 
 // Tiles implements auditlog.Store.

@@ -2,13 +2,16 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // A leafGroup is a row of table leaf_group.
@@ -34,35 +37,64 @@ type growing struct {
 	size  int64     // before
 }
 
+// A damage is why one log cannot be sequenced, and others can.
+type damage struct{ cause error }
+
+func (d *damage) Error() string { return "it is damaged: " + d.cause.Error() }
+func (d *damage) Unwrap() error { return d.cause }
+
 // Sequence implements auditlog.Store. A log whose open tiles do not give its root is
-// damaged: nothing is sequenced on it.
+// damaged, and so is one with a group whose rows are gone: of a damaged log the first
+// group alone is tried, which shows whether it was mended.
 func (s *Store) Sequence(ctx context.Context, h auditlog.Hold, limit int) (int, error) {
 	done := 0
+	damaged := make(map[int64]error)
 	err := s.update(ctx, func(t *tx) error {
+		done = 0
+		clear(damaged)
 		if err := t.hold(h); err != nil {
 			return err
 		}
-		groups, err := list(ctx, t, scanLeafGroup, `SELECT `+leafGroupColumns+` FROM leaf_group g JOIN log l ON l.tenant = g.tenant
-			WHERE g.first_index < 0 ORDER BY g.id LIMIT $1`, limit)
+		probes, err := list(ctx, t, scanLeafGroup, `SELECT `+leafGroupColumns+` FROM leaf_group g WHERE g.id IN (
+			SELECT min(w.id) FROM leaf_group w JOIN log l ON l.tenant = w.tenant WHERE w.first_index < 0 AND l.damaged <> 0 GROUP BY w.tenant)`)
 		if err != nil {
 			return err
 		}
-		done = len(groups)
+		groups, err := list(ctx, t, scanLeafGroup, `SELECT `+leafGroupColumns+` FROM leaf_group g JOIN log l ON l.tenant = g.tenant
+			WHERE g.first_index < 0 AND l.damaged = 0 ORDER BY g.id LIMIT $1`, limit)
+		if err != nil {
+			return err
+		}
 		logs := make(map[int64]*growing)
-		for _, g := range groups {
-			l := logs[g.tenant]
-			if l == nil {
-				if l, err = t.growing(g); err != nil {
-					return err
-				}
-				logs[g.tenant] = l
+		for _, g := range slices.Concat(probes, groups) {
+			if damaged[g.tenant] != nil {
+				continue
 			}
-			if err := t.append(g, l); err != nil {
+			err := t.sequence(g, logs)
+			var is *damage
+			if errors.As(err, &is) {
+				damaged[g.tenant] = is
+				continue
+			}
+			if err != nil {
 				return err
 			}
+			done++
 		}
 		for tenant, l := range logs {
 			if err := t.grown(tenant, l); err != nil {
+				return err
+			}
+		}
+		for _, g := range probes {
+			if damaged[g.tenant] == nil {
+				if err := t.mark(g.tenant, false); err != nil {
+					return err
+				}
+			}
+		}
+		for tenant := range damaged {
+			if err := t.mark(tenant, true); err != nil {
 				return err
 			}
 		}
@@ -71,7 +103,38 @@ func (s *Store) Sequence(ctx context.Context, h auditlog.Hold, limit int) (int, 
 	if err != nil {
 		return 0, fmt.Errorf("sequencing the log: %w", err)
 	}
-	return done, nil
+	var errs []error
+	for num, cause := range damaged {
+		name, err := s.refOf(ctx, s.read, num)
+		if err != nil {
+			name.text = fmt.Sprint("number ", num)
+		}
+		errs = append(errs, fmt.Errorf("the log of tenant %q: %w", name.text, cause))
+	}
+	return done, errors.Join(errs...)
+}
+
+// mark notes whether a log is damaged.
+func (t *tx) mark(tenant int64, damaged bool) error {
+	_, err := t.exec(`UPDATE log SET damaged = $1 WHERE tenant = $2`, number(damaged), tenant)
+	return err
+}
+
+// sequence gives the leaves of a group their places, in a log that it takes up where
+// it is not among those that are.
+func (t *tx) sequence(g *leafGroup, logs map[int64]*growing) error {
+	l := logs[g.tenant]
+	if l == nil {
+		var err error
+		if l, err = t.growing(g); err != nil {
+			return err
+		}
+	}
+	if err := t.append(g, l); err != nil {
+		return err
+	}
+	logs[g.tenant] = l
+	return nil
 }
 
 // growing takes up the tree of the log to which a group belongs.
@@ -85,15 +148,18 @@ func (t *tx) growing(g *leafGroup) (*growing, error) {
 		return nil, err
 	}
 	data, err := readTiles(context.Background(), t, g.tenant, audit.OpenTiles(size))
+	if pki.KindOf(err) == pki.NotFound {
+		return nil, &damage{err}
+	}
 	if err != nil {
 		return nil, err
 	}
 	tree, err := audit.NewTree(size, data)
 	if err != nil {
-		return nil, err
+		return nil, &damage{err}
 	}
 	if tree.Root() != root {
-		return nil, fmt.Errorf("the log of tenant number %d is damaged: its open tiles do not give its root", g.tenant)
+		return nil, &damage{errors.New("its open tiles do not give its root")}
 	}
 	return &growing{tree: tree, since: g.created, size: size}, nil
 }
@@ -102,7 +168,7 @@ func (t *tx) growing(g *leafGroup) (*growing, error) {
 func (t *tx) append(g *leafGroup, l *growing) error {
 	if len(g.hashes) != int(g.count)*tlog.HashSize { // from before hashes were stored
 		if err := t.s.rehash(g); err != nil {
-			return err
+			return &damage{err}
 		}
 	}
 	first := l.tree.Size()

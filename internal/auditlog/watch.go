@@ -1,0 +1,118 @@
+package auditlog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// watch says by the gate and by alarms whether the logs keep up. What holds up one log
+// alone stops its tenant; what may hold up all of them stops everybody.
+func (s *Service) watch(ctx context.Context) error {
+	backlog, err := s.cfg.Store.Backlog(ctx)
+	if err != nil {
+		return err // the gate closes by itself
+	}
+	var all Backlog // of the logs that nothing of their own holds up
+	own := make(map[pki.TenantID]audit.Stop)
+	raised := make(map[alarm.Key]bool)
+	for _, b := range backlog {
+		stop := s.watchOne(ctx, &b, raised)
+		if stop != (audit.Stop{}) {
+			own[b.Tenant] = stop
+		}
+		if !b.Damaged && !b.NoLog {
+			all.Leaves += b.Leaves
+			all.Oldest = earliest(all.Oldest, b.Oldest)
+		}
+		if !b.Unsigned {
+			all.UnanchoredSince = earliest(all.UnanchoredSince, b.UnanchoredSince)
+		}
+	}
+	for key := range s.own {
+		if !raised[key] {
+			s.cfg.Alarms.Clear(key)
+		}
+	}
+	s.own = raised
+	s.cfg.Gate.Set(s.watchAll(ctx, &all), own, vouched)
+	return nil
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (s *Service) behind(b *Backlog) bool {
+	return b.Leaves > maxLeaves || b.Leaves > 0 && s.cfg.Now().Sub(b.Oldest) > maxAge
+}
+
+func (s *Service) unanchored(b *Backlog) bool {
+	return !b.UnanchoredSince.IsZero() && s.cfg.Now().Sub(b.UnanchoredSince) > s.cfg.Bound
+}
+
+func errBehind() error {
+	return &pki.Error{Kind: pki.Unavailable, RetryAfter: 5 * time.Second,
+		Detail: "the audit log has fallen behind, and without it nothing is done: send the request again later"}
+}
+
+// watchAll returns what stops everybody.
+func (s *Service) watchAll(ctx context.Context, b *Backlog) (stop audit.Stop) {
+	now := s.cfg.Now()
+	backlog := alarm.Key{Name: "log.backlog"}
+	if s.behind(b) {
+		stop.Acts = errBehind()
+		s.raise(ctx, alarm.Alarm{Key: backlog, Severity: alarm.Critical,
+			What: fmt.Sprintf("%d entries have waited for up to %s for their place in the audit log: nothing is issued or changed until they have it", b.Leaves, now.Sub(b.Oldest).Round(time.Second)),
+			Do:   "Look into the server's log for why sequencing fails: a disk that is full, for instance. It goes on by itself once that is mended."})
+	} else {
+		s.cfg.Alarms.Clear(backlog)
+	}
+	none := alarm.Key{Name: "anchor.late"}
+	if s.unanchored(b) {
+		stop.Issuance = &pki.Error{Kind: pki.Unavailable, RetryAfter: 30 * time.Second,
+			Detail: "no anchor has taken a checkpoint of the audit log for too long, and nothing is issued until one does: send the request again later"}
+		s.raise(ctx, alarm.Alarm{Key: none, Severity: alarm.Critical,
+			What: fmt.Sprintf("no anchor has taken a checkpoint of the audit log for %s: nothing is issued until one does", now.Sub(b.UnanchoredSince).Round(time.Second)),
+			Do:   "See that one of the places under audit.anchors in pando.yaml can be written to. Issuance goes on by itself once one takes a checkpoint."})
+	} else {
+		s.cfg.Alarms.Clear(none)
+	}
+	return stop
+}
+
+// watchOne returns what of a log's own stops its tenant, and notes the alarms that it
+// raised.
+func (s *Service) watchOne(ctx context.Context, b *Backlog, raised map[alarm.Key]bool) (stop audit.Stop) {
+	target := "log of " + string(b.Tenant)
+	if b.Tenant == pki.Platform {
+		target = "log of the platform"
+	}
+	raise := func(name, what, do string) {
+		key := alarm.Key{Tenant: b.Tenant, Name: name, Target: target}
+		raised[key] = true
+		s.raise(ctx, alarm.Alarm{Key: key, Severity: alarm.Critical, What: what, Do: do})
+	}
+	const look = "The server's log says why, and 'pando check' where the log or the rows that it stands for were changed. Find out who or what did that before you put a backup back; it goes on by itself once it is mended. Other tenants go on meanwhile."
+	if b.Damaged {
+		raise("log.damaged", "the audit log is damaged, and its entries get no place", look)
+	}
+	if (b.Damaged || b.NoLog) && s.behind(b) {
+		stop.Acts = errBehind()
+		raise("log.backlog", fmt.Sprintf("%d entries have waited for up to %s for their place in this audit log: nothing of the tenant is issued or changed until they have it", b.Leaves, s.cfg.Now().Sub(b.Oldest).Round(time.Second)), look)
+	}
+	if b.Unsigned && s.unanchored(b) {
+		stop.Issuance = &pki.Error{Kind: pki.Unavailable, RetryAfter: 30 * time.Second,
+			Detail: "no checkpoint of the tenant's audit log could be signed for too long, and nothing is issued until one is: send the request again later"}
+		raise("log.unsigned", fmt.Sprintf("no checkpoint of this audit log could be signed for %s: nothing of the tenant is issued until one is", s.cfg.Now().Sub(b.UnanchoredSince).Round(time.Second)),
+			"The server's log says why the key of the log does not sign. Issuance goes on by itself once it does.")
+	}
+	return stop
+}
