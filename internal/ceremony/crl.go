@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -35,6 +36,12 @@ func (r *root) signCRL(ctx context.Context, j *journal, req *Request, now time.T
 		days = usualDays
 	}
 	at := now.Truncate(time.Second)
+	var encoded []byte
+	for i := range entries {
+		if encoded, err = entries[i].Append(encoded); err != nil {
+			return nil, fmt.Errorf("encode CRL: %w", err)
+		}
+	}
 	list, err := tbs.NewCertList(&tbs.CRLInfo{
 		Issuer:      r.certificate.Subject,
 		IssuerKeyID: r.certificate.SubjectKeyID(),
@@ -42,16 +49,11 @@ func (r *root) signCRL(ctx context.Context, j *journal, req *Request, now time.T
 		Number:      req.Number,
 		ThisUpdate:  at,
 		NextUpdate:  at.AddDate(0, 0, days),
-	}, 0)
+	}, len(encoded))
 	if err != nil {
 		return nil, fmt.Errorf("encode CRL: %w", err)
 	}
-	for i := range entries {
-		if err := list.Add(&entries[i]); err != nil {
-			return nil, fmt.Errorf("encode CRL: %w", err)
-		}
-	}
-	intent := entry{At: now, Mode: r.mode, Act: KindCRL, Step: stepIntent, Number: req.Number, Request: req.hash(), TBS: list.Finish()}
+	intent := entry{At: now, Mode: r.mode, Act: KindCRL, Step: stepIntent, Number: req.Number, Request: req.hash(), TBS: slices.Concat(list.Begin(), encoded, list.End())}
 	crl, err := r.act(ctx, j, intent, func(signed []byte) error { return r.checkCRL(signed, req.Number, len(entries)) })
 	if err != nil {
 		return nil, err

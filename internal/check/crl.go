@@ -133,7 +133,7 @@ func (c *checker) checkEntries(ctx context.Context, i *issuer, record *revocatio
 	seen := make([]bool, len(entries))
 	var after pki.Serial
 	for {
-		revoked, err := c.store.Revoked(ctx, i.ID, record.Shard, record.Covers, c.now, after, page)
+		revoked, err := c.store.Revoked(ctx, i.ID, record.Shard, record.Covers, c.now, revocation.Span{After: after}, page)
 		if err != nil {
 			return fmt.Errorf("reading revocations of issuer %s: %w", i.ID, err)
 		}

@@ -51,7 +51,7 @@ func (c *checker) checkDelta(ctx context.Context, i *issuer, s revocation.ShardS
 func (c *checker) entriesAt(ctx context.Context, i *issuer, record *revocation.CRL, covers int64) (entries []crlEntry, err error) {
 	var after pki.Serial
 	for {
-		revoked, err := c.store.Revoked(ctx, i.ID, record.Shard, covers, c.now, after, page)
+		revoked, err := c.store.Revoked(ctx, i.ID, record.Shard, covers, c.now, revocation.Span{After: after}, page)
 		if err != nil {
 			return nil, fmt.Errorf("reading revocations of issuer %s: %w", i.ID, err)
 		}

@@ -113,14 +113,14 @@ func (s *fakeStore) Shards(_ context.Context, issuer pki.IssuerID) ([]revocation
 	return states, nil
 }
 
-func (s *fakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
+func (s *fakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span revocation.Span, limit int) ([]pki.Revocation, error) {
 	var page []pki.Revocation
 	for n, r := range s.revocations {
 		later := func(l pki.Revocation) bool { return l.Serial == r.Serial }
 		if n < int(upto) && slices.ContainsFunc(s.revocations[n+1:upto], later) || r.Reason == pki.RemoveFromCRL {
 			continue
 		}
-		if r.Issuer == issuer && r.Shard == shard && int64(n+1) <= upto && r.NotAfter.After(now) && bytes.Compare(r.Serial[:], after[:]) > 0 {
+		if r.Issuer == issuer && r.Shard == shard && int64(n+1) <= upto && r.NotAfter.After(now) && bytes.Compare(r.Serial[:], span.After[:]) > 0 {
 			page = append(page, r)
 		}
 	}

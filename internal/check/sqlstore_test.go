@@ -143,7 +143,7 @@ func publish(t *testing.T, s *sqlstore.Store, issuer pki.IssuerID, ca *pandotest
 	if l.Number, err = s.ReserveCRLNumber(ctx, issuer, 0); err != nil {
 		t.Fatal(err)
 	}
-	revoked, err := s.Revoked(ctx, issuer, 0, l.Covers, now, pki.Serial{}, 100)
+	revoked, err := s.Revoked(ctx, issuer, 0, l.Covers, now, revocation.Span{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

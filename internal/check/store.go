@@ -58,7 +58,7 @@ type Store interface {
 	// Status, Shards, Revoked and CRL are revocation.Store's.
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error)
-	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
+	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span revocation.Span, limit int) ([]pki.Revocation, error)
 	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
 
 	// Logs, Backlog, Leaves and Tiles are auditlog.Store's.

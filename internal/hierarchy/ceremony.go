@@ -12,6 +12,7 @@ import (
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -93,7 +94,7 @@ func (s *Service) revoked(ctx context.Context, issuer pki.IssuerID) ([]ceremony.
 	var out []ceremony.Revocation
 	const page = 1000
 	for after := (pki.Serial{}); ; {
-		entries, err := s.cfg.Revocations.Revoked(ctx, issuer, 0, shards[0].Newest, s.cfg.Now(), after, page)
+		entries, err := s.cfg.Revocations.Revoked(ctx, issuer, 0, shards[0].Newest, s.cfg.Now(), revocation.Span{After: after}, page)
 		if err != nil {
 			return nil, err
 		}

@@ -17,8 +17,8 @@ import (
 const page = 5_000
 
 // build signs a CRL of a shard with all entries up to state.Newest: a full one, or
-// where base is one of the shard's full ones, a delta to it. It holds the CRL once;
-// of a full one, nothing else grows with the entries.
+// where base is one of the shard's full ones, a delta to it. Of a full one it holds
+// the parts that are new.
 func (s *Service) build(ctx context.Context, id *identity, state *ShardState, base *Edition) (*CRL, error) {
 	if id.issuer.StatusURL == "" && id.issuer.Shards > 1 {
 		return nil, pki.Errorf(pki.Internal, "without a status URL a shard's CRL would claim to be complete")
@@ -48,62 +48,60 @@ func (s *Service) build(ctx context.Context, id *identity, state *ShardState, ba
 	if id.issuer.Deltas && base == nil {
 		info.Freshest = id.issuer.StatusURL + "/" + List{Issuer: id.issuer.ID, Shard: state.Shard, Delta: true}.Path()
 	}
-	var list *tbs.CertList
 	if base == nil {
-		list, err = s.encode(ctx, c, info, state, expired)
+		err = s.signFull(ctx, id, c, info, state, expired)
 	} else {
-		list, err = s.encodeDelta(ctx, c, info, base.Covers, expired)
+		err = s.signDelta(ctx, id, c, info, base.Covers, expired)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("entries: %w", err)
-	}
-	if c.DER, err = s.signList(ctx, id.issuer.Key, list); err != nil {
-		return nil, fmt.Errorf("sign number %d: %w", c.Number, err)
+		return nil, fmt.Errorf("CRL number %d: %w", c.Number, err)
 	}
 	return c, nil
 }
 
-// entrySize is what an entry takes in a CRL: a serial of 20 octets, a time, a reason.
-const entrySize = 53
-
-// maxGuess bounds the entries that memory is taken for before they are read.
-const maxGuess = 2_000_000
-
-// encode encodes a full CRL, with the entries as they come from the store, so that
-// it holds no more than the CRL itself. How long that will be is guessed by the one
-// before it.
-func (s *Service) encode(ctx context.Context, c *CRL, info *tbs.CRLInfo, state *ShardState, expired time.Time) (*tbs.CertList, error) {
-	guess := min(state.Entries+max(0, state.Newest-state.Covers), maxGuess)
-	list, err := tbs.NewCertList(info, int(max(guess, state.Entries))*entrySize)
-	if err != nil {
-		return nil, err
-	}
-	return list, s.eachPage(ctx, c.List, c.Covers, expired, func(got []pki.Revocation) error {
-		c.Entries += int64(len(got))
-		return addEntries(list, got)
-	})
-}
-
-// eachPage calls f with a shard's entries up to a sequence number, page by page in
-// order of serial, without those whose certificates had expired by the given time.
-func (s *Service) eachPage(ctx context.Context, list List, upto int64, expired time.Time, f func([]pki.Revocation) error) error {
-	var after pki.Serial
+// eachPage calls f with a shard's entries up to a sequence number and within a span,
+// page by page in order of serial, without those whose certificates had expired by the
+// given time.
+func (s *Service) eachPage(ctx context.Context, list List, upto int64, expired time.Time, span Span, f func([]pki.Revocation) error) error {
 	for {
-		got, err := s.cfg.Store.Revoked(ctx, list.Issuer, list.Shard, upto, expired, after, page)
+		got, err := s.cfg.Store.Revoked(ctx, list.Issuer, list.Shard, upto, expired, span, page)
 		if err != nil {
 			return err
 		}
 		if err := f(got); err != nil || len(got) < page {
 			return err
 		}
-		after = got[len(got)-1].Serial
+		span.After = got[len(got)-1].Serial
 	}
 }
 
-// encodeDelta encodes a delta CRL, of the entries that are new since a sequence
-// number, with releases, in order of serial.
-func (s *Service) encodeDelta(ctx context.Context, c *CRL, info *tbs.CRLInfo, since int64, expired time.Time) (*tbs.CertList, error) {
-	var changes []pki.Revocation
+// signDelta signs a delta CRL, of the entries that are new since a sequence number,
+// with releases, in order of serial.
+func (s *Service) signDelta(ctx context.Context, id *identity, c *CRL, info *tbs.CRLInfo, since int64, expired time.Time) error {
+	changes, err := s.changed(ctx, c, since, expired)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(changes, func(a, b pki.Revocation) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
+	c.Entries = int64(len(changes))
+	encoded, err := appendEntries(make([]byte, 0, len(changes)*entrySize), changes)
+	if err != nil {
+		return err
+	}
+	list, err := tbs.NewCertList(info, len(encoded))
+	if err != nil {
+		return err
+	}
+	head, tail, err := s.signList(ctx, id, list, func(w io.Writer) error {
+		_, err := w.Write(encoded)
+		return err
+	})
+	c.DER = slices.Concat(head, encoded, tail)
+	return err
+}
+
+// changed returns the entries of a shard that are new since a sequence number.
+func (s *Service) changed(ctx context.Context, c *CRL, since int64, expired time.Time) (changes []pki.Revocation, err error) {
 	for since < c.Covers {
 		got, last, err := s.cfg.Store.Changed(ctx, c.Issuer, c.Shard, since, c.Covers, expired, page)
 		if err != nil {
@@ -111,36 +109,41 @@ func (s *Service) encodeDelta(ctx context.Context, c *CRL, info *tbs.CRLInfo, si
 		}
 		changes, since = append(changes, got...), last
 	}
-	slices.SortFunc(changes, func(a, b pki.Revocation) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
-	c.Entries = int64(len(changes))
-	list, err := tbs.NewCertList(info, len(changes)*entrySize)
-	if err != nil {
-		return nil, err
-	}
-	return list, addEntries(list, changes)
+	return changes, nil
 }
 
-func addEntries(list *tbs.CertList, entries []pki.Revocation) error {
+// entrySize is what an entry takes in a CRL: a serial of 20 octets, a time, a reason.
+const entrySize = 53
+
+func appendEntries(dst []byte, entries []pki.Revocation) (_ []byte, err error) {
 	for i := range entries {
 		r := &entries[i]
-		if err := list.Add(&tbs.CRLEntry{Serial: r.Serial, At: r.At, Reason: r.Reason}); err != nil {
-			return err
+		e := tbs.CRLEntry{Serial: r.Serial, At: r.At, Reason: r.Reason}
+		if dst, err = e.Append(dst); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return dst, nil
 }
 
-// signList signs a CRL, in the memory in which it was encoded.
-func (s *Service) signList(ctx context.Context, key pki.KeyURI, list *tbs.CertList) ([]byte, error) {
-	message := list.Finish()
-	signature, err := s.cfg.Signer.SignStream(ctx, key, signer.CRL, func(w io.Writer) error {
-		_, err := w.Write(message)
+// signList signs a list whose entries write writes, and returns what stands before
+// and after them in the CRL.
+func (s *Service) signList(ctx context.Context, id *identity, list *tbs.CertList, write func(io.Writer) error) (head, tail []byte, err error) {
+	signature, err := s.cfg.Signer.SignStream(ctx, id.issuer.Key, signer.CRL, func(w io.Writer) error {
+		if _, err := w.Write(list.Begin()); err != nil {
+			return err
+		}
+		if err := write(w); err != nil {
+			return err
+		}
+		_, err := w.Write(list.End())
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("sign: %w", err)
 	}
-	return list.Signed(signature), nil
+	head, tail = list.Signed(signature)
+	return head, tail, nil
 }
 
 // checkKey checks that the issuer's key is that of its certificate. The signer

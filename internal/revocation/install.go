@@ -183,7 +183,7 @@ func (s *Service) covered(ctx context.Context, id *identity, state ShardState, l
 	}
 	now := s.cfg.Now() // what expired since the ceremony may be in the list, or not
 	lacking := func(upto int64) (lacks bool, err error) {
-		err = s.eachPage(ctx, List{Issuer: id.issuer.ID, Shard: state.Shard}, upto, now, func(held []pki.Revocation) error {
+		err = s.eachPage(ctx, List{Issuer: id.issuer.ID, Shard: state.Shard}, upto, now, Span{}, func(held []pki.Revocation) error {
 			for _, r := range held {
 				if _, ok := list.listed[r.Serial]; ok {
 					continue

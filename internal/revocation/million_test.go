@@ -25,15 +25,18 @@ type million struct {
 }
 
 func (m million) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) error {
-	*m.size = len(c.DER)
-	c.DER = nil
+	*m.size = len(c.Parts.Head) + len(c.Parts.Tail)
+	for _, p := range c.Parts.New {
+		*m.size += p.Octets
+	}
+	c.Parts = nil
 	return m.FakeStore.PutCRL(ctx, c, e)
 }
 
 const millionEntries = 1_000_000
 
-func (m million) Revoked(_ context.Context, issuer pki.IssuerID, shard int, _ int64, _ time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
-	first := int(binary.BigEndian.Uint32(after[16:]))
+func (m million) Revoked(_ context.Context, issuer pki.IssuerID, shard int, _ int64, _ time.Time, span revocation.Span, limit int) ([]pki.Revocation, error) {
+	first := int(binary.BigEndian.Uint32(span.After[16:]))
 	page := make([]pki.Revocation, min(limit, millionEntries-first))
 	for i := range page {
 		page[i] = m.entry(first + i + 1)

@@ -219,7 +219,7 @@ func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState
 		return false, fmt.Errorf("store number %d: %w", crl.Number, err)
 	}
 	s.stats.CRLs.Add(1)
-	s.cfg.Log.DebugContext(ctx, "CRL published", "list", crl.List, "number", crl.Number, "entries", crl.Entries, "bytes", len(crl.DER))
+	s.cfg.Log.DebugContext(ctx, "CRL published", "list", crl.List, "number", crl.Number, "entries", crl.Entries)
 	s.published(crl.List)
 	return true, nil
 }

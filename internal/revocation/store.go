@@ -34,8 +34,10 @@ type CRL struct {
 	ThisUpdate time.Time
 	NextUpdate time.Time
 	DER        []byte
-	Hash       [32]byte // SHA-256 of DER; Service.CRL sets it, no store does
-	Due        Due      // for PutCRL; no store returns it
+	Hash       [32]byte  // SHA-256 of DER; Service.CRL sets it, no store does
+	Due        Due       // for PutCRL; no store returns it
+	Whole      time.Time // when the list was last made of nothing but entries; for PutCRL, as Due
+	Parts      *Parts    // for PutCRL: the DER in parts; nil where DER has all of it
 }
 
 // Due says when a shard is due again, once a CRL of it is stored: at a time, and
@@ -43,6 +45,31 @@ type CRL struct {
 type Due struct {
 	At    time.Time
 	Above int64
+}
+
+// A Span is serials: those above After and up to Through, or all of them where it is
+// zero.
+type Span struct{ After, Through pki.Serial }
+
+// A Part is the encoded entries of a full CRL above the Last serial of the part before
+// it, and up to its own. A shard's next CRL has it too, unless one of them changed: so
+// what a CRL costs grows with what is new in it, and it is read and signed part by
+// part.
+type Part struct {
+	Last    pki.Serial
+	Entries int64
+	Octets  int       // of DER
+	Expires time.Time // when the first certificate of an entry does
+	DER     []byte
+}
+
+// Parts is a full CRL as it is stored: what stands before its entries, the parts of
+// them, and what stands after.
+type Parts struct {
+	Head, Tail []byte
+	Of         int64  // the number of the CRL that the other parts are from; 0 where there are none
+	Gone       []Span // whose parts are no more
+	New        []Part
 }
 
 // An Edition is what is known of a CRL without its bytes. The zero Edition stands
@@ -66,6 +93,8 @@ type ShardState struct {
 	Before  Edition // the full CRL before that
 	Delta   Edition // the latest delta CRL
 	Renewed bool    // somebody wants them all made anew
+
+	Whole time.Time // when the full list was last made of nothing but entries; zero for never
 }
 
 // Store is what revocation needs kept. Status is served by issuer: look-ups for
@@ -79,9 +108,9 @@ type Store interface {
 	// Status returns what is known of a serial of an issuer.
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (Status, error)
 	// Revoked returns up to limit entries of a shard that hold, not expired at
-	// now, in order of serial, beginning after the given one. Entries with sequence
+	// now, in order of serial, within the span. Entries with sequence
 	// numbers above upto do not count; what is released is not listed.
-	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
+	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span Span, limit int) ([]pki.Revocation, error)
 	// Changed returns up to limit entries of a shard that hold, releases too, not
 	// expired at now, in order of their sequence numbers, which are above since;
 	// entries above upto do not count. last is up to where it came: upto, or the
@@ -103,9 +132,15 @@ type Store interface {
 	// call returns it again.
 	ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)
 	// PutCRL stores a CRL; Conflict where one of its list with the same or a higher
-	// number is there. The latest and the one before it are kept. With one that a person
-	// installed comes the event, nil for those that RunCRL makes.
+	// number is there, or where the latest full one is not that which its other parts
+	// are of. The latest is kept, and of the one before it the edition. With one that a
+	// person installed comes the event, nil for those that RunCRL makes.
 	PutCRL(ctx context.Context, c *CRL, e *pki.Event) error
+	// Parts returns the parts of a shard's latest full CRL, in order, without their
+	// DER; none where it is not kept in parts. PartsDER returns up to limit of
+	// those whose last serials are within the span, with their DER, which is the caller's.
+	Parts(ctx context.Context, issuer pki.IssuerID, shard int) ([]Part, error)
+	PartsDER(ctx context.Context, issuer pki.IssuerID, shard int, span Span, limit int) ([]Part, error)
 	// CRLNumber returns the number of the list's latest CRL, or NotFound, without
 	// reading the CRL: it is asked with each request for one.
 	CRLNumber(ctx context.Context, list List) (int64, error)

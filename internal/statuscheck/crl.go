@@ -226,9 +226,9 @@ type mustHave struct {
 // whether that is all that is revoked there.
 func (c *Checker) revoked(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState) (must map[pki.Serial]*mustHave, settled bool, err error) {
 	now := c.cfg.Now()
-	page, err := c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, pki.Serial{}, window)
+	page, err := c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, revocation.Span{}, window)
 	if err == nil && len(page) == window {
-		page, err = c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, randomSerial(), window)
+		page, err = c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, revocation.Span{After: randomSerial()}, window)
 	}
 	if err != nil {
 		return nil, false, err

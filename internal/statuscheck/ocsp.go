@@ -11,6 +11,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -74,7 +75,7 @@ func (c *Checker) samples(ctx context.Context, issuer *pki.Issuer) ([]sample, er
 		return nil, err
 	}
 	for _, after := range []pki.Serial{from, {}} {
-		revoked, err := c.cfg.Store.Revoked(ctx, issuer.ID, shard, state.Newest, c.cfg.Now(), after, 1)
+		revoked, err := c.cfg.Store.Revoked(ctx, issuer.ID, shard, state.Newest, c.cfg.Now(), revocation.Span{After: after}, 1)
 		if err != nil {
 			return nil, err
 		}

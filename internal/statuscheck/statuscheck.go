@@ -25,7 +25,7 @@ type Store interface {
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 	// Shard, Revoked and Status are revocation.Store's.
 	Shard(ctx context.Context, issuer pki.IssuerID, shard int) (revocation.ShardState, error)
-	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error)
+	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span revocation.Span, limit int) ([]pki.Revocation, error)
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
 	// SampleSerial returns the serial of some certificate of the issuer, at or
 	// soon after the given one; NotFound where it finds none.

@@ -223,7 +223,7 @@ func TestLost(t *testing.T) {
 	h.Clock.Advance(10 * time.Minute)
 	h.expect("well")
 	h.Store.Hide(true)
-	h.Clock.Advance(revocation.DefaultCRLLife * 2 / 5)
+	h.Clock.Advance(revocation.DefaultCRLLife) // when it is made of nothing but the entries again
 	h.make()
 	h.Store.Hide(false)
 	h.expect("a CRL without it", "crl.shrunken"+url, "crl.shrunken"+target)

@@ -37,72 +37,45 @@ type CRLEntry struct {
 	Reason pki.Reason // unspecified is not encoded (RFC 5280, 5.3.1)
 }
 
-// maxHeader is the longest DER header of what fits into 4 GiB.
-const maxHeader = 6
-
-// A CertList is a TBSCertList (RFC 5280, 5.1.2) of version 2 on its way into the
-// bytes of the CRL that it becomes: entries are encoded once, where they stay. It has
-// the extensions authorityKeyIdentifier, cRLNumber and, where info has them,
-// deltaCRLIndicator, issuingDistributionPoint and freshestCRL.
+// A CertList is a TBSCertList (RFC 5280, 5.1.2) of version 2 around its entries,
+// which are encoded, hashed and kept apart from it: nobody needs to hold a list of
+// millions at once. It has the extensions authorityKeyIdentifier, cRLNumber and, where
+// info has them, deltaCRLIndicator, issuingDistributionPoint and freshestCRL.
 type CertList struct {
-	algorithm []byte
-	before    []byte // the fields before revokedCertificates
-	after     []byte // those after them
-	buf       []byte // room for all headers and before, then entries
-	start     int    // where the TBSCertList begins, once Finish was called
+	begin, end []byte // of the TBSCertList, before and after the entries
+	entries    int    // octets
+	algorithm  []byte
 }
 
-// NewCertList begins a list. size is how many octets of entries are expected; more
-// cost copies, nothing else.
-func NewCertList(info *CRLInfo, size int) (*CertList, error) {
+// NewCertList returns the list of entries that take so many octets, as
+// CRLEntry.Append encodes them. They stand in the order that the caller gives them;
+// that no serial comes twice is the caller's care.
+func NewCertList(info *CRLInfo, entries int) (*CertList, error) {
 	before, after, err := info.encode()
 	if err != nil {
 		return nil, err
 	}
-	room := 3*maxHeader + len(before)
-	l := &CertList{algorithm: info.Algorithm.DER, before: before, after: after}
-	l.buf = make([]byte, room, room+size+len(after)+maxSignature)
-	return l, nil
-}
-
-// maxSignature is room for the algorithm and the signature of every algorithm that
-// pando has.
-const maxSignature = 1 << 10
-
-// Add adds an entry. Entries stand in the order in which they come; that no serial
-// comes twice is the caller's care.
-func (l *CertList) Add(e *CRLEntry) (err error) {
-	l.buf, err = e.append(l.buf)
-	return err
-}
-
-// Finish returns the DER TBSCertList, to be signed. Nothing is added after it.
-func (l *CertList) Finish() []byte {
-	room := 3*maxHeader + len(l.before)
-	var header []byte
-	if entries := len(l.buf) - room; entries > 0 { // otherwise the field is left out (RFC 5280, 5.1.2.6)
-		header = der.AppendHeader(nil, asn1.SEQUENCE, entries)
+	if entries > 0 { // otherwise the field is left out (RFC 5280, 5.1.2.6)
+		before = der.AppendHeader(before, asn1.SEQUENCE, entries)
 	}
-	l.start = room
-	put := func(b []byte) {
-		l.start -= len(b)
-		copy(l.buf[l.start:], b)
-	}
-	put(header)
-	put(l.before)
-	l.buf = append(l.buf, l.after...)
-	put(der.AppendHeader(nil, asn1.SEQUENCE, len(l.buf)-l.start))
-	return l.buf[l.start:]
+	begin := der.AppendHeader(nil, asn1.SEQUENCE, len(before)+entries+len(after))
+	return &CertList{begin: append(begin, before...), end: after, entries: entries, algorithm: info.Algorithm.DER}, nil
 }
 
-// Signed returns the DER CertificateList with the signature of what Finish returned,
-// in the same memory.
-func (l *CertList) Signed(signature []byte) []byte {
-	l.buf = append(l.buf, l.algorithm...)
-	l.buf = append(l.buf, der.AppendBitString(nil, signature)...)
-	header := der.AppendHeader(nil, asn1.SEQUENCE, len(l.buf)-l.start)
-	copy(l.buf[l.start-len(header):], header)
-	return l.buf[l.start-len(header):]
+// Begin returns what stands before the entries in the DER TBSCertList that is to be
+// signed, and End what stands after them.
+func (l *CertList) Begin() []byte { return l.begin }
+
+// End is the other half of Begin.
+func (l *CertList) End() []byte { return l.end }
+
+// Signed returns what stands before and after the entries in the DER CertificateList
+// with the signature of the TBSCertList.
+func (l *CertList) Signed(signature []byte) (head, tail []byte) {
+	tail = append(append(tail, l.end...), l.algorithm...)
+	tail = append(tail, der.AppendBitString(nil, signature)...)
+	head = der.AppendHeader(nil, asn1.SEQUENCE, len(l.begin)+l.entries+len(tail))
+	return append(head, l.begin...), tail
 }
 
 // encode returns the fields before and after revokedCertificates.
@@ -166,8 +139,8 @@ func appendNumber(dst []byte, oid string, critical bool, number int64) []byte {
 // with the one extension reasonCode (RFC 5280, 5.3.1), an ENUMERATED of one octet.
 var reasonExtensions = "\x30\x0c\x30\x0a" + string(der.MustOID(der.OIDReasonCode)) + "\x04\x03\x0a\x01"
 
-// append appends the entry of revokedCertificates.
-func (e *CRLEntry) append(dst []byte) ([]byte, error) {
+// Append appends the DER entry of revokedCertificates.
+func (e *CRLEntry) Append(dst []byte) ([]byte, error) {
 	if !encodable(&e.Serial) {
 		return nil, errors.New("CRL: a serial is not positive or takes more than 20 octets")
 	}

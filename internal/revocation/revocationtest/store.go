@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,8 @@ type FakeStore struct {
 	newest       map[shardKey]int64
 	numbers      map[shardKey]int64
 	crls         map[revocation.List][]*revocation.CRL // the latest, and the one before it
+	parts        map[shardKey][]revocation.Part
+	whole        map[shardKey]time.Time
 	due          map[shardKey]revocation.Due
 	events       []pki.Event
 	groups       []int
@@ -60,7 +63,7 @@ func NewFakeStore() *FakeStore {
 	return &FakeStore{
 		certificates: make(map[serialKey]certificate), issuers: make(map[pki.IssuerID]*pki.Issuer),
 		entries: make(map[serialKey]entry), ordered: make(map[shardKey][]entry), newest: make(map[shardKey]int64),
-		numbers: make(map[shardKey]int64), crls: make(map[revocation.List][]*revocation.CRL), due: make(map[shardKey]revocation.Due),
+		numbers: make(map[shardKey]int64), crls: make(map[revocation.List][]*revocation.CRL), parts: make(map[shardKey][]revocation.Part), whole: make(map[shardKey]time.Time), due: make(map[shardKey]revocation.Due),
 	}
 }
 
@@ -170,7 +173,7 @@ func (s *FakeStore) Status(_ context.Context, issuer pki.IssuerID, serial pki.Se
 }
 
 // Revoked implements revocation.Store.
-func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
+func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span revocation.Span, limit int) ([]pki.Revocation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := shardKey{issuer, shard}
@@ -183,13 +186,13 @@ func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 		slices.SortFunc(s.ordered[k], func(a, b entry) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
 	}
 	list := s.ordered[k]
-	start, found := slices.BinarySearchFunc(list, after, func(e entry, t pki.Serial) int { return bytes.Compare(e.Serial[:], t[:]) })
+	start, found := slices.BinarySearchFunc(list, span.After, func(e entry, t pki.Serial) int { return bytes.Compare(e.Serial[:], t[:]) })
 	if found {
 		start++
 	}
 	got := make([]pki.Revocation, 0, min(limit, len(list)-start))
 	for _, e := range list[start:] {
-		if len(got) == limit || s.hidden {
+		if len(got) == limit || s.hidden || beyond(e.Serial, span) {
 			break
 		}
 		if e.seq <= upto && e.Reason != pki.RemoveFromCRL && !e.NotAfter.Before(now) {
@@ -197,6 +200,60 @@ func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 		}
 	}
 	return got, s.err
+}
+
+// beyond reports whether a serial is above a span.
+func beyond(s pki.Serial, span revocation.Span) bool {
+	return span.Through != pki.Serial{} && bytes.Compare(s[:], span.Through[:]) > 0
+}
+
+// within reports whether a part belongs to a span.
+func within(p revocation.Part, span revocation.Span) bool {
+	return bytes.Compare(p.Last[:], span.After[:]) > 0 && !beyond(p.Last, span)
+}
+
+// Parts implements revocation.Store.
+func (s *FakeStore) Parts(ctx context.Context, issuer pki.IssuerID, shard int) ([]revocation.Part, error) {
+	parts, err := s.PartsDER(ctx, issuer, shard, revocation.Span{}, math.MaxInt)
+	for i := range parts {
+		parts[i].DER = nil
+	}
+	return parts, err
+}
+
+// PartsDER implements revocation.Store.
+func (s *FakeStore) PartsDER(_ context.Context, issuer pki.IssuerID, shard int, span revocation.Span, limit int) ([]revocation.Part, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var got []revocation.Part
+	for _, p := range s.parts[shardKey{issuer, shard}] {
+		if len(got) < limit && within(p, span) {
+			got = append(got, p)
+		}
+	}
+	return got, s.err
+}
+
+// putParts puts the DER of a CRL's parts in place. It needs mu.
+func (s *FakeStore) putParts(c *revocation.CRL) {
+	k := shardKey{c.Issuer, c.Shard}
+	s.whole[k] = c.Whole
+	if c.Parts == nil {
+		s.parts[k] = nil
+		return
+	}
+	kept := slices.DeleteFunc(slices.Clone(s.parts[k]), func(p revocation.Part) bool {
+		return slices.ContainsFunc(c.Parts.Gone, func(span revocation.Span) bool { return within(p, span) })
+	})
+	kept = append(kept, c.Parts.New...)
+	slices.SortFunc(kept, func(a, b revocation.Part) int { return bytes.Compare(a.Last[:], b.Last[:]) })
+	s.parts[k] = kept
+	c.DER = bytes.Clone(c.Parts.Head)
+	for _, p := range kept {
+		c.DER = append(c.DER, p.DER...)
+	}
+	c.DER = append(c.DER, c.Parts.Tail...)
+	c.Parts = nil
 }
 
 // Changed implements revocation.Store.
@@ -260,7 +317,7 @@ func (s *FakeStore) Shard(_ context.Context, issuer pki.IssuerID, shard int) (re
 	}
 	return revocation.ShardState{
 		Shard: shard, Newest: s.newest[k], Renewed: s.due[k].At.IsZero(),
-		Edition: edition(false, 0), Before: edition(false, 1), Delta: edition(true, 0),
+		Edition: edition(false, 0), Before: edition(false, 1), Delta: edition(true, 0), Whole: s.whole[k],
 	}, s.err
 }
 
@@ -326,6 +383,12 @@ func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL, e *pki.Event) e
 	have := s.crls[c.List]
 	if len(have) > 0 && have[0].Number >= c.Number {
 		return pki.Errorf(pki.Conflict, "CRL number %d is there", have[0].Number)
+	}
+	if parts := c.Parts; parts != nil && parts.Of != 0 && (len(have) == 0 || have[0].Number != parts.Of) {
+		return pki.Errorf(pki.Conflict, "CRL number %d is not the latest", parts.Of)
+	}
+	if !c.Delta {
+		s.putParts(c)
 	}
 	s.crls[c.List] = append([]*revocation.CRL{c}, have[:min(1, len(have))]...)
 	s.due[shardKey{c.Issuer, c.Shard}] = c.Due

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -57,14 +58,28 @@ func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) err
 			return fmt.Errorf("reading the latest CRL's number: %w", err)
 		case latest >= c.Number:
 			return pki.Errorf(pki.Conflict, "CRL number %d of the shard is there already", latest)
+		case c.Parts != nil && c.Parts.Of != 0 && c.Parts.Of != latest:
+			return pki.Errorf(pki.Conflict, "the parts are of CRL number %d of the shard, and number %d is there", c.Parts.Of, latest)
 		}
 		if _, err := t.exec(`DELETE`+ofList(c.Delta)+`AND number < $3`, info.num, c.Shard, latest); err != nil {
 			return fmt.Errorf("dropping old CRLs: %w", err)
 		}
-		if _, err := t.exec(`INSERT INTO crl (issuer, shard, number, base, covers, entries, this_update, next_update, der)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, info.num, c.Shard, c.Number, c.Base, c.Covers, c.Entries,
-			micros(c.ThisUpdate), micros(c.NextUpdate), bytesOf(c.DER)); err != nil {
+		if _, err := t.exec(`UPDATE crl SET der = $1, head = 0 WHERE issuer = $2 AND shard = $3 AND number = $4`, []byte{}, info.num, c.Shard, latest); err != nil {
+			return fmt.Errorf("dropping an old CRL: %w", err)
+		}
+		whole, head := bytesOf(c.DER), 0
+		if c.Parts != nil {
+			whole, head = slices.Concat(c.Parts.Head, c.Parts.Tail), len(c.Parts.Head)
+		}
+		if _, err := t.exec(`INSERT INTO crl (issuer, shard, number, base, covers, entries, this_update, next_update, der, head)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, info.num, c.Shard, c.Number, c.Base, c.Covers, c.Entries,
+			micros(c.ThisUpdate), micros(c.NextUpdate), whole, head); err != nil {
 			return fmt.Errorf("storing a CRL: %w", err)
+		}
+		if !c.Delta {
+			if err := t.putParts(info.num, c); err != nil {
+				return fmt.Errorf("storing the parts of a CRL: %w", err)
+			}
 		}
 		if _, err := t.exec(`UPDATE crl_shard SET covers = $1, due = $2, made = $3 WHERE issuer = $4 AND shard = $5`,
 			c.Due.Above, micros(c.Due.At), micros(c.ThisUpdate), info.num, c.Shard); err != nil {
@@ -85,19 +100,6 @@ func (s *Store) CRLNumber(ctx context.Context, l revocation.List) (int64, error)
 	}
 	number, err := one(ctx, s.read, scanInt, `SELECT number`+ofList(l.Delta)+`ORDER BY number DESC LIMIT 1`, num, l.Shard)
 	return found(number, err, "CRL %s", l)
-}
-
-// CRL implements revocation.Store.
-func (s *Store) CRL(ctx context.Context, l revocation.List) (*revocation.CRL, error) {
-	num, err := s.findRef(ctx, issuerRef(l.Issuer))
-	if err != nil {
-		return nil, err
-	}
-	c, err := one(ctx, s.read, func(row row) (*revocation.CRL, error) {
-		c := &revocation.CRL{List: l}
-		return c, row.Scan(&c.Number, &c.Base, &c.Covers, &c.Entries, intoTime{&c.ThisUpdate}, intoTime{&c.NextUpdate}, &c.DER)
-	}, `SELECT number, base, covers, entries, this_update, next_update, der`+ofList(l.Delta)+`ORDER BY number DESC LIMIT 1`, num, l.Shard)
-	return found(c, err, "CRL %s", l)
 }
 
 // Shards implements revocation.Store.
@@ -131,12 +133,14 @@ func (s *Store) shards(ctx context.Context, issuer issuerInfo, first, n int) ([]
 	_, err := list(ctx, s.read, func(row row) (none struct{}, err error) {
 		var shard int
 		var newest, due int64
-		if err := row.Scan(&shard, &newest, &due); err != nil {
+		var whole time.Time
+		if err := row.Scan(&shard, &newest, &due, intoTime{&whole}); err != nil {
 			return none, err
 		}
-		states[shard-first].Newest, states[shard-first].Renewed = newest, due == 0
+		st := &states[shard-first]
+		st.Newest, st.Renewed, st.Whole = newest, due == 0, whole
 		return none, nil
-	}, `SELECT shard, newest, due FROM crl_shard WHERE issuer = $1 AND shard >= $2 AND shard < $3`, issuer.num, first, first+n)
+	}, `SELECT shard, newest, due, whole FROM crl_shard WHERE issuer = $1 AND shard >= $2 AND shard < $3`, issuer.num, first, first+n)
 	if err != nil {
 		return nil, fmt.Errorf("reading the newest revocations: %w", err)
 	}

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -156,22 +157,53 @@ func (s *Store) Status(ctx context.Context, id pki.IssuerID, serial pki.Serial) 
 const latestUpTo = ` NOT EXISTS (SELECT 1 FROM revocation l
 	WHERE l.issuer = r.issuer AND l.shard = r.shard AND l.serial = r.serial AND l.n > r.n AND l.seq <= $4) `
 
-// Revoked implements revocation.Store.
-func (s *Store) Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, after pki.Serial, limit int) ([]pki.Revocation, error) {
+// Revoked implements revocation.Store. Of a serial's entries, which follow each other
+// in the index, the last one holds: to ask for a later one of each would cost more
+// than all the rest.
+func (s *Store) Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span revocation.Span, limit int) ([]pki.Revocation, error) {
 	num, err := s.findRef(ctx, issuerRef(issuer))
 	if err != nil {
 		return nil, err
 	}
-	entries, err := list(ctx, s.read, func(row row) (pki.Revocation, error) {
-		r := pki.Revocation{Issuer: issuer, Shard: shard}
-		return r, row.Scan(intoArray(r.Serial[:]), &r.N, &r.Reason, intoTime{&r.At}, intoTime{&r.NotAfter})
-	}, `SELECT serial, n, reason, at, not_after FROM revocation r
-		WHERE issuer = $1 AND shard = $2 AND serial > $3 AND seq <= $4 AND not_after >= $5 AND reason <> $7 AND`+latestUpTo+`
-		ORDER BY serial LIMIT $6`, num, shard, after[:], upto, micros(now), limit, pki.RemoveFromCRL)
+	entries, err := s.revoked(ctx, num, pki.Revocation{Issuer: issuer, Shard: shard}, upto, micros(now), span, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing revocations: %w", err)
 	}
 	return entries, nil
+}
+
+// revoked reads entries of r's shard.
+func (s *Store) revoked(ctx context.Context, issuer int64, r pki.Revocation, upto, now int64, span revocation.Span, limit int) (entries []pki.Revocation, err error) {
+	rows, err := s.read.query(ctx, `SELECT serial, n, reason, at, not_after FROM revocation
+		WHERE issuer = $1 AND shard = $2 AND serial > $3 AND serial <= $4 AND seq <= $5 ORDER BY serial, n`,
+		issuer, r.Shard, span.After[:], endOf(span), upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var serial []byte
+	var n, reason, at, notAfter int64 // the driver's own type costs no conversion
+	into := []any{intoBytes{&serial}, &n, &reason, &at, &notAfter}
+	holds := false // what r is
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		if holds && !bytes.Equal(serial, r.Serial[:]) {
+			if entries = append(entries, r); len(entries) == limit {
+				return entries, nil
+			}
+		}
+		if err := (intoArray(r.Serial[:])).Scan(serial); err != nil {
+			return nil, err
+		}
+		r.N, r.Reason, r.At, r.NotAfter = int(n), pki.Reason(reason), fromMicros(at), fromMicros(notAfter)
+		holds = r.Reason != pki.RemoveFromCRL && notAfter >= now
+	}
+	if holds {
+		entries = append(entries, r)
+	}
+	return entries, rows.Err()
 }
 
 // Changed implements revocation.Store. It reads the entries of all shards since a

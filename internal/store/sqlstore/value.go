@@ -49,6 +49,20 @@ func (a intoArray) Scan(src any) error {
 	return nil
 }
 
+// intoBytes scans bytes as the driver made them for this row alone: scanned into a
+// slice they would be copied once more.
+type intoBytes struct{ b *[]byte }
+
+// Scan implements sql.Scanner.
+func (i intoBytes) Scan(src any) error {
+	b, ok := src.([]byte)
+	if !ok {
+		return fmt.Errorf("bytes are stored as %T", src)
+	}
+	*i.b = b
+	return nil
+}
+
 // bytesOf returns b as it is stored: empty, not NULL, where it is nil.
 func bytesOf(b []byte) []byte {
 	if b == nil {

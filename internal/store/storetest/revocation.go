@@ -135,7 +135,7 @@ func testHold(f *fixture) {
 // revokedIn returns the entry of the item's serial in a shard's list.
 func (f *fixture) revokedIn(shard int, upto int64, it *issuance.Item) []pki.Revocation {
 	f.Helper()
-	page, err := f.Revoked(f.ctx, f.issuer.ID, shard, upto, f.now, pki.Serial{}, 100)
+	page, err := f.Revoked(f.ctx, f.issuer.ID, shard, upto, f.now, revocation.Span{}, 100)
 	f.ok(err)
 	return ofSerial(page, it.Serial)
 }
@@ -174,7 +174,7 @@ func testRevoked(f *fixture) {
 		var got []pki.Serial
 		var after pki.Serial
 		for {
-			page, err := f.Revoked(f.ctx, f.issuer.ID, shard, states[shard].Newest, f.now.Add(time.Hour), after, 3)
+			page, err := f.Revoked(f.ctx, f.issuer.ID, shard, states[shard].Newest, f.now.Add(time.Hour), revocation.Span{After: after}, 3)
 			f.ok(err)
 			for _, r := range page {
 				f.same(r.Shard, shard)
@@ -201,13 +201,13 @@ func testRevoked(f *fixture) {
 	// An entry leaves the list after the last moment of its certificate.
 	shard := short.Serial.Shard(shards)
 	has := func(now time.Time) bool {
-		page, err := f.Revoked(f.ctx, f.issuer.ID, shard, math.MaxInt64, now, pki.Serial{}, 100)
+		page, err := f.Revoked(f.ctx, f.issuer.ID, shard, math.MaxInt64, now, revocation.Span{}, 100)
 		f.ok(err)
 		return slices.ContainsFunc(page, func(r pki.Revocation) bool { return r.Serial == short.Serial })
 	}
 	f.same(has(short.NotAfter), true)
 	f.same(has(short.NotAfter.Add(time.Second)), false)
-	none, err := f.Revoked(f.ctx, "unknown", 0, math.MaxInt64, f.now, pki.Serial{}, 100)
+	none, err := f.Revoked(f.ctx, "unknown", 0, math.MaxInt64, f.now, revocation.Span{}, 100)
 	f.ok(err)
 	f.same(len(none), 0)
 }
@@ -266,6 +266,66 @@ func testCRLs(f *fixture) {
 	}
 	_, err = f.Shards(f.ctx, "unknown")
 	f.is(pki.NotFound, err)
+}
+
+// testParts keeps a full CRL in parts, of which the next one has some.
+func testParts(f *fixture) {
+	const shard = 1
+	list := revocation.List{Issuer: f.issuer.ID, Shard: shard}
+	serial := func(n byte) pki.Serial { return pki.Serial{0: 0x41, 19: n} }
+	part := func(n byte, der string) revocation.Part {
+		return revocation.Part{Last: serial(n), Entries: int64(n), Octets: len(der), Expires: f.now.Add(time.Duration(n) * time.Hour), DER: []byte(der)}
+	}
+	put := func(number, of int64, gone []revocation.Span, parts ...revocation.Part) error {
+		return f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: number, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour), Whole: f.now,
+			Parts: &revocation.Parts{Head: []byte("<"), Tail: []byte(">"), Of: of, Gone: gone, New: parts}}, nil)
+	}
+	reads := func(want string) {
+		f.Helper()
+		c, err := f.CRL(f.ctx, list)
+		f.ok(err)
+		f.same(string(c.DER), want)
+	}
+	within := func(span revocation.Span, limit int) (read string) {
+		parts, err := f.PartsDER(f.ctx, f.issuer.ID, shard, span, limit)
+		f.ok(err)
+		for _, p := range parts {
+			read += string(p.DER)
+		}
+		return read
+	}
+	f.ok(put(1, 0, []revocation.Span{{}}, part(10, "ab"), part(20, "cd"), part(30, "ef"), part(40, "gh")))
+	reads("<abcdefgh>")
+	f.same(within(revocation.Span{After: serial(10), Through: serial(30)}, 9), "cdef")
+	f.same(within(revocation.Span{After: serial(10)}, 9), "cdefgh")
+	f.same(within(revocation.Span{}, 2), "abcd")
+	infos, err := f.Parts(f.ctx, f.issuer.ID, shard)
+	f.ok(err)
+	want := part(20, "cd")
+	want.DER = nil
+	f.same(len(infos), 4)
+	f.same(infos[1], want)
+	state, err := f.Shard(f.ctx, f.issuer.ID, shard)
+	f.ok(err)
+	f.same(state.Whole, f.now)
+
+	f.ok(put(2, 1, []revocation.Span{{After: serial(10), Through: serial(30)}, {After: serial(40)}}, part(25, "X"), part(50, "Y")))
+	reads("<abXghY>")
+	f.is(pki.Conflict, put(4, 1, nil)) // number 1 is not the latest
+	reads("<abXghY>")
+	f.ok(put(3, 2, nil))
+	reads("<abXghY>")
+	for _, issuer := range []pki.IssuerID{"unknown", f.issuer.ID} { // nor has another shard any
+		parts, err := f.Parts(f.ctx, issuer, shard+1)
+		f.ok(err)
+		f.same(len(parts), 0)
+		parts, err = f.PartsDER(f.ctx, issuer, shard+1, revocation.Span{}, 9)
+		f.ok(err)
+		f.same(len(parts), 0)
+	}
+	f.ok(f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: 4, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour), DER: []byte("whole")}, nil))
+	reads("whole")
+	f.same(within(revocation.Span{}, 9), "")
 }
 
 // testDeltas keeps delta CRLs beside the full ones, in one sequence of numbers.

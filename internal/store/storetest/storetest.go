@@ -132,6 +132,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"revocation job raced", testJobRaced},
 		{"revocation jobs bounded", testJobsBounded},
 		{"CRLs", testCRLs},
+		{"CRL in parts", testParts},
 		{"delta CRLs", testDeltas},
 		{"changed entries", testChanged},
 		{"CRLs that are due", testDue},
