@@ -31,15 +31,31 @@ func attributeName(oid string) string {
 	return oid
 }
 
-// String returns the name as RFC 4514 writes it: the last RDN first. Attributes
-// without a short name are written as OID=#hex of the DER value.
+// String returns the name as RFC 4514 writes it: the last RDN first, attributes of
+// one RDN joined by "+". Attributes without a short name are written as OID=#hex of
+// the DER value.
 func (n Name) String() string {
 	var b strings.Builder
-	for i := len(n) - 1; i >= 0; i-- {
+	for end := len(n); end > 0; {
+		start := end - 1
+		for start > 0 && n[start].Joined {
+			start--
+		}
 		if b.Len() > 0 {
 			b.WriteByte(',')
 		}
-		a := n[i]
+		n[start:end].writeRDN(&b)
+		end = start
+	}
+	return b.String()
+}
+
+// writeRDN writes the attributes of one RDN.
+func (n Name) writeRDN(b *strings.Builder) {
+	for i, a := range n {
+		if i > 0 {
+			b.WriteByte('+')
+		}
 		name, ok := attributeNames[a.OID]
 		if !ok {
 			b.WriteString(a.OID + "=#")
@@ -47,9 +63,8 @@ func (n Name) String() string {
 			continue
 		}
 		b.WriteString(name + "=")
-		writeEscaped(&b, a.Value)
+		writeEscaped(b, a.Value)
 	}
-	return b.String()
 }
 
 // writeEscaped writes a value with the escapes of RFC 4514, 2.4, and control

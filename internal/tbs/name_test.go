@@ -37,6 +37,16 @@ func TestName(t *testing.T) {
 		},
 		{Name{{OID: der.OIDCommonName, Value: "#1\n"}}, `CN=\#1\0a`},
 		{Name{{OID: "1.3.6.1.4.1.37244.2.1", Value: "FFF1"}}, "1.3.6.1.4.1.37244.2.1=#0c0446464631"}, // Matter VID
+		{
+			Name{
+				{OID: der.OIDOrganization, Value: "Zähler"},
+				{OID: der.OIDCommonName, Value: "m"},
+				{OID: der.OIDSerialNumber, Type: PrintableString, Value: "M", Joined: true},
+				{OID: "1.3.6.1.4.1.32473.1", Value: "longer", Joined: true},
+				{OID: der.OIDOrganizationalUnit, Value: "end"},
+			},
+			"OU=end,CN=m+serialNumber=M+1.3.6.1.4.1.32473.1=#0c066c6f6e676572,O=Zähler",
+		},
 	} {
 		t.Run(tt.text, func(t *testing.T) {
 			encoded := must(t)(tt.name.Append([]byte("before")))[len("before"):]
@@ -56,8 +66,8 @@ func TestName(t *testing.T) {
 			}
 			var other Name
 			for _, rdn := range rdns {
-				for _, a := range rdn {
-					other = append(other, Attribute{OID: a.Type.String(), Value: a.Value.(string)})
+				for i, a := range rdn {
+					other = append(other, Attribute{OID: a.Type.String(), Value: a.Value.(string), Joined: i > 0})
 				}
 			}
 			untyped := append(Name(nil), tt.name...)
@@ -103,6 +113,8 @@ func TestNameAppendRefuses(t *testing.T) {
 			wantKind(t, err, pki.PolicyRefused)
 		})
 	}
+	_, err := Name{{OID: der.OIDCommonName, Value: "a"}, {OID: der.OIDCommonName, Value: "b", Joined: true}}.Append(nil)
+	wantKind(t, err, pki.PolicyRefused)
 	if _, err := (Name{{OID: der.OIDCommonName, Type: 3, Value: "v"}}).Append(nil); err == nil {
 		t.Error("a string type that is none is accepted")
 	}
@@ -126,7 +138,9 @@ func TestParseNameRefuses(t *testing.T) {
 		"long form of length":    append([]byte{0x30, 0x81, 12}, seq(set(utf8))[2:]...),
 		"indefinite length":      append(append([]byte{0x30, 0x80}, set(utf8)...), 0, 0),
 		"empty RDN":              seq(set()),
-		"two values in an RDN":   seq(set(utf8, utf8)),
+		"the same value twice":   seq(set(utf8, utf8)),
+		"one type twice":         seq(set(utf8, attribute(cbasn1.UTF8String, "w"))),
+		"RDN out of order":       seq(set(attribute(cbasn1.UTF8String, "vv"), seq(der.MustOID(der.OIDSerialNumber), der.Append(nil, cbasn1.UTF8String, []byte("v"))))),
 		"third field":            seq(set(seq(utf8[2:], utf8))),
 		"no value":               seq(set(seq(cn))),
 		"no identifier":          seq(set(seq(utf8[7:]))),
