@@ -39,6 +39,7 @@ const (
 	OIDAuthorityKeyIdentifier   = "2.5.29.35"
 	OIDExtendedKeyUsage         = "2.5.29.37"
 	OIDFreshestCRL              = "2.5.29.46"
+	OIDNoRevAvail               = "2.5.29.56" // RFC 9608
 	OIDAuthorityInfoAccess      = "1.3.6.1.5.5.7.1.1"
 )
 
@@ -61,6 +62,12 @@ const (
 
 // OIDHardwareModuleName is the otherName of a hardware module (RFC 4108, 5).
 const OIDHardwareModuleName = "1.3.6.1.5.5.7.8.4"
+
+// The qualifiers of a certificate policy (RFC 5280, 4.2.1.4).
+const (
+	OIDQualifierCPS    = "1.3.6.1.5.5.7.2.1"
+	OIDQualifierNotice = "1.3.6.1.5.5.7.2.2"
+)
 
 // Attributes of certification requests (RFC 2985, 5.4).
 const (

@@ -90,7 +90,7 @@ func (b *Bound) parts() ([]tbs.ExtensionPart, error) {
 		}
 	}
 	if len(p.policies) > 0 {
-		if err := constant(tbs.CertificatePolicies(p.policies...)); err != nil {
+		if err := constant(tbs.CertificatePolicies(p.policiesAre, p.policies...)); err != nil {
 			return nil, err
 		}
 	}

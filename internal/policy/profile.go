@@ -27,7 +27,8 @@ type Profile struct {
 	usageRSA    tbs.KeyUsage // also, for RSA keys
 	purposes    []string     // OIDs
 	purposesAre bool         // critical
-	policies    []string     // OIDs
+	policies    []tbs.Policy
+	policiesAre bool // critical
 	subjectKey  bool
 	issuerKey   bool
 	status      documentStatus
@@ -144,8 +145,12 @@ func (p *Profile) compileExtensions(doc *document) (err error) {
 		}
 		p.purposesAre = e.Critical
 	}
-	if p.policies, err = compileOIDs(doc.Policies, "a policy is an OID"); err != nil {
+	oids, err := compileOIDs(doc.Policies, "a policy is an OID")
+	if err != nil {
 		return err
+	}
+	for _, oid := range oids {
+		p.policies = append(p.policies, tbs.Policy{OID: oid})
 	}
 	for _, w := range doc.KeyIdentifiers {
 		switch w.text {

@@ -3,6 +3,8 @@ package tbs
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
 
@@ -45,24 +47,67 @@ func ExtendedKeyUsage(critical bool, oids ...string) ([]byte, error) {
 	return closeExtension(dst, 0, value), nil
 }
 
+// A Policy is a certificate policy with its qualifiers (RFC 5280, 4.2.1.4).
+type Policy struct {
+	OID    string // dotted
+	CPS    string // URI of the practice statement; "" for none
+	Notice string // explicit text of a user notice, at most 200 characters; "" for none
+}
+
 // CertificatePolicies returns the certificatePolicies extension (RFC 5280,
-// 4.2.1.4), not critical, for one or more policies without qualifiers.
-func CertificatePolicies(oids ...string) ([]byte, error) {
-	dst, value := openExtension(nil, der.MustOID(der.OIDCertificatePolicies), false)
-	if len(oids) == 0 {
+// 4.2.1.4) for one or more policies. It refuses a policy that stands twice, a
+// CPS that is no absolute URI and a notice that is too long.
+func CertificatePolicies(critical bool, policies ...Policy) ([]byte, error) {
+	dst, value := openExtension(nil, der.MustOID(der.OIDCertificatePolicies), critical)
+	if len(policies) == 0 {
 		return nil, errors.New("certificate policies: no policy")
 	}
 	content := len(dst)
-	for _, oid := range oids {
-		policy := len(dst)
+	for i, p := range policies {
+		if slices.ContainsFunc(policies[:i], func(o Policy) bool { return o.OID == p.OID }) {
+			return nil, fmt.Errorf("certificate policies: %s stands twice", p.OID)
+		}
 		var err error
-		if dst, err = der.AppendOID(dst, oid); err != nil {
+		if dst, err = p.append(dst); err != nil {
 			return nil, fmt.Errorf("certificate policies: %w", err)
 		}
-		dst = der.Wrap(dst, policy, asn1.SEQUENCE)
 	}
 	dst = der.Wrap(dst, content, asn1.SEQUENCE)
 	return closeExtension(dst, 0, value), nil
+}
+
+// append appends the PolicyInformation.
+func (p Policy) append(dst []byte) ([]byte, error) {
+	start := len(dst)
+	dst, err := der.AppendOID(dst, p.OID)
+	if err != nil {
+		return nil, err
+	}
+	qualifiers := len(dst)
+	if p.CPS != "" {
+		if !isURI(p.CPS) {
+			return nil, fmt.Errorf("the practice statement %q is not an absolute URI", p.CPS)
+		}
+		at := len(dst)
+		dst = append(dst, der.MustOID(der.OIDQualifierCPS)...)
+		dst = der.Append(dst, asn1.IA5String, []byte(p.CPS))
+		dst = der.Wrap(dst, at, asn1.SEQUENCE)
+	}
+	if p.Notice != "" {
+		if !utf8.ValidString(p.Notice) || utf8.RuneCountInString(p.Notice) > 200 {
+			return nil, errors.New("a user notice has at most 200 characters")
+		}
+		at := len(dst)
+		dst = append(dst, der.MustOID(der.OIDQualifierNotice)...)
+		notice := len(dst)
+		dst = der.Append(dst, asn1.UTF8String, []byte(p.Notice))
+		dst = der.Wrap(dst, notice, asn1.SEQUENCE)
+		dst = der.Wrap(dst, at, asn1.SEQUENCE)
+	}
+	if len(dst) > qualifiers {
+		dst = der.Wrap(dst, qualifiers, asn1.SEQUENCE)
+	}
+	return der.Wrap(dst, start, asn1.SEQUENCE), nil
 }
 
 // AuthorityKeyID returns the authorityKeyIdentifier extension (RFC 5280, 4.2.1.1),
@@ -105,6 +150,13 @@ func AuthorityInfoAccess(ocsp, caIssuers string) []byte {
 // not critical.
 func OCSPNoCheck() []byte {
 	dst, value := openExtension(nil, der.MustOID(der.OIDOCSPNoCheck), false)
+	return closeExtension(append(dst, asn1Null...), 0, value)
+}
+
+// NoRevAvail returns the noRevAvail extension (RFC 9608, 2), not critical: nothing
+// is published about the certificate's revocation.
+func NoRevAvail() []byte {
+	dst, value := openExtension(nil, der.MustOID(der.OIDNoRevAvail), false)
 	return closeExtension(append(dst, asn1Null...), 0, value)
 }
 

@@ -34,6 +34,34 @@ type GeneralName struct {
 	DER      []byte
 }
 
+// DirectoryName returns the directoryName of a DER Name.
+func DirectoryName(name []byte) GeneralName {
+	return GeneralName{Kind: OtherGeneralName, DER: der.Append(nil, tagDirectoryName, name)}
+}
+
+// RegisteredID returns the registeredID of a dotted identifier.
+func RegisteredID(oid string) (GeneralName, error) {
+	id, err := der.AppendOID(nil, oid)
+	if err != nil {
+		return GeneralName{}, err
+	}
+	content, _ := der.ReadOnly(id, asn1.OBJECT_IDENTIFIER)
+	return GeneralName{Kind: OtherGeneralName, DER: der.Append(nil, tagRegisteredID, content)}, nil
+}
+
+// OtherName returns the otherName with the given dotted type-id and DER value. For
+// a hardware module name use its kind.
+func OtherName(typeID string, value []byte) (GeneralName, error) {
+	dst, err := der.AppendOID(nil, typeID)
+	if err != nil {
+		return GeneralName{}, err
+	}
+	at := len(dst)
+	dst = append(dst, value...)
+	dst = der.Wrap(dst, at, der.Explicit(0))
+	return GeneralName{Kind: OtherGeneralName, DER: der.Wrap(dst, 0, tagOtherName)}, nil
+}
+
 // maxGeneralNames bounds the names that are read and written.
 const maxGeneralNames = 100
 

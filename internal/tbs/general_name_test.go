@@ -39,6 +39,33 @@ func TestGeneralNames(t *testing.T) {
 	}
 }
 
+// TestMadeNames holds the names that are made whole against what is read.
+func TestMadeNames(t *testing.T) {
+	directory := must(t)(Name{{OID: der.OIDCommonName, Value: "x"}}.Append(nil))
+	id, err := RegisteredID("2.5.4.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	upn, err := OtherName("1.3.6.1.4.1.311.20.2.3", node(asn1.UTF8String, []byte("x@y")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseGeneralNames(must(t)(AppendGeneralNames(nil, []GeneralName{DirectoryName(directory), id, upn})))
+	if diff := cmp.Diff([]GeneralName{
+		{Kind: OtherGeneralName, DER: node(der.Explicit(4), directory)},
+		{Kind: OtherGeneralName, DER: node(der.Implicit(8), []byte{0x55, 4, 3})},
+		{Kind: OtherGeneralName, DER: node(der.Explicit(0), der.MustOID("1.3.6.1.4.1.311.20.2.3"), node(der.Explicit(0), node(asn1.UTF8String, []byte("x@y"))))},
+	}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if _, err := RegisteredID("x"); err == nil {
+		t.Error("registeredID x")
+	}
+	if _, err := OtherName("x", nil); err == nil {
+		t.Error("otherName x")
+	}
+}
+
 func TestAppendGeneralNamesRefuses(t *testing.T) {
 	for name, n := range map[string]GeneralName{
 		"empty DNS":           {Kind: DNSName},

@@ -22,6 +22,7 @@ const (
 	SlotSAN                  // the content's names; left out where it has none
 	SlotKeyUsage             // the content's key usage
 	SlotCRLDP                // the URL of the CRL shard that the serial falls into
+	SlotValue                // the next of the content's values; left out where that is nil
 )
 
 // An ExtensionPart is one extension of the certificates that a Template encodes.
@@ -29,6 +30,7 @@ type ExtensionPart struct {
 	Slot     Slot
 	Critical bool   // of a slot; a SAN is critical also where the subject is empty
 	DER      []byte // Constant: Extension ::= SEQUENCE
+	OID      string // SlotValue: dotted
 }
 
 // A TemplateConfig is what the certificates of one issuer and profile have in
@@ -45,6 +47,7 @@ type TemplateConfig struct {
 type Template struct {
 	issuer []byte // AlgorithmIdentifier and issuer's Name
 	parts  []part
+	values int // how many SlotValue
 }
 
 // A part is an extension, or several constant ones, with what can be computed
@@ -53,6 +56,7 @@ type part struct {
 	slot     Slot
 	critical bool
 	oid      []byte   // of a slot: the OBJECT IDENTIFIER
+	value    int      // SlotValue: which of the content's values
 	constant []byte   // Constant: one or more whole Extensions
 	shards   [][]byte // SlotCRLDP: the whole Extension of each shard
 }
@@ -86,6 +90,10 @@ func NewTemplate(cfg TemplateConfig) (*Template, error) {
 			return nil, fmt.Errorf("template: extension %s comes twice", oid)
 		}
 		seen[oid] = true
+		if p.Slot == SlotValue {
+			compiled.value = t.values
+			t.values++
+		}
 		if last := len(t.parts) - 1; p.Slot == Constant && last >= 0 && t.parts[last].slot == Constant {
 			t.parts[last].constant = append(t.parts[last].constant, compiled.constant...)
 			continue
@@ -104,10 +112,16 @@ func compile(p ExtensionPart, crldp []string) (part, string, error) {
 		return compiled, ext.OID, err
 	}
 	oid, ok := slotOIDs[p.Slot]
+	if p.Slot == SlotValue {
+		oid, ok = p.OID, true
+	}
 	if !ok {
 		return part{}, "", fmt.Errorf("there is no slot %d", p.Slot)
 	}
-	compiled.oid = der.MustOID(oid)
+	var err error
+	if compiled.oid, err = der.AppendOID(nil, oid); err != nil {
+		return part{}, "", err
+	}
 	if p.Slot == SlotCRLDP {
 		if len(crldp) == 0 {
 			return part{}, "", errors.New("CRL distribution points without a URL")
@@ -132,6 +146,7 @@ type Content struct {
 	Key       PublicKey
 	SAN       []byte   // DER GeneralNames; nil leaves the extension out
 	KeyUsage  KeyUsage // not 0 where the template has the slot
+	Values    [][]byte // DER values of the extensions with a SlotValue, in order; nil leaves one out
 }
 
 // version3 is the version field of a certificate with extensions.
@@ -143,6 +158,9 @@ const version3 = "\xa0\x03\x02\x01\x02"
 func (t *Template) Append(dst []byte, c *Content) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
+	}
+	if len(c.Values) != t.values {
+		return nil, fmt.Errorf("certificate: %d values for %d extensions", len(c.Values), t.values)
 	}
 	start := len(dst)
 	dst = append(dst, version3...)
@@ -221,6 +239,13 @@ func (p *part) append(dst []byte, c *Content) ([]byte, error) {
 		}
 		dst, value := openExtension(dst, p.oid, p.critical)
 		dst = c.KeyUsage.append(dst)
+		return closeExtension(dst, at, value), nil
+	case SlotValue:
+		if c.Values[p.value] == nil {
+			return dst, nil
+		}
+		dst, value := openExtension(dst, p.oid, p.critical)
+		dst = append(dst, c.Values[p.value]...)
 		return closeExtension(dst, at, value), nil
 	default: // SlotSAN
 		if c.SAN == nil {

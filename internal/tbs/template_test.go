@@ -31,7 +31,7 @@ func deviceTemplate(t testing.TB, alg SignatureAlgorithm, issuerKeyID []byte) *T
 			{Slot: Constant, DER: AuthorityKeyID(issuerKeyID)},
 			{Slot: SlotSKI},
 			{Slot: SlotKeyUsage, Critical: true},
-			{Slot: Constant, DER: must(t)(CertificatePolicies("1.3.6.1.4.1.32473.2.1"))},
+			{Slot: Constant, DER: must(t)(CertificatePolicies(false, Policy{OID: "1.3.6.1.4.1.32473.2.1"}))},
 			{Slot: Constant, DER: BasicConstraints(false, -1)},
 			{Slot: Constant, DER: must(t)(ExtendedKeyUsage(false, "1.3.6.1.5.5.7.3.2", "1.3.6.1.4.1.32473.3.1"))},
 			{Slot: SlotSAN},
@@ -322,5 +322,33 @@ func TestKeyUsage(t *testing.T) {
 		if back, ok := parseKeyUsage(got); back != u || !ok {
 			t.Fatalf("%b is read as %b, %t", u, back, ok)
 		}
+	}
+}
+
+// TestTemplateValues has extensions whose values come with the content.
+func TestTemplateValues(t *testing.T) {
+	key := publicKey(t, newSigner(t, pki.P256))
+	tmpl, err := NewTemplate(TemplateConfig{
+		IssuerName: must(t)(issuerName.Append(nil)), Algorithm: key.SignatureAlgorithm(),
+		Parts: []ExtensionPart{{Slot: SlotValue, OID: "1.2.3"}, {Slot: SlotSKI}, {Slot: SlotValue, OID: "1.2.4", Critical: true}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := deviceContent(t, key)
+	c.Values = [][]byte{nil, {5, 0}}
+	parsed, err := ParseTBS(must(t)(tmpl.Append(nil, c)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parsed.Extension("1.2.3") != nil {
+		t.Error("an extension without a value is there")
+	}
+	if diff := cmp.Diff(&Extension{OID: "1.2.4", Critical: true, Value: []byte{5, 0}}, parsed.Extension("1.2.4")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	c.Values = c.Values[:1]
+	if _, err := tmpl.Append(nil, c); err == nil {
+		t.Error("a content with too few values is encoded")
 	}
 }
