@@ -1,7 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -11,6 +14,8 @@ import (
 // IssuerParams is what of an issuer goes into certificates.
 type IssuerParams struct {
 	ID        pki.IssuerID
+	Authority string // its authority's name; "" where it has none, as a root's own certificate
+	Mode      pki.Mode
 	Subject   []byte                 // DER Name
 	KeyID     []byte                 // its subject key identifier
 	Algorithm tbs.SignatureAlgorithm // that it signs with
@@ -34,15 +39,23 @@ type Bound struct {
 }
 
 // Bind compiles the profile for an issuer. It refuses, as PolicyRefused, a CA
-// profile whose path length is not below the issuer's.
+// profile whose path length is not below the issuer's, and an issuer that the
+// profile is not for.
 //
-// Extensions stand in this order: basicConstraints, keyUsage, extendedKeyUsage,
-// certificatePolicies, subjectAltName, subjectKeyIdentifier,
+// Extensions stand in this order: basicConstraints, nameConstraints, keyUsage,
+// extendedKeyUsage, certificatePolicies, subjectAltName, subjectKeyIdentifier,
 // authorityKeyIdentifier, cRLDistributionPoints, freshestCRL,
-// authorityInfoAccess, id-pkix-ocsp-nocheck.
+// authorityInfoAccess, id-pkix-ocsp-nocheck, noRevAvail, and those without a key
+// of their own as the profile lists them.
 func (p *Profile) Bind(ref pki.ProfileRef, issuer IssuerParams) (*Bound, error) {
 	if p.ca && issuer.PathLen >= 0 && (p.pathLen < 0 || p.pathLen >= issuer.PathLen) {
 		return nil, pki.Errorf(pki.PolicyRefused, "profile %s: its path length must be below the issuer's, which is %d (RFC 5280, 4.2.1.9)", p.name, issuer.PathLen)
+	}
+	switch {
+	case p.test && issuer.Mode != pki.Test:
+		return nil, pki.Errorf(pki.PolicyRefused, "profile %s is for test authorities, and this one is for %s", p.name, cmp.Or(issuer.Mode, pki.Production))
+	case len(p.authorities) > 0 && !slices.Contains(p.authorities, issuer.Authority):
+		return nil, pki.Errorf(pki.PolicyRefused, "profile %s is for the authorities %s alone", p.name, strings.Join(p.authorities, ", "))
 	}
 	b := &Bound{ref: ref, profile: p, issuer: issuer}
 	parts, err := b.parts()
@@ -81,8 +94,11 @@ func (b *Bound) parts() ([]tbs.ExtensionPart, error) {
 	if p.basic {
 		constant(tbs.BasicConstraints(p.ca, p.pathLen), nil)
 	}
+	if p.constraints != nil {
+		constant(p.constraints, nil)
+	}
 	if p.usage != 0 {
-		parts = append(parts, tbs.ExtensionPart{Slot: tbs.SlotKeyUsage, Critical: true})
+		parts = append(parts, tbs.ExtensionPart{Slot: tbs.SlotKeyUsage, Critical: !p.usageLax})
 	}
 	if len(p.purposes) > 0 {
 		if err := constant(tbs.ExtendedKeyUsage(p.purposesAre, p.purposes...)); err != nil {
@@ -95,7 +111,7 @@ func (b *Bound) parts() ([]tbs.ExtensionPart, error) {
 		}
 	}
 	if len(p.san) > 0 {
-		parts = append(parts, tbs.ExtensionPart{Slot: tbs.SlotSAN})
+		parts = append(parts, tbs.ExtensionPart{Slot: tbs.SlotSAN, Critical: p.sanCritical})
 	}
 	if p.subjectKey {
 		parts = append(parts, tbs.ExtensionPart{Slot: tbs.SlotSKI})
@@ -123,6 +139,16 @@ func (b *Bound) parts() ([]tbs.ExtensionPart, error) {
 	}
 	if p.noCheck {
 		constant(tbs.OCSPNoCheck(), nil)
+	}
+	if p.noRevAvail {
+		constant(tbs.NoRevAvail(), nil)
+	}
+	for _, e := range p.others {
+		if e.value.constant == nil {
+			parts = append(parts, tbs.ExtensionPart{Slot: tbs.SlotValue, OID: e.oid, Critical: e.critical})
+		} else if err := constant(tbs.RawExtension(e.oid, e.critical, e.value.constant)); err != nil {
+			return nil, err
+		}
 	}
 	return parts, nil
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -27,6 +28,10 @@ func checkNamed(name string) (check, bool) {
 		return check{name, checkURI, coveredURI}, true
 	case "ip":
 		return check{name, checkIP, coveredIP}, true
+	case "email":
+		return check{name, checkEmail, nil}, true
+	case "hex":
+		return check{name, checkHex, nil}, true
 	case "name":
 		return check{name, checkText, nil}, true
 	}
@@ -42,6 +47,28 @@ func checkText(s string) error {
 		if !unicode.IsPrint(r) { // of all white space, the space alone is printable
 			return pki.Errorf(pki.PolicyRefused, "%.200q has a character that is not printable", s)
 		}
+	}
+	return nil
+}
+
+// checkEmail takes a mailbox (RFC 5280, 4.2.1.6): a local part of the characters of
+// an unquoted one (RFC 5321, 4.1.2), "@" and a host name in lower case.
+func checkEmail(s string) error {
+	local, domain, found := strings.Cut(s, "@")
+	odd := func(r rune) bool {
+		return r > 0x7e || r <= ' ' || strings.ContainsRune(`"(),:;<>@[\]`, r)
+	}
+	if !found || local == "" || len(local) > 64 || strings.ContainsFunc(local, odd) || strings.HasPrefix(local, ".") ||
+		strings.HasSuffix(local, ".") || strings.Contains(local, "..") || !isHost(domain) {
+		return pki.Errorf(pki.PolicyRefused, "%.260q is not a mail address with a host name in lower case", s)
+	}
+	return nil
+}
+
+// checkHex takes 1 to 64 octets in hexadecimal digits.
+func checkHex(s string) error {
+	if octets, err := hex.DecodeString(s); err != nil || len(octets) == 0 || len(octets) > 64 {
+		return pki.Errorf(pki.PolicyRefused, "%.140q is not 1 to 64 octets in hexadecimal digits", s)
 	}
 	return nil
 }

@@ -18,6 +18,9 @@ func (b *Bound) Content(in *Input) (*tbs.Content, error) {
 	if err := p.keys.check(key); err != nil {
 		return nil, err
 	}
+	if err := p.obey(in); err != nil {
+		return nil, err
+	}
 	notBefore, notAfter, err := p.window.at(in.Now, b.issuer.NotBefore, b.issuer.NotAfter)
 	if err != nil {
 		return nil, err
@@ -26,21 +29,48 @@ func (b *Bound) Content(in *Input) (*tbs.Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	san, err := p.sanOf(in)
+	names, san, err := p.sanOf(in)
 	if err != nil {
 		return nil, err
 	}
 	if san == nil && string(subject) == emptyName {
 		return nil, pki.Errorf(pki.PolicyRefused, "the request gives neither a subject nor a subject alternative name that the profile takes")
 	}
-	return &tbs.Content{
+	c := &tbs.Content{
 		NotBefore: notBefore,
 		NotAfter:  notAfter,
 		Subject:   subject,
 		Key:       key,
 		SAN:       san,
 		KeyUsage:  p.usageFor(key.Kind()),
-	}, nil
+	}
+	if c.Values, err = p.values(in); err != nil {
+		return nil, err
+	}
+	if p.strict {
+		if err := b.checkNothingDropped(in.CSR, c, names); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// values returns the values of the extensions that vary, nil for one whose
+// optional values are absent.
+func (p *Profile) values(in *Input) ([][]byte, error) {
+	var values [][]byte
+	for i := range p.others {
+		e := &p.others[i]
+		if e.value.constant != nil {
+			continue
+		}
+		value, err := e.value.append(nil, in)
+		if err != nil {
+			return nil, pki.Because(pki.PolicyRefused, err, "extension %s: %s", e.oid, pki.DetailOf(err))
+		}
+		values = append(values, value)
+	}
+	return values, nil
 }
 
 // Append appends the DER TBSCertificate of c, which has its serial by now.

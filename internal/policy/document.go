@@ -29,21 +29,34 @@ const (
 
 // A document is a profile as it is written; doc.go says what each key means.
 type document struct {
-	Profile          word              `yaml:"profile"`
-	Description      string            `yaml:"description"`
-	Keys             documentKeys      `yaml:"keys"`
-	Validity         word              `yaml:"validity"`
-	Backdate         word              `yaml:"backdate"`
-	Outlive          word              `yaml:"outlive"`
-	Subject          []documentValue   `yaml:"subject"`
-	SAN              documentSAN       `yaml:"san"`
-	BasicConstraints *documentBasic    `yaml:"basicConstraints"`
-	KeyUsage         *documentUsage    `yaml:"keyUsage"`
-	ExtendedKeyUsage *documentPurposes `yaml:"extendedKeyUsage"`
-	Policies         []word            `yaml:"policies"`
-	KeyIdentifiers   []word            `yaml:"keyIdentifiers"`
-	Status           documentStatus    `yaml:"status"`
-	OCSPNoCheck      bool              `yaml:"ocspNoCheck"`
+	Profile          word                 `yaml:"profile"`
+	Description      string               `yaml:"description"`
+	Mode             word                 `yaml:"mode"`
+	Authorities      []word               `yaml:"authorities"`
+	Strict           bool                 `yaml:"strict"`
+	Rules            []documentRule       `yaml:"rules"`
+	Keys             documentKeys         `yaml:"keys"`
+	Validity         word                 `yaml:"validity"`
+	Backdate         word                 `yaml:"backdate"`
+	Outlive          word                 `yaml:"outlive"`
+	Subject          []documentRDN        `yaml:"subject"`
+	SAN              documentSAN          `yaml:"san"`
+	BasicConstraints *documentBasic       `yaml:"basicConstraints"`
+	NameConstraints  *documentConstraints `yaml:"nameConstraints"`
+	KeyUsage         *documentUsage       `yaml:"keyUsage"`
+	ExtendedKeyUsage *documentPurposes    `yaml:"extendedKeyUsage"`
+	Policies         documentPolicies     `yaml:"policies"`
+	KeyIdentifiers   []word               `yaml:"keyIdentifiers"`
+	Status           documentStatus       `yaml:"status"`
+	OCSPNoCheck      bool                 `yaml:"ocspNoCheck"`
+	NoRevAvail       bool                 `yaml:"noRevAvail"`
+	Extensions       []documentExtension  `yaml:"extensions"`
+}
+
+// A documentRule is what must hold of a request.
+type documentRule struct {
+	Require word   `yaml:"require"`
+	Because string `yaml:"because"`
 }
 
 type documentKeys struct {
@@ -52,20 +65,52 @@ type documentKeys struct {
 	Renew word   `yaml:"renew"`
 }
 
-// A documentValue is one value with what it is for and what it must pass. Type
-// is an attribute's or a hardware module's; dns, uri and ip names have none.
+// A documentValue is one value with what it is for and what it must pass. A lone
+// word is a literal. Type is an attribute's or a hardware module's.
 type documentValue struct {
 	Type       word `yaml:"type"`
 	From       word `yaml:"from"`
 	Value      word `yaml:"value"`
+	String     word `yaml:"string"`
+	As         word `yaml:"as"`
 	Check      word `yaml:"check"`
 	Pattern    word `yaml:"pattern"`
 	Authorized bool `yaml:"authorized"`
 	Optional   bool `yaml:"optional"`
 }
 
+// UnmarshalYAML takes a word or a mapping.
+func (d *documentValue) UnmarshalYAML(node ast.Node) error {
+	if _, scalar := node.(ast.ScalarNode); scalar {
+		return d.Value.UnmarshalYAML(node)
+	}
+	type plain documentValue
+	return yaml.NodeToValue(node, (*plain)(d), yaml.Strict())
+}
+
+// A documentRDN is one attribute, or with the key rdn several that stand in one
+// RDN.
+type documentRDN struct {
+	RDN []documentValue
+}
+
+// UnmarshalYAML takes a mapping of either form.
+func (d *documentRDN) UnmarshalYAML(node ast.Node) error {
+	mapping, ok := node.(*ast.MappingNode)
+	if ok && len(mapping.Values) == 1 && mapping.Values[0].Key.String() == "rdn" {
+		several, ok := mapping.Values[0].Value.(*ast.SequenceNode)
+		if !ok {
+			return &yaml.SyntaxError{Message: "an rdn is a list of attributes", Token: node.GetToken()}
+		}
+		return yaml.NodeToValue(several, &d.RDN, yaml.Strict())
+	}
+	d.RDN = make([]documentValue, 1)
+	return yaml.NodeToValue(node, &d.RDN[0], yaml.Strict())
+}
+
 type documentSAN struct {
 	Required bool           `yaml:"required"`
+	Critical bool           `yaml:"critical"`
 	Names    []documentName `yaml:"names"`
 }
 
@@ -74,7 +119,18 @@ type documentName struct {
 	DNS                *documentValue `yaml:"dns"`
 	URI                *documentValue `yaml:"uri"`
 	IP                 *documentValue `yaml:"ip"`
+	Email              *documentValue `yaml:"email"`
 	HardwareModuleName *documentValue `yaml:"hardwareModuleName"`
+	UPN                *documentValue `yaml:"upn"`
+	DirectoryName      []documentRDN  `yaml:"directoryName"`
+	RegisteredID       word           `yaml:"registeredID"`
+	OtherName          *documentTyped `yaml:"otherName"`
+}
+
+// A documentTyped is a value in ASN.1 with the OID that says what it is.
+type documentTyped struct {
+	Type word         `yaml:"type"`
+	ASN1 documentASN1 `yaml:"asn1"`
 }
 
 type documentBasic struct {
@@ -82,9 +138,24 @@ type documentBasic struct {
 	PathLength *int `yaml:"pathLength"`
 }
 
+type documentConstraints struct {
+	Permitted []documentSubtree `yaml:"permitted"`
+	Excluded  []documentSubtree `yaml:"excluded"`
+}
+
+// A documentSubtree has one key: the kind of name.
+type documentSubtree struct {
+	DNS           word          `yaml:"dns"`
+	URI           word          `yaml:"uri"`
+	IP            word          `yaml:"ip"`
+	Email         word          `yaml:"email"`
+	DirectoryName []documentRDN `yaml:"directoryName"`
+}
+
 type documentUsage struct {
-	Use []word `yaml:"use"`
-	RSA []word `yaml:"rsa"`
+	Use      []word `yaml:"use"`
+	RSA      []word `yaml:"rsa"`
+	Critical *bool  `yaml:"critical"`
 }
 
 type documentPurposes struct {
@@ -92,11 +163,76 @@ type documentPurposes struct {
 	Critical bool   `yaml:"critical"`
 }
 
+// documentPolicies are a list, or a mapping with that list and its criticality.
+type documentPolicies struct {
+	Critical bool             `yaml:"critical"`
+	Use      []documentPolicy `yaml:"use"`
+}
+
+// UnmarshalYAML takes either form.
+func (d *documentPolicies) UnmarshalYAML(node ast.Node) error {
+	if list, ok := node.(*ast.SequenceNode); ok {
+		return yaml.NodeToValue(list, &d.Use, yaml.Strict())
+	}
+	type plain documentPolicies
+	return yaml.NodeToValue(node, (*plain)(d), yaml.Strict())
+}
+
+// A documentPolicy is an OID, or a mapping with its qualifiers.
+type documentPolicy struct {
+	OID    word `yaml:"oid"`
+	CPS    word `yaml:"cps"`
+	Notice word `yaml:"notice"`
+}
+
+// UnmarshalYAML takes either form.
+func (d *documentPolicy) UnmarshalYAML(node ast.Node) error {
+	if _, scalar := node.(ast.ScalarNode); scalar {
+		return d.OID.UnmarshalYAML(node)
+	}
+	type plain documentPolicy
+	return yaml.NodeToValue(node, (*plain)(d), yaml.Strict())
+}
+
 type documentStatus struct {
 	CRL       bool `yaml:"crl"`
 	Deltas    bool `yaml:"deltas"`
 	OCSP      bool `yaml:"ocsp"`
 	CAIssuers bool `yaml:"caIssuers"`
+}
+
+// A documentExtension is an extension that has no key of its own.
+type documentExtension struct {
+	OID      word         `yaml:"oid"`
+	Critical bool         `yaml:"critical"`
+	ASN1     documentASN1 `yaml:"asn1"`
+}
+
+// A documentASN1 is a value in ASN.1: a mapping with one key, its type.
+type documentASN1 struct {
+	Boolean    *bool           `yaml:"boolean"`
+	Integer    *documentValue  `yaml:"integer"`
+	Enumerated *documentValue  `yaml:"enumerated"`
+	OID        word            `yaml:"oid"`
+	UTF8       *documentValue  `yaml:"utf8"`
+	Printable  *documentValue  `yaml:"printable"`
+	IA5        *documentValue  `yaml:"ia5"`
+	BMP        *documentValue  `yaml:"bmp"`
+	Octets     *documentValue  `yaml:"octets"`
+	Bits       *documentValue  `yaml:"bits"`
+	Time       *documentValue  `yaml:"time"`
+	Sequence   []documentASN1  `yaml:"sequence"`
+	Set        []documentASN1  `yaml:"set"`
+	Explicit   *documentTagged `yaml:"explicit"`
+	Implicit   *documentTagged `yaml:"implicit"`
+	Wrapped    *documentASN1   `yaml:"wrapped"`
+	DER        word            `yaml:"der"`
+}
+
+// A documentTagged is a value under a context-specific tag.
+type documentTagged struct {
+	Tag uint8        `yaml:"tag"`
+	Of  documentASN1 `yaml:"of"`
 }
 
 // A word is a scalar with its place, so that a later check can point at it. The

@@ -133,8 +133,10 @@ func printExtension(t *testing.T, cert *x509.Certificate, oid string, value []by
 				texts = append(texts, "ip "+n.Text)
 			case tbs.HardwareModuleName:
 				texts = append(texts, fmt.Sprintf("hardwareModuleName %s %q", n.HWType, n.HWSerial))
+			case tbs.Email:
+				texts = append(texts, "email "+n.Text)
 			default:
-				t.Fatalf("a name of kind %d", n.Kind)
+				texts = append(texts, fmt.Sprintf("%x", n.DER))
 			}
 		}
 		return "subjectAltName", strings.Join(texts, ", ")

@@ -57,11 +57,20 @@ func (b *Bound) lintFields(p *tbs.Parsed, c *tbs.Content) error {
 // lintExtensions checks that there are exactly those that the profile names, in
 // order, which also excludes that one comes twice.
 func (b *Bound) lintExtensions(p *tbs.Parsed, c *tbs.Content) error {
-	rest := p.Extensions
+	rest, values := p.Extensions, c.Values
 	for i := range b.wants {
 		w := &b.wants[i]
 		if w.slot == tbs.SlotSAN && c.SAN == nil {
 			continue
+		}
+		value := w.value
+		if w.slot == tbs.SlotValue {
+			if len(values) == 0 {
+				return errors.New("the content has too few values")
+			}
+			if value, values = values[0], values[1:]; value == nil {
+				continue
+			}
 		}
 		if len(rest) == 0 || rest[0].OID != w.oid {
 			return fmt.Errorf("extension %s is missing or not in its place (RFC 5280, %s)", w.oid, w.section())
@@ -70,7 +79,7 @@ func (b *Bound) lintExtensions(p *tbs.Parsed, c *tbs.Content) error {
 		if rest[0].Critical != critical {
 			return fmt.Errorf("extension %s: critical is %t (RFC 5280, %s)", w.oid, rest[0].Critical, w.section())
 		}
-		if !b.valueFits(w, rest[0].Value, p, c) {
+		if !b.valueFits(w, value, rest[0].Value, p, c) {
 			return fmt.Errorf("extension %s has not the value that the profile demands (RFC 5280, %s)", w.oid, w.section())
 		}
 		rest = rest[1:]
@@ -81,8 +90,9 @@ func (b *Bound) lintExtensions(p *tbs.Parsed, c *tbs.Content) error {
 	return nil
 }
 
-// valueFits compares an extension's value with what the content makes of it.
-func (b *Bound) valueFits(w *want, value []byte, p *tbs.Parsed, c *tbs.Content) bool {
+// valueFits compares an extension's value with what the content makes of it, which
+// of one without a slot of its own is the given one.
+func (b *Bound) valueFits(w *want, given, value []byte, p *tbs.Parsed, c *tbs.Content) bool {
 	switch w.slot {
 	case tbs.SlotSKI:
 		id := c.Key.KeyID()
@@ -94,7 +104,7 @@ func (b *Bound) valueFits(w *want, value []byte, p *tbs.Parsed, c *tbs.Content) 
 	case tbs.SlotCRLDP:
 		return bytes.Equal(value, b.crldp[c.Serial.Shard(len(b.crldp))])
 	default:
-		return bytes.Equal(value, w.value)
+		return bytes.Equal(value, given)
 	}
 }
 
@@ -135,6 +145,8 @@ func newWant(part tbs.ExtensionPart) (want, error) {
 		w.oid = der.OIDKeyUsage
 	case tbs.SlotCRLDP:
 		w.oid = der.OIDCRLDistributionPoints
+	case tbs.SlotValue:
+		w.oid = part.OID
 	default:
 		s, ok := der.ReadOnly(part.DER, asn1.SEQUENCE)
 		if !ok || !der.ReadOID(&s, &w.oid) ||
@@ -161,6 +173,8 @@ func (w *want) section() string {
 		return "4.2.1.6"
 	case der.OIDBasicConstraints:
 		return "4.2.1.9"
+	case der.OIDNameConstraints:
+		return "4.2.1.10"
 	case der.OIDExtendedKeyUsage:
 		return "4.2.1.12"
 	case der.OIDCRLDistributionPoints:

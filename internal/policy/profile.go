@@ -12,6 +12,10 @@ import (
 type Profile struct {
 	name        string
 	description string
+	test        bool     // for test authorities only
+	authorities []string // names of those it is for; none is any
+	strict      bool
+	rules       []rule
 	keys        keyRule
 	shared      bool
 	sameKey     bool
@@ -19,11 +23,14 @@ type Profile struct {
 	subject     []attribute
 	san         []sanRule
 	sanRequired bool
+	sanCritical bool
 
 	basic       bool // basicConstraints is there
 	ca          bool
-	pathLen     int // -1: none
+	pathLen     int    // -1: none
+	constraints []byte // the nameConstraints extension; nil for none
 	usage       tbs.KeyUsage
+	usageLax    bool         // not critical
 	usageRSA    tbs.KeyUsage // also, for RSA keys
 	purposes    []string     // OIDs
 	purposesAre bool         // critical
@@ -33,6 +40,8 @@ type Profile struct {
 	issuerKey   bool
 	status      documentStatus
 	noCheck     bool
+	noRevAvail  bool
+	others      []extension
 	needsDevice bool
 }
 
@@ -51,12 +60,28 @@ func Parse(source []byte) (*Profile, error) {
 		return nil, at(doc.Profile.token, "a name has 1 to 40 characters of a-z, 0-9 and inner hyphens")
 	}
 	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1}
-	for _, compile := range []func(*document) error{p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions} {
+	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions} {
 		if err := compile(doc); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// compileScope reads what the profile is for and what it asks of requests.
+func (p *Profile) compileScope(doc *document) (err error) {
+	if p.test, err = choose(doc.Mode, "any", "test"); err != nil {
+		return err
+	}
+	for _, w := range doc.Authorities {
+		if pki.CheckSlug("authority", w.text) != nil {
+			return at(w.token, "an authority is named by its name")
+		}
+		p.authorities = append(p.authorities, w.text)
+	}
+	p.strict = doc.Strict
+	p.rules, err = compileRules(doc.Rules)
+	return err
 }
 
 func (p *Profile) compileKeys(doc *document) (err error) {
@@ -106,15 +131,17 @@ func (p *Profile) compileNames(doc *document) (err error) {
 	if p.san, err = compileSAN(&doc.SAN); err != nil {
 		return err
 	}
-	p.sanRequired = doc.SAN.Required
+	p.sanRequired, p.sanCritical = doc.SAN.Required, doc.SAN.Critical
 	if !p.subjectIsSure() && len(p.san) == 0 {
 		return pki.Errorf(pki.Malformed, "the subject can be empty and there is no san to name it (RFC 5280, 4.1.2.6)")
 	}
-	isDevice := func(v *value) bool { return v.from.text == "device.id" && !v.optional }
-	p.needsDevice = slices.ContainsFunc(p.subject, func(a attribute) bool { return isDevice(&a.value) }) ||
-		slices.ContainsFunc(p.san, func(r sanRule) bool { return isDevice(&r.value) })
+	p.needsDevice = slices.ContainsFunc(p.subject, func(a attribute) bool { return a.isDevice() }) ||
+		slices.ContainsFunc(p.san, func(r sanRule) bool { return r.isDevice() })
 	return nil
 }
+
+// isDevice reports whether the value is the device's id and needs to be there.
+func (v *value) isDevice() bool { return v.from.text == "device.id" && !v.optional }
 
 // subjectIsSure reports whether the subject has at least one attribute always.
 func (p *Profile) subjectIsSure() bool {
@@ -135,6 +162,7 @@ func (p *Profile) compileExtensions(doc *document) (err error) {
 		if p.usageRSA, err = compileUsage(u.RSA); err != nil {
 			return err
 		}
+		p.usageLax = u.Critical != nil && !*u.Critical
 		if p.usage == 0 {
 			return pki.Errorf(pki.Malformed, "keyUsage: use names at least one (RFC 5280, 4.2.1.3)")
 		}
@@ -145,12 +173,17 @@ func (p *Profile) compileExtensions(doc *document) (err error) {
 		}
 		p.purposesAre = e.Critical
 	}
-	oids, err := compileOIDs(doc.Policies, "a policy is an OID")
-	if err != nil {
+	if p.policies, err = compilePolicies(doc.Policies.Use); err != nil {
 		return err
 	}
-	for _, oid := range oids {
-		p.policies = append(p.policies, tbs.Policy{OID: oid})
+	p.policiesAre = doc.Policies.Critical
+	if doc.NameConstraints != nil {
+		if p.constraints, err = compileConstraints(doc.NameConstraints); err != nil {
+			return err
+		}
+	}
+	if p.others, err = compileOthers(doc.Extensions); err != nil {
+		return err
 	}
 	for _, w := range doc.KeyIdentifiers {
 		switch w.text {
@@ -162,7 +195,7 @@ func (p *Profile) compileExtensions(doc *document) (err error) {
 			return at(w.token, "a key identifier is subject or authority")
 		}
 	}
-	p.status, p.noCheck = doc.Status, doc.OCSPNoCheck
+	p.status, p.noCheck, p.noRevAvail = doc.Status, doc.OCSPNoCheck, doc.NoRevAvail
 	return p.checkExtensions()
 }
 
@@ -179,6 +212,14 @@ func (p *Profile) checkExtensions() error {
 		return refuse("keyUsage: keyCertSign goes with basicConstraints of a CA and only with it (RFC 5280, 4.2.1.9)")
 	case p.pathLen < -1 || p.pathLen > 16 || p.pathLen >= 0 && !p.ca:
 		return refuse("basicConstraints: a CA has a pathLength from 0 to 16, another certificate none (RFC 5280, 4.2.1.9)")
+	case p.constraints != nil && !p.ca:
+		return refuse("nameConstraints: they are for CA certificates alone (RFC 5280, 4.2.1.10)")
+	case p.policiesAre && len(p.policies) == 0:
+		return refuse("policies: they are critical but there are none")
+	case p.noRevAvail && (p.ca || p.status.CRL || p.status.Deltas || p.status.OCSP):
+		return refuse("noRevAvail: it is for end entities whose status is not published (RFC 9608, 3)")
+	case (p.usage|p.usageRSA)&(tbs.EncipherOnly|tbs.DecipherOnly) != 0 && p.usage&tbs.KeyAgreement == 0:
+		return refuse("keyUsage: encipherOnly and decipherOnly go with keyAgreement (RFC 5280, 4.2.1.3)")
 	case p.ca && !p.subjectKey:
 		return refuse("keyIdentifiers: a CA certificate has that of its subject (RFC 5280, 4.2.1.2)")
 	case p.ca && !p.subjectIsSure():

@@ -6,18 +6,27 @@ import (
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// A sanRule yields subject alternative names: one, or all of its kind that the
-// CSR asks for.
+// oidUPN is the otherName of a user principal name in Microsoft's directory.
+const oidUPN = "1.3.6.1.4.1.311.20.2.3"
+
+// A sanRule yields subject alternative names: texts of a kind, or what has a form
+// of its own.
 type sanRule struct {
 	kind   tbs.GeneralNameKind
 	hwType string // OID of a hardwareModuleName
-	value
+	octets func(string) ([]byte, error)
+	value  // of a kind with texts
+
+	other  *asn1Value  // otherName
+	typeID string      // of it
+	name   []attribute // directoryName
+	fixed  *tbs.GeneralName
 }
 
 // compileSAN checks the names as written.
 func compileSAN(written *documentSAN) ([]sanRule, error) {
-	if written.Required && len(written.Names) == 0 {
-		return nil, pki.Errorf(pki.Malformed, "san: it is required but has no names")
+	if (written.Required || written.Critical) && len(written.Names) == 0 {
+		return nil, pki.Errorf(pki.Malformed, "san: it is required or critical but has no names")
 	}
 	if len(written.Names) > maxValues {
 		return nil, pki.Errorf(pki.Malformed, "san: there are at most %d entries of names", maxValues)
@@ -43,82 +52,163 @@ func (n *documentName) compile() (rule sanRule, err error) {
 		{"dns", tbs.DNSName, n.DNS},
 		{"uri", tbs.URI, n.URI},
 		{"ip", tbs.IPAddress, n.IP},
-		{"hardwareModuleName", tbs.HardwareModuleName, n.HardwareModuleName},
+		{"email", tbs.Email, n.Email},
 	} {
-		if k.value == nil {
-			continue
-		}
-		kinds++
-		rule.kind, rule.hwType = k.kind, k.value.Type.text
-		if k.kind == tbs.HardwareModuleName {
-			if _, err := der.AppendOID(nil, rule.hwType); err != nil {
-				return rule, at(k.value.first(), "a hardwareModuleName has a type, an OID")
-			}
-			rule.value, err = k.value.compile("")
-		} else {
-			if rule.hwType != "" {
-				return rule, at(k.value.Type.token, "a "+k.name+" name has no type")
-			}
-			rule.value, err = k.value.compile(k.name)
-		}
-		if err != nil {
-			return rule, err
-		}
-		if rule.list() && rule.from.kind != rule.kind {
-			return rule, at(k.value.From.token, "this path yields names of another kind")
-		}
-		if rule.list() && rule.optional {
-			return rule, at(k.value.From.token, "this path may yield no names without being optional; see san: required")
+		if k.value != nil {
+			kinds++
+			rule, err = k.value.nameOf(k.name, k.kind)
 		}
 	}
-	if kinds != 1 {
-		return rule, pki.Errorf(pki.Malformed, "san: an entry of names is one of dns, uri, ip and hardwareModuleName")
+	if n.HardwareModuleName != nil {
+		kinds++
+		rule, err = n.HardwareModuleName.hardwareModule()
+	}
+	if n.UPN != nil {
+		kinds++
+		upn := documentTyped{Type: word{text: oidUPN}, ASN1: documentASN1{UTF8: n.UPN}}
+		rule, err = upn.otherName()
+	}
+	if n.OtherName != nil {
+		kinds++
+		rule, err = n.OtherName.otherName()
+	}
+	if n.DirectoryName != nil {
+		kinds++
+		rule.name, err = compileSubject(n.DirectoryName)
+	}
+	if n.RegisteredID.text != "" {
+		kinds++
+		name, failed := tbs.RegisteredID(n.RegisteredID.text)
+		if failed != nil {
+			err = at(n.RegisteredID.token, "a registeredID is an OID")
+		}
+		rule.fixed = &name
+	}
+	if err == nil && kinds != 1 {
+		err = pki.Errorf(pki.Malformed, "san: an entry of names is one of dns, uri, ip, email, hardwareModuleName, upn, directoryName, registeredID and otherName")
+	}
+	return rule, err
+}
+
+// nameOf compiles a name whose text is its whole value.
+func (d *documentValue) nameOf(name string, kind tbs.GeneralNameKind) (rule sanRule, err error) {
+	rule.kind = kind
+	if d.Type.text != "" {
+		return rule, at(d.Type.token, "a "+name+" name has no type")
+	}
+	if d.As.text != "" {
+		return rule, at(d.As.token, "as is for octets")
+	}
+	if rule.value, err = d.compile(name); err != nil {
+		return rule, err
+	}
+	if rule.from.kind != "" && rule.from.kind != name {
+		return rule, at(d.From.token, "this path yields names of another kind")
+	}
+	if rule.list() && rule.optional {
+		return rule, at(d.From.token, "this path may yield no names without being optional; see san: required")
 	}
 	return rule, nil
 }
 
-// sanOf returns the DER GeneralNames that the profile gives to in, nil for none, or
-// a PolicyRefused error.
-func (p *Profile) sanOf(in *Input) ([]byte, error) {
-	var names []tbs.GeneralName
+// hardwareModule compiles a hardwareModuleName (RFC 4108, 5), whose serial number
+// is octets.
+func (d *documentValue) hardwareModule() (rule sanRule, err error) {
+	rule.kind, rule.hwType, rule.octets = tbs.HardwareModuleName, d.Type.text, octetsAs(d)
+	if _, err := der.AppendOID(nil, rule.hwType); err != nil {
+		return rule, at(d.first(), "a hardwareModuleName has a type, an OID")
+	}
+	if rule.value, err = d.compile(""); err != nil {
+		return rule, err
+	}
+	if rule.list() {
+		return rule, at(d.From.token, "a hardware module has one name; this may yield many")
+	}
+	if rule.literal != "" {
+		if _, err := rule.octets(rule.literal); err != nil {
+			return rule, at(d.Value.token, err.Error())
+		}
+	}
+	return rule, nil
+}
+
+func (d *documentTyped) otherName() (rule sanRule, err error) {
+	rule.typeID = d.Type.text
+	if _, err := der.AppendOID(nil, rule.typeID); err != nil || rule.typeID == der.OIDHardwareModuleName {
+		return rule, at(d.Type.token, "an otherName has a type, an OID; that of a hardware module has a key of its own")
+	}
+	nodes := 0
+	compiled, err := d.ASN1.compile(1, &nodes)
+	rule.other = &compiled
+	return rule, err
+}
+
+// names returns the names of the rule for in, none where what it draws on is
+// optional and absent.
+func (r *sanRule) names(in *Input) ([]tbs.GeneralName, error) {
+	switch {
+	case r.fixed != nil:
+		return []tbs.GeneralName{*r.fixed}, nil
+	case r.name != nil:
+		name, err := nameOf(r.name, in)
+		if err != nil || string(name) == emptyName {
+			return nil, err
+		}
+		return []tbs.GeneralName{tbs.DirectoryName(name)}, nil
+	case r.other != nil:
+		encoded, err := r.other.append(nil, in)
+		if err != nil || len(encoded) == 0 {
+			return nil, err
+		}
+		name, err := tbs.OtherName(r.typeID, encoded)
+		return []tbs.GeneralName{name}, err
+	case r.list():
+		texts, err := r.from.many(in)
+		if err != nil {
+			return nil, err
+		}
+		names := make([]tbs.GeneralName, len(texts))
+		for i, text := range texts {
+			if err := r.accept(in, text); err != nil {
+				return nil, err
+			}
+			names[i] = tbs.GeneralName{Kind: r.kind, Text: text}
+		}
+		return names, nil
+	}
+	text, err := r.one(in)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	if r.kind != tbs.HardwareModuleName {
+		return []tbs.GeneralName{{Kind: r.kind, Text: text}}, nil
+	}
+	serial, err := r.octets(text)
+	if err != nil {
+		return nil, pki.Errorf(pki.PolicyRefused, "the hardware serial number %.140q: %s", text, err)
+	}
+	return []tbs.GeneralName{{Kind: r.kind, HWType: r.hwType, HWSerial: serial}}, nil
+}
+
+// sanOf returns the names that the profile gives to in, also as DER GeneralNames,
+// nil for none, or a PolicyRefused error.
+func (p *Profile) sanOf(in *Input) (names []tbs.GeneralName, encoded []byte, err error) {
 	for i := range p.san {
-		rule := &p.san[i]
-		if !rule.list() {
-			text, err := rule.one(in)
-			if err != nil {
-				return nil, err
-			}
-			if text != "" {
-				names = append(names, rule.name(text))
-			}
-			continue
+		some, err := p.san[i].names(in)
+		if err != nil {
+			return nil, nil, err
 		}
-		for j := range in.CSR.Names {
-			if in.CSR.Names[j].Kind != rule.kind {
-				continue
-			}
-			if err := rule.accept(in, in.CSR.Names[j].Text); err != nil {
-				return nil, err
-			}
-			names = append(names, rule.name(in.CSR.Names[j].Text))
-		}
+		names = append(names, some...)
 	}
 	if len(names) == 0 {
 		if p.sanRequired {
-			return nil, pki.Errorf(pki.PolicyRefused, "the profile needs a subject alternative name, and the request has none that it takes")
+			return nil, nil, pki.Errorf(pki.PolicyRefused, "the profile needs a subject alternative name, and the request has none that it takes")
 		}
-		return nil, nil
+		return nil, nil, nil
 	}
-	encoded, err := tbs.AppendGeneralNames(make([]byte, 0, 64), names)
+	encoded, err = tbs.AppendGeneralNames(make([]byte, 0, 64), names)
 	if err != nil {
-		return nil, pki.Because(pki.PolicyRefused, err, "the subject alternative names cannot be as the profile says: %s", pki.DetailOf(err))
+		return nil, nil, pki.Because(pki.PolicyRefused, err, "the subject alternative names cannot be as the profile says: %s", pki.DetailOf(err))
 	}
-	return encoded, nil
-}
-
-func (r *sanRule) name(text string) tbs.GeneralName {
-	if r.kind == tbs.HardwareModuleName {
-		return tbs.GeneralName{Kind: r.kind, HWType: r.hwType, HWSerial: []byte(text)}
-	}
-	return tbs.GeneralName{Kind: r.kind, Text: text}
+	return names, encoded, nil
 }

@@ -1,16 +1,19 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// An attribute is one RDN of the subject.
+// An attribute is one attribute of the subject.
 type attribute struct {
 	oid  string
 	kind tbs.StringType
 	value
+	joined bool // in the RDN of the attribute before it
 }
 
 // attributeTypes are the attributes with a short name, each with the string type
@@ -26,56 +29,87 @@ var attributeTypes = map[string]attribute{
 	"DC":           {oid: der.OIDDomainComponent, kind: tbs.IA5String},
 }
 
+// stringTypes are the string types by their names in profiles.
+var stringTypes = map[string]tbs.StringType{"utf8": tbs.UTF8String, "printable": tbs.PrintableString, "ia5": tbs.IA5String}
+
 // compileSubject checks the RDNs as written.
-func compileSubject(written []documentValue) ([]attribute, error) {
-	if len(written) > maxValues {
-		return nil, pki.Errorf(pki.Malformed, "subject: there are at most %d RDNs", maxValues)
-	}
+func compileSubject(written []documentRDN) ([]attribute, error) {
 	var subject []attribute
-	for i := range written {
-		d := &written[i]
-		a, named := attributeTypes[d.Type.text]
-		if !named {
-			a.oid = d.Type.text
-		}
-		v, err := d.compile("")
-		if err != nil {
-			return nil, err
-		}
-		if v.list() {
-			return nil, at(d.From.token, "an RDN has one value; this path may yield many")
-		}
-		// A trial finds what could never be encoded: no OID, or the OID of an
-		// attribute that has another string type than UTF8String.
-		trial := tbs.Attribute{OID: a.oid, Type: a.kind, Value: "XX"}
-		if _, err := (tbs.Name{trial}).Append(nil); err != nil {
-			return nil, at(d.Type.token, "an attribute type is C, ST, L, O, OU, CN, serialNumber, DC or an OID whose values are UTF8Strings")
-		}
-		if v.literal != "" {
-			trial.Value = v.literal
-			if _, err := (tbs.Name{trial}).Append(nil); err != nil {
-				return nil, at(d.Value.token, pki.DetailOf(err))
+	for _, rdn := range written {
+		for i := range rdn.RDN {
+			a, err := rdn.RDN[i].attribute()
+			if err != nil {
+				return nil, err
+			}
+			if slices.ContainsFunc(subject[len(subject)-i:], func(o attribute) bool { return o.oid == a.oid }) {
+				return nil, at(rdn.RDN[i].Type.token, "an RDN has one value of a type (X.501, 9.3)")
+			}
+			a.joined = i > 0
+			if subject = append(subject, a); len(subject) > maxValues {
+				return nil, pki.Errorf(pki.Malformed, "subject: there are at most %d attributes", maxValues)
 			}
 		}
-		a.value = v
-		subject = append(subject, a)
 	}
 	return subject, nil
+}
+
+// attribute checks one attribute as written.
+func (d *documentValue) attribute() (attribute, error) {
+	a, named := attributeTypes[d.Type.text]
+	if !named {
+		a.oid = d.Type.text
+	}
+	if d.String.text != "" {
+		if a.kind, named = stringTypes[d.String.text]; !named {
+			return a, at(d.String.token, "a string is utf8, printable or ia5")
+		}
+	}
+	if d.As.text != "" {
+		return a, at(d.As.token, "as is for octets")
+	}
+	v, err := d.compile("")
+	if err != nil {
+		return a, err
+	}
+	if v.list() {
+		return a, at(d.From.token, "an RDN has one value; this path may yield many")
+	}
+	// A trial finds what could never be encoded: no OID, or the OID of an
+	// attribute that has another string type.
+	trial := tbs.Attribute{OID: a.oid, Type: a.kind, Value: "XX"}
+	if _, err := (tbs.Name{trial}).Append(nil); err != nil {
+		return a, at(d.Type.token, "an attribute type is C, ST, L, O, OU, CN, serialNumber, DC or an OID, with a string type that RFC 5280 lets it have")
+	}
+	if v.literal != "" {
+		trial.Value = v.literal
+		if _, err := (tbs.Name{trial}).Append(nil); err != nil {
+			return a, at(d.Value.token, pki.DetailOf(err))
+		}
+	}
+	a.value = v
+	return a, nil
 }
 
 // Subject returns the DER Name that the profile gives to in, or a PolicyRefused
 // error. Bound.Content does the same; who makes a root needs its name before
 // there is an issuer to bind to. Only what the subject draws on needs to be set.
-func (p *Profile) Subject(in *Input) ([]byte, error) {
-	name := make(tbs.Name, 0, len(p.subject))
-	for i := range p.subject {
-		a := &p.subject[i]
+func (p *Profile) Subject(in *Input) ([]byte, error) { return nameOf(p.subject, in) }
+
+// nameOf returns the DER Name of the attributes. Of an RDN with an absent optional
+// attribute the others stay.
+func nameOf(attributes []attribute, in *Input) ([]byte, error) {
+	name := make(tbs.Name, 0, len(attributes))
+	open := false // the RDN has an attribute already
+	for i := range attributes {
+		a := &attributes[i]
 		text, err := a.one(in)
 		if err != nil {
 			return nil, err
 		}
+		open = open && a.joined
 		if text != "" {
-			name = append(name, tbs.Attribute{OID: a.oid, Type: a.kind, Value: text})
+			name = append(name, tbs.Attribute{OID: a.oid, Type: a.kind, Value: text, Joined: open})
+			open = true
 		}
 	}
 	encoded, err := name.Append(make([]byte, 0, 128))

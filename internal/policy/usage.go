@@ -6,8 +6,7 @@ import (
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// usages are the key usages by their names in RFC 5280, 4.2.1.3. encipherOnly
-// and decipherOnly only qualify keyAgreement and nobody asks for them.
+// usages are the key usages by their names in RFC 5280, 4.2.1.3.
 var usages = map[string]tbs.KeyUsage{
 	"digitalSignature":  tbs.DigitalSignature,
 	"contentCommitment": tbs.ContentCommitment,
@@ -16,6 +15,8 @@ var usages = map[string]tbs.KeyUsage{
 	"keyAgreement":      tbs.KeyAgreement,
 	"keyCertSign":       tbs.KeyCertSign,
 	"cRLSign":           tbs.CRLSign,
+	"encipherOnly":      tbs.EncipherOnly,
+	"decipherOnly":      tbs.DecipherOnly,
 }
 
 // purposes are the extended key usages with a name. anyExtendedKeyUsage is not
@@ -34,7 +35,7 @@ func compileUsage(words []word) (tbs.KeyUsage, error) {
 	for _, w := range words {
 		bit, ok := usages[w.text]
 		if !ok {
-			return 0, at(w.token, "a key usage is digitalSignature, contentCommitment, keyEncipherment, dataEncipherment, keyAgreement, keyCertSign or cRLSign")
+			return 0, at(w.token, "a key usage is digitalSignature, contentCommitment, keyEncipherment, dataEncipherment, keyAgreement, keyCertSign, cRLSign, encipherOnly or decipherOnly")
 		}
 		if usage&bit != 0 {
 			return 0, at(w.token, "this is said twice")
@@ -86,9 +87,9 @@ func compileOIDs(words []word, want string) ([]string, error) {
 func misfit(kind pki.KeyKind, usage tbs.KeyUsage) tbs.KeyUsage {
 	switch {
 	case isRSA(kind):
-		return usage & tbs.KeyAgreement
+		return usage & (tbs.KeyAgreement | tbs.EncipherOnly | tbs.DecipherOnly)
 	case kind == pki.Ed25519:
-		return usage & (tbs.KeyEncipherment | tbs.DataEncipherment | tbs.KeyAgreement)
+		return usage & (tbs.KeyEncipherment | tbs.DataEncipherment | tbs.KeyAgreement | tbs.EncipherOnly | tbs.DecipherOnly)
 	default:
 		return usage & (tbs.KeyEncipherment | tbs.DataEncipherment)
 	}

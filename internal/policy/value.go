@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cel.dev/cel-go/cel"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/pando-pki/pando/internal/der"
@@ -18,64 +19,120 @@ import (
 // Input is all that a profile may draw on. What a profile does not name has no
 // effect.
 type Input struct {
-	CSR          *tbs.CSR     // parsed and proven by the caller; never nil
-	Device       pki.DeviceID // "" where no device is concerned
-	Organization string       // of the owner
-	CommonName   string       // of an authority or responder: from registered data, not from the request
-	Names        pki.Names    // authorised for the endpoint
+	CSR          *tbs.CSR // parsed and proven by the caller; never nil
+	Tenant       pki.TenantID
+	Organization string        // of the owner
+	Endpoint     string        // label; "" where there is none
+	Protocol     pki.Protocol  // "" where there is none
+	Device       pki.DeviceID  // "" where no device is concerned
+	Placement    pki.Placement // of the device
+	Requester    Requester
+	CommonName   string    // of an authority or responder: from registered data, not from the request
+	Names        pki.Names // authorised for the endpoint
 	Attributes   map[string]string
 	Now          time.Time
 }
 
-// A path draws text from an Input: one text with get, or with kind the names of
-// that kind that the CSR asks for.
-type path struct {
+// A Requester is who asks.
+type Requester struct {
+	ID   string // of the principal, as "token:0abc"
+	Name string
+	Role string
+}
+
+// A source draws text from an Input: one text, or with many any number.
+type source struct {
 	text    string
-	outside bool                // from the CSR or the request, so that it needs a check
-	get     func(*Input) string // nil for a list
-	kind    tbs.GeneralNameKind // of a list
+	outside bool // from the CSR or the request, so that it needs a check
+	one     func(*Input) (string, error)
+	many    func(*Input) ([]string, error)
+	kind    string // of a list of the CSR's names, as "dns"; "" where any will do
 }
 
 var attributeName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
-// parsePath knows the paths that doc.go lists.
-func parsePath(text string) (path, bool) {
-	switch text {
-	case "device.id":
-		return path{text: text, get: func(in *Input) string { return string(in.Device) }}, true
-	case "tenant.organization":
-		return path{text: text, get: func(in *Input) string { return in.Organization }}, true
-	case "authority.commonName":
-		return path{text: text, get: func(in *Input) string { return in.CommonName }}, true
-	case "csr.subject.cn":
-		return path{text: text, outside: true, get: func(in *Input) string { return in.CSR.Subject.Get(der.OIDCommonName) }}, true
-	case "csr.subject.serialNumber":
-		return path{text: text, outside: true, get: func(in *Input) string { return in.CSR.Subject.Get(der.OIDSerialNumber) }}, true
-	case "csr.san.dns":
-		return path{text: text, outside: true, kind: tbs.DNSName}, true
-	case "csr.san.uri":
-		return path{text: text, outside: true, kind: tbs.URI}, true
-	case "csr.san.ip":
-		return path{text: text, outside: true, kind: tbs.IPAddress}, true
+// compileSource knows the paths that doc.go lists, which cost next to nothing;
+// anything else is an expression.
+func compileSource(text string) (source, error) {
+	if s, ok := parsePath(text); ok {
+		return s, nil
 	}
-	if name, ok := strings.CutPrefix(text, "request.attributes."); ok && attributeName.MatchString(name) {
-		return path{text: text, outside: true, get: func(in *Input) string { return in.Attributes[name] }}, true
+	e, err := compileExpression(text, cel.StringType, cel.ListType(cel.StringType))
+	if err != nil {
+		return source{}, err
 	}
-	return path{}, false
+	s := source{text: "the value", outside: e.outside}
+	if e.kind.IsExactType(cel.StringType) {
+		s.one = func(in *Input) (string, error) {
+			texts, err := e.texts(in)
+			if err != nil {
+				return "", err
+			}
+			return texts[0], nil
+		}
+	} else {
+		s.many = e.texts
+	}
+	return s, nil
 }
 
-// A value is a literal, or drawn by a path and checked.
+// parsePath returns the source of a plain path.
+func parsePath(text string) (source, bool) {
+	plain := func(outside bool, get func(*Input) string) (source, bool) {
+		return source{text: text, outside: outside, one: func(in *Input) (string, error) { return get(in), nil }}, true
+	}
+	names := func(name string, kind tbs.GeneralNameKind) (source, bool) {
+		return source{text: text, outside: true, kind: name, many: func(in *Input) ([]string, error) { return namesOf(in.CSR, kind), nil }}, true
+	}
+	switch text {
+	case "device.id":
+		return plain(false, func(in *Input) string { return string(in.Device) })
+	case "tenant.organization":
+		return plain(false, func(in *Input) string { return in.Organization })
+	case "authority.commonName":
+		return plain(false, func(in *Input) string { return in.CommonName })
+	case "csr.subject.cn":
+		return plain(true, func(in *Input) string { return in.CSR.Subject.Get(der.OIDCommonName) })
+	case "csr.subject.serialNumber":
+		return plain(true, func(in *Input) string { return in.CSR.Subject.Get(der.OIDSerialNumber) })
+	case "csr.san.dns":
+		return names("dns", tbs.DNSName)
+	case "csr.san.uri":
+		return names("uri", tbs.URI)
+	case "csr.san.ip":
+		return names("ip", tbs.IPAddress)
+	case "csr.san.email":
+		return names("email", tbs.Email)
+	}
+	if name, ok := strings.CutPrefix(text, "request.attributes."); ok && attributeName.MatchString(name) {
+		return plain(true, func(in *Input) string { return in.Attributes[name] })
+	}
+	return source{}, false
+}
+
+// namesOf returns the names of a kind that a request asks for.
+func namesOf(csr *tbs.CSR, kind tbs.GeneralNameKind) []string {
+	var texts []string
+	for i := range csr.Names {
+		if csr.Names[i].Kind == kind {
+			texts = append(texts, csr.Names[i].Text)
+		}
+	}
+	return texts
+}
+
+// A value is a literal, or drawn from a source and checked.
 type value struct {
 	literal    string
-	from       path           // without get where the value is a literal
+	from       source         // without one and many where the value is a literal
 	check      check          // without valid where the value needs none
 	pattern    *regexp.Regexp // nil for none; anchored at both ends
 	authorized bool
 	optional   bool
 }
 
-// list reports whether the value may be any number of names of the CSR.
-func (v *value) list() bool { return v.literal == "" && v.from.get == nil }
+// list reports whether the value may be any number of texts.
+func (v *value) list() bool { return v.from.many != nil }
 
 // one returns the text of a value that is not a list, or "" for an optional one
 // that is absent.
@@ -83,7 +140,10 @@ func (v *value) one(in *Input) (string, error) {
 	if v.literal != "" {
 		return v.literal, nil
 	}
-	text := v.from.get(in)
+	text, err := v.from.one(in)
+	if err != nil {
+		return "", err
+	}
 	if text == "" {
 		if v.optional {
 			return "", nil
@@ -109,8 +169,11 @@ func (v *value) accept(in *Input, text string) error {
 	return nil
 }
 
+// anyLiteral as a kind has compile take any literal: it is text in ASN.1.
+const anyLiteral = "asn1"
+
 // compile checks the value as written. Where kind is not "", the value is a name
-// of that kind, which brings its check with it.
+// of that kind, which brings its check with it, or anyLiteral.
 func (d *documentValue) compile(kind string) (value, error) {
 	v := value{literal: d.Value.text, authorized: d.Authorized, optional: d.Optional}
 	switch {
@@ -118,16 +181,24 @@ func (d *documentValue) compile(kind string) (value, error) {
 		return v, at(d.Value.token, "a value has from or value, not both")
 	case d.Value.text == "" && d.From.text == "":
 		return v, at(d.Type.token, "a value has from or value")
-	case d.Check.text != "" && kind != "":
+	case d.Check.text != "" && kind != "" && kind != anyLiteral:
 		return v, at(d.Check.token, "a "+kind+" name always passes the check "+kind)
 	}
 	var known bool
-	if kind != "" {
+	if kind != "" && kind != anyLiteral {
 		v.check, _ = checkNamed(kind)
 	} else if d.Check.text != "" {
 		if v.check, known = checkNamed(d.Check.text); !known {
-			return v, at(d.Check.token, "a check is dns, uri, ip or name")
+			return v, at(d.Check.token, "a check is dns, uri, ip, email, hex or name")
 		}
+	}
+	if d.String.text != "" && d.Type.text == "" {
+		return v, at(d.String.token, "string is for attributes of a name; in asn1 the key is the type")
+	}
+	switch d.As.text {
+	case "", "text", "hex", "base64":
+	default:
+		return v, at(d.As.token, "as is text, hex or base64")
 	}
 	if v.authorized && v.check.covered == nil {
 		return v, at(d.first(), "authorized needs the check dns, uri or ip: names are authorised by kind")
@@ -135,6 +206,9 @@ func (d *documentValue) compile(kind string) (value, error) {
 	if v.literal != "" {
 		if d.Pattern.text != "" || d.Optional || d.Authorized || d.Check.text != "" {
 			return v, at(d.Value.token, "a literal value needs no check, pattern, authorized or optional")
+		}
+		if kind == anyLiteral {
+			return v, nil
 		}
 		if v.check.valid == nil {
 			v.check, _ = checkNamed("name")
@@ -144,14 +218,14 @@ func (d *documentValue) compile(kind string) (value, error) {
 		}
 		return v, nil
 	}
-	if v.from, known = parsePath(d.From.text); !known {
-		return v, at(d.From.token, "this path is not known; see the list of paths")
+	var err error
+	if v.from, err = compileSource(d.From.text); err != nil {
+		return v, at(d.From.token, "this is not a value that a profile can draw on: "+err.Error())
 	}
 	if v.from.outside && v.check.valid == nil {
-		return v, at(d.From.token, "what comes from the CSR or the request needs a check: dns, uri, ip or name")
+		return v, at(d.From.token, "what comes from the CSR or the request needs a check: dns, uri, ip, email, hex or name")
 	}
 	if d.Pattern.text != "" {
-		var err error
 		if v.pattern, err = compilePattern(d.Pattern.text); err != nil {
 			return v, at(d.Pattern.token, err.Error())
 		}

@@ -204,14 +204,14 @@ func readAttribute(element cryptobyte.String, a *Attribute, value *cryptobyte.St
 	default:
 		return pki.Errorf(pki.Malformed, "the name's attribute %s is none of UTF8String, PrintableString, IA5String", a.OID)
 	}
-	if len(*value) == 0 || !a.Type.allows(*value) {
+	if len(*value) == 0 || !a.Type.Allows(*value) {
 		return pki.Errorf(pki.Malformed, "the name's attribute %s is empty or has characters outside its string type", a.OID)
 	}
 	return nil
 }
 
-// allows reports whether the octets are a value of the string type (X.680, 41).
-func (t StringType) allows(octets []byte) bool {
+// Allows reports whether the octets are a value of the string type (X.680, 41).
+func (t StringType) Allows(octets []byte) bool {
 	if t == UTF8String {
 		return utf8.Valid(octets)
 	}

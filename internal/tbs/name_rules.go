@@ -43,7 +43,7 @@ func (a Attribute) check() error {
 	if a.Type < 0 || int(a.Type) >= len(stringTags) {
 		return fmt.Errorf("attribute %s: there is no string type %d", a.OID, a.Type)
 	}
-	if a.Value == "" || !a.Type.allows([]byte(a.Value)) {
+	if a.Value == "" || !a.Type.Allows([]byte(a.Value)) {
 		return pki.Errorf(pki.PolicyRefused, "subject attribute %s: the value is empty or has characters outside its string type", attributeName(a.OID))
 	}
 	rule, ok := attributeRules[a.OID]

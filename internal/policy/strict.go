@@ -1,0 +1,89 @@
+package policy
+
+import (
+	"bytes"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// checkNothingDropped refuses, as PolicyRefused, a request that asks for what the
+// certificate will not have: of a profile that is strict, whoever asks gets all
+// or nothing.
+func (b *Bound) checkNothingDropped(csr *tbs.CSR, c *tbs.Content, names []tbs.GeneralName) error {
+	subject, err := tbs.ParseName(c.Subject)
+	if err != nil {
+		return err
+	}
+	for _, a := range csr.Subject {
+		if !slices.ContainsFunc(subject, func(o tbs.Attribute) bool { return o.OID == a.OID && o.Value == a.Value }) {
+			return pki.Errorf(pki.PolicyRefused, "the request's subject has %s, which the profile, being strict, neither names nor drops", tbs.Name{{OID: a.OID, Type: a.Type, Value: a.Value}})
+		}
+	}
+	for i, n := range csr.Names {
+		same := func(o tbs.GeneralName) bool {
+			return o.Kind == n.Kind && o.Text == n.Text && o.HWType == n.HWType && bytes.Equal(o.HWSerial, n.HWSerial) && bytes.Equal(o.DER, n.DER)
+		}
+		if !slices.ContainsFunc(names, same) {
+			return pki.Errorf(pki.PolicyRefused, "the request's subject alternative name %d, %.260q, is one that the profile, being strict, neither names nor drops", i+1, n.Text)
+		}
+	}
+	for i := range csr.Extensions {
+		if e := &csr.Extensions[i]; e.OID != der.OIDSubjectAltName && !b.gives(e, c) {
+			return pki.Errorf(pki.PolicyRefused, "the request asks for the extension %s with a value that the profile, being strict, neither gives nor drops", e.OID)
+		}
+	}
+	return nil
+}
+
+// gives reports whether the certificate has what a requested extension asks for.
+func (b *Bound) gives(e *tbs.Extension, c *tbs.Content) bool {
+	values := c.Values
+	for i := range b.wants {
+		w := &b.wants[i]
+		var value []byte
+		if w.slot == tbs.SlotValue {
+			value, values = values[0], values[1:]
+		}
+		if w.oid != e.OID {
+			continue
+		}
+		switch w.slot {
+		case tbs.SlotValue:
+			return bytes.Equal(value, e.Value)
+		case tbs.SlotKeyUsage:
+			asked := tbs.Parsed{Extensions: []tbs.Extension{*e}}
+			return asked.KeyUsage() != 0 && asked.KeyUsage()&^c.KeyUsage == 0
+		case tbs.SlotSKI:
+			return bytes.Equal(e.Value, der.Append(nil, asn1.OCTET_STRING, c.Key.KeyID()))
+		case tbs.Constant:
+			if e.OID == der.OIDExtendedKeyUsage {
+				return b.profile.hasPurposes(e.Value)
+			}
+			return bytes.Equal(w.value, e.Value)
+		}
+	}
+	// A request may say that it is for no CA, which is so without the extension.
+	return e.OID == der.OIDBasicConstraints && string(e.Value) == "\x30\x00" && !b.profile.ca
+}
+
+// hasPurposes reports whether the profile names all of the requested purposes.
+func (p *Profile) hasPurposes(value []byte) bool {
+	s, ok := der.ReadOnly(value, asn1.SEQUENCE)
+	return ok && onlyKnown(s, p.purposes)
+}
+
+func onlyKnown(s cryptobyte.String, known []string) bool {
+	for !s.Empty() {
+		var oid string
+		if !der.ReadOID(&s, &oid) || !slices.Contains(known, oid) {
+			return false
+		}
+	}
+	return true
+}
