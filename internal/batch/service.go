@@ -21,7 +21,7 @@ import (
 // An RA decides on rows and has them issued; enroll.Service is one.
 type RA interface {
 	Open(ctx context.Context, g access.Grant, endpoint string, protocol pki.Protocol) (*enroll.Lane, error)
-	OpenPinned(ctx context.Context, g access.Grant, endpoint string, profile pki.ProfileRef) (*enroll.Lane, error)
+	OpenPinned(ctx context.Context, g access.Grant, endpoint string, profile pki.ProfileRef, submitter string) (*enroll.Lane, error)
 	CheckPlace(ctx context.Context, g access.Grant, p pki.Placement) error
 	IssueChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk) error
 	CheckChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk, seen *enroll.Seen) ([]issuance.Refusal, error)

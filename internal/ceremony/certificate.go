@@ -63,6 +63,7 @@ func (r *root) caCertificate(req *Request, csr *tbs.CSR, now time.Time) ([]byte,
 	ref := pki.ProfileRef{Tenant: req.ProfileTenant, Name: profile.Name(), Version: req.ProfileVersion}
 	issuer := policy.IssuerParams{
 		ID:        req.RootIssuer,
+		Mode:      r.mode,
 		Subject:   r.certificate.Subject,
 		KeyID:     r.certificate.SubjectKeyID(),
 		Algorithm: r.certificate.Key.SignatureAlgorithm(),

@@ -24,6 +24,16 @@ type Lane struct {
 	profile      *policy.Bound
 	organization string
 	commonName   string // of a responder or an authority, which no request may name
+	protocol     pki.Protocol
+	requester    policy.Requester
+}
+
+// label returns the endpoint's label, or "" where there is no endpoint.
+func (l *Lane) label() string {
+	if l.Endpoint.Name == "" {
+		return ""
+	}
+	return l.Endpoint.Label()
 }
 
 // Profile returns the profile version that the lane issues under.
@@ -56,7 +66,10 @@ func (s *Service) Open(ctx context.Context, g access.Grant, endpoint string, pro
 	if !slices.Contains(lane.Endpoint.Protocols, protocol) {
 		return nil, pki.Errorf(pki.PolicyRefused, "the endpoint %s does not take %s; switch it on with 'pando endpoint update'", lane.Endpoint.Label(), protocol)
 	}
-	return lane, nil
+	opened := *lane
+	who := g.Principal()
+	opened.protocol, opened.requester = protocol, policy.Requester{ID: who.ID, Name: who.Name, Role: string(who.Role)}
+	return &opened, nil
 }
 
 // CheckPlace reports whether something can be enrolled in a place of the grant's
@@ -66,17 +79,24 @@ func (s *Service) CheckPlace(ctx context.Context, g access.Grant, p pki.Placemen
 	return err
 }
 
-// OpenPinned returns the lane of an endpoint for a batch that was submitted under
-// a profile version: that one holds, whatever the endpoint binds now. The grant is
-// of access.ManageBatches.
-func (s *Service) OpenPinned(ctx context.Context, g access.Grant, endpoint string, profile pki.ProfileRef) (*Lane, error) {
+// OpenPinned returns the lane of an endpoint for a batch that somebody submitted
+// under a profile version: that one holds, whatever the endpoint binds now. The
+// grant is of access.ManageBatches.
+func (s *Service) OpenPinned(ctx context.Context, g access.Grant, endpoint string, profile pki.ProfileRef, submitter string) (*Lane, error) {
 	lane, err := s.Open(ctx, g, endpoint, pki.ProtocolBatch)
-	if err != nil || lane.Endpoint.Profile == profile {
-		return lane, err
+	if err != nil {
+		return nil, err
 	}
-	pinned := lane.Endpoint
-	pinned.Profile = profile
-	return s.resolve(ctx, pinned)
+	if lane.Endpoint.Profile != profile {
+		pinned := lane.Endpoint
+		pinned.Profile = profile
+		if lane, err = s.resolve(ctx, pinned); err != nil {
+			return nil, err
+		}
+		lane.protocol = pki.ProtocolBatch
+	}
+	lane.requester = policy.Requester{ID: submitter} // the grant is the batch's own
+	return lane, nil
 }
 
 // nameOf returns the endpoint's name within the grant's tenant.

@@ -38,8 +38,13 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.
 	if err != nil {
 		return nil, err
 	}
+	placement, err := s.cfg.Registry.Complete(ctx, lane.Endpoint.Tenant, r.Placement)
+	if err != nil {
+		return nil, err
+	}
 	in := policy.Input{
-		CSR: csr, Device: r.Device, Organization: lane.organization, CommonName: lane.commonName,
+		CSR: csr, Tenant: lane.Endpoint.Tenant, Organization: lane.organization, Endpoint: lane.label(), Protocol: lane.protocol,
+		Device: r.Device, Placement: placement, Requester: lane.requester, CommonName: lane.commonName,
 		Names: lane.Endpoint.Names, Attributes: r.Attributes, Now: now,
 	}
 	profile := lane.profile.Profile()
@@ -58,10 +63,6 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.
 		return nil, err
 	}
 	if err := s.cfg.Registry.Admit(ctx, lane.Endpoint.Tenant, in.Device); err != nil {
-		return nil, err
-	}
-	placement, err := s.cfg.Registry.Complete(ctx, lane.Endpoint.Tenant, r.Placement)
-	if err != nil {
 		return nil, err
 	}
 	return &issuance.Order{

@@ -80,7 +80,7 @@ func (s *Service) Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.
 	if err != nil {
 		return nil, err
 	}
-	if b, err = p.Bind(v.ProfileRef, params(line.Issuer, line.Parsed)); err != nil {
+	if b, err = p.Bind(v.ProfileRef, params(line.Authority.Name, line.Issuer, line.Parsed)); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -90,10 +90,10 @@ func (s *Service) Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.
 }
 
 // params says what of an issuer goes into the certificates it signs.
-func params(issuer pki.Issuer, parsed *tbs.Parsed) policy.IssuerParams {
+func params(authority string, issuer pki.Issuer, parsed *tbs.Parsed) policy.IssuerParams {
 	_, pathLen := parsed.IsCA()
 	return policy.IssuerParams{
-		ID: issuer.ID, Subject: parsed.Subject, KeyID: parsed.SubjectKeyID(),
+		ID: issuer.ID, Authority: authority, Mode: issuer.Mode, Subject: parsed.Subject, KeyID: parsed.SubjectKeyID(),
 		Algorithm: parsed.Key.SignatureAlgorithm(), NotBefore: parsed.NotBefore, NotAfter: parsed.NotAfter,
 		PathLen: pathLen, StatusURL: issuer.StatusURL, Shards: issuer.Shards, Deltas: issuer.Deltas,
 	}

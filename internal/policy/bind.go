@@ -14,7 +14,7 @@ import (
 // IssuerParams is what of an issuer goes into certificates.
 type IssuerParams struct {
 	ID        pki.IssuerID
-	Authority string // its authority's name; "" where it has none, as a root's own certificate
+	Authority string // its authority's name; "" in a ceremony, which knows none
 	Mode      pki.Mode
 	Subject   []byte                 // DER Name
 	KeyID     []byte                 // its subject key identifier
@@ -54,7 +54,7 @@ func (p *Profile) Bind(ref pki.ProfileRef, issuer IssuerParams) (*Bound, error) 
 	switch {
 	case p.test && issuer.Mode != pki.Test:
 		return nil, pki.Errorf(pki.PolicyRefused, "profile %s is for test authorities, and this one is for %s", p.name, cmp.Or(issuer.Mode, pki.Production))
-	case len(p.authorities) > 0 && !slices.Contains(p.authorities, issuer.Authority):
+	case issuer.Authority != "" && len(p.authorities) > 0 && !slices.Contains(p.authorities, issuer.Authority):
 		return nil, pki.Errorf(pki.PolicyRefused, "profile %s is for the authorities %s alone", p.name, strings.Join(p.authorities, ", "))
 	}
 	b := &Bound{ref: ref, profile: p, issuer: issuer}

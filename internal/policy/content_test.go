@@ -140,6 +140,7 @@ func TestContentValues(t *testing.T) {
 keys: {allow: [p256]}
 validity: 99991231235959Z
 backdate: 10min
+keyIdentifiers: [authority]
 outlive: clip
 subject:
   - {type: C, value: DE}

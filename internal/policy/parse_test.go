@@ -16,6 +16,7 @@ const minimal = `profile: minimal
 keys: {allow: [p256]}
 validity: 90d
 subject: [{type: CN, from: tenant.organization}]
+keyIdentifiers: [authority]
 `
 
 func TestParseReference(t *testing.T) {
@@ -72,7 +73,7 @@ func TestParseRefuses(t *testing.T) {
 	change := func(old, new string) string { return strings.Replace(minimal, old, new, 1) }
 	add := func(lines string) string { return minimal + lines + "\n" }
 	ca := func(lines string) string {
-		return add("keyUsage: {use: [keyCertSign]}\nkeyIdentifiers: [subject]\n" + lines)
+		return strings.Replace(add("keyUsage: {use: [keyCertSign]}\n"+lines), "[authority]", "[subject]", 1)
 	}
 	subject := func(s string) string { return change("[{type: CN, from: tenant.organization}]", "["+s+"]") }
 	for name, row := range map[string]struct{ source, want string }{
@@ -83,7 +84,7 @@ func TestParseRefuses(t *testing.T) {
 		"many tokens":            {minimal + strings.Repeat("a: b\n", maxTokens), "at most 4000 words"},
 		"long value":             {change("90d", strings.Repeat("a\n  ", 3000)), "..."},
 		"a list":                 {"- a\n", "mapping"},
-		"unknown key":            {add("colour: red"), ">  5 | colour: red\n       ^"},
+		"unknown key":            {add("colour: red"), ">  6 | colour: red\n       ^"},
 		"unknown inner key":      {change("{allow: [p256]}", "{allow: [p256], reuses: shared}"), `unknown field "reuses"`},
 		"duplicate key":          {add("validity: 30d"), `"validity" already defined`},
 		"anchor":                 {change("90d", "&a 90d"), "anchors"},
@@ -158,7 +159,8 @@ func TestParseRefuses(t *testing.T) {
 		"purpose twice":          {add("extendedKeyUsage: {use: [clientAuth, 1.3.6.1.5.5.7.3.2]}"), "said twice"},
 		"no purpose":             {add("extendedKeyUsage: {critical: true}"), "at least one"},
 		"policy":                 {add("policies: [high]"), "a policy is an OID"},
-		"key identifier":         {add("keyIdentifiers: [issuer]"), "subject or authority"},
+		"key identifier":         {change("[authority]", "[issuer]"), "subject or authority"},
+		"no extension":           {change("keyIdentifiers: [authority]\n", ""), "at least one extension"},
 		"no-check":               {add("ocspNoCheck: true"), "OCSPSigning"},
 		"certSign without CA":    {ca(""), "4.2.1.9"},
 		"CA without certSign":    {add("basicConstraints: {ca: true}\nkeyUsage: {use: [cRLSign]}"), "4.2.1.9"},

@@ -212,6 +212,8 @@ func (p *Profile) checkExtensions() error {
 		return refuse("keyUsage: keyCertSign goes with basicConstraints of a CA and only with it (RFC 5280, 4.2.1.9)")
 	case p.pathLen < -1 || p.pathLen > 16 || p.pathLen >= 0 && !p.ca:
 		return refuse("basicConstraints: a CA has a pathLength from 0 to 16, another certificate none (RFC 5280, 4.2.1.9)")
+	case !p.alwaysExtends():
+		return refuse("a certificate of version 3 has at least one extension always; keyIdentifiers: [authority] is one (RFC 5280, 4.1.2.1)")
 	case p.constraints != nil && !p.ca:
 		return refuse("nameConstraints: they are for CA certificates alone (RFC 5280, 4.2.1.10)")
 	case p.policiesAre && len(p.policies) == 0:
@@ -228,6 +230,14 @@ func (p *Profile) checkExtensions() error {
 		return refuse("ocspNoCheck: it is for the extended key usage OCSPSigning (RFC 6960, 4.2.2.2.1)")
 	}
 	return nil
+}
+
+// alwaysExtends reports whether each certificate has an extension, whatever its
+// issuer publishes and its request leaves out.
+func (p *Profile) alwaysExtends() bool {
+	constant := func(e extension) bool { return e.value.constant != nil }
+	return p.basic || p.usage != 0 || len(p.purposes)+len(p.policies) > 0 || p.subjectKey || p.issuerKey ||
+		p.noCheck || p.noRevAvail || p.sanRequired || slices.ContainsFunc(p.others, constant)
 }
 
 // usageFor returns the key usage of a certificate for a key of the kind.

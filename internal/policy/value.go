@@ -42,8 +42,9 @@ type Requester struct {
 
 // A source draws text from an Input: one text, or with many any number.
 type source struct {
-	text    string
-	outside bool // from the CSR or the request, so that it needs a check
+	written string // in the document
+	text    string // in refusals
+	outside bool   // from the CSR or the request, so that it needs a check
 	one     func(*Input) (string, error)
 	many    func(*Input) ([]string, error)
 	kind    string // of a list of the CSR's names, as "dns"; "" where any will do
@@ -61,7 +62,7 @@ func compileSource(text string) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	s := source{text: "the value", outside: e.outside}
+	s := source{written: text, text: "the value", outside: e.outside}
 	if e.kind.IsExactType(cel.StringType) {
 		s.one = func(in *Input) (string, error) {
 			texts, err := e.texts(in)
@@ -79,10 +80,10 @@ func compileSource(text string) (source, error) {
 // parsePath returns the source of a plain path.
 func parsePath(text string) (source, bool) {
 	plain := func(outside bool, get func(*Input) string) (source, bool) {
-		return source{text: text, outside: outside, one: func(in *Input) (string, error) { return get(in), nil }}, true
+		return source{written: text, text: text, outside: outside, one: func(in *Input) (string, error) { return get(in), nil }}, true
 	}
 	names := func(name string, kind tbs.GeneralNameKind) (source, bool) {
-		return source{text: text, outside: true, kind: name, many: func(in *Input) ([]string, error) { return namesOf(in.CSR, kind), nil }}, true
+		return source{written: text, text: text, outside: true, kind: name, many: func(in *Input) ([]string, error) { return namesOf(in.CSR, kind), nil }}, true
 	}
 	switch text {
 	case "device.id":
@@ -127,6 +128,7 @@ type value struct {
 	from       source         // without one and many where the value is a literal
 	check      check          // without valid where the value needs none
 	pattern    *regexp.Regexp // nil for none; anchored at both ends
+	as         string         // what octets the text stands for: "" and text are its own
 	authorized bool
 	optional   bool
 }
@@ -175,7 +177,7 @@ const anyLiteral = "asn1"
 // compile checks the value as written. Where kind is not "", the value is a name
 // of that kind, which brings its check with it, or anyLiteral.
 func (d *documentValue) compile(kind string) (value, error) {
-	v := value{literal: d.Value.text, authorized: d.Authorized, optional: d.Optional}
+	v := value{literal: d.Value.text, as: d.As.text, authorized: d.Authorized, optional: d.Optional}
 	switch {
 	case d.Value.text != "" && d.From.text != "":
 		return v, at(d.Value.token, "a value has from or value, not both")

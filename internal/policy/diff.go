@@ -1,0 +1,355 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// An Effect says what a change does to what may be issued.
+type Effect string
+
+// The effects. Widens is also what cannot be told to narrow.
+const (
+	Widens  Effect = "widens"  // something may be issued that was refused, or says more
+	Narrows Effect = "narrows" // something is refused that was issued, or says less
+	Differs Effect = "differs" // neither
+)
+
+// A Change is one difference between two versions of a profile.
+type Change struct {
+	What   string // where it stands in the document, as "keys.allow"
+	Before string // "" where there was nothing
+	After  string // "" where there is nothing any more
+	Effect Effect
+}
+
+// Diff returns what differs between two versions of a profile, in the order of the
+// language. Two documents that say the same in other words do not differ.
+func Diff(before, after *Profile) []Change {
+	d := &differ{}
+	d.word("profile", before.name, after.name)
+	d.flag("mode", "test", before.test, after.test, Narrows)
+	d.scope(before.authorities, after.authorities)
+	d.flag("strict", "true", before.strict, after.strict, Narrows)
+	d.set("rules", rulesOf(before), rulesOf(after), Narrows)
+	d.set("keys.allow", before.keys.words(), after.keys.words(), Widens)
+	d.flag("keys.reuse", "shared", before.shared, after.shared, Widens)
+	d.flag("keys.renew", "same-key", before.sameKey, after.sameKey, Widens)
+	d.window(before.window, after.window)
+	d.list("subject", subjectOf(before), subjectOf(after))
+	d.set("san.names", namesIn(before), namesIn(after), Widens)
+	d.flag("san.required", "true", before.sanRequired, after.sanRequired, Narrows)
+	d.flag("san.critical", "true", before.sanCritical, after.sanCritical, Differs)
+	d.flag("basicConstraints", "there", before.basic, after.basic, Differs)
+	d.flag("basicConstraints.ca", "true", before.ca, after.ca, Widens)
+	d.pathLength(before.pathLen, after.pathLen)
+	d.constraints(before.constraints, after.constraints)
+	d.set("keyUsage.use", usagesOf(before.usage), usagesOf(after.usage), Widens)
+	d.set("keyUsage.rsa", usagesOf(before.usageRSA), usagesOf(after.usageRSA), Widens)
+	d.flag("keyUsage.critical", "false", before.usageLax, after.usageLax, Widens)
+	d.set("extendedKeyUsage.use", before.purposes, after.purposes, Widens)
+	d.flag("extendedKeyUsage.critical", "true", before.purposesAre, after.purposesAre, Differs)
+	d.set("policies", policiesOf(before), policiesOf(after), Widens)
+	d.flag("policies.critical", "true", before.policiesAre, after.policiesAre, Differs)
+	d.flag("keyIdentifiers", "subject", before.subjectKey, after.subjectKey, Differs)
+	d.flag("keyIdentifiers", "authority", before.issuerKey, after.issuerKey, Differs)
+	d.flag("status.crl", "true", before.status.CRL, after.status.CRL, Differs)
+	d.flag("status.deltas", "true", before.status.Deltas, after.status.Deltas, Differs)
+	d.flag("status.ocsp", "true", before.status.OCSP, after.status.OCSP, Differs)
+	d.flag("status.caIssuers", "true", before.status.CAIssuers, after.status.CAIssuers, Differs)
+	d.flag("ocspNoCheck", "true", before.noCheck, after.noCheck, Widens)
+	d.flag("noRevAvail", "true", before.noRevAvail, after.noRevAvail, Widens)
+	d.set("extensions", extensionsOf(before), extensionsOf(after), Widens)
+	d.word("description", before.description, after.description)
+	return d.changes
+}
+
+type differ struct{ changes []Change }
+
+func (d *differ) add(what, before, after string, effect Effect) {
+	d.changes = append(d.changes, Change{what, before, after, effect})
+}
+
+func (d *differ) word(what, before, after string) {
+	if before != after {
+		d.add(what, before, after, Differs)
+	}
+}
+
+// opposite is the effect of taking away what has an effect when it is added.
+func opposite(e Effect) Effect {
+	switch e {
+	case Widens:
+		return Narrows
+	case Narrows:
+		return Widens
+	}
+	return e
+}
+
+// flag compares what is said or not; effect is that of saying it.
+func (d *differ) flag(what, said string, before, after bool, effect Effect) {
+	switch {
+	case !before && after:
+		d.add(what, "", said, effect)
+	case before && !after:
+		d.add(what, said, "", opposite(effect))
+	}
+}
+
+// set compares what stands in no order; effect is that of one more.
+func (d *differ) set(what string, before, after []string, effect Effect) {
+	for _, text := range before {
+		if !slices.Contains(after, text) {
+			d.add(what, text, "", opposite(effect))
+		}
+	}
+	for _, text := range after {
+		if !slices.Contains(before, text) {
+			d.add(what, "", text, effect)
+		}
+	}
+}
+
+// list compares what stands in an order. Any difference widens: another value in a
+// subject names another thing.
+func (d *differ) list(what string, before, after []string) {
+	if !slices.Equal(before, after) {
+		d.add(what, strings.Join(before, "; "), strings.Join(after, "; "), Widens)
+	}
+}
+
+// scope compares the authorities that a profile is for; none is any.
+func (d *differ) scope(before, after []string) {
+	switch {
+	case len(before) == 0 && len(after) > 0:
+		d.add("authorities", "any", strings.Join(after, ", "), Narrows)
+	case len(before) > 0 && len(after) == 0:
+		d.add("authorities", strings.Join(before, ", "), "any", Widens)
+	default:
+		d.set("authorities", before, after, Widens)
+	}
+}
+
+func (d *differ) window(before, after window) {
+	if before.validity != after.validity {
+		d.add("validity", before.validity.String(), after.validity.String(), longer(before.validity, after.validity))
+	}
+	if before.backdate != after.backdate {
+		effect := Narrows
+		if after.backdate > before.backdate {
+			effect = Widens
+		}
+		d.add("backdate", before.backdate.String(), after.backdate.String(), effect)
+	}
+	d.flag("outlive", "clip", before.clip, after.clip, Widens)
+}
+
+// longer compares two periods over four years of beginnings, since months and
+// years have different lengths: one that is ever longer widens.
+func longer(before, after period) Effect {
+	shorter := false
+	for month := range 48 {
+		begin := time.Date(2027, time.Month(1+month), 1, 0, 0, 0, 0, time.UTC)
+		switch a, b := after.last(begin), before.last(begin); {
+		case a.After(b):
+			return Widens
+		case a.Before(b):
+			shorter = true
+		}
+	}
+	if shorter {
+		return Narrows
+	}
+	return Differs
+}
+
+func (d *differ) pathLength(before, after int) {
+	if before == after {
+		return
+	}
+	text := func(n int) string {
+		if n < 0 {
+			return ""
+		}
+		return fmt.Sprint(n)
+	}
+	effect := Narrows
+	if after < 0 || before >= 0 && after > before {
+		effect = Widens
+	}
+	d.add("basicConstraints.pathLength", text(before), text(after), effect)
+}
+
+func (d *differ) constraints(before, after []byte) {
+	if string(before) == string(after) {
+		return
+	}
+	effect := Widens
+	if before == nil {
+		effect = Narrows
+	}
+	text := func(extension []byte) string {
+		if extension == nil {
+			return ""
+		}
+		return fmt.Sprintf("%x", extension)
+	}
+	d.add("nameConstraints", text(before), text(after), effect)
+}
+
+func rulesOf(p *Profile) (texts []string) {
+	for _, r := range p.rules {
+		texts = append(texts, r.require.text)
+	}
+	return texts
+}
+
+func subjectOf(p *Profile) (texts []string) {
+	for _, a := range p.subject {
+		texts = append(texts, a.String())
+	}
+	return texts
+}
+
+func namesIn(p *Profile) (texts []string) {
+	for i := range p.san {
+		texts = append(texts, p.san[i].String())
+	}
+	return texts
+}
+
+func usagesOf(set tbs.KeyUsage) (names []string) {
+	for name, bit := range usages {
+		if set&bit != 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func policiesOf(p *Profile) (texts []string) {
+	for _, policy := range p.policies {
+		text := policy.OID
+		if policy.CPS != "" {
+			text += " cps " + policy.CPS
+		}
+		if policy.Notice != "" {
+			text += fmt.Sprintf(" notice %q", policy.Notice)
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+func extensionsOf(p *Profile) (texts []string) {
+	for i := range p.others {
+		e := &p.others[i]
+		text := e.oid
+		if e.critical {
+			text += " critical"
+		}
+		texts = append(texts, text+" "+e.value.String())
+	}
+	return texts
+}
+
+// words returns the kinds of key as they are written, a range as one.
+func (r *keyRule) words() []string { return strings.Split(r.written, ", ") }
+
+// String returns the period as a profile writes it.
+func (p period) String() string {
+	switch {
+	case p.unlimited:
+		return "99991231235959Z"
+	case p.years > 0:
+		return fmt.Sprintf("%dy", p.years)
+	case p.months > 0:
+		return fmt.Sprintf("%dmo", p.months)
+	case p.days > 0:
+		return fmt.Sprintf("%dd", p.days)
+	}
+	return p.clock.String()
+}
+
+// String describes a value in one line.
+func (v *value) String() string {
+	as := ""
+	if v.as != "" {
+		as = ", as " + v.as
+	}
+	if v.literal != "" {
+		return fmt.Sprintf("%q", v.literal) + as
+	}
+	text := "from " + v.from.written + as
+	if v.check.name != "" {
+		text += ", check " + v.check.name
+	}
+	if v.pattern != nil {
+		text += fmt.Sprintf(", pattern %q", v.pattern)
+	}
+	if v.authorized {
+		text += ", authorized"
+	}
+	if v.optional {
+		text += ", optional"
+	}
+	return text
+}
+
+// String describes an attribute in one line.
+func (a *attribute) String() string {
+	text := fmt.Sprintf("%s %s", a.oid, a.value.String())
+	if a.kind != tbs.UTF8String {
+		text = fmt.Sprintf("%s (%s) %s", a.oid, [...]string{tbs.PrintableString: "printable", tbs.IA5String: "ia5"}[a.kind], a.value.String())
+	}
+	if a.joined {
+		text = "+ " + text
+	}
+	return text
+}
+
+// String describes a name in one line.
+func (r *sanRule) String() string {
+	switch {
+	case r.fixed != nil:
+		return fmt.Sprintf("%x", r.fixed.DER)
+	case r.name != nil:
+		var parts []string
+		for i := range r.name {
+			parts = append(parts, r.name[i].String())
+		}
+		return "directoryName " + strings.Join(parts, "; ")
+	case r.other != nil:
+		return "otherName " + r.typeID + " " + r.other.String()
+	case r.kind == tbs.HardwareModuleName:
+		return "hardwareModuleName " + r.hwType + " " + r.value.String()
+	}
+	kinds := map[tbs.GeneralNameKind]string{tbs.DNSName: "dns ", tbs.URI: "uri ", tbs.IPAddress: "ip ", tbs.Email: "email "}
+	return kinds[r.kind] + r.value.String()
+}
+
+// String describes a value in ASN.1 in one line.
+func (v *asn1Value) String() string {
+	switch {
+	case v.constant != nil:
+		return fmt.Sprintf("%x", v.constant)
+	case v.leaf != nil:
+		return fmt.Sprintf("[%d] %s", v.tag, v.leaf)
+	}
+	var parts []string
+	for i := range v.children {
+		parts = append(parts, v.children[i].String())
+	}
+	return fmt.Sprintf("[%d]{%s}", v.tag, strings.Join(parts, ", "))
+}
+
+// Widened reports whether a change of a list widens what may be issued.
+func Widened(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool { return c.Effect == Widens })
+}

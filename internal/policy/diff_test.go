@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestDiff has an edit of the profile that says everything a row, and what Diff says
+// of it; the other way round it is the opposite.
+func TestDiff(t *testing.T) {
+	source, err := os.ReadFile("testdata/language.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := parse(t, string(source))
+	if changes := Diff(before, parse(t, string(source))); changes != nil {
+		t.Errorf("of the same document: %v", changes)
+	}
+	for _, row := range []struct {
+		old, new string
+		want     Change
+	}{
+		{"mode: test\n", "", Change{"mode", "test", "", Widens}},
+		{"[manufacturing]", "[manufacturing, other]", Change{"authorities", "", "other", Widens}},
+		{"authorities: [manufacturing]\n", "", Change{"authorities", "manufacturing", "any", Widens}},
+		{"rules:\n", "strict: true\nrules:\n", Change{"strict", "", "true", Narrows}},
+		{"  - {require: \"lot.name != ''\", because: a certificate belongs to a lot}\n", "", Change{"rules", "lot.name != ''", "", Widens}},
+		{"allow: [p256]", "allow: [p256, p384]", Change{"keys.allow", "", "p384", Widens}},
+		{"allow: [p256]", "allow: [p256], reuse: shared", Change{"keys.reuse", "", "shared", Widens}},
+		{"allow: [p256]", "allow: [p256], renew: same-key", Change{"keys.renew", "", "same-key", Widens}},
+		{"99991231235959Z", "20y", Change{"validity", "99991231235959Z", "20y", Narrows}},
+		{"backdate: 5min", "backdate: 1h", Change{"backdate", "5m0s", "1h0m0s", Widens}},
+		{"outlive: clip", "outlive: refuse", Change{"outlive", "clip", "", Narrows}},
+		{"san:\n  critical: true", "san:\n  critical: true\n  required: true", Change{"san.required", "", "true", Narrows}},
+		{"san:\n  critical: true", "san:", Change{"san.critical", "true", "", Differs}},
+		{"    - {dns: fixed.example}\n", "", Change{"san.names", `dns "fixed.example"`, "", Narrows}},
+		{"{ca: false}", "{ca: false}\nocspNoCheck: false", Change{}},
+		{"encipherOnly], critical: false", "encipherOnly]", Change{"keyUsage.critical", "false", "", Narrows}},
+		{"keyAgreement, encipherOnly]", "keyAgreement]", Change{"keyUsage.use", "encipherOnly", "", Narrows}},
+		{"use: [clientAuth, ", "use: [clientAuth, serverAuth, ", Change{"extendedKeyUsage.use", "", "1.3.6.1.5.5.7.3.1", Widens}},
+		{"45605.1], critical: true", "45605.1]", Change{"extendedKeyUsage.critical", "true", "", Differs}},
+		{"    - 1.3.6.1.4.1.40732.2.1\n", "", Change{"policies", "1.3.6.1.4.1.40732.2.1", "", Narrows}},
+		{"policies:\n  critical: true", "policies:", Change{"policies.critical", "true", "", Differs}},
+		{"[subject, authority]", "[authority]", Change{"keyIdentifiers", "subject", "", Differs}},
+		{"[subject, authority]", "[subject]", Change{"keyIdentifiers", "authority", "", Differs}},
+		{"noRevAvail: true", "status: {caIssuers: true}\nnoRevAvail: true", Change{"status.caIssuers", "", "true", Differs}},
+		{"noRevAvail: true\n", "", Change{"noRevAvail", "true", "", Narrows}},
+		{"  - {oid: 1.3.6.1.4.1.32473.20, critical: true, asn1: {der: \"0500\"}}\n", "", Change{"extensions", "1.3.6.1.4.1.32473.20 critical 0500", "", Narrows}},
+		{"description: Says", "description: Said", Change{"description", "Says all that the language has for an end entity, once.", "Said all that the language has for an end entity, once.", Differs}},
+	} {
+		if strings.Count(string(source), row.old) != 1 {
+			t.Fatalf("%q stands %d times", row.old, strings.Count(string(source), row.old))
+		}
+		after := parse(t, strings.Replace(string(source), row.old, row.new, 1))
+		want, back := []Change{row.want}, []Change{{row.want.What, row.want.After, row.want.Before, opposite(row.want.Effect)}}
+		if row.want == (Change{}) {
+			want, back = nil, nil
+		}
+		if diff := cmp.Diff(want, Diff(before, after)); diff != "" {
+			t.Errorf("%q to %q (-want +got):\n%s", row.old, row.new, diff)
+		}
+		if diff := cmp.Diff(back, Diff(after, before)); diff != "" {
+			t.Errorf("back from %q (-want +got):\n%s", row.new, diff)
+		}
+	}
+}
+
+// TestDiffWidens has edits that may widen in both directions: one value for
+// another, or a check less.
+func TestDiffWidens(t *testing.T) {
+	source, err := os.ReadFile("testdata/language.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := parse(t, string(source))
+	for old, changed := range map[string]string{
+		"{type: C, value: AT}":                    "{type: C, value: DE}",
+		"{type: serialNumber, from: device.id}":   "{type: OU, from: device.id}",
+		"value: FFF1, string: printable":          "value: FFF1",
+		"  - rdn:\n":                              "  - {type: O, value: x}\n  - rdn:\n",
+		"check: hex, as: hex}}\n    - {upn":       "check: hex}}\n    - {upn",
+		"{ia5: {from: device.id}}":                "{utf8: {from: device.id}}",
+		"{registeredID: 1.3.6.1.4.1.32473.9}":     "{registeredID: 1.3.6.1.4.1.32473.8}",
+		"{type: O, from: tenant.organization}":    "{type: OU, from: tenant.organization}",
+		"endsWith('.field.example')":              "endsWith('.example')",
+		"notice: Devices only":                    "notice: Devices",
+		"{boolean: true}":                         "{boolean: false}",
+		`{explicit: {tag: 0, of: {utf8: {from: r`: `{explicit: {tag: 4, of: {utf8: {from: r`,
+		"{bits: {value: \"8001\", as: hex}}":      "{octets: {value: \"8001\", as: hex}}",
+		"{printable: {from: product_line.name}}":  "{printable: {from: lot.name}}",
+		"32473.20, critical: true":                "32473.20, critical: false",
+		"matches('^[0-9a-f]{16}$')":               "matches('^[0-9a-f]*$')",
+		"check: name, optional: true}\nsan":       "check: name, pattern: \"G.*\", optional: true}\nsan",
+	} {
+		if strings.Count(string(source), old) != 1 {
+			t.Fatalf("%q stands %d times", old, strings.Count(string(source), old))
+		}
+		after := parse(t, strings.Replace(string(source), old, changed, 1))
+		for _, changes := range [][]Change{Diff(before, after), Diff(after, before)} {
+			if !Widened(changes) {
+				t.Errorf("%q to %q: %v", old, changed, changes)
+			}
+		}
+	}
+}
+
+func TestDiffConstraints(t *testing.T) {
+	ca := func(more string) *Profile {
+		return parse(t, strings.Replace(minimal, "[authority]", "[subject]", 1)+"keyUsage: {use: [keyCertSign]}\nbasicConstraints: {ca: true"+more+"\n")
+	}
+	free, none, two := ca("}"), ca(", pathLength: 0}"), ca(", pathLength: 2}")
+	constrained := ca("}\nnameConstraints: {permitted: [{dns: example.com}]}")
+	for _, row := range []struct {
+		before, after *Profile
+		want          Effect
+	}{
+		{free, none, Narrows}, {none, free, Widens}, {none, two, Widens}, {two, none, Narrows},
+		{free, constrained, Narrows}, {constrained, free, Widens},
+		{constrained, ca("}\nnameConstraints: {permitted: [{dns: example.org}]}"), Widens},
+	} {
+		if changes := Diff(row.before, row.after); len(changes) != 1 || changes[0].Effect != row.want {
+			t.Errorf("%v, want %s", changes, row.want)
+		}
+	}
+}
+
+func TestLonger(t *testing.T) {
+	for _, row := range []struct {
+		before, after string
+		want          Effect
+	}{
+		{"1y", "12mo", Differs}, {"1y", "365d", Narrows}, {"365d", "1y", Widens}, {"1y", "366d", Widens},
+		{"1mo", "31d", Widens}, {"31d", "1mo", Narrows}, {"90d", "1h", Narrows}, {"1d", "24h", Differs},
+	} {
+		before, err := parsePeriod(row.before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := parsePeriod(row.after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := longer(before, after); got != row.want {
+			t.Errorf("%s to %s: %s, want %s", row.before, row.after, got, row.want)
+		}
+	}
+}
