@@ -14,6 +14,13 @@
 //
 //	profile: meter                  # a slug
 //	description: One smart meter.   # free text
+//	mode: any                       # the default; or: test, for test authorities only
+//	authorities: [manufacturing]    # those it is for, by name; any where it is left out
+//
+//	strict: true                    # refuse a request that asks for what the certificate will not have;
+//	                                # without it, that is dropped
+//	rules:                          # expressions that must hold, each with what a refused requester is told
+//	  - {require: "lot.name.startsWith('LOT-')", because: its lot is one of ours}
 //
 //	keys:
 //	  allow: [p256]                 # preferred first: p256 p384 p521 ed25519 rsa2048 rsa3072 rsa4096;
@@ -28,35 +35,76 @@
 //	subject:                        # RDNs in order; may be left out where a SAN is sure
 //	  - {type: O, from: tenant.organization}
 //	  - {type: CN, from: csr.subject.cn, check: dns, authorized: true, optional: true}
+//	  - {type: 1.3.6.1.4.1.37244.2.1, value: FFF1, string: utf8} # or printable, ia5
+//	  - rdn: [{type: OU, value: Meters}, {type: serialNumber, from: device.id}] # several in one RDN
 //
 //	san:
 //	  required: true                # at least one name
+//	  critical: true                # it is, in any case, where the subject is empty
 //	  names:
 //	    - {dns: {from: csr.san.dns, authorized: true}}
 //	    - {uri: {from: csr.san.uri, pattern: "urn:meter:[0-9]+"}}
 //	    - {ip: {from: csr.san.ip, authorized: true}}
-//	    - {hardwareModuleName: {type: 1.3.6.1.4.1.32473.1.1, from: device.id}}
+//	    - {email: ops@example.com}
+//	    - {hardwareModuleName: {type: 1.3.6.1.4.1.32473.1.1, from: device.id, as: hex}} # as: text by default
+//	    - {upn: {from: "device.id + '@example.com'"}}
+//	    - {directoryName: [{type: O, value: Example}]}
+//	    - {registeredID: 1.3.6.1.4.1.32473.9}
+//	    - {otherName: {type: 1.3.6.1.4.1.32473.7, asn1: {utf8: {from: device.id}}}}
 //
 //	basicConstraints: {ca: false}   # or {ca: true, pathLength: 0}
-//	keyUsage: {use: [digitalSignature], rsa: [keyEncipherment]} # rsa: also these, for RSA keys
+//	nameConstraints: {permitted: [{dns: example.com}, {ip: 10.0.0.0/8}], excluded: [{email: .example.com}]}
+//	keyUsage: {use: [digitalSignature], rsa: [keyEncipherment], critical: true} # rsa: also these, for RSA keys
 //	extendedKeyUsage: {use: [clientAuth, 1.3.6.1.4.1.32473.3.1], critical: false}
 //	policies: [1.3.6.1.4.1.32473.2.3]
+//	policies: {critical: true, use: [{oid: 1.3.6.1.4.1.32473.2.3, cps: "https://example.com/cps", notice: Devices}]}
 //	keyIdentifiers: [subject, authority]
 //	status: {crl: true, ocsp: true, caIssuers: true} # deltas: true names delta CRLs too
 //	ocspNoCheck: false
+//	noRevAvail: false               # RFC 9608: nothing is published about its revocation
+//	extensions:                     # any other, by OID and value
+//	  - {oid: 1.3.6.1.4.1.311.20.2, critical: false, asn1: {bmp: Machine}}
 //
-// Attribute types are C, ST, L, O, OU, CN, serialNumber, DC, and any dotted OID
-// (a UTF8String). A dns, uri or ip name always passes the check of that name.
+// Attribute types are C, ST, L, O, OU, CN, serialNumber, DC, and any dotted OID (a
+// UTF8String unless string says otherwise). A dns, uri, ip or email name always
+// passes the check of that name. Each certificate has at least one extension.
 //
-// A value is a literal (value:) or drawn by a path (from:): device.id,
-// tenant.organization, authority.commonName, csr.subject.cn,
-// csr.subject.serialNumber, csr.san.dns, csr.san.uri, csr.san.ip,
-// request.attributes.NAME. A path is also a CEL expression, which is what from:
-// may hold one day.
+// # Values
 //
-// What comes from the CSR or the request passes a check: dns, uri, ip, or name
-// (1 to 64 printable characters). pattern: is an RE2 expression that must match
-// the whole value besides. authorized: true demands that the endpoint's names
-// cover the value. optional: true leaves out what is absent; a csr.san path may
-// yield any number of names, also none.
+// A value is a literal (value:, or the word alone) or drawn from what is known
+// (from:). A plain path costs nothing: device.id, tenant.organization,
+// authority.commonName, csr.subject.cn, csr.subject.serialNumber, csr.san.dns,
+// csr.san.uri, csr.san.ip, csr.san.email, request.attributes.NAME, which is empty
+// where the request has no such attribute. Anything else is an expression in CEL
+// (cel.dev) with its standard functions and those for strings, encodings and
+// optional values. It yields a text, or for names a list of texts, and sees
+//
+//	tenant.id tenant.organization  authority.commonName   device.id
+//	product_line.name lot.name site.name
+//	requester.id requester.name requester.role    # of a batch: id, who submitted it
+//	request.attributes (a map) request.protocol request.endpoint
+//	csr.subject.cn csr.subject.serialNumber csr.subject.attributes (a list with type and value)
+//	csr.san.dns csr.san.uri csr.san.ip csr.san.email (lists)  csr.key.kind  csr.extensions (a list of OIDs)
+//	now (a timestamp)
+//
+// An expression has at most 900 characters and two loops within each other. One
+// that fails, costs more than it may (some milliseconds) or yields more than 100
+// texts or 4096 bytes is a refusal that says so.
+//
+// What comes from the CSR or the request, also through an expression, passes a
+// check: dns, uri, ip, email, hex (1 to 64 octets) or name (1 to 64 printable
+// characters). pattern: is an RE2 expression that must match the whole value
+// besides. authorized: true demands that the endpoint's names cover the value.
+// optional: true leaves out what is absent or empty; a list may yield any number of
+// names, also none.
+//
+// # ASN.1
+//
+// A value in ASN.1 has one key, its type: boolean, oid, der (hexadecimal digits), a
+// leaf that is a value as above (integer, enumerated, utf8, printable, ia5, bmp,
+// octets and bits with as: text, hex or base64, time as 2026-12-31T23:59:59Z), or
+// what holds others: sequence, set, explicit: {tag: 0, of: ...}, implicit, and
+// wrapped, which is an OCTET STRING with the DER of one. A leaf that is optional
+// and absent is left out, with the tag around it; an extension of which nothing is
+// left is not there.
 package policy
