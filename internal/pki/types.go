@@ -194,6 +194,17 @@ type Certificate struct {
 	DER       []byte
 }
 
+// SeenBy returns the certificate as a tenant sees it that issued or owns it: where in
+// the product line it belongs and what it was asked for with are the owner's alone.
+func (c *Certificate) SeenBy(tenant TenantID) *Certificate {
+	if c.Owner == tenant {
+		return c
+	}
+	seen := *c
+	seen.Placement, seen.Batch, seen.Row = Placement{}, "", 0
+	return &seen
+}
+
 // A Reason is a revocation reason code, RFC 5280, 5.3.1.
 type Reason int
 

@@ -116,6 +116,7 @@ func (s *server) statusNow(ctx context.Context, issuer pki.IssuerID, serial pki.
 }
 
 func (s *server) wireCertificate(ctx context.Context, g access.Grant, c *pki.Certificate) client.Certificate {
+	c = c.SeenBy(g.Tenant())
 	return client.Certificate{
 		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device),
 		ProductLine: c.ProductLine, Lot: c.Lot, Site: c.Site, Profile: s.hashedProfileRef(ctx, g.Principal(), c.Profile),

@@ -26,7 +26,7 @@ func manyFound(s *served, total, failAt int) {
 			if failAt > 0 && n > failAt {
 				return nil, pki.Errorf(pki.Unavailable, "the store is gone")
 			}
-			out.Items = append(out.Items, &registry.Found{Status: registry.Good, Cursor: fmt.Sprint(n), Certificate: &pki.Certificate{
+			out.Items = append(out.Items, &registry.Found{Status: registry.Good, Cursor: fmt.Sprint(n), Certificate: &pki.Certificate{Owner: "demo",
 				Issuer: "iss", Serial: pki.Serial{19: 7}, Device: "=HYPERLINK(\"x\")", DER: []byte{0x30, 0},
 				Placement: pki.Placement{ProductLine: "-1", Lot: "@lot", Site: "+site"},
 				Profile:   pki.ProfileRef{Tenant: "demo", Name: "meter", Version: 3}, NotBefore: day, NotAfter: day, Issued: day}})

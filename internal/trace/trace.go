@@ -52,7 +52,7 @@ type Store interface {
 
 // A LogPlace is where a leaf stands in a log.
 type LogPlace struct {
-	Index  int64 // from 0; -1 while it has none yet
+	Index  int64 // from 0; -1 while it has none yet, or it is another tenant's log
 	Signed int64 // size of the newest signed checkpoint, which covers the leaf where it is above Index
 }
 
@@ -70,7 +70,9 @@ type Service struct{ cfg Config }
 // New returns a Service.
 func New(cfg Config) *Service { return &Service{cfg} }
 
-// A Trace is all that is known of one certificate.
+// A Trace is all that is known of one certificate, and of the tenant that asks: where
+// one tenant issued it and another owns it, what was asked for, by whom and where it
+// belongs is the owner's, and the place in the log is the issuer's.
 type Trace struct {
 	*registry.Found
 	Request  []byte             // DER of what was asked for; nil where it is not kept
@@ -109,7 +111,9 @@ func (s *Service) Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID
 	case len(found.Items) > 1:
 		return nil, pki.Errorf(pki.Conflict, "several issuers have a certificate with this serial, as %s and %s: name one", found.Items[0].Issuer, found.Items[1].Issuer)
 	}
-	t := &Trace{Found: found.Items[0]}
+	seen := *found.Items[0]
+	seen.Certificate = seen.SeenBy(g.Tenant())
+	t := &Trace{Found: &seen}
 	for _, part := range []func(context.Context, access.Grant, *Trace) error{s.request, s.authority, s.place, s.history} {
 		if err := part(ctx, g, t); err != nil {
 			return nil, err
@@ -120,7 +124,10 @@ func (s *Service) Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID
 
 // request adds what was asked for, and by whom.
 func (s *Service) request(ctx context.Context, g access.Grant, t *Trace) error {
-	if t.Certificate.Batch != "" && t.Owner == g.Tenant() {
+	if t.Owner != g.Tenant() {
+		return nil
+	}
+	if t.Certificate.Batch != "" {
 		b, row, err := s.cfg.Batches.Submitted(ctx, g, t.Certificate.Batch, t.Row)
 		if err != nil && pki.KindOf(err) != pki.NotFound {
 			return err
@@ -191,8 +198,11 @@ func (s *Service) history(ctx context.Context, g access.Grant, t *Trace) error {
 	if t.Entries, err = s.cfg.Store.Entries(ctx, t.Issuer, t.Serial); err != nil {
 		return err
 	}
-	if t.LogPlace, err = s.cfg.Store.LogPlace(ctx, t.Issuer, t.Serial); err != nil {
-		return err
+	t.LogPlace.Index = -1
+	if t.Tenant == g.Tenant() {
+		if t.LogPlace, err = s.cfg.Store.LogPlace(ctx, t.Issuer, t.Serial); err != nil {
+			return err
+		}
 	}
 	if _, err := g.Principal().Authorize(access.ReadEvents, g.Tenant()); err != nil {
 		return nil
