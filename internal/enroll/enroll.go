@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash"
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
@@ -56,8 +59,9 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	if err := r.Grant.Check(access.Enroll); err != nil {
 		return nil, err
 	}
-	if len(r.Idempotency) > MaxIdempotency {
-		return nil, pki.Errorf(pki.Malformed, "the idempotency key is longer than %d bytes", MaxIdempotency)
+	key, err := idempotencyKey(r.Grant, r.Idempotency)
+	if err != nil {
+		return nil, err
 	}
 	lane, err := s.Open(ctx, r.Grant, r.Endpoint, r.Protocol)
 	if err != nil {
@@ -68,7 +72,25 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 			return nil, err
 		}
 	}
-	return s.enrollAt(ctx, lane, r.Subject, r.Grant.Actor(), r.Idempotency)
+	return s.enrollAt(ctx, lane, r.Subject, r.Grant.Actor(), key)
+}
+
+// idempotencyKey returns the key under which a request is stored. The keys of each
+// device are apart from those of its tenant and of other devices: a device that guessed
+// what key the maker's server will use would have that server's request refused.
+func idempotencyKey(g access.Grant, key string) (string, error) {
+	switch {
+	case len(key) > MaxIdempotency:
+		return "", pki.Errorf(pki.Malformed, "the idempotency key is longer than %d bytes", MaxIdempotency)
+	case strings.ContainsFunc(key, unicode.IsControl):
+		return "", pki.Errorf(pki.Malformed, "the idempotency key has a control character")
+	case key == "" || g.Principal().Device == "":
+		return key, nil
+	}
+	h := sha256.New()
+	part(h, string(g.Principal().Device))
+	part(h, key)
+	return "device\n" + hex.EncodeToString(h.Sum(nil)), nil // no key that is sent has a control character
 }
 
 func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, actor, idempotency string) (*pki.Enrollment, error) {
