@@ -25,6 +25,7 @@ type Rate struct {
 // Config has the limits; a Rate of zero, and a bound of zero, limits nothing.
 type Config struct {
 	Tenant   Rate // requests to the API with a tenant's credentials
+	Device   Rate // requests to the API with one device's certificate
 	Failures Rate // requests of one source that prove nobody, before they are told so no more
 	Status   Rate // requests of one source for OCSP and CRLs
 	Requests int  // to the API, under way at once
@@ -40,7 +41,9 @@ type Limits struct {
 	requests place
 	streams  place
 	answers  place
+	devices  *recent[device, *rate.Limiter]
 	failures *sources
+	proven   *recent[uint64, struct{}]
 	status   *sources
 
 	requestsOf, streamsOf *tenantShares
@@ -56,6 +59,8 @@ func New(cfg Config) *Limits {
 	return &Limits{
 		cfg:      cfg,
 		requests: place{size: int64(cfg.Requests)}, streams: place{size: int64(cfg.Streams)}, answers: place{size: int64(cfg.Answers)},
+		devices:  newRecent[device, *rate.Limiter](maxDevices),
+		proven:   newRecent[uint64, struct{}](maxProven),
 		failures: newSources(cfg.Failures), status: newSources(cfg.Status),
 		requestsOf: newTenantShares(cfg.Requests), streamsOf: newTenantShares(cfg.Streams),
 		answersOf: newShares[netip.Addr](part(cfg.Answers, sourceShare), 0),
@@ -96,13 +101,57 @@ func (l *Limits) Tenant(tenant pki.TenantID) error {
 	return take(bucket, l.cfg.Now(), "your organisation sends more requests than it may; the platform operator sets the limit")
 }
 
+// maxDevices bounds the devices that are remembered, to some 4 MB. One that is
+// forgotten has its whole burst again, within what its tenant has.
+const maxDevices = 16384
+
+type device struct {
+	tenant pki.TenantID
+	id     pki.DeviceID
+}
+
+// Device takes one request from what one device of a tenant has, or is RateLimited.
+func (l *Limits) Device(tenant pki.TenantID, id pki.DeviceID) error {
+	if l == nil || l.cfg.Device.PerSecond == 0 {
+		return nil
+	}
+	bucket := l.devices.get(device{tenant, id}, func() *rate.Limiter { return newBucket(l.cfg.Device) })
+	return take(bucket, l.cfg.Now(), "the device "+string(id)+" sends more requests than one device may; mend its client")
+}
+
+const failing = "too many requests from your address prove nobody; mend the client that sends them"
+
+// maxProven bounds the credentials that are remembered, to some 1 MB.
+const maxProven = 16384
+
+// Try is RateLimited where a source has failed too often, so that its next proof is not
+// looked at: that costs more than all the rest. Whoever proved who they are by the
+// credential lately, named by a hash, is heard: a whole plant may be behind one address.
+func (l *Limits) Try(remote string, credential uint64) error {
+	if l == nil || !l.failures.spent(SourceOf(remote), l.cfg.Now()) {
+		return nil
+	}
+	if _, ok := l.proven.look(credential); ok {
+		return nil
+	}
+	return &pki.Error{Kind: pki.RateLimited, Detail: failing, RetryAfter: time.Second}
+}
+
+// Proved remembers that a credential proved somebody.
+func (l *Limits) Proved(credential uint64) {
+	if l != nil {
+		l.proven.get(credential, func() struct{} { return struct{}{} })
+	}
+}
+
 // Failure takes one failed proof of identity from what a source has, or is
 // RateLimited.
-func (l *Limits) Failure(remote string) error {
+func (l *Limits) Failure(remote string, credential uint64) error {
 	if l == nil {
 		return nil
 	}
-	return l.failures.take(SourceOf(remote), l.cfg.Now(), "too many requests from your address prove nobody; mend the client that sends them")
+	l.proven.forget(credential)
+	return l.failures.take(SourceOf(remote), l.cfg.Now(), failing)
 }
 
 // Answer takes one request about status from what a source has, and a place from its

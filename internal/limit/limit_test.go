@@ -2,7 +2,10 @@ package limit
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,7 +94,7 @@ func TestPlaces(t *testing.T) {
 		t.Error(err)
 	}
 	var none *Limits
-	if _, err := none.Request(true); err != nil || none.Tenant("acme") != nil || none.Failure("") != nil {
+	if _, err := none.Request(true); err != nil || none.Tenant("acme") != nil || none.Failure("", 0) != nil {
 		t.Error("nil limits something")
 	}
 }
@@ -156,32 +159,83 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// TestTry: a source that failed too often is not heard, but for who proved themselves
+// lately by a credential that has not failed since.
+func TestTry(t *testing.T) {
+	l, c := newLimits(Config{Failures: Rate{1, 2}})
+	const from = "192.0.2.1:1"
+	l.Proved(7)
+	for range 2 {
+		if err := errors.Join(l.Try(from, 1), l.Failure(from, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for credential, want := range map[uint64]pki.Kind{1: pki.RateLimited, 7: 0} {
+		if err := l.Try(from, credential); want == 0 && err != nil || want != 0 && pki.KindOf(err) != want {
+			t.Errorf("credential %d: %v", credential, err)
+		}
+	}
+	if err := l.Try("192.0.2.2:1", 1); err != nil {
+		t.Errorf("another source: %v", err)
+	}
+	l.Failure(from, 7)
+	if l.Try(from, 7) == nil {
+		t.Error("a credential that no longer holds is heard")
+	}
+	c.now = c.now.Add(time.Second)
+	if err := l.Try(from, 1); err != nil {
+		t.Errorf("after a second: %v", err)
+	}
+}
+
+// TestDevice: one device takes no more than is a device's, and another none of its.
+func TestDevice(t *testing.T) {
+	l, _ := newLimits(Config{Device: Rate{1, 3}})
+	for _, who := range []struct {
+		tenant pki.TenantID
+		id     pki.DeviceID
+	}{{"a", "SM-1"}, {"a", "SM-2"}, {"b", "SM-1"}} {
+		if n := count(t, 9, pki.RateLimited, func() error { return l.Device(who.tenant, who.id) }); n != 3 {
+			t.Errorf("%v: %d", who, n)
+		}
+	}
+	if err := l.Device("a", "SM-1"); !strings.Contains(pki.DetailOf(err), "SM-1") {
+		t.Errorf("the refusal does not name the device: %v", err)
+	}
+	for i := range 3 * maxDevices {
+		l.Device("a", pki.DeviceID(strconv.Itoa(i)))
+	}
+	if n := len(l.devices.young) + len(l.devices.old); n > maxDevices {
+		t.Errorf("%d devices are remembered", n)
+	}
+}
+
 // TestSourcesBounded: however many sources come, few are remembered, and one that
 // keeps coming is not forgotten.
 func TestSourcesBounded(t *testing.T) {
 	l, c := newLimits(Config{Failures: Rate{1, 1}})
 	steady := "192.0.2.1:1000"
-	if err := l.Failure(steady); err != nil {
+	if err := l.Failure(steady, 0); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 4 * maxSources {
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], uint32(i)+10<<24)
-		if err := l.Failure(netip.AddrPortFrom(netip.AddrFrom4(b), 1).String()); err != nil {
+		if err := l.Failure(netip.AddrPortFrom(netip.AddrFrom4(b), 1).String(), 0); err != nil {
 			t.Fatal(err)
 		}
-		if i%1000 == 0 && l.Failure(steady) == nil {
+		if i%1000 == 0 && l.Failure(steady, 0) == nil {
 			t.Fatalf("a source has a new burst after %d others", i)
 		}
 	}
-	if n := len(l.failures.young) + len(l.failures.old); n > maxSources {
+	if n := len(l.failures.seen.young) + len(l.failures.seen.old); n > maxSources {
 		t.Errorf("%d sources are remembered", n)
 	}
 	c.now = c.now.Add(time.Second)
-	if err := l.Failure(steady); err != nil {
+	if err := l.Failure(steady, 0); err != nil {
 		t.Error(err)
 	}
-	if n := count(t, 9, 0, func() error { return l.Failure("127.0.0.1:1") }); n != 9 {
+	if n := count(t, 9, 0, func() error { return l.Failure("127.0.0.1:1", 0) }); n != 9 {
 		t.Error("this machine is limited")
 	}
 }

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"net/netip"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -40,39 +39,25 @@ func SourceOf(remote string) netip.Addr {
 	return source(at.Addr())
 }
 
-// sources has a bucket for each recently seen source: when the young half is full
-// it becomes the old half, and the old half is forgotten.
+// sources has a bucket for each recently seen source.
 type sources struct {
 	rate Rate
-
-	mu         sync.Mutex
-	young, old map[netip.Addr]*rate.Limiter // guarded by mu
+	seen *recent[netip.Addr, *rate.Limiter]
 }
 
 func newSources(r Rate) *sources {
-	return &sources{rate: r, young: make(map[netip.Addr]*rate.Limiter)}
+	return &sources{r, newRecent[netip.Addr, *rate.Limiter](maxSources)}
 }
 
 func (s *sources) take(from netip.Addr, now time.Time, detail string) error {
 	if s.rate.PerSecond == 0 || !from.IsValid() {
 		return nil
 	}
-	return take(s.bucket(from), now, detail)
+	return take(s.seen.get(from, func() *rate.Limiter { return newBucket(s.rate) }), now, detail)
 }
 
-func (s *sources) bucket(from netip.Addr) *rate.Limiter {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if b := s.young[from]; b != nil {
-		return b
-	}
-	b := s.old[from]
-	if b == nil {
-		b = newBucket(s.rate)
-	}
-	if len(s.young) >= maxSources/2 {
-		s.old, s.young = s.young, make(map[netip.Addr]*rate.Limiter)
-	}
-	s.young[from] = b
-	return b
+// spent reports whether a source has nothing left to take.
+func (s *sources) spent(from netip.Addr, now time.Time) bool {
+	bucket, ok := s.seen.look(from)
+	return ok && bucket.TokensAt(now) < 1
 }

@@ -7,6 +7,7 @@
 package restapi
 
 import (
+	"hash/maphash"
 	"log/slog"
 	"net/http"
 
@@ -60,6 +61,7 @@ type server struct {
 	mux    *http.ServeMux
 	api    huma.API
 	hashes *profileHashes
+	seed   maphash.Seed
 	lasts  map[string]bool // by the pattern of each route of the table
 }
 
@@ -70,6 +72,7 @@ func New(cfg Config) http.Handler {
 		cfg: cfg, log: cfg.Logger, mux: mux,
 		api:    humago.NewWithPrefix(mux, prefix, apiConfig(cfg.Version)),
 		hashes: newProfileHashes(cfg.Hierarchy),
+		seed:   maphash.MakeSeed(),
 		lasts:  make(map[string]bool),
 	}
 	for _, rt := range s.table() {

@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"crypto/x509"
+	"hash/maphash"
 	"net/http"
 	"strings"
 
@@ -31,6 +32,18 @@ func (s *server) prove(r *http.Request) (access.Principal, error) {
 	return s.cfg.Tokens.Authenticate(r.Context(), pki.NewSecret(token))
 }
 
+// credential names what a request would prove somebody by, without looking at it: a
+// hash under a key of this process, that nobody can make another's.
+func (s *server) credential(r *http.Request) uint64 {
+	if !s.cfg.Certificates {
+		return maphash.String(s.seed, r.Header.Get("Authorization"))
+	}
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return 0
+	}
+	return maphash.Bytes(s.seed, r.TLS.PeerCertificates[0].Raw)
+}
+
 // authorize proves who asks, and that they may.
 func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
 	who, err := s.prove(r)
@@ -49,14 +62,19 @@ func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
 // the failures that its source may have. It comes before the body is read, so that
 // nobody waits for it in more places than their tenant has. leave gives the place back.
 func (s *server) admit(r *http.Request, rt route) (c Caller, leave func(), err error) {
+	credential := s.credential(r)
+	if err := s.cfg.Limits.Try(r.RemoteAddr, credential); err != nil {
+		return c, nil, err
+	}
 	c, err = s.authorize(r, rt.Route)
 	switch {
 	case pki.KindOf(err) == pki.Unauthenticated:
-		if limited := s.cfg.Limits.Failure(r.RemoteAddr); limited != nil {
+		if limited := s.cfg.Limits.Failure(r.RemoteAddr, credential); limited != nil {
 			err = limited
 		}
 	case c.who.ID != "":
-		if limited := s.cfg.Limits.Tenant(c.who.Tenant); limited != nil {
+		s.cfg.Limits.Proved(credential)
+		if limited := s.spend(c.who); limited != nil {
 			err = limited
 		}
 	}
@@ -67,6 +85,17 @@ func (s *server) admit(r *http.Request, rt route) (c Caller, leave func(), err e
 		leave, err = s.cfg.Limits.Share(c.who.Tenant, rt.lasts)
 	}
 	return c, leave, err
+}
+
+// spend takes a request from what a device may send, lest one spends what all of its
+// tenant have, and then from what the tenant may.
+func (s *server) spend(who access.Principal) error {
+	if who.Device != "" {
+		if err := s.cfg.Limits.Device(who.Tenant, who.Device); err != nil {
+			return err
+		}
+	}
+	return s.cfg.Limits.Tenant(who.Tenant)
 }
 
 // guard authorises a request before huma reads anything of it.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ type fakeServices struct {
 	revoked     map[pki.Serial]pki.Reason
 	search      func(registry.Query, registry.Paging) (*registry.Certificates, error)
 	alarms      *alarm.Board
+	looked      atomic.Int64 // proofs that were looked at
 }
 
 // The fakes embed what they stand for: a method that no test expects panics.
@@ -71,6 +73,7 @@ type (
 )
 
 func (t fakeTokens) Authenticate(_ context.Context, text pki.Secret) (access.Principal, error) {
+	t.f.looked.Add(1)
 	if who, ok := t.f.tokens[text.Reveal()]; ok {
 		return who, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -48,8 +49,29 @@ func TestLimits(t *testing.T) {
 	if got := status("operator"); got != http.StatusOK {
 		t.Errorf("one who proves who they are, from the same source: %d", got)
 	}
+	s.looked.Store(0)
+	if got := status("auditor"); got != http.StatusTooManyRequests || s.looked.Load() != 0 {
+		t.Errorf("one who has not proved who they are before: %d, after %d proofs were looked at", got, s.looked.Load())
+	}
 	if strings.Count(s.log.String(), "status=401") != 2 {
 		t.Errorf("what is too much is logged like the rest: %s", s.log)
+	}
+}
+
+// TestDeviceLimited: one device cannot spend what all of its tenant have.
+func TestDeviceLimited(t *testing.T) {
+	now := time.Now()
+	s := serveWith(t, limit.New(limit.Config{Tenant: limit.Rate{PerSecond: 1, Burst: 4}, Device: limit.Rate{PerSecond: 1, Burst: 2}, Now: func() time.Time { return now }}))
+	s.tokens["meter"] = access.Principal{Tenant: "demo", ID: "certificate:x/1", Role: access.Device, Device: "SM-1"}
+	for i, want := range []int{200, 200, 429, 429, 429, 429, 429} {
+		if resp, text := s.ask(t, "meter", "GET", "/api/v1/whoami", ""); resp.StatusCode != want || want == 429 && !strings.Contains(text, "SM-1") {
+			t.Errorf("request %d of the device: %s, want %d", i, text, want)
+		}
+	}
+	for range 2 {
+		if resp, text := s.ask(t, "admin", "GET", "/api/v1/whoami", ""); resp.StatusCode != http.StatusOK {
+			t.Errorf("another of its tenant: %s", text)
+		}
 	}
 }
 

@@ -174,6 +174,9 @@ type Limits struct {
 	// that has none of its own ('pando tenant set'). An upload of a batch is one
 	// request, whatever its length. Default: 10000 a second, 20000 at once.
 	Tenant Rate `yaml:"tenant,omitempty" json:"tenant"`
+	// Device is the rate of requests to the API with the certificate of one device;
+	// they count for its tenant too. Default: 1 a second, 20 at once.
+	Device Rate `yaml:"device,omitempty" json:"device"`
 	// Failures is the rate of requests of one source that prove nobody; above it
 	// they get 429 instead of 401 and are not logged. Default: 10 a second, 100
 	// at once.
@@ -263,6 +266,7 @@ func (c Config) WithDefaults() Config {
 	}
 	for n, value := range map[*int]int{
 		&c.Limits.Tenant.PerSecond: 10_000, &c.Limits.Tenant.Burst: 20_000,
+		&c.Limits.Device.PerSecond: 1, &c.Limits.Device.Burst: 20,
 		&c.Limits.Failures.PerSecond: 10, &c.Limits.Failures.Burst: 100,
 		&c.Limits.Status.PerSecond: 1000, &c.Limits.Status.Burst: 5000,
 		&c.Limits.Requests: 1024, &c.Limits.Streams: 256, &c.Limits.Answers: 2048,
@@ -336,6 +340,7 @@ func (c Config) Check() error {
 func (l Limits) check() error {
 	for name, n := range map[string]int{
 		"tenant.per_second": l.Tenant.PerSecond, "tenant.burst": l.Tenant.Burst,
+		"device.per_second": l.Device.PerSecond, "device.burst": l.Device.Burst,
 		"failures.per_second": l.Failures.PerSecond, "failures.burst": l.Failures.Burst,
 		"status.per_second": l.Status.PerSecond, "status.burst": l.Status.Burst,
 		"requests": l.Requests, "streams": l.Streams, "answers": l.Answers,

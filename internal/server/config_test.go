@@ -18,7 +18,7 @@ func TestWithDefaults(t *testing.T) {
 		Status:    Status{CRLLife: Duration(24 * time.Hour), OCSPLife: Duration(12 * time.Hour), CheckEvery: Duration(time.Minute)},
 		Audit:     Audit{Anchors: []Anchor{{File: "anchor"}}, AnchorEvery: Duration(time.Minute), AnchorBound: Duration(10 * time.Minute)},
 		Retention: Retention{IdempotencyKeys: Duration(720 * time.Hour), BatchRows: Duration(2160 * time.Hour)},
-		Limits: Limits{Tenant: Rate{10_000, 20_000}, Failures: Rate{10, 100}, Status: Rate{1000, 5000},
+		Limits: Limits{Tenant: Rate{10_000, 20_000}, Device: Rate{1, 20}, Failures: Rate{10, 100}, Status: Rate{1000, 5000},
 			Requests: 1024, Streams: 256, Answers: 2048, Connections: 16_384, ConnectionsPerSource: 1024},
 		Log: Log{Level: "info", Format: "text"},
 	}
@@ -33,7 +33,7 @@ func TestWithDefaults(t *testing.T) {
 		Data: "/data", Node: "b", Listen: Listen{HTTPS: "a:1", Devices: "a:2", HTTP: "a:3", Ops: "a:4"},
 		Keys: Keys{Encryption: "env:KEK"}, TLS: TLS{Endpoint: "acme.tls", Names: []string{"a"}},
 		Retention: Retention{IdempotencyKeys: 1, BatchRows: 2},
-		Limits:    Limits{Rate{1, 2}, Rate{3, 4}, Rate{5, 6}, 7, 8, 9, 10, 11},
+		Limits:    Limits{Rate{1, 2}, Rate{12, 13}, Rate{3, 4}, Rate{5, 6}, 7, 8, 9, 10, 11},
 		Status:    Status{CRLLife: 1, OCSPLife: 2, CheckEvery: 3},
 		Audit:     Audit{Anchors: []Anchor{{Webhook: "https://a"}}, AnchorEvery: 1, AnchorBound: 2}, Log: Log{Level: "warn", Format: "json"},
 	}

@@ -18,7 +18,7 @@ const limitsEvery = 5 * time.Second
 
 func newLimits(l Limits, now pki.Clock) *limit.Limits {
 	return limit.New(limit.Config{
-		Tenant: limit.Rate(l.Tenant), Failures: limit.Rate(l.Failures), Status: limit.Rate(l.Status),
+		Tenant: limit.Rate(l.Tenant), Device: limit.Rate(l.Device), Failures: limit.Rate(l.Failures), Status: limit.Rate(l.Status),
 		Requests: l.Requests, Streams: l.Streams, Answers: l.Answers, Now: now,
 	})
 }
