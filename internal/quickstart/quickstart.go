@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -75,9 +76,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if !fresh {
 		file.keepAddresses(&cfg.Listen)
 	}
-	srv, err := server.New(ctx, server.Config{
-		Data: filepath.Join(dir, ServerDir), Listen: cfg.Listen, TLS: server.TLS{Endpoint: tenant + ".tls"},
-	}, cfg.Version, cfg.Log)
+	configured := cfg.server()
+	configured.Data = filepath.Join(dir, ServerDir)
+	srv, err := server.New(ctx, configured, cfg.Version, cfg.Log)
 	if err != nil {
 		if fresh { // nothing is in them yet: the next run may begin anew
 			err = errors.Join(err, discard(cfg))
@@ -107,6 +108,13 @@ func Run(ctx context.Context, cfg Config) error {
 	return errors.Join(err, <-ended)
 }
 
+// server returns the server's configuration but for its directory. All that is in the
+// story is on one machine, so the checker may look at that.
+func (cfg Config) server() server.Config {
+	return server.Config{Listen: cfg.Listen, TLS: server.TLS{Endpoint: tenant + ".tls"},
+		Status: server.Status{CheckNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}}
+}
+
 // prepare makes the directory with what a server needs before its first start.
 func prepare(cfg Config) error {
 	if entries, err := os.ReadDir(cfg.Dir); err == nil && len(entries) > 0 {
@@ -121,7 +129,7 @@ func prepare(cfg Config) error {
 	if _, err := soft.CreateKEK(filepath.Join(data, "kek.key")); err != nil {
 		return err
 	}
-	text, err := yaml.Marshal(server.Config{Listen: cfg.Listen, TLS: server.TLS{Endpoint: tenant + ".tls"}})
+	text, err := yaml.Marshal(cfg.server())
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -97,6 +98,12 @@ type Status struct {
 	// status as relying parties do: at the OCSP of each issuer, and at a hundred
 	// CRLs. Default: 1m.
 	CheckEvery Duration `yaml:"check_every,omitempty" json:"check_every"`
+	// CheckNetworks are the networks, as "10.20.0.0/16", that the checker fetches
+	// from though they are not of the internet: a tenant says where its status is,
+	// and must not have this server look at what is near it. List those in which
+	// your status hosts are. Loopback, where it is listed, is for test authorities
+	// alone. Default: none.
+	CheckNetworks []netip.Prefix `yaml:"check_networks,omitempty" json:"check_networks,omitempty"`
 	// Publish lists where CRLs and CA certificates are brought to beside the
 	// http listener: directories and buckets, each with a name. Default: none.
 	Publish []PublishTarget `yaml:"publish,omitempty" json:"publish,omitempty"`

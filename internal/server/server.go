@@ -183,7 +183,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	}
 	s.checker = statuscheck.New(statuscheck.Config{
 		Store: s.store, Authority: s.revocation, Publisher: s.publisher, Targets: checked, Alarms: s.alarms, Now: s.now, Log: s.log,
-		Every: time.Duration(s.cfg.Status.CheckEvery),
+		Every: time.Duration(s.cfg.Status.CheckEvery), Networks: s.cfg.Status.CheckNetworks,
 	})
 	return nil
 }

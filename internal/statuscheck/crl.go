@@ -20,8 +20,11 @@ import (
 const window = 5_000
 
 // atURL is the place where relying parties fetch; every other place is a target's
-// name, which is no URL.
-const atURL = "status URL"
+// name, which is no URL. atOCSP is the OCSP there, which may answer though CRLs do not.
+const (
+	atURL  = "status URL"
+	atOCSP = "status URL, OCSP"
+)
 
 // A place is a list at the status URL, or at a target.
 type place struct {
@@ -44,13 +47,16 @@ type finding struct{ name, what string }
 func (f finding) none() bool { return f.name == "" }
 
 // checkShard looks at a shard's lists at all places.
-func (c *Checker) checkShard(ctx context.Context, issuer *pki.Issuer, shard int) error {
+func (c *patrol) checkShard(ctx context.Context, issuer *pki.Issuer, shard int) error {
 	state, err := c.cfg.Store.Shard(ctx, issuer.ID, shard)
 	if err != nil {
 		return err
 	}
 	places := append([]string{atURL}, slices.Sorted(maps.Keys(c.cfg.Targets))...)
 	for _, where := range places {
+		if c.skips(issuer.ID, where) || c.over() {
+			continue
+		}
 		if err := c.checkPlace(ctx, issuer, &state, where); err != nil {
 			return err
 		}
@@ -60,7 +66,7 @@ func (c *Checker) checkShard(ctx context.Context, issuer *pki.Issuer, shard int)
 
 // checkPlace looks at a shard's full CRL at one place, and at the delta where there
 // are deltas: what was revoked is in one of the two.
-func (c *Checker) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revocation.ShardState, where string) error {
+func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revocation.ShardState, where string) error {
 	var crls []*tbs.ParsedCRL
 	lists := []revocation.List{{Issuer: issuer.ID, Shard: state.Shard}}
 	if issuer.Deltas {
@@ -82,7 +88,7 @@ func (c *Checker) checkPlace(ctx context.Context, issuer *pki.Issuer, state *rev
 	var found []finding
 	for _, list := range lists {
 		crl, f, err := c.fetch(ctx, issuer, place{list, where})
-		if errors.Is(err, errUnreachable) {
+		if errors.Is(err, errUnreachable) && ctx.Err() == nil {
 			c.unreachable(issuer, where, err)
 			return nil
 		}
@@ -121,11 +127,11 @@ func (c *Checker) checkPlace(ctx context.Context, issuer *pki.Issuer, state *rev
 
 // fetch gets a list from a place and looks at it by itself. The CRL is nil where it
 // is the same as before, or no CRL at all.
-func (c *Checker) fetch(ctx context.Context, issuer *pki.Issuer, at place) (*tbs.ParsedCRL, finding, error) {
+func (c *patrol) fetch(ctx context.Context, issuer *pki.Issuer, at place) (*tbs.ParsedCRL, finding, error) {
 	before := c.seen[at]
 	body, etag, same, err := c.read(ctx, issuer, at, before.etag)
 	switch {
-	case errors.Is(err, errUnreachable), ctx.Err() != nil:
+	case errors.Is(err, errUnreachable), errors.Is(err, errStore), ctx.Err() != nil:
 		return nil, finding{}, err
 	case err != nil:
 		return nil, finding{"crl.wrong", "there is no CRL: " + err.Error()}, nil
@@ -146,13 +152,28 @@ func (c *Checker) fetch(ctx context.Context, issuer *pki.Issuer, at place) (*tbs
 	return crl, c.stale(now), nil
 }
 
-func (c *Checker) read(ctx context.Context, issuer *pki.Issuer, at place, etag string) (body []byte, newTag string, same bool, err error) {
+func (c *patrol) read(ctx context.Context, issuer *pki.Issuer, at place, etag string) (body []byte, newTag string, same bool, err error) {
+	// What is expected bounds what is read: where a tenant's status is, is its own word.
+	expected := func() ([]byte, error) {
+		stored, err := c.cfg.Authority.CRL(ctx, at.list)
+		switch {
+		case pki.KindOf(err) == pki.NotFound:
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", errStore, err)
+		}
+		return stored.DER, nil
+	}
 	if at.where == atURL {
-		return c.web.get(ctx, issuer.Mode, issuer.StatusURL+"/"+at.list.Path(), etag)
+		return c.web.get(ctx, issuer.Mode, issuer.StatusURL+"/"+at.list.Path(), etag, expected)
+	}
+	like, err := expected()
+	if err != nil {
+		return nil, "", false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchDeadline)
 	defer cancel()
-	body, newTag, err = c.cfg.Targets[at.where].Read(ctx, at.list.Path(), maxCRL)
+	body, newTag, err = c.cfg.Targets[at.where].Read(ctx, at.list.Path(), bound(like))
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
 		return nil, "", false, errors.New(pki.DetailOf(err))
@@ -164,7 +185,7 @@ func (c *Checker) read(ctx context.Context, issuer *pki.Issuer, at place, etag s
 
 // stale judges a CRL's times: the publisher makes the next one before half of its
 // life is over.
-func (c *Checker) stale(s sight) finding {
+func (c *patrol) stale(s sight) finding {
 	half := s.thisUpdate.Add(s.nextUpdate.Sub(s.thisUpdate) / 2)
 	now := c.cfg.Now()
 	switch {
@@ -178,7 +199,7 @@ func (c *Checker) stale(s sight) finding {
 
 // complete looks for what was revoked in the CRLs of a shard: the full one, and the
 // delta to it. It is settled where no revocation is still too young to be looked for.
-func (c *Checker) complete(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState, crls []*tbs.ParsedCRL) (f finding, settled bool, err error) {
+func (c *patrol) complete(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState, crls []*tbs.ParsedCRL) (f finding, settled bool, err error) {
 	must, settled, err := c.revoked(ctx, issuer, state)
 	if err != nil {
 		return finding{}, false, err
@@ -224,7 +245,7 @@ type mustHave struct {
 
 // revoked returns what must be in a shard's CRL by now, all or a window of it, and
 // whether that is all that is revoked there.
-func (c *Checker) revoked(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState) (must map[pki.Serial]*mustHave, settled bool, err error) {
+func (c *patrol) revoked(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState) (must map[pki.Serial]*mustHave, settled bool, err error) {
 	now := c.cfg.Now()
 	page, err := c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, revocation.Span{}, window)
 	if err == nil && len(page) == window {
@@ -243,7 +264,7 @@ func (c *Checker) revoked(ctx context.Context, issuer pki.IssuerID, state *revoc
 }
 
 // tell raises what was found and clears what was not.
-func (c *Checker) tell(issuer *pki.Issuer, at place, found finding) {
+func (c *patrol) tell(issuer *pki.Issuer, at place, found finding) {
 	for _, name := range []string{"crl.missing", "crl.stale", "crl.shrunken", "crl.incomplete", "crl.wrong"} {
 		key := alarm.Key{Tenant: issuer.Tenant, Name: name, Target: at.list.Path() + " at the " + at.where}
 		if name != found.name {
@@ -268,7 +289,11 @@ func unreachableKey(issuer *pki.Issuer, where string) alarm.Key {
 }
 
 // unreachable is another alarm than a wrong answer: others may have a way.
-func (c *Checker) unreachable(issuer *pki.Issuer, where string, err error) {
+func (c *patrol) unreachable(issuer *pki.Issuer, where string, err error) {
+	c.fell(issuer.ID, where)
+	if where == atOCSP {
+		where = atURL
+	}
 	// Not what the network said: the URL is the tenant's, and would tell it what
 	// there is inside ours.
 	what := "status cannot be checked at " + issuer.StatusURL + ": no answer came that could be read; the server's log says why"
@@ -277,13 +302,20 @@ func (c *Checker) unreachable(issuer *pki.Issuer, where string, err error) {
 	}
 	if c.cfg.Alarms.Raise(alarm.Alarm{
 		Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what,
-		Do: "See whether relying parties can fetch from there. If they can and this host cannot, give it a way, or look from elsewhere ('pando crl check').",
+		Do: "See whether relying parties can fetch from there. If they can and this host cannot, give it a way, or look from elsewhere ('pando crl check'). Private networks are looked at only where the operator lists them, status.check_networks in pando.yaml.",
 	}) {
 		c.cfg.Log.Warn("status", "alarm", "status.unreachable", "issuer", issuer.ID, "where", where, "error", err)
 	}
 }
 
-func (c *Checker) reached(issuer *pki.Issuer, where string) {
+func (c *patrol) reached(issuer *pki.Issuer, where string) {
+	delete(c.down, hostOf(issuer.ID, where))
+	if where == atURL || where == atOCSP {
+		if c.down[host{issuer.ID, atURL}] != nil || c.down[host{issuer.ID, atOCSP}] != nil {
+			return
+		}
+		where = atURL
+	}
 	c.cfg.Alarms.Clear(unreachableKey(issuer, where))
 }
 

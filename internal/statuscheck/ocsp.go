@@ -17,7 +17,7 @@ import (
 
 // checkOCSP asks an issuer's responder about a revoked certificate, a good one and
 // one that was never issued, in one request with a nonce, so that no cache answers.
-func (c *Checker) checkOCSP(ctx context.Context, issuer *pki.Issuer) error {
+func (c *patrol) checkOCSP(ctx context.Context, issuer *pki.Issuer) error {
 	parsed, err := tbs.ParseCertificate(issuer.Certificate)
 	if err != nil {
 		return err
@@ -37,13 +37,13 @@ func (c *Checker) checkOCSP(ctx context.Context, issuer *pki.Issuer) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, errUnreachable):
-		c.unreachable(issuer, atURL, err)
+		c.unreachable(issuer, atOCSP, err)
 		return nil
 	case err != nil:
 		c.tellOCSP(issuer, "the responder answers with "+err.Error())
 		return nil
 	}
-	c.reached(issuer, atURL)
+	c.reached(issuer, atOCSP)
 	wrong := c.judge(parsed, answer, ids, nonce)
 	if wrong == "" {
 		response, _ := tbs.ParseOCSPResponse(answer) // judge read it
@@ -61,7 +61,7 @@ type sample struct {
 	status tbs.OCSPStatus
 }
 
-func (c *Checker) samples(ctx context.Context, issuer *pki.Issuer) ([]sample, error) {
+func (c *patrol) samples(ctx context.Context, issuer *pki.Issuer) ([]sample, error) {
 	from := randomSerial()
 	serials := []pki.Serial{pki.NewSerial(pki.SerialRandom, c.cfg.Now())} // never issued
 	if s, err := c.cfg.Store.SampleSerial(ctx, issuer.ID, from); err == nil {
@@ -93,7 +93,7 @@ func (c *Checker) samples(ctx context.Context, issuer *pki.Issuer) ([]sample, er
 	return samples, nil
 }
 
-func (c *Checker) sample(ctx context.Context, issuer *pki.Issuer, serial pki.Serial) (sample, error) {
+func (c *patrol) sample(ctx context.Context, issuer *pki.Issuer, serial pki.Serial) (sample, error) {
 	status, err := c.cfg.Store.Status(ctx, issuer.ID, serial)
 	s := sample{serial: serial, status: tbs.OCSPGood}
 	switch {
@@ -106,7 +106,7 @@ func (c *Checker) sample(ctx context.Context, issuer *pki.Issuer, serial pki.Ser
 }
 
 // judge returns what is wrong with an answer whatever its statuses are, or "".
-func (c *Checker) judge(issuer *tbs.Parsed, answer []byte, ids [][]byte, nonce []byte) string {
+func (c *patrol) judge(issuer *tbs.Parsed, answer []byte, ids [][]byte, nonce []byte) string {
 	response, err := tbs.ParseOCSPResponse(answer)
 	if err != nil {
 		return pki.DetailOf(err)
@@ -137,7 +137,7 @@ func (c *Checker) judge(issuer *tbs.Parsed, answer []byte, ids [][]byte, nonce [
 
 // compare returns which status is not the store's. One that changes meanwhile counts
 // for nothing.
-func (c *Checker) compare(ctx context.Context, issuer *pki.Issuer, samples []sample, singles []tbs.OCSPSingle) (string, error) {
+func (c *patrol) compare(ctx context.Context, issuer *pki.Issuer, samples []sample, singles []tbs.OCSPSingle) (string, error) {
 	for n, before := range samples {
 		after, err := c.sample(ctx, issuer, before.serial)
 		if err != nil {
@@ -150,7 +150,7 @@ func (c *Checker) compare(ctx context.Context, issuer *pki.Issuer, samples []sam
 	return "", nil
 }
 
-func (c *Checker) tellOCSP(issuer *pki.Issuer, wrong string) {
+func (c *patrol) tellOCSP(issuer *pki.Issuer, wrong string) {
 	key := alarm.Key{Tenant: issuer.Tenant, Name: "ocsp.wrong", Target: "issuer:" + string(issuer.ID)}
 	if wrong == "" {
 		c.cfg.Alarms.Clear(key)

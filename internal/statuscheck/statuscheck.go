@@ -7,10 +7,15 @@
 package statuscheck
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
+	"net/netip"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
@@ -36,6 +41,8 @@ type Store interface {
 type Authority interface {
 	// Verify checks that a CRL is one of the list.
 	Verify(ctx context.Context, list revocation.List, crl []byte) (*tbs.ParsedCRL, error)
+	// CRL returns the latest CRL of a list, or NotFound. It is not changed.
+	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
 	// Renew has the CRLs of a shard be made anew.
 	Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID, shard int) error
 }
@@ -62,12 +69,24 @@ type Config struct {
 
 	// Every is the time between two rounds. Zero is a minute.
 	Every time.Duration
+
+	// Networks are those that status is fetched from though they are not of the
+	// internet: a tenant says where its status is, and must not have the server
+	// look at what is near it.
+	Networks []netip.Prefix
 }
 
 const (
-	// perRound bounds the shards that one round looks at; the next goes on from
-	// there, so that an issuer with many is gone round slowly.
+	// perRound bounds the shards that one round looks at, shared by the tenants, of
+	// each one at least; the next goes on from there, so that an issuer with many is
+	// gone round slowly.
 	perRound = 100
+	// lanes is how many tenants are looked at at once. After tenantTime nothing else
+	// of a tenant is looked at in a round, and after roundTime no other tenant: those
+	// that had no turn are before others of their kind in the next.
+	lanes      = 8
+	tenantTime = 25 * time.Second
+	roundTime  = time.Minute
 	// behind is how old a revocation is that must be in the CRL and in OCSP.
 	behind = 2 * time.Minute
 	// repairEvery is the shortest time between two repairs of a shard.
@@ -79,15 +98,7 @@ const (
 type Checker struct {
 	cfg     Config
 	web     *web
-	turn    turn
-	seen    map[place]sight
-	repairs map[place]time.Time // on the process's own clock
-}
-
-// turn is where the next round goes on.
-type turn struct {
-	issuer pki.IssuerID
-	shard  int
+	patrols map[pki.TenantID]*patrol
 }
 
 // New returns a Checker.
@@ -95,7 +106,7 @@ func New(cfg Config) *Checker {
 	if cfg.Every == 0 {
 		cfg.Every = time.Minute
 	}
-	return &Checker{cfg: cfg, web: newWeb(), seen: make(map[place]sight), repairs: make(map[place]time.Time)}
+	return &Checker{cfg: cfg, web: newWeb(cfg.Networks), patrols: make(map[pki.TenantID]*patrol)}
 }
 
 // Run makes a round every so often until ctx ends, the first not at once: what was
@@ -115,96 +126,42 @@ func (c *Checker) Run(ctx context.Context) error {
 	}
 }
 
-// Round asks the OCSP responder of each issuer and looks at up to perRound shards.
+// Round asks the OCSP responder of each issuer and looks at up to perRound shards: of
+// several tenants at once, and of those first whose status could be fetched before, so
+// that nobody waits for a tenant whose hosts do not answer.
 func (c *Checker) Round(ctx context.Context) error {
 	issuers, err := c.cfg.Store.AllIssuers(ctx)
 	if err != nil {
 		return err
 	}
 	now := c.cfg.Now()
-	var live []*pki.Issuer
+	live := make(map[pki.TenantID][]*pki.Issuer)
 	for _, i := range issuers {
 		if i.StatusURL != "" && !now.After(i.NotAfter) {
-			live = append(live, i)
+			live[i.Tenant] = append(live[i.Tenant], i)
 		}
 	}
-	for _, i := range live {
-		if i.Key == pki.OfflineKey || ctx.Err() != nil {
-			continue
-		}
-		if err := c.checkOCSP(ctx, i); err != nil {
-			c.cfg.Log.WarnContext(ctx, "check OCSP", "issuer", i.ID, "error", err)
+	maps.DeleteFunc(c.patrols, func(tenant pki.TenantID, _ *patrol) bool { return live[tenant] == nil })
+	for tenant := range live {
+		if c.patrols[tenant] == nil {
+			c.patrols[tenant] = newPatrol(c, tenant)
 		}
 	}
-	for _, next := range c.next(live) {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	order := slices.SortedFunc(maps.Values(c.patrols), func(a, b *patrol) int {
+		return cmp.Or(cmp.Compare(a.troubled(), b.troubled()), a.last.Compare(b.last), cmp.Compare(a.tenant, b.tenant))
+	})
+	begun := time.Now()
+	var g errgroup.Group
+	g.SetLimit(lanes)
+	for _, p := range order {
+		if ctx.Err() != nil || time.Since(begun) > roundTime {
+			break
 		}
-		if err := c.checkShard(ctx, next.issuer, next.shard); err != nil {
-			c.cfg.Log.WarnContext(ctx, "check CRL", "issuer", next.issuer.ID, "shard", next.shard, "error", err)
-		}
+		g.Go(func() error {
+			p.walk(ctx, live[p.tenant], max(1, perRound/len(order)))
+			return nil
+		})
 	}
-	return nil
-}
-
-// A step is one shard to look at.
-type step struct {
-	issuer *pki.Issuer
-	shard  int
-}
-
-// next returns the shards of this round, from where the last one ended.
-func (c *Checker) next(issuers []*pki.Issuer) (steps []step) {
-	first, total := 0, 0
-	for n, i := range issuers {
-		if i.ID == c.turn.issuer {
-			first = n
-		}
-		total += i.Shards
-	}
-	if len(issuers) == 0 {
-		return nil
-	}
-	if issuers[first].ID != c.turn.issuer {
-		c.turn = turn{issuer: issuers[first].ID}
-	}
-	n, shard := first, c.turn.shard
-	for len(steps) < min(perRound, total) {
-		if shard >= issuers[n].Shards {
-			n, shard = (n+1)%len(issuers), 0
-		}
-		steps = append(steps, step{issuers[n], shard})
-		shard++
-	}
-	c.turn = turn{issuers[n].ID, shard}
-	return steps
-}
-
-// repair has a list be made anew, and published again where it is published, but not
-// again and again.
-func (c *Checker) repair(ctx context.Context, issuer *pki.Issuer, list revocation.List, where string) {
-	if where != atURL && c.mayRepair(place{list, where}) {
-		c.cfg.Publisher.Again(where, list)
-	}
-	if issuer.Key == pki.OfflineKey || !c.mayRepair(place{list: revocation.List{Issuer: list.Issuer, Shard: list.Shard}}) {
-		return
-	}
-	g, err := access.System(issuer.Tenant, "status checker").Authorize(access.ManageAuthorities, issuer.Tenant)
-	if err == nil {
-		err = c.cfg.Authority.Renew(ctx, g, list.Issuer, list.Shard)
-	}
-	if err != nil {
-		c.cfg.Log.ErrorContext(ctx, "have a CRL made anew", "list", list, "error", err)
-	}
-}
-
-// mayRepair reports whether the last repair there is long enough ago, and notes this
-// one. What is long past is forgotten.
-func (c *Checker) mayRepair(at place) bool {
-	maps.DeleteFunc(c.repairs, func(_ place, last time.Time) bool { return time.Since(last) >= repairEvery })
-	if _, ok := c.repairs[at]; ok {
-		return false
-	}
-	c.repairs[at] = time.Now()
-	return true
+	g.Wait()
+	return ctx.Err()
 }

@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,7 +34,9 @@ type house struct {
 	checker *statuscheck.Checker
 	web     blob.Directory
 	answer  atomic.Pointer[http.HandlerFunc] // in the place of the VA, where it is set
-	again   []string                         // what the publisher was asked for
+	mu      sync.Mutex
+	again   []string      // guarded by mu: what the publisher was asked for
+	others  []*pki.Issuer // beside the VA's, in front of it
 }
 
 // store is the VA's, with what the checker needs beside.
@@ -41,7 +46,12 @@ type store struct {
 }
 
 func (s store) AllIssuers(context.Context) ([]*pki.Issuer, error) {
-	return []*pki.Issuer{s.h.CA.Issuer}, nil
+	return append(slices.Clone(s.h.others), s.h.CA.Issuer), nil
+}
+
+// Shard is the VA's for the others too.
+func (s store) Shard(ctx context.Context, _ pki.IssuerID, _ int) (revocation.ShardState, error) {
+	return s.FakeStore.Shard(ctx, s.h.CA.Issuer.ID, 0)
 }
 
 func (s store) SampleSerial(context.Context, pki.IssuerID, pki.Serial) (pki.Serial, error) {
@@ -50,6 +60,8 @@ func (s store) SampleSerial(context.Context, pki.IssuerID, pki.Serial) (pki.Seri
 
 // Again implements statuscheck.Publisher.
 func (h *house) Again(target string, list revocation.List) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.again = append(h.again, target+" "+list.Path())
 }
 
@@ -74,6 +86,7 @@ func newHouse(t *testing.T, deltas bool) *house {
 	h.checker = statuscheck.New(statuscheck.Config{
 		Store: store{h.Store, h}, Authority: h.VA, Publisher: h, Targets: map[string]statuscheck.Target{"web": &h.web},
 		Alarms: h.Alarms, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler),
+		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	})
 	return h
 }
@@ -249,6 +262,22 @@ func TestWrong(t *testing.T) {
 	h.put("crl/issuer/0.crl", good)
 	h.expect("the CRL again")
 
+	endless := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/ocsp/") {
+			h.ocsp(nil)(w, r)
+			return
+		}
+		for part := make([]byte, 1<<20); ; {
+			if _, err := w.Write(part); err != nil {
+				return
+			}
+		}
+	})
+	h.answer.Store(&endless)
+	h.expect("an endless body", "crl.wrong"+url)
+	h.answer.Store(nil)
+	h.expect("the CRL again")
+
 	gone := http.HandlerFunc(http.NotFound)
 	h.answer.Store(&gone)
 	h.expect("404", "crl.wrong"+url, "ocsp.wrong issuer:issuer")
@@ -271,6 +300,10 @@ func TestUnreachable(t *testing.T) {
 	h.expect("loopback", "status.unreachable"+url)
 	h.CA.Issuer.Mode = pki.Test
 	h.expect("well again")
+	elsewhere := statuscheck.New(statuscheck.Config{
+		Store: store{h.Store, h}, Authority: h.VA, Publisher: h, Alarms: h.Alarms, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+	h.checker = elsewhere
+	h.expect("loopback, which the operator does not list", "status.unreachable"+url)
 }
 
 // TestOCSPWrong has a responder say what is not so.
@@ -307,7 +340,7 @@ func TestOCSPWrong(t *testing.T) {
 func (h *house) ocsp(answer http.HandlerFunc) http.HandlerFunc {
 	own := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
 	return func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/ocsp/") {
+		if answer != nil && strings.HasPrefix(r.URL.Path, "/ocsp/") {
 			answer(w, r)
 			return
 		}

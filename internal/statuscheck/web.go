@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"syscall"
 	"time"
 
@@ -17,60 +16,43 @@ import (
 )
 
 const (
-	fetchDeadline = 30 * time.Second
+	fetchDeadline = 20 * time.Second
 	maxOCSP       = 1 << 20
-	maxCRL        = 1 << 30
+	// slack is what a CRL may be longer than the store's: an earlier one may have
+	// had entries whose certificates expired since.
+	slack = 256 << 10
 )
 
 // errUnreachable means that no answer came: this host may have no way to the URL,
 // and relying parties may.
 var errUnreachable = errors.New("it cannot be reached from here")
 
-// A web fetches from status URLs. They are the tenants', so the machine's own
-// addresses are asked for test authorities only, those of its surroundings (link-local,
-// where clouds keep credentials) never, and no redirect is followed.
+// errStore means that it is the store that did not answer.
+var errStore = errors.New("the stored CRL cannot be read")
+
+// bound returns how many bytes are read where one CRL is expected.
+func bound(expected []byte) int64 { return int64(len(expected)) + int64(len(expected))/4 + slack }
+
+// A web fetches from status URLs, which are the tenants' word. It follows no redirect,
+// and asks only addresses that checkAddress lets it.
 type web struct{ test, production *http.Client }
 
-func newWeb() *web {
-	return &web{test: newClient(true), production: newClient(false)}
+func newWeb(networks []netip.Prefix) *web {
+	return &web{test: newClient(networks, true), production: newClient(networks, false)}
 }
 
-func newClient(loopback bool) *http.Client {
+func newClient(networks []netip.Prefix, loopback bool) *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		return checkAddress(address, loopback)
+		return checkAddress(address, networks, loopback)
 	}}
 	return &http.Client{
 		Timeout:       fetchDeadline,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext: dialer.DialContext, ResponseHeaderTimeout: 10 * time.Second,
+			DialContext: dialer.DialContext, ResponseHeaderTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 			IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2, DisableCompression: true,
 		},
 	}
-}
-
-// keepsCredentials reports whether an address, beside link-local ones, is where a
-// cloud keeps credentials, or reaches one of IPv4 by way of IPv6 (RFC 6052).
-func keepsCredentials(ip netip.Addr) bool {
-	return slices.ContainsFunc([]string{"fd00:ec2::254/128", "100.100.100.200/32", "64:ff9b::/96"}, func(prefix string) bool {
-		return netip.MustParsePrefix(prefix).Contains(ip)
-	})
-}
-
-// checkAddress refuses, after the name was resolved, addresses that no status is at.
-func checkAddress(address string, loopback bool) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	ip := at.Addr().Unmap()
-	switch {
-	case ip.IsLoopback() && loopback:
-		return nil
-	case ip.IsLoopback(), ip.IsLinkLocalUnicast(), ip.IsMulticast(), ip.IsUnspecified(), keepsCredentials(ip):
-		return fmt.Errorf("no status is fetched from %s", ip)
-	}
-	return nil
 }
 
 func (w *web) client(mode pki.Mode) *http.Client {
@@ -80,8 +62,9 @@ func (w *web) client(mode pki.Mode) *http.Client {
 	return w.production
 }
 
-// get fetches a CRL; same is true where it still has the given ETag.
-func (w *web) get(ctx context.Context, mode pki.Mode, url, etag string) (body []byte, newTag string, same bool, err error) {
+// get fetches a CRL, of about the length of the expected one; same is true where it
+// still has the given ETag.
+func (w *web) get(ctx context.Context, mode pki.Mode, url, etag string, expected func() ([]byte, error)) (body []byte, newTag string, same bool, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, "", false, err
@@ -102,11 +85,50 @@ func (w *web) get(ctx context.Context, mode pki.Mode, url, etag string) (body []
 	case resp.StatusCode != http.StatusOK:
 		return nil, "", false, fmt.Errorf("HTTP status %d", resp.StatusCode)
 	}
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxCRL))
+	like, err := expected()
 	if err != nil {
-		return nil, "", false, fmt.Errorf("%w: %w", errUnreachable, err)
+		return nil, "", false, err
+	}
+	if resp.ContentLength > bound(like) {
+		return nil, "", false, errTooLong(like)
+	}
+	if body, err = readLike(resp.Body, like); err != nil {
+		return nil, "", false, err
 	}
 	return body, resp.Header.Get("ETag"), false, nil
+}
+
+func errTooLong(expected []byte) error {
+	return fmt.Errorf("it is much longer than the %d bytes of the CRL", len(expected))
+}
+
+// readLike reads a body of which the expected one is known. It holds nothing of its own
+// for as long as the two are the same, and then what bound allows.
+func readLike(from io.Reader, expected []byte) ([]byte, error) {
+	same, part := 0, make([]byte, 32<<10)
+	for {
+		n, err := io.ReadFull(from, part)
+		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !ended {
+			return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+		}
+		if !bytes.HasPrefix(expected[same:], part[:n]) {
+			part = part[:n]
+			break
+		}
+		if same += n; ended {
+			return expected[:same:same], nil
+		}
+	}
+	body := append(bytes.Clone(expected[:same]), part...)
+	rest, err := io.ReadAll(io.LimitReader(from, bound(expected)-int64(len(body))+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+	case int64(len(body)+len(rest)) > bound(expected):
+		return nil, errTooLong(expected)
+	}
+	return append(body, rest...), nil
 }
 
 // post asks an OCSP responder.

@@ -1,0 +1,165 @@
+package statuscheck
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// A patrol looks at the status of one tenant. What it remembers is owned by the
+// goroutine that walks, one in each round.
+type patrol struct {
+	*Checker
+	tenant  pki.TenantID
+	last    time.Time // when it walked, by the process's own clock
+	turn    turn
+	seen    map[place]sight
+	repairs map[place]time.Time // by the process's own clock
+	down    map[host]*outage
+}
+
+// turn is where the next round goes on.
+type turn struct {
+	issuer pki.IssuerID
+	shard  int
+}
+
+// A host is what is reachable or not as a whole: the CRLs or the OCSP at an issuer's
+// status URL, or a target, with no issuer.
+type host struct {
+	issuer pki.IssuerID
+	where  string
+}
+
+// An outage is how often a host could not be reached in a row, and for how many rounds
+// it is left alone.
+type outage struct{ failures, rounds int }
+
+// maxSkip is the largest number of rounds for which a host is left alone.
+const maxSkip = 15
+
+func newPatrol(c *Checker, tenant pki.TenantID) *patrol {
+	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), repairs: make(map[place]time.Time), down: make(map[host]*outage)}
+}
+
+// troubled is 1 where a host of the tenant's own could not be reached, else 0.
+func (c *patrol) troubled() int {
+	for h := range c.down {
+		if h.issuer != "" {
+			return 1
+		}
+	}
+	return 0
+}
+
+// over reports whether the tenant's time in this round is.
+func (c *patrol) over() bool { return time.Since(c.last) > tenantTime }
+
+// walk looks at the OCSP of each of the tenant's issuers and at some shards, as far as
+// its time allows.
+func (c *patrol) walk(ctx context.Context, issuers []*pki.Issuer, shards int) {
+	c.last = time.Now()
+	for _, o := range c.down {
+		o.rounds--
+	}
+	for _, i := range issuers {
+		if i.Key == pki.OfflineKey || ctx.Err() != nil || c.over() || c.skips(i.ID, atOCSP) {
+			continue
+		}
+		if err := c.checkOCSP(ctx, i); err != nil && ctx.Err() == nil {
+			c.cfg.Log.WarnContext(ctx, "check OCSP", "issuer", i.ID, "error", err)
+		}
+	}
+	for _, next := range c.next(issuers, shards) {
+		if ctx.Err() != nil || c.over() {
+			return
+		}
+		if err := c.checkShard(ctx, next.issuer, next.shard); err != nil && ctx.Err() == nil {
+			c.cfg.Log.WarnContext(ctx, "check CRL", "issuer", next.issuer.ID, "shard", next.shard, "error", err)
+		}
+		c.turn = turn{next.issuer.ID, next.shard + 1}
+	}
+}
+
+// A step is one shard to look at.
+type step struct {
+	issuer *pki.Issuer
+	shard  int
+}
+
+// next returns the shards of this round, from where the last one ended.
+func (c *patrol) next(issuers []*pki.Issuer, most int) (steps []step) {
+	n, shard, total := 0, 0, 0
+	for at, i := range issuers {
+		if i.ID == c.turn.issuer {
+			n, shard = at, c.turn.shard
+		}
+		total += i.Shards
+	}
+	for len(steps) < min(most, total) {
+		if shard >= issuers[n].Shards {
+			n, shard = (n+1)%len(issuers), 0
+		}
+		steps = append(steps, step{issuers[n], shard})
+		shard++
+	}
+	return steps
+}
+
+func hostOf(issuer pki.IssuerID, where string) host {
+	if where != atURL && where != atOCSP {
+		issuer = ""
+	}
+	return host{issuer, where}
+}
+
+// skips reports whether a host is left alone in this round.
+func (c *patrol) skips(issuer pki.IssuerID, where string) bool {
+	o := c.down[hostOf(issuer, where)]
+	return o != nil && o.rounds > 0
+}
+
+// fell notes that a host could not be reached: it is left alone for the rest of this
+// round, and the more rounds the more often that was so.
+func (c *patrol) fell(issuer pki.IssuerID, where string) {
+	h := hostOf(issuer, where)
+	if c.down[h] == nil {
+		c.down[h] = new(outage)
+	}
+	o := c.down[h]
+	o.rounds = min(1<<o.failures, maxSkip+1)
+	o.failures = min(o.failures+1, 10)
+}
+
+// repair has a list be made anew, and published again where it is published, but not
+// again and again.
+func (c *patrol) repair(ctx context.Context, issuer *pki.Issuer, list revocation.List, where string) {
+	if where != atURL && c.mayRepair(place{list, where}) {
+		c.cfg.Publisher.Again(where, list)
+	}
+	if issuer.Key == pki.OfflineKey || !c.mayRepair(place{list: revocation.List{Issuer: list.Issuer, Shard: list.Shard}}) {
+		return
+	}
+	g, err := access.System(issuer.Tenant, "status checker").Authorize(access.ManageAuthorities, issuer.Tenant)
+	if err == nil {
+		err = c.cfg.Authority.Renew(ctx, g, list.Issuer, list.Shard)
+	}
+	if err != nil {
+		c.cfg.Log.ErrorContext(ctx, "have a CRL made anew", "list", list, "error", err)
+	}
+}
+
+// mayRepair reports whether the last repair there is long enough ago, and notes this
+// one. What is long past is forgotten.
+func (c *patrol) mayRepair(at place) bool {
+	maps.DeleteFunc(c.repairs, func(_ place, last time.Time) bool { return time.Since(last) >= repairEvery })
+	if _, ok := c.repairs[at]; ok {
+		return false
+	}
+	c.repairs[at] = time.Now()
+	return true
+}

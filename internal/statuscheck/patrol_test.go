@@ -1,0 +1,98 @@
+package statuscheck_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// add has issuers of another tenant, in front of the VA's, whose status an answer gives.
+func (h *house) add(tenant pki.TenantID, shards int, answer http.HandlerFunc) {
+	server := httptest.NewServer(answer)
+	h.Cleanup(server.Close)
+	other := *h.CA.Issuer
+	other.ID, other.Tenant, other.StatusURL, other.Shards = pki.IssuerID("of-"+tenant), tenant, server.URL, shards
+	h.others = append(h.others, &other)
+}
+
+// TestTarpit: tenants whose hosts take requests and do not answer keep nobody else's
+// status from being looked at.
+func TestTarpit(t *testing.T) {
+	h := newHouse(t, false)
+	h.make()
+	release := make(chan struct{})
+	for n := range 7 {
+		h.add(pki.TenantID(fmt.Sprint("a-slow-", n)), 1, func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		})
+	}
+	asked := make(chan struct{}, 100)
+	seen := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		h.ocsp(nil)(w, r)
+	})
+	h.answer.Store(&seen)
+	ended := make(chan error, 1)
+	go func() { ended <- h.checker.Round(t.Context()) }()
+	for _, what := range []string{"OCSP", "CRL"} {
+		select {
+		case <-asked:
+		case <-time.After(time.Minute):
+			t.Errorf("while others do not answer, the %s of a tenant is not looked at", what)
+		}
+	}
+	close(release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLeftAlone: a host that cannot be reached is not asked again in the same round,
+// and in ever fewer rounds.
+func TestLeftAlone(t *testing.T) {
+	h := newHouse(t, false)
+	h.make()
+	var asked atomic.Int64
+	var well atomic.Bool
+	h.add("down", 5, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if !well.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})
+	var got []int64
+	for range 9 {
+		if err := h.checker.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, asked.Swap(0))
+	}
+	if want := []int64{2, 2, 0, 2, 0, 0, 0, 2, 0}; !slices.Equal(got, want) { // for OCSP and a CRL
+		t.Errorf("requests in each round: %v, want %v", got, want)
+	}
+	unreachable := func() bool {
+		return slices.ContainsFunc(h.Alarms.Of("down"), func(a alarm.Alarm) bool { return a.Name == "status.unreachable" })
+	}
+	if !unreachable() {
+		t.Errorf("alarms %+v", h.Alarms.Of("down"))
+	}
+	well.Store(true)
+	for range 20 {
+		if err := h.checker.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if unreachable() {
+		t.Error("it answers again")
+	}
+}
