@@ -51,7 +51,8 @@ type Result struct {
 	Row         int64  `json:"row" doc:"From 1, in input order."`
 	OriginRow   int64  `json:"origin_row,omitzero" doc:"Of a retry: the row in the file that was uploaded at first."`
 	Device      string `json:"device,omitempty"`
-	Status      string `json:"status" enum:"issued,refused,cancelled"`
+	Status      string `json:"status" enum:"issued,archived,refused,cancelled" doc:"archived: it was issued, and the certificate has expired and is in an archive."`
+	Archive     string `json:"archive,omitempty" doc:"Id of the archive, where archived."`
 	Issuer      string `json:"issuer,omitempty" doc:"Id of the issuer, where issued."`
 	Serial      string `json:"serial,omitempty" doc:"Serial number in hexadecimal, where issued."`
 	Certificate string `json:"certificate,omitempty" doc:"PEM, where issued."`
@@ -62,6 +63,7 @@ type Result struct {
 // The ends that a row can come to.
 const (
 	RowIssued    = "issued"
+	RowArchived  = "archived" // issued, and not in the store any more
 	RowRefused   = "refused"
 	RowCancelled = "cancelled"
 )

@@ -48,15 +48,16 @@ const (
 	ReadEvents        Permission = "events.read"
 	ReadAlarms        Permission = "alarms.read" // what is wrong now; on the platform of every tenant
 	ReadRegistry      Permission = "registry.read"
-	ManageRegistry    Permission = "registry.manage" // product lines, lots, sites; devices before they enrol
-	ManageDevices     Permission = "devices.manage"  // the states of devices, and with them their certificates
+	ManageRegistry    Permission = "registry.manage"  // product lines, lots, sites; devices before they enrol
+	ManageDevices     Permission = "devices.manage"   // the states of devices, and with them their certificates
+	ManageRetention   Permission = "retention.manage" // how long expired certificates stay; archiving them
 )
 
 var permissions = map[Role][]Permission{
 	PlatformOperator: {ManageTenants, ManageBlocklist, ManageClock, ManageTokens, ReadEvents, ReadAlarms},
 	TenantAdministrator: {ManageTokens, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
-		ReadRegistry, ManageRegistry, ManageDevices},
+		ReadRegistry, ManageRegistry, ManageDevices, ManageRetention},
 	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates,
 		ReadRegistry, ManageRegistry},
 	Auditor: {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms,

@@ -36,6 +36,7 @@ var matrix = map[access.Permission][]access.Role{
 	access.ReadRegistry:      {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
 	access.ManageRegistry:    {access.TenantAdministrator, access.FactoryOperator},
 	access.ManageDevices:     {access.TenantAdministrator},
+	access.ManageRetention:   {access.TenantAdministrator},
 }
 
 // constants returns the values of the package's constants of a type, as its source

@@ -33,6 +33,16 @@ type Entry struct {
 	// Logged is the hash under which it was logged, where the leaf is not that: its
 	// row was changed, or is gone. Nil where all is well.
 	Logged *tlog.Hash `json:"logged_hash,omitempty"`
+	// Archive names the archive from which the leaf is, where its row is not in the
+	// store any more. It proves nothing: the leaf is held against the log all the
+	// same.
+	Archive string `json:"archive,omitempty"`
+}
+
+// An Archived is what an archive has of a certificate in the log.
+type Archived struct {
+	Archive     string
+	Certificate *CertificateLeaf // nil where the archive cannot be read
 }
 
 // An End ends an export: the log's newest checkpoint, and the proof that its tree

@@ -8,6 +8,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/strictjson"
 )
@@ -31,6 +33,9 @@ type VerifyConfig struct {
 	Since []string
 
 	OnProgress func(entries int64) // nil is nobody
+	// OnEntry is told each entry with the hash under which it was logged; nil is
+	// nobody. Whether the log is sound shows at the end.
+	OnEntry func(e *Entry, logged tlog.Hash)
 }
 
 // A Report is what was read of an export, and what is wrong with it.
@@ -45,6 +50,7 @@ type Report struct {
 	Certificates int64     `json:"certificates"`
 	Events       int64     `json:"events"`
 	Revocations  int64     `json:"revocations"`
+	Archived     int64     `json:"archived"`    // of the certificates, that are from archives
 	Checkpoints  int64     `json:"checkpoints"` // within the export, that are of its tree
 	Since        []Older   `json:"since"`
 	Total        int64     `json:"total_findings"`
@@ -220,8 +226,13 @@ func (v *verifier) entry(e *Entry) {
 			*k.count++
 		}
 	}
+	if e.Archive != "" && e.Certificate != nil {
+		r.Archived++
+	}
 	h := v.hasher.Hash(&e.Leaf)
 	switch {
+	case e.Logged != nil && kinds == 0 && e.Archive != "":
+		r.addf("index %d: what was logged is said to be in the archive %.40q, and could not be had from it when the export was made", e.Index, e.Archive)
 	case e.Logged != nil && kinds == 0:
 		r.addf("index %d: what was logged is gone from the store", e.Index)
 	case kinds != 1:
@@ -231,6 +242,9 @@ func (v *verifier) entry(e *Entry) {
 	}
 	if e.Logged != nil {
 		h = *e.Logged
+	}
+	if v.cfg.OnEntry != nil {
+		v.cfg.OnEntry(e, h)
 	}
 	v.tree.push(h, 1)
 	for _, c := range v.since[v.tree.size] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -95,11 +96,11 @@ func (s *Service) prove(ctx context.Context, tenant pki.TenantID, index int64) (
 	if index >= v.Size {
 		return nil, pki.Errorf(pki.NotReady, "no checkpoint covers it yet: ask again in a second")
 	}
-	leaves, err := s.cfg.Store.Leaves(ctx, tenant, index, 1)
+	leaves, _, err := s.leaves(ctx, tenant, index, 1)
 	if err != nil {
 		return nil, err
 	}
-	if len(leaves) == 0 || leaves[0] == nil {
+	if leaves[0] == nil {
 		return nil, pki.Errorf(pki.Unavailable, "what stands at index %d of the log is gone from the store: 'pando check' says more", index)
 	}
 	hashes, err := tlog.ProveRecord(v.Size, index, v.hashes)
@@ -154,23 +155,19 @@ func (s *Service) entries(ctx context.Context, v *view, from int64, n int) ([]au
 	if n == 0 {
 		return nil, nil
 	}
-	leaves, err := s.cfg.Store.Leaves(ctx, v.tenant, from, n)
+	leaves, archived, err := s.leaves(ctx, v.tenant, from, n)
 	if err != nil {
 		return nil, err
 	}
-	indexes := make([]int64, n)
-	for i := range indexes {
-		indexes[i] = tlog.StoredHashIndex(0, from+int64(i))
-	}
-	logged, err := v.hashes.ReadHashes(indexes)
+	logged, err := v.logged(from, n)
 	if err != nil {
-		return nil, fmt.Errorf("reading the hashes of the log: %w", err)
+		return nil, err
 	}
 	entries := make([]audit.Entry, n)
 	var hasher audit.Hasher
 	for i := range entries {
-		e := audit.Entry{Index: from + int64(i)}
-		if i < len(leaves) && leaves[i] != nil {
+		e := audit.Entry{Index: from + int64(i), Archive: archived[from+int64(i)].Archive}
+		if leaves[i] != nil {
 			e.Leaf = *leaves[i]
 		}
 		if hasher.Hash(&e.Leaf) != logged[i] {
@@ -179,4 +176,55 @@ func (s *Service) entries(ctx context.Context, v *view, from int64, n int) ([]au
 		entries[i] = e
 	}
 	return entries, nil
+}
+
+// leaves returns n leaves of a tenant's log from an index on, from the store or, where
+// their rows are archived, from the archives; nil stands for one that is gone. The
+// second result says which are archived.
+func (s *Service) leaves(ctx context.Context, tenant pki.TenantID, from int64, n int) ([]*audit.Leaf, map[int64]audit.Archived, error) {
+	leaves, err := s.cfg.Store.Leaves(ctx, tenant, from, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	leaves = append(leaves, make([]*audit.Leaf, n-len(leaves))...)
+	if s.cfg.Archives == nil || !slices.Contains(leaves, nil) {
+		return leaves, nil, nil
+	}
+	archived, err := s.cfg.Archives.Leaves(ctx, tenant, from, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	for index, a := range archived {
+		if a.Certificate != nil && leaves[index-from] == nil {
+			leaves[index-from] = &audit.Leaf{Certificate: a.Certificate}
+		}
+	}
+	return leaves, archived, nil
+}
+
+// logged returns the hashes under which n leaves from an index on were logged.
+func (v *view) logged(from int64, n int) ([]tlog.Hash, error) {
+	indexes := make([]int64, n)
+	for i := range indexes {
+		indexes[i] = tlog.StoredHashIndex(0, from+int64(i))
+	}
+	logged, err := v.hashes.ReadHashes(indexes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the hashes of the log: %w", err)
+	}
+	return logged, nil
+}
+
+// Hashes returns the hashes under which n leaves of a tenant's log from an index on
+// were logged, as the newest checkpoint has them; NotReady where it does not cover
+// them.
+func (s *Service) Hashes(ctx context.Context, tenant pki.TenantID, from int64, n int) ([]tlog.Hash, error) {
+	v, err := s.look(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	if from+int64(n) > v.Size {
+		return nil, pki.Errorf(pki.NotReady, "no checkpoint covers index %d yet", from+int64(n)-1)
+	}
+	return v.logged(from, n)
 }

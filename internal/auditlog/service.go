@@ -65,6 +65,9 @@ type Config struct {
 	Log    *slog.Logger
 	Alarms *alarm.Board
 	Gate   *audit.Gate // the store's
+	// Archives has the certificates that are not in the store any more; nil where
+	// there are none.
+	Archives Archives
 
 	Anchors []Anchor
 	Every   time.Duration // anchors get a checkpoint at least so often while the log grows

@@ -63,6 +63,13 @@ type Kept struct {
 	Note string
 }
 
+// Archives has what was archived; a retention.Service does.
+type Archives interface {
+	// Leaves returns the leaves of those certificates that are archived, of n places
+	// of a tenant's log from one on.
+	Leaves(ctx context.Context, tenant pki.TenantID, from int64, n int) (map[int64]audit.Archived, error)
+}
+
 // Store is what the logs need kept. All methods are safe for concurrent use.
 type Store interface {
 	// Deployment returns the deployment's id, which the first call makes.

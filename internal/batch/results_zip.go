@@ -65,6 +65,8 @@ func (s *Service) Archive(ctx context.Context, g access.Grant, id pki.BatchID, a
 				return err
 			}
 			line[3], line[4], line[5], line[6] = "issued", name, string(r.Certificate.Issuer), r.Certificate.Serial.String()
+		case r.Archive != "":
+			line[3], line[8] = "archived", "issued, expired and archived: "+r.Archive
 		case r.Refusal != nil:
 			line[3], line[7], line[8] = "refused", r.Refusal.Kind.String(), r.Refusal.Reason
 		}

@@ -72,7 +72,8 @@ type Result struct {
 	Row         int64
 	Origin      int64 // of a retry: the row in the file that was uploaded at first
 	Device      pki.DeviceID
-	Certificate *pki.Certificate // nil where not issued
+	Certificate *pki.Certificate // nil where not issued, or archived
+	Archive     string           // in which archive the certificate is; "" where in none
 	Refusal     *issuance.Refusal
 	Cancelled   bool
 }

@@ -48,6 +48,7 @@ func (c *checker) checkCertificates(ctx context.Context) error {
 	group.Go(func() error {
 		for certificates := range pages {
 			for i, v := range c.verifyAll(certificates) {
+				c.report.Certificates++
 				if err := c.note(certificates[i], v); err != nil {
 					return err
 				}
@@ -150,9 +151,8 @@ func differs(p *tbs.Parsed, std *x509.Certificate) string {
 	return ""
 }
 
-// note counts a certificate and spills what is compared with others later.
+// note reports what was made of a certificate and spills what is compared with others later.
 func (c *checker) note(cert *pki.Certificate, v verdict) error {
-	c.report.Certificates++
 	for _, f := range v.findings {
 		c.report.add(f)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
 )
 
 // page is how many rows are read at once.
@@ -21,6 +22,10 @@ type Config struct {
 	// Nil checks no such list.
 	Acknowledged io.Reader
 
+	// Archives is the place of the archives. Nil is not known: then each archive is
+	// a finding.
+	Archives retention.Objects
+
 	// OnProgress is called after each page, from one goroutine at a time; nil is
 	// nobody.
 	OnProgress func(Progress)
@@ -28,7 +33,7 @@ type Config struct {
 
 // Progress is how far a check has come.
 type Progress struct {
-	Part string // what is being read: "issuers", "certificates", "intents", "crls", "acknowledged", "log entries"
+	Part string // what is being read: "issuers", "certificates", "archives", "intents", "crls", "acknowledged", "log entries"
 	Done int64  // of that part
 }
 
@@ -47,6 +52,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		report:  &Report{Started: started.UTC(), Findings: []Finding{}},
 		issuers: make(map[pki.IssuerID]*issuer),
 		batches: make(map[pki.BatchID]uint32),
+
+		archives:  cfg.Archives,
+		logs:      make(map[pki.TenantID]uint32),
+		manifests: make(map[retention.ID]retention.Manifest),
+		leaves:    newSpill(archivedLeafSize),
+
 		places:  newSpill(placeSize),
 		serials: newSpill(serialSize),
 		rows:    newSpill(rowSize),
@@ -54,8 +65,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	defer c.places.close()
 	defer c.serials.close()
 	defer c.rows.close()
+	defer c.leaves.close()
 
-	parts := []func(context.Context) error{c.checkIssuers, c.checkCertificates, c.checkIntents}
+	parts := []func(context.Context) error{c.checkIssuers, c.checkCertificates, c.checkArchives, c.checkIntents}
 	if cfg.Acknowledged != nil {
 		parts = append(parts, func(ctx context.Context) error { return c.readAcknowledged(ctx, cfg.Acknowledged) })
 	}
@@ -82,6 +94,11 @@ type checker struct {
 
 	batches    map[pki.BatchID]uint32
 	batchNames []pki.BatchID // by number
+
+	archives  retention.Objects
+	logs      map[pki.TenantID]uint32             // numbers, in the order of the logs
+	manifests map[retention.ID]retention.Manifest // of archives of which no log has been seen to say
+	leaves    *spill                              // of each archived certificate: see archivedLeaf
 
 	places  *spill // of each certificate: see place
 	serials *spill // of each certificate, void and acknowledgement: see serialUse

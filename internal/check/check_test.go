@@ -19,6 +19,7 @@ import (
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
 )
 
 // run checks s with a list of what was acknowledged, "" for none.
@@ -245,6 +246,10 @@ func TestEachInvariantIsSeen(t *testing.T) {
 		{"checkpoint that nobody signed", check.Logged, func(t *testing.T, s *fakeStore) (string, string) {
 			s.logs = []*auditlog.Log{{Tenant: "demo", Root: sha256.Sum256(nil), Checkpoint: "checkpoint", Key: "key"}}
 			return "log of tenant demo", ""
+		}},
+		{"archive that cannot be looked at", check.Archived, func(t *testing.T, s *fakeStore) (string, string) {
+			s.archives = []*retention.Archive{{ID: "a", Tenant: "demo", State: retention.Done}}
+			return "archive a", ""
 		}},
 		{"certificate past the log", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
 			s.unlogged = 1

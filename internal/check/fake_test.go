@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -39,6 +40,7 @@ type fakeStore struct {
 	now          time.Time
 	logs         []*auditlog.Log
 	unlogged     int // certificates that neither wait nor are in a log
+	archives     []*retention.Archive
 }
 
 func (s *fakeStore) ScanCertificates(_ context.Context, after int64, limit int) ([]*pki.Certificate, int64, error) {
@@ -65,8 +67,19 @@ func (s *fakeStore) AllIssuers(context.Context) ([]*pki.Issuer, error) {
 // log is shown over a real store.
 func (s *fakeStore) Logs(context.Context) ([]*auditlog.Log, error) { return s.logs, nil }
 
+func (s *fakeStore) AllArchives(_ context.Context, after retention.ID, _ int) ([]*retention.Archive, error) {
+	if after != "" {
+		return nil, nil
+	}
+	return s.archives, nil
+}
+
+func (s *fakeStore) ScanArchived(context.Context, retention.ID, int64, int) ([]int64, error) {
+	return nil, nil
+}
+
 func (s *fakeStore) Backlog(context.Context) ([]auditlog.Backlog, error) {
-	return []auditlog.Backlog{{Certificates: int64(len(s.certificates) - s.unlogged)}}, nil
+	return []auditlog.Backlog{{Leaves: int64(len(s.archives)), Certificates: int64(len(s.certificates) - s.unlogged)}}, nil
 }
 
 func (s *fakeStore) Leaves(context.Context, pki.TenantID, int64, int) ([]*audit.Leaf, error) {

@@ -3,12 +3,14 @@ package check
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
 )
 
 // checkLogs makes every entry of every log anew from its row, and with them the
@@ -18,9 +20,12 @@ func (c *checker) checkLogs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the logs: %w", err)
 	}
+	next, stop := iter.Pull2(c.leaves.sorted())
+	defer stop()
+	archived := &leafWalk{next: next}
 	certificates := int64(0)
 	for _, l := range logs {
-		n, err := c.checkLog(ctx, l)
+		n, err := c.checkLog(ctx, l, archived)
 		if err != nil {
 			return fmt.Errorf("reading the log of tenant %q: %w", l.Tenant, err)
 		}
@@ -30,11 +35,17 @@ func (c *checker) checkLogs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what is not in the logs yet: %w", err)
 	}
+	leaves := int64(0)
 	for _, b := range waiting {
-		certificates += b.Certificates
+		certificates, leaves = certificates+b.Certificates, leaves+b.Leaves
 	}
-	if c.report.Certificates > certificates {
-		c.report.addf(LogComplete, "logs", "the store has %d certificates, and the logs have or will have %d", c.report.Certificates, certificates)
+	if all := c.report.Certificates + c.report.Archived; all > certificates {
+		c.report.addf(LogComplete, "logs", "the store and its archives have %d certificates, and the logs have or will have %d", all, certificates)
+	}
+	if leaves == 0 { // else the log may yet say so
+		for id := range c.manifests {
+			c.report.addf(Archived, "archive "+string(id), "no log says that it was written")
+		}
 	}
 	return nil
 }
@@ -46,17 +57,18 @@ type logCheck struct {
 	subject      string
 	tree         *audit.Tree
 	signed       *audit.Checkpoint // nil where there is none that is sound
+	archived     *leafWalk
 	hasher       audit.Hasher
 	certificates int64
 }
 
 // checkLog returns how many certificates the log has.
-func (c *checker) checkLog(ctx context.Context, l *auditlog.Log) (int64, error) {
+func (c *checker) checkLog(ctx context.Context, l *auditlog.Log, archived *leafWalk) (int64, error) {
 	tree, err := audit.NewTree(0, nil)
 	if err != nil {
 		return 0, err
 	}
-	k := logCheck{checker: c, log: l, tree: tree, subject: "log of tenant " + string(l.Tenant)}
+	k := logCheck{checker: c, log: l, archived: archived, tree: tree, subject: "log of tenant " + string(l.Tenant)}
 	if l.Tenant == pki.Platform {
 		k.subject = "log of the platform"
 	}
@@ -110,13 +122,25 @@ func (k *logCheck) page(ctx context.Context) error {
 		if i < int64(len(leaves)) && leaves[i] != nil {
 			leaf = *leaves[i]
 		}
-		if leaf.Certificate != nil {
-			k.certificates++
+		h, there := k.hasher.Hash(&leaf), len(leaf.Data()) > 0
+		if !there {
+			var archived tlog.Hash
+			if archived, there, err = k.archived.hash(k.logs[k.log.Tenant], from+i); err != nil {
+				return err
+			}
+			if there {
+				h = archived
+			}
 		}
-		h := k.hasher.Hash(&leaf)
+		switch {
+		case leaf.Certificate != nil, len(leaf.Data()) == 0 && there:
+			k.certificates++
+		case leaf.Event != nil && leaf.Event.Action == retention.EventAction:
+			k.checkManifest(leaf.Event)
+		}
 		switch {
 		case logged == nil: // reported
-		case len(leaf.Data()) == 0:
+		case !there:
 			k.report.addf(Logged, k.subject, "what was logged at index %d is gone from the store, or damaged", from+i)
 		case h != logged[i]:
 			k.report.addf(Logged, k.subject, "what the store has for index %d is not what was logged", from+i)

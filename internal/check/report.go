@@ -30,6 +30,7 @@ const (
 	Acknowledged   Invariant = "acknowledged"
 	Logged         Invariant = "logged"
 	LogComplete    Invariant = "log-complete"
+	Archived       Invariant = "archived"
 )
 
 // A Rule is an invariant with the sentence that it stands for.
@@ -58,6 +59,7 @@ func Rules() []Rule {
 		{CRLTrue, "Each entry of a CRL is a revocation in the store, with its time and reason."},
 		{Logged, "Each entry of a log is what the store says of it, and the entries give the tree that was sequenced and signed."},
 		{LogComplete, "Each certificate is in a log, or waits for its place in one."},
+		{Archived, "Each archive's object is the one that the log says was written, and has every certificate that is out of the store for it."},
 	}
 }
 
@@ -79,6 +81,8 @@ type Report struct {
 	Seconds      float64   `json:"seconds"`
 	Issuers      int64     `json:"issuers"`
 	Certificates int64     `json:"certificates"`
+	Archives     int64     `json:"archives"`
+	Archived     int64     `json:"archived"`     // certificates that are in archives and not in the store
 	Intents      int64     `json:"intents"`      // of any state
 	OpenIntents  int64     `json:"open_intents"` // committed and not yet recorded or void: work for the next start
 	Voids        int64     `json:"voids"`

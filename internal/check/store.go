@@ -9,6 +9,7 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -52,6 +53,12 @@ type Store interface {
 	// ScanIntents returns up to limit intents with ids above after, in order of
 	// id; none at the end. One whose issuer is not there has an empty Issuer.
 	ScanIntents(ctx context.Context, after pki.IntentID, limit int) ([]IntentRecord, error)
+	// AllArchives returns up to limit archives of all tenants with ids above after, in
+	// order of id.
+	AllArchives(ctx context.Context, after retention.ID, limit int) ([]*retention.Archive, error)
+	// ScanArchived returns up to limit rows above after that are archived in an
+	// archive, in order.
+	ScanArchived(ctx context.Context, archive retention.ID, after int64, limit int) ([]int64, error)
 	// AllIssuers is hierarchy.Store's.
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 

@@ -158,6 +158,9 @@ func writeAudit(w io.Writer, r *audit.Report) error {
 	t.add("log", r.Origin)
 	t.add("key", r.Key)
 	t.add("entries", fmt.Sprintf("index %d up to %d: %d certificates, %d events, %d revocations", r.From, r.To, r.Certificates, r.Events, r.Revocations))
+	if r.Archived > 0 {
+		t.add("from archives", fmt.Sprintf("%d of the certificates", r.Archived))
+	}
 	if !r.Signed.IsZero() {
 		t.add("newest checkpoint", fmt.Sprintf("%d entries, signed %s", r.Size, when(r.Signed)))
 	}

@@ -59,7 +59,11 @@ func (k *checkCommand) Run(ctx context.Context, c *console) error {
 		return err
 	}
 	defer store.Close()
-	report, err := check.Run(ctx, check.Config{Store: store, Now: time.Now, Acknowledged: acknowledged})
+	archives, err := cfg.Archives()
+	if err != nil {
+		return err
+	}
+	report, err := check.Run(ctx, check.Config{Store: store, Now: time.Now, Acknowledged: acknowledged, Archives: archives})
 	if err != nil {
 		return err
 	}
@@ -78,6 +82,7 @@ func checked(r *check.Report) func(io.Writer) error {
 		t := table{}
 		t.add("issuers", r.Issuers)
 		t.add("certificates", r.Certificates)
+		t.add("archives", fmt.Sprintf("%d with %d certificates", r.Archives, r.Archived))
 		t.add("intents", fmt.Sprintf("%d, %d of them open", r.Intents, r.OpenIntents))
 		t.add("void serial numbers", r.Voids)
 		t.add("CRLs", fmt.Sprintf("%d with %d entries, %d due", r.CRLs, r.CRLEntries, r.ShardsDue))

@@ -16,6 +16,7 @@ type commands struct {
 	Token      tokenCommand      `cmd:"" group:"managing" help:"Manage API tokens."`
 	Alarms     alarmsCommand     `cmd:"" group:"managing" help:"Show what is wrong now, since when, and what to do."`
 	Expiry     expiryCommand     `cmd:"" group:"managing" help:"Report what ends within a window."`
+	Archive    archiveCommand    `cmd:"" group:"managing" help:"Archive certificates that have expired."`
 	Clock      clockCommand      `cmd:"" group:"managing" help:"Compare a node's clock, or accept it."`
 	Trust      trustCommand      `cmd:"" group:"managing" help:"Manage whose client certificates prove somebody."`
 	Authority  authorityCommand  `cmd:"" group:"managing" help:"Manage a tenant's certification authorities."`

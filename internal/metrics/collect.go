@@ -31,6 +31,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	out.gauge(build, 1, c.m.cfg.Version)
 	c.issuance(out)
 	c.status(out)
+	c.archives(out)
 	c.alarms(out)
 	err := c.store(out)
 	if err != nil {
@@ -68,6 +69,13 @@ func (c collector) status(out sink) {
 	for _, kind := range pki.Kinds() {
 		out.counter(ocspRefused, s.Refused.Value(kind), kind.String())
 	}
+}
+
+func (c collector) archives(out sink) {
+	s := c.m.cfg.Retention()
+	out.counter(archives, uint64(s.Archives))
+	out.counter(archived, uint64(s.Certificates))
+	out.counter(archiveFailures, uint64(s.Failures))
 }
 
 func (c collector) alarms(out sink) {

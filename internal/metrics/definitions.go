@@ -45,6 +45,10 @@ var (
 	wal          = gauge("pando_store_wal_bytes", "Size of the write-ahead log's file.")
 	entries      = counter("pando_revocation_entries_total", "Revocation entries that the store was ever given, those of serials that became void with them.")
 
+	archives        = counter("pando_archives_total", "Archives of expired certificates that this process finished.")
+	archived        = counter("pando_archived_certificates_total", "Certificates that are in them, and out of the store.")
+	archiveFailures = counter("pando_archive_failures_total", "Rounds of archiving that failed.")
+
 	crlsMade = counter("pando_crls_made_total", "CRLs that this process signed.")
 	crlAge   = gauge("pando_crl_age_seconds", "Time since thisUpdate of the issuer's oldest current CRL.", "issuer")
 	crlLeft  = gauge("pando_crl_remaining_seconds", "Time until nextUpdate of the issuer's CRL that ends first; negative when it is over.", "issuer")
@@ -63,7 +67,7 @@ func definitions() []definition {
 	return []definition{
 		build, requests, took,
 		issued, refused, underWay, waiting, intents, groups, commits, signature,
-		transactions, database, wal, entries,
+		transactions, database, wal, entries, archives, archived, archiveFailures,
 		crlsMade, crlAge, crlLeft, crlLate, ocspTold, ocspKept, ocspRefused,
 		alarms, blind,
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
 )
@@ -44,6 +45,7 @@ type Config struct {
 	Refused    *stat.ByKind // single requests
 	Signatures map[pki.KeyKind]*stat.Histogram
 	Revocation *revocation.Stats
+	Retention  func() retention.Stats
 	Alarms     *alarm.Board
 	Now        pki.Clock
 	Log        *slog.Logger

@@ -31,7 +31,7 @@ func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics) {
 	s := stack.New(t, stack.Config{})
 	return s, metrics.New(metrics.Config{
 		Store: s.Store, Issuance: s.Issuance, Refused: s.Enroll.Refused(), Signatures: s.Signer.Times(),
-		Revocation: s.Revocation.Stats(), Alarms: s.Alarms, Now: time.Now, Log: slog.New(slog.DiscardHandler), Version: "test",
+		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Alarms: s.Alarms, Now: time.Now, Log: slog.New(slog.DiscardHandler), Version: "test",
 	})
 }
 
@@ -87,6 +87,7 @@ func TestCounts(t *testing.T) {
 		`pando_http_requests_total{code="418",listener="https",route="GET /things/{id}"} 2`,
 		`pando_http_requests_total{code="404",listener="https",route="none"} 1`,
 		`pando_crls_made_total 2`,
+		`pando_archives_total 0`,
 		`pando_metrics_store_error 0`,
 	} {
 		if !strings.Contains(text, line+"\n") {

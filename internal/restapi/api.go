@@ -36,6 +36,7 @@ type Config struct {
 	RevocationJobs RevocationJobs
 	Clock          Clock
 	Expiry         Expiry
+	Retention      Retention
 	Trust          Trust
 
 	// Certificates says that who asks is proved by the client certificate of the

@@ -27,6 +27,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/retention"
 )
 
 // matrix is the API over real services, with two tenants: alpha, whose
@@ -59,7 +60,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "beta", "meter")
 	m.log = s.NewLog(t)
 	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Trust: s.Trust, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url = srv.URL
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -127,6 +128,9 @@ func (m *matrix) fill(t *testing.T) {
 		}
 	}
 	must(c.AddTrust(ctx, client.NewTrust{Name: "hidden", Authority: "issuing", Role: "auditor"}))(t)
+	if err := m.stack.Store.PutArchive(ctx, &retention.Archive{ID: "hidden-archive", Tenant: "beta", Created: m.stack.Now(), Before: m.stack.Now()}); err != nil {
+		t.Fatal(err)
+	}
 	m.stack.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "beta", Name: "test.hidden", Target: "hidden"}, Severity: alarm.Critical, What: "hidden", Do: "hidden"})
 	m.revocation = must(c.StartRevocation(ctx, client.NewRevocationJob{
 		RevocationSelection: client.RevocationSelection{Device: "hidden-device"}, Reason: "superseded", DryRun: true}, ""))(t).ID
@@ -202,6 +206,11 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /log/entries", attack: 200, own: 200},
 		{route: "GET /log/export", attack: 200, own: 200},
 		{route: "GET /alarms", attack: 200, own: 200},
+		{route: "GET /retention", attack: 200, own: 200},
+		{route: "PUT /retention", body: `{"keep_seconds":31536000}`, attack: 200, own: 200},
+		{route: "POST /retention/run", body: `{"dry_run":true}`, attack: 200, own: 200},
+		{route: "GET /archives", attack: 200, own: 200},
+		{route: "GET /archives/{id}", path: "/archives/hidden-archive", own: 200},
 		{route: "GET /expiry", path: "/expiry?days=1098", attack: 200, own: 200},
 
 		{route: "GET /trust", attack: 200, own: 200},
@@ -407,7 +416,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Trust: m.stack.Trust, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url = srv.URL
 	for _, role := range access.Roles() {

@@ -133,6 +133,8 @@ func wireResult(r batch.Result) client.Result {
 		out.Status = client.RowIssued
 		out.Issuer, out.Serial = string(r.Certificate.Issuer), r.Certificate.Serial.String()
 		out.Certificate = certificatePEM(r.Certificate.DER)
+	case r.Archive != "":
+		out.Status, out.Archive = client.RowArchived, r.Archive
 	case r.Refusal != nil:
 		out.Status, out.Kind, out.Reason = client.RowRefused, r.Refusal.Kind.String(), r.Refusal.Reason
 	default:
@@ -160,6 +162,8 @@ func writeResultPEM(w io.Writer, r client.Result) error {
 	switch r.Status {
 	case client.RowRefused:
 		comment += " refused: " + r.Kind + ": " + r.Reason
+	case client.RowArchived:
+		comment += " issued, expired and archived: " + r.Archive
 	case client.RowCancelled:
 		comment += " cancelled"
 	}

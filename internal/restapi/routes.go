@@ -71,6 +71,11 @@ func (s *server) table() []route {
 		operation("DELETE /tokens/{id}", access.ManageTokens, "revoke-token", "Revoke a token", s.revokeToken),
 		operation("GET /events", access.ReadEvents, "list-events", "List administrative acts, newest first", s.listEvents),
 		operation("GET /alarms", access.ReadAlarms, "list-alarms", "List what is wrong now, the critical first", s.listAlarms),
+		operation("GET /retention", access.ReadEvents, "get-retention", "Get how long expired certificates stay, and what is being archived", s.getRetention),
+		operation("PUT /retention", access.ManageRetention, "set-retention", "Set how long expired certificates stay", s.setRetention),
+		operation("POST /retention/run", access.ManageRetention, "run-retention", "Archive now what is due, or count it", s.runRetention),
+		operation("GET /archives", access.ReadEvents, "list-archives", "List the archives, newest first", s.listArchives),
+		operation("GET /archives/{id}", access.ReadEvents, "get-archive", "Get an archive", s.getArchive),
 		operation("GET /expiry", access.ReadAlarms, "report-expiry", "Report what ends within a window", s.reportExpiry),
 
 		operation("GET /trust", access.ReadConfiguration, "list-trust", "List the authorities whose client certificates prove somebody", s.listTrust),

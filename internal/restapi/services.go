@@ -19,6 +19,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
@@ -148,6 +149,16 @@ type Trust interface {
 // Expiry is what the API needs of expiry.Service.
 type Expiry interface {
 	Report(ctx context.Context, g access.Grant, window time.Duration) (*expiry.Report, error)
+}
+
+// Retention is what the API needs of retention.Service.
+type Retention interface {
+	Setting(ctx context.Context, g access.Grant) (*retention.Setting, error)
+	Set(ctx context.Context, g access.Grant, keep time.Duration) (*retention.Setting, error)
+	Preview(ctx context.Context, g access.Grant) (retention.Due, error)
+	Begin(ctx context.Context, g access.Grant) (retention.Due, error)
+	Archives(ctx context.Context, g access.Grant, before retention.ID, limit int) ([]*retention.Archive, error)
+	Archive(ctx context.Context, g access.Grant, id retention.ID) (*retention.Archive, error)
 }
 
 // Alarms is what the API needs of alarm.Board.

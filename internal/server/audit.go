@@ -55,7 +55,7 @@ func (a Anchor) check() error {
 
 // openAudit compares the store with its anchors and makes the service that runs
 // the logs.
-func (s *Server) openAudit(ctx context.Context, keys *signer.Signer, gate *audit.Gate) error {
+func (s *Server) openAudit(ctx context.Context, keys *signer.Signer, gate *audit.Gate, archives auditlog.Archives) error {
 	var anchors []auditlog.Anchor
 	for _, a := range s.cfg.Audit.Anchors {
 		opened, err := s.openAnchor(a)
@@ -67,7 +67,7 @@ func (s *Server) openAudit(ctx context.Context, keys *signer.Signer, gate *audit
 	s.warnNear()
 	var err error
 	s.audit, err = auditlog.New(ctx, auditlog.Config{
-		Store: s.store, Keys: keys, Node: s.cfg.Node, Now: s.now, Log: s.log, Alarms: s.alarms, Gate: gate,
+		Store: s.store, Keys: keys, Node: s.cfg.Node, Now: s.now, Log: s.log, Alarms: s.alarms, Gate: gate, Archives: archives,
 		Anchors: anchors, Every: time.Duration(s.cfg.Audit.AnchorEvery), Bound: time.Duration(s.cfg.Audit.AnchorBound),
 	})
 	return err

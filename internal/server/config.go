@@ -162,8 +162,9 @@ type Anchor struct {
 	Bucket  *Bucket `yaml:"bucket,omitempty" json:"bucket,omitempty"`
 }
 
-// Retention says how long is kept what nobody needs for ever. Certificates, events
-// and the log are kept for good.
+// Retention says how long is kept what nobody needs for ever. Events and the log are
+// kept for good, and so are certificates, unless their tenant wants those that have
+// expired archived ('pando archive set').
 type Retention struct {
 	// IdempotencyKeys is for how long a single request can be sent again under
 	// its key; after that it is a new one. Default: 720h, which is 30 days.
@@ -171,6 +172,19 @@ type Retention struct {
 	// BatchRows is how long the uploaded rows of a batch stay after its end. What
 	// became of each row stays for good. Default: 2160h, which is 90 days.
 	BatchRows Duration `yaml:"batch_rows,omitempty" json:"batch_rows"`
+	// Archive is where archives of expired certificates are written to: one of
+	// {directory: PATH}, which must be there, and {bucket: ...}, with the fields that
+	// a bucket has under status.publish. Default: the directory archive beside the
+	// database, which is made; name another disk or a bucket.
+	Archive Place `yaml:"archive,omitempty" json:"archive"`
+}
+
+// A Place is where objects are: of Directory and Bucket one is set.
+type Place struct {
+	// Directory is the path of a directory.
+	Directory string `yaml:"directory,omitempty" json:"directory,omitempty"`
+	// Bucket is a bucket of a service that speaks the S3 protocol.
+	Bucket *Bucket `yaml:"bucket,omitempty" json:"bucket,omitempty"`
 }
 
 // Limits says how much one tenant and one source may take, and how much is under
@@ -268,6 +282,9 @@ func (c Config) WithDefaults() Config {
 	if c.Retention.IdempotencyKeys == 0 {
 		c.Retention.IdempotencyKeys = Duration(30 * 24 * time.Hour)
 	}
+	if c.Retention.Archive == (Place{}) {
+		c.Retention.Archive.Directory = defaultArchive
+	}
 	if c.Retention.BatchRows == 0 {
 		c.Retention.BatchRows = Duration(90 * 24 * time.Hour)
 	}
@@ -338,6 +355,9 @@ func (c Config) Check() error {
 		return err
 	}
 	if err := c.Audit.check(); err != nil {
+		return err
+	}
+	if err := c.checkArchive(); err != nil {
 		return err
 	}
 	_, err := NewLogger(c.Log)

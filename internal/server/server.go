@@ -31,6 +31,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/publish"
 	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/statuscheck"
@@ -61,6 +62,7 @@ type Server struct {
 	jobs        *revocation.Jobs
 	credentials *credentials
 	expiry      *expiry.Service
+	retention   *retention.Service
 	trust       *trust.Service
 	metrics     *metrics.Metrics
 	publisher   *publish.Publisher
@@ -102,15 +104,20 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		return nil, err
 	}
 	signatures := signer.New(keys)
-	if err := s.openAudit(ctx, signatures, gate); err != nil {
+	archives := &archives{}
+	if err := s.openAudit(ctx, signatures, gate, archives); err != nil {
 		return nil, err
 	}
+	if err := s.wireRetention(); err != nil {
+		return nil, err
+	}
+	archives.Archives = s.retention
 	if err := s.wire(ctx, signatures); err != nil {
 		return nil, err
 	}
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
-		Revocation: s.revocation.Stats(), Alarms: s.alarms, Now: c.now, Log: log, Version: version,
+		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Alarms: s.alarms, Now: c.now, Log: log, Version: version,
 	})
 	s.listeners, err = s.listen(version)
 	return s, err
@@ -192,6 +199,10 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 // publisher, which reads them.
 type published struct{ revocation.Publisher }
 
+// archives breaks the circle between the log, which has leaves from archives, and
+// retention, which holds what it archives against the log.
+type archives struct{ auditlog.Archives }
+
 // subordinates breaks the circle between the hierarchy, which has authorities
 // below online ones enrolled, and the RA, which asks the hierarchy for lines.
 type subordinates struct{ hierarchy.RA }
@@ -225,6 +236,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.readLimits(running) })
 	g.Go(func() error { return s.expiry.Run(running) })
 	g.Go(func() error { return s.housekeeper().run(running) })
+	g.Go(func() error { return s.retention.Run(running) })
 	g.Go(func() error {
 		s.listeners.tryEnsure(running) // so that nobody is shown the bootstrap certificate without need
 		return s.listeners.serve(running)

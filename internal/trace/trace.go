@@ -44,6 +44,9 @@ type Store interface {
 	EventsOn(ctx context.Context, tenant pki.TenantID, targets []string, limit int) ([]pki.Event, error)
 	// LogPlace returns where a certificate stands in its issuer's tenant's log.
 	LogPlace(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (LogPlace, error)
+	// Archived is NotFound and says where a certificate is that is archived; nil for
+	// any other. An issuer of "" is any.
+	Archived(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) error
 
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	Device(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (*registry.Device, error)
@@ -107,6 +110,11 @@ func (s *Service) Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID
 	case err != nil:
 		return nil, err
 	case len(found.Items) == 0:
+		if parsed, err := pki.ParseSerial(serial); err == nil {
+			if archived := s.cfg.Store.Archived(ctx, g.Tenant(), issuer, parsed); archived != nil {
+				return nil, archived
+			}
+		}
 		return nil, pki.Errorf(pki.NotFound, "no certificate with serial %.50q", serial)
 	case len(found.Items) > 1:
 		return nil, pki.Errorf(pki.Conflict, "several issuers have a certificate with this serial, as %s and %s: name one", found.Items[0].Issuer, found.Items[1].Issuer)

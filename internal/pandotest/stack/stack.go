@@ -7,9 +7,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
@@ -17,6 +20,7 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/blob"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/expiry"
@@ -28,6 +32,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
@@ -53,10 +58,13 @@ type Stack struct {
 	Revocation     *revocation.Service
 	Expiry         *expiry.Service
 	Trust          *trust.Service
-	Now            pki.Clock // of its ceremonies too
+	Retention      *retention.Service // it does not run: Round makes what is due
+	Archives       *blob.Directory    // where it archives
+	Now            pki.Clock          // of its ceremonies too
 	RevocationJobs *revocation.Jobs
 
-	dir string // of the roots' sealed files
+	dir string            // of the roots' sealed files
+	log *auditlog.Service // the last that NewLog made
 }
 
 // Config changes what New does; its zero value changes nothing.
@@ -65,10 +73,12 @@ type Config struct {
 	WrapKeys func(keystore.Provider) keystore.Provider
 	// WrapStore puts itself before the store that issuance uses.
 	WrapStore func(issuance.Store) issuance.Store
-	Gate      *audit.Gate          // the store's; nil is always open
-	Now       pki.Clock            // nil is time.Now
-	Elapsed   func() time.Duration // of issuance; nil sees no jumps of Now
-	Stopped   bool                 // issuance and batches do not run
+	// WrapArchives puts itself before the place of the archives.
+	WrapArchives func(retention.Objects) retention.Objects
+	Gate         *audit.Gate          // the store's; nil is always open
+	Now          pki.Clock            // nil is time.Now
+	Elapsed      func() time.Duration // of issuance; nil sees no jumps of Now
+	Stopped      bool                 // issuance and batches do not run
 }
 
 // passphrase opens the roots of test stacks.
@@ -125,6 +135,16 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Spool: spool, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Now: cfg.Now})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	places := filepath.Join(dir, "archives")
+	if err := os.Mkdir(places, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.Archives = blob.OpenDirectory(places)
+	var archives retention.Objects = s.Archives
+	if cfg.WrapArchives != nil {
+		archives = cfg.WrapArchives(archives)
+	}
+	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Chains: s.Hierarchy, Store: s.Store})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)
@@ -262,10 +282,16 @@ func (s *Stack) NewLog(t testing.TB) *auditlog.Service {
 	t.Helper()
 	log, err := auditlog.New(context.Background(), auditlog.Config{
 		Store: s.Store, Keys: s.Signer, Node: "test", Now: s.Now, Log: slog.New(slog.DiscardHandler), Alarms: s.Alarms, Gate: audit.NewGate(),
-		Anchors: []auditlog.Anchor{anchor.NewFile(filepath.Join(t.TempDir(), "anchor"))}, Every: time.Minute, Bound: 10 * time.Minute,
+		Anchors: []auditlog.Anchor{anchor.NewFile(filepath.Join(t.TempDir(), "anchor"))}, Every: time.Minute, Bound: 10 * time.Minute, Archives: s.Retention,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.log = log
 	return log
+}
+
+// hashes are those of the last log that was made.
+func (s *Stack) hashes(ctx context.Context, tenant pki.TenantID, from int64, n int) ([]tlog.Hash, error) {
+	return s.log.Hashes(ctx, tenant, from, n)
 }

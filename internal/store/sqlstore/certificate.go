@@ -91,6 +91,11 @@ func (s *Store) Certificate(ctx context.Context, tenant pki.TenantID, issuer pki
 	}
 	c, err := one(ctx, s.read, scanCertificate,
 		selectCertificate+`WHERE c.serial = $1 AND c.issuer = $2 AND (c.tenant = $3 OR c.owner = $3)`, serial[:], num, who)
+	if errors.Is(err, sql.ErrNoRows) {
+		if archived := s.Archived(ctx, tenant, issuer, serial); archived != nil {
+			return nil, archived
+		}
+	}
 	if c, err = found(c, err, "certificate with serial %s", serial); err != nil {
 		return nil, err
 	}

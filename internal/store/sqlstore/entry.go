@@ -17,12 +17,9 @@ func (s *Store) Leaves(ctx context.Context, tenant pki.TenantID, from int64, lim
 	if err != nil {
 		return nil, err
 	}
-	groups, err := list(ctx, s.read, scanLeafGroup, `SELECT `+leafGroupColumns+` FROM leaf_group g
-		WHERE g.tenant = $1 AND g.first_index >= 0 AND g.first_index < $3
-			AND g.first_index >= (SELECT coalesce(max(e.first_index), 0) FROM leaf_group e WHERE e.tenant = $1 AND e.first_index >= 0 AND e.first_index <= $2)
-		ORDER BY g.first_index`, num, from, from+int64(limit))
+	groups, err := s.groupsAt(ctx, num, from, limit)
 	if err != nil {
-		return nil, fmt.Errorf("reading log leaves: %w", err)
+		return nil, err
 	}
 	var all []*audit.Leaf
 	for _, g := range groups {
@@ -37,6 +34,19 @@ func (s *Store) Leaves(ctx context.Context, tenant pki.TenantID, from int64, lim
 		all = append(all, leaves[:min(len(leaves), limit-len(all))]...)
 	}
 	return all, nil
+}
+
+// groupsAt returns the groups that have leaves at limit places of a tenant's log from
+// one on.
+func (s *Store) groupsAt(ctx context.Context, tenant, from int64, limit int) ([]*leafGroup, error) {
+	groups, err := list(ctx, s.read, scanLeafGroup, `SELECT `+leafGroupColumns+` FROM leaf_group g
+		WHERE g.tenant = $1 AND g.first_index >= 0 AND g.first_index < $3
+			AND g.first_index >= (SELECT coalesce(max(e.first_index), 0) FROM leaf_group e WHERE e.tenant = $1 AND e.first_index >= 0 AND e.first_index <= $2)
+		ORDER BY g.first_index`, tenant, from, from+int64(limit))
+	if err != nil {
+		return nil, fmt.Errorf("reading log leaves: %w", err)
+	}
+	return groups, nil
 }
 
 // leavesOf makes the leaves of a group anew from the rows that they stand for; nil

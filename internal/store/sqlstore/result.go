@@ -17,6 +17,7 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 	var issued []*storedCertificate
 	var refused []issuance.Refusal
 	var cancelled []int64
+	var archived []batch.Result
 	var b *storedBatch
 	err := s.read.snapshot(ctx, func(from source) (err error) {
 		if b, err = s.storedBatch(ctx, from, tenant, id); err != nil {
@@ -25,6 +26,14 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 		// Of each kind the first rows up to limit: the first of all are among them.
 		issued, err = list(ctx, from, scanCertificate,
 			selectCertificate+`WHERE c.batch = $1 AND c.row_no > $2 ORDER BY c.row_no LIMIT $3`, b.num, after, limit)
+		if err != nil {
+			return err
+		}
+		archived, err = list(ctx, from, func(row row) (r batch.Result, err error) {
+			err = row.Scan(&r.Row, &r.Archive)
+			return r, err
+		}, `SELECT d.row_no, a.id FROM archived d JOIN archive a ON a.num = d.archive
+			WHERE d.batch = $1 AND d.batch IS NOT NULL AND d.row_no > $2 ORDER BY d.row_no LIMIT $3`, b.num, after, limit)
 		if err != nil {
 			return err
 		}
@@ -50,6 +59,7 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 	for _, c := range certs {
 		results = append(results, batch.Result{Row: c.Row, Device: c.Device, Certificate: c})
 	}
+	results = append(results, archived...)
 	for i := range refused {
 		results = append(results, batch.Result{Row: refused[i].Row, Device: refused[i].Device, Refusal: &refused[i]})
 	}

@@ -92,7 +92,7 @@ func (t *tx) newest(issuer int64, shard int, seq int64) error {
 
 // serialState is what the store has of a serial of an issuer.
 type serialState struct {
-	issued        bool // there is a certificate
+	issued        bool // there is a certificate, or it is archived: then it is nobody's to revoke
 	tenant, owner int64
 	notAfter      time.Time       // of the certificate, else of the latest entry
 	latest        *pki.Revocation // the latest entry, nil where there is none
@@ -118,7 +118,8 @@ func stateOf(ctx context.Context, from source, issuer issuerInfo, id pki.IssuerI
 		}
 		return struct{}{}, nil
 	}, `SELECT n, reason, at, not_after, 0, 0 FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3
-		UNION ALL SELECT 0, 0, 0, not_after, tenant, owner FROM certificate WHERE serial = $3 AND issuer = $1`,
+		UNION ALL SELECT 0, 0, 0, not_after, tenant, owner FROM certificate WHERE serial = $3 AND issuer = $1
+		UNION ALL SELECT 0, 0, 0, not_after, 0, 0 FROM archived WHERE serial = $3 AND issuer = $1`,
 		issuer.num, shard, serial[:])
 	if err != nil {
 		return k, fmt.Errorf("reading what is known of a serial: %w", err)

@@ -25,6 +25,7 @@ import (
 	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/statuscheck"
@@ -51,6 +52,7 @@ type Store interface {
 	statuscheck.Store
 	expiry.Store
 	trust.Store
+	retention.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
@@ -141,6 +143,10 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"clock", testClock},
 		{"expiry counted", testExpiry},
 		{"trusted authorities", testTrust},
+
+		{"retention", testRetention},
+		{"expired certificates", testExpired},
+		{"archive", testArchive},
 
 		{"log", testLog},
 		{"log over several tiles", testLogGrows},

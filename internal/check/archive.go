@@ -1,0 +1,174 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
+)
+
+// checkArchives reads every archive from its place. A certificate that is archived is
+// checked as those in the store are.
+func (c *checker) checkArchives(ctx context.Context) error {
+	logs, err := c.store.Logs(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the logs: %w", err)
+	}
+	for i, l := range logs {
+		c.logs[l.Tenant] = uint32(i)
+	}
+	var last retention.ID
+	for {
+		archives, err := c.store.AllArchives(ctx, last, page)
+		if err != nil {
+			return fmt.Errorf("reading the archives: %w", err)
+		}
+		if len(archives) == 0 {
+			return nil
+		}
+		for _, a := range archives {
+			last = a.ID
+			if a.State == retention.Planned { // it is not said to be there
+				continue
+			}
+			if err := c.checkArchive(ctx, a); err != nil {
+				return err
+			}
+			c.tell("archives", c.report.Archives)
+		}
+	}
+}
+
+// checkArchive holds an archive's object against its manifest and against what the
+// store says is in it.
+func (c *checker) checkArchive(ctx context.Context, a *retention.Archive) error {
+	c.report.Archives++
+	c.manifests[a.ID] = a.Manifest
+	subject := "archive " + string(a.ID)
+	rows, err := c.store.ScanArchived(ctx, a.ID, 0, retention.MaxCertificates+1)
+	if err != nil {
+		return fmt.Errorf("reading what is archived: %w", err)
+	}
+	if n := int64(len(rows)); n > a.Manifest.Certificates || n < a.Manifest.Certificates && a.State == retention.Done {
+		c.report.addf(Archived, subject, "%d certificates are said to be in it, and it has %d", n, a.Manifest.Certificates)
+	}
+	if c.archives == nil {
+		c.report.addf(Archived, subject, "nobody said where archives are, so that it cannot be looked at")
+		return nil
+	}
+	o, err := retention.Read(ctx, c.archives, a)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.report.addf(Archived, subject, "%s", pki.DetailOf(err))
+		return nil
+	}
+	gone := make(map[int64]bool, len(rows))
+	for _, row := range rows {
+		gone[row] = true
+	}
+	entries := slices.DeleteFunc(o.Entries, func(e retention.Entry) bool { return !gone[e.Row] })
+	if len(entries) < len(rows) {
+		c.report.addf(Archived, subject, "%d certificates are said to be in it that are not", len(rows)-len(entries))
+	}
+	return c.checkArchived(ctx, a, entries)
+}
+
+// checkArchived checks the certificates that are out of the store for an archive.
+func (c *checker) checkArchived(ctx context.Context, a *retention.Archive, entries []retention.Entry) error {
+	for part := range slices.Chunk(entries, page) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		certificates := make([]*pki.Certificate, len(part))
+		for i := range part {
+			certificates[i] = certificateOf(a.Tenant, &part[i])
+		}
+		for i, v := range c.verifyAll(certificates) {
+			if err := c.note(certificates[i], v); err != nil {
+				return err
+			}
+			c.report.Archived++
+			if err := c.leaves.add(archivedLeaf{c.logs[a.Tenant], part[i].Index, part[i].Hash()}.encode()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// certificateOf is the reverse of audit.OfCertificate.
+func certificateOf(tenant pki.TenantID, e *retention.Entry) *pki.Certificate {
+	l := &e.Leaf
+	return &pki.Certificate{
+		Issuer: l.Issuer, Serial: pki.Serial(l.Serial), Tenant: tenant, Owner: l.Owner, Device: l.Device,
+		Placement: pki.Placement{ProductLine: l.ProductLine, Lot: l.Lot, Site: l.Site}, Profile: pki.ProfileRef(l.Profile),
+		Intent: l.Intent, Place: l.Place, Batch: l.Batch, Row: l.Row, NotBefore: l.NotBefore, NotAfter: l.NotAfter, Issued: l.Issued, DER: e.DER,
+	}
+}
+
+// An archivedLeaf is a leaf whose certificate is archived.
+type archivedLeaf struct {
+	log   uint32
+	index int64
+	hash  tlog.Hash
+}
+
+const archivedLeafSize = 4 + 8 + tlog.HashSize
+
+// encode returns the record, which sorts by log and index.
+func (l archivedLeaf) encode() []byte {
+	b := make([]byte, 0, archivedLeafSize)
+	b = binary.BigEndian.AppendUint32(b, l.log)
+	b = binary.BigEndian.AppendUint64(b, uint64(l.index))
+	return append(b, l.hash[:]...)
+}
+
+// A leafWalk reads archived leaves in order.
+type leafWalk struct {
+	next    func() ([]byte, error, bool)
+	current []byte // nil before the first and at the end
+	begun   bool
+}
+
+// hash returns the hash of the archived leaf at an index of a log, if there is one.
+// Calls go up.
+func (w *leafWalk) hash(log uint32, index int64) (h tlog.Hash, found bool, err error) {
+	want := archivedLeaf{log: log, index: index}.encode()[:archivedLeafSize-tlog.HashSize]
+	for !w.begun || w.current != nil && bytes.Compare(w.current[:len(want)], want) < 0 {
+		record, err, ok := w.next()
+		if err != nil {
+			return h, false, err
+		}
+		w.begun, w.current = true, nil
+		if ok {
+			w.current = record
+		}
+	}
+	if w.current == nil || !bytes.Equal(w.current[:len(want)], want) {
+		return h, false, nil
+	}
+	return tlog.Hash(w.current[len(want):]), true, nil
+}
+
+// checkManifest compares what a log says of an archive with what the store says.
+func (c *checker) checkManifest(e *audit.EventLeaf) {
+	id := retention.ID(strings.TrimPrefix(e.Target, retention.Target("")))
+	m, known := c.manifests[id]
+	delete(c.manifests, id)
+	switch {
+	case !known:
+		c.report.addf(Archived, "archive "+string(id), "the log says that it was written, and the store does not know it")
+	case e.Detail != m.String():
+		c.report.addf(Archived, "archive "+string(id), "the store says another object than the log")
+	}
+}

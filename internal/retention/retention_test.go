@@ -1,0 +1,291 @@
+package retention_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/retention"
+)
+
+const day = 24 * time.Hour
+
+// A place is the place of the archives, which can fail.
+type place struct {
+	retention.Objects
+	create, read error
+	created      int
+	after        func() // Create succeeded
+}
+
+func (p *place) Create(ctx context.Context, name string, content []byte, kind string) error {
+	if p.create != nil {
+		return p.create
+	}
+	p.created++
+	err := p.Objects.Create(ctx, name, content, kind)
+	if p.after != nil {
+		p.after()
+	}
+	return err
+}
+
+func (p *place) Read(ctx context.Context, name string, limit int64) ([]byte, string, error) {
+	if p.read != nil {
+		return nil, "", p.read
+	}
+	return p.Objects.Read(ctx, name, limit)
+}
+
+// A plant is a tenant whose certificates expire.
+type plant struct {
+	*testing.T
+	*stack.Stack
+	clock *pandotest.Clock
+	place *place
+	log   *auditlog.Service
+	certs []*pki.Certificate
+}
+
+// newPlant issues n certificates of devices, one more that stays the last one of the
+// store, and lets all but that expire.
+func newPlant(t *testing.T, n int) *plant {
+	t.Helper()
+	p := &plant{T: t, clock: pandotest.NewClock(time.Now()), place: new(place)}
+	p.Stack = stack.New(t, stack.Config{Now: p.clock.Now, WrapArchives: func(o retention.Objects) retention.Objects {
+		p.place.Objects = o
+		return p.place
+	}})
+	p.AddTenant(t, "acme", "tls-server", "device")
+	p.AddTenant(t, "other", "tls-server")
+	p.log = p.NewLog(t)
+	for i := range n {
+		p.certs = append(p.certs, p.issue("tls-server", fmt.Sprintf("a%d.example.com", i)))
+	}
+	p.issue("device", "last")
+	p.anchor()
+	p.clock.Advance(p.certs[0].NotAfter.Sub(p.clock.Now()) + 40*day)
+	return p
+}
+
+func (p *plant) issue(endpoint, name string) *pki.Certificate {
+	p.Helper()
+	got, err := p.Enroll.Enroll(p.Context(), enroll.Request{Grant: p.Grant(p, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
+		Subject: enroll.Subject{CSR: pandotest.CSR(p, pandotest.Key(p, pki.P256), pkix.Name{CommonName: name}, name)}})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return got.Certificate
+}
+
+func (p *plant) anchor() {
+	p.Helper()
+	if err := p.log.Finish(p.Context()); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *plant) set(keep time.Duration) {
+	p.Helper()
+	if _, err := p.Retention.Set(p.Context(), p.Grant(p, "acme", access.ManageRetention), keep); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *plant) archives() []*retention.Archive {
+	p.Helper()
+	all, err := p.Retention.Archives(p.Context(), p.Grant(p, "acme", access.ReadEvents), "", 100)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return all
+}
+
+// inStore returns how many of the certificates that expired are in the store, and
+// sees that each that is not is archived, once.
+func (p *plant) inStore() int {
+	p.Helper()
+	n := 0
+	for _, c := range p.certs {
+		_, err := p.Store.Certificate(p.Context(), "acme", c.Issuer, c.Serial)
+		switch {
+		case err == nil:
+			n++
+		case pki.KindOf(err) != pki.NotFound || !strings.Contains(pki.DetailOf(err), "archived"):
+			p.Error(err)
+		}
+	}
+	return n
+}
+
+// export exports acme's log and verifies it.
+func (p *plant) export(since ...string) *audit.Report {
+	p.Helper()
+	p.anchor()
+	e, err := p.log.Export(p.Context(), p.Grant(p, "acme", access.ReadEvents), time.Time{}, time.Time{})
+	if err != nil {
+		p.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := e.Write(p.Context(), &b); err != nil {
+		p.Fatal(err)
+	}
+	r, err := audit.Verify(&b, audit.VerifyConfig{Since: since})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return r
+}
+
+func (p *plant) check() *check.Report {
+	p.Helper()
+	r, err := check.Run(p.Context(), check.Config{Store: p.Store, Archives: p.Archives, Now: p.clock.Now})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return r
+}
+
+// sound sees that nothing is lost, and nothing there twice.
+func (p *plant) sound(archived int64) {
+	p.Helper()
+	if r := p.check(); !r.OK() || r.Archived != archived {
+		p.Errorf("check: %d archived, want %d; %v", r.Archived, archived, r.Findings)
+	}
+	if r := p.export(); !r.OK() || r.Archived != archived {
+		p.Errorf("export: %d archived, want %d; %v", r.Archived, archived, r.Findings)
+	}
+}
+
+// TestArchive follows certificates from their end into an archive.
+func TestArchive(t *testing.T) {
+	p := newPlant(t, 5)
+	ctx := t.Context()
+	older, _, err := p.log.Checkpoint(ctx, p.Grant(t, "acme", access.ReadEvents))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial, pki.KeyCompromise); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[2].Issuer, p.certs[2].Serial, pki.CertificateHold); err != nil {
+		t.Fatal(err)
+	}
+	p.anchor()
+
+	// For good is the default.
+	if err := p.Retention.Round(ctx, "acme"); err != nil || p.inStore() != 5 || len(p.archives()) != 0 {
+		t.Fatalf("without a setting: %v", err)
+	}
+	p.set(50 * day)
+	if err := p.Retention.Round(ctx, "acme"); err != nil || p.inStore() != 5 {
+		t.Fatalf("too early: %v", err)
+	}
+	p.set(30 * day)
+	events, err := p.Hierarchy.Events(ctx, p.Grant(t, "acme", access.ReadEvents), "", 10)
+	if err != nil || !slices.ContainsFunc(events, func(e pki.Event) bool {
+		return e.Action == "retention.change" && strings.Contains(e.Detail, "before 1200h0m0s, after 720h0m0s")
+	}) {
+		t.Errorf("%+v, %v", events, err)
+	}
+	due, err := p.Retention.Preview(ctx, p.Grant(t, "acme", access.ManageRetention))
+	if err != nil || due.Expired != 5 || due.InOpenLots != 0 || due.Unanchored != 0 {
+		t.Errorf("%+v, %v", due, err)
+	}
+	if err := p.Retention.Round(ctx, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.inStore(); n != 1 { // the one on hold
+		t.Errorf("%d are in the store", n)
+	}
+	all := p.archives()
+	if len(all) != 1 || all[0].State != retention.Done || all[0].Removed != 4 || all[0].Manifest.Certificates != 4 {
+		t.Fatalf("%+v", all)
+	}
+	p.sound(4)
+	if r := p.export(older); !r.OK() || len(r.Since) != 1 {
+		t.Errorf("with an older checkpoint: %v", r.Findings)
+	}
+
+	// The status is what it was.
+	for i, want := range []bool{false, true, true} {
+		st, err := p.Store.Status(ctx, p.certs[i].Issuer, p.certs[i].Serial)
+		if err != nil || !st.Known || (st.Revocation != nil) != want || !st.NotAfter.Equal(p.certs[i].NotAfter) {
+			t.Errorf("status %d: %+v, %v", i, st, err)
+		}
+	}
+	if st, err := p.Store.Status(ctx, p.certs[0].Issuer, pki.Serial{0x41, 1}); err != nil || st.Known {
+		t.Errorf("a serial that was never issued: %+v, %v", st, err)
+	}
+	// It is not found any more, and who asks for it is told where it is; a stranger
+	// is not.
+	found, err := p.Registry.Certificates(ctx, p.Grant(t, "acme", access.ReadCertificates), registry.Query{Serial: p.certs[0].Serial.String()}, registry.Paging{Limit: 10})
+	if err != nil || len(found.Items) != 0 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	_, err = p.Trace.Trace(ctx, p.Grant(t, "acme", access.ReadCertificates), "", p.certs[0].Serial.String())
+	if pki.KindOf(err) != pki.NotFound || !strings.Contains(pki.DetailOf(err), all[0].Manifest.Object) {
+		t.Error(err)
+	}
+	err = p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
+	if pki.KindOf(err) != pki.NotFound {
+		t.Error(err)
+	}
+	_, err = p.Trace.Trace(ctx, p.Grant(t, "other", access.ReadCertificates), "", p.certs[0].Serial.String())
+	if pki.KindOf(err) != pki.NotFound || strings.Contains(pki.DetailOf(err), "archive") {
+		t.Error(err)
+	}
+	if _, err := p.Retention.Archive(ctx, p.Grant(t, "other", access.ReadEvents), all[0].ID); pki.KindOf(err) != pki.NotFound {
+		t.Error(err)
+	}
+	// A second round has nothing to do; the next certificate gets a row of its own.
+	if err := p.Retention.Round(ctx, "acme"); err != nil || len(p.archives()) != 1 {
+		t.Errorf("%v", err)
+	}
+	p.issue("device", "one-more")
+	p.anchor()
+	p.sound(4)
+}
+
+// TestFailingPlace: where the archive cannot be written, or is not what was written,
+// nothing is taken away, and the alarm stands until it is well again.
+func TestFailingPlace(t *testing.T) {
+	p := newPlant(t, 3)
+	p.set(30 * day)
+	failed := func(what string) {
+		t.Helper()
+		if err := p.Retention.Round(t.Context(), "acme"); err == nil || p.inStore() != 3 {
+			t.Errorf("%s: %v, %d in the store", what, err, p.inStore())
+		}
+		if all := p.Alarms.Of("acme"); len(all) != 1 || all[0].Name != "archive.failing" {
+			t.Errorf("%s: %+v", what, all)
+		}
+	}
+	p.place.create = errors.New("the disk is full")
+	failed("cannot be written")
+	p.place.create, p.place.read = nil, pki.Errorf(pki.NotFound, "there is no object")
+	failed("is not there")
+	p.place.read = nil
+	if err := p.Retention.Round(t.Context(), "acme"); err != nil || p.inStore() != 0 || len(p.Alarms.Of("acme")) != 0 {
+		t.Errorf("%v, %+v", err, p.Alarms.Of("acme"))
+	}
+	if all := p.archives(); len(all) != 1 {
+		t.Errorf("%d archives", len(all))
+	}
+	p.sound(3)
+}

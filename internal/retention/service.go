@@ -1,0 +1,182 @@
+package retention
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Config is what a Service is made of; every field is needed.
+type Config struct {
+	Store   Store
+	Objects Objects
+	// Hashes returns the hashes under which the log has n leaves from an index on.
+	Hashes func(ctx context.Context, tenant pki.TenantID, from int64, n int) ([]tlog.Hash, error)
+	Alarms *alarm.Board
+	Now    pki.Clock
+	Log    *slog.Logger
+}
+
+// A Service keeps to what tenants want kept. Its methods are safe for concurrent
+// use.
+type Service struct {
+	cfg     Config
+	wake    chan pki.TenantID // asks Run for a tenant, out of turn
+	recent  objects
+	working sync.Mutex // held while archives are made
+
+	mu     sync.Mutex
+	rounds map[pki.TenantID]Round // guarded by mu
+	stats  Stats                  // guarded by mu
+}
+
+// A Round is the work of a tenant, the one that is going on or the last one, since
+// the server was started.
+type Round struct {
+	Started      time.Time // zero where there was none
+	Finished     time.Time // zero while it is going on
+	Scanned      int64     // row of the store up to which it has looked
+	Rows         int64     // up to which it is to look
+	Archives     int64     // done
+	Certificates int64     // taken out of the store
+	Error        string    // why it ended early, safe to show
+}
+
+// Stats are counts since the server was started.
+type Stats struct{ Archives, Certificates, Failures int64 }
+
+// New returns a Service.
+func New(cfg Config) *Service {
+	return &Service{cfg: cfg, wake: make(chan pki.TenantID, 64), rounds: make(map[pki.TenantID]Round)}
+}
+
+// A Setting is what a tenant wants, and what is being done about it.
+type Setting struct {
+	Keep  time.Duration // 0 is for good
+	Place string        // where archives are
+	Round Round
+}
+
+// Setting returns how long expired certificates of the grant's tenant stay. It
+// needs access.ReadEvents.
+func (s *Service) Setting(ctx context.Context, g access.Grant) (*Setting, error) {
+	if err := g.Check(access.ReadEvents); err != nil {
+		return nil, err
+	}
+	return s.setting(ctx, g.Tenant())
+}
+
+func (s *Service) setting(ctx context.Context, tenant pki.TenantID) (*Setting, error) {
+	keep, err := s.cfg.Store.Keep(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Setting{Keep: keep, Place: s.cfg.Objects.String(), Round: s.rounds[tenant]}, nil
+}
+
+// MaxKeep is the longest time that is not for good.
+const MaxKeep = 100 * 366 * 24 * time.Hour
+
+// Set says for how long expired certificates stay; 0 is for good. It needs
+// access.ManageRetention.
+func (s *Service) Set(ctx context.Context, g access.Grant, keep time.Duration) (*Setting, error) {
+	if err := g.Check(access.ManageRetention); err != nil {
+		return nil, err
+	}
+	if keep < 0 || keep > MaxKeep || keep%time.Second != 0 {
+		return nil, pki.Errorf(pki.Malformed, "expired certificates stay for whole seconds up to %d years, or for good", MaxKeep/(366*24*time.Hour))
+	}
+	before, err := s.cfg.Store.Keep(ctx, g.Tenant())
+	if err != nil {
+		return nil, err
+	}
+	if before != keep {
+		e := pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "retention.change", Target: "retention",
+			Detail: fmt.Sprintf("expired certificates stay: before %s, after %s", inWords(before), inWords(keep))}
+		if err := s.cfg.Store.SetKeep(ctx, g.Tenant(), before, keep, e); err != nil {
+			return nil, err
+		}
+	}
+	return s.setting(ctx, g.Tenant())
+}
+
+func inWords(keep time.Duration) string {
+	if keep == 0 {
+		return "for good"
+	}
+	return keep.String()
+}
+
+// Preview counts what can be archived now; NotReady where certificates stay for good.
+// It needs access.ManageRetention.
+func (s *Service) Preview(ctx context.Context, g access.Grant) (Due, error) {
+	if err := g.Check(access.ManageRetention); err != nil {
+		return Due{}, err
+	}
+	before, err := s.before(ctx, g.Tenant())
+	if err != nil {
+		return Due{}, err
+	}
+	if before.IsZero() {
+		return Due{}, pki.Errorf(pki.NotReady, "expired certificates of this tenant stay for good: say first how long they are to stay ('pando archive set')")
+	}
+	return s.cfg.Store.CountDue(ctx, g.Tenant(), before)
+}
+
+// before returns what certificates must have expired before to be archived now; the
+// zero time where they stay for good.
+func (s *Service) before(ctx context.Context, tenant pki.TenantID) (time.Time, error) {
+	keep, err := s.cfg.Store.Keep(ctx, tenant)
+	if err != nil || keep == 0 {
+		return time.Time{}, err
+	}
+	return s.cfg.Now().UTC().Add(-keep).Truncate(time.Second), nil
+}
+
+// Begin has a round begin as soon as the one that is going on is over, and returns
+// what there is to do. It needs access.ManageRetention.
+func (s *Service) Begin(ctx context.Context, g access.Grant) (Due, error) {
+	due, err := s.Preview(ctx, g)
+	if err != nil {
+		return Due{}, err
+	}
+	select {
+	case s.wake <- g.Tenant():
+	default: // as many wait already; the next round comes by itself
+	}
+	return due, nil
+}
+
+// Archives returns up to limit archives of the grant's tenant, newest first, from
+// those below before on. It needs access.ReadEvents.
+func (s *Service) Archives(ctx context.Context, g access.Grant, before ID, limit int) ([]*Archive, error) {
+	if err := g.Check(access.ReadEvents); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Archives(ctx, g.Tenant(), before, limit)
+}
+
+// Archive returns an archive. It needs access.ReadEvents.
+func (s *Service) Archive(ctx context.Context, g access.Grant, id ID) (*Archive, error) {
+	if err := g.Check(access.ReadEvents); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Archive(ctx, g.Tenant(), id)
+}
+
+// Stats returns what was done since the server was started.
+func (s *Service) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
