@@ -164,6 +164,11 @@ func TestBadRequests(t *testing.T) {
 		{"duplicate member", 400, pki.Malformed, "factory", "POST", "/enrollments", `{"endpoint":"x","csr":"MAA=","csr":"MAB="}`, nil},
 		{"unknown member", 400, pki.Malformed, "factory", "POST", "/enrollments", `{"endpoint":"x","csr":"MAA=","ca":true}`, nil},
 		{"missing member", 400, pki.Malformed, "factory", "POST", "/enrollments", `{"csr":"MAA="}`, nil},
+		{"no request", 400, pki.Malformed, "factory", "POST", "/enrollments", `{"endpoint":"x"}`, nil},
+		{"null instead of a device", 400, pki.Malformed, "factory", "POST", "/enrollments", `{"endpoint":"x","csr":"MAA=","device":null}`, nil},
+		{"null body", 400, pki.Malformed, "factory", "POST", "/enrollments", `null`, nil},
+		{"number instead of a lot", 400, pki.Malformed, "factory", "POST", "/enrollments", `{"endpoint":"x","csr":"MAA=","lot":17}`, nil},
+		{"list", 400, pki.Malformed, "factory", "POST", "/enrollments", `[]`, nil},
 		{"no body", 400, pki.Malformed, "factory", "POST", "/enrollments", ``, nil},
 		{"deep", 400, pki.Malformed, "factory", "POST", "/enrollments", strings.Repeat(`[`, 60_000), nil},
 		{"too large", 413, pki.Malformed, "factory", "POST", "/enrollments", long, nil},
@@ -179,8 +184,8 @@ func TestBadRequests(t *testing.T) {
 		})
 	}
 	t.Run("what is wrong where", func(t *testing.T) {
-		p := s.refused(t, 400, pki.Malformed, "factory", "POST", "/api/v1/enrollments", `{"csr":"MAA="}`)
-		want := []client.FieldError{{Location: "body", Message: "expected required property endpoint to be present"}}
+		p := s.refused(t, 400, pki.Malformed, "admin", "POST", "/api/v1/tokens", `{"name":"x"}`)
+		want := []client.FieldError{{Location: "body", Message: "expected required property role to be present"}}
 		if diff := cmp.Diff(want, p.Errors); diff != "" {
 			t.Error(diff)
 		}

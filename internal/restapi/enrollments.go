@@ -24,6 +24,9 @@ type enrolled struct {
 }
 
 func (s *server) enroll(ctx context.Context, g access.Grant, in *enrollInput) (*enrolled, error) {
+	if in.Body.Endpoint == "" {
+		return nil, pki.Errorf(pki.Malformed, "endpoint: name one")
+	}
 	csr, err := readCSR(in.Body.CSR)
 	if err != nil {
 		return nil, err

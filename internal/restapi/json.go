@@ -1,11 +1,14 @@
 package restapi
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-json-experiment/json"
 
 	"github.com/pando-pki/pando/internal/strictjson"
@@ -14,23 +17,45 @@ import (
 // jsonFormat is the one way in which JSON is read and written.
 func jsonFormat() huma.Format {
 	return huma.Format{
-		Marshal:   func(w io.Writer, v any) error { return json.MarshalWrite(w, v) },
+		Marshal:   marshal,
 		Unmarshal: unmarshal,
 	}
 }
 
+// onlyJSON refuses a body that says it is something else. Of other bodies huma does
+// so when it compares them with the schema.
+func onlyJSON(ctx huma.Context, next func(huma.Context)) {
+	if given := ctx.Header("Content-Type"); given != "" && given != mediaJSON {
+		if media, _, err := mime.ParseMediaType(given); err != nil || media != mediaJSON {
+			_, w := humago.Unwrap(ctx.(*authorized).Unwrap())
+			writeProblem(w, malformed(http.StatusUnsupportedMediaType, "the body is to be "+mediaJSON))
+			return
+		}
+	}
+	next(ctx)
+}
+
+// marshal writes a value at once: an answer of the API is a page at most.
+func marshal(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return err
+}
+
 // unmarshal is strictjson.Unmarshal, and refuses null: no member of the API means
 // anything by it, and it must not pass for a member that is absent where the
-// sender may have meant that nothing be left. huma reads each body into an any
-// before all else.
+// sender may have meant that nothing be left. It is looked for where it can be.
 func unmarshal(data []byte, v any) error {
-	if err := strictjson.Unmarshal(data, v); err != nil {
+	if err := strictjson.Unmarshal(data, v); err != nil || !bytes.Contains(data, []byte("null")) {
 		return err
 	}
-	if whole, ok := v.(*any); ok {
-		return refuseNull("", *whole)
+	var whole any
+	if err := strictjson.Unmarshal(data, &whole); err != nil {
+		return err
 	}
-	return nil
+	return refuseNull("", whole)
 }
 
 // refuseNull looks for a null in a value that was read from JSON, whose depth is

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -55,12 +56,23 @@ func readCertificate(text string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// certificatePEM returns a certificate in PEM; "" for none.
+// certificatePEM returns a certificate in PEM, as pem.Encode writes it, which takes
+// several times as long; "" for none.
 func certificatePEM(der []byte) string {
 	if len(der) == 0 {
 		return ""
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	const begin, end, line = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", 48 // bytes, which are 64 characters
+	var b strings.Builder
+	b.Grow(len(begin) + len(end) + base64.StdEncoding.EncodedLen(len(der)) + len(der)/line + 1)
+	b.WriteString(begin)
+	var text [64]byte
+	for part := range slices.Chunk(der, line) {
+		b.Write(base64.StdEncoding.AppendEncode(text[:0], part))
+		b.WriteByte('\n')
+	}
+	b.WriteString(end)
+	return b.String()
 }
 
 // writePEM answers with certificates in PEM.

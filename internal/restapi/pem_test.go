@@ -62,3 +62,13 @@ func FuzzReadCSR(f *testing.F) {
 		}
 	})
 }
+
+// A certificate in PEM is what encoding/pem makes of it, whatever its length.
+func TestCertificatePEM(t *testing.T) {
+	for n := 1; n < 200; n++ {
+		der := bytes.Repeat([]byte{byte(n)}, n)
+		if got, want := certificatePEM(der), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); got != want {
+			t.Fatalf("%d bytes: %q, want %q", n, got, want)
+		}
+	}
+}
