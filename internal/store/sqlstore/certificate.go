@@ -106,25 +106,6 @@ func (s *Store) Certificate(ctx context.Context, tenant pki.TenantID, issuer pki
 	return cert, nil
 }
 
-// KeyUse implements enroll.Store. A key is in use from the intent on.
-func (s *Store) KeyUse(ctx context.Context, owner pki.TenantID, keyHash [32]byte) (pki.DeviceID, bool, error) {
-	num, err := s.findRef(ctx, tenantRef(owner))
-	if err != nil {
-		return "", false, err
-	}
-	device, err := one(ctx, s.read, func(row row) (d pki.DeviceID, err error) {
-		err = row.Scan(&d)
-		return d, err
-	}, `SELECT device FROM key_use WHERE owner = $1 AND hash = $2`, num, keyHash[:keyHashSize])
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return "", false, nil
-	case err != nil:
-		return "", false, fmt.Errorf("reading a key's use: %w", err)
-	}
-	return device, true, nil
-}
-
 // SampleSerial implements statuscheck.Store. It looks at a bounded part of the index
 // behind from, and at one at its beginning.
 func (s *Store) SampleSerial(ctx context.Context, issuer pki.IssuerID, from pki.Serial) (serial pki.Serial, err error) {

@@ -34,7 +34,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, records, intents []*i
 				return fmt.Errorf("storing intent %s: %w", in.ID, err)
 			}
 		}
-		return nil
+		return t.moveSome()
 	})
 }
 
@@ -58,7 +58,7 @@ func (s *Store) Register(ctx context.Context, now time.Time, signed *issuance.In
 		if err := t.record(signed, now); err != nil {
 			return fmt.Errorf("recording intent %s: %w", signed.ID, err)
 		}
-		return nil
+		return t.moveSome()
 	})
 }
 
@@ -98,12 +98,11 @@ func (t *tx) intend(in *issuance.Intent, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if err := t.claims(num, issuer.num, in.Items, now); err != nil {
+		return err
+	}
 	kept := make([]*issuance.Item, 0, len(in.Items))
 	for _, it := range in.Items {
-		it.Refused, it.Earlier = nil, nil
-		if err := t.claim(num, issuer.num, it, now); err != nil {
-			return err
-		}
 		switch {
 		case it.Refused == nil && it.Earlier == nil:
 			kept = append(kept, it)
@@ -130,112 +129,6 @@ func (t *tx) intend(in *issuance.Intent, now time.Time) error {
 	digest := digestOf(kept)
 	_, err = t.exec(`UPDATE intent SET count = $1, digest = $2, payload = $3 WHERE num = $4`, len(kept), digest[:], payload, num)
 	return err
-}
-
-// claim claims an item's idempotency key and its key for an intent, or sets
-// Earlier or Refused and claims nothing.
-func (t *tx) claim(intent, issuer int64, it *issuance.Item, now time.Time) error {
-	owner, err := t.intern(tenantRef(it.Owner))
-	if err != nil {
-		return err
-	}
-	if it.Idempotency != "" {
-		rows, err := t.exec(`INSERT INTO idempotency (owner, key, request_hash, intent, issuer, serial, created)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-			owner, it.Idempotency, it.RequestHash[:], intent, issuer, it.Serial[:], micros(now))
-		if err != nil {
-			return fmt.Errorf("claiming an idempotency key: %w", err)
-		}
-		if rows == 0 {
-			return t.findEarlier(owner, it)
-		}
-	}
-	err = t.refuseClosed(it)
-	if err == nil && it.Refused == nil && !it.SharedKey {
-		err = t.claimKey(intent, owner, it)
-	}
-	if err != nil || it.Refused == nil || it.Idempotency == "" {
-		return err
-	}
-	// A refused request may come again with another key under the same
-	// idempotency key.
-	return t.giveUpIdempotency(intent, owner, it)
-}
-
-// findEarlier sets Earlier to what the item's idempotency key led to before, or
-// Refused where that was another request.
-func (t *tx) findEarlier(owner int64, it *issuance.Item) error {
-	var hash [32]byte
-	earlier, err := one(context.Background(), t, func(row row) (*issuance.Earlier, error) {
-		e := new(issuance.Earlier)
-		return e, row.Scan(intoArray(hash[:]), &e.Intent, &e.Issuer, intoArray(e.Serial[:]))
-	}, `SELECT k.request_hash, i.id, r.text, k.serial FROM idempotency k
-		JOIN intent i ON i.num = k.intent JOIN ref r ON r.num = k.issuer
-		WHERE k.owner = $1 AND k.key = $2`, owner, it.Idempotency)
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading an idempotency key: %w", err)
-	case hash != it.RequestHash:
-		it.Refused = pki.Errorf(pki.Conflict, "the idempotency key was used for another request")
-	default:
-		it.Earlier = earlier
-	}
-	return nil
-}
-
-// claimKey claims the item's key for its device, or sets Refused.
-func (t *tx) claimKey(intent, owner int64, it *issuance.Item) error {
-	hash := it.KeyHash[:keyHashSize]
-	rows, err := t.exec(`INSERT INTO key_use (owner, hash, device, intent) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-		owner, hash, it.Device, intent)
-	if err != nil {
-		return fmt.Errorf("claiming a key: %w", err)
-	}
-	if rows > 0 {
-		return nil
-	}
-	device, err := one(context.Background(), t, func(row row) (d pki.DeviceID, err error) {
-		err = row.Scan(&d)
-		return d, err
-	}, `SELECT device FROM key_use WHERE owner = $1 AND hash = $2`, owner, hash)
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading a key's use: %w", err)
-	case device != it.Device:
-		it.Refused = pki.Errorf(pki.DuplicateKey, "the key belongs to another device; the profile allows that only with 'reuse: shared'")
-		return nil
-	case !it.RenewSameKey:
-		it.Refused = pki.Errorf(pki.DuplicateKey, "the key has a certificate already; the profile allows another only with 'renew: same-key'")
-		return nil
-	}
-	// Two intents rely on the claim now: it stays, whatever becomes of either.
-	_, err = t.exec(`UPDATE key_use SET intent = 0 WHERE owner = $1 AND hash = $2 AND intent <> 0`, owner, hash)
-	return err
-}
-
-// keyHashSize is how much of a key's hash is kept: a second key with the same 16
-// bytes costs 2^64 keys to find, and gains nothing but a refusal.
-const keyHashSize = 16
-
-func (t *tx) giveUpIdempotency(intent, owner int64, it *issuance.Item) error {
-	_, err := t.exec(`DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND intent = $3`, owner, it.Idempotency, intent)
-	return err
-}
-
-// PurgeIdempotency forgets up to limit idempotency keys that were claimed before
-// the given time and returns how many. Their requests, sent again, are new ones.
-func (s *Store) PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error) {
-	var purged int64
-	err := s.update(ctx, func(t *tx) (err error) {
-		purged, err = t.exec(`DELETE FROM idempotency WHERE (owner, key) IN
-			(SELECT k.owner, k.key FROM idempotency k JOIN intent i ON i.num = k.intent
-				WHERE k.created < $1 AND i.state <> 'open' ORDER BY k.created LIMIT $2)`, micros(before), limit)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("purging idempotency keys: %w", err)
-	}
-	return int(purged), nil
 }
 
 // Open implements issuance.Store.

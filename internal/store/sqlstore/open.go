@@ -37,6 +37,7 @@ type Options struct {
 	Gate *audit.Gate // says whether acts may be stored; nil is always
 
 	synchronous string // for the test that anything but FULL is refused
+	recent      int    // for tests, how many claims gather before they are moved; 0 is recentClaims
 }
 
 // Store is the embedded store, on SQLite. Its methods are safe for concurrent
@@ -52,6 +53,7 @@ type Store struct {
 	issuers issuers
 	ders    references
 	barring barring
+	recent  recent
 	blocked atomic.Int32 // whether there are keys on the block list: see KeyBlocked
 }
 
@@ -81,6 +83,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	o.WriterCacheMiB = cmp.Or(o.WriterCacheMiB, 16)
 	o.ReaderCacheMiB = cmp.Or(o.ReaderCacheMiB, 4)
 	o.Readers = cmp.Or(o.Readers, 8)
+	o.recent = cmp.Or(o.recent, recentClaims)
 	o.synchronous = cmp.Or(o.synchronous, "FULL")
 	path, err := create(path)
 	if err != nil {
@@ -90,7 +93,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, lock: lock, gate: o.Gate, times: stat.NewHistogram(stat.Seconds()...)}
+	s := &Store{path: path, lock: lock, gate: o.Gate, times: stat.NewHistogram(stat.Seconds()...), recent: recent{limit: o.recent}}
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.Close())
 	}

@@ -31,6 +31,8 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"tenant":          {leadTenant, []string{"certificate_tenant", "certificate_lent_owner"}},
 		"devices":         {devicesByID, []string{"PRIMARY KEY"}},
 		"state":           {devicesByState, []string{"device_state"}},
+		"keys used":       {selectKeys.texts[2], []string{"PRIMARY KEY"}},
+		"requests known":  {selectOrders.texts[2], []string{"PRIMARY KEY"}},
 		"planned in lot":  {plannedBy("lot"), []string{"device_lot"}},
 		"planned in line": {plannedBy("product_line"), []string{"device_line"}},
 		"issued in lot":   {issuedBy("lot"), []string{"certificate_lot", "certificate_device", "PRIMARY KEY"}},

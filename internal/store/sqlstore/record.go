@@ -31,8 +31,9 @@ type recording struct {
 	rows    []any // of the certificates: what is not stored yet
 	indexed []indexedItem
 	issued  leafRun // the certificates
-	voided  []check.VoidedItem
-	revoked leafRun // the entries of void items, and of devices that may have none
+	void    []*issuance.Item
+	voided  []check.VoidedItem // the same, as the intent keeps them
+	revoked leafRun            // the entries of void items, and of devices that may have none
 }
 
 // record stores the outcome of a signed intent and closes it, or sets Err to
@@ -169,35 +170,25 @@ func (r *recording) setPlace(leaf *audit.CertificateLeaf, refs *itemRefs) error 
 }
 
 // giveUp revokes the serial of an item that got no certificate, since a signature
-// may have been made, and gives up the item's claims.
+// may have been made.
 func (r *recording) giveUp(place int, it *issuance.Item) error {
 	// A serial that was made elsewhere may be void in an earlier intent already.
 	if err := r.enter(it, pki.Unspecified); err != nil {
 		return err
 	}
 	r.voided = append(r.voided, check.VoidedItem{Place: place, Serial: it.Serial, TBSHash: sha256.Sum256(it.TBS)})
-	owner, err := r.intern(tenantRef(it.Owner))
-	if err != nil {
-		return err
-	}
-	if it.Idempotency != "" {
-		if err := r.giveUpIdempotency(r.num, owner, it); err != nil {
-			return fmt.Errorf("giving up an idempotency key: %w", err)
-		}
-	}
-	if !it.SharedKey {
-		if _, err := r.exec(`DELETE FROM key_use WHERE owner = $1 AND hash = $2 AND intent = $3`,
-			owner, it.KeyHash[:keyHashSize], r.num); err != nil {
-			return fmt.Errorf("giving up a key: %w", err)
-		}
-	}
+	r.void = append(r.void, it)
 	return nil
 }
 
-// finishVoid notes in the intent which items are void.
+// finishVoid gives up what the void items claimed, and notes in the intent which
+// they are.
 func (r *recording) finishVoid() error {
 	if len(r.voided) == 0 {
 		return nil
+	}
+	if err := r.giveUpClaims(r.num, r.void); err != nil {
+		return err
 	}
 	state := "closed"
 	if r.issued.count == 0 {

@@ -60,6 +60,65 @@ func (r *rowsText) calls(args []any) iter.Seq2[string, []any] {
 	}
 }
 
+// A listText is a statement with a list of values behind its first parameter.
+type listText struct {
+	texts [len(rowCounts)]string // for so many values each
+}
+
+// newListText returns the statement that ends in a list: ($2, $3, ...).
+func newListText(head string) *listText {
+	l := new(listText)
+	for i, values := range rowCounts {
+		var b strings.Builder
+		b.WriteString(head)
+		for n := range values {
+			b.WriteString([]string{" (", ", "}[min(n, 1)])
+			b.WriteString("$" + strconv.Itoa(n+2))
+		}
+		b.WriteString(")")
+		l.texts[i] = b.String()
+	}
+	return l
+}
+
+// calls yields the statements that take all values, each with its arguments. What a
+// statement has too many of repeats its last value.
+func (l *listText) calls(first any, values []any) iter.Seq2[string, []any] {
+	return func(yield func(string, []any) bool) {
+		for len(values) > 0 {
+			i := 0
+			for i+1 < len(rowCounts) && rowCounts[i+1] >= len(values) {
+				i++
+			}
+			part := values[:min(rowCounts[i], len(values))]
+			values = values[len(part):]
+			args := append(append(make([]any, 0, 1+rowCounts[i]), first), part...)
+			for len(args) < 1+rowCounts[i] {
+				args = append(args, part[len(part)-1])
+			}
+			if !yield(l.texts[i], args) {
+				return
+			}
+		}
+	}
+}
+
+// queryList runs a statement over all values: scan sees each row.
+func (t *tx) queryList(l *listText, first any, values []any, scan func(row) error) error {
+	for text, args := range l.calls(first, values) {
+		if err := t.queryEach(scan, text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queryEach lets scan see each row.
+func (t *tx) queryEach(scan func(row) error, text string, args ...any) error {
+	_, err := list(context.Background(), t, func(row row) (struct{}, error) { return struct{}{}, scan(row) }, text, args...)
+	return err
+}
+
 // execRows runs a statement over all rows of args.
 func (t *tx) execRows(r *rowsText, args []any) error {
 	for text, part := range r.calls(args) {
@@ -73,8 +132,7 @@ func (t *tx) execRows(r *rowsText, args []any) error {
 // queryRows is execRows for a statement that returns rows: scan sees each.
 func (t *tx) queryRows(r *rowsText, args []any, scan func(row) error) error {
 	for text, part := range r.calls(args) {
-		_, err := list(context.Background(), t, func(row row) (struct{}, error) { return struct{}{}, scan(row) }, text, part...)
-		if err != nil {
+		if err := t.queryEach(scan, text, part...); err != nil {
 			return err
 		}
 	}

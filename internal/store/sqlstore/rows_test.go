@@ -51,3 +51,33 @@ func TestRowsText(t *testing.T) {
 		}
 	}
 }
+
+// Values are taken in order, each at least once, in few calls.
+func TestListText(t *testing.T) {
+	l := newListText("SELECT a FROM t WHERE b = $1 AND c IN")
+	if got, want := l.texts[len(l.texts)-2], "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for values, calls := range map[int]int{0: 0, 1: 1, 7: 1, 20: 1, 32: 1, 33: 2, 100: 4} {
+		var all []any
+		for i := range values {
+			all = append(all, i)
+		}
+		next := 0
+		for text, args := range l.calls("first", all) {
+			calls--
+			if n := strings.Count(text, "$"); n != len(args) || args[0] != "first" {
+				t.Errorf("%d values: %d parameters for %v", values, n, args)
+			}
+			for _, v := range args[1:] {
+				if v != next && v != next-1 {
+					t.Errorf("%d values: %v at the place of %d", values, v, next)
+				}
+				next = max(next, v.(int)+1)
+			}
+		}
+		if next != values || calls != 0 {
+			t.Errorf("%d values: %d taken, %d calls too few", values, next, calls)
+		}
+	}
+}

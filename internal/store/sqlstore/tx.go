@@ -71,6 +71,9 @@ type tx struct {
 	refs map[ref]int64
 	ders []*reference
 
+	claiming bool // it may have changed what the store remembers of recent claims
+	claimed  int  // how many claims it made
+
 	closed map[ref]bool // lots that intents of this transaction are for: whether they are closed
 }
 
@@ -110,6 +113,9 @@ func (s *Store) try(ctx context.Context, fn func(*tx) error) error {
 		if !done { // also after a panic in fn
 			// It may have been rolled back already: then this fails, rightly.
 			_, _ = t.exec("ROLLBACK")
+			if t.claiming {
+				s.recent.forget()
+			}
 		}
 	}()
 	if err := fn(t); err != nil {

@@ -89,6 +89,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"idempotency purged", testPurge},
 		{"idempotency raced", testRace},
 		{"key use", testKeyUse},
+		{"claims at random", testClaims},
 		{"void gives up claims", testVoid},
 		{"void twice", testVoidTwice},
 		{"void keeps a renewed key", testVoidAfterRenewal},

@@ -1,0 +1,411 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// keyHashSize is how much of a key's hash is kept: a second key with the same 16
+// bytes costs 2^64 keys to find, and gains nothing but a refusal.
+const keyHashSize = 16
+
+// A claimEntry is what one item claims: its key, its idempotency key or both.
+type claimEntry struct {
+	owner int64
+
+	hasKey bool
+	hash   [keyHashSize]byte
+	device string
+	kept   bool // another intent relies on the key's claim: it stays, whatever becomes of this one
+
+	order   string // the idempotency key; "" is none
+	request [32]byte
+	issuer  int64
+	serial  pki.Serial
+}
+
+// The flags of an entry in table claim.
+const (
+	claimsKey = 1 << iota
+	claimKept
+	claimsOrder
+)
+
+// encodeClaims returns entries as table claim has them.
+func encodeClaims(entries []claimEntry) []byte {
+	b := make([]byte, 0, 64*len(entries))
+	for i := range entries {
+		e := &entries[i]
+		var flags uint64
+		if e.hasKey {
+			flags |= claimsKey
+		}
+		if e.kept {
+			flags |= claimKept
+		}
+		if e.order != "" {
+			flags |= claimsOrder
+		}
+		b = binary.AppendUvarint(b, flags)
+		b = binary.AppendUvarint(b, uint64(e.owner))
+		if e.hasKey {
+			b = append(b, e.hash[:]...)
+			b = appendText(b, e.device)
+		}
+		if e.order != "" {
+			b = appendText(b, e.order)
+			b = append(b, e.request[:]...)
+			b = binary.AppendUvarint(b, uint64(e.issuer))
+			b = append(b, e.serial[:]...)
+		}
+	}
+	return b
+}
+
+// decodeClaims is the reverse of encodeClaims.
+func decodeClaims(packed []byte) ([]claimEntry, error) {
+	p := payloadReader{rest: packed}
+	var entries []claimEntry
+	for len(p.rest) > 0 && p.err == nil {
+		var e claimEntry
+		flags := p.uvarint()
+		e.owner = int64(p.uvarint())
+		if e.hasKey = flags&claimsKey != 0; e.hasKey {
+			copy(e.hash[:], p.bytes(keyHashSize))
+			e.device = string(p.text())
+			e.kept = flags&claimKept != 0
+		}
+		if flags&claimsOrder != 0 {
+			e.order = string(p.text())
+			copy(e.request[:], p.bytes(len(e.request)))
+			e.issuer = int64(p.uvarint())
+			copy(e.serial[:], p.bytes(len(e.serial)))
+		}
+		entries = append(entries, e)
+	}
+	return entries, p.err
+}
+
+// A claiming is a new intent that makes its claims.
+type claiming struct {
+	*tx
+	recent  *recent
+	intent  int64
+	issuer  int64
+	now     time.Time
+	keys    map[keyID]keyClaim     // of the items, that are in their table
+	orders  map[orderID]orderClaim // likewise
+	entries []claimEntry
+}
+
+// claims makes the claims of a new intent's items. It sets Refused or Earlier of
+// those that get none.
+func (t *tx) claims(intent, issuer int64, items []*issuance.Item, now time.Time) error {
+	r, err := t.recentClaims()
+	if err != nil {
+		return err
+	}
+	c := claiming{tx: t, recent: r, intent: intent, issuer: issuer, now: now, entries: make([]claimEntry, 0, len(items))}
+	if err := c.lookUp(items); err != nil {
+		return err
+	}
+	for _, it := range items {
+		it.Refused, it.Earlier = nil, nil
+		if err := c.claim(it); err != nil {
+			return err
+		}
+	}
+	if len(c.entries) == 0 {
+		return nil
+	}
+	if _, err := t.exec(`INSERT INTO claim (intent, created, entries) VALUES ($1, $2, $3)`, intent, micros(now), encodeClaims(c.entries)); err != nil {
+		return fmt.Errorf("storing claims: %w", err)
+	}
+	t.claimed += len(c.entries)
+	return nil
+}
+
+// lookUp reads what the tables have of the items' keys and idempotency keys, many
+// at a time, each owner's by itself.
+func (c *claiming) lookUp(items []*issuance.Item) error {
+	keys, orders := make(map[int64][]any, 1), make(map[int64][]any, 1)
+	for _, it := range items {
+		owner, err := c.intern(tenantRef(it.Owner))
+		if err != nil {
+			return err
+		}
+		if !it.SharedKey {
+			keys[owner] = append(keys[owner], it.KeyHash[:keyHashSize])
+		}
+		if it.Idempotency != "" {
+			orders[owner] = append(orders[owner], it.Idempotency)
+		}
+	}
+	c.keys, c.orders = make(map[keyID]keyClaim), make(map[orderID]orderClaim)
+	for owner, hashes := range keys {
+		err := c.queryList(selectKeys, owner, hashes, func(row row) error {
+			id, k := keyID{owner: owner}, keyClaim{}
+			if err := row.Scan(intoArray(id.hash[:]), &k.device, &k.intent); err != nil {
+				return err
+			}
+			c.keys[id] = k
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("reading uses of keys: %w", err)
+		}
+	}
+	for owner, names := range orders {
+		err := c.queryList(selectOrders, owner, names, func(row row) error {
+			id, o := orderID{owner: owner}, orderClaim{}
+			if err := row.Scan(&id.key, intoArray(o.request[:]), &o.intent, &o.issuer, intoArray(o.serial[:])); err != nil {
+				return err
+			}
+			c.orders[id] = o
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("reading idempotency keys: %w", err)
+		}
+	}
+	return nil
+}
+
+var (
+	selectKeys   = newListText(`SELECT hash, device, intent FROM key_use WHERE owner = $1 AND hash IN`)
+	selectOrders = newListText(`SELECT key, request_hash, intent, issuer, serial FROM idempotency WHERE owner = $1 AND key IN`)
+)
+
+// claim claims an item's idempotency key and its key, or sets Earlier or Refused
+// and claims nothing.
+func (c *claiming) claim(it *issuance.Item) error {
+	owner, err := c.intern(tenantRef(it.Owner))
+	if err != nil {
+		return err
+	}
+	e := claimEntry{owner: owner}
+	if it.Idempotency != "" {
+		id := orderID{owner, it.Idempotency}
+		o, claimed := c.recent.order(id)
+		if !claimed {
+			o, claimed = c.orders[id]
+		}
+		if claimed {
+			return c.findEarlier(o, it)
+		}
+		e.order, e.request, e.issuer, e.serial = strings.Clone(it.Idempotency), it.RequestHash, c.issuer, it.Serial
+	}
+	if err := c.refuseClosed(it); err != nil || it.Refused != nil {
+		return err
+	}
+	if !it.SharedKey {
+		id := keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
+		k, used := c.recent.key(id)
+		if !used {
+			k, used = c.keys[id]
+		}
+		if used {
+			if it.Refused = refuseUsed(k, it); it.Refused != nil {
+				return nil
+			}
+			if err := c.keep(id, k); err != nil {
+				return err
+			}
+		} else {
+			e.hasKey, e.hash, e.device = true, id.hash, strings.Clone(string(it.Device))
+		}
+	}
+	if !e.hasKey && e.order == "" {
+		return nil
+	}
+	c.entries = append(c.entries, e)
+	c.recent.add(c.intent, micros(c.now), c.entries[len(c.entries)-1:])
+	return nil
+}
+
+// refuseUsed returns why an item cannot have a key that is claimed, nil where it can.
+func refuseUsed(k keyClaim, it *issuance.Item) error {
+	switch {
+	case k.device != string(it.Device):
+		return pki.Errorf(pki.DuplicateKey, "the key belongs to another device; the profile allows that only with 'reuse: shared'")
+	case !it.RenewSameKey:
+		return pki.Errorf(pki.DuplicateKey, "the key has a certificate already; the profile allows another only with 'renew: same-key'")
+	}
+	return nil
+}
+
+// findEarlier sets Earlier to what the item's idempotency key led to before, or
+// Refused where that was another request.
+func (c *claiming) findEarlier(o orderClaim, it *issuance.Item) error {
+	if o.request != it.RequestHash {
+		it.Refused = pki.Errorf(pki.Conflict, "the idempotency key was used for another request")
+		return nil
+	}
+	earlier, err := one(context.Background(), c.tx, func(row row) (*issuance.Earlier, error) {
+		e := &issuance.Earlier{Serial: o.serial}
+		return e, row.Scan(&e.Intent, &e.Issuer)
+	}, `SELECT i.id, r.text FROM intent i JOIN ref r ON r.num = $1 WHERE i.num = $2`, o.issuer, o.intent)
+	if err != nil {
+		return fmt.Errorf("reading an idempotency key: %w", err)
+	}
+	it.Earlier = earlier
+	return nil
+}
+
+// keep has a claim outlive its intent, where that is open still: a second one
+// relies on it now.
+func (c *claiming) keep(id keyID, k keyClaim) error {
+	if k.intent == 0 {
+		return nil
+	}
+	if k.intent == c.intent {
+		for i := range c.entries {
+			if e := &c.entries[i]; e.hasKey && e.owner == id.owner && e.hash == id.hash {
+				e.kept = true
+			}
+		}
+		c.recent.keep(id)
+		return nil
+	}
+	_, err := one(context.Background(), c.tx, scanInt, `SELECT 1 FROM intent WHERE num = $1 AND state = 'open'`, k.intent)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		err = c.changeClaims(k.intent, func(e *claimEntry) {
+			if e.hasKey && e.owner == id.owner && e.hash == id.hash {
+				e.kept = true
+			}
+		})
+	}
+	if err == nil {
+		_, err = c.exec(`UPDATE key_use SET intent = 0 WHERE owner = $1 AND hash = $2`, id.owner, id.hash[:])
+	}
+	if err != nil {
+		return fmt.Errorf("keeping a key's use: %w", err)
+	}
+	c.recent.keep(id)
+	return nil
+}
+
+// changeClaims changes the entries of an intent in table claim, if it has any
+// there. One that claims nothing any more is left out.
+func (t *tx) changeClaims(intent int64, change func(*claimEntry)) error {
+	packed, err := one(context.Background(), t, func(row row) (b []byte, err error) {
+		err = row.Scan(&b)
+		return b, err
+	}, `SELECT entries FROM claim WHERE intent = $1`, intent)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	entries, err := decodeClaims(packed)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		change(&entries[i])
+	}
+	entries = slices.DeleteFunc(entries, func(e claimEntry) bool { return !e.hasKey && e.order == "" })
+	_, err = t.exec(`UPDATE claim SET entries = $1 WHERE intent = $2`, encodeClaims(entries), intent)
+	return err
+}
+
+// giveUpClaims gives up what void items of an intent claimed, but for keys that
+// another intent relies on.
+func (t *tx) giveUpClaims(intent int64, items []*issuance.Item) error {
+	r, err := t.recentClaims()
+	if err != nil {
+		return err
+	}
+	keys, orders := make(map[keyID]bool), make(map[orderID]bool)
+	for _, it := range items {
+		owner, err := t.intern(tenantRef(it.Owner))
+		if err != nil {
+			return err
+		}
+		if it.Idempotency != "" {
+			id := orderID{owner, it.Idempotency}
+			orders[id] = true
+			r.dropOrder(id, intent)
+			if _, err := t.exec(`DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND intent = $3`, owner, it.Idempotency, intent); err != nil {
+				return fmt.Errorf("giving up an idempotency key: %w", err)
+			}
+		}
+		if !it.SharedKey {
+			id := keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
+			keys[id] = true
+			r.dropKey(id, intent)
+			if _, err := t.exec(`DELETE FROM key_use WHERE owner = $1 AND hash = $2 AND intent = $3`, owner, id.hash[:], intent); err != nil {
+				return fmt.Errorf("giving up a key: %w", err)
+			}
+		}
+	}
+	err = t.changeClaims(intent, func(e *claimEntry) {
+		if !e.kept && keys[keyID{e.owner, e.hash}] {
+			e.hasKey = false
+		}
+		if orders[orderID{e.owner, e.order}] {
+			e.order = ""
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("giving up claims: %w", err)
+	}
+	return nil
+}
+
+// PurgeIdempotency forgets up to limit idempotency keys that were claimed before
+// the given time and returns how many. Their requests, sent again, are new ones.
+func (s *Store) PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error) {
+	var purged int64
+	err := s.moveBefore(ctx, micros(before))
+	if err == nil {
+		err = s.update(ctx, func(t *tx) (err error) {
+			purged, err = t.exec(`DELETE FROM idempotency WHERE (owner, key) IN
+				(SELECT k.owner, k.key FROM idempotency k JOIN intent i ON i.num = k.intent
+					WHERE k.created < $1 AND i.state <> 'open' ORDER BY k.created LIMIT $2)`, micros(before), limit)
+			return err
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("purging idempotency keys: %w", err)
+	}
+	return int(purged), nil
+}
+
+// KeyUse implements enroll.Store. A key is in use from the intent on.
+func (s *Store) KeyUse(ctx context.Context, owner pki.TenantID, keyHash [32]byte) (pki.DeviceID, bool, error) {
+	num, err := s.findRef(ctx, tenantRef(owner))
+	if err != nil {
+		return "", false, err
+	}
+	id := keyID{num, [keyHashSize]byte(keyHash[:])}
+	// Memory first: what it has no more is in the table by then.
+	k, used, err := s.recentKey(ctx, id)
+	if err != nil || used {
+		return pki.DeviceID(k.device), used, err
+	}
+	device, err := one(ctx, s.read, func(row row) (d pki.DeviceID, err error) {
+		err = row.Scan(&d)
+		return d, err
+	}, `SELECT device FROM key_use WHERE owner = $1 AND hash = $2`, num, id.hash[:])
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", false, nil
+	case err != nil:
+		return "", false, fmt.Errorf("reading a key's use: %w", err)
+	}
+	return device, true, nil
+}
