@@ -1,6 +1,10 @@
 package enroll
 
 import (
+	"bytes"
+	"slices"
+	"strings"
+
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
@@ -9,26 +13,67 @@ import (
 
 // ofItself sees that a device which enrols by its own certificate asks for nothing but
 // a certificate for itself: its id in the request and in the CSR's subject, wherever
-// one stands there, and no word about where it belongs.
-func ofItself(g access.Grant, r *Subject) error {
+// one stands there, names that are its own, and no word about where it belongs. It
+// holds for all that stands in the CSR, since a profile may draw on all of it.
+func ofItself(g access.Grant, authorized pki.Names, r *Subject) error {
 	own := g.Principal().Device
 	if r.Device == "" {
 		r.Device = own
+	}
+	if err := g.CheckDevice(r.Device); err != nil {
+		return err
 	}
 	csr, err := tbs.ParseCSR(r.CSR)
 	if err != nil {
 		return err
 	}
-	for _, id := range []string{string(r.Device), csr.Subject.Get(der.OIDSerialNumber), csr.Subject.Get(der.OIDCommonName)} {
-		if id == "" {
+	for _, a := range csr.Subject {
+		if a.OID != der.OIDSerialNumber && a.OID != der.OIDCommonName || a.Value == "" {
 			continue
 		}
-		if err := g.CheckDevice(pki.DeviceID(id)); err != nil {
+		if err := g.CheckDevice(pki.DeviceID(a.Value)); err != nil {
 			return err
 		}
 	}
+	if err := ownNames(g.Principal(), authorized, csr.Names); err != nil {
+		return err
+	}
 	if r.Placement != (pki.Placement{}) || len(r.Attributes) > 0 {
 		return pki.Errorf(pki.Forbidden, "a device does not say where it belongs: leave product line, lot, site and attributes out")
+	}
+	return nil
+}
+
+// ownNames refuses names that are not the device's own. Its own are those of its
+// certificate, and those that the endpoint's names make with its id: its id below
+// "*.example.com", or after "urn:meter:". That an endpoint authorises a name says that
+// its devices may have such names, not which device has this one.
+func ownNames(who access.Principal, authorized pki.Names, names []tbs.GeneralName) error {
+	var had []tbs.GeneralName
+	if who.Names != nil && len(names) > 0 {
+		had, _ = tbs.ParseGeneralNames(who.Names) // what cannot be read gives no names
+	}
+	for _, n := range names {
+		same := func(o tbs.GeneralName) bool {
+			return n.Kind == o.Kind && n.Text == o.Text && n.HWType == o.HWType && bytes.Equal(n.HWSerial, o.HWSerial) && bytes.Equal(n.DER, o.DER)
+		}
+		text := n.Text
+		ok := slices.ContainsFunc(had, same)
+		switch n.Kind {
+		case tbs.DNSName:
+			label, parent, _ := strings.Cut(n.Text, ".")
+			ok = ok || strings.EqualFold(label, string(who.Device)) && slices.Contains(authorized.DNS, "*."+parent)
+		case tbs.URI:
+			prefix, itself := strings.CutSuffix(n.Text, string(who.Device))
+			ok = ok || itself && (strings.HasSuffix(prefix, ":") || strings.HasSuffix(prefix, "/")) && slices.Contains(authorized.URI, prefix)
+		case tbs.HardwareModuleName:
+			text, ok = string(n.HWSerial), ok || string(n.HWSerial) == string(who.Device)
+		case tbs.OtherGeneralName: // no profile draws on it
+			ok = true
+		}
+		if !ok {
+			return pki.Errorf(pki.Forbidden, "the name %.260q is not this device's own: it is not in its certificate, and no name of the endpoint makes it with the device's id; leave it out, or have somebody enrol the device who may", text)
+		}
 	}
 	return nil
 }

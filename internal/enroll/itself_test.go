@@ -1,11 +1,15 @@
 package enroll_test
 
 import (
+	"crypto/x509"
+	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -48,4 +52,69 @@ func TestIdempotencyOfDevices(t *testing.T) {
 	forged.Idempotency = "device\n00"
 	_, err = h.Enroll.Enroll(t.Context(), forged)
 	refused(t, err, pki.Malformed)
+}
+
+// TestNamesOfItself: by a profile that takes names from requests a device gets those of
+// its certificate, and those that its endpoint makes with its id, and no other's.
+func TestNamesOfItself(t *testing.T) {
+	h := newHouse(t, "device")
+	_, err := h.Enroll.UpdateEndpoint(t.Context(), h.grant(access.ManageEndpoints), enroll.NewEndpoint{Name: "device",
+		Names: &pki.Names{DNS: []string{"*.meters.example", "head-end.example"}, URI: []string{"urn:meter:", "urn:fleet"}, IP: []string{"10.0.0.0/8"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	had := pandotest.Parse(t, pandotest.NewRoot(t, "x", time.Now()).Sign(t, &x509.Certificate{SerialNumber: big.NewInt(1),
+		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"birth.example"}}, pandotest.Key(t, pki.P256).Public()))
+	for what, test := range map[string]struct {
+		cn string
+		n  names
+		ok bool
+	}{
+		"none":                           {"SM-1", names{}, true},
+		"its certificate's":              {"SM-1", names{dns: []string{"birth.example"}}, true},
+		"its id below the endpoint's":    {"SM-1", names{dns: []string{"sm-1.meters.example"}}, true},
+		"its id after the endpoint's":    {"SM-1", names{uri: []string{"urn:meter:SM-1"}}, true},
+		"another's id, DNS":              {"SM-1", names{dns: []string{"sm-2.meters.example"}}, false},
+		"another's id, URI":              {"SM-1", names{uri: []string{"urn:meter:SM-2"}}, false},
+		"its id after another's":         {"SM-1", names{uri: []string{"urn:meter:SM-2:SM-1"}}, false},
+		"a longer id":                    {"SM-1", names{uri: []string{"urn:meter:XSM-1"}}, false},
+		"its id elsewhere":               {"SM-1", names{dns: []string{"sm-1.example"}}, false},
+		"its id deeper":                  {"SM-1", names{dns: []string{"sm-1.x.meters.example"}}, false},
+		"of the endpoint, but nobody's":  {"SM-1", names{dns: []string{"head-end.example"}}, false},
+		"of the endpoint, but nobody's2": {"SM-1", names{uri: []string{"urn:fleet"}}, false},
+		"an address of the endpoint's":   {"SM-1", names{ip: []string{"10.0.0.1"}}, false},
+		"one good, one not":              {"SM-1", names{dns: []string{"birth.example", "other.example"}}, false},
+		"another's common name":          {"SM-2", names{}, false},
+	} {
+		r := h.asDevice("SM-1", "device", csrWith(t, pandotest.Key(t, pki.P256), test.cn, test.n))
+		who := r.Grant.Principal()
+		who.Names = sanOf(had)
+		if r.Grant, err = who.Authorize(access.Enroll, "acme"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := h.Enroll.Enroll(t.Context(), r)
+		if !test.ok {
+			if pki.KindOf(err) != pki.Forbidden {
+				t.Errorf("%s: %v", what, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		c := pandotest.Parse(t, got.Certificate.DER)
+		if len(c.DNSNames) != len(test.n.dns) || len(c.URIs) != len(test.n.uri) {
+			t.Errorf("%s: %v, %v", what, c.DNSNames, c.URIs)
+		}
+	}
+}
+
+func sanOf(c *x509.Certificate) []byte {
+	for _, e := range c.Extensions {
+		if e.Id.String() == "2.5.29.17" {
+			return e.Value
+		}
+	}
+	return nil
 }

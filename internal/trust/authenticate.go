@@ -24,6 +24,8 @@ const (
 	maxChain = 8
 )
 
+var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+
 // known is what authentication needs of the store, at one moment.
 type known struct {
 	until   time.Time // by this process's own clock
@@ -114,7 +116,7 @@ func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presen
 	leaf := *presented[0]
 	// crypto/x509 leaves a critical SAN to its caller where it has no name of a kind
 	// that it knows, as a hardwareModuleName. No name of it is used here.
-	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions), asn1.ObjectIdentifier{2, 5, 29, 17}.Equal)
+	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions), oidSubjectAltName.Equal)
 	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: s.cfg.Now(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
@@ -206,8 +208,18 @@ func principalOf(a *Anchor, chain []*x509.Certificate, record *pki.Certificate) 
 	case device == "" || pki.CheckDevice(device) != nil:
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the certificate's subject names no device, by serialNumber or CN")
 	}
-	who.Device = device
+	who.Device, who.Names = device, namesOf(leaf)
 	return who, nil
+}
+
+// namesOf returns the DER GeneralNames of a certificate's SAN, nil for none.
+func namesOf(c *x509.Certificate) []byte {
+	for _, e := range c.Extensions {
+		if e.Id.Equal(oidSubjectAltName) {
+			return e.Value
+		}
+	}
+	return nil
 }
 
 // printable keeps a name from others short and on one line.

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -68,6 +69,7 @@ func newHouse(t *testing.T) *house {
 func (h *house) sign(serial byte, cn string) []byte {
 	return h.ca.Sign(h.t, &x509.Certificate{SerialNumber: big.NewInt(int64(serial)), Subject: pkix.Name{CommonName: cn},
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"a.example"},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, h.key.Public())
 }
 
@@ -101,7 +103,7 @@ func TestDeviceIsTheRecords(t *testing.T) {
 
 	h.record(1, der, "SM-7", "acme")
 	who, err := h.authenticate(der, "")
-	if err != nil || who.Device != "SM-7" || who.Tenant != "acme" || who.ID != "certificate:issuer/1" {
+	if err != nil || who.Device != "SM-7" || who.Tenant != "acme" || who.ID != "certificate:issuer/1" || !bytes.Contains(who.Names, []byte("a.example")) {
 		t.Errorf("the subject says SM-1, the record SM-7: %+v, %v", who, err)
 	}
 
