@@ -172,12 +172,12 @@ func (l *Limits) Answer(remote string) (leave func(), err error) {
 	if !ok {
 		return nil, &pki.Error{Kind: pki.RateLimited, Detail: "too many requests about status from your address are under way at once", RetryAfter: time.Second}
 	}
-	leave, err = l.answers.enter()
+	place, err := l.answers.enter()
 	if err != nil {
 		own()
 		return nil, err
 	}
-	return func() { leave(); own() }, nil
+	return func() { place(); own() }, nil
 }
 
 // Request takes a place among the API's requests under way, and one among its
