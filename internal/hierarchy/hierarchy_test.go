@@ -42,7 +42,7 @@ func TestRevokeAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := issuing.Issuers[0].Parent
-	if err := s.Revocation.Revoke(t.Context(), s.Grant(t, "acme", access.Revoke), root, serial, pki.CACompromise); err != nil {
+	if _, err := s.Revocation.Revoke(t.Context(), s.Grant(t, "acme", access.Revoke), root, serial, pki.CACompromise); err != nil {
 		t.Fatal(err)
 	}
 	request, err := s.Hierarchy.CRLRequest(t.Context(), g, "root", 30)
@@ -325,7 +325,7 @@ func TestRetire(t *testing.T) {
 	if _, err := s.Enroll.Enroll(t.Context(), r); pki.KindOf(err) != pki.NotReady {
 		t.Errorf("from a retired authority: %v", err)
 	}
-	if err := s.Revocation.Revoke(t.Context(), s.Grant(t, "acme", access.Revoke), got.Certificate.Issuer, got.Certificate.Serial, pki.Superseded); err != nil {
+	if _, err := s.Revocation.Revoke(t.Context(), s.Grant(t, "acme", access.Revoke), got.Certificate.Issuer, got.Certificate.Serial, pki.Superseded); err != nil {
 		t.Errorf("revoke: %v", err)
 	}
 	if _, err := s.Revocation.PublishDue(t.Context()); err != nil {

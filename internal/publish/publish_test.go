@@ -155,7 +155,7 @@ func newHouse(t *testing.T, targets map[string]publish.Target) *house {
 func (h *house) make() {
 	h.Helper()
 	g := revocationtest.Grant(h.T, revocationtest.Tenant, access.Revoke)
-	if err := h.va.Revoke(h.Context(), g, "issuer", h.va.Issue(), pki.Superseded); err != nil {
+	if _, err := h.va.Revoke(h.Context(), g, "issuer", h.va.Issue(), pki.Superseded); err != nil {
 		h.Fatal(err)
 	}
 	if _, err := h.va.PublishDue(h.Context()); err != nil {

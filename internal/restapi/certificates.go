@@ -88,11 +88,11 @@ func (s *server) revokeCertificate(ctx context.Context, g access.Grant, in *revo
 	if err != nil {
 		return nil, err
 	}
-	issuer := pki.IssuerID(in.Issuer)
-	if err := s.cfg.Revocation.Revoke(ctx, g, issuer, serial, reason); err != nil {
+	status, err := s.cfg.Revocation.Revoke(ctx, g, pki.IssuerID(in.Issuer), serial, reason)
+	if err != nil {
 		return nil, err
 	}
-	return s.statusNow(ctx, issuer, serial)
+	return &answer[client.Status]{*wireStatus(status)}, nil
 }
 
 func (s *server) releaseCertificate(ctx context.Context, g access.Grant, in *releaseInput) (*answer[client.Status], error) {
@@ -100,15 +100,7 @@ func (s *server) releaseCertificate(ctx context.Context, g access.Grant, in *rel
 	if err != nil {
 		return nil, err
 	}
-	issuer := pki.IssuerID(in.Issuer)
-	if err := s.cfg.Revocation.Release(ctx, g, issuer, serial); err != nil {
-		return nil, err
-	}
-	return s.statusNow(ctx, issuer, serial)
-}
-
-func (s *server) statusNow(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (*answer[client.Status], error) {
-	status, err := s.cfg.Status.Status(ctx, issuer, serial)
+	status, err := s.cfg.Revocation.Release(ctx, g, pki.IssuerID(in.Issuer), serial)
 	if err != nil {
 		return nil, err
 	}

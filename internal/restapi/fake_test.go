@@ -145,26 +145,26 @@ func (b fakeBatch) Watch(context.Context, access.Grant, pki.BatchID) iter.Seq2[*
 	return b.f.watched
 }
 
-func (s fakeStatus) Revoke(_ context.Context, g access.Grant, _ pki.IssuerID, serial pki.Serial, reason pki.Reason) error {
+func (s fakeStatus) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (revocation.Status, error) {
 	if err := g.Check(access.Revoke); err != nil {
-		return err
+		return revocation.Status{}, err
 	}
 	if _, ok := s.f.revoked[serial]; ok {
-		return pki.Errorf(pki.AlreadyRevoked, "the certificate is revoked")
+		return revocation.Status{}, pki.Errorf(pki.AlreadyRevoked, "the certificate is revoked")
 	}
 	s.f.revoked[serial] = reason
-	return nil
+	return s.Status(ctx, issuer, serial)
 }
 
-func (s fakeStatus) Release(_ context.Context, g access.Grant, _ pki.IssuerID, serial pki.Serial) error {
+func (s fakeStatus) Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
 	if err := g.Check(access.Revoke); err != nil {
-		return err
+		return revocation.Status{}, err
 	}
 	if s.f.revoked[serial] != pki.CertificateHold {
-		return pki.Errorf(pki.Conflict, "the certificate is not on hold")
+		return revocation.Status{}, pki.Errorf(pki.Conflict, "the certificate is not on hold")
 	}
 	delete(s.f.revoked, serial)
-	return nil
+	return s.Status(ctx, issuer, serial)
 }
 
 func (s fakeStatus) Lists(_ context.Context, g access.Grant, cursor string, limit int) ([]revocation.ListState, string, error) {

@@ -112,8 +112,8 @@ type Trace interface {
 
 // Revocation is what the API needs of revocation.Service.
 type Revocation interface {
-	Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) error
-	Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) error
+	Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (revocation.Status, error)
+	Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
 	Lists(ctx context.Context, g access.Grant, cursor string, limit int) ([]revocation.ListState, string, error)
 	Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID, shard int) error
 	OCSPResponders(ctx context.Context, g access.Grant) ([]revocation.ResponderState, error)

@@ -91,7 +91,7 @@ func TestDeltas(t *testing.T) {
 	}
 
 	revoke(t, v, other, pki.KeyCompromise)
-	if err := v.Release(t.Context(), g, v.CA.Issuer.ID, held); err != nil {
+	if _, err := v.Release(t.Context(), g, v.CA.Issuer.ID, held); err != nil {
 		t.Fatal(err)
 	}
 	publish(t, v, 1)

@@ -53,10 +53,19 @@ func TestHoldAndRelease(t *testing.T) {
 		act    func() error
 		reason int // -1 is good
 	}{
-		{func() error { return v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, pki.CertificateHold) }, ocsp.CertificateHold},
-		{func() error { return v.Release(t.Context(), g, v.CA.Issuer.ID, serial) }, -1},
-		{func() error { return v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, pki.CertificateHold) }, ocsp.CertificateHold},
-		{func() error { return v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, pki.KeyCompromise) }, ocsp.KeyCompromise},
+		{func() error {
+			_, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, pki.CertificateHold)
+			return err
+		}, ocsp.CertificateHold},
+		{func() error { _, err := v.Release(t.Context(), g, v.CA.Issuer.ID, serial); return err }, -1},
+		{func() error {
+			_, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, pki.CertificateHold)
+			return err
+		}, ocsp.CertificateHold},
+		{func() error {
+			_, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, pki.KeyCompromise)
+			return err
+		}, ocsp.KeyCompromise},
 	} {
 		v.Clock.Advance(time.Minute)
 		ask(t, v, crypto.SHA1, serial) // now it is among the kept answers
@@ -83,7 +92,7 @@ func TestHoldAndRelease(t *testing.T) {
 		if stranger.Tenant() == "other" {
 			want = pki.NotFound
 		}
-		if err := v.Release(t.Context(), stranger, v.CA.Issuer.ID, serial); pki.KindOf(err) != want {
+		if _, err := v.Release(t.Context(), stranger, v.CA.Issuer.ID, serial); pki.KindOf(err) != want {
 			t.Errorf("a stranger's release: %v, want %s", err, want)
 		}
 	}
@@ -112,7 +121,7 @@ func TestInstallHold(t *testing.T) {
 		}
 		return v.InstallCRL(t.Context(), revocationtest.Grant(t, revocationtest.Tenant, access.ManageAuthorities), ceremonyCRL(t, v.Root, list))
 	}
-	if err := v.Revoke(t.Context(), revoke, v.Root.Issuer.ID, serial, pki.CertificateHold); err != nil {
+	if _, err := v.Revoke(t.Context(), revoke, v.Root.Issuer.ID, serial, pki.CertificateHold); err != nil {
 		t.Fatal(err)
 	}
 	if err := install(1, int(pki.CertificateHold)); err != nil {
@@ -121,7 +130,7 @@ func TestInstallHold(t *testing.T) {
 	if err := install(2); pki.KindOf(err) != pki.Conflict {
 		t.Errorf("a CRL without what is on hold: %v", err)
 	}
-	if err := v.Release(t.Context(), revoke, v.Root.Issuer.ID, serial); err != nil {
+	if _, err := v.Release(t.Context(), revoke, v.Root.Issuer.ID, serial); err != nil {
 		t.Fatal(err)
 	}
 	if err := install(3, int(pki.CertificateHold)); pki.KindOf(err) != pki.Conflict {
@@ -146,7 +155,8 @@ func TestRevocationsShareACommit(t *testing.T) {
 		v := revocationtest.New(t, 1)
 		g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
 		revoke := func(ctx context.Context, serial pki.Serial) error {
-			return v.Revoke(ctx, g, v.CA.Issuer.ID, serial, pki.Superseded)
+			_, err := v.Revoke(ctx, g, v.CA.Issuer.ID, serial, pki.Superseded)
+			return err
 		}
 		goOn := v.Store.StandStill()
 		var running sync.WaitGroup

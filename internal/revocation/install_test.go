@@ -115,7 +115,7 @@ func TestInstallCRL(t *testing.T) {
 	for i, step := range steps {
 		if i == 2 {
 			g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
-			if err := v.Revoke(t.Context(), g, v.Root.Issuer.ID, revoked, pki.CACompromise); err != nil {
+			if _, err := v.Revoke(t.Context(), g, v.Root.Issuer.ID, revoked, pki.CACompromise); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -54,7 +54,7 @@ func read(t *testing.T, v *revocationtest.VA, r *revocation.Response, serial pki
 func revoke(t *testing.T, v *revocationtest.VA, serial pki.Serial, reason pki.Reason) {
 	t.Helper()
 	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
-	if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, reason); err != nil {
+	if _, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, reason); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -343,7 +343,7 @@ func TestResponderRevoked(t *testing.T) {
 	serial := v.Issue()
 	for name, revokeIt := range map[string]func(pki.Serial){
 		"here": func(s pki.Serial) {
-			if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, s, pki.KeyCompromise); err != nil {
+			if _, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, s, pki.KeyCompromise); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -12,14 +12,14 @@ import (
 // the reason certificateHold puts it on hold: access.Revoke. The next OCSP
 // response of this process shows it, others within two seconds, and a new CRL of
 // its shard is made at once. Of one that is on hold the revocation date becomes
-// that of the final revocation.
+// that of the final revocation. It returns what holds from then on.
 //
 // It is Malformed where RFC 5280, 5.3.1 has no such reason or reserves it for
 // other uses, NotFound where the tenant has no such certificate, AlreadyRevoked,
 // and Conflict where it is on hold already.
-func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) error {
+func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (Status, error) {
 	if _, err := pki.ParseReason(reason.String()); err != nil {
-		return pki.Errorf(pki.Malformed, "a certificate cannot be revoked for reason code %d", reason)
+		return Status{}, pki.Errorf(pki.Malformed, "a certificate cannot be revoked for reason code %d", reason)
 	}
 	action := "certificate.revoke"
 	if reason == pki.CertificateHold {
@@ -29,28 +29,29 @@ func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerI
 }
 
 // Release ends the hold of a certificate that the grant's tenant issued or owns,
-// which is good again: access.Revoke. It shows as soon as a revocation does.
+// which is good again: access.Revoke. It shows as soon as a revocation does, and is
+// returned.
 //
 // It is NotFound where the tenant has no such certificate, AlreadyRevoked where it
 // is revoked for good, and Conflict where it is not on hold.
-func (s *Service) Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) error {
+func (s *Service) Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (Status, error) {
 	return s.enter(ctx, g, issuer, serial, pki.RemoveFromCRL, "certificate.release")
 }
 
 // enter stores the next entry of a certificate.
-func (s *Service) enter(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason, action string) error {
+func (s *Service) enter(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason, action string) (Status, error) {
 	if err := g.Check(access.Revoke); err != nil {
-		return err
+		return Status{}, err
 	}
 	id, err := s.identities.get(ctx, issuer)
 	if pki.KindOf(err) == pki.NotFound {
-		return errNoCertificate()
+		return Status{}, errNoCertificate()
 	}
 	if err != nil {
-		return err
+		return Status{}, err
 	}
 	now := s.cfg.Now().UTC()
-	err = s.queue.store(ctx, s.cfg.Store, &Entry{
+	e := &Entry{
 		Tenant: g.Tenant(),
 		Revocation: pki.Revocation{
 			Issuer: issuer, Serial: serial, Reason: reason,
@@ -60,12 +61,25 @@ func (s *Service) enter(ctx context.Context, g access.Grant, issuer pki.IssuerID
 			Tenant: id.issuer.Tenant, At: now, Actor: g.Actor(), Action: action,
 			Target: "certificate:" + string(issuer) + "/" + serial.String(), Detail: "reason " + reason.String(),
 		},
-	})
+	}
+	err = s.queue.store(ctx, s.cfg.Store, e)
 	s.Changed() // also after an error: it may mean that the outcome is unknown
 	if pki.KindOf(err) == pki.NotFound {
-		return errNoCertificate() // in the words that a stranger to the certificate hears, too
+		err = errNoCertificate() // in the words that a stranger to the certificate hears, too
 	}
-	return err
+	if err != nil {
+		return Status{}, err
+	}
+	return statusOf(&e.Revocation), nil
+}
+
+// statusOf returns the status of a certificate whose latest entry is r.
+func statusOf(r *pki.Revocation) Status {
+	status := Status{Known: true, Entries: r.N, NotAfter: r.NotAfter}
+	if r.Reason != pki.RemoveFromCRL {
+		status.Revocation = r
+	}
+	return status
 }
 
 func errNoCertificate() error { return pki.Errorf(pki.NotFound, "no such certificate") }

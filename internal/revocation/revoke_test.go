@@ -35,7 +35,7 @@ func TestRevoke(t *testing.T) {
 	notFound := make(map[string]bool)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := v.Revoke(t.Context(), tt.grant, tt.issuer, tt.serial, tt.reason)
+			_, err := v.Revoke(t.Context(), tt.grant, tt.issuer, tt.serial, tt.reason)
 			if err == nil || pki.KindOf(err) != tt.want {
 				t.Errorf("%v, want %s", err, tt.want)
 			}
@@ -49,7 +49,7 @@ func TestRevoke(t *testing.T) {
 	}
 
 	before := len(v.Store.Events())
-	if err := v.Revoke(t.Context(), grant, v.CA.Issuer.ID, serial, pki.KeyCompromise); err != nil {
+	if _, err := v.Revoke(t.Context(), grant, v.CA.Issuer.ID, serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
 	want := []pki.Event{{

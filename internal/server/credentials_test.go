@@ -80,7 +80,7 @@ func TestKeptCredential(t *testing.T) {
 			row(t, func(c *keystore.Credential) {
 				serial, err := pki.SerialFromBytes(s.listeners.certificate.Load().Leaf.SerialNumber.Bytes())
 				if err == nil {
-					err = s.revocation.Revoke(t.Context(), g, c.Issuer, serial, pki.KeyCompromise)
+					_, err = s.revocation.Revoke(t.Context(), g, c.Issuer, serial, pki.KeyCompromise)
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -201,7 +201,7 @@ func TestKeptResponder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.revocation.Revoke(t.Context(), st.Grant(t, "acme", access.Revoke), issuer, serial, pki.KeyCompromise); err != nil {
+	if _, err := s.revocation.Revoke(t.Context(), st.Grant(t, "acme", access.Revoke), issuer, serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
 	second := get()

@@ -154,7 +154,7 @@ func TestDeviceByCertificate(t *testing.T) {
 	}
 	nobody.want(http.StatusUnauthorized, "GET", "/whoami", "", "Authorization", "Bearer "+secret.Reveal())
 
-	if err := s.revocation.Revoke(t.Context(), st.Grant(t, "acme", access.Revoke), certificate.Issuer, certificate.Serial, pki.KeyCompromise); err != nil {
+	if _, err := s.revocation.Revoke(t.Context(), st.Grant(t, "acme", access.Revoke), certificate.Issuer, certificate.Serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
 	meter.want(http.StatusUnauthorized, "GET", "/whoami", "")

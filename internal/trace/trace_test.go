@@ -41,7 +41,8 @@ func TestTrace(t *testing.T) {
 	csr := pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: string(second.Device)})
 	renewed, err := s.Enroll.Enroll(ctx, enroll.Request{Grant: grant(access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: csr}})
 	ok(err)
-	ok(s.Revocation.Revoke(ctx, grant(access.Revoke), second.Issuer, second.Serial, pki.Superseded))
+	_, err = s.Revocation.Revoke(ctx, grant(access.Revoke), second.Issuer, second.Serial, pki.Superseded)
+	ok(err)
 	_, err = s.Registry.ChangeDevice(ctx, grant(access.ManageDevices), second.Device, registry.Suspend, "stolen")
 	ok(err)
 

@@ -34,7 +34,7 @@ func newPlace(t *testing.T, v *revocationtest.VA) place {
 	t.Helper()
 	p := place{dir: t.TempDir(), good: v.Issue(), revoked: v.Issue()}
 	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
-	if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, p.revoked, pki.KeyCompromise); err != nil {
+	if _, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, p.revoked, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
 	p.write(t, "issuer.pem", pemOf(v.CA.Certificate.Raw))
@@ -158,13 +158,13 @@ func TestOpenSSLHold(t *testing.T) {
 	p.write(t, "meter.pem", pemOf(certificate(t, v, serial, "http://status.example/crl/issuer/0.crl")))
 	status := []string{"ocsp", "-issuer", "issuer.pem", "-CAfile", "chain.pem", "-url", server.URL + "/ocsp/issuer", "-cert", "meter.pem"}
 	list := []string{"crl", "-inform", "DER", "-in", "list.crl", "-CAfile", "chain.pem", "-noout", "-text"}
-	revoke := func(reason pki.Reason) error { return v.Revoke(t.Context(), g, issuer, serial, reason) }
+	revoke := func(reason pki.Reason) error { _, err := v.Revoke(t.Context(), g, issuer, serial, reason); return err }
 	for _, step := range []struct {
 		act        func() error
 		ocsp, list string // what openssl calls the reason; "" is good
 	}{
 		{func() error { return revoke(pki.CertificateHold) }, "Reason: certificateHold", "Certificate Hold"},
-		{func() error { return v.Release(t.Context(), g, issuer, serial) }, "", ""},
+		{func() error { _, err := v.Release(t.Context(), g, issuer, serial); return err }, "", ""},
 		{func() error { return revoke(pki.CertificateHold) }, "Reason: certificateHold", "Certificate Hold"},
 		{func() error { return revoke(pki.Superseded) }, "Reason: superseded", "Superseded"},
 	} {
@@ -234,7 +234,7 @@ func TestOpenSSLDelta(t *testing.T) {
 	p, server := newPlace(t, v), serve(t, v)
 	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
 	held, later := v.Issue(), v.Issue()
-	if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, held, pki.CertificateHold); err != nil {
+	if _, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, held, pki.CertificateHold); err != nil {
 		t.Fatal(err)
 	}
 	fetch := func(name string) {
@@ -249,10 +249,10 @@ func TestOpenSSLDelta(t *testing.T) {
 		p.expect(t, nil, "crl", "-inform", "DER", "-in", name+".crl", "-out", name+".pem")
 	}
 	fetch("0")
-	if err := v.Release(t.Context(), g, v.CA.Issuer.ID, held); err != nil {
+	if _, err := v.Release(t.Context(), g, v.CA.Issuer.ID, held); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, later, pki.Superseded); err != nil {
+	if _, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, later, pki.Superseded); err != nil {
 		t.Fatal(err)
 	}
 	fetch("0-delta")

@@ -241,7 +241,7 @@ func (t *tx) reviseCertificates(owner int64, d *storedDevice, c *registry.Device
 	if err != nil {
 		return 0, fmt.Errorf("listing the certificates of device %q: %w", c.ID, err)
 	}
-	entries := 0
+	entries, group := 0, newEntryGroup(t)
 	for _, n := range names {
 		if c.Act == registry.Resume {
 			newest, err := t.s.newestEntry(context.Background(), t, n.issuer, n.serial)
@@ -258,7 +258,7 @@ func (t *tx) reviseCertificates(owner int64, d *storedDevice, c *registry.Device
 			Event: pki.Event{Tenant: n.tenant, At: c.Event.At, Actor: c.Event.Actor, Action: action,
 				Target: "certificate:" + string(n.issuer) + "/" + n.serial.String(), Detail: "reason " + reason.String() + ", " + c.Event.Target + " " + string(c.Act)},
 		}
-		refused, err := t.enter(e)
+		refused, err := group.add(e)
 		if err != nil {
 			return 0, err
 		}
@@ -266,7 +266,7 @@ func (t *tx) reviseCertificates(owner int64, d *storedDevice, c *registry.Device
 			entries++
 		}
 	}
-	return entries, nil
+	return entries, group.store()
 }
 
 // newestEntry returns the sequence number of a certificate's newest revocation

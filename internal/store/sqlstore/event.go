@@ -15,31 +15,52 @@ func (t *tx) event(e pki.Event) error {
 	if err := t.s.gate.Act(e.Tenant); err != nil {
 		return err
 	}
-	return t.storeEvent(e)
+	return t.storeEvents([]pki.Event{e})
 }
 
-func (t *tx) storeEvent(e pki.Event) error {
-	if e.ID == "" {
-		e.ID = pki.NewID(e.At)
+var insertEvents = newRowsText(`INSERT INTO event (id, tenant, at, actor, action, target, detail) VALUES`, 7, `RETURNING num, id`)
+
+// storeEvents stores events and their leaves, in order. It changes all.
+func (t *tx) storeEvents(all []pki.Event) error {
+	if len(all) == 0 {
+		return nil
 	}
-	// What is logged can be written down as text anywhere, to the byte.
-	for _, text := range []*string{&e.Actor, &e.Action, &e.Target, &e.Detail} {
-		*text = strings.ToValidUTF8(*text, "\ufffd")
+	args := make([]any, 0, 7*len(all))
+	for i := range all {
+		e := &all[i]
+		if e.ID == "" {
+			e.ID = pki.NewID(e.At)
+		}
+		// What is logged can be written down as text anywhere, to the byte.
+		for _, text := range []*string{&e.Actor, &e.Action, &e.Target, &e.Detail} {
+			*text = strings.ToValidUTF8(*text, "\ufffd")
+		}
+		args = append(args, e.ID, string(e.Tenant), micros(e.At), e.Actor, e.Action, e.Target, e.Detail)
 	}
-	num, err := one(context.Background(), t, scanInt,
-		`INSERT INTO event (id, tenant, at, actor, action, target, detail) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING num`,
-		e.ID, e.Tenant, micros(e.At), e.Actor, e.Action, e.Target, e.Detail)
-	if err != nil {
-		return fmt.Errorf("storing event %s: %w", e.Action, err)
-	}
-	tenant, err := t.intern(tenantRef(e.Tenant))
-	if err != nil {
+	nums := make(map[string]int64, len(all))
+	err := t.queryRows(insertEvents, args, func(row row) error {
+		var num int64
+		var id string
+		err := row.Scan(&num, &id)
+		nums[id] = num
 		return err
+	})
+	if err != nil {
+		return fmt.Errorf("storing event %s: %w", all[0].Action, err)
 	}
-	run := leafRun{tenant: tenant, kind: leafEvent, ref: num}
-	leaf := audit.OfEvent(&e)
-	run.add(&audit.Leaf{Event: &leaf})
-	return t.leaves(&run, e.At)
+	leaves := make([]any, 0, leafColumns*len(all))
+	for i := range all {
+		e := &all[i]
+		tenant, err := t.intern(tenantRef(e.Tenant))
+		if err != nil {
+			return err
+		}
+		run := leafRun{tenant: tenant, kind: leafEvent, ref: nums[e.ID]}
+		leaf := audit.OfEvent(e)
+		run.add(&audit.Leaf{Event: &leaf})
+		leaves = run.appendTo(leaves, e.At)
+	}
+	return t.insertLeaves(leaves)
 }
 
 const selectEvent = `SELECT id, tenant, at, actor, action, target, detail FROM event `

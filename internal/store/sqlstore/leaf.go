@@ -50,9 +50,21 @@ func (t *tx) leaves(r *leafRun, at time.Time) error {
 	if r.count == 0 {
 		return nil
 	}
-	_, err := t.exec(`INSERT INTO leaf_group (tenant, kind, ref, count, created, hashes, first_row) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		r.tenant, r.kind, r.ref, r.count, micros(at), r.hashes, r.firstRow)
-	if err != nil {
+	return t.insertLeaves(r.appendTo(make([]any, 0, leafColumns), at))
+}
+
+const leafColumns = 7
+
+var insertLeafGroups = newRowsText(`INSERT INTO leaf_group (tenant, kind, ref, count, created, hashes, first_row) VALUES`, leafColumns, ``)
+
+// appendTo appends a run's row.
+func (r *leafRun) appendTo(args []any, at time.Time) []any {
+	return append(args, r.tenant, r.kind, r.ref, r.count, micros(at), r.hashes, r.firstRow)
+}
+
+// insertLeaves inserts the rows of runs, in order.
+func (t *tx) insertLeaves(args []any) error {
+	if err := t.execRows(insertLeafGroups, args); err != nil {
 		return fmt.Errorf("storing log leaves: %w", err)
 	}
 	return nil

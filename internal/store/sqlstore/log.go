@@ -113,7 +113,7 @@ func (s *Store) PutLog(ctx context.Context, h auditlog.Hold, l *auditlog.Log, e 
 		case rows == 0:
 			return pki.Errorf(pki.Conflict, "the tenant has a log already")
 		}
-		return t.storeEvent(e)
+		return t.storeEvents([]pki.Event{e})
 	})
 }
 

@@ -13,49 +13,18 @@ import (
 // Revoke implements revocation.Store.
 func (s *Store) Revoke(ctx context.Context, group []*revocation.Entry) error {
 	return s.update(ctx, func(t *tx) error {
+		g := newEntryGroup(t)
 		for _, e := range group {
+			if e.Err = s.gate.Act(e.Event.Tenant); e.Err != nil {
+				continue // others in the group have another log
+			}
 			var err error
-			if e.Err, err = t.enter(e); err != nil {
+			if e.Err, err = g.add(e); err != nil {
 				return err
 			}
 		}
-		return nil
+		return g.store()
 	})
-}
-
-// enter stores an entry with its event and their leaves, or returns as refused why
-// it may not be.
-func (t *tx) enter(e *revocation.Entry) (refused, err error) {
-	issuer, err := t.s.issuerInfo(context.Background(), e.Issuer)
-	if pki.KindOf(err) == pki.NotFound {
-		return pki.Errorf(pki.NotFound, "no certificate with serial %s", e.Serial), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	who, err := t.s.findRef(context.Background(), tenantRef(e.Tenant))
-	if err != nil {
-		return nil, err
-	}
-	k, err := stateOf(context.Background(), t, issuer, e.Issuer, e.Serial)
-	if err != nil {
-		return nil, err
-	}
-	if k.tenant != who && k.owner != who || who == 0 {
-		return pki.Errorf(pki.NotFound, "no certificate with serial %s", e.Serial), nil
-	}
-	e.Shard, e.NotAfter = e.Serial.Shard(issuer.shards), k.notAfter
-	if e.N, err = revocation.Next(k.latest, e.Reason); err != nil {
-		return err, nil
-	}
-	run := leafRun{tenant: issuer.tenant, kind: leafRevocation}
-	if err := t.revoke(&e.Revocation, issuer.num, &run); err != nil {
-		return nil, err
-	}
-	if err := t.leaves(&run, e.At); err != nil {
-		return nil, err
-	}
-	return nil, t.event(e.Event)
 }
 
 // revoke inserts an entry and adds its leaf to a run. The entries of a run follow

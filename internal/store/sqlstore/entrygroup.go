@@ -1,0 +1,132 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// An entryGroup is entries that one transaction stores with their events, several with
+// each statement.
+type entryGroup struct {
+	*tx
+	waiting []waitingEntry
+	serials map[pki.Serial]bool // of those that wait
+}
+
+type waitingEntry struct {
+	*revocation.Entry
+	issuer issuerInfo
+}
+
+func newEntryGroup(t *tx) *entryGroup {
+	return &entryGroup{tx: t, serials: make(map[pki.Serial]bool)}
+}
+
+// add takes an entry, or returns as refused why it may not be. That its log's gate is
+// closed is no refusal of the entry but an error.
+func (g *entryGroup) add(e *revocation.Entry) (refused, err error) {
+	if err := g.s.gate.Act(e.Event.Tenant); err != nil {
+		return nil, err
+	}
+	issuer, err := g.s.issuerInfo(context.Background(), e.Issuer)
+	if pki.KindOf(err) == pki.NotFound {
+		return pki.Errorf(pki.NotFound, "no certificate with serial %s", e.Serial), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	who, err := g.s.findRef(context.Background(), tenantRef(e.Tenant))
+	if err != nil {
+		return nil, err
+	}
+	if g.serials[e.Serial] { // it depends on what became of that
+		if err := g.store(); err != nil {
+			return nil, err
+		}
+	}
+	k, err := stateOf(context.Background(), g.tx, issuer, e.Issuer, e.Serial)
+	if err != nil {
+		return nil, err
+	}
+	if k.tenant != who && k.owner != who || who == 0 {
+		return pki.Errorf(pki.NotFound, "no certificate with serial %s", e.Serial), nil
+	}
+	e.Shard, e.NotAfter = e.Serial.Shard(issuer.shards), k.notAfter
+	if e.N, err = revocation.Next(k.latest, e.Reason); err != nil {
+		return err, nil
+	}
+	g.waiting = append(g.waiting, waitingEntry{e, issuer})
+	g.serials[e.Serial] = true
+	return nil, nil
+}
+
+// store stores those that wait, with their events and the leaves of both.
+func (g *entryGroup) store() error {
+	for rest := g.waiting; len(rest) > 0; { // a run of leaves is of one tenant
+		n := 1
+		for n < len(rest) && rest[n].issuer.tenant == rest[0].issuer.tenant {
+			n++
+		}
+		if err := g.insert(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	events := make([]pki.Event, len(g.waiting))
+	for i, e := range g.waiting {
+		events[i] = e.Event
+	}
+	g.waiting = g.waiting[:0]
+	clear(g.serials)
+	return g.storeEvents(events)
+}
+
+var insertEntries = newRowsText(`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after) VALUES`, 7, `RETURNING seq, issuer, serial`)
+
+// insert inserts entries and their run of leaves.
+func (g *entryGroup) insert(entries []waitingEntry) error {
+	type key struct {
+		issuer int64
+		serial pki.Serial
+	}
+	type inserted struct {
+		seq int64
+		key
+	}
+	args := make([]any, 0, 7*len(entries))
+	by := make(map[key]*pki.Revocation, len(entries))
+	for _, e := range entries {
+		r := &e.Revocation
+		args = append(args, e.issuer.num, r.Serial[:], r.N, int64(r.Reason), micros(r.At), r.Shard, micros(r.NotAfter))
+		by[key{e.issuer.num, r.Serial}] = r
+	}
+	rows := make([]inserted, 0, len(entries))
+	err := g.queryRows(insertEntries, args, func(row row) error {
+		var i inserted
+		err := row.Scan(&i.seq, &i.issuer, intoArray(i.serial[:]))
+		rows = append(rows, i)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("storing revocations: %w", err)
+	}
+	slices.SortFunc(rows, func(a, b inserted) int { return cmp.Compare(a.seq, b.seq) })
+	run := leafRun{tenant: entries[0].issuer.tenant, kind: leafRevocation}
+	newest := make(map[shardNum]int64)
+	for _, i := range rows {
+		r := by[i.key]
+		run.addEntry(i.seq, r)
+		newest[shardNum{i.issuer, r.Shard}] = i.seq
+	}
+	for s, seq := range newest {
+		if err := g.newest(s.issuer, s.shard, seq); err != nil {
+			return err
+		}
+	}
+	return g.leaves(&run, entries[0].At)
+}
