@@ -17,6 +17,8 @@ type profileCommand struct {
 	Show      profileShow      `cmd:"" help:"Print a profile's document."`
 	Reference profileReference `cmd:"" help:"List or print the profiles that come with pando."`
 	Lint      profileLint      `cmd:"" help:"Check a document without a server."`
+	Test      profileTry       `cmd:"" help:"Issue a throw-away certificate for a sample request, and print what is in it."`
+	Diff      profileDiff      `cmd:"" help:"Show what differs between two documents, and whether more may be issued."`
 }
 
 func (profileCommand) Help() string {

@@ -254,6 +254,10 @@ func (p *Profile) Name() string { return p.name }
 // Description returns what the profile says it is for; it may be empty.
 func (p *Profile) Description() string { return p.description }
 
+// Authorities returns the names of the authorities that the profile is for; none is
+// any.
+func (p *Profile) Authorities() []string { return slices.Clone(p.authorities) }
+
 // SignsOCSP reports whether the profile is for delegated OCSP responders: who
 // holds such a certificate answers for the issuer.
 func (p *Profile) SignsOCSP() bool { return slices.Contains(p.purposes, purposes["OCSPSigning"]) }

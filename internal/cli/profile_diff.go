@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+)
+
+// profileDiff is "pando profile diff".
+type profileDiff struct {
+	Before string `arg:"" help:"A file, or NAME@VERSION of a published profile, or NAME@latest."`
+	After  string `arg:"" help:"The same of the other; - is standard input."`
+}
+
+func (profileDiff) Help() string {
+	return `Shows what of the meaning of two documents differs, and whether more may be issued afterwards: a change widens, narrows, or does neither. One that cannot be told to narrow counts as widening. The exit status is 0 whatever the difference is.
+
+Examples:
+
+    pando profile diff meter@latest meter.yaml
+    pando profile diff meter@1 meter@2 --json
+    pando profile diff old.yaml new.yaml`
+}
+
+// compared is the result of "pando profile diff".
+type compared struct {
+	Changes []comparedChange `json:"changes"`
+	Widens  bool             `json:"widens"` // one of them does
+}
+
+type comparedChange struct {
+	What   string `json:"what"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+	Effect string `json:"effect"`
+}
+
+// Run compares the documents.
+func (p *profileDiff) Run(ctx context.Context, c *console, g *globals) error {
+	before, err := p.load(ctx, c, g, p.Before)
+	if err != nil {
+		return err
+	}
+	after, err := p.load(ctx, c, g, p.After)
+	if err != nil {
+		return err
+	}
+	changes := policy.Diff(before, after)
+	got := compared{Changes: []comparedChange{}, Widens: policy.Widened(changes)}
+	t := table{heading: []string{"EFFECT", "WHAT", "BEFORE", "AFTER"}}
+	for _, x := range changes {
+		got.Changes = append(got.Changes, comparedChange{x.What, x.Before, x.After, string(x.Effect)})
+		t.add(x.Effect, x.What, x.Before, x.After)
+	}
+	return c.result(got, func(w io.Writer) error {
+		if len(changes) == 0 {
+			_, err := fmt.Fprintln(w, "the documents say the same")
+			return err
+		}
+		return t.write(w)
+	})
+}
+
+// load returns the profile that an argument names.
+func (p *profileDiff) load(ctx context.Context, c *console, g *globals, argument string) (*policy.Profile, error) {
+	var source []byte
+	if name, version, published := strings.Cut(argument, "@"); published && pki.CheckSlug("profile", name) == nil {
+		n := 0
+		if version != "latest" {
+			var err error
+			if n, err = strconv.Atoi(version); err != nil || n < 1 {
+				return nil, pki.Errorf(pki.Malformed, "%.60q: a published profile is NAME@VERSION, with a version from 1, or NAME@latest", argument)
+			}
+		}
+		cl, err := g.connect()
+		if err != nil {
+			return nil, err
+		}
+		got, err := cl.Profile(ctx, name, n)
+		if err != nil {
+			return nil, err
+		}
+		source = []byte(got.Source)
+	} else {
+		var err error
+		if source, err = c.readInput(argument, maxProfile); err != nil {
+			return nil, err
+		}
+	}
+	parsed, err := policy.Parse(source)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", argument, err)
+	}
+	return parsed, nil
+}
