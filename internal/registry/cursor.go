@@ -2,8 +2,13 @@ package registry
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/binary"
+	"slices"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -23,42 +28,101 @@ type Page[T any] struct {
 	Next  string // cursor of the page that follows; "" at the end
 }
 
-// A cursor is a check of the query that gave it and where that query has come to,
-// in base32hex. It says nothing that its reader may not know, and a forged one
-// only moves within what the query finds, so that it needs no key.
+// A cursorKey makes cursors: where a query has come to, sealed, so that nobody reads
+// from the position of a row how many rows others have, and none but ours is believed.
+// A cursor is of one tenant and one query. The same position is the same cursor: the
+// initialisation vector is the tag, an HMAC of all of it (the construction SIV), so
+// that no number of cursors is too many for the key.
+type cursorKey struct {
+	block cipher.Block
+	mac   []byte
+}
+
 const (
-	cursorCheck = 6   // bytes
-	maxCursor   = 512 // characters
+	cursorTag = 16  // bytes
+	cursorPad = 24  // what is sealed is a multiple of it: a length tells magnitudes
+	maxCursor = 512 // characters
 )
 
 // cursorEncoding has letters and digits alone: a cursor can stand in a URL and in
 // a spreadsheet as it is.
 var cursorEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
-// encodeCursor returns the cursor of a query that goes on after a position.
-func encodeCursor(query string, position []byte) string {
-	sum := sha256.Sum256([]byte(query))
-	return cursorEncoding.EncodeToString(append(sum[:cursorCheck:cursorCheck], position...))
+// newCursorKey takes apart a key that all nodes of a deployment have and nobody else.
+func newCursorKey(key [32]byte) *cursorKey {
+	block, err := aes.NewCipher(derive(key, "seal"))
+	if err != nil {
+		panic(err) // it has 32 bytes
+	}
+	return &cursorKey{block, derive(key, "tag")}
 }
 
-// decodeCursor returns the position in a cursor of the query, nil for none. One
-// of another query is Malformed.
-func decodeCursor(query, cursor string) ([]byte, error) {
+func derive(key [32]byte, label string) []byte {
+	h := hmac.New(sha256.New, key[:])
+	h.Write([]byte(label))
+	return h.Sum(nil)
+}
+
+// A list is one query of one tenant, whose cursors no other takes.
+type list struct {
+	key    *cursorKey
+	tenant pki.TenantID
+	query  string
+}
+
+func (s *Service) list(tenant pki.TenantID, query string) list {
+	return list{s.cursors, tenant, query}
+}
+
+// cursor returns the cursor with which the list goes on after a position.
+func (l list) cursor(position []byte) string {
+	padded := append(slices.Clone(position), 1)
+	for len(padded)%cursorPad != 0 {
+		padded = append(padded, 0)
+	}
+	sealed := l.tag(padded)
+	sealed = append(sealed, padded...)
+	cipher.NewCTR(l.key.block, sealed[:cursorTag]).XORKeyStream(sealed[cursorTag:], padded)
+	return cursorEncoding.EncodeToString(sealed)
+}
+
+// position returns the position in a cursor of the list, nil for none. One that is not
+// of the list is Malformed.
+func (l list) position(cursor string) ([]byte, error) {
 	if cursor == "" {
 		return nil, nil
 	}
-	sum := sha256.Sum256([]byte(query))
-	b, err := cursorEncoding.DecodeString(cursor)
-	if err != nil || len(cursor) > maxCursor || cursorEncoding.EncodeToString(b) != cursor || len(b) <= cursorCheck || !bytes.Equal(b[:cursorCheck], sum[:cursorCheck]) {
-		return nil, pki.Errorf(pki.Malformed, "the cursor %.20q is not one that this search gave: repeat the search as it was, or begin anew without a cursor", cursor)
+	foreign := pki.Errorf(pki.Malformed, "the cursor %.20q is not one that this search gave: repeat the search as it was, or begin anew without a cursor", cursor)
+	if len(cursor) > maxCursor {
+		return nil, foreign
 	}
-	return b[cursorCheck:], nil
+	sealed, err := cursorEncoding.DecodeString(cursor)
+	if err != nil || cursorEncoding.EncodeToString(sealed) != cursor || len(sealed) < cursorTag+cursorPad {
+		return nil, foreign
+	}
+	tag, padded := sealed[:cursorTag], sealed[cursorTag:]
+	cipher.NewCTR(l.key.block, tag).XORKeyStream(padded, padded)
+	if !hmac.Equal(tag, l.tag(padded)) {
+		return nil, foreign
+	}
+	return padded[:bytes.LastIndexByte(padded, 1)], nil
+}
+
+// tag authenticates a position for this list. The parts before it have their lengths.
+func (l list) tag(padded []byte) []byte {
+	h := hmac.New(sha256.New, l.key.mac)
+	for _, part := range []string{string(l.tenant), l.query} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write([]byte(part))
+	}
+	h.Write(padded)
+	return h.Sum(nil)[:cursorTag:cursorTag]
 }
 
 // page returns a page of what list returns, which it asks for one more than the
-// limit. query tells lists apart, position is that of an item.
-func page[T any](query string, p Paging, list func(after []byte) ([]T, error), position func(T) []byte) (Page[T], error) {
-	return search(query, p, func(after []byte) ([]T, []byte, error) {
+// limit. position is that of an item.
+func page[T any](l list, p Paging, list func(after []byte) ([]T, error), position func(T) []byte) (Page[T], error) {
+	return search(l, p, func(after []byte) ([]T, []byte, error) {
 		items, err := list(after)
 		if err != nil || len(items) <= p.Limit {
 			return items, nil, err
@@ -70,12 +134,12 @@ func page[T any](query string, p Paging, list func(after []byte) ([]T, error), p
 
 // search returns a page of what find returns: up to the limit of items, and the
 // position from which it goes on, nil at the end.
-func search[T any](query string, p Paging, find func(after []byte) ([]T, []byte, error)) (Page[T], error) {
+func search[T any](l list, p Paging, find func(after []byte) ([]T, []byte, error)) (Page[T], error) {
 	var none Page[T]
 	if err := p.check(); err != nil {
 		return none, err
 	}
-	after, err := decodeCursor(query, p.Cursor)
+	after, err := l.position(p.Cursor)
 	if err != nil {
 		return none, err
 	}
@@ -83,7 +147,7 @@ func search[T any](query string, p Paging, find func(after []byte) ([]T, []byte,
 	if err != nil || next == nil {
 		return Page[T]{Items: items}, err
 	}
-	return Page[T]{Items: items, Next: encodeCursor(query, next)}, nil
+	return Page[T]{Items: items, Next: l.cursor(next)}, nil
 }
 
 func (p Paging) check() error {

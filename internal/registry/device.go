@@ -177,12 +177,12 @@ func (s *Service) Devices(ctx context.Context, g access.Grant, f DeviceFilter, p
 	if !known {
 		return none, pki.Errorf(pki.Malformed, "state %.20q: it is one of %v", f.State, States())
 	}
-	name := fmt.Sprintf("devices %q", f)
-	page, err := search(name, p, func(after []byte) ([]*FoundDevice, []byte, error) {
+	l := s.list(g.Tenant(), fmt.Sprintf("devices %q", f))
+	page, err := search(l, p, func(after []byte) ([]*FoundDevice, []byte, error) {
 		return s.cfg.Store.Devices(ctx, g.Tenant(), f, after, p.Limit)
 	})
 	for _, d := range page.Items {
-		d.Cursor = encodeCursor(name, d.Position)
+		d.Cursor = l.cursor(d.Position)
 	}
 	return page, err
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"testing"
 
@@ -9,24 +10,53 @@ import (
 )
 
 func FuzzCursor(f *testing.F) {
+	s := New(Config{CursorKey: [32]byte{1}})
 	f.Add("lots", []byte("a"), "")
-	f.Add("lots", []byte("a"), encodeCursor("lots", []byte("a")))
-	f.Add("devices", []byte{1, 7}, encodeCursor("lots", []byte("a")))
+	f.Add("lots", []byte("a"), s.list("acme", "lots").cursor([]byte("a")))
+	f.Add("devices", []byte{1, 7, 1, 0}, s.list("acme", "lots").cursor([]byte("a")))
 	f.Fuzz(func(t *testing.T, query string, position []byte, cursor string) {
-		if _, err := decodeCursor(query, cursor); err != nil && pki.KindOf(err) != pki.Malformed {
+		l := s.list("acme", query)
+		if _, err := l.position(cursor); err != nil && pki.KindOf(err) != pki.Malformed {
 			t.Errorf("%q: %v", cursor, err)
 		}
 		if len(position) == 0 || len(position) > 200 {
 			return
 		}
-		got, err := decodeCursor(query, encodeCursor(query, position))
+		got, err := l.position(l.cursor(position))
 		if err != nil || !bytes.Equal(got, position) {
 			t.Errorf("%q, %x: %x, %v", query, position, got, err)
 		}
-		if _, err := decodeCursor(query+"x", encodeCursor(query, position)); err == nil {
-			t.Errorf("%q, %x: the cursor fits another query", query, position)
+		for _, other := range []list{s.list("acme", query+"x"), s.list("acm", "e"+query), New(Config{}).list("acme", query)} {
+			if _, err := other.position(l.cursor(position)); pki.KindOf(err) != pki.Malformed {
+				t.Errorf("%q, %x: the cursor fits another list: %v", query, position, err)
+			}
 		}
 	})
+}
+
+// TestCursorsTellNothing: a cursor does not say which row of all tenants' a row is, not
+// even how large its number is, and one that is changed is not believed.
+func TestCursorsTellNothing(t *testing.T) {
+	l := New(Config{CursorKey: [32]byte{1}}).list("acme", "certificates")
+	first := l.cursor([]byte{0, 0, 1})
+	for _, number := range []uint64{2, 300, 1 << 40} {
+		position := binary.AppendUvarint([]byte{0, 0}, number)
+		cursor := l.cursor(position)
+		sealed, err := cursorEncoding.DecodeString(cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(cursor) != len(first) || cursor[:8] == first[:8] || bytes.Contains(sealed, position) {
+			t.Errorf("%d: %s tells something, where 1 is %s", number, cursor, first)
+		}
+		for i := range sealed {
+			sealed[i] ^= 0x80
+			if p, err := l.position(cursorEncoding.EncodeToString(sealed)); pki.KindOf(err) != pki.Malformed {
+				t.Fatalf("%d, byte %d changed: %x, %v", number, i, p, err)
+			}
+			sealed[i] ^= 0x80
+		}
+	}
 }
 
 func FuzzImport(f *testing.F) {

@@ -134,7 +134,7 @@ func (s *Service) Lots(ctx context.Context, g access.Grant, f LotFilter, p Pagin
 	if f.State != "" && f.State != LotOpen && f.State != LotClosed {
 		return Page[*Lot]{}, pki.Errorf(pki.Malformed, "state %.20q: a lot is %s or %s", f.State, LotOpen, LotClosed)
 	}
-	return page(fmt.Sprintf("lots %q", f), p, func(after []byte) ([]*Lot, error) {
+	return page(s.list(g.Tenant(), fmt.Sprintf("lots %q", f)), p, func(after []byte) ([]*Lot, error) {
 		return s.cfg.Store.Lots(ctx, g.Tenant(), f, string(after), p.Limit+1)
 	}, func(l *Lot) []byte { return []byte(l.Name) })
 }

@@ -107,7 +107,7 @@ func (s *Service) Places(ctx context.Context, g access.Grant, kind PlaceKind, p 
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return Page[*Place]{}, err
 	}
-	return page("place "+string(kind), p, func(after []byte) ([]*Place, error) {
+	return page(s.list(g.Tenant(), "place "+string(kind)), p, func(after []byte) ([]*Place, error) {
 		return s.cfg.Store.Places(ctx, g.Tenant(), kind, string(after), p.Limit+1)
 	}, func(x *Place) []byte { return []byte(x.Name) })
 }

@@ -127,8 +127,8 @@ func (s *Service) Certificates(ctx context.Context, g access.Grant, q Query, p P
 		return nil, err
 	}
 	out := new(Certificates)
-	name := fmt.Sprintf("certificates %+v", q)
-	page, err := search(name, p, func(after []byte) ([]*Found, []byte, error) {
+	l := s.list(g.Tenant(), fmt.Sprintf("certificates %+v", q))
+	page, err := search(l, p, func(after []byte) ([]*Found, []byte, error) {
 		found, next, not, err := s.cfg.Store.SearchCertificates(ctx, g.Tenant(), q, s.cfg.Now(), after, p.Limit)
 		out.NotSearched = not
 		return found, next, err
@@ -137,7 +137,7 @@ func (s *Service) Certificates(ctx context.Context, g access.Grant, q Query, p P
 		return nil, err
 	}
 	for _, f := range page.Items {
-		f.Cursor = encodeCursor(name, f.Position)
+		f.Cursor = l.cursor(f.Position)
 	}
 	out.Page = page
 	return out, nil

@@ -14,6 +14,10 @@ type Config struct {
 	Store Store
 	Now   pki.Clock
 
+	// CursorKey seals cursors. It is the same on all nodes of a deployment, and
+	// known to nobody else.
+	CursorKey [32]byte
+
 	// Revoked is called when revocation entries may have been stored, so that
 	// status shows them at once.
 	Revoked func()
@@ -21,14 +25,17 @@ type Config struct {
 
 // A Service is the registry. Its methods are safe for concurrent use.
 type Service struct {
-	cfg Config
+	cfg     Config
+	cursors *cursorKey
 
 	mu       sync.RWMutex
 	complete map[placed]completed // guarded by mu
 }
 
 // New returns a Service.
-func New(cfg Config) *Service { return &Service{cfg: cfg, complete: map[placed]completed{}} }
+func New(cfg Config) *Service {
+	return &Service{cfg: cfg, cursors: newCursorKey(cfg.CursorKey), complete: map[placed]completed{}}
+}
 
 type placed struct {
 	tenant pki.TenantID

@@ -99,7 +99,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{Gate: gate}); err != nil {
 		return nil, err
 	}
-	keys, err := s.openKeys(ctx)
+	keys, cursors, err := s.openKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		return nil, err
 	}
 	archives.Archives = s.retention
-	if err := s.wire(ctx, signatures); err != nil {
+	if err := s.wire(ctx, signatures, cursors); err != nil {
 		return nil, err
 	}
 	s.metrics = metrics.New(metrics.Config{
@@ -124,27 +124,28 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 }
 
 // openKeys loads the key-encryption keys that the configuration names, and sees
-// that they are those of the keys in the store.
-func (s *Server) openKeys(ctx context.Context) (*keystore.Keystore, error) {
+// that they are those of the keys in the store. cursors is the key of the cursors of
+// lists.
+func (s *Server) openKeys(ctx context.Context) (keys *keystore.Keystore, cursors [32]byte, err error) {
 	deployment, err := soft.LoadKEK(s.cfg.KeySource(s.cfg.Keys.Encryption))
 	if err != nil {
-		return nil, err
+		return nil, cursors, err
 	}
 	tenants := make(map[pki.TenantID]*soft.KEK)
 	for tenant, source := range s.cfg.Keys.Tenants {
 		if tenants[tenant], err = soft.LoadKEK(s.cfg.KeySource(source)); err != nil {
-			return nil, fmt.Errorf("key-encryption key of the tenant %s: %w", tenant, err)
+			return nil, cursors, fmt.Errorf("key-encryption key of the tenant %s: %w", tenant, err)
 		}
 	}
-	keys := soft.New(s.store, deployment, tenants, s.now)
-	if err := keys.Check(ctx); err != nil {
-		return nil, err
+	sealed := soft.New(s.store, deployment, tenants, s.now)
+	if err := sealed.Check(ctx); err != nil {
+		return nil, cursors, err
 	}
-	return keystore.New(map[string]keystore.Provider{soft.Scheme: keys}), nil
+	return keystore.New(map[string]keystore.Provider{soft.Scheme: sealed}), deployment.CursorKey(), nil
 }
 
 // wire makes the services, each from those below it.
-func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
+func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte) error {
 	s.tokens = access.NewTokens(s.store, s.now)
 	responders := &responders{}
 	published := &published{}
@@ -164,7 +165,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer) error {
 	s.hierarchy = hierarchy.New(hierarchy.Config{
 		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Now: s.now,
 	})
-	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, Revoked: s.revocation.Changed})
+	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: cursors, Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})
 	subordinates.RA = s.enroll

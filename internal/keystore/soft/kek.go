@@ -29,17 +29,23 @@ const kekSize = 32
 const (
 	kekIDLabel   = "pando key-encryption key: id, v1"
 	kekSealLabel = "pando key-encryption key: AES-256-GCM, v1"
+	cursorLabel  = "pando cursors of lists, v1"
 )
 
 // A KEK is a key-encryption key. It prints as [secret].
 type KEK struct {
-	id   string
-	aead cipher.AEAD // AES-256-GCM with a random nonce in front of each ciphertext
+	id      string
+	cursors [32]byte
+	aead    cipher.AEAD // AES-256-GCM with a random nonce in front of each ciphertext
 }
 
 // ID returns the key's id, 16 hexadecimal digits. It is derived from the key and
 // not secret.
 func (k *KEK) ID() string { return k.id }
+
+// CursorKey returns a key for the cursors of lists, which all nodes that have the
+// key-encryption key have; it says nothing about the keys that seal.
+func (k *KEK) CursorKey() [32]byte { return k.cursors }
 
 // String returns "[secret]".
 func (*KEK) String() string { return "[secret]" }
@@ -109,6 +115,10 @@ func newKEK(key []byte) (*KEK, error) {
 	if err != nil {
 		return nil, err
 	}
+	cursors, err := hkdf.Key(sha256.New, key, nil, cursorLabel, 32)
+	if err != nil {
+		return nil, err
+	}
 	seal, err := hkdf.Key(sha256.New, key, nil, kekSealLabel, 32)
 	if err != nil {
 		return nil, err
@@ -124,7 +134,7 @@ func newKEK(key []byte) (*KEK, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &KEK{id: hex.EncodeToString(id), aead: aead}, nil
+	return &KEK{id: hex.EncodeToString(id), cursors: [32]byte(cursors), aead: aead}, nil
 }
 
 // readSecretFile reads a small file after it has checked, on the open file, that

@@ -114,3 +114,20 @@ func TestKEKPrintsNothing(t *testing.T) {
 		t.Errorf("printed as %s", b.String())
 	}
 }
+
+// TestCursorKey: whoever has the same key-encryption key takes the same cursors, on
+// another node and after a restart, and nobody else does.
+func TestCursorKey(t *testing.T) {
+	keys := make(map[[32]byte]int)
+	for _, letter := range []string{"k", "k", "l"} {
+		t.Setenv("PANDO_TEST_KEK", base64.StdEncoding.EncodeToString([]byte(strings.Repeat(letter, 32))))
+		kek, err := soft.LoadKEK("env:PANDO_TEST_KEK")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[kek.CursorKey()]++
+	}
+	if len(keys) != 2 || keys[[32]byte{}] != 0 {
+		t.Errorf("%d keys of two, or none", len(keys))
+	}
+}

@@ -124,7 +124,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	ra := &struct{ hierarchy.RA }{}
 	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Now: cfg.Now})
-	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, Revoked: s.Revocation.Changed})
+	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, CursorKey: [32]byte{1}, Revoked: s.Revocation.Changed})
 	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Now: cfg.Now})
 	ra.RA = s.Enroll

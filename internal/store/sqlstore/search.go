@@ -52,8 +52,8 @@ func (h hit) position() []byte {
 	return append(b, h.text...)
 }
 
-// parsePosition is the reverse of hit.position; begun is false for nil. What a
-// forged cursor holds is a position too, if no useful one.
+// parsePosition is the reverse of hit.position; begun is false for nil. Any
+// bytes are a position, if no useful one.
 func parsePosition(b []byte) (h hit, begun bool) {
 	if len(b) == 0 {
 		return h, false
