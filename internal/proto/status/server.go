@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -29,7 +30,8 @@ type Chains interface {
 // A Limiter bounds what one source may ask and what is under way; limit.Limits is
 // one.
 type Limiter interface {
-	// Answer is RateLimited or Unavailable, or leave ends the request.
+	// Answer is RateLimited or Unavailable, or leave ends the request. The source may
+	// have a share of what is under way, and no more.
 	Answer(remote string) (leave func(), err error)
 }
 
@@ -83,6 +85,9 @@ func (s *Server) limited(w http.ResponseWriter, r *http.Request, pattern, tail s
 		return
 	}
 	defer leave()
+	if r.Body != http.NoBody {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
+	}
 	serve(w, r, tail)
 }
 

@@ -32,6 +32,9 @@ func writeCached(w http.ResponseWriter, r *http.Request, c cached) {
 		write(w, r, c.body)
 		return
 	}
+	if len(c.body) > piece { // the rest fits what a connection buffers
+		w = newPaced(w)
+	}
 	http.ServeContent(w, r, "", c.modified, bytes.NewReader(c.body))
 }
 
