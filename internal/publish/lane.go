@@ -167,7 +167,7 @@ func (l *lane) refused(ctx context.Context, j job, err error) {
 	if l.alarms.Raise(alarm.Alarm{
 		Key: l.stuckKey(j), Severity: alarm.Critical,
 		What: pki.DetailOf(err),
-		Do:   "Nothing is overwritten. If the database was put back from a backup, have CRLs made ('pando crl publish') until their number is above the one that is published. If somebody else writes to the target, end that, and remove the object.",
+		Do:   "Nothing is overwritten. If the database was put back from a backup, install the newest CRL of the offline authority. If somebody else writes to the target, end that, and remove the object.",
 	}) {
 		l.log.ErrorContext(ctx, "publish", "list", j.list, "error", err)
 	}

@@ -45,8 +45,13 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 	created := false
 	for range attempts {
 		if !known {
-			if at, err = l.read(ctx, list, crl); err != nil {
+			var ahead bool
+			if at, ahead, err = l.read(ctx, list, crl); err != nil {
 				return err
+			}
+			if ahead { // the store was older, and makes another
+				l.setPointer(list, at)
+				return nil
 			}
 		}
 		switch {
@@ -80,30 +85,31 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 }
 
 // read reads a list's pointer from the target. What is no CRL of the list is
-// written over.
-func (l *lane) read(ctx context.Context, list revocation.List, latest *revocation.CRL) (pointer, error) {
+// written over; of another CRL of it the store takes over what it lost. ahead says
+// that it is later than the store's latest was.
+func (l *lane) read(ctx context.Context, list revocation.List, latest *revocation.CRL) (at pointer, ahead bool, err error) {
 	content, version, err := l.target.Read(ctx, list.Path(), maxObject)
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
-		return pointer{}, nil
+		return pointer{}, false, nil
 	case err != nil:
-		return pointer{}, err
+		return pointer{}, false, err
 	case bytes.Equal(content, latest.DER):
-		return pointer{number: latest.Number, version: version}, nil
+		return pointer{number: latest.Number, version: version}, false, nil
 	}
 	parsed, err := l.source.Verify(ctx, list, content)
 	switch pki.KindOf(err) {
 	case pki.Malformed, pki.BadProof:
 		l.log.WarnContext(ctx, "what is published is no CRL of the list; it is written over", "list", list, "error", err)
-		return pointer{version: version}, nil
+		return pointer{version: version}, false, nil
 	}
 	if err != nil {
-		return pointer{}, err
+		return pointer{}, false, err
 	}
-	if parsed.Number == latest.Number {
-		return pointer{}, pki.Errorf(pki.Conflict, "the target %s has another CRL number %d of %s: the store is older than what was published", l.name, parsed.Number, list)
+	if ahead, err = l.source.Recover(ctx, list, content); err != nil {
+		return pointer{}, false, err
 	}
-	return pointer{number: parsed.Number, version: version}, nil
+	return pointer{number: parsed.Number, version: version}, ahead, nil
 }
 
 func (l *lane) pointer(list revocation.List) (pointer, bool) {

@@ -399,3 +399,55 @@ func TestDirectory(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOlderStore puts the store back from a backup: what relying parties have is taken
+// over, and the pointer goes on above its number by itself.
+func TestOlderStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		h := newHouse(t, map[string]publish.Target{"web": m})
+		h.make()
+		stop := h.run()
+		synctest.Wait()
+		backup := h.va.Store.Backup()
+		for range 3 {
+			h.make()
+			synctest.Wait()
+		}
+		stop()
+		before := h.number(m)
+
+		old := h.va.Over(backup)
+		p := publish.New(publish.Config{Targets: map[string]publish.Target{"web": m}, Source: old, Chains: chains{h.va}, Alarms: h.alarms, Log: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		synctest.Wait()
+		if _, err := old.PublishDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.Published(revocation.List{Issuer: "issuer"})
+		synctest.Wait()
+		if got := h.number(m); got <= before {
+			t.Errorf("the pointer is at number %d, and was at %d", got, before)
+		}
+		crl, err := h.va.Verify(t.Context(), revocation.List{Issuer: "issuer"}, m.get("crl/issuer/0.crl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries := 0
+		for range crl.Entries() {
+			entries++
+		}
+		if entries != 4 {
+			t.Errorf("%d of 4 revocations are published", entries)
+		}
+		if got := h.names(); len(got) > 0 {
+			t.Errorf("alarms %v", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -34,6 +34,9 @@ func (s *Service) Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID
 	})
 	if err == nil {
 		s.wakePublisher()
+		if !g.Principal().System() {
+			s.acknowledge(id, shard)
+		}
 	}
 	return err
 }

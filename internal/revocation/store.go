@@ -97,6 +97,14 @@ type ShardState struct {
 	Whole time.Time // when the full list was last made of nothing but entries; zero for never
 }
 
+// A Recovery is what is taken over from a published CRL.
+type Recovery struct {
+	List
+	Number  int64            // of the CRL
+	Ahead   bool             // it is later than all that the store knew of
+	Entries []pki.Revocation // without N; NotAfter is for certificates that are not known
+}
+
 // Store is what revocation needs kept. Status is served by issuer: look-ups for
 // relying parties carry no tenant, since an issuer's id is unique and public.
 type Store interface {
@@ -128,6 +136,11 @@ type Store interface {
 	// Renew has the CRLs of a shard, or with AllShards of all of the issuer's shards,
 	// be due, and stores the event. NotFound where there is none.
 	Renew(ctx context.Context, issuer pki.IssuerID, shard int, e pki.Event) error
+	// Recover inserts, in one durable transaction with the event, those of the
+	// entries that the store lacks by Missing, as of then, whether or not it knows
+	// the certificates, and returns how many. The shard's next number is above the
+	// published one, and its CRLs are due. NotFound where there is no such shard.
+	Recover(ctx context.Context, r Recovery, e pki.Event) (taken int, err error)
 	// ReserveCRLNumber returns the shard's next CRL number, durably: no other
 	// call returns it again.
 	ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)

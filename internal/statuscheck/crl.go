@@ -87,7 +87,11 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 	}
 	var found []finding
 	for _, list := range lists {
-		crl, f, err := c.fetch(ctx, issuer, place{list, where})
+		stored := state.Number
+		if list.Delta {
+			stored = state.Delta.Number
+		}
+		crl, f, err := c.fetch(ctx, issuer, place{list, where}, stored)
 		if errors.Is(err, errUnreachable) && ctx.Err() == nil {
 			c.unreachable(issuer, where, err)
 			return nil
@@ -126,8 +130,8 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 }
 
 // fetch gets a list from a place and looks at it by itself. The CRL is nil where it
-// is the same as before, or no CRL at all.
-func (c *patrol) fetch(ctx context.Context, issuer *pki.Issuer, at place) (*tbs.ParsedCRL, finding, error) {
+// is the same as before, or no CRL at all. stored is the number of the store's latest.
+func (c *patrol) fetch(ctx context.Context, issuer *pki.Issuer, at place, stored int64) (*tbs.ParsedCRL, finding, error) {
 	before := c.seen[at]
 	body, etag, same, err := c.read(ctx, issuer, at, before.etag)
 	switch {
@@ -141,6 +145,14 @@ func (c *patrol) fetch(ctx context.Context, issuer *pki.Issuer, at place) (*tbs.
 	crl, err := c.cfg.Authority.Verify(ctx, at.list, body)
 	if err != nil {
 		return nil, finding{"crl.wrong", "what is there is not the CRL: " + pki.DetailOf(err)}, nil
+	}
+	if crl.Number >= stored {
+		switch _, err := c.cfg.Authority.Recover(ctx, at.list, body); {
+		case pki.KindOf(err) == pki.Conflict && err != nil:
+			return crl, finding{"crl.ahead", pki.DetailOf(err)}, nil
+		case err != nil:
+			return nil, finding{}, fmt.Errorf("what the store lost of a published CRL: %w", err)
+		}
 	}
 	now := sight{etag: etag, number: max(crl.Number, before.number), thisUpdate: crl.ThisUpdate, nextUpdate: crl.NextUpdate, newest: before.newest}
 	if crl.Number < before.number {
@@ -265,7 +277,7 @@ func (c *patrol) revoked(ctx context.Context, issuer pki.IssuerID, state *revoca
 
 // tell raises what was found and clears what was not.
 func (c *patrol) tell(issuer *pki.Issuer, at place, found finding) {
-	for _, name := range []string{"crl.missing", "crl.stale", "crl.shrunken", "crl.incomplete", "crl.wrong"} {
+	for _, name := range []string{"crl.missing", "crl.stale", "crl.shrunken", "crl.incomplete", "crl.wrong", "crl.ahead"} {
 		key := alarm.Key{Tenant: issuer.Tenant, Name: name, Target: at.list.Path() + " at the " + at.where}
 		if name != found.name {
 			c.cfg.Alarms.Clear(key)

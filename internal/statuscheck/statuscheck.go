@@ -43,6 +43,8 @@ type Authority interface {
 	Verify(ctx context.Context, list revocation.List, crl []byte) (*tbs.ParsedCRL, error)
 	// CRL returns the latest CRL of a list, or NotFound. It is not changed.
 	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
+	// Recover takes over what the store lost of a CRL that is published.
+	Recover(ctx context.Context, list revocation.List, published []byte) (ahead bool, err error)
 	// Renew has the CRLs of a shard be made anew.
 	Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID, shard int) error
 }

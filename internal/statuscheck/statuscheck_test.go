@@ -242,6 +242,31 @@ func TestLost(t *testing.T) {
 	h.expect("a CRL without it", "crl.shrunken"+url, "crl.shrunken"+target)
 }
 
+// TestOlderStore: what is published has a revocation that the store lost. It is taken
+// over, and stays an alarm.
+func TestOlderStore(t *testing.T) {
+	h := newHouse(t, false)
+	h.make()
+	backup := h.Store.Backup()
+	h.revoke()
+	h.make()
+	h.Store, h.Service = backup, h.Over(backup)
+	h.checker = statuscheck.New(statuscheck.Config{
+		Store: store{backup, h}, Authority: h.Service, Publisher: h, Targets: map[string]statuscheck.Target{"web": &h.web},
+		Alarms: h.Alarms, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler),
+		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	busy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	h.answer.Store(&busy) // what is published is at the target alone
+	h.expect("a store from a backup", "crl.recovered crl/issuer/0.crl", "status.unreachable"+url)
+	h.make()
+	revoked, err := backup.Revoked(t.Context(), h.CA.Issuer.ID, 0, 1<<40, h.Clock.Now(), revocation.Span{}, 10)
+	if err != nil || len(revoked) != 1 {
+		t.Errorf("%d revocations, %v", len(revoked), err)
+	}
+	h.Clock.Advance(3 * time.Minute)
+	h.expect("it goes on", "crl.recovered crl/issuer/0.crl", "status.unreachable"+url)
+}
+
 // TestWrong has other things stand where the CRL should.
 func TestWrong(t *testing.T) {
 	h := newHouse(t, false)

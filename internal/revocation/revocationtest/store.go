@@ -142,6 +142,50 @@ func (s *FakeStore) enter(e *revocation.Entry) (err error) {
 	return nil
 }
 
+// Recover implements revocation.Store.
+func (s *FakeStore) Recover(_ context.Context, r revocation.Recovery, e pki.Event) (taken int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	shard := shardKey{r.Issuer, r.Shard}
+	for _, lost := range r.Entries {
+		k := serialKey{lost.Issuer, lost.Serial}
+		var latest *pki.Revocation
+		if has, ok := s.entries[k]; ok {
+			latest = &has.Revocation
+		}
+		if !revocation.Missing(latest, lost.Reason, r.Ahead) {
+			continue
+		}
+		if lost.N, err = revocation.Next(latest, lost.Reason); err != nil {
+			return taken, err
+		}
+		s.seq++
+		s.entries[k] = entry{lost, s.seq}
+		s.newest[shard] = s.seq
+		taken++
+	}
+	delete(s.ordered, shard)
+	s.numbers[shard] = max(s.numbers[shard], r.Number)
+	due := s.due[shard]
+	due.At = time.Time{}
+	s.due[shard] = due
+	s.events = append(s.events, e)
+	return taken, nil
+}
+
+// Backup returns a store as this one is now.
+func (s *FakeStore) Backup() *FakeStore {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := NewFakeStore()
+	b.certificates, b.issuers, b.entries, b.newest, b.seq = maps.Clone(s.certificates), maps.Clone(s.issuers), maps.Clone(s.entries), maps.Clone(s.newest), s.seq
+	b.numbers, b.crls, b.parts, b.whole, b.due = maps.Clone(s.numbers), maps.Clone(s.crls), maps.Clone(s.parts), maps.Clone(s.whole), maps.Clone(s.due)
+	return b
+}
+
 // StandStill has Revoke wait until the returned function is called.
 func (s *FakeStore) StandStill() (goOn func()) {
 	still := make(chan struct{})

@@ -135,6 +135,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"revocation job raced", testJobRaced},
 		{"revocation jobs bounded", testJobsBounded},
 		{"CRLs", testCRLs},
+		{"what a published CRL has and the store lost", testRecover},
 		{"CRL in parts", testParts},
 		{"delta CRLs", testDeltas},
 		{"changed entries", testChanged},
