@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -66,8 +67,13 @@ type plant struct {
 // store, and lets all but that expire.
 func newPlant(t *testing.T, n int) *plant {
 	t.Helper()
+	return newPlantIn(t, n, "")
+}
+
+func newPlantIn(t *testing.T, n int, dir string) *plant {
+	t.Helper()
 	p := &plant{T: t, clock: pandotest.NewClock(time.Now()), place: new(place)}
-	p.Stack = stack.New(t, stack.Config{Now: p.clock.Now, WrapArchives: func(o retention.Objects) retention.Objects {
+	p.Stack = stack.New(t, stack.Config{Dir: dir, Now: p.clock.Now, WrapArchives: func(o retention.Objects) retention.Objects {
 		p.place.Objects = o
 		return p.place
 	}})
@@ -86,7 +92,7 @@ func newPlant(t *testing.T, n int) *plant {
 func (p *plant) issue(endpoint, name string) *pki.Certificate {
 	p.Helper()
 	got, err := p.Enroll.Enroll(p.Context(), enroll.Request{Grant: p.Grant(p, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
-		Subject: enroll.Subject{CSR: pandotest.CSR(p, pandotest.Key(p, pki.P256), pkix.Name{CommonName: name}, name)}})
+		Subject: enroll.Subject{Placement: pki.Placement{ProductLine: "line-1"}, CSR: pandotest.CSR(p, pandotest.Key(p, pki.P256), pkix.Name{CommonName: name}, name)}})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -136,6 +142,15 @@ func (p *plant) inStore() int {
 // export exports acme's log and verifies it.
 func (p *plant) export(since ...string) *audit.Report {
 	p.Helper()
+	r, err := audit.Verify(bytes.NewReader(p.exported()), audit.VerifyConfig{Since: since})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return r
+}
+
+func (p *plant) exported() []byte {
+	p.Helper()
 	p.anchor()
 	e, err := p.log.Export(p.Context(), p.Grant(p, "acme", access.ReadEvents), time.Time{}, time.Time{})
 	if err != nil {
@@ -145,11 +160,13 @@ func (p *plant) export(since ...string) *audit.Report {
 	if err := e.Write(p.Context(), &b); err != nil {
 		p.Fatal(err)
 	}
-	r, err := audit.Verify(&b, audit.VerifyConfig{Since: since})
-	if err != nil {
-		p.Fatal(err)
-	}
-	return r
+	return b.Bytes()
+}
+
+// renew has a service without memory.
+func (p *plant) renew() {
+	p.Retention = retention.New(retention.Config{Store: p.Store, Objects: p.place, Hashes: p.log.Hashes, Time: p.Issuance.Time,
+		Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler)})
 }
 
 func (p *plant) check() *check.Report {

@@ -133,6 +133,9 @@ func (r *round) run(ctx context.Context) error {
 		if len(entries) == 0 {
 			return nil
 		}
+		if still, err := r.s.before(ctx, r.tenant); err != nil || still.IsZero() || still.Before(before) {
+			return err // they are to stay for longer since
+		}
 		now := r.s.cfg.Now().UTC()
 		a := &Archive{ID: ID(pki.NewID(now)), Tenant: r.tenant, State: Planned, Created: now.Truncate(time.Microsecond), Before: before,
 			FirstRow: entries[0].Row, LastRow: entries[len(entries)-1].Row}

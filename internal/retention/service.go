@@ -20,6 +20,9 @@ type Config struct {
 	Objects Objects
 	// Hashes returns the hashes under which the log has n leaves from an index on.
 	Hashes func(ctx context.Context, tenant pki.TenantID, from int64, n int) ([]tlog.Hash, error)
+	// Time is the node's clock as far as it is believed: by one that is wrong,
+	// certificates would go that have not had their time.
+	Time   func() (time.Time, error)
 	Alarms *alarm.Board
 	Now    pki.Clock
 	Log    *slog.Logger
@@ -140,7 +143,11 @@ func (s *Service) before(ctx context.Context, tenant pki.TenantID) (time.Time, e
 	if err != nil || keep == 0 {
 		return time.Time{}, err
 	}
-	return s.cfg.Now().UTC().Add(-keep).Truncate(time.Second), nil
+	now, err := s.cfg.Time()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return now.UTC().Add(-keep).Truncate(time.Second), nil
 }
 
 // Begin has a round begin as soon as the one that is going on is over, and returns

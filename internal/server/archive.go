@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/pando-pki/pando/internal/blob"
 	"github.com/pando-pki/pando/internal/pki"
@@ -50,6 +51,7 @@ func (s *Server) wireRetention() error {
 	if err != nil {
 		return err
 	}
-	s.retention = retention.New(retention.Config{Store: s.store, Objects: objects, Hashes: s.audit.Hashes, Alarms: s.alarms, Now: s.now, Log: s.log})
+	s.retention = retention.New(retention.Config{Store: s.store, Objects: objects, Hashes: s.audit.Hashes,
+		Time: func() (time.Time, error) { return s.issuance.Time() }, Alarms: s.alarms, Now: s.now, Log: s.log})
 	return nil
 }

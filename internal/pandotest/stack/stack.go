@@ -75,6 +75,7 @@ type Config struct {
 	WrapStore func(issuance.Store) issuance.Store
 	// WrapArchives puts itself before the place of the archives.
 	WrapArchives func(retention.Objects) retention.Objects
+	Dir          string               // an empty directory for everything; "" is one of the test's own
 	Gate         *audit.Gate          // the store's; nil is always open
 	Now          pki.Clock            // nil is time.Now
 	Elapsed      func() time.Duration // of issuance; nil sees no jumps of Now
@@ -94,7 +95,10 @@ func New(t testing.TB, cfg Config) *Stack {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	dir := t.TempDir()
+	dir := cfg.Dir
+	if dir == "" {
+		dir = t.TempDir()
+	}
 	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir, Now: cfg.Now, Alarms: alarm.NewBoard(cfg.Now)}
 	log := slog.New(slog.DiscardHandler)
 	var err error
@@ -144,7 +148,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	if cfg.WrapArchives != nil {
 		archives = cfg.WrapArchives(archives)
 	}
-	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Time: s.Issuance.Time, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Chains: s.Hierarchy, Store: s.Store})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)
