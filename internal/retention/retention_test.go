@@ -17,6 +17,7 @@ import (
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
@@ -197,10 +198,10 @@ func TestArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial, pki.KeyCompromise); err != nil {
+	if _, err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[2].Issuer, p.certs[2].Serial, pki.CertificateHold); err != nil {
+	if _, err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[2].Issuer, p.certs[2].Serial, pki.CertificateHold); err != nil {
 		t.Fatal(err)
 	}
 	p.anchor()
@@ -259,7 +260,7 @@ func TestArchive(t *testing.T) {
 	if pki.KindOf(err) != pki.NotFound || !strings.Contains(pki.DetailOf(err), all[0].Manifest.Object) {
 		t.Error(err)
 	}
-	err = p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
+	_, err = p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
 	if pki.KindOf(err) != pki.NotFound {
 		t.Error(err)
 	}
@@ -305,4 +306,42 @@ func TestFailingPlace(t *testing.T) {
 		t.Errorf("%d archives", len(all))
 	}
 	p.sound(3)
+}
+
+// TestIndexes: what an authority's indexes have of a certificate goes with it.
+func TestIndexes(t *testing.T) {
+	p := newPlant(t, 1)
+	ctx := t.Context()
+	_, err := p.Hierarchy.CreateAuthority(ctx, p.Grant(t, "acme", access.ManageAuthorities), hierarchy.NewAuthority{
+		Name: "indexed", CommonName: "Test indexed", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL, Indexes: pki.SearchIndexes(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := p.Hierarchy.Request(ctx, p.Grant(t, "acme", access.ManageAuthorities), "indexed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Sign(t, "acme", request)
+	_, err = p.Enroll.CreateEndpoint(ctx, p.Grant(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "indexed", Authority: "indexed", Profile: "tls-server",
+		Names: &pki.Names{DNS: []string{"*.example.com"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.certs = append(p.certs, p.issue("indexed", "indexed.example.com"))
+	p.issue("device", "next")
+	p.anchor()
+	if n := p.count("certificate_expiry"); n == 0 {
+		t.Fatal("the authority keeps no index")
+	}
+	p.clock.Advance(130 * day)
+	p.set(30 * day)
+	if err := p.Retention.Round(ctx, "acme"); err != nil || p.inStore() != 0 {
+		t.Fatalf("%v, %d in the store", err, p.inStore())
+	}
+	for _, table := range []string{"certificate_fingerprint", "certificate_subject", "certificate_expiry"} {
+		if n := p.count(table); n != 0 {
+			t.Errorf("%s has %d rows", table, n)
+		}
+	}
 }

@@ -39,6 +39,20 @@ func (p *plant) sql(statement string, args ...any) {
 	}
 }
 
+// count returns how many rows a table has.
+func (p *plant) count(table string) (n int) {
+	p.Helper()
+	db, err := sql.Open("sqlite", p.Path)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil {
+		p.Fatal(err)
+	}
+	return n
+}
+
 // object returns the path of the one archive's object.
 func (p *plant) object() string {
 	return filepath.Join(p.Archives.String(), p.archives()[0].Manifest.Object)

@@ -69,6 +69,8 @@ func (f *fixture) ends(id pki.BatchID, after int64, limit int) []string {
 			all = append(all, fmt.Sprintf("%d issued", r.Row))
 		case r.Refusal != nil && r.Refusal.Row == r.Row && r.Refusal.Device == r.Device:
 			all = append(all, fmt.Sprintf("%d %s", r.Row, r.Refusal.Kind))
+		case r.Archive != "" && r.Certificate == nil && r.Device == "":
+			all = append(all, fmt.Sprintf("%d archived in %s", r.Row, r.Archive))
 		case r.Cancelled && r.Device == "":
 			all = append(all, fmt.Sprintf("%d cancelled", r.Row))
 		default:

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
@@ -209,4 +210,38 @@ func testArchive(f *fixture) {
 	device, used, err := f.KeyUse(f.ctx, acme, first.KeyHash)
 	f.ok(err)
 	f.same([]any{device, used}, []any{first.Device, true})
+}
+
+// testArchivedBatch: the results of a batch say which of its certificates are
+// archived.
+func testArchivedBatch(f *fixture) {
+	b := f.upload(1, batch.Running)
+	in := f.chunkIntent(b.ID, 0, 1, 3)
+	in.Refusals = []issuance.Refusal{{Row: 2, Device: "meter-2", Kind: pki.BadKey, Reason: "the key is weak"}}
+	for _, it := range in.Items {
+		it.Placement = pki.Placement{}
+	}
+	in.Items[0].NotAfter = f.now.Add(time.Hour)
+	f.intend(in)
+	sign(in.Items...)
+	f.record(in)
+	f.anchorAll()
+	entries, _ := f.expired(acme, f.now.Add(2*time.Hour))
+	f.same(len(entries), 1)
+	a := &retention.Archive{ID: "a1", Tenant: acme, Created: f.now, Before: f.now,
+		Manifest: retention.Manifest{Certificates: 1, FirstSerial: entries[0].Leaf.Serial, LastSerial: entries[0].Leaf.Serial}}
+	f.ok(f.PutArchive(f.ctx, a))
+	f.ok(f.ArchiveWritten(f.ctx, a, f.event(acme, retention.EventAction)))
+	f.ok(f.Remove(f.ctx, a, entries))
+	all := []string{"1 archived in a1", "2 bad-key", "3 issued"}
+	f.same(f.ends(b.ID, 0, 100), all)
+	f.same(f.ends(b.ID, 0, 1), all[:1])
+	f.same(f.ends(b.ID, 1, 100), all[1:])
+	f.counts(b.ID, 0, 2, 1, 0)
+	_, err := f.Results(f.ctx, stranger, b.ID, 0, 10)
+	f.is(pki.NotFound, err)
+
+	// The last row stays, whatever its end: its number is not given again.
+	_, devices := f.expired(acme, f.now.AddDate(1000, 0, 0))
+	f.same(len(devices), 0)
 }

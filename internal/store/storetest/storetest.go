@@ -149,6 +149,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"retention", testRetention},
 		{"expired certificates", testExpired},
 		{"archive", testArchive},
+		{"batch archived", testArchivedBatch},
 
 		{"log", testLog},
 		{"log over several tiles", testLogGrows},
