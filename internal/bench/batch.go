@@ -50,7 +50,7 @@ func (b *bench) issueBatches(ctx context.Context) error {
 			}
 			var r *batchResult
 			limit, err := b.besideLimit(func() (err error) {
-				r, err = b.runBatch(ctx, way.endpoint, file, b.batchRows())
+				r, _, err = b.runBatch(ctx, lot, way.endpoint, file, b.batchRows())
 				return err
 			})
 			if err != nil {
@@ -70,33 +70,34 @@ type batchResult struct {
 	parts string
 }
 
-// runBatch hands in a file and fetches the certificates as they come.
-func (b *bench) runBatch(ctx context.Context, at string, file []byte, rows int) (*batchResult, error) {
+// runBatch hands in a file for a lot and fetches the certificates as they come. It
+// returns the batch's id too.
+func (b *bench) runBatch(ctx context.Context, lot, at string, file []byte, rows int) (r *batchResult, id string, err error) {
 	before, err := b.server.cpu()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	begun := time.Now()
-	batch, err := b.submit(ctx, at, file)
+	batch, err := b.submit(ctx, lot, at, file)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	submitted := time.Since(begun)
 	if err := b.collect(ctx, batch.ID, rows); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	r := &batchResult{result: result{requests: rows, took: time.Since(begun)}}
+	r = &batchResult{result: result{requests: rows, took: time.Since(begun)}}
 	after, err := b.server.cpu()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	r.rate = float64(rows) / r.took.Seconds()
 	r.cpu = float64(max(after-before, tick).Microseconds()) / float64(rows)
 	r.parts = fmt.Sprintf("%.2f handed in", submitted.Seconds())
-	return r, nil
+	return r, batch.ID, nil
 }
 
-func (b *bench) submit(ctx context.Context, at string, file []byte) (*client.Batch, error) {
+func (b *bench) submit(ctx context.Context, lot, at string, file []byte) (*client.Batch, error) {
 	return b.api.Submit(ctx, client.Submission{Endpoint: at, Format: client.PEM, Lot: lot}, bytes.NewReader(file))
 }
 

@@ -114,6 +114,7 @@ var measures = []struct {
 	{[]int{4}, (*bench).answerKept},
 	{[]int{5}, (*bench).answerSigned},
 	{[]int{7}, (*bench).revokeSingles},
+	{[]int{8}, (*bench).revokeLots},
 	{[]int{15}, (*bench).issueBesideBatch},
 	{[]int{6}, (*bench).buildCRL},
 	{[]int{12}, (*bench).fullStore},

@@ -26,7 +26,7 @@ func (b *bench) issueBesideBatch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		batch, err := b.submit(ctx, endpoint, file)
+		batch, err := b.submit(ctx, lot, endpoint, file)
 		if err != nil {
 			return err
 		}

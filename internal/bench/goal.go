@@ -40,7 +40,7 @@ var Goals = []Goal{
 	{Row: 6, What: crlWhole, Unit: "× as fast", Must: 5, Aim: 20, Higher: true, Size: crlEntries},
 	{Row: 6, What: crlWholeMemory, Unit: "MiB", Must: 64, Aim: 16, Size: crlEntries},
 	{Row: 7, What: revokeOne, Unit: ofLimit, Must: 1.4, Aim: 0.8},
-	{Row: 8, What: "revoke 1,000,000 by lot, against issuing as many by batch", Unit: "× faster", Must: 3, Aim: 10, Higher: true, Absent: true},
+	{Row: 8, What: revokeLot, Unit: "× faster", Must: 3, Aim: 10, Higher: true, Size: lotSize},
 	{Row: 9, What: memoryFew, Unit: "MiB", Must: 160, Aim: 90},
 	{Row: 9, What: memoryFull, Unit: "MiB", Must: 160, Aim: 90, Size: fullCertificates / 2},
 	{Row: 10, What: "issue with a SoftHSM key against a software key, rate", Unit: "× software", Must: 0.7, Aim: 0.85, Higher: true, Absent: true},
@@ -67,6 +67,7 @@ const (
 	crlMemory      = "the same, memory beside what the process had"
 	crlWhole       = "the same CRL made of nothing but the entries' rows, as once a day"
 	crlWholeMemory = "the same, memory"
+	revokeLot      = "revoke a lot, from the order until CRLs and OCSP show it, against issuing it by batch, time"
 	memoryFew      = "memory of a server after a batch, few certificates in its store"
 	memoryFull     = "the same, many in its store"
 	startWith      = "start with many certificates in the store, until ready"

@@ -96,23 +96,32 @@ func (b *bench) certIDs(ctx context.Context) (ids [][]byte, address string, err 
 	if err != nil {
 		return nil, "", err
 	}
-	issuer, err := issuerCertificate(b.file.Authorities["manufacturing"].Chain)
-	if err != nil {
-		return nil, "", err
-	}
-	parsed, err := tbs.ParseCertificate(issuer.Raw)
-	if err != nil {
-		return nil, "", err
-	}
 	for _, s := range serials {
-		serial, err := pki.ParseSerial(s.serial)
+		id, err := b.certID(s)
 		if err != nil {
 			return nil, "", err
 		}
-		ids = append(ids, tbs.AppendCertID(nil, crypto.SHA1, parsed, serial))
+		ids = append(ids, id)
 	}
 	u, err := url.Parse(b.file.HTTP)
 	return ids, u.Host, err
+}
+
+// certID returns the CertID of a certificate of the manufacturing authority.
+func (b *bench) certID(c issued) ([]byte, error) {
+	issuer, err := issuerCertificate(b.file.Authorities["manufacturing"].Chain)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := tbs.ParseCertificate(issuer.Raw)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := pki.ParseSerial(c.serial)
+	if err != nil {
+		return nil, err
+	}
+	return tbs.AppendCertID(nil, crypto.SHA1, parsed, serial), nil
 }
 
 func (b *bench) ocspPath() (string, error) {
@@ -166,7 +175,7 @@ func (b *bench) issueFile(ctx context.Context, n int) (batch string, err error) 
 	if err != nil {
 		return "", err
 	}
-	made, err := b.submit(ctx, endpoint, file)
+	made, err := b.submit(ctx, lot, endpoint, file)
 	if err != nil {
 		return "", err
 	}
