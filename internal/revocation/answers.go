@@ -40,12 +40,12 @@ type answerSlot struct {
 	latest atomic.Pointer[answer]
 }
 
-// An answer is a response with what it rests on.
+// An answer is what the store said, and a response that rests on it.
 type answer struct {
-	response *Response
-	entry    int       // how many revocation entries there were
+	status   Status
 	checked  time.Time // when the store last said so
 	revoked  uint64    // Service.revoked before it said so
+	response *Response // nil where only requests with a nonce were answered
 }
 
 func newAnswers(size int) *answers {
@@ -117,10 +117,10 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 	if _, err := s.responders.get(ctx, id, now, revoked); err != nil {
 		return nil, err
 	}
-	next := answer{entry: status.Entries, checked: now, revoked: revoked}
-	if a := slot.latest.Load(); a != nil && !a.response.by.revoked.Load() && a.entry >= next.entry && now.Before(a.response.Renew) && !now.Before(a.response.ThisUpdate) {
+	next := answer{status: status, checked: now, revoked: revoked}
+	if a := slot.latest.Load(); a != nil && a.status.Entries >= status.Entries && a.response.holds(now) && !now.Before(a.response.ThisUpdate) {
 		// Entries only grow: a higher one was read after ours.
-		next.response, next.entry = a.response, a.entry
+		next.response, next.status = a.response, a.status
 		s.stats.Kept.Add(1)
 	} else if next.response, err = s.signResponse(ctx, id, []tbs.CertID{*c}, []Status{status}, nil); err != nil {
 		return nil, err
@@ -129,11 +129,54 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 	return next.response, nil
 }
 
-// fresh reports whether the answer may be given without a look into the store.
+// status returns what the store says of a certificate that a request with a nonce asks
+// for, or said less than recheck ago: many ask for the same few, as all meters for their
+// head-end.
+func (s *Service) status(ctx context.Context, id *identity, c *tbs.CertID) (Status, error) {
+	now, revoked := s.cfg.Now(), s.revoked.Load()
+	q := question{issuer: id.issuer.ID, certID: string(c.Raw)}
+	slot := s.answers.get(q)
+	if slot != nil {
+		if a := slot.latest.Load(); a.looked(now, revoked) {
+			return a.status, nil
+		}
+	}
+	status, err := s.cfg.Store.Status(ctx, id.issuer.ID, c.Serial)
+	if err != nil || !status.Known {
+		return status, err
+	}
+	if slot == nil {
+		slot = s.answers.make(q)
+	}
+	next, before := answer{status: status, checked: now, revoked: revoked}, slot.latest.Load()
+	if before != nil {
+		if before.status.Entries > status.Entries { // it was read after ours
+			return before.status, nil
+		}
+		if before.status.Entries == status.Entries {
+			next.response = before.response
+		}
+	}
+	slot.latest.CompareAndSwap(before, &next) // where another was faster, it is as good
+	return status, nil
+}
+
+// fresh reports whether the answer's response may be given without a look into the
+// store.
 func (a *answer) fresh(now time.Time, revoked uint64) bool {
-	if a == nil || a.revoked != revoked || a.response.by.revoked.Load() || !now.Before(a.response.Renew) {
+	return a.looked(now, revoked) && a.response.holds(now)
+}
+
+// looked reports whether there was a look into the store lately.
+func (a *answer) looked(now time.Time, revoked uint64) bool {
+	if a == nil || a.revoked != revoked {
 		return false
 	}
 	age := now.Sub(a.checked) // negative where the clock was set back
 	return age >= 0 && age < recheck
+}
+
+// holds reports whether there is a response that need not be signed anew.
+func (r *Response) holds(now time.Time) bool {
+	return r != nil && !r.by.revoked.Load() && now.Before(r.Renew)
 }

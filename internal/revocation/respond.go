@@ -73,7 +73,7 @@ func (s *Service) respond(ctx context.Context, issuer pki.IssuerID, request []by
 	}
 	statuses := make([]Status, len(req.IDs))
 	for i := range req.IDs {
-		if statuses[i], err = s.cfg.Store.Status(ctx, issuer, req.IDs[i].Serial); err != nil {
+		if statuses[i], err = s.status(ctx, id, &req.IDs[i]); err != nil {
 			return nil, fmt.Errorf("status: %w", err)
 		}
 	}

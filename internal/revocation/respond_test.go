@@ -221,6 +221,46 @@ func TestAnswersAreKept(t *testing.T) {
 	}
 }
 
+// TestNoncesShareALook: of a certificate that many ask for with nonces the store is
+// asked once a second, and at once after a revocation.
+func TestNoncesShareALook(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	serial := v.Issue()
+	ask := func(nonce byte) int {
+		request := revocationtest.RequestWith(v.CA.Certificate, bytes.Repeat([]byte{nonce}, 32), serial)
+		return read(t, v, respond(t, v, request), serial).Status
+	}
+	ask(0)
+	ask(0) // a look at the responder is in the second one
+	looks := func(want int, status int) {
+		t.Helper()
+		before := v.Store.Looks()
+		for n := range byte(10) {
+			if got := ask(n); got != status {
+				t.Fatalf("status %d, want %d", got, status)
+			}
+		}
+		if got := v.Store.Looks() - before; got != want {
+			t.Errorf("%d looks for ten answers, want %d", got, want)
+		}
+	}
+	looks(0, ocsp.Good)
+	v.Clock.Advance(time.Second)
+	looks(2, ocsp.Good) // at the certificate and the responder's
+	revoke(t, v, serial, pki.KeyCompromise)
+	looks(2, ocsp.Revoked)
+	v.RevokeElsewhere(t, v.Issue(), pki.Superseded)
+	other := serial
+	serial = v.Issue()
+	looks(1, ocsp.Good)
+	v.RevokeElsewhere(t, serial, pki.KeyCompromise)
+	looks(0, ocsp.Good)
+	v.Clock.Advance(time.Second)
+	looks(2, ocsp.Revoked)
+	serial = other
+	looks(1, ocsp.Revoked)
+}
+
 func TestUnknownIsNotKept(t *testing.T) {
 	v := revocationtest.New(t, 1)
 	serial := pki.NewSerial(pki.SerialShort, v.Clock.Now())
