@@ -94,7 +94,7 @@ func NewRoot(ctx context.Context, cfg RootConfig) ([]byte, error) {
 // rootCertificate returns the TBSCertificate of a root, linted.
 func rootCertificate(profile *policy.Profile, key tbs.PublicKey, cfg *RootConfig, now time.Time) ([]byte, error) {
 	ref := pki.ProfileRef{Name: profile.Name(), Version: 1}
-	self := policy.IssuerParams{Mode: cfg.Mode, KeyID: key.KeyID(), Algorithm: key.SignatureAlgorithm(), PathLen: -1, Shards: 1}
+	self := policy.IssuerParams{Mode: cfg.Mode, KeyID: profile.KeyID(key), Algorithm: key.SignatureAlgorithm(), PathLen: -1, Shards: 1}
 	input := &policy.Input{
 		CSR:        &tbs.CSR{Key: key},
 		CommonName: cfg.CommonName, Organization: cfg.Organization, Now: now,

@@ -44,6 +44,9 @@ func (b *Bound) Content(in *Input) (*tbs.Content, error) {
 		SAN:       san,
 		KeyUsage:  p.usageFor(key.Kind()),
 	}
+	if p.shortKeyID {
+		c.KeyID = p.KeyID(key)
+	}
 	if c.Values, err = p.values(in); err != nil {
 		return nil, err
 	}

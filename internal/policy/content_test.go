@@ -3,8 +3,10 @@ package policy
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -345,4 +347,25 @@ func sanTemplate(names []tbs.GeneralName) *x509.CertificateRequest {
 		}
 	}
 	return template
+}
+
+// TestShortKeyID computes RFC 5280, 4.2.1.2, method 2 anew: 0100, and the last 60 bits
+// of the SHA-1 hash of the key's bits.
+func TestShortKeyID(t *testing.T) {
+	key := generate(t, pki.P256)
+	p := parse(t, strings.Replace(minimal, "[authority]", "{use: [subject, authority], method: short}", 1))
+	from := newIssuer(t, "meter")
+	certificate, err := x509.ParseCertificate(issue(t, bind(t, p, from.IssuerParams), from, &Input{CSR: request(t, key, ""), Organization: "Example", Now: now}, testSerial()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := key.Public().(*ecdsa.PublicKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := sha1.Sum(public)
+	want := append([]byte{hash[12]&0x0f | 0x40}, hash[13:]...)
+	if !bytes.Equal(certificate.SubjectKeyId, want) {
+		t.Errorf("%x, want %x", certificate.SubjectKeyId, want)
+	}
 }

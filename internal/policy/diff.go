@@ -57,6 +57,7 @@ func Diff(before, after *Profile) []Change {
 	d.flag("policies.critical", "true", before.policiesAre, after.policiesAre, Differs)
 	d.flag("keyIdentifiers", "subject", before.subjectKey, after.subjectKey, Differs)
 	d.flag("keyIdentifiers", "authority", before.issuerKey, after.issuerKey, Differs)
+	d.flag("keyIdentifiers.method", "short", before.shortKeyID, after.shortKeyID, Differs)
 	d.flag("status.crl", "true", before.status.CRL, after.status.CRL, Differs)
 	d.flag("status.deltas", "true", before.status.Deltas, after.status.Deltas, Differs)
 	d.flag("status.ocsp", "true", before.status.OCSP, after.status.OCSP, Differs)

@@ -44,7 +44,7 @@ func TestDiff(t *testing.T) {
 		{"45605.1], critical: true", "45605.1]", Change{"extendedKeyUsage.critical", "true", "", Differs}},
 		{"    - 1.3.6.1.4.1.40732.2.1\n", "", Change{"policies", "1.3.6.1.4.1.40732.2.1", "", Narrows}},
 		{"policies:\n  critical: true", "policies:", Change{"policies.critical", "true", "", Differs}},
-		{"[subject, authority]", "[authority]", Change{"keyIdentifiers", "subject", "", Differs}},
+		{", method: short}", "}", Change{"keyIdentifiers.method", "short", "", Differs}},
 		{"[subject, authority]", "[subject]", Change{"keyIdentifiers", "authority", "", Differs}},
 		{"noRevAvail: true", "status: {caIssuers: true}\nnoRevAvail: true", Change{"status.caIssuers", "", "true", Differs}},
 		{"noRevAvail: true\n", "", Change{"noRevAvail", "true", "", Narrows}},
@@ -104,6 +104,14 @@ func TestDiffWidens(t *testing.T) {
 				t.Errorf("%q to %q: %v", old, changed, changes)
 			}
 		}
+	}
+}
+
+func TestDiffIdentifiers(t *testing.T) {
+	before, after := parse(t, minimal), parse(t, strings.Replace(minimal, "[authority]", "[subject, authority]", 1))
+	want := []Change{{"keyIdentifiers", "", "subject", Differs}}
+	if diff := cmp.Diff(want, Diff(before, after)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -59,11 +59,15 @@
 //	policies: [1.3.6.1.4.1.32473.2.3]
 //	policies: {critical: true, use: [{oid: 1.3.6.1.4.1.32473.2.3, cps: "https://example.com/cps", notice: Devices}]}
 //	keyIdentifiers: [subject, authority]
+//	keyIdentifiers: {use: [subject, authority], method: short} # the subject's has 8 octets (RFC 5280, 4.2.1.2, method 2); sha1, the default, 20
 //	status: {crl: true, ocsp: true, caIssuers: true} # deltas: true names delta CRLs too
 //	ocspNoCheck: false
 //	noRevAvail: false               # RFC 9608: nothing is published about its revocation
 //	extensions:                     # any other, by OID and value
 //	  - {oid: 1.3.6.1.4.1.311.20.2, critical: false, asn1: {bmp: Machine}}
+//
+// A document of a pack may have $(name) where its user's value stands; one that is
+// not filled in is refused.
 //
 // Attribute types are C, ST, L, O, OU, CN, serialNumber, DC, and any dotted OID (a
 // UTF8String unless string says otherwise). A dns, uri, ip or email name always

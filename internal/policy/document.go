@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -46,7 +47,7 @@ type document struct {
 	KeyUsage         *documentUsage       `yaml:"keyUsage"`
 	ExtendedKeyUsage *documentPurposes    `yaml:"extendedKeyUsage"`
 	Policies         documentPolicies     `yaml:"policies"`
-	KeyIdentifiers   []word               `yaml:"keyIdentifiers"`
+	KeyIdentifiers   documentIdentifiers  `yaml:"keyIdentifiers"`
 	Status           documentStatus       `yaml:"status"`
 	OCSPNoCheck      bool                 `yaml:"ocspNoCheck"`
 	NoRevAvail       bool                 `yaml:"noRevAvail"`
@@ -194,6 +195,21 @@ func (d *documentPolicy) UnmarshalYAML(node ast.Node) error {
 	return yaml.NodeToValue(node, (*plain)(d), yaml.Strict())
 }
 
+// documentIdentifiers are a list, or a mapping with that list and the method.
+type documentIdentifiers struct {
+	Use    []word `yaml:"use"`
+	Method word   `yaml:"method"`
+}
+
+// UnmarshalYAML takes either form.
+func (d *documentIdentifiers) UnmarshalYAML(node ast.Node) error {
+	if list, ok := node.(*ast.SequenceNode); ok {
+		return yaml.NodeToValue(list, &d.Use, yaml.Strict())
+	}
+	type plain documentIdentifiers
+	return yaml.NodeToValue(node, (*plain)(d), yaml.Strict())
+}
+
 type documentStatus struct {
 	CRL       bool `yaml:"crl"`
 	Deltas    bool `yaml:"deltas"`
@@ -260,6 +276,10 @@ func (w *word) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
+// place is where a document of a pack needs a value of its user's. In a pattern it
+// would ask for text after the end, which there is none of.
+var place = regexp.MustCompile(`\$\([a-z][a-z0-9-]*\)`)
+
 // read decodes source strictly. Its errors are Malformed, with line and caret.
 func read(source []byte) (*document, error) {
 	if len(source) > maxDocument {
@@ -311,6 +331,9 @@ func checkTokens(tokens token.Tokens) error {
 			depth--
 		case token.MappingKeyType:
 			return at(t, "complex keys have no place in a profile")
+		}
+		if name := place.FindString(t.Value); name != "" && t.Type != token.CommentType {
+			return at(t, name+" is a place for a value of yours; 'pando profile packs PACK PROFILE --set' fills it in")
 		}
 		if depth > maxDepth || t.Type == token.SequenceEntryType && t.Position.Column > maxColumn {
 			return at(t, "this is nested too deep")

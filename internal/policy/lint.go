@@ -95,7 +95,7 @@ func (b *Bound) lintExtensions(p *tbs.Parsed, c *tbs.Content) error {
 func (b *Bound) valueFits(w *want, given, value []byte, p *tbs.Parsed, c *tbs.Content) bool {
 	switch w.slot {
 	case tbs.SlotSKI:
-		id := c.Key.KeyID()
+		id := b.profile.KeyID(c.Key)
 		return len(value) == 2+len(id) && value[0] == byte(asn1.OCTET_STRING) && value[1] == byte(len(id)) && bytes.Equal(value[2:], id)
 	case tbs.SlotSAN:
 		return bytes.Equal(value, c.SAN)

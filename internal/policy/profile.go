@@ -38,6 +38,7 @@ type Profile struct {
 	policiesAre bool // critical
 	subjectKey  bool
 	issuerKey   bool
+	shortKeyID  bool // RFC 5280, 4.2.1.2, method 2
 	status      documentStatus
 	noCheck     bool
 	noRevAvail  bool
@@ -185,7 +186,10 @@ func (p *Profile) compileExtensions(doc *document) (err error) {
 	if p.others, err = compileOthers(doc.Extensions); err != nil {
 		return err
 	}
-	for _, w := range doc.KeyIdentifiers {
+	if p.shortKeyID, err = choose(doc.KeyIdentifiers.Method, "sha1", "short"); err != nil {
+		return err
+	}
+	for _, w := range doc.KeyIdentifiers.Use {
 		switch w.text {
 		case "subject":
 			p.subjectKey = true
@@ -224,6 +228,8 @@ func (p *Profile) checkExtensions() error {
 		return refuse("keyUsage: encipherOnly and decipherOnly go with keyAgreement (RFC 5280, 4.2.1.3)")
 	case p.ca && !p.subjectKey:
 		return refuse("keyIdentifiers: a CA certificate has that of its subject (RFC 5280, 4.2.1.2)")
+	case p.shortKeyID && !p.subjectKey:
+		return refuse("keyIdentifiers: the method is that of the subject's, and there is none; the authority's is what the issuer's certificate says")
 	case p.ca && !p.subjectIsSure():
 		return refuse("subject: a CA certificate has one (RFC 5280, 4.1.2.6)")
 	case p.noCheck && !slices.Contains(p.purposes, purposes["OCSPSigning"]):
@@ -246,6 +252,19 @@ func (p *Profile) usageFor(kind pki.KeyKind) tbs.KeyUsage {
 		return p.usage | p.usageRSA
 	}
 	return p.usage
+}
+
+// KeyID returns the subject key identifier of a certificate for the key, whether or
+// not the profile names the extension. A root's certificate needs its own before
+// there is an issuer to bind to.
+func (p *Profile) KeyID(key tbs.PublicKey) []byte {
+	if !p.shortKeyID {
+		return key.KeyID()
+	}
+	hash := key.KeyID()
+	short := slices.Clone(hash[len(hash)-8:]) // 0100, and the last 60 bits
+	short[0] = 0x40 | short[0]&0x0f
+	return short
 }
 
 // Name returns the profile's name, a slug.

@@ -60,7 +60,7 @@ func (b *Bound) gives(e *tbs.Extension, c *tbs.Content) bool {
 			asked := tbs.Parsed{Extensions: []tbs.Extension{*e}}
 			return asked.KeyUsage() != 0 && asked.KeyUsage()&^c.KeyUsage == 0
 		case tbs.SlotSKI:
-			return bytes.Equal(e.Value, der.Append(nil, asn1.OCTET_STRING, c.Key.KeyID()))
+			return bytes.Equal(e.Value, der.Append(nil, asn1.OCTET_STRING, b.profile.KeyID(c.Key)))
 		case tbs.Constant:
 			if e.OID == der.OIDExtendedKeyUsage {
 				return b.profile.hasPurposes(e.Value)

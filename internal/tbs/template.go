@@ -144,6 +144,7 @@ type Content struct {
 	NotAfter  time.Time  // inclusive, whole seconds; in the year 9999 it means no expiry
 	Subject   []byte     // DER Name
 	Key       PublicKey
+	KeyID     []byte   // subject key identifier; nil is the key's
 	SAN       []byte   // DER GeneralNames; nil leaves the extension out
 	KeyUsage  KeyUsage // not 0 where the template has the slot
 	Values    [][]byte // DER values of the extensions with a SlotValue, in order; nil leaves one out
@@ -231,7 +232,11 @@ func (p *part) append(dst []byte, c *Content) ([]byte, error) {
 		return append(dst, p.shards[c.Serial.Shard(len(p.shards))]...), nil
 	case SlotSKI:
 		dst, value := openExtension(dst, p.oid, p.critical)
-		dst = der.Append(dst, asn1.OCTET_STRING, c.Key.KeyID())
+		id := c.KeyID
+		if id == nil {
+			id = c.Key.KeyID()
+		}
+		dst = der.Append(dst, asn1.OCTET_STRING, id)
 		return closeExtension(dst, at, value), nil
 	case SlotKeyUsage:
 		if c.KeyUsage == 0 { // RFC 5280, 4.2.1.3: at least one bit is set
