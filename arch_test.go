@@ -36,6 +36,7 @@ var ranks = map[string]int{
 	"internal/keystore/soft":             1,
 	"internal/signer":                    2,
 	"internal/certdump":                  2,
+	"internal/packs":                     1,
 	"internal/policy":                    2,
 	"internal/registry":                  2,
 	"internal/specimen":                  3,

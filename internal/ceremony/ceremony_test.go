@@ -21,8 +21,8 @@ import (
 
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 )
 
 const testPassphrase = "correct horse"
@@ -34,7 +34,7 @@ func clockAt(at time.Time) pki.Clock { return func() time.Time { return at } }
 // source returns the document of a reference profile.
 func source(t testing.TB, name string) []byte {
 	t.Helper()
-	b, err := policy.ReferenceSource(name)
+	b, err := packs.Document(name)
 	if err != nil {
 		t.Fatal(err)
 	}

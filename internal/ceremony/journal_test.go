@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -61,7 +62,7 @@ func (w *witness) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) 
 // testRoot makes a test root beside dir and opens it with a witness as its key.
 func testRoot(t testing.TB) (r *root, w *witness, sealed string) {
 	t.Helper()
-	source, err := policy.ReferenceSource("root")
+	source, err := packs.Document("root")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestIntentBeforeRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := policy.ReferenceSource("root")
+	source, err := packs.Document("root")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type authorityCommand struct {
 	CrlRequest authorityCRLRequest `cmd:"" help:"Write the file that asks a ceremony for a root's next CRL."`
 	Install    authorityInstall    `cmd:"" help:"Hand in what a ceremony signed."`
 	Chain      authorityChain      `cmd:"" help:"Print an authority's certificate and those above it."`
+	Template   authorityTemplate   `cmd:"" help:"Print the commands that build the hierarchy of a pack."`
 }
 
 func (authorityCommand) Help() string {

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/server"
 )
 
@@ -63,7 +63,7 @@ type ceremonyRoot struct {
 	CommonName   string `required:"" placeholder:"NAME" help:"Common name of the root."`
 	Organization string `required:"" placeholder:"NAME" help:"Organization of the root's subject."`
 	Mode         string `required:"" enum:"production,test" placeholder:"MODE" help:"production, or test: what chains to a test root is never relied on."`
-	Profile      string `placeholder:"FILE" help:"Profile document of the root certificate (default: the reference profile \"root\")."`
+	Profile      string `placeholder:"FILE" help:"Profile document of the root certificate (default: the profile \"root\" of the pack \"common\")."`
 	Out          string `required:"" placeholder:"FILE" help:"Write the sealed key to this new file."`
 	Certificate  string `required:"" placeholder:"FILE" help:"Write the root's certificate to this new file, as PEM."`
 	ceremonyFlags
@@ -160,7 +160,7 @@ func refuseData(dir string) error {
 // profile returns the root's profile document.
 func (r *ceremonyRoot) profile(c *console) ([]byte, error) {
 	if r.Profile == "" {
-		return policy.ReferenceSource("root")
+		return packs.Document("root")
 	}
 	return c.readInput(r.Profile, maxProfile)
 }

@@ -50,7 +50,7 @@ func TestFailureAsJSON(t *testing.T) {
 		status int
 		want   failure
 	}{
-		"with a kind":     {[]string{"profile", "reference", "nothing"}, exitRefused, failure{Error: "there is no reference profile", Hint: "'pando profile reference' lists", Kind: "not-found"}},
+		"with a kind":     {[]string{"profile", "packs", "nothing"}, exitRefused, failure{Error: "there is no pack", Hint: "'pando profile packs' lists", Kind: "not-found"}},
 		"without":         {[]string{"profile", "lint", "nothing.yaml"}, exitRefused, failure{Error: "open nothing.yaml: "}},
 		"no server":       {[]string{"batch", "list"}, exitUsage, failure{Error: "which server?", Kind: "usage"}},
 		"unknown command": {[]string{"frobnicate"}, exitUsage, failure{Error: "unexpected argument frobnicate", Hint: `run "pando --help"`, Kind: "usage"}},

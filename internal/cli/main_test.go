@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 			"json":     checkJSON,
 			"pack":     packRequests,
 			"pausejob": pauseJob,
+			"plan":     runPlan,
 			"server":   startServer,
 			"unpack":   unpackZip,
 			"setenv":   setFromOutput,

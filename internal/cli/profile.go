@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/policy"
@@ -12,13 +11,13 @@ import (
 
 // profileCommand is "pando profile".
 type profileCommand struct {
-	Publish   profilePublish   `cmd:"" help:"Publish a document as the next version of the profile that it names."`
-	List      profileList      `cmd:"" help:"List the tenant's profiles, the latest version of each."`
-	Show      profileShow      `cmd:"" help:"Print a profile's document."`
-	Reference profileReference `cmd:"" help:"List or print the profiles that come with pando."`
-	Lint      profileLint      `cmd:"" help:"Check a document without a server."`
-	Test      profileTry       `cmd:"" help:"Issue a throw-away certificate for a sample request, and print what is in it."`
-	Diff      profileDiff      `cmd:"" help:"Show what differs between two documents, and whether more may be issued."`
+	Publish profilePublish `cmd:"" help:"Publish a document as the next version of the profile that it names."`
+	List    profileList    `cmd:"" help:"List the tenant's profiles, the latest version of each."`
+	Show    profileShow    `cmd:"" help:"Print a profile's document."`
+	Packs   profilePacks   `cmd:"" help:"List or print the packs that come with pando, and their profiles."`
+	Lint    profileLint    `cmd:"" help:"Check a document without a server."`
+	Test    profileTry     `cmd:"" help:"Issue a throw-away certificate for a sample request, and print what is in it."`
+	Diff    profileDiff    `cmd:"" help:"Show what differs between two documents, and whether more may be issued."`
 }
 
 func (profileCommand) Help() string {
@@ -38,7 +37,7 @@ func (profilePublish) Help() string {
 
 Examples:
 
-    pando profile reference meter > meter.yaml
+    pando profile packs smart-meter meter > meter.yaml
     pando profile lint meter.yaml
     pando profile publish meter.yaml`
 }
@@ -88,37 +87,6 @@ func (p *profileShow) Run(ctx context.Context, c *console, cl *client.Client) er
 	}
 	return c.result(got, func(w io.Writer) error {
 		_, err := io.WriteString(w, got.Source)
-		return err
-	})
-}
-
-// profileReference is "pando profile reference".
-type profileReference struct {
-	Name string `arg:"" optional:"" help:"Print this one's document (default: list their names)."`
-}
-
-func (profileReference) Help() string {
-	return `Examples:
-
-    pando profile reference
-    pando profile reference meter > meter.yaml`
-}
-
-// Run lists the reference profiles, or prints one.
-func (p *profileReference) Run(c *console) error {
-	if p.Name == "" {
-		names := policy.Reference()
-		return c.result(client.List[string]{Items: names}, func(w io.Writer) error {
-			_, err := fmt.Fprintln(w, strings.Join(names, "\n"))
-			return err
-		})
-	}
-	source, err := policy.ReferenceSource(p.Name)
-	if err != nil {
-		return hintf(err, "'pando profile reference' lists their names")
-	}
-	return c.result(client.NewProfile{Source: string(source)}, func(w io.Writer) error {
-		_, err := w.Write(source)
 		return err
 	})
 }

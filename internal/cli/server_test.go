@@ -15,8 +15,8 @@ import (
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/server"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -97,13 +97,13 @@ func (d demo) make(ctx context.Context, operator, status string) string {
 	cl = d.client(token.Secret.Reveal())
 
 	for _, name := range []string{"issuing-ca", "ocsp-responder", "meter", "device", "tls-server"} {
-		source, err := policy.ReferenceSource(name)
+		source, err := packs.Document(name)
 		d.ts.Check(err)
 		_, err = cl.PublishProfile(ctx, source)
 		d.ts.Check(err)
 	}
 	sealed, passphrase := d.ts.MkAbs("demo-root.sealed"), pki.NewSecret("correct horse battery staple")
-	profile, err := policy.ReferenceSource("root")
+	profile, err := packs.Document("root")
 	d.ts.Check(err)
 	der, err := ceremony.NewRoot(ctx, ceremony.RootConfig{
 		Mode: pki.Test, CommonName: "Test Root", Organization: "Example Meters", Profile: profile,

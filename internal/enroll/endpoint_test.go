@@ -8,8 +8,8 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 )
 
 func TestCreateEndpoint(t *testing.T) {
@@ -118,7 +118,7 @@ func TestEndpointNames(t *testing.T) {
 // publish publishes the meter profile with another validity, as its next version.
 func (h *house) publish(validity string) *pki.ProfileVersion {
 	h.t.Helper()
-	source, err := policy.ReferenceSource("meter")
+	source, err := packs.Document("meter")
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func (s *Service) nameFree(ctx context.Context, tenant pki.TenantID, name string
 func (s *Service) needResponders(ctx context.Context, tenant pki.TenantID) error {
 	_, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: tenant, Name: policy.ResponderProfile})
 	if pki.KindOf(err) == pki.NotFound {
-		return pki.Errorf(pki.NotReady, "publish a profile named %s first: the authority's OCSP responder needs it ('pando profile reference %s' prints one)", policy.ResponderProfile, policy.ResponderProfile)
+		return pki.Errorf(pki.NotReady, "publish a profile named %s first: the authority's OCSP responder needs it ('pando profile packs common %s' prints one)", policy.ResponderProfile, policy.ResponderProfile)
 	}
 	return err
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -203,7 +203,7 @@ func TestSubordinateBeyondPathLength(t *testing.T) {
 // and returns what signs with it.
 func deepRoot(t *testing.T, s *stack.Stack, g access.Grant) func(*ceremony.Request) {
 	t.Helper()
-	profile, err := policy.ReferenceSource("root")
+	profile, err := packs.Document("root")
 	if err != nil {
 		t.Fatal(err)
 	}

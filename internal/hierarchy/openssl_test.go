@@ -13,10 +13,10 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 )
 
 // TestPoliciesOnThePath: a verifier that demands a meter's policy refuses what is
@@ -26,7 +26,7 @@ func TestPoliciesOnThePath(t *testing.T) {
 	const own, meters = "1.3.6.1.4.1.32473.2.2", "1.3.6.1.4.1.32473.2.3"
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "acme", "meter")
-	reference, err := policy.ReferenceSource("issuing-ca")
+	reference, err := packs.Document("issuing-ca")
 	if err != nil {
 		t.Fatal(err)
 	}

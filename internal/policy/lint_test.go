@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -28,7 +29,7 @@ func encoded(t testing.TB, profile string) (*Bound, *tbs.Content, []byte) {
 }
 
 func TestLint(t *testing.T) {
-	for _, profile := range Reference() {
+	for _, profile := range packs.Story() {
 		b, c, der := encoded(t, profile)
 		if err := b.Lint(der, c); err != nil {
 			t.Errorf("%s: %v", profile, err)

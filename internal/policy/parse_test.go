@@ -1,13 +1,12 @@
 package policy
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -33,12 +32,13 @@ func TestParseReference(t *testing.T) {
 		"device":           {Kinds: append([]pki.KeyKind{pki.P256, pki.P384, pki.Ed25519}, rsa...)},
 		"firmware-signing": {Kinds: append(ec[:2:2], pki.RSA3072, pki.RSA4096)},
 		"rni-command":      {NeedsDevice: true, Kinds: []pki.KeyKind{pki.P256}},
+		"head-end":         {Kinds: ec},
 		"tls-server":       {Kinds: append(ec[:2:2], rsa...)},
 		"tls-client":       {Kinds: append(ec[:2:2], rsa...)},
 		"ocsp-responder":   {Kinds: []pki.KeyKind{pki.P256}},
 	}
 	got := make(map[string]facts)
-	for _, name := range Reference() {
+	for _, name := range packs.Story() {
 		p := reference(t, name)
 		if p.Name() != name {
 			t.Errorf("the document of %s names itself %s", name, p.Name())
@@ -50,13 +50,6 @@ func TestParseReference(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
-	}
-	files, err := filepath.Glob("reference/*.yaml")
-	if err != nil || len(files) != len(got) {
-		t.Errorf("%d files (%v) for %d reference profiles", len(files), err, len(got))
-	}
-	if _, err := ReferenceSource("../doc.go"); pki.KindOf(err) != pki.NotFound {
-		t.Errorf("a profile that is not there: %v", err)
 	}
 }
 
@@ -160,6 +153,10 @@ func TestParseRefuses(t *testing.T) {
 		"no purpose":             {add("extendedKeyUsage: {critical: true}"), "at least one"},
 		"policy":                 {add("policies: [high]"), "a policy is an OID"},
 		"key identifier":         {change("[authority]", "[issuer]"), "subject or authority"},
+		"method of nothing":      {change("[authority]", "{use: [authority], method: short}"), "there is none"},
+		"unknown method":         {change("[authority]", "{use: [subject], method: long}"), "sha1 or short"},
+		"a place for a value":    {subject("{type: CN, value: $(vid)}"), "$(vid) is a place for a value of yours"},
+		"a place in a text":      {subject(`{type: CN, value: "x $(a-b) y"}`), "$(a-b) is a place"},
 		"no extension":           {change("keyIdentifiers: [authority]\n", ""), "at least one extension"},
 		"no-check":               {add("ocspNoCheck: true"), "OCSPSigning"},
 		"certSign without CA":    {ca(""), "4.2.1.9"},
@@ -183,8 +180,8 @@ func TestParseRefuses(t *testing.T) {
 // for errors without a kind.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
-	for _, name := range Reference() {
-		source, err := os.ReadFile("reference/" + name + ".yaml")
+	for _, name := range packs.Story() {
+		source, err := packs.Document(name)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -84,7 +85,7 @@ func parseRequest(t testing.TB, template *x509.CertificateRequest, key crypto.Si
 
 func reference(t testing.TB, name string) *Profile {
 	t.Helper()
-	source, err := ReferenceSource(name)
+	source, err := packs.Document(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func inputFor(t testing.TB, profile string, key crypto.Signer) *Input {
 		in.CSR = request(t, key, "gateway 7", "gw7.example.com", "urn:dev:os:32473-7")
 	case "firmware-signing":
 		in.CSR = request(t, key, "Meter firmware 2026")
-	case "tls-server", "tls-client":
+	case "tls-server", "tls-client", "head-end":
 		in.CSR = request(t, key, "", "head.example.com", "10.1.2.3", "urn:example:head")
 		in.Names = pki.Names{DNS: []string{"*.example.com"}, IP: []string{"10.0.0.0/8"}, URI: []string{"urn:example:"}}
 	}

@@ -13,8 +13,8 @@ import (
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/server"
 	"github.com/pando-pki/pando/internal/simulate"
 )
@@ -87,7 +87,7 @@ func (s *story) path(parts ...string) string {
 func (s *story) makeRoot(ctx context.Context) error {
 	s.cfg.Step("ceremony: a root key, sealed in a file that the server never reads")
 	s.cfg.Step("DEMONSTRATION: the passphrase lies beside it in %s/; a real one never does", ceremonyDir)
-	profile, err := policy.ReferenceSource("root")
+	profile, err := packs.Document("root")
 	if err != nil {
 		return err
 	}
@@ -141,8 +141,8 @@ func (s *story) makeTenant(ctx context.Context) error {
 // makeAuthorities builds the hierarchy: each authority gets its key on the
 // server, and its certificate from the root in an act of its own.
 func (s *story) makeAuthorities(ctx context.Context) error {
-	for _, name := range policy.Reference() {
-		source, err := policy.ReferenceSource(name)
+	for _, name := range packs.Story() {
+		source, err := packs.Document(name)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (s *story) makeAuthorities(ctx context.Context) error {
 			return err
 		}
 	}
-	s.cfg.Step("profiles %s", strings.Join(policy.Reference(), ", "))
+	s.cfg.Step("profiles %s", strings.Join(packs.Story(), ", "))
 	text, err := os.ReadFile(s.file.Root)
 	if err != nil {
 		return err

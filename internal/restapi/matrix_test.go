@@ -23,10 +23,10 @@ import (
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/retention"
 )
 
@@ -106,7 +106,7 @@ func (m *matrix) fill(t *testing.T) {
 	for range 2 {
 		m.tokens = append(m.tokens, must(c.CreateToken(ctx, client.NewToken{Name: "hidden", Role: "auditor"}))(t).ID)
 	}
-	source := must(policy.ReferenceSource("meter"))(t)
+	source := must(packs.Document("meter"))(t)
 	m.profile = strings.Replace(string(source), "profile: meter", "profile: hidden-profile", 1)
 	must(c.PublishProfile(ctx, []byte(m.profile)))(t)
 	must(c.CreateEndpoint(ctx, client.NewEndpoint{Name: "hidden", Authority: "issuing", Profile: "hidden-profile"}))(t)

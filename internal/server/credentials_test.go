@@ -11,6 +11,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
@@ -208,7 +209,7 @@ func TestKeptResponder(t *testing.T) {
 	if second.Equal(first) || bytes.Equal(second.RawSubjectPublicKeyInfo, first.RawSubjectPublicKeyInfo) {
 		t.Error("a revoked responder is kept, or its key")
 	}
-	source, err := policy.ReferenceSource(policy.ResponderProfile)
+	source, err := packs.Document(policy.ResponderProfile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -12,9 +13,9 @@ import (
 
 // TestIssue makes a specimen of each reference profile.
 func TestIssue(t *testing.T) {
-	for _, name := range policy.Reference() {
+	for _, name := range packs.Story() {
 		t.Run(name, func(t *testing.T) {
-			source, err := policy.ReferenceSource(name)
+			source, err := packs.Document(name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,7 +50,7 @@ func TestIssue(t *testing.T) {
 }
 
 func TestIssueRefuses(t *testing.T) {
-	source, err := policy.ReferenceSource("meter")
+	source, err := packs.Document("meter")
 	if err != nil {
 		t.Fatal(err)
 	}

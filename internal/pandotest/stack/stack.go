@@ -29,8 +29,8 @@ import (
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/lotreport"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -200,8 +200,8 @@ func (s *Stack) AddTenant(t testing.TB, id pki.TenantID, endpoints ...string) {
 	if _, err := s.Hierarchy.CreateTenant(ctx, s.Grant(t, pki.Platform, access.ManageTenants), id, "Example "+string(id)); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range policy.Reference() {
-		source, err := policy.ReferenceSource(name)
+	for _, name := range packs.Story() {
+		source, err := packs.Document(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +224,7 @@ func (s *Stack) AddTenant(t testing.TB, id pki.TenantID, endpoints ...string) {
 
 func (s *Stack) addRoot(t testing.TB, tenant pki.TenantID) {
 	t.Helper()
-	profile, err := policy.ReferenceSource("root")
+	profile, err := packs.Document("root")
 	if err != nil {
 		t.Fatal(err)
 	}
