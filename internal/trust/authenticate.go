@@ -14,6 +14,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 const (
@@ -37,11 +38,10 @@ type known struct {
 // an authority can have several certificates, and others can certify it too.
 type caKey [32]byte
 
-func caKeyOf(c *x509.Certificate) caKey {
-	h := sha256.New()
-	h.Write(c.RawSubject) // DER says where it ends
-	h.Write(c.RawSubjectPublicKeyInfo)
-	return caKey(h.Sum(nil))
+func caKeyOf(c *x509.Certificate) caKey { return newCAKey(c.RawSubject, c.RawSubjectPublicKeyInfo) }
+
+func newCAKey(subject, spki []byte) caKey {
+	return sha256.Sum256(slices.Concat(subject, spki)) // DER says where each ends
 }
 
 type anchor struct {
@@ -264,11 +264,13 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 		}
 	}
 	for _, i := range issuers {
-		c, err := x509.ParseCertificate(i.Certificate)
+		// Not with crypto/x509: what that refuses of a tenant's own would stop all.
+		c, err := tbs.ParseCertificate(i.Certificate)
 		if err != nil {
 			return nil, fmt.Errorf("issuer %s: %w", i.ID, err)
 		}
-		k.issuers[caKeyOf(c)] = append(k.issuers[caKeyOf(c)], i)
+		key := newCAKey(c.Subject, c.Key.SPKI())
+		k.issuers[key] = append(k.issuers[key], i)
 	}
 	s.known = k
 	return k, nil

@@ -21,6 +21,7 @@ import (
 type fakeStore struct {
 	trust.Store
 	issuer  *pki.Issuer
+	other   *pki.Issuer // nil for none
 	anchors []*trust.Anchor
 	records map[pki.Serial]*pki.Certificate
 	revoked map[pki.Serial]bool
@@ -29,6 +30,9 @@ type fakeStore struct {
 func (f *fakeStore) AllAnchors(context.Context) ([]*trust.Anchor, error) { return f.anchors, nil }
 
 func (f *fakeStore) AllIssuers(context.Context) ([]*pki.Issuer, error) {
+	if f.other != nil {
+		return []*pki.Issuer{f.other, f.issuer}, nil
+	}
 	return []*pki.Issuer{f.issuer}, nil
 }
 
@@ -142,4 +146,22 @@ func TestOthersDevice(t *testing.T) {
 		t.Errorf("%+v, %v", who, err)
 	}
 	h.refused("one without a name", h.sign(2, ""))
+}
+
+// TestStrangeIssuer: an authority that crypto/x509 does not take keeps nobody else's
+// devices out.
+func TestStrangeIssuer(t *testing.T) {
+	h := newHouse(t)
+	strange := h.ca.Sign(t, &x509.Certificate{SerialNumber: big.NewInt(5), Subject: pkix.Name{CommonName: "Strange"},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
+		ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: []byte{0x30, 0x02, 0x02, 0x00}}}}, h.key.Public())
+	if _, err := x509.ParseCertificate(strange); err == nil {
+		t.Fatal("crypto/x509 takes it")
+	}
+	h.other = &pki.Issuer{ID: "other", Tenant: "globex", Certificate: strange}
+	der := h.sign(1, "SM-1")
+	h.record(1, der, "SM-1", "acme")
+	if _, err := h.authenticate(der, ""); err != nil {
+		t.Error(err)
+	}
 }
