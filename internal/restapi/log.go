@@ -134,7 +134,7 @@ func (s *server) logEntries(w http.ResponseWriter, r *http.Request, g access.Gra
 func logEntriesDoc() document {
 	return document{
 		id: "list-log-entries", summary: "List entries of the log, in its order",
-		description: "An entry whose leaf the store has no more, or other than it was logged, has logged_hash.",
+		description: "An entry whose leaf the store has no more, or other than it was logged, has logged_hash. That of a certificate that is archived is from its archive, which it names.",
 		query: params(parameter("from", "integer", "The first index. Default: 0."),
 			parameter("limit", "integer", "How many at most, 1 to 1000. Default: 100.")),
 		status: http.StatusOK, response: []media{{mediaJSON, reflect.TypeFor[logPage]()}},

@@ -185,7 +185,7 @@ func (r *round) collect(ctx context.Context, before time.Time, through int64) ([
 func (r *round) finish(ctx context.Context, a *Archive, entries []Entry) error {
 	if a.State == Planned {
 		if entries == nil {
-			again := round{s: r.s, tenant: r.tenant, Round: Round{Scanned: a.FirstRow - 1}}
+			again := round{s: r.s, tenant: r.tenant, Round: Round{Started: r.Started, Scanned: a.FirstRow - 1, Rows: a.LastRow}}
 			var err error
 			if entries, err = again.collect(ctx, a.Before, a.LastRow); err != nil {
 				return err

@@ -249,3 +249,38 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestScope: a token for some endpoints has no part in what is kept of the whole
+// tenant, and one that may only read changes nothing.
+func TestScope(t *testing.T) {
+	p := newPlant(t, 1)
+	ctx := t.Context()
+	narrow := access.Principal{Tenant: "acme", ID: "token:narrow", Role: access.TenantAdministrator, Endpoints: []string{"device"}}
+	grant := func(who access.Principal, permission access.Permission) access.Grant {
+		g, err := who.Authorize(permission, "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	reads, manages := grant(narrow, access.ReadEvents), grant(narrow, access.ManageRetention)
+	for name, act := range map[string]func(reads, manages access.Grant) error{
+		"setting":  func(g, _ access.Grant) error { _, err := p.Retention.Setting(ctx, g); return err },
+		"set":      func(_, g access.Grant) error { _, err := p.Retention.Set(ctx, g, day); return err },
+		"preview":  func(_, g access.Grant) error { _, err := p.Retention.Preview(ctx, g); return err },
+		"begin":    func(_, g access.Grant) error { _, err := p.Retention.Begin(ctx, g); return err },
+		"archives": func(g, _ access.Grant) error { _, err := p.Retention.Archives(ctx, g, "", 10); return err },
+		"archive":  func(g, _ access.Grant) error { _, err := p.Retention.Archive(ctx, g, "a"); return err },
+	} {
+		if err := act(reads, manages); pki.KindOf(err) != pki.Forbidden {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := act(access.Grant{}, p.Grant(t, "acme", access.ReadEvents)); pki.KindOf(err) != pki.Forbidden {
+			t.Errorf("%s under another grant: %v", name, err)
+		}
+	}
+	// Where certificates stay for good there is nothing to begin.
+	if _, err := p.Retention.Begin(ctx, p.Grant(t, "acme", access.ManageRetention)); pki.KindOf(err) != pki.NotReady {
+		t.Error(err)
+	}
+}
