@@ -154,7 +154,7 @@ func TestStrangeIssuer(t *testing.T) {
 	h := newHouse(t)
 	strange := h.ca.Sign(t, &x509.Certificate{SerialNumber: big.NewInt(5), Subject: pkix.Name{CommonName: "Strange"},
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
-		ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: []byte{0x30, 0x02, 0x02, 0x00}}}}, h.key.Public())
+		ExtraExtensions: []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: []byte{0x30, 0x05, 0x87, 0x03, 1, 2, 3}}}}, h.key.Public())
 	if _, err := x509.ParseCertificate(strange); err == nil {
 		t.Fatal("crypto/x509 takes it")
 	}
