@@ -14,7 +14,7 @@ import (
 
 const (
 	lookEvery   = 500 * time.Millisecond // for batches that another node was given
-	inFlight    = 3                      // chunks of one batch: one prepared, one signed, one stored
+	inFlight    = 4                      // chunks of one batch: some prepared, some signed, some stored
 	maxWorking  = 4                      // batches at once
 	turn        = 8                      // chunks of a batch before another that waits goes on
 	retryPause  = time.Second            // after a chunk that could not be issued, doubled each time up to maxPause

@@ -1,7 +1,7 @@
 // Package batch runs manufacturing jobs over enroll: upload, dry run, issue,
 // pause, resume, cancel, results.
 //
-// A batch is kept as chunks of up to issuance.MaxGroup rows. A chunk is issued
+// A batch is kept as chunks of up to ChunkRows rows. A chunk is issued
 // whole, under one intent that claims it, so that a batch killed at any moment
 // goes on where it was and no row gets two certificates.
 package batch

@@ -50,7 +50,11 @@ type Batch struct {
 	Cancelled int64
 }
 
-// A Chunk is up to issuance.MaxGroup consecutive rows of a batch.
+// ChunkRows is the largest number of rows in a chunk: a single request that comes
+// while one is stored waits for so many.
+const ChunkRows = 250
+
+// A Chunk is up to ChunkRows consecutive rows of a batch.
 type Chunk struct {
 	No    int   // from 0
 	First int64 // row number of its first row, from 1

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
-	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -175,7 +174,7 @@ func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Re
 		}
 		row.Placement = withDefaults(row.Placement, n.Defaults)
 		c.Rows = appendRow(c.Rows, &row)
-		if c.Count++; c.Count == issuance.MaxGroup || len(c.Rows) >= maxChunk {
+		if c.Count++; c.Count == ChunkRows || len(c.Rows) >= maxChunk {
 			if err := store(); err != nil {
 				return 0, err
 			}

@@ -49,7 +49,7 @@ func TestSmallBatchPassesLargeOnes(t *testing.T) {
 		return b.ID
 	}
 	for range large {
-		hand(chunks * 1000)
+		hand(chunks * batch.ChunkRows)
 	}
 	small := hand(2)
 	ctx, stop := context.WithCancel(t.Context())

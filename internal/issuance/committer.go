@@ -3,6 +3,7 @@ package issuance
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,8 @@ import (
 const (
 	gather      = 2 * time.Millisecond // how long to wait for company where several requests are under way
 	company     = 4                    // more than so many requests are several
-	maxGroups   = 2                    // chunks of batches that one commit takes beside the single requests
+	maxGroups   = 4                    // chunks of batches whose intents one commit takes, and as many whose records
+	before      = 2                    // commits of single requests alone, where there are any, before one with a chunk of a batch
 	storeTrials = 6                    // of a record whose commit fails, before its requesters are told
 	longestWait = time.Second          // between commits that fail
 	finishing   = 20 * time.Second     // from the order to stop until what is in flight is left to the next start
@@ -55,11 +57,13 @@ type committer struct {
 
 	mu      sync.Mutex
 	singles fairQueue[*single]
-	groups  fairQueue[*group]
-	records []*group
-	enough  int   // how many requests wait before wake is used
-	closed  error // set when nothing new is taken
-	stopped bool  // set when run has returned
+	groups  fairQueue[*group] // of batches
+	records []*group          // of single requests, and what nobody waits for
+	signed  []*group          // of batches
+	enough  int               // how many requests wait before wake is used
+	alone   int               // commits since the last one that took something of a batch
+	closed  error             // set when nothing new is taken
+	stopped bool              // set when run has returned
 }
 
 func newCommitter(s *Service) *committer {
@@ -97,7 +101,11 @@ func (c *committer) addRecord(g *group) {
 		c.s.through(g, errStopped)
 		return
 	}
-	c.records = append(c.records, g)
+	if g.intent.Batch != "" {
+		c.signed = append(c.signed, g)
+	} else {
+		c.records = append(c.records, g)
+	}
 	if c.waiting() >= c.enough {
 		c.awaken()
 	}
@@ -139,26 +147,28 @@ func (c *committer) run(ctx context.Context) {
 func (c *committer) some() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.singles.len()+c.groups.len()+len(c.records) > 0
+	return c.singles.len()+len(c.records) > 0 || c.batches()
 }
+
+// batches reports whether anything of a batch waits. It needs mu.
+func (c *committer) batches() bool { return c.groups.len()+len(c.signed) > 0 }
 
 // waiting returns how many single requests wait for a commit. It needs mu.
 func (c *committer) waiting() int {
 	n := c.singles.len()
 	for _, g := range c.records {
-		if g.intent.Batch == "" {
-			n += len(g.intent.Items)
-		}
+		n += len(g.intent.Items)
 	}
 	return n
 }
 
 // gather waits, where several requests are under way, until all of them wait here,
 // though not for long: a commit costs much the same however many share it, and a
-// core that does not commit works for those that are still to come.
+// core that does not commit works for those that are still to come. It waits for a
+// few, too, where otherwise a batch would come between their intent and their record.
 func (c *committer) gather(ctx context.Context) {
 	open := c.s.openRequests()
-	if open <= company || !c.expect(open) {
+	if open <= company && !c.holdsBatch() || !c.expect(open) {
 		return
 	}
 	late := time.NewTimer(gather)
@@ -169,6 +179,13 @@ func (c *committer) gather(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	c.expect(0)
+}
+
+// holdsBatch reports whether something of a batch waits whose turn has not come.
+func (c *committer) holdsBatch() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.batches() && c.alone < before
 }
 
 // expect says how many are to wait before wake is used, and returns whether that
@@ -258,12 +275,29 @@ func (c *committer) once(ctx context.Context) {
 	c.started(fresh, singles)
 }
 
-// take forms the next commit: every record, single requests up to MaxGroup by
-// issuer, and a few chunks of batches.
+// take forms the next commit: the records of single requests, single requests up to
+// MaxGroup by issuer, and what batches have. While single requests are under way
+// that is one chunk at most, and only in its turn: a single request, which needs two
+// commits, waits for a part of a batch once at most, and a batch goes on however many
+// single requests there are.
 func (c *committer) take() (records, fresh []*group, singles []*single) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	signed, groups := min(len(c.signed), maxGroups), min(c.groups.len(), maxGroups)
+	if c.s.openRequests() > 0 {
+		if c.singles.len()+len(c.records) > 0 && c.alone < before {
+			signed, groups = 0, 0
+		}
+		signed = min(signed, 1)
+		groups = min(groups, 1-signed)
+	}
+	c.alone++
+	if signed+groups > 0 {
+		c.alone = 0
+	}
 	records, c.records = c.records, nil
+	records = append(records, c.signed[:signed]...)
+	c.signed = slices.Delete(c.signed, 0, signed)
 	byIssuer := make(map[pki.IssuerID]*group)
 	for len(singles) < MaxGroup && c.singles.len() > 0 {
 		r := c.singles.pop()
@@ -281,7 +315,7 @@ func (c *committer) take() (records, fresh []*group, singles []*single) {
 		g.intent.Items = append(g.intent.Items, r.item)
 		singles = append(singles, r)
 	}
-	for n := 0; n < maxGroups && c.groups.len() > 0; n++ {
+	for range groups {
 		fresh = append(fresh, c.groups.pop())
 	}
 	for _, g := range fresh {

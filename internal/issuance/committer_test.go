@@ -1,0 +1,52 @@
+package issuance
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// While single requests are under way, a commit takes one chunk of a batch at most,
+// after two that took none; without them it takes several.
+func TestTakeTurns(t *testing.T) {
+	s := &Service{guard: newGuard(time.Now, nil, time.Time{}), open: map[pki.IntentID]chan struct{}{}, live: map[pki.TenantID]int{}}
+	c := newCommitter(s)
+	line := new(Line)
+	chunk := func() *group {
+		in := s.newIntent(line)
+		in.Batch = "batch"
+		return &group{line: line, intent: in, intended: make(chan error, 1), recorded: make(chan struct{})}
+	}
+	for range 20 {
+		c.addGroup(chunk())
+		c.addRecord(chunk())
+	}
+	take := func() (single, batch int) {
+		records, fresh, singles := c.take()
+		return len(singles), len(records) + len(fresh) - min(len(singles), 1) // of the singles there is a group
+	}
+	if !s.enter("acme") {
+		t.Fatal("no room")
+	}
+	var got []int
+	for range 7 {
+		c.addSingle(&single{ctx: t.Context(), line: line, item: &Item{Owner: "acme"}, intended: make(chan error, 1)})
+		singles, batches := take()
+		if singles != 1 {
+			t.Errorf("%d single requests in a commit", singles)
+		}
+		got = append(got, batches)
+	}
+	if want := []int{0, 0, 1, 0, 0, 1, 0}; !slices.Equal(got, want) {
+		t.Errorf("chunks of a batch by commit: %v, want %v", got, want)
+	}
+	if _, batches := take(); batches != 1 { // a single request is at its signature
+		t.Errorf("%d chunks where no single request waits", batches)
+	}
+	s.leave("acme")
+	if _, batches := take(); batches != 2*maxGroups {
+		t.Errorf("%d chunks without single requests", batches)
+	}
+}
