@@ -110,7 +110,11 @@ func (b *bench) revokeLot(ctx context.Context, name string, last issued, entries
 		if time.Since(begun) > job+patience {
 			return all, 0, errors.New("the CRLs lag behind the entries")
 		}
-		time.Sleep(lookAgain)
+		select {
+		case <-ctx.Done():
+			return all, 0, ctx.Err()
+		case <-time.After(lookAgain):
+		}
 		crls, err := b.api.CRLs(ctx)
 		if err != nil {
 			return all, 0, err
