@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -282,5 +283,18 @@ func TestScope(t *testing.T) {
 	// Where certificates stay for good there is nothing to begin.
 	if _, err := p.Retention.Begin(ctx, p.Grant(t, "acme", access.ManageRetention)); pki.KindOf(err) != pki.NotReady {
 		t.Error(err)
+	}
+}
+
+// TestClock: by a clock that is not believed nothing is archived.
+func TestClock(t *testing.T) {
+	p := newPlant(t, 1)
+	p.set(30 * day)
+	s := retention.New(retention.Config{Store: p.Store, Objects: p.place, Hashes: p.log.Hashes, Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler),
+		Time: func() (time.Time, error) {
+			return time.Time{}, pki.Errorf(pki.Unavailable, "the clock of this node jumped")
+		}})
+	if err := s.Round(t.Context(), "acme"); pki.KindOf(err) != pki.Unavailable || p.inStore() != 1 || p.place.created != 0 {
+		t.Errorf("%v, %d in the store", err, p.inStore())
 	}
 }
