@@ -94,7 +94,7 @@ func idempotencyKey(g access.Grant, key string) (string, error) {
 }
 
 func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, actor, idempotency string) (*pki.Enrollment, error) {
-	order, err := s.order(ctx, lane, &subject)
+	order, err := s.decide(ctx, lane, &subject)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +115,12 @@ func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, act
 		chain = whole[:len(whole)-1]
 	}
 	return &pki.Enrollment{Certificate: c, Chain: chain, Repeated: repeated}, nil
+}
+
+// decide is order for a single request, which others wait for to share a commit.
+func (s *Service) decide(ctx context.Context, lane *Lane, r *Subject) (*issuance.Order, error) {
+	defer s.cfg.CA.Coming()()
+	return s.order(ctx, lane, r)
 }
 
 // requestHash is what must be equal when a request comes again under its key.

@@ -31,6 +31,9 @@ type Directory interface {
 type CA interface {
 	// Time returns the time to decide by, or is Unavailable while the clock is wrong.
 	Time() (time.Time, error)
+	// Coming says that a request is being decided on, which may be issued next;
+	// what it returns is called when that is over.
+	Coming() (over func())
 	Issue(ctx context.Context, o *issuance.Order) (c *pki.Certificate, repeated bool, err error)
 	IssueChunk(ctx context.Context, line *issuance.Line, batch pki.BatchID, chunk int, items []*issuance.Item, refusals []issuance.Refusal) error
 }

@@ -167,7 +167,7 @@ func (c *committer) waiting() int {
 // core that does not commit works for those that are still to come. It waits for a
 // few, too, where otherwise a batch would come between their intent and their record.
 func (c *committer) gather(ctx context.Context) {
-	open := c.s.openRequests()
+	open := c.s.openRequests() + int(c.s.coming.Load())
 	if open <= company && !c.holdsBatch() || !c.expect(open) {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pando-pki/pando/internal/alarm"
@@ -57,6 +58,7 @@ type Service struct {
 	guard  *guard
 	commit *committer
 	stats  *Stats
+	coming atomic.Int32 // single requests that are being decided on
 
 	mu   sync.Mutex
 	open map[pki.IntentID]chan struct{} // of this process; closed when the intent is recorded
@@ -85,6 +87,13 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, epoch: epoch, guard: guard, stats: newStats(), open: make(map[pki.IntentID]chan struct{}), live: make(map[pki.TenantID]int)}
 	s.commit = newCommitter(s)
 	return s, nil
+}
+
+// Coming says that a single request is being decided on, which is worth a moment of
+// those that wait for a commit; over is called when that is over.
+func (s *Service) Coming() (over func()) {
+	s.coming.Add(1)
+	return func() { s.coming.Add(-1) }
 }
 
 // Issue makes one certificate, or returns the one that an earlier request with

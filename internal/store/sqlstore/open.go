@@ -54,6 +54,7 @@ type Store struct {
 	ders    references
 	barring barring
 	recent  recent
+	clock   atomic.Int64 // the store's clock, where it was read; 0 where not
 	blocked atomic.Int32 // whether there are keys on the block list: see KeyBlocked
 }
 

@@ -71,6 +71,8 @@ type tx struct {
 	refs map[ref]int64
 	ders []*reference
 
+	ticked int64 // what the store's clock was moved to
+
 	claiming bool // it may have changed what the store remembers of recent claims
 	claimed  int  // how many claims it made
 
@@ -113,6 +115,7 @@ func (s *Store) try(ctx context.Context, fn func(*tx) error) error {
 		if !done { // also after a panic in fn
 			// It may have been rolled back already: then this fails, rightly.
 			_, _ = t.exec("ROLLBACK")
+			s.clock.Store(0) // as are these, where its outcome is unknown
 			if t.claiming {
 				s.recent.forget()
 			}
@@ -126,6 +129,7 @@ func (s *Store) try(ctx context.Context, fn func(*tx) error) error {
 	}
 	done = true
 	s.times.Observe(time.Since(begun).Seconds())
+	s.publishClock(t.ticked)
 	s.refs.publish(t.refs)
 	s.ders.publish(t.ders)
 	return nil
