@@ -81,6 +81,7 @@ var peers = map[string][]string{
 	"internal/parallel":        {},
 	"internal/stat":            {"internal/pki"},
 	"internal/cms":             {"internal/tbs"},
+	"internal/keystore/soft":   {"internal/tbs"},   // the public keys of all kinds
 	"internal/store/sqlstore":  {"internal/check"}, // implements what the checker reads
 	"internal/store/storetest": {"internal/check", "internal/statuscheck"},
 	"internal/bench":           {"internal/quickstart"}, // measures what the story makes
@@ -93,8 +94,8 @@ var protocols = []string{"internal/pki", "internal/der", "internal/tbs", "intern
 var core = map[string][]string{
 	"internal/pki":           {},
 	"internal/der":           {"golang.org/x/crypto/cryptobyte"},
-	"internal/tbs":           {"golang.org/x/crypto/cryptobyte"},
-	"internal/keystore":      {},
+	"internal/tbs":           {"golang.org/x/crypto/cryptobyte", "filippo.io/mldsa", "github.com/cloudflare/circl/sign/slhdsa"},
+	"internal/keystore":      {"golang.org/x/crypto/cryptobyte", "filippo.io/mldsa", "github.com/cloudflare/circl/sign/slhdsa"},
 	"internal/keystore/soft": {},
 	"internal/signer":        {"golang.org/x/crypto/cryptobyte"},
 	"internal/issuance":      {"golang.org/x/sync"},

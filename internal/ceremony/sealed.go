@@ -3,7 +3,6 @@ package ceremony
 import (
 	"bytes"
 	"crypto"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"filippo.io/age"
 	"github.com/go-json-experiment/json"
 
+	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -78,7 +78,7 @@ func checkPassphrase(p pki.Secret, mode pki.Mode, workFactor int) error {
 
 // seal returns the sealed file's content.
 func (r *root) seal(p pki.Secret, workFactor int) ([]byte, error) {
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(r.key)
+	pkcs8, err := keystore.MarshalPrivateKey(r.key)
 	if err != nil {
 		return nil, err
 	}
@@ -161,13 +161,9 @@ func parseRoot(content []byte) (*root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the root's certificate: %w", err)
 	}
-	key, err := x509.ParsePKCS8PrivateKey(s.Key)
+	signer, err := keystore.ParsePrivateKey(s.Key)
 	if err != nil {
 		return nil, pki.Errorf(pki.Malformed, "what is sealed with the root's certificate is not a private key")
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, pki.Errorf(pki.BadKey, "the root's private key is of a kind that does not sign")
 	}
 	public, err := tbs.NewPublicKey(signer.Public())
 	if err != nil {

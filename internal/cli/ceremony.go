@@ -3,9 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -20,6 +17,7 @@ import (
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/server"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // ceremonyCommand is "pando ceremony": the offline path, on files alone.
@@ -264,7 +262,7 @@ func describe(r *ceremony.Request) (*table, error) {
 	act := &table{}
 	switch r.Kind {
 	case ceremony.KindCertificate:
-		csr, err := x509.ParseCertificateRequest(r.CSR)
+		csr, err := tbs.ParseCSR(r.CSR)
 		if err != nil {
 			return nil, fmt.Errorf("the certificate request in it cannot be read")
 		}
@@ -272,8 +270,8 @@ func describe(r *ceremony.Request) (*table, error) {
 		act.add("common name", fmt.Sprintf("%q", r.CommonName))
 		act.add("organization", fmt.Sprintf("%q", r.Organization))
 		act.add("issuer id", fmt.Sprintf("%q", r.Issuer))
-		act.add("key", keyName(csr.PublicKey))
-		act.add("key SHA-256", fingerprint(csr.RawSubjectPublicKeyInfo))
+		act.add("key", csr.Key.Kind())
+		act.add("key SHA-256", fingerprint(csr.Key.SPKI()))
 		act.add("profile SHA-256", fingerprint([]byte(r.Profile)))
 		for line := range strings.Lines(r.Profile) { // validity, path length and all
 			act.add("", fmt.Sprintf("%q", strings.TrimRight(line, "\n")))
@@ -295,20 +293,6 @@ func describe(r *ceremony.Request) (*table, error) {
 	act.add("root SHA-256", fmt.Sprintf("%q", r.Root))
 	act.add("status names", fmt.Sprintf("%q", r.StatusURL))
 	return act, nil
-}
-
-// keyName names a public key by algorithm and size.
-func keyName(public any) string {
-	switch k := public.(type) {
-	case *ecdsa.PublicKey:
-		return k.Curve.Params().Name
-	case *rsa.PublicKey:
-		return fmt.Sprintf("RSA %d", k.N.BitLen())
-	case ed25519.PublicKey:
-		return "Ed25519"
-	default:
-		return "of an unknown kind"
-	}
 }
 
 // fingerprint returns the SHA-256 of b in hexadecimal.

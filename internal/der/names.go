@@ -88,7 +88,11 @@ const (
 	OIDP256        = "1.2.840.10045.3.1.7"
 	OIDP384        = "1.3.132.0.34"
 	OIDP521        = "1.3.132.0.35"
-	OIDEd25519     = "1.3.101.112" // of keys and of signatures
+	OIDEd25519     = "1.3.101.112"             // of keys and of signatures, as are the next
+	OIDMLDSA44     = "2.16.840.1.101.3.4.3.17" // RFC 9881
+	OIDMLDSA65     = "2.16.840.1.101.3.4.3.18"
+	OIDMLDSA87     = "2.16.840.1.101.3.4.3.19"
+	OIDSLHDSA      = "2.16.840.1.101.3.4.3.20" // SLH-DSA-SHA2-128s, RFC 9909
 )
 
 // Signature algorithms (RFC 4055, 5; RFC 5758, 3.2).
@@ -96,6 +100,8 @@ const (
 	OIDRSASHA256   = "1.2.840.113549.1.1.11"
 	OIDRSASHA384   = "1.2.840.113549.1.1.12"
 	OIDRSASHA512   = "1.2.840.113549.1.1.13"
+	OIDRSAPSS      = "1.2.840.113549.1.1.10"
+	OIDMGF1        = "1.2.840.113549.1.1.8"
 	OIDECDSASHA256 = "1.2.840.10045.4.3.2"
 	OIDECDSASHA384 = "1.2.840.10045.4.3.3"
 	OIDECDSASHA512 = "1.2.840.10045.4.3.4"
@@ -105,6 +111,8 @@ const (
 const (
 	OIDSHA1   = "1.3.14.3.2.26"
 	OIDSHA256 = "2.16.840.1.101.3.4.2.1"
+	OIDSHA384 = "2.16.840.1.101.3.4.2.2"
+	OIDSHA512 = "2.16.840.1.101.3.4.2.3"
 )
 
 // known maps the content octets of the identifiers that requests and certificates

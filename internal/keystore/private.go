@@ -7,7 +7,16 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
+	"fmt"
 
+	"filippo.io/mldsa"
+	"filippo.io/mldsa/x509"
+	"github.com/cloudflare/circl/sign/slhdsa"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -30,8 +39,75 @@ func NewPrivateKey(kind pki.KeyKind) (crypto.Signer, error) {
 	case pki.Ed25519:
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		return key, err
+	case pki.MLDSA44:
+		return mldsa.GenerateKey(mldsa.MLDSA44())
+	case pki.MLDSA65:
+		return mldsa.GenerateKey(mldsa.MLDSA65())
+	case pki.MLDSA87:
+		return mldsa.GenerateKey(mldsa.MLDSA87())
+	case pki.SLHDSA:
+		_, key, err := slhdsa.GenerateKey(rand.Reader, slhdsa.SHA2_128s)
+		return key, err
 	default:
 		_, err := pki.ParseKeyKind(string(kind))
 		return nil, err
 	}
+}
+
+// MarshalPrivateKey returns the PKCS #8 PrivateKeyInfo of a key that NewPrivateKey
+// makes: of ML-DSA with the seed alone (RFC 9881, 6), of SLH-DSA as RFC 9909, 6 has
+// it. The caller clears it.
+func MarshalPrivateKey(key crypto.Signer) ([]byte, error) {
+	slh, ok := key.(slhdsa.PrivateKey)
+	if !ok {
+		return x509.MarshalPKCS8PrivateKey(key)
+	}
+	if slh.ID != slhdsa.SHA2_128s {
+		return nil, fmt.Errorf("a key of %s", slh.ID)
+	}
+	raw, err := slh.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(raw)
+	b := make([]byte, 0, 128) // whole, so that no copy of the key stays behind
+	b = der.AppendInteger(b, 0)
+	algorithm := len(b)
+	b = append(b, der.MustOID(der.OIDSLHDSA)...)
+	b = der.Wrap(b, algorithm, asn1.SEQUENCE)
+	b = der.Append(b, asn1.OCTET_STRING, raw)
+	return der.Wrap(b, 0, asn1.SEQUENCE), nil
+}
+
+// ParsePrivateKey reads what MarshalPrivateKey returns. Its errors do not quote it.
+func ParsePrivateKey(pkcs8 []byte) (crypto.Signer, error) {
+	if info, ok := der.ReadOnly(pkcs8, asn1.SEQUENCE); ok {
+		if raw, ok := readSLHDSA(info); ok {
+			key := slhdsa.PrivateKey{ID: slhdsa.SHA2_128s}
+			if err := key.UnmarshalBinary(raw); err != nil {
+				return nil, errors.New("the private key is not one of SLH-DSA-SHA2-128s")
+			}
+			return key, nil
+		}
+	}
+	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
+	if err != nil {
+		return nil, errors.New("this is not a private key in PKCS #8")
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a %T does not sign", key)
+	}
+	return signer, nil
+}
+
+// readSLHDSA reads the content of a PrivateKeyInfo of SLH-DSA-SHA2-128s.
+func readSLHDSA(info cryptobyte.String) (raw []byte, ok bool) {
+	var version uint
+	var algorithm, key cryptobyte.String
+	var oid string
+	ok = info.ReadASN1Integer(&version) && version == 0 &&
+		info.ReadASN1(&algorithm, asn1.SEQUENCE) && der.ReadOID(&algorithm, &oid) && oid == der.OIDSLHDSA && algorithm.Empty() &&
+		info.ReadASN1(&key, asn1.OCTET_STRING) && info.Empty()
+	return key, ok
 }

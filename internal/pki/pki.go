@@ -108,11 +108,15 @@ const (
 	RSA3072 KeyKind = "rsa3072"
 	RSA4096 KeyKind = "rsa4096"
 	Ed25519 KeyKind = "ed25519"
+	MLDSA44 KeyKind = "mldsa44" // FIPS 204
+	MLDSA65 KeyKind = "mldsa65"
+	MLDSA87 KeyKind = "mldsa87"
+	SLHDSA  KeyKind = "slhdsa-sha2-128s" // FIPS 205; half a second a signature, for roots
 )
 
 // KeyKinds lists every KeyKind that a key can be generated in.
 func KeyKinds() []KeyKind {
-	return []KeyKind{P256, P384, P521, RSA2048, RSA3072, RSA4096, Ed25519}
+	return []KeyKind{P256, P384, P521, RSA2048, RSA3072, RSA4096, Ed25519, MLDSA44, MLDSA65, MLDSA87, SLHDSA}
 }
 
 // ParseKeyKind returns the KeyKind named s, or a Malformed error that lists the

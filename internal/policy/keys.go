@@ -23,7 +23,7 @@ func compileKeys(words []word) (keyRule, error) {
 		least, isRange := strings.CutSuffix(w.text, "+")
 		kind, err := pki.ParseKeyKind(least)
 		if err != nil || isRange && rsaBits(kind) == 0 {
-			return rule, at(w.token, `a key kind is p256, p384, p521, ed25519, rsa2048, rsa3072 or rsa4096; "rsa2048+" is a range up to 4096 bits`)
+			return rule, at(w.token, `a key kind is p256, p384, p521, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65, mldsa87 or slhdsa-sha2-128s; "rsa2048+" is a range up to 4096 bits`)
 		}
 		kinds := []pki.KeyKind{kind}
 		if isRange {

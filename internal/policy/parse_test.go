@@ -147,6 +147,8 @@ func TestParseRefuses(t *testing.T) {
 		"usage not for EC":       {add("keyUsage: {use: [keyEncipherment]}"), "5480"},
 		"usage not for RSA":      {strings.Replace(add("keyUsage: {use: [keyAgreement]}"), "p256", "rsa2048+", 1), "3279"},
 		"usage not for Ed25519":  {strings.Replace(add("keyUsage: {use: [keyAgreement]}"), "p256", "ed25519", 1), "8410"},
+		"usage not for ML-DSA":   {strings.Replace(add("keyUsage: {use: [keyEncipherment]}"), "p256", "mldsa65", 1), "9881"},
+		"SLH-DSA for no CA":      {change("p256", "slhdsa-sha2-128s"), "CA certificates alone"},
 		"unknown purpose":        {add("extendedKeyUsage: {use: [anything]}"), "an extended key usage is"},
 		"any purpose":            {add("extendedKeyUsage: {use: [2.5.29.37.0]}"), "anyExtendedKeyUsage"},
 		"purpose twice":          {add("extendedKeyUsage: {use: [clientAuth, 1.3.6.1.5.5.7.3.2]}"), "said twice"},

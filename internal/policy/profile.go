@@ -208,7 +208,7 @@ func (p *Profile) checkExtensions() error {
 	refuse := func(format string, args ...any) error { return pki.Errorf(pki.Malformed, format, args...) }
 	for _, kind := range p.keys.kinds {
 		if misfit(kind, p.usageFor(kind)) != 0 {
-			return refuse("keyUsage: a key of kind %s, which keys allows, cannot serve it (RFC 3279, 5480, 8410, 8813)", kind)
+			return refuse("keyUsage: a key of kind %s, which keys allows, cannot serve it (RFC 3279, 5480, 8410, 8813, 9881, 9909)", kind)
 		}
 	}
 	switch signs := (p.usage|p.usageRSA)&tbs.KeyCertSign != 0; {
@@ -216,6 +216,8 @@ func (p *Profile) checkExtensions() error {
 		return refuse("keyUsage: keyCertSign goes with basicConstraints of a CA and only with it (RFC 5280, 4.2.1.9)")
 	case p.pathLen < -1 || p.pathLen > 16 || p.pathLen >= 0 && !p.ca:
 		return refuse("basicConstraints: a CA has a pathLength from 0 to 16, another certificate none (RFC 5280, 4.2.1.9)")
+	case !p.ca && slices.Contains(p.keys.kinds, pki.SLHDSA):
+		return refuse("keys: %s is for CA certificates alone: a signature takes it half a second", pki.SLHDSA)
 	case !p.alwaysExtends():
 		return refuse("a certificate of version 3 has at least one extension always; keyIdentifiers: [authority] is one (RFC 5280, 4.1.2.1)")
 	case p.constraints != nil && !p.ca:

@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/mldsa"
+	"github.com/cloudflare/circl/sign/slhdsa"
+
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -36,6 +39,14 @@ func generate(t testing.TB, kind pki.KeyKind) crypto.Signer {
 		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	case pki.Ed25519:
 		_, key, err = ed25519.GenerateKey(rand.Reader)
+	case pki.MLDSA44:
+		key, err = mldsa.GenerateKey(mldsa.MLDSA44())
+	case pki.MLDSA65:
+		key, err = mldsa.GenerateKey(mldsa.MLDSA65())
+	case pki.MLDSA87:
+		key, err = mldsa.GenerateKey(mldsa.MLDSA87())
+	case pki.SLHDSA:
+		_, key, err = slhdsa.GenerateKey(rand.Reader, slhdsa.SHA2_128s)
 	default:
 		key, err = rsa.GenerateKey(rand.Reader, rsaBits(kind))
 	}

@@ -83,14 +83,24 @@ func compileOIDs(words []word, want string) ([]string, error) {
 
 // misfit returns the usages that a key of the kind cannot serve. RSA does not
 // agree on keys (RFC 3279, 2.3.1), EC does not encipher (RFC 5480, 3, and
-// RFC 8813, 3), Ed25519 only signs (RFC 8410, 5).
+// RFC 8813, 3), Ed25519, ML-DSA and SLH-DSA only sign (RFC 8410, 5; RFC 9881, 5;
+// RFC 9909, 5).
 func misfit(kind pki.KeyKind, usage tbs.KeyUsage) tbs.KeyUsage {
 	switch {
 	case isRSA(kind):
 		return usage & (tbs.KeyAgreement | tbs.EncipherOnly | tbs.DecipherOnly)
-	case kind == pki.Ed25519:
+	case kind == pki.Ed25519, isPostQuantum(kind):
 		return usage & (tbs.KeyEncipherment | tbs.DataEncipherment | tbs.KeyAgreement | tbs.EncipherOnly | tbs.DecipherOnly)
 	default:
 		return usage & (tbs.KeyEncipherment | tbs.DataEncipherment)
 	}
+}
+
+// isPostQuantum reports whether kind is ML-DSA or SLH-DSA.
+func isPostQuantum(kind pki.KeyKind) bool {
+	switch kind {
+	case pki.MLDSA44, pki.MLDSA65, pki.MLDSA87, pki.SLHDSA:
+		return true
+	}
+	return false
 }

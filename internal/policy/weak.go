@@ -5,6 +5,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 
+	"filippo.io/mldsa"
+	"github.com/cloudflare/circl/sign/slhdsa"
+
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -36,6 +39,8 @@ func CheckKey(key tbs.PublicKey) error {
 		return nil
 	case *rsa.PublicKey:
 		return checkRSA(pub)
+	case *mldsa.PublicKey, slhdsa.PublicKey:
+		return nil // any octets of the right length are a key (FIPS 204, 7.2; FIPS 205, 9.1)
 	}
 	return pki.Errorf(pki.BadKey, "keys of kind %s are not known to be safe", key.Kind())
 }

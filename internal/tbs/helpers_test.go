@@ -10,6 +10,8 @@ import (
 	"crypto/rsa"
 	"testing"
 
+	"filippo.io/mldsa"
+	"github.com/cloudflare/circl/sign/slhdsa"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/der"
@@ -32,6 +34,14 @@ func newSigner(t testing.TB, kind pki.KeyKind) crypto.Signer {
 		key, err = rsa.GenerateKey(rand.Reader, 2048)
 	case pki.Ed25519:
 		_, key, err = ed25519.GenerateKey(rand.Reader)
+	case pki.MLDSA44:
+		key, err = mldsa.GenerateKey(mldsa.MLDSA44())
+	case pki.MLDSA65:
+		key, err = mldsa.GenerateKey(mldsa.MLDSA65())
+	case pki.MLDSA87:
+		key, err = mldsa.GenerateKey(mldsa.MLDSA87())
+	case pki.SLHDSA:
+		_, key, err = slhdsa.GenerateKey(rand.Reader, slhdsa.SHA2_128s)
 	default:
 		t.Fatalf("no key of kind %s", kind)
 	}
@@ -62,7 +72,10 @@ func must(t testing.TB) func(b []byte, err error) []byte {
 	}
 }
 
-// allKinds are the kinds that newSigner makes, one of each size that matters.
+// postQuantum are the kinds that crypto/x509 does not know.
+var postQuantum = []pki.KeyKind{pki.MLDSA44, pki.MLDSA65, pki.MLDSA87, pki.SLHDSA}
+
+// allKinds are the others that newSigner makes, one of each size that matters.
 var allKinds = []pki.KeyKind{pki.P256, pki.P384, pki.P521, pki.RSA2048, pki.Ed25519}
 
 // node returns an element whose content is the parts.

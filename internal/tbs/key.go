@@ -8,6 +8,8 @@ import (
 	"crypto/sha1"
 	"fmt"
 
+	"filippo.io/mldsa"
+	"github.com/cloudflare/circl/sign/slhdsa"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
@@ -28,14 +30,15 @@ type PublicKey interface {
 	KeyID() []byte
 	// SignatureAlgorithm returns the algorithm that pando signs with under this
 	// key: ECDSA with the hash of the curve's size, RSA PKCS #1 v1.5 with
-	// SHA-256, Ed25519.
+	// SHA-256, Ed25519, ML-DSA, SLH-DSA.
 	SignatureAlgorithm() SignatureAlgorithm
 	// Verify checks a signature by this key over message. It fails for an
 	// algorithm that does not fit the key; for one that does, with any hash of
 	// ParseSignatureAlgorithm.
 	Verify(alg SignatureAlgorithm, message, signature []byte) error
-	// Crypto returns the key as the standard library has it (*ecdsa.PublicKey,
-	// *rsa.PublicKey, ed25519.PublicKey), or nil.
+	// Crypto returns the key as its library has it: *ecdsa.PublicKey,
+	// *rsa.PublicKey, ed25519.PublicKey, *mldsa.PublicKey (filippo.io/mldsa) or
+	// slhdsa.PublicKey (circl).
 	Crypto() crypto.PublicKey
 }
 
@@ -46,7 +49,9 @@ type PublicKey interface {
 //     point that is on it (RFC 5480),
 //   - RSA keys of 1024 to 8192 bits with an odd modulus and an exponent from 1 to
 //     2^31-1 (RFC 3279, 2.3.1); what is too weak to certify is for the policy,
-//   - Ed25519 keys (RFC 8410).
+//   - Ed25519 keys (RFC 8410),
+//   - ML-DSA-44, -65 and -87 keys (RFC 9881),
+//   - SLH-DSA-SHA2-128s keys (RFC 9909).
 //
 // Anything else is a BadKey error.
 func ParsePublicKey(spki []byte) (PublicKey, error) {
@@ -65,13 +70,16 @@ func ParsePublicKey(spki []byte) (PublicKey, error) {
 		return parseRSA(base, bits)
 	case keyAlgorithmEd25519:
 		return parseEd25519(base, bits)
+	case keyAlgorithmMLDSA44, keyAlgorithmMLDSA65, keyAlgorithmMLDSA87:
+		return parseMLDSA(base, string(algorithm), bits)
+	case keyAlgorithmSLHDSA:
+		return parseSLHDSA(base, bits)
 	}
-	return nil, pki.Errorf(pki.BadKey, "the public key's algorithm or its parameters are not supported; supported are ECDSA on the named curves P-256, P-384 and P-521, RSA, and Ed25519")
+	return nil, pki.Errorf(pki.BadKey, "the public key's algorithm or its parameters are not supported; supported are ECDSA on the named curves P-256, P-384 and P-521, RSA, Ed25519, ML-DSA-44, -65 and -87, and SLH-DSA-SHA2-128s")
 }
 
-// NewPublicKey returns the key for one of the standard library: an
-// *ecdsa.PublicKey, an *rsa.PublicKey or an ed25519.PublicKey. It refuses what
-// ParsePublicKey refuses.
+// NewPublicKey returns the key for one of the types that PublicKey.Crypto returns. It
+// refuses what ParsePublicKey refuses.
 func NewPublicKey(pub crypto.PublicKey) (PublicKey, error) {
 	var algorithm string
 	var bits []byte
@@ -83,6 +91,10 @@ func NewPublicKey(pub crypto.PublicKey) (PublicKey, error) {
 		algorithm, bits = keyAlgorithmRSA, encodeRSA(pub)
 	case ed25519.PublicKey:
 		algorithm, bits = keyAlgorithmEd25519, pub
+	case *mldsa.PublicKey:
+		algorithm, bits = encodeMLDSA(pub)
+	case slhdsa.PublicKey:
+		algorithm, bits, err = encodeSLHDSA(pub)
 	default:
 		err = fmt.Errorf("a public key of type %T", pub)
 	}
@@ -111,6 +123,10 @@ var (
 	keyAlgorithmP521    = string(der.MustOID(der.OIDECPublicKey)) + string(der.MustOID(der.OIDP521))
 	keyAlgorithmRSA     = string(der.MustOID(der.OIDRSA)) + asn1Null
 	keyAlgorithmEd25519 = string(der.MustOID(der.OIDEd25519))
+	keyAlgorithmMLDSA44 = string(der.MustOID(der.OIDMLDSA44))
+	keyAlgorithmMLDSA65 = string(der.MustOID(der.OIDMLDSA65))
+	keyAlgorithmMLDSA87 = string(der.MustOID(der.OIDMLDSA87))
+	keyAlgorithmSLHDSA  = string(der.MustOID(der.OIDSLHDSA))
 )
 
 const asn1Null = "\x05\x00"

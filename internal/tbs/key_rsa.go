@@ -60,9 +60,12 @@ func (k *rsaKey) Crypto() crypto.PublicKey { return k.pub }
 func (k *rsaKey) SignatureAlgorithm() SignatureAlgorithm { return rsaSHA256 }
 
 func (k *rsaKey) Verify(alg SignatureAlgorithm, message, signature []byte) error {
-	if alg.scheme != schemeRSA {
-		return fmt.Errorf("%s does not fit an RSA key", alg.Name)
-	}
 	var buf [64]byte
-	return rsa.VerifyPKCS1v15(k.pub, alg.Hash, digest(buf[:0], alg.Hash, message), signature)
+	switch alg.scheme {
+	case schemeRSA:
+		return rsa.VerifyPKCS1v15(k.pub, alg.Hash, digest(buf[:0], alg.Hash, message), signature)
+	case schemePSS:
+		return rsa.VerifyPSS(k.pub, alg.Hash, digest(buf[:0], alg.Hash, message), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	}
+	return fmt.Errorf("%s does not fit an RSA key", alg.Name)
 }

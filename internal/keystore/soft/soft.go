@@ -10,13 +10,13 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"strings"
 
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // Scheme is the scheme of this provider's URIs, "software:{id}".
@@ -75,11 +75,11 @@ func (s *Soft) Generate(ctx context.Context, tenant pki.TenantID, kind pki.KeyKi
 	if err != nil {
 		return "", err
 	}
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	public, err := tbs.NewPublicKey(key.Public())
 	if err != nil {
 		return "", err
 	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	pkcs8, err := keystore.MarshalPrivateKey(key)
 	if err != nil {
 		return "", err
 	}
@@ -87,7 +87,7 @@ func (s *Soft) Generate(ctx context.Context, tenant pki.TenantID, kind pki.KeyKi
 	kek := s.kek(tenant)
 	sealed := &keystore.SealedKey{
 		ID: pki.NewOpaqueID(), Tenant: tenant, Kind: kind, Use: use,
-		KEK: kek.id, SPKI: spki, Created: s.now().UTC(),
+		KEK: kek.id, SPKI: public.SPKI(), Created: s.now().UTC(),
 	}
 	sealed.Sealed = kek.aead.Seal(nil, nil, pkcs8, additionalData(sealed))
 	if err := s.store.PutKey(ctx, sealed); err != nil {
@@ -130,19 +130,15 @@ func (s *Soft) unseal(sealed *keystore.SealedKey) (crypto.Signer, error) {
 		return nil, fmt.Errorf("key %s:%s does not open under its key-encryption key %s: its row was changed after it was sealed", Scheme, sealed.ID, kek.id)
 	}
 	defer clear(pkcs8)
-	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
+	signer, err := keystore.ParsePrivateKey(pkcs8)
 	if err != nil {
 		return nil, fmt.Errorf("key %s:%s: %w", Scheme, sealed.ID, err)
 	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("key %s:%s: a %T does not sign", Scheme, sealed.ID, key)
-	}
-	spki, err := x509.MarshalPKIXPublicKey(signer.Public())
+	public, err := tbs.NewPublicKey(signer.Public())
 	if err != nil {
 		return nil, fmt.Errorf("key %s:%s: %w", Scheme, sealed.ID, err)
 	}
-	if !bytes.Equal(spki, sealed.SPKI) {
+	if !bytes.Equal(public.SPKI(), sealed.SPKI) {
 		return nil, fmt.Errorf("key %s:%s: the stored public key is not this key's: its row was changed", Scheme, sealed.ID)
 	}
 	return signer, nil

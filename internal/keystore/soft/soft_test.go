@@ -3,7 +3,6 @@ package soft_test
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // memory is a store of sealed keys. A test owns it alone.
@@ -77,14 +77,14 @@ func TestRoundTrip(t *testing.T) {
 			if diff := cmp.Diff(keystore.Key{URI: uri, Tenant: "acme", Use: keystore.UseCA, Signer: key.Signer}, *key); diff != "" {
 				t.Errorf("opened (-want +got):\n%s", diff)
 			}
-			spki, err := x509.MarshalPKIXPublicKey(key.Signer.Public())
+			public, err := tbs.NewPublicKey(key.Signer.Public())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(spki, sealed.SPKI) {
+			if !bytes.Equal(public.SPKI(), sealed.SPKI) {
 				t.Error("the stored public key is not the key's")
 			}
-			pkcs8, err := x509.MarshalPKCS8PrivateKey(key.Signer)
+			pkcs8, err := keystore.MarshalPrivateKey(key.Signer)
 			if err != nil {
 				t.Fatal(err)
 			}
