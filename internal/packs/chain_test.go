@@ -40,6 +40,7 @@ type authority struct {
 type tree struct {
 	pack        *packs.Pack
 	authorities map[string]*authority
+	now         time.Time
 	serial      byte
 }
 
@@ -77,15 +78,20 @@ func get(t testing.TB, name string) *packs.Pack {
 	return p
 }
 
-// grow makes the pack's hierarchy.
+// grow makes the pack's hierarchy, now.
 func grow(t testing.TB, p *packs.Pack) *tree {
 	t.Helper()
-	tr := &tree{pack: p, authorities: make(map[string]*authority)}
+	return growAt(t, p, now)
+}
+
+func growAt(t testing.TB, p *packs.Pack, when time.Time) *tree {
+	t.Helper()
+	tr := &tree{pack: p, authorities: make(map[string]*authority), now: when.UTC().Truncate(time.Second)}
 	for _, a := range p.Authorities {
 		profile := profileOf(t, p, a.Profile, nil)
 		key := generate(t, profile.KeyKinds()[0])
 		public := publicKey(t, key)
-		in := &policy.Input{CSR: &tbs.CSR{Key: public}, CommonName: organization + " " + a.CommonName, Organization: organization, Now: now}
+		in := &policy.Input{CSR: &tbs.CSR{Key: public}, CommonName: organization + " " + a.CommonName, Organization: organization, Now: tr.now}
 		parent := tr.authorities[a.Parent]
 		if a.Kind == pki.Root {
 			subject, err := profile.Subject(in)
@@ -157,7 +163,9 @@ func (tr *tree) leaf(t testing.TB, name string, kind pki.KeyKind) made {
 		kind = profile.KeyKinds()[0]
 	}
 	from := tr.issuerOf(t, name)
-	certificate, err := tr.issue(t, from, profile, sample(t, name, generate(t, kind)))
+	in := sample(t, name, generate(t, kind))
+	in.Now = tr.now
+	certificate, err := tr.issue(t, from, profile, in)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -234,8 +242,21 @@ func sample(t testing.TB, profile string, key crypto.Signer) *policy.Input {
 	switch profile {
 	case policy.ResponderProfile:
 		in.CommonName = "OCSP 1"
-	case "meter", "rni-command":
+	case "meter", "rni-command", "idevid", "ldevid", "opcua-device", "ieee2030-5-device", "matter-dac":
 		in.Device = "M-0001"
+	case "wisun-router", "wisun-border-router", "gb-signing", "gb-key-agreement":
+		in.Device = "00124B0001020304"
+	case "dlms1-signing", "dlms1-key-agreement", "dlms2-signing", "dlms2-key-agreement":
+		in.Device = "4D4D4D0000BC614E"
+	case "v2g-secc":
+		in.Device = "DE*ABC*E00001"
+	case "ms-computer", "ms-computer-v1":
+		w = wish{common("pc7.corp.example.com"), []tbs.GeneralName{dns("pc7.corp.example.com")}}
+		in.Names = pki.Names{DNS: []string{"*.corp.example.com"}}
+		in.Attributes = map[string]string{"sid": "S-1-5-21-1004336348-1177238915-682003330-1107"}
+	case "ms-user":
+		w.subject = common("Ada Example")
+		in.Attributes = map[string]string{"sid": "S-1-5-21-1004336348-1177238915-682003330-1108", "upn": "ada@corp.example.com"}
 	case "device":
 		w = wish{common("gateway 7"), []tbs.GeneralName{dns("gw7.example.com"), {Kind: tbs.URI, Text: "urn:dev:os:32473-7"}}}
 	case "firmware-signing":

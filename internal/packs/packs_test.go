@@ -15,6 +15,7 @@ import (
 // names of their own.
 func TestPacks(t *testing.T) {
 	owner := make(map[string]string)
+	var everywhere []string
 	for _, name := range packs.Names() {
 		p := get(t, name)
 		if p.Name != name || p.Version < 1 || p.Title == "" || len(p.Notes) == 0 {
@@ -60,10 +61,16 @@ func TestPacks(t *testing.T) {
 				t.Errorf("%s: endpoint %+v", name, e)
 			}
 		}
+		everywhere = append(everywhere, used...)
 		for _, x := range p.Profiles {
-			if !slices.Contains(used, x.Name) {
+			if name != packs.Common && !slices.Contains(used, x.Name) {
 				t.Errorf("%s: nothing uses %s", name, x.Name)
 			}
+		}
+	}
+	for _, x := range get(t, packs.Common).Profiles {
+		if !slices.Contains(everywhere, x.Name) {
+			t.Errorf("no pack uses %s", x.Name)
 		}
 	}
 	for _, name := range packs.Story() {

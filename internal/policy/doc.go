@@ -67,8 +67,8 @@
 //	extensions:                     # any other, by OID and value
 //	  - {oid: 1.3.6.1.4.1.311.20.2, critical: false, asn1: {bmp: Machine}}
 //
-// A document of a pack may have $(name) where its user's value stands; one that is
-// not filled in is refused.
+// A document of a pack (package packs, with documents to begin with) may have $(name)
+// where its user's value stands; one that is not filled in is refused.
 //
 // Attribute types are C, ST, L, O, OU, CN, serialNumber, DC, and any dotted OID (a
 // UTF8String unless string says otherwise). A dns, uri, ip or email name always

@@ -1,0 +1,183 @@
+//go:build system
+
+package packs_test
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/packs"
+)
+
+// A verifier is a program of others that is asked about a chain. refuses says by
+// profile what it says where it does not take the chain; docs/operator/packs.md says
+// why.
+type verifier struct {
+	name    string
+	run     func(t *testing.T, c *chainFiles) (string, error)
+	refuses map[string]string
+}
+
+// chainFiles are the files of a chain.
+type chainFiles struct {
+	dir     string
+	leaf    string   // PEM
+	root    string   // PEM
+	between []string // PEM, from below
+	all     string   // PEM, leaf to root
+	middle  string   // PEM, all of between
+}
+
+// TestVerifiers has each chain of each pack read and verified by openssl, GnuTLS, NSS
+// and Java.
+func TestVerifiers(t *testing.T) {
+	classes := t.TempDir()
+	command(t, "javac", "-d", classes, "testdata/Pkix.java")
+	for _, name := range packs.Names() {
+		p := get(t, name)
+		tr := growAt(t, p, time.Now().Add(-time.Minute))
+		for _, leaf := range leaves(t, p) {
+			c := tr.leaf(t, leaf, "").files(t)
+			for _, v := range verifiers(classes) {
+				t.Run(name+"/"+leaf+"/"+v.name, func(t *testing.T) {
+					said, err := v.run(t, c)
+					switch refusal := v.refuses[leaf]; {
+					case refusal == "" && err != nil:
+						t.Errorf("%v: %s", err, said)
+					case refusal != "" && (err == nil || !strings.Contains(said, refusal)):
+						t.Errorf("it is taken, or refused for another reason than %q: %v: %s", refusal, err, said)
+					}
+				})
+			}
+		}
+	}
+}
+
+// verifiers returns them all; classes has the compiled Pkix.java.
+func verifiers(classes string) []verifier {
+	return []verifier{
+		{"openssl", openssl, nil},
+		{"certtool", certtool, nil},
+		{"vfychain", vfychain, map[string]string{
+			"firmware-signing": "-8101", // NSS refuses an authority that does not say that it is for code
+			"rni-command":      "-8101", // NSS is asked for a usage, and knows none for this purpose
+		}},
+		{"java", func(t *testing.T, c *chainFiles) (string, error) {
+			return output("java", append([]string{"-cp", classes, "Pkix", c.root, c.leaf}, c.between...)...)
+		}, nil},
+	}
+}
+
+// TestVerifiersRefuse has each verifier refuse a chain whose root is another: they do
+// look.
+func TestVerifiersRefuse(t *testing.T) {
+	classes := t.TempDir()
+	command(t, "javac", "-d", classes, "testdata/Pkix.java")
+	when := time.Now().Add(-time.Minute)
+	c := growAt(t, get(t, "gb-smart-metering"), when).leaf(t, "gb-signing", "").files(t)
+	c.root = growAt(t, get(t, "gb-smart-metering"), when).leaf(t, "gb-signing", "").files(t).root
+	for _, v := range verifiers(classes) {
+		if said, err := v.run(t, c); err == nil {
+			t.Errorf("%s takes it: %s", v.name, said)
+		}
+	}
+}
+
+func (m made) files(t *testing.T) *chainFiles {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name string, certificates ...[]byte) string {
+		var text []byte
+		for _, raw := range certificates {
+			text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})...)
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	last := len(m.above) - 1
+	c := &chainFiles{
+		dir: dir, leaf: write("leaf.pem", m.der), root: write("root.pem", m.above[last]),
+		middle: write("middle.pem", m.above[:last]...), all: write("all.pem", append([][]byte{m.der}, m.above...)...),
+	}
+	for i, raw := range m.above[:last] {
+		c.between = append(c.between, write("between"+string(rune('0'+i))+".pem", raw))
+	}
+	return c
+}
+
+func output(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return string(out), err
+}
+
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := output(name, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// openssl reads the certificate as text and as ASN.1, and verifies it strictly.
+func openssl(t *testing.T, c *chainFiles) (string, error) {
+	for _, args := range [][]string{{"x509", "-in", c.leaf, "-noout", "-text"}, {"asn1parse", "-in", c.leaf}} {
+		if said, err := output("openssl", args...); err != nil || strings.Contains(said, "<parse error>") {
+			t.Errorf("openssl %s: %v: %s", args[0], err, said)
+		}
+	}
+	return output("openssl", "verify", "-x509_strict", "-policy_check", "-CAfile", c.root, "-untrusted", c.middle, c.leaf)
+}
+
+func certtool(t *testing.T, c *chainFiles) (string, error) {
+	return output("certtool", "--verify", "--load-ca-certificate", c.root, "--infile", c.all)
+}
+
+// vfychain verifies by RFC 5280 with NSS, with the root alone trusted.
+func vfychain(t *testing.T, c *chainFiles) (string, error) {
+	db := t.TempDir()
+	command(t, "certutil", "-N", "-d", db, "--empty-password")
+	command(t, "certutil", "-A", "-d", db, "-n", "root", "-t", "CT,C,C", "-i", c.root)
+	args := []string{"-d", db, "-pp", "-u", nssUsage(t, c.leaf), "-a", c.leaf}
+	for _, path := range c.between {
+		args = append(args, "-a", path)
+	}
+	return output("vfychain", args...)
+}
+
+// nssUsage returns the usage to ask NSS for, which knows no other: that of an extended
+// key usage, else SSL server for key agreement and SSL client for signatures.
+func nssUsage(t *testing.T, leaf string) string {
+	t.Helper()
+	text, err := os.ReadFile(leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	certificate := parse(t, block.Bytes)
+	for _, u := range certificate.ExtKeyUsage {
+		switch u {
+		case x509.ExtKeyUsageClientAuth:
+			return "0"
+		case x509.ExtKeyUsageServerAuth:
+			return "1"
+		case x509.ExtKeyUsageCodeSigning:
+			return "6"
+		case x509.ExtKeyUsageOCSPSigning:
+			return "10"
+		}
+	}
+	if certificate.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return "1"
+	}
+	return "0"
+}
