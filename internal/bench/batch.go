@@ -6,13 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/client"
-	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -39,7 +35,7 @@ func (b *bench) issueBatches(ctx context.Context) error {
 	if err := b.startServer(ctx); err != nil {
 		return err
 	}
-	if err := b.addCheckedAuthority(ctx); err != nil {
+	if err := b.addAuthority(ctx, client.NewAuthority{Name: checkedName, SignCheck: string(pki.CheckAlways)}, "batch"); err != nil {
 		return fmt.Errorf("making an authority that checks: %w", err)
 	}
 	for range b.rounds {
@@ -150,47 +146,4 @@ func countCertificates(r io.Reader, buffer []byte) (int, error) {
 			return n, err
 		}
 	}
-}
-
-// checkedName names an authority that verifies each signature, and its endpoint.
-const checkedName = "checked"
-
-// addCheckedAuthority makes such an authority under the story's root.
-func (b *bench) addCheckedAuthority(ctx context.Context) error {
-	_, err := b.api.CreateAuthority(ctx, client.NewAuthority{
-		Name: checkedName, CommonName: "Example Metering Checked CA", Kind: string(pki.Issuing), Parent: "root",
-		StatusURL: b.file.HTTP, Shards: 4, SignCheck: string(pki.CheckAlways),
-	})
-	if err != nil {
-		return err
-	}
-	text, err := b.api.AuthorityRequest(ctx, checkedName)
-	if err != nil {
-		return err
-	}
-	request, err := ceremony.ReadRequest(bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	offline := filepath.Join(b.dir, "deployment", "ceremony")
-	passphrase, err := os.ReadFile(filepath.Join(offline, "root.passphrase"))
-	if err != nil {
-		return err
-	}
-	answer, err := ceremony.Sign(ctx, ceremony.SignConfig{
-		Sealed: filepath.Join(offline, "root.sealed"), Passphrase: pki.NewSecret(strings.TrimSpace(string(passphrase))),
-		Request: request, Now: time.Now,
-	})
-	if err != nil {
-		return err
-	}
-	var file bytes.Buffer
-	if err := ceremony.WriteResponse(&file, answer); err != nil {
-		return err
-	}
-	if _, err := b.api.Install(ctx, file.Bytes()); err != nil {
-		return err
-	}
-	_, err = b.api.CreateEndpoint(ctx, client.NewEndpoint{Name: checkedName, Authority: checkedName, Profile: endpoint, Protocols: []string{"batch"}})
-	return err
 }

@@ -110,6 +110,7 @@ var measures = []struct {
 	run  func(*bench, context.Context) error
 }{
 	{[]int{1, 11}, (*bench).issueSingles},
+	{[]int{14}, (*bench).issuePostQuantum},
 	{[]int{2}, (*bench).issueBatches},
 	{[]int{4}, (*bench).answerKept},
 	{[]int{5}, (*bench).answerSigned},

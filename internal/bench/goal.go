@@ -51,7 +51,7 @@ var Goals = []Goal{
 	{Row: 12, What: insertChecked, Unit: "× with few", Must: 0.7, Aim: 0.9, Higher: true, Size: fullCertificates},
 	{Row: 12, What: lookUpChecked, Unit: "× with few", Must: 2, Aim: 1.2, Size: fullCertificates},
 	{Row: 13, What: startWith, Unit: "× with none", Must: 3, Aim: 1.2, Size: fullCertificates},
-	{Row: 14, What: "issue with ML-DSA-65, CPU above the P-256 path", Unit: "× the bare signature", Must: 1.3, Aim: 1.1, Absent: true},
+	{Row: 14, What: postQuantum, Unit: "× the bare signature", Must: 1.3, Aim: 1.1},
 	{Row: 15, What: besideBatch, Unit: "× without it", Must: 3, Aim: 2},
 }
 
@@ -73,6 +73,7 @@ const (
 	memoryFew      = "memory of a server after a batch, few certificates in its store"
 	memoryFull     = "the same, many in its store"
 	startWith      = "start with many certificates in the store, until ready"
+	postQuantum    = "issue under an authority with ML-DSA-65 over REST, CPU above the same under P-256"
 	besideBatch    = "single issue while a batch runs, p99"
 	restRate       = "certificates a second over REST, clients on the same cores"
 )

@@ -46,6 +46,11 @@ func (b *bench) issueSingles(ctx context.Context) error {
 
 // enrolments returns the load of n new devices.
 func (b *bench) enrolments(ctx context.Context, n int) (*load, error) {
+	return b.enrolmentsAt(ctx, endpoint, n)
+}
+
+// enrolmentsAt returns the load of n new devices at an endpoint.
+func (b *bench) enrolmentsAt(ctx context.Context, at string, n int) (*load, error) {
 	file, err := b.newDevices(ctx, n)
 	if err != nil {
 		return nil, err
@@ -57,7 +62,7 @@ func (b *bench) enrolments(ctx context.Context, n int) (*load, error) {
 	var requests [][]byte
 	for i, csr := range splitPEM(file) {
 		r, err := b.post(host, "/enrollments", map[string]string{"Idempotency-Key": fmt.Sprintf("bench %d/%d", b.series, i)},
-			client.Enrollment{Endpoint: endpoint, CSR: base64.StdEncoding.EncodeToString(csr), Lot: lot})
+			client.Enrollment{Endpoint: at, CSR: base64.StdEncoding.EncodeToString(csr), Lot: lot})
 		if err != nil {
 			return nil, err
 		}

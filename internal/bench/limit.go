@@ -122,7 +122,10 @@ type pace struct {
 }
 
 // measure makes certificates on each of so many cores for d.
-func (l *limit) measure(d time.Duration, cores int) (pace, error) {
+func (l *limit) measure(d time.Duration, cores int) (pace, error) { return measure(d, cores, l.one) }
+
+// measure does work over and over on each of so many cores for d.
+func measure(d time.Duration, cores int, work func() error) (pace, error) {
 	var made atomic.Int64
 	var failed atomic.Pointer[error]
 	before, err := ownCPU()
@@ -134,7 +137,7 @@ func (l *limit) measure(d time.Duration, cores int) (pace, error) {
 	for range cores {
 		workers.Go(func() {
 			for n := 0; n == 0 || time.Since(begun) < d; n++ {
-				if err := l.one(); err != nil {
+				if err := work(); err != nil {
 					failed.Store(&err)
 					return
 				}
