@@ -61,11 +61,10 @@ func (a *authorityTemplate) Run(c *console) error {
 			for i, word := range s.Command {
 				line[i] = quoted(word)
 			}
-			fmt.Fprint(w, strings.Join(line, " "))
 			if s.Output != "" {
-				fmt.Fprintf(w, " > %s", quoted(s.Output))
+				line = append(line, ">", quoted(s.Output))
 			}
-			fmt.Fprintf(w, " # %s\n", s.What)
+			fmt.Fprintln(w, strings.Join(line, " "))
 		}
 		return nil
 	})

@@ -29,10 +29,7 @@ func TestZlint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := make(map[pki.KeyKind]crypto.Signer)
-	for _, kind := range pki.KeyKinds() {
-		keys[kind] = generate(t, kind)
-	}
+	keys := make(map[pki.KeyKind]crypto.Signer) // each is made once: RSA takes its time
 	for _, name := range packs.Names() {
 		p := get(t, name)
 		tr := grow(t, p)
@@ -42,6 +39,9 @@ func TestZlint(t *testing.T) {
 		for _, leaf := range leaves(t, p) {
 			profile := profileOf(t, p, leaf, nil)
 			for _, kind := range profile.KeyKinds() {
+				if keys[kind] == nil {
+					keys[kind] = generate(t, kind)
+				}
 				t.Run(name+"/"+leaf+"/"+string(kind), func(t *testing.T) {
 					certificate, err := tr.issue(t, tr.issuerOf(t, leaf), profile, sample(t, leaf, keys[kind]))
 					if err != nil {
