@@ -2,16 +2,12 @@ package packs_test
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"maps"
 	"testing"
 	"time"
 
 	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
@@ -274,20 +270,7 @@ func sample(t testing.TB, profile string, key crypto.Signer) *policy.Input {
 // generate makes a key of the kind.
 func generate(t testing.TB, kind pki.KeyKind) crypto.Signer {
 	t.Helper()
-	var key crypto.Signer
-	var err error
-	switch kind {
-	case pki.P256:
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case pki.P384:
-		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case pki.P521:
-		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	case pki.Ed25519:
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	default:
-		key, err = rsa.GenerateKey(rand.Reader, map[pki.KeyKind]int{pki.RSA2048: 2048, pki.RSA3072: 3072, pki.RSA4096: 4096}[kind])
-	}
+	key, err := keystore.NewPrivateKey(kind)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,12 +182,18 @@ func TestParseRefuses(t *testing.T) {
 // for errors without a kind.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
-	for _, name := range packs.Story() {
-		source, err := packs.Document(name)
+	for _, name := range packs.Names() {
+		pack, err := packs.Get(name)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(source)
+		for _, profile := range pack.Profiles {
+			source, err := packs.Document(profile.Name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(source)
+		}
 	}
 	params := newIssuer(f, "root").IssuerParams
 	f.Fuzz(func(t *testing.T, source []byte) {
