@@ -36,6 +36,7 @@ type Bound struct {
 	template *tbs.Template
 	wants    []want   // the extensions in order, for Lint
 	crldp    [][]byte // value of the CRLDP of each shard, for Lint
+	passed   passed   // by zlint
 }
 
 // Bind compiles the profile for an issuer. It refuses, as PolicyRefused, a CA

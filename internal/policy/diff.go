@@ -65,6 +65,7 @@ func Diff(before, after *Profile) []Change {
 	d.flag("ocspNoCheck", "true", before.noCheck, after.noCheck, Widens)
 	d.flag("noRevAvail", "true", before.noRevAvail, after.noRevAvail, Widens)
 	d.set("extensions", extensionsOf(before), extensionsOf(after), Widens)
+	d.set("lint.except", exceptionsOf(before), exceptionsOf(after), Widens)
 	d.word("description", before.description, after.description)
 	return d.changes
 }

@@ -66,6 +66,8 @@
 //	noRevAvail: false               # RFC 9608: nothing is published about its revocation
 //	extensions:                     # any other, by OID and value
 //	  - {oid: 1.3.6.1.4.1.311.20.2, critical: false, asn1: {bmp: Machine}}
+//	lint:                           # rules of zlint that do not count, each with a reason
+//	  except: [{rule: e_rule_of_zlint, because: the ecosystem asks for it}]
 //
 // A document of a pack (package packs, with documents to begin with) may have $(name)
 // where its user's value stands; one that is not filled in is refused.

@@ -52,6 +52,17 @@ type document struct {
 	OCSPNoCheck      bool                 `yaml:"ocspNoCheck"`
 	NoRevAvail       bool                 `yaml:"noRevAvail"`
 	Extensions       []documentExtension  `yaml:"extensions"`
+	Lint             documentLint         `yaml:"lint"`
+}
+
+// documentLint is what of zlint's rules does not count.
+type documentLint struct {
+	Except []documentException `yaml:"except"`
+}
+
+type documentException struct {
+	Rule    word   `yaml:"rule"`
+	Because string `yaml:"because"`
 }
 
 // A documentRule is what must hold of a request.

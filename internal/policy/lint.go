@@ -13,8 +13,9 @@ import (
 )
 
 // Lint re-reads the to-be-signed bytes and checks them against RFC 5280, the
-// issuer, the profile and the content. Its errors have no kind: by then the
-// request was accepted, so that a finding is a fault of ours.
+// issuer, the profile and the content, and has zlint's rules read a certificate of
+// them that nobody signed, once for each shape. Its errors have no kind: by then
+// the request was accepted, so that a finding is a fault of ours or of the profile.
 func (b *Bound) Lint(tbsCertificate []byte, c *tbs.Content) error {
 	parsed, err := tbs.ParseTBS(tbsCertificate)
 	if err != nil {
@@ -24,6 +25,9 @@ func (b *Bound) Lint(tbsCertificate []byte, c *tbs.Content) error {
 		if err := check(parsed, c); err != nil {
 			return fmt.Errorf("lint: profile %s: %w", b.profile.name, err)
 		}
+	}
+	if err := b.lintShape(tbsCertificate, c); err != nil {
+		return fmt.Errorf("lint: profile %s: %w", b.profile.name, err)
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ type Profile struct {
 	noCheck     bool
 	noRevAvail  bool
 	others      []extension
+	lintExcept  []exception
 	needsDevice bool
 }
 
@@ -184,6 +185,9 @@ func (p *Profile) compileExtensions(doc *document) (err error) {
 		}
 	}
 	if p.others, err = compileOthers(doc.Extensions); err != nil {
+		return err
+	}
+	if p.lintExcept, err = compileLint(doc.Lint.Except); err != nil {
 		return err
 	}
 	if p.shortKeyID, err = choose(doc.KeyIdentifiers.Method, "sha1", "short"); err != nil {
