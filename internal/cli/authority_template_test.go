@@ -2,21 +2,33 @@ package cli
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// runPlan is the scripts' command "plan FILE": it runs the steps that "pando authority
-// template --json" wrote to FILE. Ceremonies get what nobody is there to type: the
-// file passphrase, and a yes.
-func runPlan(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: plan FILE")
+// growPack is the scripts' command "grow TENANT PACK [NAME=VALUE...]": it makes a tenant
+// with an administrator, whose token it leaves in the environment, and runs there the
+// steps of "pando authority template PACK". Ceremonies get what nobody is there to
+// type: the file passphrase, and a yes.
+func growPack(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: grow TENANT PACK [NAME=VALUE...]")
 	}
+	ts.Setenv(tokenVariable, ts.Getenv("OPERATOR"))
+	ts.Check(ts.Exec("pando", "tenant", "create", args[0], "--organization", "Example Meters"))
+	ts.Check(ts.Exec("pando", "token", "create", "--tenant", args[0], "--name", "administrator", "--role", "tenant-administrator"))
+	ts.Setenv(tokenVariable, strings.TrimSpace(ts.ReadFile("stdout")))
+
+	template := []string{"authority", "template", args[1], "--organization", "Example Meters", "--status-url", ts.Getenv("STATUS"), "--mode", "test", "--json"}
+	for _, set := range args[2:] {
+		template = append(template, "--set", set)
+	}
+	ts.Check(ts.Exec("pando", template...))
 	var plan hierarchyPlan
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &plan))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &plan))
 	for _, s := range plan.Steps {
 		command := s.Command[1:]
 		if command[0] == "ceremony" {

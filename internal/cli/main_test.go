@@ -23,18 +23,21 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs what a person would type: for each sub-command a script with
 // what it does and what it refuses.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+func runScripts(t *testing.T, dir string) {
+	t.Helper()
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":    awaitFile,
 			"edit":     editFile,
+			"grow":     growPack,
 			"json":     checkJSON,
 			"pack":     packRequests,
 			"pausejob": pauseJob,
-			"plan":     runPlan,
 			"server":   startServer,
 			"unpack":   unpackZip,
 			"setenv":   setFromOutput,
