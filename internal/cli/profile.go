@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/pando-pki/pando/client"
-	"github.com/pando-pki/pando/internal/policy"
 )
 
 // profileCommand is "pando profile".
@@ -87,40 +85,6 @@ func (p *profileShow) Run(ctx context.Context, c *console, cl *client.Client) er
 	}
 	return c.result(got, func(w io.Writer) error {
 		_, err := io.WriteString(w, got.Source)
-		return err
-	})
-}
-
-// profileLint is "pando profile lint".
-type profileLint struct {
-	File string `arg:"" help:"The document; - is standard input."`
-}
-
-func (profileLint) Help() string {
-	return `Examples:
-
-    pando profile lint meter.yaml`
-}
-
-// linted is the result of "pando profile lint".
-type linted struct {
-	Name string `json:"name"`
-	Hash string `json:"hash"` // as it will have when published
-}
-
-// Run checks the document.
-func (p *profileLint) Run(c *console) error {
-	source, err := c.readInput(p.File, maxProfile)
-	if err != nil {
-		return err
-	}
-	parsed, err := policy.Parse(source)
-	if err != nil {
-		return fmt.Errorf("%s: %w", p.File, err)
-	}
-	good := linted{parsed.Name(), fingerprint(source)}
-	return c.result(good, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "profile %s is well formed\n", good.Name)
 		return err
 	})
 }

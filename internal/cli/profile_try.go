@@ -56,6 +56,8 @@ type tried struct {
 	Request     string `json:"request"`     // PEM
 	Bytes       int    `json:"bytes"`       // of DER
 	Dump        string `json:"dump"`
+
+	Warnings []policy.Finding `json:"warnings"` // of zlint
 }
 
 // Run issues the specimen.
@@ -80,7 +82,7 @@ func (p *profileTry) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	got := tried{pemOf("CERTIFICATE", made.Certificate), pemOf("CERTIFICATE REQUEST", made.Request), len(made.Certificate), dump}
+	got := tried{pemOf("CERTIFICATE", made.Certificate), pemOf("CERTIFICATE REQUEST", made.Request), len(made.Certificate), dump, append([]policy.Finding{}, made.Warnings...)}
 	if p.AtMost > 0 && got.Bytes > p.AtMost {
 		return pki.Errorf(pki.PolicyRefused, "the certificate has %d bytes, more than %d:\n%s", got.Bytes, p.AtMost, dump)
 	}
@@ -90,8 +92,8 @@ func (p *profileTry) Run(c *console) error {
 		}
 	}
 	return c.result(got, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%ssize: %d bytes in DER, %d in PEM\n", dump, got.Bytes, len(got.Certificate))
-		return err
+		fmt.Fprintf(w, "%ssize: %d bytes in DER, %d in PEM\n", dump, got.Bytes, len(got.Certificate))
+		return writeFindings(w, got.Warnings)
 	})
 }
 

@@ -9,18 +9,27 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/specimen"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // PublishProfile stores the document as the next version of the profile that it
-// names, or returns the latest version where that is the same document. It needs
-// access.ManageProfiles.
+// names, or returns the latest version where that is the same document. It refuses
+// one whose certificates the lint would refuse, as far as samples of requests show
+// it. It needs access.ManageProfiles.
 func (s *Service) PublishProfile(ctx context.Context, g access.Grant, source []byte) (*pki.ProfileVersion, error) {
 	if err := g.Check(access.ManageProfiles); err != nil {
 		return nil, err
 	}
 	p, err := policy.Parse(source)
 	if err != nil {
+		return nil, err
+	}
+	verdict, err := specimen.Lint(p, s.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := verdict.Err(); err != nil {
 		return nil, err
 	}
 	v := &pki.ProfileVersion{

@@ -30,17 +30,52 @@ type Config struct {
 	Subject tbs.Name          // of the request that is made
 	Names   []tbs.GeneralName // that the request that is made asks for
 	Issuer  pki.KeyKind       // of the throw-away issuer; "" is P-256
+
+	self bool // it issues itself; it has no private key, so that it is never signed
 }
 
 // A Specimen is a certificate with the request that it was made for.
 type Specimen struct {
 	Certificate []byte // DER
 	Request     []byte // DER
+	Warnings    []policy.Finding
 }
 
 // Issue decides, encodes, lints and signs as an issuing authority does. Its refusals
 // are those that the request would get there.
 func Issue(cfg Config) (*Specimen, error) {
+	m, err := prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.bound.Lint(m.message, m.content); err != nil {
+		return nil, pki.Because(pki.PolicyRefused, err, "what the profile makes of this request is not a certificate that may be issued: %v", err)
+	}
+	signature, err := tbs.Sign(m.key, m.algorithm, m.message)
+	if err != nil {
+		return nil, err
+	}
+	certificate := tbs.AppendSigned(nil, m.message, m.algorithm, signature)
+	return &Specimen{certificate, m.csr.Raw, cfg.Profile.Zlint(certificate)}, nil
+}
+
+// A prepared specimen is one before its signature.
+type prepared struct {
+	csr       *tbs.CSR
+	bound     *policy.Bound
+	content   *tbs.Content
+	message   []byte
+	key       crypto.Signer // the issuer's; nil of one that issues itself
+	algorithm tbs.SignatureAlgorithm
+}
+
+// unsigned returns the certificate with what is no signature.
+func (p *prepared) unsigned() []byte {
+	return tbs.AppendSigned(nil, p.message, p.algorithm, []byte("none"))
+}
+
+// prepare decides and encodes.
+func prepare(cfg Config) (*prepared, error) {
 	in := cfg.Input
 	if in.CSR == nil {
 		var err error
@@ -51,6 +86,12 @@ func Issue(cfg Config) (*Specimen, error) {
 	key, params, err := issuer(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.self {
+		key, params.KeyID, params.Algorithm = nil, cfg.Profile.KeyID(in.CSR.Key), in.CSR.Key.SignatureAlgorithm()
+		if params.Subject, err = cfg.Profile.Subject(&in); err != nil {
+			return nil, err
+		}
 	}
 	bound, err := cfg.Profile.Bind(pki.ProfileRef{Name: cfg.Profile.Name(), Version: 1}, *params)
 	if err != nil {
@@ -65,14 +106,7 @@ func Issue(cfg Config) (*Specimen, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := bound.Lint(message, content); err != nil {
-		return nil, err
-	}
-	signature, err := tbs.Sign(key, params.Algorithm, message)
-	if err != nil {
-		return nil, err
-	}
-	return &Specimen{tbs.AppendSigned(nil, message, params.Algorithm, signature), in.CSR.Raw}, nil
+	return &prepared{in.CSR, bound, content, message, key, params.Algorithm}, nil
 }
 
 // issuer makes the throw-away issuer, of the first authority that the profile is for.
