@@ -38,10 +38,10 @@ type packed struct {
 // Run lists the packs, or prints one, or one profile of it.
 func (p *profilePacks) Run(c *console) error {
 	switch {
-	case p.Pack == "":
-		return p.list(c)
 	case p.Profile == "" && len(p.Set) > 0:
 		return usagef("--set is for the document of a profile: name the profile too")
+	case p.Pack == "":
+		return p.list(c)
 	}
 	pack, err := packs.Get(p.Pack)
 	if err != nil {

@@ -289,7 +289,7 @@ func (w *word) UnmarshalYAML(node ast.Node) error {
 
 // place is where a document of a pack needs a value of its user's. In a pattern it
 // would ask for text after the end, which there is none of.
-var place = regexp.MustCompile(`\$\([a-z][a-z0-9-]*\)`)
+var place = regexp.MustCompile(`\$\(([a-z][a-z0-9-]*)\)`)
 
 // read decodes source strictly. Its errors are Malformed, with line and caret.
 func read(source []byte) (*document, error) {
@@ -343,8 +343,8 @@ func checkTokens(tokens token.Tokens) error {
 		case token.MappingKeyType:
 			return at(t, "complex keys have no place in a profile")
 		}
-		if name := place.FindString(t.Value); name != "" && t.Type != token.CommentType {
-			return at(t, name+" is a place for a value of yours; 'pando profile packs PACK PROFILE --set' fills it in")
+		if found := place.FindStringSubmatch(t.Value); found != nil && t.Type != token.CommentType {
+			return at(t, found[0]+" is a place for a value of yours; 'pando profile packs PACK PROFILE --set "+found[1]+"=VALUE' fills it in")
 		}
 		if depth > maxDepth || t.Type == token.SequenceEntryType && t.Position.Column > maxColumn {
 			return at(t, "this is nested too deep")
