@@ -34,6 +34,8 @@ type CA interface {
 	// Coming says that a request is being decided on, which may be issued next;
 	// what it returns is called when that is over.
 	Coming() (over func())
+	// Each does the work of a batch on the cores that single requests leave to it.
+	Each(n int, f func(i int) error) error
 	Issue(ctx context.Context, o *issuance.Order) (c *pki.Certificate, repeated bool, err error)
 	IssueChunk(ctx context.Context, line *issuance.Line, batch pki.BatchID, chunk int, items []*issuance.Item, refusals []issuance.Refusal) error
 }

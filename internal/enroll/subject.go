@@ -7,7 +7,6 @@ import (
 
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/issuance"
-	"github.com/pando-pki/pando/internal/parallel"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -112,12 +111,12 @@ func deviceOf(csr *tbs.CSR) (pki.DeviceID, error) {
 	return id, nil
 }
 
-// prepare decides on the rows of a chunk, on all cores. An error is a fault of
+// prepare decides on the rows of a chunk, on the cores that are free for it. An error is a fault of
 // ours; what is wrong with a row is its refusal.
 func (s *Service) prepare(ctx context.Context, lane *Lane, rows []Row) (items []*issuance.Item, refusals []issuance.Refusal, err error) {
 	made := make([]*issuance.Item, len(rows))
 	refused := make([]error, len(rows))
-	err = parallel.Each(len(rows), func(i int) error {
+	err = s.cfg.CA.Each(len(rows), func(i int) error {
 		var err error
 		if made[i], err = s.row(ctx, lane, &rows[i]); err != nil {
 			switch pki.KindOf(err) {

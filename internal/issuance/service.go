@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/parallel"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -59,6 +60,7 @@ type Service struct {
 	commit *committer
 	stats  *Stats
 	coming atomic.Int32 // single requests that are being decided on
+	cores  parallel.Cores
 
 	mu   sync.Mutex
 	open map[pki.IntentID]chan struct{} // of this process; closed when the intent is recorded
@@ -93,8 +95,16 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 // those that wait for a commit; over is called when that is over.
 func (s *Service) Coming() (over func()) {
 	s.coming.Add(1)
-	return func() { s.coming.Add(-1) }
+	single := s.cores.Single()
+	return func() {
+		s.coming.Add(-1)
+		single()
+	}
 }
+
+// Each does the work of a batch on the cores that single requests leave to it; see
+// parallel.Cores.
+func (s *Service) Each(n int, f func(i int) error) error { return s.cores.Each(n, f) }
 
 // Issue makes one certificate, or returns the one that an earlier request with
 // the same idempotency key led to (repeated is true then). Once the intent is
@@ -105,6 +115,7 @@ func (s *Service) Issue(ctx context.Context, o *Order) (c *pki.Certificate, repe
 		return nil, false, &pki.Error{Kind: pki.Unavailable, Detail: "too many requests are under way", RetryAfter: time.Second}
 	}
 	defer s.leave(o.Owner)
+	defer s.cores.Single()()
 	for {
 		now, err := s.guard.time()
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime/debug"
 
-	"github.com/pando-pki/pando/internal/parallel"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -31,10 +30,10 @@ func (s *Service) sign(ctx context.Context, line *Line, item *Item) (err error) 
 	return nil
 }
 
-// signAll signs the items on all cores. Where one fails, all are void: a chunk is
+// signAll signs the items of a chunk. Where one fails, all are void: a chunk is
 // made whole or given back whole.
 func (s *Service) signAll(ctx context.Context, line *Line, items []*Item) error {
-	err := parallel.Each(len(items), func(i int) error { return s.sign(ctx, line, items[i]) })
+	err := s.cores.Each(len(items), func(i int) error { return s.sign(ctx, line, items[i]) })
 	if err != nil {
 		for _, item := range items {
 			item.DER = nil
