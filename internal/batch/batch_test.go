@@ -137,6 +137,42 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// TestOneCertificateADevice: rows that name one device get one certificate, in the
+// dry run and in earnest, over chunks and retries, whatever their keys are.
+func TestOneCertificateADevice(t *testing.T) {
+	const rows = 600 // three chunks
+	file := pandotest.PEMRequests(t, "SM-", rows)
+	for range 2 {
+		file.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "twice"})}))
+	}
+	for _, dry := range []bool{false, true} {
+		s := newStack(t, stack.Config{})
+		b, err := submit(t, s, batch.Submission{DryRun: dry}, bytes.NewReader(file.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b = rest(t, s, b.ID); dry && b.Refused != 1 {
+			t.Errorf("the dry run refuses %d rows", b.Refused)
+		}
+		if dry {
+			if _, err := s.Batch.Issue(t.Context(), s.Grant(t, "acme", access.ManageBatches), b.ID); err != nil {
+				t.Fatal(err)
+			}
+			b = rest(t, s, b.ID)
+		}
+		if got := ends(t, s, b.ID); b.Issued != rows+1 || b.Refused != 1 || got[rows] != "issued twice" || got[rows+1] != "refused conflict" {
+			t.Errorf("dry run %t: %d issued, %d refused, the last two %q", dry, b.Issued, b.Refused, got[rows:])
+		}
+		again, err := s.Batch.Retry(t.Context(), s.Grant(t, "acme", access.ManageBatches), b.ID, nil, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again = rest(t, s, again.ID); again.Issued != 0 || again.Refused != 1 {
+			t.Errorf("retried: %d issued, %d refused", again.Issued, again.Refused)
+		}
+	}
+}
+
 func TestPauseResumeCancel(t *testing.T) {
 	s := newStack(t, stack.Config{})
 	g := s.Grant(t, "acme", access.ManageBatches)

@@ -156,7 +156,7 @@ func TestUnfitFile(t *testing.T) {
 func TestArchive(t *testing.T) {
 	s := newStack(t, stack.Config{})
 	csr := func() []byte { return pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{}) }
-	body := file(t, batch.NDJSON, []string{"SM/1", "SM-2", "SM/1"}, [][]byte{csr(), []byte("no request"), csr()})
+	body := file(t, batch.NDJSON, []string{"SM/1", "SM-2", "sm/1"}, [][]byte{csr(), []byte("no request"), csr()})
 	b, err := submit(t, s, batch.Submission{Format: batch.NDJSON}, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestArchive(t *testing.T) {
 		names = append(names, f.Name)
 		files[f.Name] = string(text)
 	}
-	if diff := cmp.Diff([]string{"SM%2F1.pem", "SM%2F1~3.pem", "index.csv"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"SM%2F1.pem", "sm%2F1~3.pem", "index.csv"}, names); diff != "" {
 		t.Fatalf("files (-want +got):\n%s", diff)
 	}
 	index := "row,origin,device,status,file,issuer,serial,kind,reason\r\n"
@@ -203,7 +203,7 @@ func TestArchive(t *testing.T) {
 			index += fmt.Sprintf("%d,%d,SM-2,refused,,,,%s,%s\r\n", r.Row, r.Row, r.Refusal.Kind, r.Refusal.Reason)
 		default:
 			name := map[int64]string{1: names[0], 3: names[1]}[r.Row]
-			index += fmt.Sprintf("%d,%d,SM/1,issued,%s,%s,%s,,\r\n", r.Row, r.Row, name, r.Certificate.Issuer, r.Certificate.Serial)
+			index += fmt.Sprintf("%d,%d,%s,issued,%s,%s,%s,,\r\n", r.Row, r.Row, r.Device, name, r.Certificate.Issuer, r.Certificate.Serial)
 			if block, _ := pem.Decode([]byte(files[name])); block == nil || !bytes.Equal(block.Bytes, r.Certificate.DER) {
 				t.Errorf("%s is not the certificate of row %d", name, r.Row)
 			}

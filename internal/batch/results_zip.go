@@ -90,9 +90,8 @@ const longestName = 200
 
 // fileName returns the file of a row's certificate: the device's id, with what
 // file systems do not take as "%" and two digits, so that it can be read back. Of
-// a second row of the device, or of one that only capitals tell from it, the row
-// is appended after "~", which no encoded id has; without an id, or with a very
-// long one, that is all.
+// a second device that only capitals tell from the first, the row is appended after
+// "~", which no encoded id has; without an id, or with a very long one, that is all.
 func fileName(device pki.DeviceID, row int64, taken *archive.Names) string {
 	name := encodeName(string(device))
 	if name == "" || len(name) > longestName || !taken.Add(strings.ToLower(name)) {

@@ -39,7 +39,7 @@ func TestCheckChunk(t *testing.T) {
 		row(6, csr("SM-6")),
 		row(7, csr("SM-0")),
 	}}
-	second := enroll.Chunk{Batch: "b", No: 1, Rows: []enroll.Row{row(8, pandotest.CSR(t, twice, pkix.Name{SerialNumber: "SM-3"})), row(9, meterCSR(t, "SM-1"))}}
+	second := enroll.Chunk{Batch: "b", No: 1, Rows: []enroll.Row{row(8, pandotest.CSR(t, twice, pkix.Name{SerialNumber: "SM-3"})), row(9, meterCSR(t, "SM-1")), row(10, meterCSR(t, "SM-6"))}}
 	for range 2 { // the same again: nothing was kept
 		var got []issuance.Refusal
 		var seen enroll.Seen
@@ -58,6 +58,7 @@ func TestCheckChunk(t *testing.T) {
 			{Row: 6, Device: "SM-6", Kind: pki.DuplicateKey, Reason: "the key belongs to another device"},
 			{Row: 7, Device: "SM-0", Kind: pki.DuplicateKey},
 			{Row: 8, Device: "SM-3", Kind: pki.DuplicateKey, Reason: "row 3 has the same key"},
+			{Row: 9, Device: "SM-1", Kind: pki.Conflict, Reason: "row 9 names the same device as row 1: a file gives a device one certificate; another goes into a file of its own"},
 		}
 		for i := range got {
 			if got[i].Reason == "" {

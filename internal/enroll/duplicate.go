@@ -2,36 +2,43 @@ package enroll
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// Seen holds the keys of the rows that a dry run has looked at. Its zero value
-// is empty.
+// Seen holds the keys and the devices of the rows that a dry run has looked at. Its
+// zero value is empty.
 type Seen struct {
-	rows map[uint64]int64 // first row by 64 bits of the key's hash
+	keys, devices map[uint64]int64 // first row by 64 bits of the hash
 }
 
-// MaxSeen bounds the rows of one batch whose keys a dry run compares with each
-// other; beyond it only the store tells duplicates, at issue.
+// MaxSeen bounds the rows of one batch that a dry run compares with each other;
+// beyond it only the store tells duplicates, at issue.
 const MaxSeen = 2_000_000
 
-// add notes the item's key; DuplicateKey where an earlier row has it.
+// add notes the item's key and its device; DuplicateKey or Conflict where an
+// earlier row has one of them, as the store would say.
 func (s *Seen) add(item *issuance.Item) error {
-	if item.SharedKey {
-		return nil
-	}
-	if s.rows == nil {
-		s.rows = make(map[uint64]int64)
+	if s.keys == nil {
+		s.keys, s.devices = make(map[uint64]int64), make(map[uint64]int64)
 	}
 	key := binary.BigEndian.Uint64(item.KeyHash[:8])
-	if row, there := s.rows[key]; there {
+	if row, there := s.keys[key]; there && !item.SharedKey {
 		return pki.Errorf(pki.DuplicateKey, "row %d has the same key", row)
 	}
-	if len(s.rows) < MaxSeen {
-		s.rows[key] = item.Row
+	sum := sha256.Sum256([]byte(item.Device))
+	device := binary.BigEndian.Uint64(sum[:8])
+	if row, there := s.devices[device]; there && item.Device != "" {
+		return pki.Errorf(pki.Conflict, "row %d names the same device as row %d: a file gives a device one certificate; another goes into a file of its own", item.Row, row)
+	}
+	if !item.SharedKey && len(s.keys) < MaxSeen {
+		s.keys[key] = item.Row
+	}
+	if item.Device != "" && len(s.devices) < MaxSeen {
+		s.devices[device] = item.Row
 	}
 	return nil
 }

@@ -172,20 +172,21 @@ func (s *Service) IssueChunk(ctx context.Context, lane *Lane, c Chunk) error {
 }
 
 // CheckChunk does everything that IssueChunk does before an intent, and returns
-// what would be refused. seen tells rows of one batch with one key apart.
+// what would be refused. seen tells rows of one batch with one key or
+// one device apart.
 func (s *Service) CheckChunk(ctx context.Context, lane *Lane, c Chunk, seen *Seen) ([]issuance.Refusal, error) {
 	items, refusals, err := s.prepare(ctx, lane, c.Rows)
 	if err != nil {
 		return nil, err
 	}
 	for _, item := range items {
-		err := seen.add(item)
-		if err == nil {
-			err = s.keyFree(ctx, item)
+		err := s.keyFree(ctx, item)
+		if err == nil { // a row that is refused takes nothing from those after it
+			err = seen.add(item)
 		}
-		switch {
-		case pki.KindOf(err) == pki.DuplicateKey:
-			refusals = append(refusals, issuance.Refusal{Row: item.Row, Device: item.Device, Placement: item.Placement, Kind: pki.DuplicateKey, Reason: pki.DetailOf(err)})
+		switch kind := pki.KindOf(err); {
+		case kind == pki.DuplicateKey || kind == pki.Conflict:
+			refusals = append(refusals, issuance.Refusal{Row: item.Row, Device: item.Device, Placement: item.Placement, Kind: kind, Reason: pki.DetailOf(err)})
 		case err != nil:
 			return nil, err
 		}

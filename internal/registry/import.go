@@ -93,7 +93,7 @@ func (s *Service) ImportDevices(ctx context.Context, g access.Grant, format Impo
 				first = n
 			}
 			chunk = append(chunk, d)
-		case kind == pki.Malformed || kind == pki.PolicyRefused:
+		case kind == pki.Malformed || kind == pki.PolicyRefused || kind == pki.Conflict: // of a closed lot
 			out.refuse(n, err)
 		default:
 			return nil, err

@@ -101,6 +101,7 @@ type claiming struct {
 	recent  *recent
 	intent  int64
 	issuer  int64
+	file    batchFile // zero where it is no batch's
 	now     time.Time
 	keys    map[keyID]keyClaim     // of the items, that are in their table
 	orders  map[orderID]orderClaim // likewise
@@ -109,12 +110,12 @@ type claiming struct {
 
 // claims makes the claims of a new intent's items. It sets Refused or Earlier of
 // those that get none.
-func (t *tx) claims(intent, issuer int64, items []*issuance.Item, now time.Time) error {
+func (t *tx) claims(intent, issuer int64, file batchFile, items []*issuance.Item, now time.Time) error {
 	r, err := t.recentClaims()
 	if err != nil {
 		return err
 	}
-	c := claiming{tx: t, recent: r, intent: intent, issuer: issuer, now: now, entries: make([]claimEntry, 0, len(items))}
+	c := claiming{tx: t, recent: r, intent: intent, issuer: issuer, file: file, now: now, entries: make([]claimEntry, 0, len(items))}
 	if err := c.lookUp(items); err != nil {
 		return err
 	}
@@ -145,6 +146,9 @@ func (c *claiming) lookUp(items []*issuance.Item) error {
 		}
 		if !it.SharedKey {
 			keys[owner] = append(keys[owner], it.KeyHash[:keyHashSize])
+		}
+		if id, named := c.file.device(it); named {
+			keys[id.owner] = append(keys[id.owner], id.hash[:])
 		}
 		if it.Idempotency != "" {
 			orders[owner] = append(orders[owner], it.Idempotency)
@@ -207,29 +211,53 @@ func (c *claiming) claim(it *issuance.Item) error {
 	if err := c.refuseClosed(it); err != nil || it.Refused != nil {
 		return err
 	}
+	var id keyID
+	var k keyClaim
+	var used bool
 	if !it.SharedKey {
-		id := keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
-		k, used := c.recent.key(id)
-		if !used {
-			k, used = c.keys[id]
-		}
-		if used {
+		id = keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
+		if k, used = c.key(id); used {
 			if it.Refused = refuseUsed(k, it); it.Refused != nil {
 				return nil
 			}
-			if err := c.keep(id, k); err != nil {
-				return err
-			}
-		} else {
-			e.hasKey, e.hash, e.device = true, id.hash, strings.Clone(string(it.Device))
 		}
 	}
-	if !e.hasKey && e.order == "" {
-		return nil
+	device, named := c.file.device(it)
+	if named {
+		if first, there := c.key(device); there {
+			it.Refused = c.file.refuse(first, it)
+			return nil
+		}
 	}
-	c.entries = append(c.entries, e)
-	c.recent.add(c.intent, micros(c.now), c.entries[len(c.entries)-1:])
+	// Nothing refuses it any more.
+	switch {
+	case used:
+		if err := c.keep(id, k); err != nil {
+			return err
+		}
+	case !it.SharedKey:
+		e.hasKey, e.hash, e.device = true, id.hash, strings.Clone(string(it.Device))
+	}
+	from := len(c.entries)
+	if e.hasKey || e.order != "" {
+		c.entries = append(c.entries, e)
+	}
+	if named {
+		c.entries = append(c.entries, claimEntry{owner: device.owner, hasKey: true, hash: device.hash, device: c.file.row(it)})
+	}
+	if len(c.entries) > from {
+		c.recent.add(c.intent, micros(c.now), c.entries[from:])
+	}
 	return nil
+}
+
+// key returns who has a key.
+func (c *claiming) key(id keyID) (keyClaim, bool) {
+	if k, used := c.recent.key(id); used {
+		return k, true
+	}
+	k, used := c.keys[id]
+	return k, used
 }
 
 // refuseUsed returns why an item cannot have a key that is claimed, nil where it can.
@@ -324,7 +352,7 @@ func (t *tx) changeClaims(intent int64, change func(*claimEntry)) error {
 
 // giveUpClaims gives up what void items of an intent claimed, but for keys that
 // another intent relies on.
-func (t *tx) giveUpClaims(intent int64, items []*issuance.Item) error {
+func (t *tx) giveUpClaims(intent int64, file batchFile, items []*issuance.Item) error {
 	r, err := t.recentClaims()
 	if err != nil {
 		return err
@@ -343,11 +371,17 @@ func (t *tx) giveUpClaims(intent int64, items []*issuance.Item) error {
 				return fmt.Errorf("giving up an idempotency key: %w", err)
 			}
 		}
+		var claimed []keyID
 		if !it.SharedKey {
-			id := keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
+			claimed = append(claimed, keyID{owner, [keyHashSize]byte(it.KeyHash[:])})
+		}
+		if id, named := file.device(it); named {
+			claimed = append(claimed, id)
+		}
+		for _, id := range claimed {
 			keys[id] = true
 			r.dropKey(id, intent)
-			if _, err := t.exec(`DELETE FROM key_use WHERE owner = $1 AND hash = $2 AND intent = $3`, owner, id.hash[:], intent); err != nil {
+			if _, err := t.exec(`DELETE FROM key_use WHERE owner = $1 AND hash = $2 AND intent = $3`, id.owner, id.hash[:], intent); err != nil {
 				return fmt.Errorf("giving up a key: %w", err)
 			}
 		}

@@ -98,7 +98,11 @@ func (t *tx) intend(in *issuance.Intent, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := t.claims(num, issuer.num, in.Items, now); err != nil {
+	file, err := t.fileOf(batch)
+	if err != nil {
+		return err
+	}
+	if err := t.claims(num, issuer.num, file, in.Items, now); err != nil {
 		return err
 	}
 	kept := make([]*issuance.Item, 0, len(in.Items))

@@ -187,14 +187,18 @@ func (r *recording) finishVoid() error {
 	if len(r.voided) == 0 {
 		return nil
 	}
-	if err := r.giveUpClaims(r.num, r.void); err != nil {
+	file, err := r.fileOf(r.batch)
+	if err != nil {
+		return err
+	}
+	if err := r.giveUpClaims(r.num, file, r.void); err != nil {
 		return err
 	}
 	state := "closed"
 	if r.issued.count == 0 {
 		state = "void"
 	}
-	_, err := r.exec(`UPDATE intent SET state = $1, voided = $2 WHERE num = $3`, state, encodeVoided(r.voided), r.num)
+	_, err = r.exec(`UPDATE intent SET state = $1, voided = $2 WHERE num = $3`, state, encodeVoided(r.voided), r.num)
 	return err
 }
 

@@ -80,6 +80,7 @@ func testBatchRetry(f *fixture) {
 
 	// Results of a retry, and of a retry of it, name the rows of the first file.
 	in := f.chunkIntent(again.ID, 0, 1)
+	in.Items[0].Device = "meter-3"
 	in.Refusals = []issuance.Refusal{{Row: 2, Device: "meter-5", Kind: pki.Unavailable, Reason: "not signed"}}
 	f.intend(in)
 	sign(in.Items...)

@@ -106,6 +106,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"batch dry run", testDryRun},
 		{"batch chunk claimed once", testChunkOnce},
 		{"batch refusals of the store", testBatchRefusals},
+		{"batch rows of one device", testBatchDevices},
 		{"batch void", testBatchVoid},
 		{"batch adopted", testBatchAdopted},
 		{"batch cancelled", testBatchCancelled},
