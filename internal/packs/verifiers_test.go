@@ -26,7 +26,6 @@ type verifier struct {
 
 // chainFiles are the files of a chain.
 type chainFiles struct {
-	dir     string
 	leaf    string   // PEM
 	root    string   // PEM
 	between []string // PEM, from below
@@ -105,7 +104,7 @@ func (m made) files(t *testing.T) *chainFiles {
 	}
 	last := len(m.above) - 1
 	c := &chainFiles{
-		dir: dir, leaf: write("leaf.pem", m.der), root: write("root.pem", m.above[last]),
+		leaf: write("leaf.pem", m.der), root: write("root.pem", m.above[last]),
 		middle: write("middle.pem", m.above[:last]...), all: write("all.pem", append([][]byte{m.der}, m.above...)...),
 	}
 	for i, raw := range m.above[:last] {
