@@ -93,7 +93,7 @@ func (c *checker) checkArchived(ctx context.Context, a *retention.Archive, entri
 		for i := range part {
 			certificates[i] = certificateOf(a.Tenant, &part[i])
 		}
-		for i, v := range c.verifyAll(certificates) {
+		for i, v := range c.verifyAll(ctx, certificates) {
 			if err := c.note(certificates[i], v); err != nil {
 				return err
 			}

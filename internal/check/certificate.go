@@ -47,7 +47,7 @@ func (c *checker) checkCertificates(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		for certificates := range pages {
-			for i, v := range c.verifyAll(certificates) {
+			for i, v := range c.verifyAll(ctx, certificates) {
 				c.report.Certificates++
 				if err := c.note(certificates[i], v); err != nil {
 					return err
@@ -61,10 +61,16 @@ func (c *checker) checkCertificates(ctx context.Context) error {
 }
 
 // verifyAll verifies a page on all cores.
-func (c *checker) verifyAll(certificates []*pki.Certificate) []verdict {
+func (c *checker) verifyAll(ctx context.Context, certificates []*pki.Certificate) []verdict {
 	verdicts := make([]verdict, len(certificates))
 	parallel.Each(len(certificates), func(i int) error { // which returns no error of its own
 		verdicts[i] = c.verify(certificates[i])
+		if c.relint == nil || c.relint.sample > 0 {
+			return nil
+		}
+		if err := c.relint.check(ctx, certificates[i]); err != nil {
+			verdicts[i].findings = append(verdicts[i].findings, Finding{Linted, subjectOf(certificates[i]), err.Error()})
+		}
 		return nil
 	})
 	return verdicts
@@ -155,6 +161,13 @@ func differs(p *tbs.Parsed, std *x509.Certificate) string {
 func (c *checker) note(cert *pki.Certificate, v verdict) error {
 	for _, f := range v.findings {
 		c.report.add(f)
+	}
+	switch {
+	case c.relint == nil:
+	case c.relint.sample > 0:
+		c.relint.choose(cert)
+	default:
+		c.report.Relinted++
 	}
 	issuer := c.issuers[cert.Issuer]
 	if issuer == nil {

@@ -26,6 +26,9 @@ type Config struct {
 	// a finding.
 	Archives retention.Objects
 
+	// Relint says which certificates are linted again; nil is none.
+	Relint *Relint
+
 	// OnProgress is called after each page, from one goroutine at a time; nil is
 	// nobody.
 	OnProgress func(Progress)
@@ -33,7 +36,7 @@ type Config struct {
 
 // Progress is how far a check has come.
 type Progress struct {
-	Part string // what is being read: "issuers", "certificates", "archives", "intents", "crls", "acknowledged", "log entries"
+	Part string // what is being read: "issuers", "certificates", "archives", "relinted", "intents", "crls", "acknowledged", "log entries"
 	Done int64  // of that part
 }
 
@@ -67,7 +70,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	defer c.rows.close()
 	defer c.leaves.close()
 
-	parts := []func(context.Context) error{c.checkIssuers, c.checkCertificates, c.checkArchives, c.checkIntents}
+	parts := []func(context.Context) error{c.checkIssuers, c.checkCertificates, c.checkArchives}
+	if cfg.Relint != nil {
+		c.relint = newRelinter(cfg.Relint, cfg.Store, c.issuers)
+		parts = append(parts, c.relintSample)
+	}
+	parts = append(parts, c.checkIntents)
 	if cfg.Acknowledged != nil {
 		parts = append(parts, func(ctx context.Context) error { return c.readAcknowledged(ctx, cfg.Acknowledged) })
 	}
@@ -94,6 +102,8 @@ type checker struct {
 
 	batches    map[pki.BatchID]uint32
 	batchNames []pki.BatchID // by number
+
+	relint *relinter // nil where nothing is linted again
 
 	archives  retention.Objects
 	logs      map[pki.TenantID]uint32             // numbers, in the order of the logs

@@ -41,6 +41,7 @@ type fakeStore struct {
 	logs         []*auditlog.Log
 	unlogged     int // certificates that neither wait nor are in a log
 	archives     []*retention.Archive
+	profile      string // document of meter
 }
 
 func (s *fakeStore) ScanCertificates(_ context.Context, after int64, limit int) ([]*pki.Certificate, int64, error) {
@@ -57,6 +58,13 @@ func (s *fakeStore) ScanIntents(_ context.Context, after pki.IntentID, limit int
 		}
 	}
 	return page, nil
+}
+
+func (s *fakeStore) Profile(_ context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error) {
+	if ref.Name != "meter" {
+		return nil, pki.Errorf(pki.NotFound, "there is no profile %s", ref.Name)
+	}
+	return &pki.ProfileVersion{ProfileRef: ref, Source: s.profile, Hash: sha256.Sum256([]byte(s.profile))}, nil
 }
 
 func (s *fakeStore) AllIssuers(context.Context) ([]*pki.Issuer, error) {

@@ -17,6 +17,7 @@ const (
 	Parses         Invariant = "parses"
 	Columns        Invariant = "columns"
 	Signature      Invariant = "signature"
+	Linted         Invariant = "linted"
 	Chain          Invariant = "chain"
 	SerialUnique   Invariant = "serial-unique"
 	RowUnique      Invariant = "row-unique"
@@ -47,6 +48,7 @@ func Rules() []Rule {
 		{Parses, "Each certificate is read by pando's strict parser and by Go's, to the same content."},
 		{Columns, "Each certificate's record has the serial number, validity, issuer and tenant that its bytes have, and an owner, a profile and a batch that are in the store."},
 		{Signature, "Each certificate's signature verifies under its issuer's key."},
+		{Linted, "Each certificate that was linted again is what its profile version makes, with a key that is not weak, and zlint has no error against it."},
 		{Intended, "Each certificate was intended: its intent is closed, and the digest committed before signing is that of its certificates."},
 		{IntentComplete, "A closed intent has a certificate or a void for each of its places."},
 		{VoidRevoked, "Each serial number given up as void is revoked."},
@@ -81,6 +83,7 @@ type Report struct {
 	Seconds      float64   `json:"seconds"`
 	Issuers      int64     `json:"issuers"`
 	Certificates int64     `json:"certificates"`
+	Relinted     int64     `json:"relinted"` // certificates that were linted again
 	Archives     int64     `json:"archives"`
 	Archived     int64     `json:"archived"`     // certificates that are in archives and not in the store
 	Intents      int64     `json:"intents"`      // of any state

@@ -59,7 +59,8 @@ type Store interface {
 	// ScanArchived returns up to limit rows above after that are archived in an
 	// archive, in order.
 	ScanArchived(ctx context.Context, archive retention.ID, after int64, limit int) ([]int64, error)
-	// AllIssuers is hierarchy.Store's.
+	// AllIssuers and Profile are hierarchy.Store's.
+	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 
 	// Status, Shards, Revoked and CRL are revocation.Store's.

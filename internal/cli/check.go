@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"time"
 
 	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/server"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 )
@@ -18,6 +20,9 @@ import (
 type checkCommand struct {
 	dataFlags
 	Acknowledged string `placeholder:"FILE" help:"What clients were told they got, as lines of JSON with issuer, serial and sha256: each must be in the store."`
+	Relint       bool   `help:"Also lint certificates again: against the profile version that each was issued under, and with every rule of zlint's."`
+	Sample       int    `placeholder:"N" help:"Of a lint: only so many certificates, chosen by chance (at most 100000)."`
+	Seed         uint64 `placeholder:"NUMBER" help:"Of a sample: the seed that another run printed, to choose the same (default: by chance)."`
 }
 
 func (checkCommand) Help() string {
@@ -28,11 +33,37 @@ The exit status is 1 where anything is found.
 Examples:
 
     pando check --data /var/lib/pando
-    pando check --data /var/lib/pando --json`
+    pando check --data /var/lib/pando --json
+    pando check --data /var/lib/pando --relint --sample 10000`
+}
+
+// relint returns what is linted again, nil for nothing.
+func (k *checkCommand) relint() (*check.Relint, error) {
+	switch {
+	case !k.Relint && (k.Sample != 0 || k.Seed != 0) || k.Sample == 0 && k.Seed != 0:
+		return nil, pki.Errorf(pki.Malformed, "--seed goes with --sample, and --sample with --relint")
+	case k.Sample < 0 || k.Sample > check.MaxSample:
+		return nil, pki.Errorf(pki.Malformed, "a sample has 1 to %d certificates; without --sample all are linted", check.MaxSample)
+	case !k.Relint:
+		return nil, nil
+	case k.Sample > 0 && k.Seed == 0:
+		k.Seed = rand.Uint64N(1_000_000_000) + 1
+	}
+	return &check.Relint{Sample: k.Sample, Seed: k.Seed}, nil
+}
+
+// checkedStore is the result of "pando check".
+type checkedStore struct {
+	*check.Report
+	Seed uint64 `json:"seed,omitempty"` // of the sample
 }
 
 // Run checks the store.
 func (k *checkCommand) Run(ctx context.Context, c *console) error {
+	relint, err := k.relint()
+	if err != nil {
+		return err
+	}
 	cfg, err := k.load()
 	if k.Config == "" && errors.Is(err, fs.ErrNotExist) {
 		// A store alone can be checked too: a copy, or a quickstart's.
@@ -63,11 +94,11 @@ func (k *checkCommand) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	report, err := check.Run(ctx, check.Config{Store: store, Now: time.Now, Acknowledged: acknowledged, Archives: archives})
+	report, err := check.Run(ctx, check.Config{Store: store, Now: time.Now, Acknowledged: acknowledged, Archives: archives, Relint: relint})
 	if err != nil {
 		return err
 	}
-	if err := c.result(report, checked(report)); err != nil {
+	if err := c.result(checkedStore{report, k.Seed}, checked(report, k.Seed)); err != nil {
 		return err
 	}
 	if !report.OK() {
@@ -77,11 +108,17 @@ func (k *checkCommand) Run(ctx context.Context, c *console) error {
 }
 
 // checked prints a report for people.
-func checked(r *check.Report) func(io.Writer) error {
+func checked(r *check.Report, seed uint64) func(io.Writer) error {
 	return func(w io.Writer) error {
 		t := table{}
 		t.add("issuers", r.Issuers)
 		t.add("certificates", r.Certificates)
+		switch {
+		case seed != 0:
+			t.add("linted again", fmt.Sprintf("%d, by chance with seed %d", r.Relinted, seed))
+		case r.Relinted > 0:
+			t.add("linted again", r.Relinted)
+		}
 		t.add("archives", fmt.Sprintf("%d with %d certificates", r.Archives, r.Archived))
 		t.add("intents", fmt.Sprintf("%d, %d of them open", r.Intents, r.OpenIntents))
 		t.add("void serial numbers", r.Voids)

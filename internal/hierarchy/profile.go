@@ -89,7 +89,7 @@ func (s *Service) Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.
 	if err != nil {
 		return nil, err
 	}
-	if b, err = p.Bind(v.ProfileRef, params(line.Authority.Name, line.Issuer, line.Parsed)); err != nil {
+	if b, err = p.Bind(v.ProfileRef, Params(line.Authority.Name, line.Issuer, line.Parsed)); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -98,8 +98,8 @@ func (s *Service) Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.
 	return b, nil
 }
 
-// params says what of an issuer goes into the certificates it signs.
-func params(authority string, issuer pki.Issuer, parsed *tbs.Parsed) policy.IssuerParams {
+// Params says what of an issuer goes into the certificates it signs.
+func Params(authority string, issuer pki.Issuer, parsed *tbs.Parsed) policy.IssuerParams {
 	_, pathLen := parsed.IsCA()
 	return policy.IssuerParams{
 		ID: issuer.ID, Authority: authority, Mode: issuer.Mode, Subject: parsed.Subject, KeyID: parsed.SubjectKeyID(),

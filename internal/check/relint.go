@@ -1,0 +1,127 @@
+package check
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+)
+
+// MaxSample is how many certificates a sample has at most.
+const MaxSample = 100_000
+
+// A Relint says that certificates are read again with the lint of the profile
+// version that they were issued under.
+type Relint struct {
+	Sample int    // how many, chosen by chance; 0 is all. At most MaxSample
+	Seed   uint64 // of the choice, which is the same for the same seed and store
+}
+
+// A relinter reads certificates again. It is safe for concurrent use, but for choose
+// and chosen.
+type relinter struct {
+	store   Store
+	issuers map[pki.IssuerID]*issuer
+
+	sample int
+	random *rand.Rand
+	seen   int
+	chosen []*pki.Certificate
+
+	mu    sync.Mutex
+	bound map[boundKey]compiled
+}
+
+type boundKey struct {
+	profile pki.ProfileRef
+	issuer  pki.IssuerID
+}
+
+// A compiled is a profile version bound to an issuer, or why it cannot be.
+type compiled struct {
+	*policy.Bound
+	err error
+}
+
+func newRelinter(cfg *Relint, store Store, issuers map[pki.IssuerID]*issuer) *relinter {
+	return &relinter{
+		store: store, issuers: issuers, sample: cfg.Sample, random: rand.New(rand.NewPCG(cfg.Seed, 0)),
+		bound: make(map[boundKey]compiled),
+	}
+}
+
+// choose considers a certificate for the sample: each that was considered is in it
+// with the same chance (Vitter's algorithm R).
+func (r *relinter) choose(cert *pki.Certificate) {
+	r.seen++
+	if len(r.chosen) < r.sample {
+		r.chosen = append(r.chosen, cert)
+	} else if at := r.random.IntN(r.seen); at < r.sample {
+		r.chosen[at] = cert
+	}
+}
+
+// check reads one certificate again.
+func (r *relinter) check(ctx context.Context, cert *pki.Certificate) error {
+	issuer := r.issuers[cert.Issuer]
+	if cert.DER == nil || issuer == nil || issuer.parsed == nil {
+		return nil // reported
+	}
+	b, err := r.compile(ctx, cert.Profile, issuer)
+	if err != nil {
+		return err
+	}
+	return b.Relint(cert.DER)
+}
+
+// compile returns the profile version bound to the issuer.
+func (r *relinter) compile(ctx context.Context, ref pki.ProfileRef, from *issuer) (*policy.Bound, error) {
+	key := boundKey{ref, from.ID}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, ok := r.bound[key]; ok {
+		return c.Bound, c.err
+	}
+	b, err := r.bind(ctx, ref, from)
+	if ctx.Err() == nil {
+		r.bound[key] = compiled{b, err}
+	}
+	return b, err
+}
+
+func (r *relinter) bind(ctx context.Context, ref pki.ProfileRef, from *issuer) (*policy.Bound, error) {
+	v, err := r.store.Profile(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("its profile %s version %d cannot be read: %w", ref.Name, ref.Version, err)
+	}
+	if v.Hash != sha256.Sum256([]byte(v.Source)) {
+		return nil, fmt.Errorf("its profile %s version %d does not have the hash that it was published with", ref.Name, ref.Version)
+	}
+	p, err := policy.Parse([]byte(v.Source))
+	if err != nil {
+		return nil, fmt.Errorf("its profile %s version %d is no longer one: %w", ref.Name, ref.Version, err)
+	}
+	// Whether the authority's name is one that the profile is for was judged then.
+	return p.Bind(ref, hierarchy.Params("", *from.Issuer, from.parsed))
+}
+
+// relintSample reads the chosen certificates again.
+func (c *checker) relintSample(ctx context.Context) error {
+	for i, cert := range c.relint.chosen {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.relint.check(ctx, cert); err != nil {
+			c.report.addf(Linted, subjectOf(cert), "%v", err)
+		}
+		if c.report.Relinted++; (i+1)%page == 0 {
+			c.tell("relinted", c.report.Relinted)
+		}
+	}
+	return nil
+}
