@@ -3,6 +3,7 @@ package pki
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -82,12 +83,17 @@ func Because(kind Kind, cause error, format string, args ...any) error {
 	return &Error{Kind: kind, Detail: fmt.Sprintf(format, args...), Cause: cause}
 }
 
-// Error returns detail and cause, for logs.
+// Error returns detail and cause, for logs. A cause whose detail ends the detail
+// too is not said twice.
 func (e *Error) Error() string {
-	if e.Cause == nil {
+	cause := e.Cause
+	for inner, ok := cause.(*Error); ok && strings.HasSuffix(e.Detail, inner.Detail); inner, ok = cause.(*Error) {
+		cause = inner.Cause
+	}
+	if cause == nil || strings.HasSuffix(e.Detail, cause.Error()) {
 		return e.Detail
 	}
-	return e.Detail + ": " + e.Cause.Error()
+	return e.Detail + ": " + cause.Error()
 }
 
 // Unwrap returns the cause.

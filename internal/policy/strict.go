@@ -22,7 +22,7 @@ func (b *Bound) checkNothingDropped(csr *tbs.CSR, c *tbs.Content, names []tbs.Ge
 	}
 	for _, a := range csr.Subject {
 		if !slices.ContainsFunc(subject, func(o tbs.Attribute) bool { return o.OID == a.OID && o.Value == a.Value }) {
-			return pki.Errorf(pki.PolicyRefused, "the request's subject has %s, which the profile, being strict, neither names nor drops", tbs.Name{{OID: a.OID, Type: a.Type, Value: a.Value}})
+			return pki.Errorf(pki.PolicyRefused, "the request's subject has %s, which the profile, being strict, neither names nor drops; the certificate would have %s", tbs.Name{a}, instead(subject, a.OID))
 		}
 	}
 	for i, n := range csr.Names {
@@ -39,6 +39,15 @@ func (b *Bound) checkNothingDropped(csr *tbs.CSR, c *tbs.Content, names []tbs.Ge
 		}
 	}
 	return nil
+}
+
+// instead says what the certificate's subject has of a type.
+func instead(subject tbs.Name, oid string) string {
+	of := slices.DeleteFunc(slices.Clone(subject), func(a tbs.Attribute) bool { return a.OID != oid })
+	if len(of) == 0 {
+		return "none of that type"
+	}
+	return of.String()
 }
 
 // gives reports whether the certificate has what a requested extension asks for.
