@@ -127,7 +127,7 @@ func (c *Client) Results(ctx context.Context, id string, after int64) iter.Seq2[
 // results yields rows of one answer and keeps in after the last that it yielded.
 // It returns nil at the answer's end and when yield wants no more.
 func (c *Client) results(ctx context.Context, id string, after *int64, yield func(Result, error) bool) error {
-	body, err := c.ResultsAs(ctx, id, *after, NDJSON)
+	body, err := c.ResultsAs(ctx, id, *after, "", NDJSON)
 	if err != nil {
 		return err
 	}
@@ -149,13 +149,14 @@ func (c *Client) results(ctx context.Context, id string, after *int64, yield fun
 }
 
 // ResultsAs returns the same as Results as a stream in a format, which the
-// caller closes. A stream that the server cut short ends in
-// io.ErrUnexpectedEOF.
-func (c *Client) ResultsAs(ctx context.Context, id string, after int64, f Format) (io.ReadCloser, error) {
+// caller closes; with a status, RowRefused for instance, only the rows that ended
+// so. A stream that the server cut short ends in io.ErrUnexpectedEOF.
+func (c *Client) ResultsAs(ctx context.Context, id string, after int64, status string, f Format) (io.ReadCloser, error) {
 	q := url.Values{"format": {string(f)}}
 	if after > 0 {
 		q.Set("after", strconv.FormatInt(after, 10))
 	}
+	setNonEmpty(q, map[string]string{"status": status})
 	return c.open(ctx, call{method: http.MethodGet, path: batchPath(id) + "/results", query: q, accept: "*/*"})
 }
 

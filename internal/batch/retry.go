@@ -25,6 +25,9 @@ func (s *Service) Retry(ctx context.Context, g access.Grant, id pki.BatchID, kin
 	if err != nil {
 		return nil, err
 	}
+	if of.State == Checked {
+		return nil, pki.Errorf(pki.NotReady, "the batch is checked, and nothing of it is issued: 'pando batch issue' issues its good rows, after which the refused ones are retried; 'pando batch cancel' ends it")
+	}
 	if of.State != Done && of.State != Cancelled {
 		return nil, pki.Errorf(pki.NotReady, "the batch is %s: its refused rows are retried when it is at its end", of.State)
 	}

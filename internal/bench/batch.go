@@ -105,7 +105,7 @@ func (b *bench) collect(ctx context.Context, batch string, rows int) error {
 	buffer := make([]byte, 64<<10)
 	counted, idle := 0, time.Now()
 	for counted < rows {
-		body, err := b.api.ResultsAs(ctx, batch, int64(counted), client.PEM)
+		body, err := b.api.ResultsAs(ctx, batch, int64(counted), "", client.PEM)
 		if err != nil {
 			return err
 		}

@@ -72,11 +72,28 @@ func (s *batchShow) Run(ctx context.Context, c *console, cl *client.Client) erro
 }
 
 // batchIssue is "pando batch issue".
-type batchIssue struct{ batchID }
+type batchIssue struct {
+	batchID
+	waiting
+}
+
+func (batchIssue) Help() string {
+	return `Examples:
+
+    pando batch issue 0ab3...
+    pando batch issue 0ab3... --results lot-7.ndjson`
+}
 
 // Run starts the batch.
 func (s *batchIssue) Run(ctx context.Context, c *console, cl *client.Client) error {
-	return showBatch(c)(cl.IssueBatch(ctx, s.ID))
+	if err := refuseExisting(s.Results); err != nil {
+		return err
+	}
+	b, err := cl.IssueBatch(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, c, cl, b)
 }
 
 // batchPause is "pando batch pause".
@@ -116,7 +133,7 @@ func (s *batchWatch) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	return endOfBatch(c, b)
+	return endOfBatch(c, b, "")
 }
 
 // followBatch shows progress until the batch is at rest, and returns it so.
@@ -141,13 +158,17 @@ func followBatch(ctx context.Context, c *console, cl *client.Client, id string) 
 }
 
 // endOfBatch prints a batch at rest, and is errSilent where the exit status has
-// to say that not every row is well.
-func endOfBatch(c *console, b *client.Batch) error {
+// to say that not every row is well. results is the file that has the results, or "".
+func endOfBatch(c *console, b *client.Batch, results string) error {
 	if err := showBatch(c)(b, nil); err != nil {
 		return err
 	}
 	if b.Refused > 0 {
-		c.note("%d of %d rows are refused; 'pando batch results %s' says why", b.Refused, b.Rows, b.ID)
+		where := fmt.Sprintf("'pando batch results %s --status refused'", b.ID)
+		if results != "" {
+			where = results
+		}
+		c.note("refused: %d of %s; %s says why", b.Refused, plural(b.Rows, "row"), where)
 	}
 	if b.Refused > 0 || b.State == client.Cancelled {
 		return errSilent

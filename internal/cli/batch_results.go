@@ -11,6 +11,7 @@ import (
 type batchResults struct {
 	batchID
 	After  int64  `empty:"all" placeholder:"ROW" help:"Only rows after this one."`
+	Status string `enum:"issued,refused,cancelled,archived," default:"" placeholder:"STATUS" help:"Only rows that ended so: issued, refused, cancelled or archived; not in a zip archive."`
 	Format string `enum:"ndjson,pem,zip," default:"" placeholder:"FORMAT" help:"ndjson, pem or zip (default: as the name of the file ends, otherwise ndjson)."`
 	Out    string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
 }
@@ -22,7 +23,7 @@ Examples:
 
     pando batch results 0ab3... --out lot-7.pem
     pando batch results 0ab3... --out lot-7.zip
-    pando batch results 0ab3... | jq -r 'select(.status == "refused") | [.row, .device, .reason] | @tsv'`
+    pando batch results 0ab3... --status refused | jq -r '[.row, .device, .reason] | @tsv'`
 }
 
 // Run fetches the results.
@@ -31,14 +32,21 @@ func (r *batchResults) Run(ctx context.Context, c *console, cl *client.Client) e
 	if format == "" {
 		format = formatOf(r.Out)
 	}
-	if err := writeResults(ctx, c, cl, r.ID, r.After, format, r.Out); err != nil {
+	if err := writeResults(ctx, c, cl, r.ID, r.After, r.Status, format, r.Out); err != nil {
 		return err
 	}
 	b, err := cl.Batch(ctx, r.ID)
-	if err == nil && b.State != "done" && b.State != "cancelled" {
+	if err != nil {
+		return err
+	}
+	switch b.State {
+	case client.Done, client.Cancelled:
+	case client.Checked:
+		c.note("the batch is checked, and nothing of it is signed yet: these are the rows that were refused, all %d of %d", b.Refused, b.Rows)
+	default:
 		c.note("the batch is %s, with %d of %d rows at their end: these are not all results", b.State, b.Issued+b.Refused, b.Rows)
 	}
-	return err
+	return nil
 }
 
 // formatOf returns the format of results that a file's name asks for.
@@ -53,8 +61,8 @@ func formatOf(path string) client.Format {
 }
 
 // writeResults streams results to a new file, or to standard output.
-func writeResults(ctx context.Context, c *console, cl *client.Client, id string, after int64, format client.Format, path string) error {
-	body, err := cl.ResultsAs(ctx, id, after, format)
+func writeResults(ctx context.Context, c *console, cl *client.Client, id string, after int64, status string, format client.Format, path string) error {
+	body, err := cl.ResultsAs(ctx, id, after, status, format)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,7 @@ type batchRetry struct {
 	batchID
 	Kind           []string `placeholder:"KIND" help:"Only rows that were refused for this kind of problem, as results name it; may be repeated (default: all)."`
 	IdempotencyKey string   `placeholder:"TEXT" help:"The same retry under the same key is the same batch (default: of the batch and the kinds)."`
-	Wait           bool     `help:"Follow the batch until it is at rest, as 'pando batch watch' does."`
-	Results        string   `placeholder:"FILE" help:"Wait, then write the results to this new file: PEM or zip where its name ends so, otherwise NDJSON."`
+	waiting
 }
 
 func (batchRetry) Help() string {
@@ -42,8 +41,5 @@ func (r *batchRetry) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	if !r.Wait && r.Results == "" {
-		return showBatch(c)(b, nil)
-	}
-	return followToEnd(ctx, c, cl, b, r.Results)
+	return r.follow(ctx, c, cl, b)
 }

@@ -25,8 +25,7 @@ type batchSubmit struct {
 	Site           string `placeholder:"NAME" help:"Site of rows that say nothing."`
 	DryRun         bool   `help:"Check every row and sign nothing; 'pando batch issue' then starts it."`
 	IdempotencyKey string `placeholder:"TEXT" help:"The same file under the same key is the same batch (default: SHA-256 of endpoint and file; none for standard input)."`
-	Wait           bool   `help:"Follow the batch until it is at rest, as 'pando batch watch' does."`
-	Results        string `placeholder:"FILE" help:"Wait, then write the results to this new file: PEM or zip where its name ends so, otherwise NDJSON."`
+	waiting
 }
 
 func (batchSubmit) Help() string {
@@ -74,26 +73,10 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err != nil {
 		return err
 	}
-	if !s.Wait && s.Results == "" {
-		return showBatch(c)(b, nil)
+	if s.File != "-" && s.IdempotencyKey == "" {
+		c.note("submitting the same file again finds this batch: its idempotency key is %s", key)
 	}
-	return followToEnd(ctx, c, cl, b, s.Results)
-}
-
-// followToEnd follows a batch until it is at rest and writes its results where a
-// file is named.
-func followToEnd(ctx context.Context, c *console, cl *client.Client, b *client.Batch, results string) error {
-	c.note("batch %s, %d rows", b.ID, b.Rows)
-	b, err := followBatch(ctx, c, cl, b.ID)
-	if err != nil {
-		return err
-	}
-	if results != "" {
-		if err := writeResults(ctx, c, cl, b.ID, 0, formatOf(results), results); err != nil {
-			return err
-		}
-	}
-	return endOfBatch(c, b)
+	return s.follow(ctx, c, cl, b)
 }
 
 // open opens the file and returns the idempotency key.
@@ -116,7 +99,6 @@ func (s *batchSubmit) open(c *console) (io.ReadCloser, string, error) {
 		f.Close()
 		return nil, "", err
 	}
-	c.note("idempotency key %s, of endpoint and file: submitting the same again finds the same batch", key)
 	return f, key, nil
 }
 

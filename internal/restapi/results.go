@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ import (
 // order, up to the first row that has none yet. An answer that cannot be
 // finished is cut, so that it does not look complete.
 func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.Grant) error {
-	after, format, err := readResultsQuery(r)
+	after, format, status, err := readResultsQuery(r)
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,9 @@ func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.G
 		}
 		if err == nil {
 			w.Header().Set("Content-Type", media)
-			err = write(out, wireResult(row))
+			if result := wireResult(row); status == "" || status == result.Status {
+				err = write(out, result)
+			}
 		}
 		if err != nil {
 			s.cut(r, err)
@@ -92,23 +95,33 @@ func (s *server) cut(r *http.Request, err error) {
 	panic(http.ErrAbortHandler)
 }
 
-func readResultsQuery(r *http.Request) (after int64, format batch.Format, err error) {
-	q, err := readQuery(r, "after", "format")
+// rowStatuses are the ends that a row may have.
+var rowStatuses = []string{client.RowIssued, client.RowRefused, client.RowCancelled, client.RowArchived}
+
+func readResultsQuery(r *http.Request) (after int64, format batch.Format, status string, err error) {
+	q, err := readQuery(r, "after", "format", "status")
 	if err != nil {
-		return 0, "", err
+		return 0, "", "", err
+	}
+	status = q.Get("status")
+	switch {
+	case status != "" && !slices.Contains(rowStatuses, status):
+		return 0, "", "", pki.Errorf(pki.Malformed, "status %.20q: it is %s", status, strings.Join(rowStatuses, ", "))
+	case status != "" && q.Get("format") == string(batch.Zip):
+		return 0, "", "", pki.Errorf(pki.Malformed, "status: an archive has all rows; ask for %s or %s", batch.NDJSON, batch.PEM)
 	}
 	if text := q.Get("after"); text != "" {
 		if after, err = strconv.ParseInt(text, 10, 64); err != nil || after < 0 {
-			return 0, "", pki.Errorf(pki.Malformed, "after %.20q: it is the number of a row", text)
+			return 0, "", "", pki.Errorf(pki.Malformed, "after %.20q: it is the number of a row", text)
 		}
 	}
 	switch format = batch.Format(q.Get("format")); format {
 	case "":
-		return after, batch.NDJSON, nil
+		return after, batch.NDJSON, status, nil
 	case batch.NDJSON, batch.PEM, batch.Zip:
-		return after, format, nil
+		return after, format, status, nil
 	}
-	return 0, "", pki.Errorf(pki.Malformed, "format %.20q: it is %s, %s or %s", format, batch.NDJSON, batch.PEM, batch.Zip)
+	return 0, "", "", pki.Errorf(pki.Malformed, "format %.20q: it is %s, %s or %s", format, batch.NDJSON, batch.PEM, batch.Zip)
 }
 
 func batchResultsDoc() document {
@@ -119,6 +132,7 @@ func batchResultsDoc() document {
 			"In zip, each certificate is a file named after its device, and index.csv lists all rows with their files.",
 		query: params(
 			parameter("after", "integer", "Leave out the rows up to this one. Default: 0."),
+			parameter("status", "string", "Only rows that ended so, in ndjson or pem. Default: all.", client.RowIssued, client.RowRefused, client.RowCancelled, client.RowArchived),
 			parameter("format", "string", "Default: ndjson.", "ndjson", "pem", "zip"),
 		),
 		status:   http.StatusOK,
@@ -158,7 +172,9 @@ func writeResultPEM(w io.Writer, r client.Result) error {
 	if r.OriginRow != 0 {
 		comment += fmt.Sprintf(" origin %d", r.OriginRow)
 	}
-	comment += " device " + r.Device
+	if r.Device != "" {
+		comment += " device " + r.Device
+	}
 	switch r.Status {
 	case client.RowRefused:
 		comment += " refused: " + r.Kind + ": " + r.Reason

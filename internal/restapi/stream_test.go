@@ -58,7 +58,7 @@ func TestResults(t *testing.T) {
 			t.Errorf("after %d: %s", after, diff)
 		}
 	}
-	body, err := c.ResultsAs(t.Context(), "b1", 0, client.PEM)
+	body, err := c.ResultsAs(t.Context(), "b1", 0, "", client.PEM)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +75,24 @@ func TestResults(t *testing.T) {
 	}
 }
 
+// TestResultsOfStatus: only the rows that ended so are sent, and an archive, which
+// has all, refuses to be told.
+func TestResultsOfStatus(t *testing.T) {
+	s := serve(t)
+	s.results = threeRows(nil)
+	resp, text := s.ask(t, "auditor", "GET", "/api/v1/batches/b1/results?status=refused", "")
+	if resp.StatusCode != 200 || strings.Count(text, "\n") != 1 || !strings.Contains(text, `"device":"SM-2"`) {
+		t.Errorf("%d %s", resp.StatusCode, text)
+	}
+	s.refused(t, 400, pki.Malformed, "auditor", "GET", "/api/v1/batches/b1/results?status=lost", "")
+	s.refused(t, 400, pki.Malformed, "auditor", "GET", "/api/v1/batches/b1/results?status=refused&format=zip", "")
+}
+
 func TestResultsThatFailDoNotLookComplete(t *testing.T) {
 	s := serve(t)
 	s.results = threeRows(errors.New("disk"))
 	for _, f := range []client.Format{client.NDJSON, client.PEM, client.Zip} {
-		body, err := s.client(t, "auditor").ResultsAs(t.Context(), "b1", 0, f)
+		body, err := s.client(t, "auditor").ResultsAs(t.Context(), "b1", 0, "", f)
 		if err == nil {
 			_, err = io.ReadAll(body)
 			body.Close()
