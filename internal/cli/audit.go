@@ -180,7 +180,11 @@ func writeAudit(w io.Writer, r *audit.Report) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "%d things are wrong\n", r.Total)
+	verb := "are"
+	if r.Total == 1 {
+		verb = "is"
+	}
+	_, err := fmt.Fprintf(w, "%s %s wrong\n", plural(r.Total, "thing"), verb)
 	return err
 }
 
@@ -235,8 +239,12 @@ func (a *auditProve) Run(ctx context.Context, c *console, g *globals) error {
 			return err
 		}
 	}
+	if a.File != "" && a.Key == "" {
+		c.note("without --key the key in the file is believed: compare it with the log's key as you know it")
+	}
 	return c.result(l, func(w io.Writer) error {
 		var t table
+		t.add("proof", "holds: the entry is in the log that the checkpoint signs")
 		t.add("log", l.Origin)
 		t.add("key", l.Key)
 		t.add("index", l.Index)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // certCommand is "pando cert".
@@ -26,7 +28,7 @@ type certCommand struct {
 }
 
 func (certCommand) Help() string {
-	return `A certificate is named by its issuer's id and its serial number in hexadecimal.`
+	return `A certificate is named by its issuer's id and its serial number in hexadecimal, or by the serial number alone where no other has it.`
 }
 
 // certEnroll is "pando cert enroll".
@@ -95,8 +97,38 @@ func (e *certEnroll) Run(ctx context.Context, c *console, cl *client.Client) err
 
 // certName names one certificate.
 type certName struct {
-	Issuer string `arg:"" help:"Id of its issuer."`
-	Serial string `arg:"" help:"Its serial number in hexadecimal."`
+	Issuer string `arg:"" help:"Id of its issuer; may be left out where one certificate alone has the serial number."`
+	Serial string `arg:"" optional:"" help:"Its serial number in hexadecimal."`
+}
+
+// resolve finds the issuer where the serial number stands alone.
+func (n *certName) resolve(ctx context.Context, cl *client.Client) error {
+	if n.Serial != "" {
+		return nil
+	}
+	got, err := cl.TraceCertificate(ctx, "", n.Issuer)
+	if err != nil {
+		return hintf(err, "a certificate is named by its serial number alone where that is unique, otherwise as ISSUER SERIAL; 'pando cert list' shows both")
+	}
+	n.Issuer, n.Serial = got.Certificate.Issuer, got.Certificate.Serial
+	return nil
+}
+
+// orArchived returns err, or where the certificate is if it is archived: then it has
+// expired, and its status changes no more.
+func (n *certName) orArchived(ctx context.Context, cl *client.Client, err error) error {
+	if !isNotFound(err) {
+		return err
+	}
+	if _, traced := cl.TraceCertificate(ctx, n.Issuer, n.Serial); isNotFound(traced) {
+		return traced
+	}
+	return err
+}
+
+func isNotFound(err error) bool {
+	p, ok := errors.AsType[*client.Problem](err)
+	return ok && p.Kind == pki.NotFound.String()
 }
 
 // certShow is "pando cert show".
@@ -112,9 +144,12 @@ Examples:
 
 // Run shows the certificate.
 func (s *certShow) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if err := s.resolve(ctx, cl); err != nil {
+		return err
+	}
 	got, err := cl.Certificate(ctx, s.Issuer, s.Serial)
 	if err != nil {
-		return err
+		return s.orArchived(ctx, cl, err)
 	}
 	shown := shownCertificate{Certificate: *got}
 	if shown.Log, err = provedCertificate(ctx, cl, got); err != nil {
@@ -141,6 +176,9 @@ func (certChain) Help() string {
 
 // Run prints the chain.
 func (s *certChain) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if err := s.resolve(ctx, cl); err != nil {
+		return err
+	}
 	chain, err := cl.CertificateChain(ctx, s.Issuer, s.Serial)
 	if err != nil {
 		return err
@@ -157,12 +195,17 @@ type certRevoke struct {
 func (certRevoke) Help() string {
 	return `Examples:
 
+    pando cert revoke 4201902f... --reason keyCompromise
     pando cert revoke 5m2k8c0q4r 4201902f... --reason keyCompromise`
 }
 
 // Run revokes the certificate.
 func (r *certRevoke) Run(ctx context.Context, c *console, cl *client.Client) error {
-	return showStatus(c)(cl.Revoke(ctx, r.Issuer, r.Serial, r.Reason))
+	if err := r.resolve(ctx, cl); err != nil {
+		return err
+	}
+	status, err := cl.Revoke(ctx, r.Issuer, r.Serial, r.Reason)
+	return showStatus(c)(status, r.orArchived(ctx, cl, err))
 }
 
 // certHold is "pando cert hold".
@@ -179,7 +222,11 @@ Examples:
 
 // Run holds the certificate.
 func (h *certHold) Run(ctx context.Context, c *console, cl *client.Client) error {
-	return showStatus(c)(cl.Revoke(ctx, h.Issuer, h.Serial, "certificateHold"))
+	if err := h.resolve(ctx, cl); err != nil {
+		return err
+	}
+	status, err := cl.Revoke(ctx, h.Issuer, h.Serial, "certificateHold")
+	return showStatus(c)(status, h.orArchived(ctx, cl, err))
 }
 
 // certRelease is "pando cert release".
@@ -195,7 +242,11 @@ Examples:
 
 // Run releases the certificate.
 func (r *certRelease) Run(ctx context.Context, c *console, cl *client.Client) error {
-	return showStatus(c)(cl.Release(ctx, r.Issuer, r.Serial))
+	if err := r.resolve(ctx, cl); err != nil {
+		return err
+	}
+	status, err := cl.Release(ctx, r.Issuer, r.Serial)
+	return showStatus(c)(status, r.orArchived(ctx, cl, err))
 }
 
 // showStatus returns a function that prints a certificate's status.

@@ -53,7 +53,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(c, parser.Model); err != nil {
-		return c.fail(err)
+		return c.fail(cmd.globals.explain(err))
 	}
 	return exitDone
 }

@@ -69,6 +69,8 @@ type crlEntry struct {
 	Reason string    `json:"reason"`
 }
 
+var issuerName = regexp.MustCompile(`^[0-9a-v]{20,}$`)
+
 var listName = regexp.MustCompile(`^([0-9a-v]+)/([0-9]+)(-delta)?$`)
 
 // Run shows the CRL.
@@ -121,7 +123,11 @@ func (s *crlShow) read(ctx context.Context, c *console, g *globals) ([]byte, err
 		}
 		return nil, fmt.Errorf("the tenant has no CRL %s", s.CRL)
 	}
-	return c.readPEM(s.CRL, "X509 CRL", maxCRLFile)
+	der, err := c.readPEM(s.CRL, "X509 CRL", maxCRLFile)
+	if errors.Is(err, os.ErrNotExist) && issuerName.MatchString(s.CRL) {
+		err = hintf(err, "a CRL of an issuer is named with its shard: 'pando crl show %s/0'", s.CRL)
+	}
+	return der, err
 }
 
 // listOf returns the name of a CRL's list.

@@ -236,9 +236,51 @@ func (deviceDecommission) Help() string {
 // Run decommissions the devices.
 func (d *deviceDecommission) Run(ctx context.Context, c *console, cl *client.Client) error {
 	if !d.Yes {
-		if err := confirm(fmt.Sprintf("The certificates of %d devices are revoked and their ids never enrol again.", len(d.IDs))); err != nil {
+		question, err := d.question(ctx, cl)
+		if err != nil {
+			return err
+		}
+		if err := confirm(question); err != nil {
 			return err
 		}
 	}
 	return d.change(ctx, c, cl, "decommission")
+}
+
+// namedDevices is how many devices a question names.
+const namedDevices = 10
+
+// question says which devices are ended and how many certificates are revoked.
+func (d *deviceDecommission) question(ctx context.Context, cl *client.Client) (string, error) {
+	live := 0
+	for _, id := range d.IDs {
+		for _, state := range []string{client.Good, client.Held} {
+			n, err := countCertificates(ctx, cl, client.CertificateQuery{Device: id, Status: state})
+			if err != nil {
+				return "", fmt.Errorf("device %s: %w", id, err)
+			}
+			live += n
+		}
+	}
+	names := strings.Join(d.IDs[:min(len(d.IDs), namedDevices)], ", ")
+	if more := len(d.IDs) - namedDevices; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("This ends %s, whose ids never enrol again, and revokes %s, for good: %s.",
+		plural(len(d.IDs), "device"), plural(live, "certificate"), names), nil
+}
+
+// countCertificates returns how many certificates a search finds.
+func countCertificates(ctx context.Context, cl *client.Client, q client.CertificateQuery) (int, error) {
+	n, cursor := 0, ""
+	for {
+		page, err := cl.Certificates(ctx, q, cursor, 1000)
+		if err != nil {
+			return 0, err
+		}
+		n += len(page.Items)
+		if cursor = page.Next; cursor == "" {
+			return n, nil
+		}
+	}
 }

@@ -2,9 +2,10 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -116,8 +117,8 @@ func hintOf(err error) string {
 	if p, ok := errors.AsType[*client.Problem](err); ok {
 		return problemHint(p)
 	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "name the CA of the server's certificate with --tls-ca or PANDO_TLS_CA"
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return "this port speaks plain HTTP: name in --server the https listener of the API, whose port is 8443 unless the configuration says another"
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "is the server running, and is this its address?"
@@ -125,11 +126,24 @@ func hintOf(err error) string {
 	return ""
 }
 
+var missing = regexp.MustCompile(`^no (authority|batch|device|endpoint|lot|profile|site|product line|tenant) "`)
+
+// listHint names the command that lists what a detail says there is none of, or "".
+func listHint(detail string) string {
+	parts := missing.FindStringSubmatch(detail)
+	if parts == nil {
+		return ""
+	}
+	return fmt.Sprintf("'pando %s list' lists what there is", strings.ReplaceAll(parts[1], " ", "-"))
+}
+
 // problemHint says what to do about a refusal by the server.
 func problemHint(p *client.Problem) string {
 	switch p.Kind {
 	case "unauthenticated":
-		return "give a token that holds in PANDO_TOKEN or with --token-file"
+		return "give a token that holds in PANDO_TOKEN or with --token-file, and in --server the listener that takes tokens"
+	case "not-found":
+		return listHint(p.Detail)
 	case "forbidden":
 		return "use a token with a role that includes this; 'pando token create' makes one"
 	case "rate-limited", "unavailable":

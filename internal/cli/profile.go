@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/pando-pki/pando/client"
 )
@@ -50,7 +51,31 @@ func (p *profilePublish) Run(ctx context.Context, c *console, cl *client.Client)
 	if err != nil {
 		return err
 	}
+	p.look(ctx, c, cl, source, made)
 	return c.result(made, profiles(*made))
+}
+
+// look notes what publishing alone does not do: make an authority that the document
+// names, and have endpoints take the new version. The profile is published whatever
+// a token may read.
+func (p *profilePublish) look(ctx context.Context, c *console, cl *client.Client, source []byte, made *client.Profile) {
+	if parsed, err := policy.Parse(source); err == nil {
+		authorities, err := cl.Authorities(ctx)
+		for _, name := range parsed.Authorities() {
+			if err == nil && !slices.ContainsFunc(authorities, func(a client.Authority) bool { return a.Name == name }) {
+				c.note("warning: the tenant has no authority %q, which the document names in authorities; 'pando authority list' lists what there is", name)
+			}
+		}
+	}
+	endpoints, err := cl.Endpoints(ctx)
+	if err != nil {
+		return
+	}
+	for _, e := range endpoints {
+		if e.Profile.Name == made.Name && e.Profile.Version < made.Version {
+			c.note("endpoint %s goes on with version %d: 'pando endpoint update %s --profile %s' has it take this one", e.Label, e.Profile.Version, e.Name, made.Name)
+		}
+	}
 }
 
 // profileList is "pando profile list".

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -88,7 +90,11 @@ func (p *profileDiff) load(ctx context.Context, c *console, g *globals, argument
 		source = []byte(got.Source)
 	} else {
 		var err error
-		if source, err = c.readInput(argument, maxProfile); err != nil {
+		source, err = c.readInput(argument, maxProfile)
+		if errors.Is(err, os.ErrNotExist) && pki.CheckSlug("profile", argument) == nil {
+			err = hintf(err, "a published profile is named with its version: %s@latest", argument)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

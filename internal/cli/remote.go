@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -92,6 +94,22 @@ func (g *globals) target() (target, error) {
 		return t, usagef("as whom? Give an API token in PANDO_TOKEN or with --token-file")
 	}
 	return t, nil
+}
+
+// explain adds to an error what only the flags and the environment tell: which CA
+// the server's certificate was verified to.
+func (g *globals) explain(err error) error {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
+		return err
+	}
+	t, targetErr := g.target()
+	if wrong, ok := errors.AsType[x509.HostnameError](err); ok {
+		return hintf(err, "the server's certificate is not for %s: name the server in --server as its certificate does", wrong.Host)
+	}
+	if targetErr != nil || t.TLSCA == "" {
+		return hintf(err, "name the CA of the server's certificate with --tls-ca or PANDO_TLS_CA")
+	}
+	return hintf(err, "the server's certificate does not verify to the CA in %s, which --tls-ca, PANDO_TLS_CA or the quickstart names: take the CA of this server", t.TLSCA)
 }
 
 // quickstartDir returns the directory of the quickstart to talk to, or "".

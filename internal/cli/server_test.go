@@ -63,7 +63,8 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 
 	ca := filepath.Join(data, "bootstrap.pem")
 	for name, value := range map[string]string{
-		"PANDO_SERVER": srv.URL("https"), "PANDO_TLS_CA": ca, "STATUS": srv.URL("http"),
+		"PANDO_SERVER": srv.URL("https"), "PANDO_TLS_CA": ca, "STATUS": srv.URL("http"), "DEVICES": srv.URL("devices"),
+		"PLAIN":    "https" + strings.TrimPrefix(srv.URL("http"), "http"),
 		"OPERATOR": token.Reveal(), tokenVariable: token.Reveal(),
 	} {
 		ts.Setenv(name, value)

@@ -91,7 +91,7 @@ func confirm(question string) error {
 		return nil
 	})
 	if errors.Is(err, errNoTerminal) {
-		return hintf(err, "check what is printed above, then say --yes")
+		return hintf(fmt.Errorf("%w: %s", err, question), "check that, then say --yes")
 	}
 	return err
 }

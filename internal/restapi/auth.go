@@ -23,6 +23,9 @@ func (s *server) prove(r *http.Request) (access.Principal, error) {
 		if r.TLS != nil {
 			presented = r.TLS.PeerCertificates
 		}
+		if len(presented) == 0 && r.Header.Get("Authorization") != "" {
+			return access.Principal{}, pki.Errorf(pki.Unauthenticated, "this listener takes client certificates and no tokens: send a token to the listener https, whose port is 8443 unless the configuration says another")
+		}
 		return s.cfg.Trust.Authenticate(r.Context(), presented, pki.TenantID(r.Header.Get(tenantHeader)))
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
