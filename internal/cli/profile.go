@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/policy"
 )
 
 // profileCommand is "pando profile".
