@@ -280,7 +280,7 @@ func checkCRL(ctx context.Context, l *client.CRL, issuer *tbs.Parsed) crlFinding
 	case err != nil:
 	case issuer == nil:
 		err = errors.New("the tenant has no such issuer")
-	case (crl.Base > 0) != l.Delta, crl.URL != "" && crl.URL != l.URL:
+	case (crl.Base > 0) != l.Delta, crl.URL != "" && crl.URL != scopeOf(l):
 		err = errors.New("it is another list's")
 	default:
 		err = crl.CheckSignedBy(issuer)
@@ -302,6 +302,16 @@ func checkCRL(ctx context.Context, l *client.CRL, issuer *tbs.Parsed) crlFinding
 		f.State = "fresh"
 	}
 	return f
+}
+
+// scopeOf returns the URL in the IssuingDistributionPoint of a list's CRLs. A delta
+// CRL has the scope of the full CRL that it is to (RFC 5280, 5.2.4), so it names that
+// one's URL, not its own.
+func scopeOf(l *client.CRL) string {
+	if at, isDelta := strings.CutSuffix(l.URL, "-delta.crl"); isDelta && l.Delta {
+		return at + ".crl"
+	}
+	return l.URL
 }
 
 // crlPublish is "pando crl publish".
