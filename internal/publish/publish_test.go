@@ -372,6 +372,51 @@ func TestAgain(t *testing.T) {
 	})
 }
 
+// TestDelta: a target gets delta CRLs when they are made, and those that it lacks when
+// a process starts: one that is new, or was emptied.
+func TestDelta(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		h := newHouse(t, map[string]publish.Target{"web": m})
+		h.va.CA.Issuer.Deltas = true
+		delta := revocation.List{Issuer: "issuer", Delta: true}
+		number := func() int64 {
+			content := m.get(delta.Path())
+			if content == nil {
+				return 0
+			}
+			crl, err := h.va.Verify(t.Context(), delta, content)
+			if err != nil {
+				t.Error(err)
+				return -1
+			}
+			return crl.Number
+		}
+		h.make()
+		stop := h.run()
+		synctest.Wait()
+		if full, got := h.number(m), number(); full != 1 || got != 2 {
+			t.Errorf("a new target has full CRL number %d and delta number %d, not 1 and 2", full, got)
+		}
+		h.make()
+		h.wake(delta)
+		synctest.Wait()
+		if got := number(); got != 3 {
+			t.Errorf("after a revocation it has delta number %d, not 3", got)
+		}
+		stop()
+
+		m.mu.Lock()
+		clear(m.objects)
+		m.mu.Unlock()
+		defer h.run()()
+		synctest.Wait()
+		if full, got := h.number(m), number(); full != 1 || got != 3 {
+			t.Errorf("emptied, it gets full CRL number %d and delta number %d, not 1 and 3", full, got)
+		}
+	})
+}
+
 // TestDirectory publishes to a real directory, in which a web server would find all
 // that certificates name.
 func TestDirectory(t *testing.T) {

@@ -107,8 +107,8 @@ func crlURL(issuer *pki.Issuer, shard int) string {
 	return issuer.StatusURL + "/" + List{Issuer: issuer.ID, Shard: shard}.Path()
 }
 
-// Latest calls f with each list that has a CRL and the number of its latest, of
-// all issuers.
+// Latest calls f with each list that has a CRL, full and delta, and the number of its
+// latest, of all issuers.
 func (s *Service) Latest(ctx context.Context, f func(list List, number int64)) error {
 	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
 	if err != nil {
@@ -122,6 +122,9 @@ func (s *Service) Latest(ctx context.Context, f func(list List, number int64)) e
 		for _, state := range shards {
 			if state.Number > 0 {
 				f(List{Issuer: issuer.ID, Shard: state.Shard}, state.Number)
+			}
+			if state.Delta.Number > 0 {
+				f(List{Issuer: issuer.ID, Shard: state.Shard, Delta: true}, state.Delta.Number)
 			}
 		}
 	}
