@@ -11,14 +11,14 @@ import (
 // asked only where the operator says so.
 func near() []netip.Prefix {
 	return prefixes(
-		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "240.0.0.0/4",
-		"::/96", "64:ff9b:1::/48", "2001::/23", "2002::/16", "fc00::/7", "fec0::/10")
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.0.0.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "240.0.0.0/4",
+		"::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fec0::/10")
 }
 
-// never are addresses, beside link-local ones, where a cloud keeps credentials, and the
-// way to them by IPv6 (RFC 6052).
+// never are addresses, beside link-local ones, where a cloud keeps credentials or answers
+// its own machines, and the way to them by IPv6 (RFC 6052).
 func never() []netip.Prefix {
-	return prefixes("fd00:ec2::254/128", "100.100.100.200/32", "64:ff9b::/96")
+	return prefixes("fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32", "64:ff9b::/96")
 }
 
 func prefixes(all ...string) (parsed []netip.Prefix) {
