@@ -31,27 +31,28 @@ func objectName(list revocation.List, number int64) string {
 // publishList brings the latest CRL of a list to the target: the object first, then
 // the pointer. Of the objects before it the last one stays.
 func (l *lane) publishList(ctx context.Context, list revocation.List, again bool) error {
-	crl, err := l.source.CRL(ctx, list)
-	if pki.KindOf(err) == pki.NotFound {
-		return nil // its issuer has none any more
-	}
-	if err != nil {
-		return fmt.Errorf("read CRL %s: %w", list, err)
+	crl, err := l.latest(ctx, list)
+	if crl == nil || err != nil {
+		return err
 	}
 	at, known := l.pointer(list)
 	if again {
 		known = false
 	}
-	created := false
+	created := int64(0)
 	for range attempts {
 		if !known {
-			var ahead bool
-			if at, ahead, err = l.read(ctx, list, crl); err != nil {
+			var behind bool
+			if at, behind, err = l.read(ctx, list, crl); err != nil {
 				return err
 			}
-			if ahead { // the store was older, and makes another
-				l.setPointer(list, at)
+			if behind { // the store makes another, for which the target is read anew
+				l.forgetPointer(list)
 				return nil
+			}
+			// What the target has was compared with a later one than the first, perhaps.
+			if crl, err = l.latest(ctx, list); crl == nil || err != nil {
+				return err
 			}
 		}
 		switch {
@@ -61,11 +62,11 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 		case at.number > crl.Number:
 			return pki.Errorf(pki.Conflict, "the target %s has CRL number %d of %s, the store number %d: the store is older than what was published", l.name, at.number, list, crl.Number)
 		}
-		if !created {
+		if created != crl.Number {
 			if err := l.target.Create(ctx, objectName(list, crl.Number), crl.DER, contentType); err != nil {
 				return err
 			}
-			created = true
+			created = crl.Number
 		}
 		version, err := l.target.Replace(ctx, list.Path(), at.version, crl.DER, contentType)
 		if pki.KindOf(err) == pki.Conflict { // also when an answer was lost
@@ -84,10 +85,22 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 	return pki.Errorf(pki.Unavailable, "the pointer of %s was moved by somebody else %d times", list, attempts)
 }
 
+// latest returns the latest CRL of a list, nil where its issuer has none any more.
+func (l *lane) latest(ctx context.Context, list revocation.List) (*revocation.CRL, error) {
+	crl, err := l.source.CRL(ctx, list)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read CRL %s: %w", list, err)
+	}
+	return crl, nil
+}
+
 // read reads a list's pointer from the target. What is no CRL of the list is
-// written over; of another CRL of it the store takes over what it lost. ahead says
-// that it is later than the store's latest was.
-func (l *lane) read(ctx context.Context, list revocation.List, latest *revocation.CRL) (at pointer, ahead bool, err error) {
+// written over; of another CRL of it the store takes over what it lost. behind says
+// that the store's latest may not take its place.
+func (l *lane) read(ctx context.Context, list revocation.List, latest *revocation.CRL) (at pointer, behind bool, err error) {
 	content, version, err := l.target.Read(ctx, list.Path(), maxObject)
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
@@ -106,10 +119,10 @@ func (l *lane) read(ctx context.Context, list revocation.List, latest *revocatio
 	if err != nil {
 		return pointer{}, false, err
 	}
-	if ahead, err = l.source.Recover(ctx, list, content); err != nil {
+	if behind, err = l.source.Recover(ctx, list, content); err != nil {
 		return pointer{}, false, err
 	}
-	return pointer{number: parsed.Number, version: version}, ahead, nil
+	return pointer{number: parsed.Number, version: version}, behind, nil
 }
 
 func (l *lane) pointer(list revocation.List) (pointer, bool) {
@@ -123,6 +136,12 @@ func (l *lane) setPointer(list revocation.List, at pointer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.known[list] = at
+}
+
+func (l *lane) forgetPointer(list revocation.List) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.known, list)
 }
 
 // publishChain brings an issuer's certificates to the target, once for each

@@ -46,10 +46,10 @@ type Source interface {
 	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
 	// Verify checks that a CRL is one of the list.
 	Verify(ctx context.Context, list revocation.List, crl []byte) (*tbs.ParsedCRL, error)
-	// Recover takes over what the store lost of a published CRL. ahead says that
-	// this is later than the store's, and will be followed by one with a number
-	// above. Conflict where it cannot be.
-	Recover(ctx context.Context, list revocation.List, published []byte) (ahead bool, err error)
+	// Recover takes over what the store lost of a published CRL. behind says that the
+	// store's latest may not take its place, and will be followed by one that may.
+	// Conflict where it cannot be.
+	Recover(ctx context.Context, list revocation.List, published []byte) (behind bool, err error)
 }
 
 // Chains has the certificates of issuers; hierarchy.Service is one.

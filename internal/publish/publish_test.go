@@ -496,3 +496,77 @@ func TestOlderStore(t *testing.T) {
 		}
 	})
 }
+
+// TestOlderStoreWithHigherNumbers: the store from a backup made CRLs while its targets
+// were down. Their numbers are above the published one, and none that lacks what was
+// published takes its place, at either target.
+func TestOlderStoreWithHigherNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		targets := map[string]*memory{"web": newMemory(), "bucket": newMemory()}
+		to := make(map[string]publish.Target)
+		for name, m := range targets {
+			to[name] = m
+		}
+		h := newHouse(t, to)
+		h.make()
+		stop := h.run()
+		synctest.Wait()
+		backup := h.va.Store.Backup()
+		for range 2 {
+			h.make()
+			synctest.Wait()
+		}
+		stop()
+		list := revocation.List{Issuer: "issuer"}
+		published := make(map[string]string)
+		entries := func(name string) (n int) {
+			crl, err := h.va.Verify(t.Context(), list, targets[name].get("crl/issuer/0.crl"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range crl.Entries() {
+				n++
+			}
+			return n
+		}
+		for name, m := range targets {
+			published[name] = string(m.get("crl/issuer/0.crl"))
+		}
+
+		old := h.va.Over(backup)
+		for range 4 {
+			if err := backup.Renew(t.Context(), "issuer", 0, pki.Event{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := old.PublishDue(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := publish.New(publish.Config{Targets: to, Source: old, Chains: chains{h.va}, Alarms: h.alarms, Log: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		synctest.Wait()
+		p.Published(list) // of one that was made before
+		synctest.Wait()
+		for name, m := range targets {
+			if string(m.get("crl/issuer/0.crl")) != published[name] {
+				t.Errorf("%s: number %d with %d of 3 revocations took the place of the published CRL", name, h.number(m), entries(name))
+			}
+		}
+		if _, err := old.PublishDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.Published(list)
+		synctest.Wait()
+		for name, m := range targets {
+			if got := h.number(m); got != 6 || entries(name) != 3 {
+				t.Errorf("%s: number %d with %d of 3 revocations", name, got, entries(name))
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

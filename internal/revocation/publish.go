@@ -83,8 +83,10 @@ func (s *Service) PublishDue(ctx context.Context) (int, error) { return s.publis
 // publish makes the CRLs that are due; paced leaves out what was done, or failed,
 // a moment ago, and gives each issuer one turn.
 func (s *Service) publish(ctx context.Context, paced bool) (made int, err error) {
-	s.publishing.Lock()
-	defer s.publishing.Unlock()
+	if err := s.publishing.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.publishing.leave()
 	if paced && s.tooEarly(looking) {
 		return 0, nil
 	}

@@ -37,10 +37,11 @@ func Missing(latest *pki.Revocation, published pki.Reason, ahead bool) bool {
 // Recover compares what is published as a list with the store, which may have been put
 // back from a backup: it takes over the revocations that the store lost, and has numbers
 // go on above the published one (RFC 5280, 5.2.3). What it takes over was signed by the
-// issuer, so that nobody can have anything revoked by it. ahead says that the published
-// CRL is later than the store's, and a new one will follow it. It is Conflict for an
-// issuer whose key is offline.
-func (s *Service) Recover(ctx context.Context, list List, published []byte) (ahead bool, err error) {
+// issuer, so that nobody can have anything revoked by it. behind says that the store's
+// latest CRL may not take the published one's place, since it is not later or lacks what
+// the store has by now: a new one will follow. It is Conflict for an issuer whose key is
+// offline.
+func (s *Service) Recover(ctx context.Context, list List, published []byte) (behind bool, err error) {
 	parsed, err := s.Verify(ctx, list, published)
 	if err != nil {
 		return false, err
@@ -50,37 +51,54 @@ func (s *Service) Recover(ctx context.Context, list List, published []byte) (ahe
 		return false, err
 	}
 	// What is published was stored before: read now, the store has it, or lost it.
-	var number int64
-	stored, err := s.CRL(ctx, list)
-	switch {
-	case err == nil && bytes.Equal(stored.DER, published):
-		return false, nil
-	case err == nil:
-		number = stored.Number
-	case pki.KindOf(err) != pki.NotFound:
+	stored, err := s.latest(ctx, list)
+	if err != nil || bytes.Equal(stored.DER, published) {
 		return false, err
 	}
-	ahead = parsed.Number >= number
+	ahead := parsed.Number >= stored.Number
 	if !id.online() {
 		if !ahead {
 			return false, nil
 		}
-		return false, pki.Errorf(pki.Conflict, "the CRL of %s that is published has number %d, and the database number %d: the database is older, or another CRL was signed with the number. Install the published CRL, or make the next one in a ceremony with a number above", list, parsed.Number, number)
+		return false, pki.Errorf(pki.Conflict, "the CRL of %s that is published has number %d, and the database number %d: the database is older, or another CRL was signed with the number. Install the published CRL, or make the next one in a ceremony with a number above", list, parsed.Number, stored.Number)
 	}
-	lost, err := s.lost(ctx, id, list, parsed, ahead)
+	// Whether the store has an entry does not tell whether its CRL has it: another
+	// target's lane may have taken it over since.
+	lost, err := s.lost(ctx, id, list, parsed, stored.Covers, ahead)
 	if err != nil || !ahead && len(lost) == 0 {
 		return false, err
 	}
 	taken, err := s.takeOver(ctx, id, Recovery{List: list, Number: parsed.Number, Ahead: ahead}, lost)
 	if err == nil && (ahead || taken > 0) {
-		s.tellRecovered(ctx, id, list, parsed.Number, number, taken)
+		s.tellRecovered(ctx, id, list, parsed.Number, stored.Number, taken)
 	}
-	return ahead, err
+	if err != nil || ahead || taken > 0 {
+		return true, err
+	}
+	released, err := s.lost(ctx, id, list, parsed, math.MaxInt64, ahead)
+	return len(released) < len(lost), err
 }
 
-// lost returns the entries of a published CRL that the store seems to lack. The store
-// decides when it takes them.
-func (s *Service) lost(ctx context.Context, id *identity, list List, published *tbs.ParsedCRL, ahead bool) (lost []pki.Revocation, err error) {
+// latest returns a list's latest CRL. Of one that has none the numbers are those of
+// the shard, which a delta shares with the full one.
+func (s *Service) latest(ctx context.Context, list List) (*CRL, error) {
+	c, err := s.CRL(ctx, list)
+	if pki.KindOf(err) != pki.NotFound {
+		return c, err
+	}
+	full, err := s.CRL(ctx, List{Issuer: list.Issuer, Shard: list.Shard})
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return &CRL{List: list}, nil
+	case err != nil:
+		return nil, err
+	}
+	return &CRL{List: list, Number: full.Number, Covers: full.Covers}, nil
+}
+
+// lost returns the entries of a published CRL that the store's entries up to a sequence
+// number seem to lack. The store decides when it takes them.
+func (s *Service) lost(ctx context.Context, id *identity, list List, published *tbs.ParsedCRL, upto int64, ahead bool) (lost []pki.Revocation, err error) {
 	next, stop := iter.Pull2(published.Entries())
 	defer stop()
 	e, err, more := next()
@@ -114,7 +132,7 @@ func (s *Service) lost(ctx context.Context, id *identity, list List, published *
 		}
 		return err
 	}
-	if err := s.eachPage(ctx, list, math.MaxInt64, time.Unix(0, 0), Span{}, each); err != nil {
+	if err := s.eachPage(ctx, list, upto, time.Unix(0, 0), Span{}, each); err != nil {
 		return nil, fmt.Errorf("revocations: %w", err)
 	}
 	for more {
@@ -125,16 +143,23 @@ func (s *Service) lost(ctx context.Context, id *identity, list List, published *
 	return lost, nil
 }
 
-// takeOver stores what was lost, and that numbers go on above the published one.
+// takeOver stores what was lost, and at last that numbers go on above the published one.
+// No CRL is made meanwhile, which would have a part of it under a number that relying
+// parties take for the whole.
 func (s *Service) takeOver(ctx context.Context, id *identity, r Recovery, lost []pki.Revocation) (taken int, err error) {
 	g, err := access.System(id.issuer.Tenant, "status").Authorize(access.Revoke, id.issuer.Tenant)
 	if err != nil {
 		return 0, err
 	}
+	if err := s.publishing.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.publishing.leave()
 	defer s.Changed() // also after an error, which may mean that the outcome is unknown
 	for first := true; first || len(lost) > 0; first = false {
 		r.Entries = lost[:min(recoverStep, len(lost))]
 		lost = lost[len(r.Entries):]
+		r.Last = len(lost) == 0
 		n, err := s.cfg.Store.Recover(ctx, r, pki.Event{
 			Tenant: id.issuer.Tenant, At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "crl.recover", Target: "issuer:" + string(r.Issuer),
 			Detail: fmt.Sprintf("shard %d: published CRL number %d is not the database's; up to %d revocations are taken over from it, and numbers go on above", r.Shard, r.Number, len(r.Entries)),

@@ -2,11 +2,14 @@ package revocation_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"math/big"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -170,5 +173,158 @@ func TestRecoverOffline(t *testing.T) {
 	}
 	if len(v.Store.Events()) > 0 {
 		t.Error("something was stored")
+	}
+}
+
+// stepping is a store that does something before a step of Recover.
+type stepping struct {
+	*revocationtest.FakeStore
+	steps  int
+	before func(step int) error
+}
+
+func (s *stepping) Recover(ctx context.Context, r revocation.Recovery, e pki.Event) (int, error) {
+	s.steps++
+	if err := s.before(s.steps); err != nil {
+		return 0, err
+	}
+	return s.FakeStore.Recover(ctx, r, e)
+}
+
+// TestRecoverInSteps: while thousands of entries are taken over, no CRL is made of a
+// part of them, and where it breaks off, numbers do not go on above the published one.
+func TestRecoverInSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := revocationtest.New(t, 1)
+		list := revocation.List{Issuer: v.CA.Issuer.ID}
+		publish := func(s *revocation.Service) {
+			if _, err := s.PublishDue(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		publish(v.Service)
+		backup := v.Store.Backup()
+		addRevoked(t, v, 2500)
+		for range 3 { // numbers
+			v.Clock.Advance(revocation.DefaultCRLLife)
+			publish(v.Service)
+		}
+		published, err := v.CRL(t.Context(), list)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		store := &stepping{FakeStore: backup.Backup()}
+		old := v.Over(store)
+		store.before = func(step int) error {
+			if step == 2 {
+				go publish(old) // as RunCRL does
+				synctest.Wait()
+				if crl, err := old.CRL(t.Context(), list); err != nil || crl.Entries > 0 {
+					t.Errorf("a CRL of %d entries was made of a part of them, %v", crl.Entries, err)
+				}
+			}
+			return nil
+		}
+		if behind, err := old.Recover(t.Context(), list, published.DER); err != nil || !behind || store.steps != 3 {
+			t.Fatal(behind, err, store.steps)
+		}
+		synctest.Wait()
+		crl, err := old.CRL(t.Context(), list)
+		if err != nil || crl.Entries != 2500 || crl.Number <= published.Number {
+			t.Errorf("number %d with %d entries after number %d, %v", crl.Number, crl.Entries, published.Number, err)
+		}
+
+		store = &stepping{FakeStore: backup.Backup(), before: func(step int) error {
+			if step == 3 {
+				return errors.New("it breaks off")
+			}
+			return nil
+		}}
+		old = v.Over(store)
+		if _, err := old.Recover(t.Context(), list, published.DER); err == nil {
+			t.Fatal("it did not break off")
+		}
+		publish(old)
+		if crl, err = old.CRL(t.Context(), list); err != nil || crl.Number >= published.Number {
+			t.Errorf("number %d with %d entries, %v", crl.Number, crl.Entries, err)
+		}
+		if behind, err := old.Recover(t.Context(), list, published.DER); err != nil || !behind {
+			t.Fatal(behind, err)
+		}
+		publish(old)
+		if crl, err = old.CRL(t.Context(), list); err != nil || crl.Entries != 2500 || crl.Number <= published.Number {
+			t.Errorf("number %d with %d entries after number %d, %v", crl.Number, crl.Entries, published.Number, err)
+		}
+	})
+}
+
+// TestRecoverHigher: a store from a backup whose numbers are above the published one is
+// behind all the same, until its CRL has what was published.
+func TestRecoverHigher(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	list := revocation.List{Issuer: v.CA.Issuer.ID}
+	released := v.Issue()
+	v.RevokeElsewhere(t, released, pki.CertificateHold)
+	publish(t, v, 1)
+	v.RevokeElsewhere(t, released, pki.RemoveFromCRL)
+	backup := v.Store.Backup()
+	held, err := v.CRL(t.Context(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addRevoked(t, v, 3)
+	publish(t, v, 1)
+	published, err := v.CRL(t.Context(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := v.Over(backup)
+	for range 3 {
+		v.Clock.Advance(revocation.DefaultCRLLife)
+		if _, err := old.PublishDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if behind, err := old.Recover(t.Context(), list, held.DER); err != nil || behind {
+		t.Errorf("what was released since keeps a CRL back: %t, %v", behind, err)
+	}
+	for range 2 { // the second as another target's lane, which finds all of it in the store
+		if behind, err := old.Recover(t.Context(), list, published.DER); err != nil || !behind {
+			t.Errorf("%t, %v", behind, err)
+		}
+	}
+	if _, err := old.PublishDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if behind, err := old.Recover(t.Context(), list, published.DER); err != nil || behind {
+		t.Errorf("once the CRL has all: %t, %v", behind, err)
+	}
+}
+
+// TestRecoverDelta: numbers are those of the shard, so that a delta below the full list's
+// is an old one, also where the store has no delta.
+func TestRecoverDelta(t *testing.T) {
+	v := newDeltaVA(t)
+	serial := v.Issue()
+	v.RevokeElsewhere(t, serial, pki.CertificateHold)
+	publish(t, v, 2)
+	delta := revocation.List{Issuer: v.CA.Issuer.ID, Delta: true}
+	old, err := v.CRL(t.Context(), delta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.RevokeElsewhere(t, serial, pki.RemoveFromCRL)
+	v.CA.Issuer.Deltas = false
+	v.Clock.Advance(revocation.DefaultCRLLife)
+	publish(t, v, 1)
+	store := v.Store.Backup()
+	store.Forget(delta)
+	s := v.Over(store)
+	if behind, err := s.Recover(t.Context(), delta, old.DER); err != nil || behind {
+		t.Errorf("%t, %v", behind, err)
+	}
+	if status, err := store.Status(t.Context(), delta.Issuer, serial); err != nil || status.Revocation != nil {
+		t.Errorf("what was released is held again, %v", err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -108,7 +107,7 @@ type Service struct {
 
 	stats Stats
 
-	publishing sync.Mutex    // held for one pass over the CRLs
+	publishing gate          // held for one pass over the CRLs, and while what was lost is taken over
 	pace       map[List]pace // guarded by publishing
 }
 
@@ -128,6 +127,7 @@ func New(cfg Config) *Service {
 		crls:       newCRLCache(maxCRLBytes),
 		queue:      newEntryQueue(),
 		wake:       make(chan struct{}, 1),
+		publishing: newGate(),
 		pace:       make(map[List]pace),
 	}
 }

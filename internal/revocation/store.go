@@ -103,6 +103,7 @@ type Recovery struct {
 	Number  int64            // of the CRL
 	Ahead   bool             // it is later than all that the store knew of
 	Entries []pki.Revocation // without N; NotAfter is for certificates that are not known
+	Last    bool             // nothing follows: numbers go on from here
 }
 
 // Store is what revocation needs kept. Status is served by issuer: look-ups for
@@ -110,7 +111,7 @@ type Recovery struct {
 type Store interface {
 	// Revoke inserts a group of entries in order, each with its event, in one
 	// durable transaction. An entry is for a certificate that its Tenant issued or
-	// owns and is the one that Next allows; otherwise its Err is set, to NotFound
+	// owns, or of its issuer that is known by a hold from Recover alone, and is the one that Next allows; otherwise its Err is set, to NotFound
 	// or what Next says, and nothing of it is stored.
 	Revoke(ctx context.Context, group []*Entry) error
 	// Status returns what is known of a serial of an issuer.
@@ -138,8 +139,9 @@ type Store interface {
 	Renew(ctx context.Context, issuer pki.IssuerID, shard int, e pki.Event) error
 	// Recover inserts, in one durable transaction with the event, those of the
 	// entries that the store lacks by Missing, as of then, whether or not it knows
-	// the certificates, and returns how many. The shard's next number is above the
-	// published one, and its CRLs are due. NotFound where there is no such shard.
+	// the certificates, and returns how many. With the last of them the shard's next
+	// number is above the published one, and its CRLs are due. NotFound where there is
+	// no such shard.
 	Recover(ctx context.Context, r Recovery, e pki.Event) (taken int, err error)
 	// ReserveCRLNumber returns the shard's next CRL number, durably: no other
 	// call returns it again.

@@ -44,7 +44,7 @@ type Authority interface {
 	// CRL returns the latest CRL of a list, or NotFound. It is not changed.
 	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
 	// Recover takes over what the store lost of a CRL that is published.
-	Recover(ctx context.Context, list revocation.List, published []byte) (ahead bool, err error)
+	Recover(ctx context.Context, list revocation.List, published []byte) (behind bool, err error)
 	// Renew has the CRLs of a shard be made anew.
 	Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID, shard int) error
 }

@@ -168,10 +168,12 @@ func (s *FakeStore) Recover(_ context.Context, r revocation.Recovery, e pki.Even
 		taken++
 	}
 	delete(s.ordered, shard)
-	s.numbers[shard] = max(s.numbers[shard], r.Number)
-	due := s.due[shard]
-	due.At = time.Time{}
-	s.due[shard] = due
+	if r.Last {
+		s.numbers[shard] = max(s.numbers[shard], r.Number)
+		due := s.due[shard]
+		due.At = time.Time{}
+		s.due[shard] = due
+	}
 	s.events = append(s.events, e)
 	return taken, nil
 }
@@ -184,6 +186,13 @@ func (s *FakeStore) Backup() *FakeStore {
 	b.certificates, b.issuers, b.entries, b.newest, b.seq = maps.Clone(s.certificates), maps.Clone(s.issuers), maps.Clone(s.entries), maps.Clone(s.newest), s.seq
 	b.numbers, b.crls, b.parts, b.whole, b.due = maps.Clone(s.numbers), maps.Clone(s.crls), maps.Clone(s.parts), maps.Clone(s.whole), maps.Clone(s.due)
 	return b
+}
+
+// Forget has the store have no CRL of a list.
+func (s *FakeStore) Forget(list revocation.List) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.crls, list)
 }
 
 // StandStill has Revoke wait until the returned function is called.

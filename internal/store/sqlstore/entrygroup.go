@@ -53,6 +53,11 @@ func (g *entryGroup) add(e *revocation.Entry) (refused, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// One that is known by its hold alone was taken over from a published CRL: it is
+	// its issuer's, and otherwise nobody could release it.
+	if !k.issued && k.latest != nil && k.latest.Reason == pki.CertificateHold {
+		k.tenant = issuer.tenant
+	}
 	if k.tenant != who && k.owner != who || who == 0 {
 		return pki.Errorf(pki.NotFound, "no certificate with serial %s", e.Serial), nil
 	}

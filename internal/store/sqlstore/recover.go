@@ -29,6 +29,9 @@ func (s *Store) Recover(ctx context.Context, r revocation.Recovery, e pki.Event)
 		if err := t.leaves(&run, e.At); err != nil {
 			return err
 		}
+		if !r.Last {
+			return t.event(e)
+		}
 		if _, err := t.exec(`UPDATE crl_shard SET number = CASE WHEN number < $1 THEN $1 ELSE number END, due = 0 WHERE issuer = $2 AND shard = $3`,
 			r.Number, info.num, r.Shard); err != nil {
 			return fmt.Errorf("raising a shard's number: %w", err)
