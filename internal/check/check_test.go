@@ -22,10 +22,14 @@ import (
 	"github.com/pando-pki/pando/internal/retention"
 )
 
-// run checks s with a list of what was acknowledged, "" for none.
+// run checks s with a list of what was acknowledged, "" for none. Where s has a
+// profile, everything is linted again.
 func run(t *testing.T, s *fakeStore, acknowledged string) *check.Report {
 	t.Helper()
 	cfg := check.Config{Store: s, Now: func() time.Time { return s.now }}
+	if s.profile != "" {
+		cfg.Relint = new(check.Relint)
+	}
 	if acknowledged != "" {
 		cfg.Acknowledged = strings.NewReader(acknowledged)
 	}
@@ -74,6 +78,11 @@ func TestEachInvariantIsSeen(t *testing.T) {
 			c := s.certificates[2]
 			c.DER = c.DER[:len(c.DER)-1]
 			return certificate(c), ""
+		}},
+		{"another profile than its bytes", check.Linted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.profile = meterProfile
+			s.certificates[2].Profile.Name = "gone"
+			return certificate(s.certificates[2]), ""
 		}},
 		{"column of notAfter", check.Columns, func(t *testing.T, s *fakeStore) (string, string) {
 			c := s.certificates[2]

@@ -87,7 +87,6 @@ func TestRelintSample(t *testing.T) {
 // TestRelintNotAsked holds that nothing is linted again unless it is asked for.
 func TestRelintNotAsked(t *testing.T) {
 	s := newFakeStore(t)
-	s.profile = "nothing"
 	if got := run(t, s, ""); !got.OK() || got.Relinted != 0 {
 		t.Errorf("%d linted again, %v", got.Relinted, got.Findings)
 	}
