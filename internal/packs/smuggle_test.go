@@ -1,0 +1,349 @@
+package packs_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/pando-pki/pando/internal/packs"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+var (
+	smuggled = flag.Int("smuggle", 20_000, "how many requests TestNothingGetsIn makes")
+	seed     = flag.Uint64("smuggle-seed", 0, "their seed; 0 is by chance")
+)
+
+// A target is a profile with a plain request for it and what that one gets.
+type target struct {
+	name    string
+	bound   *policy.Bound
+	input   *policy.Input
+	plain   *x509.Certificate
+	subject asn1.RawValue
+	names   []asn1.RawValue // GeneralNames of the plain request
+	spki    []byte
+}
+
+// TestNothingGetsIn asks every profile of the packs, and that of the whole language,
+// for what nobody may have: requests made by chance as DER, whose attributes,
+// extensions and names the profile does not name or may not take. A request is
+// refused, or its certificate is the plain request's but for names that the target's
+// profile says it takes from the request. The oracle is crypto/x509 and a comparison
+// of bytes. -smuggle 1000000 makes more.
+func TestNothingGetsIn(t *testing.T) {
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-smuggle-seed %d", *seed)
+	random := rand.New(rand.NewPCG(*seed, 0))
+	targets := targetsOf(t)
+	counts := make(map[string]int)
+	for range *smuggled {
+		target := targets[random.IntN(len(targets))]
+		request := target.request(random)
+		csr, err := tbs.ParseCSR(request)
+		if err != nil {
+			counts["unreadable"]++
+			continue
+		}
+		in := *target.input
+		in.CSR = csr
+		content, err := target.bound.Content(&in)
+		if err != nil {
+			if kind := pki.KindOf(err); kind != pki.PolicyRefused {
+				t.Fatalf("%s: %v\n%x", target.name, err, request)
+			}
+			counts["refused"]++
+			continue
+		}
+		content.Serial = pki.Serial{byte(pki.SerialLong), 1}
+		message, err := target.bound.Append(nil, content)
+		if err != nil {
+			t.Fatalf("%s: %v\n%x", target.name, err, request)
+		}
+		certificate, err := x509.ParseCertificate(unsigned(message))
+		if err != nil {
+			t.Fatalf("%s: %v\n%x", target.name, err, request)
+		}
+		if why := target.differs(certificate); why != "" {
+			t.Fatalf("%s: %s\nrequest %x\ncertificate %x", target.name, why, request, message)
+		}
+		counts["as the plain one"]++
+	}
+	t.Log(counts)
+	for _, fate := range []string{"unreadable", "refused", "as the plain one"} {
+		if counts[fate] < *smuggled/100 {
+			t.Errorf("of %d requests %d are %s: the test does not reach it", *smuggled, counts[fate], fate)
+		}
+	}
+}
+
+// unsigned makes a certificate of a TBSCertificate without the help of pando: its
+// algorithm is read from it, and its signature is none.
+func unsigned(message []byte) []byte {
+	var raw, algorithm asn1.RawValue
+	if _, err := asn1.Unmarshal(message, &raw); err != nil {
+		return nil
+	}
+	rest := raw.Bytes
+	for range 3 { // version, serial number, algorithm
+		var err error
+		if rest, err = asn1.Unmarshal(rest, &algorithm); err != nil {
+			return nil
+		}
+	}
+	return tlv(0x30, message, algorithm.FullBytes, []byte{3, 1, 0})
+}
+
+// targetsOf makes a target of each end-entity profile of the packs and of the
+// language's.
+func targetsOf(t *testing.T) (targets []*target) {
+	t.Helper()
+	for _, name := range packs.Names() {
+		p := get(t, name)
+		tr := grow(t, p)
+		for _, x := range p.Profiles {
+			profile := profileOf(t, p, x.Name, nil)
+			key := generate(t, profile.KeyKinds()[0])
+			var in *policy.Input
+			from := authorityOver(t, tr, p, x.Name, profile.CA())
+			if from == nil {
+				continue // a root, which nobody requests
+			}
+			if profile.CA() {
+				in = &policy.Input{CSR: wish{}.request(t, key), CommonName: "Some CA", Organization: organization, Now: now}
+			} else {
+				in = sample(t, x.Name, key)
+			}
+			targets = append(targets, newTarget(t, name+"/"+x.Name, profile, from.params, in))
+		}
+	}
+	source, err := os.ReadFile("../policy/testdata/language.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile, err := policy.Parse(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := grow(t, get(t, "ieee-2030-5")).authorities["serca"].params
+	params.Authority, params.Mode = "manufacturing", pki.Test
+	in := &policy.Input{
+		CSR: wish{}.request(t, generate(t, pki.P256)), Tenant: "demo", Organization: organization, Endpoint: "demo.meters", Device: "M-0001",
+		Placement: pki.Placement{ProductLine: "E350", Lot: "LOT-7", Site: "Graz"}, Requester: policy.Requester{ID: "token:1", Role: "factory-operator"},
+		Attributes: map[string]string{"hw": "00124b0001020304"}, Now: now,
+	}
+	return append(targets, newTarget(t, "language", profile, params, in))
+}
+
+// authorityOver returns what issues a profile in the tree; nil for a root's.
+func authorityOver(t *testing.T, tr *tree, p *packs.Pack, name string, ca bool) *authority {
+	t.Helper()
+	if !ca {
+		return tr.issuerOf(t, name)
+	}
+	for _, a := range p.Authorities {
+		if a.Profile == name && a.Parent != "" {
+			return tr.authorities[a.Parent]
+		}
+	}
+	return nil
+}
+
+func newTarget(t *testing.T, name string, profile *policy.Profile, params policy.IssuerParams, in *policy.Input) *target {
+	t.Helper()
+	b, err := profile.Bind(pki.ProfileRef{Tenant: "demo", Name: profile.Name(), Version: 1}, params)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	c, err := b.Content(in)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	c.Serial = pki.Serial{byte(pki.SerialLong), 1}
+	message, err := b.Append(nil, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := x509.ParseCertificate(unsigned(message))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	made := &target{name: name, bound: b, input: in, plain: plain, spki: in.CSR.Key.SPKI()}
+	if _, err := asn1.Unmarshal(in.CSR.SubjectDER, &made.subject); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range in.CSR.Extensions {
+		if e.OID == "2.5.29.17" {
+			if _, err := asn1.Unmarshal(e.Value, &made.names); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return made
+}
+
+// selfNamed are the profiles that take any host name or URI from the request, on
+// purpose; takesNames those that take what the endpoint's names cover.
+var (
+	selfNamed  = []string{"device"}
+	takesNames = []string{"tls-server", "tls-client", "head-end", "everything", "ms-computer", "ms-computer-v1", "device"}
+)
+
+// differs returns what of a certificate a plain request does not get, or "".
+func (g *target) differs(c *x509.Certificate) string {
+	profile := g.bound.Profile().Name()
+	switch {
+	case !bytes.Equal(c.RawSubjectPublicKeyInfo, g.plain.RawSubjectPublicKeyInfo):
+		return "another key"
+	case !bytes.Equal(c.RawIssuer, g.plain.RawIssuer):
+		return "another issuer"
+	case !c.NotBefore.Equal(g.plain.NotBefore) || !c.NotAfter.Equal(g.plain.NotAfter):
+		return "another validity"
+	case bytes.Contains(c.RawTBSCertificate, []byte(marker)) && !slices.Contains(selfNamed, profile):
+		return "what the request should not get"
+	case !bytes.Equal(c.RawSubject, g.plain.RawSubject) && strings.ContainsFunc(c.Subject.String(), odd):
+		return "an odd character in the subject"
+	}
+	san := func(e pkix.Extension) bool {
+		return slices.Contains(takesNames, profile) && e.Id.String() == "2.5.29.17"
+	}
+	for _, e := range c.Extensions {
+		if san(e) && (len(c.EmailAddresses) > len(g.plain.EmailAddresses) || strings.ContainsFunc(strings.Join(c.DNSNames, ""), odd)) {
+			return "a name that no profile takes"
+		}
+	}
+	got, want := slices.DeleteFunc(slices.Clone(c.Extensions), san), slices.DeleteFunc(slices.Clone(g.plain.Extensions), san)
+	if !slices.EqualFunc(got, want, func(a, b pkix.Extension) bool {
+		return a.Id.Equal(b.Id) && a.Critical == b.Critical && bytes.Equal(a.Value, b.Value)
+	}) {
+		return fmt.Sprintf("extensions %v, not %v", got, want)
+	}
+	return ""
+}
+
+// odd reports a character that nobody's name has: NUL, controls, bidi marks.
+func odd(r rune) bool { return !unicode.IsPrint(r) }
+
+// marker is in every text that a request should not get through.
+const marker = "evil"
+
+// tlv is an element in DER.
+func tlv(tag byte, parts ...[]byte) []byte {
+	content := bytes.Join(parts, nil)
+	switch n := len(content); {
+	case n < 0x80:
+		return append([]byte{tag, byte(n)}, content...)
+	case n < 0x100:
+		return append([]byte{tag, 0x81, byte(n)}, content...)
+	default:
+		return append([]byte{tag, 0x82, byte(n >> 8), byte(n)}, content...)
+	}
+}
+
+func object(arcs ...int) []byte {
+	encoded, err := asn1.Marshal(asn1.ObjectIdentifier(arcs))
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+// request makes a PKCS #10 request whose signature is none, for the target's key.
+func (g *target) request(random *rand.Rand) []byte {
+	attributes := tlv(0xa0)
+	if random.IntN(8) > 0 {
+		attributes = tlv(0xa0, tlv(0x30, object(1, 2, 840, 113549, 1, 9, 14), tlv(0x31, tlv(0x30, g.wishes(random)...))))
+	}
+	info := tlv(0x30, []byte{2, 1, 0}, g.subjectOf(random), g.spki, attributes)
+	return tlv(0x30, info, tlv(0x30, object(1, 2, 840, 10045, 4, 3, 2)), []byte{3, 1, 0})
+}
+
+// text is what no name may be, or what only an entitled one is.
+func text(random *rand.Rand) []byte {
+	return []byte([...]string{
+		"evil.example", "evil\x00.example", "\u202eevil", "evil\u200f.example", "*.evil.example", "Evil evil", "evil\n", strings.Repeat("evil", 20),
+		strings.Repeat("evil.", 60) + "example", "evil@evil.example", "http://evil.example/../x", "10.evil", "xn--evil",
+	}[random.IntN(13)])
+}
+
+// subjectOf is the plain subject, often with more: other attributes, those of the
+// plain one a second time, RDNs of several values.
+func (g *target) subjectOf(random *rand.Rand) []byte {
+	rdns := [][]byte{g.subject.Bytes}
+	for range random.IntN(3) {
+		attribute := func() []byte {
+			oid := [][]byte{object(2, 5, 4, 3), object(2, 5, 4, 5), object(2, 5, 4, 6), object(2, 5, 4, 10), object(2, 5, 4, 11), object(2, 5, 4, 13), object(1, 2, 840, 113549, 1, 9, 1)}[random.IntN(7)]
+			return tlv(0x30, oid, tlv([]byte{0x0c, 0x13, 0x16, 0x1e}[random.IntN(4)], text(random)))
+		}
+		values := [][]byte{attribute()}
+		if random.IntN(4) == 0 {
+			values = append(values, attribute())
+			slices.SortFunc(values, bytes.Compare)
+		}
+		rdns = append(rdns, tlv(0x31, values...))
+	}
+	return tlv(0x30, rdns...)
+}
+
+// wishes are extensions, now and then one of them twice.
+func (g *target) wishes(random *rand.Rand) (extensions [][]byte) {
+	var names [][]byte
+	for _, n := range g.names {
+		names = append(names, n.FullBytes)
+	}
+	for range random.IntN(3) {
+		other := tlv(0xa0, object(1, 3, 6, 1, 4, 1, 311, 20, 2, 3), tlv(0xa0, tlv(0x0c, text(random))))
+		names = append(names, [][]byte{
+			other, tlv(0x81, text(random)), tlv(0x82, text(random)), tlv(0xa4, tlv(0x30, tlv(0x31, tlv(0x30, object(2, 5, 4, 3), tlv(0x0c, text(random)))))),
+			tlv(0x86, text(random)), tlv(0x87, []byte(marker)), tlv(0x87, []byte("evilevilevilevil")), tlv(0x87, []byte("evil!")), tlv(0x88, object(1, 3, 6, 1, 4, 1, 32473, 66)[2:]),
+		}[random.IntN(9)])
+	}
+	oids := func(o ...[]byte) []byte { return tlv(0x30, o...) }
+	all := [][2][]byte{
+		{object(2, 5, 29, 17), tlv(0x30, names...)},
+		{object(2, 5, 29, 19), {0x30, 3, 1, 1, 0xff}},
+		{object(2, 5, 29, 19), {0x30, 6, 1, 1, 0xff, 2, 1, byte(random.IntN(5))}},
+		{object(2, 5, 29, 15), {3, 2, 1, 0x06}},
+		{object(2, 5, 29, 15), {3, 2, 0, byte(random.IntN(255)) | 1}},
+		{object(2, 5, 29, 37), oids(object(2, 5, 29, 37, 0))},
+		{object(2, 5, 29, 37), oids(object(1, 3, 6, 1, 5, 5, 7, 3, 9), object(1, 3, 6, 1, 5, 5, 7, 3, 1))},
+		{object(2, 5, 29, 32), oids(oids(object(2, 5, 29, 32, 0)))},
+		{object(2, 5, 29, 14), tlv(4, text(random))},
+		{object(2, 5, 29, 35), tlv(0x30, tlv(0x80, text(random)))},
+		{object(2, 5, 29, 30), tlv(0x30, tlv(0xa0, tlv(0x30, tlv(0x82, text(random)))))},
+		{object(2, 5, 29, 31), tlv(0x30, tlv(0x30, tlv(0xa0, tlv(0xa0, tlv(0x86, text(random))))))},
+		{object(1, 3, 6, 1, 5, 5, 7, 1, 1), tlv(0x30, tlv(0x30, object(1, 3, 6, 1, 5, 5, 7, 48, 1), tlv(0x86, text(random))))},
+		{object(1, 3, 6, 1, 5, 5, 7, 48, 1, 5), {5, 0}},
+		{object(1, 3, 6, 1, 4, 1, 311, 20, 2), tlv(0x0c, text(random))},
+		{object(1, 3, 6, 1, 4, 1, 32473, 66, random.IntN(1000)), tlv(4, text(random))},
+	}
+	chosen := [][2][]byte{all[0]}
+	if len(names) == 0 || random.IntN(10) == 0 {
+		chosen = nil
+	}
+	for range random.IntN(4) {
+		chosen = append(chosen, all[1+random.IntN(len(all)-1)])
+	}
+	if len(chosen) == 0 {
+		chosen = append(chosen, all[1])
+	}
+	for _, c := range chosen {
+		critical := [][]byte{nil, {1, 1, 0xff}}[random.IntN(2)]
+		extensions = append(extensions, tlv(0x30, c[0], critical, tlv(4, c[1])))
+	}
+	return extensions
+}
