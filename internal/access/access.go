@@ -73,7 +73,8 @@ type Principal struct {
 	Role      Role         // "" with System
 	Endpoints []string     // names of the endpoints it may enrol at; empty is all of its tenant
 	Device    pki.DeviceID // the only one that it may enrol; "" is any, and never so with the role Device
-	Names     []byte       // DER GeneralNames of a device's certificate; nil is none
+	Subject   []byte       // DER Name of a device's certificate; nil is none
+	Names     []byte       // DER GeneralNames of it; nil is none
 	Expires   time.Time    // when its proof ends; zero with System
 	system    bool
 }

@@ -22,7 +22,7 @@ rules:
   - {require: "lot.name.startsWith('LOT-')", because: its lot is one of ours}
 subject:
   - {type: CN, from: "[tenant.id, request.endpoint, request.protocol, device.id, lot.name, product_line.name, site.name].join('/')", check: name}
-  - {type: OU, from: "requester.id + ' ' + requester.name + ' ' + requester.role"}
+  - {type: OU, from: "requester.id + '/' + requester.name + '/' + requester.role + '.'", check: name}
 `
 	if _, err := h.Hierarchy.PublishProfile(t.Context(), h.grant(access.ManageProfiles), []byte(profile)); err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ subject:
 	r := h.request("acme.facts", pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-1"}))
 	r.Placement = pki.Placement{ProductLine: "E350", Lot: "LOT-7", Site: "Graz"}
 	_, cert := h.get(r)
-	if want := "CN=acme/acme.facts/rest/SM-1/LOT-7/E350/Graz,OU=token:test test tenant-administrator"; cert.Subject.String() != want {
+	if want := "CN=acme/acme.facts/rest/SM-1/LOT-7/E350/Graz,OU=token:test/test/tenant-administrator."; cert.Subject.String() != want {
 		t.Errorf("subject %s, want %s", cert.Subject, want)
 	}
 	r.Placement.Lot = "7"

@@ -27,19 +27,35 @@ func ofItself(g access.Grant, authorized pki.Names, r *Subject) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range csr.Subject {
-		if a.OID != der.OIDSerialNumber && a.OID != der.OIDCommonName || a.Value == "" {
-			continue
-		}
-		if err := g.CheckDevice(pki.DeviceID(a.Value)); err != nil {
-			return err
-		}
+	if err := ownSubject(g, csr.Subject); err != nil {
+		return err
 	}
 	if err := ownNames(g.Principal(), authorized, csr.Names); err != nil {
 		return err
 	}
 	if r.Placement != (pki.Placement{}) || len(r.Attributes) > 0 {
 		return pki.Errorf(pki.Forbidden, "a device does not say where it belongs: leave product line, lot, site and attributes out")
+	}
+	return nil
+}
+
+// ownSubject refuses a subject that is not the device's own: its id stands there where
+// an id may, and everything else as in its certificate.
+func ownSubject(g access.Grant, subject tbs.Name) error {
+	var had tbs.Name
+	if own := g.Principal().Subject; own != nil {
+		had, _ = tbs.ParseName(own) // what cannot be read gives nothing
+	}
+	for _, a := range subject {
+		if slices.ContainsFunc(had, func(o tbs.Attribute) bool { return o.OID == a.OID && o.Value == a.Value }) {
+			continue
+		}
+		if a.OID != der.OIDSerialNumber && a.OID != der.OIDCommonName {
+			return pki.Errorf(pki.Forbidden, "the subject's %s is not as in this device's certificate; leave it out", tbs.Name{{OID: a.OID, Type: a.Type, Value: a.Value}})
+		}
+		if err := g.CheckDevice(pki.DeviceID(a.Value)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,15 +2,18 @@ package enroll_test
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // asDevice returns a request that a device of acme's makes by its certificate.
@@ -106,6 +109,37 @@ func TestNamesOfItself(t *testing.T) {
 		c := pandotest.Parse(t, got.Certificate.DER)
 		if len(c.DNSNames) != len(test.n.dns) || len(c.URIs) != len(test.n.uri) {
 			t.Errorf("%s: %v, %v", what, c.DNSNames, c.URIs)
+		}
+	}
+}
+
+// TestSubjectOfItself: of the subject's attributes it may ask for those that its
+// certificate has, and for its own id.
+func TestSubjectOfItself(t *testing.T) {
+	h := newHouse(t, "device")
+	had, err := tbs.Name{{OID: der.OIDOrganization, Value: "Example"}, {OID: der.OIDSerialNumber, Type: tbs.PrintableString, Value: "SM-1"}}.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, test := range map[string]struct {
+		subject pkix.Name
+		ok      bool
+	}{
+		"as it is":             {pkix.Name{Organization: []string{"Example"}, SerialNumber: "SM-1", CommonName: "SM-1"}, true},
+		"its id alone":         {pkix.Name{CommonName: "SM-1"}, true},
+		"another's OU":         {pkix.Name{CommonName: "SM-1", OrganizationalUnit: []string{"LOT-OF-SOMEBODY-ELSE"}}, false},
+		"another organization": {pkix.Name{CommonName: "SM-1", Organization: []string{"Other"}}, false},
+		"another's id":         {pkix.Name{CommonName: "SM-1", SerialNumber: "SM-2"}, false},
+	} {
+		r := h.asDevice("SM-1", "device", pandotest.CSR(t, pandotest.Key(t, pki.P256), test.subject))
+		who := r.Grant.Principal()
+		who.Subject = had
+		if r.Grant, err = who.Authorize(access.Enroll, "acme"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := h.Enroll.Enroll(t.Context(), r)
+		if test.ok != (err == nil) || err != nil && pki.KindOf(err) != pki.Forbidden {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

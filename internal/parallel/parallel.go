@@ -2,7 +2,9 @@
 package parallel
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -13,7 +15,8 @@ const piece = 25
 
 // Each calls f(i) for each 0 <= i < n, on one goroutine more than there are
 // cores, so that one that waits leaves no core idle. After a call returned an
-// error no new ones are begun, and Each returns the first.
+// error no new ones are begun, and Each returns the first. A panic of f is its error:
+// what it does is bounded by whoever called Each, and not the whole process.
 func Each(n int, f func(i int) error) error {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
@@ -23,7 +26,7 @@ func Each(n int, f func(i int) error) error {
 			for failed.Load() == nil {
 				end := int(next.Add(piece))
 				for i := end - piece; i < min(end, n); i++ {
-					if err := f(i); err != nil {
+					if err := call(f, i); err != nil {
 						failed.CompareAndSwap(nil, &err)
 						return
 					}
@@ -43,4 +46,14 @@ func Each(n int, f func(i int) error) error {
 		return *err
 	}
 	return nil
+}
+
+// call calls f and returns its panic as an error.
+func call(f func(int) error, i int) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic in piece %d of the work: %v\n%s", i, v, debug.Stack())
+		}
+	}()
+	return f(i)
 }

@@ -2,6 +2,7 @@ package parallel
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -30,5 +31,17 @@ func TestEachReturnsTheError(t *testing.T) {
 	})
 	if got != want {
 		t.Errorf("Each returned %v", got)
+	}
+}
+
+func TestEachReturnsAPanic(t *testing.T) {
+	err := Each(1000, func(i int) error {
+		if i == 7 {
+			panic("seven")
+		}
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "panic in piece 7 of the work: seven") {
+		t.Errorf("Each returned %v", err)
 	}
 }

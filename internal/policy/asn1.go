@@ -149,10 +149,14 @@ func (v *asn1Value) append(dst []byte, in *Input) ([]byte, error) {
 		return der.Append(dst, v.tag, content), nil
 	case v.sorted:
 		encoded := make([][]byte, len(v.children))
+		size := 0
 		for i := range v.children {
 			var err error
 			if encoded[i], err = v.children[i].append(nil, in); err != nil {
 				return nil, err
+			}
+			if size += len(encoded[i]); size > maxASN1Size {
+				return nil, errASN1Size
 			}
 		}
 		slices.SortFunc(encoded, bytes.Compare)
@@ -164,7 +168,7 @@ func (v *asn1Value) append(dst []byte, in *Input) ([]byte, error) {
 			return nil, err
 		}
 		if len(dst) > at+maxASN1Size {
-			return nil, pki.Errorf(pki.PolicyRefused, "the profile's value in ASN.1 has more than %d bytes", maxASN1Size)
+			return nil, errASN1Size
 		}
 	}
 	switch {
@@ -176,6 +180,9 @@ func (v *asn1Value) append(dst []byte, in *Input) ([]byte, error) {
 	}
 	return der.Wrap(dst, at, v.tag), nil
 }
+
+// errASN1Size refuses a value that grew too large.
+var errASN1Size = pki.Errorf(pki.PolicyRefused, "the profile's value in ASN.1 has more than %d bytes", maxASN1Size)
 
 // An asn1Leaf is a type whose content is made of a text.
 type asn1Leaf struct {
@@ -288,8 +295,21 @@ func parseDER(text string) ([]byte, error) {
 	s := cryptobyte.String(raw)
 	var element cryptobyte.String
 	var tag asn1.Tag
-	if err != nil || len(raw) > maxASN1Size || !s.ReadAnyASN1Element(&element, &tag) || !s.Empty() {
+	if err != nil || len(raw) > maxASN1Size || !s.ReadAnyASN1Element(&element, &tag) || !s.Empty() || !wellFormed(element, 1) {
 		return nil, errors.New("this is not one element of DER in hexadecimal digits")
 	}
 	return raw, nil
+}
+
+// wellFormed reports whether elements, and those within the constructed ones, are
+// whole.
+func wellFormed(elements cryptobyte.String, depth int) bool {
+	for !elements.Empty() {
+		var content cryptobyte.String
+		var tag asn1.Tag
+		if depth > maxASN1Depth || !elements.ReadAnyASN1(&content, &tag) || tag&0x20 != 0 && !wellFormed(content, depth+1) {
+			return false
+		}
+	}
+	return true
 }

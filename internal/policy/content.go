@@ -76,7 +76,15 @@ func (p *Profile) values(in *Input) ([][]byte, error) {
 	return values, nil
 }
 
-// Append appends the DER TBSCertificate of c, which has its serial by now.
+// maxCertificate is the size of the largest TBSCertificate, in bytes.
+const maxCertificate = 64 << 10
+
+// Append appends the DER TBSCertificate of c, which has its serial by now. One that
+// is larger than 64 KiB is PolicyRefused.
 func (b *Bound) Append(dst []byte, c *tbs.Content) ([]byte, error) {
-	return b.template.Append(dst, c)
+	encoded, err := b.template.Append(dst, c)
+	if err == nil && len(encoded)-len(dst) > maxCertificate {
+		return nil, pki.Errorf(pki.PolicyRefused, "the certificate would have %d bytes; it has at most %d", len(encoded)-len(dst), maxCertificate)
+	}
+	return encoded, err
 }

@@ -41,30 +41,30 @@ func Diff(before, after *Profile) []Change {
 	d.flag("keys.renew", "same-key", before.sameKey, after.sameKey, Widens)
 	d.window(before.window, after.window)
 	d.list("subject", subjectOf(before), subjectOf(after))
-	d.set("san.names", namesIn(before), namesIn(after), Widens)
+	d.names(before.san, after.san)
 	d.flag("san.required", "true", before.sanRequired, after.sanRequired, Narrows)
-	d.flag("san.critical", "true", before.sanCritical, after.sanCritical, Differs)
+	d.flag("san.critical", "true", before.sanCritical, after.sanCritical, Narrows)
 	d.flag("basicConstraints", "there", before.basic, after.basic, Differs)
 	d.flag("basicConstraints.ca", "true", before.ca, after.ca, Widens)
 	d.pathLength(before.pathLen, after.pathLen)
 	d.constraints(before.constraints, after.constraints)
-	d.set("keyUsage.use", usagesOf(before.usage), usagesOf(after.usage), Widens)
+	d.restriction("keyUsage.use", usagesOf(before.usage), usagesOf(after.usage))
 	d.set("keyUsage.rsa", usagesOf(before.usageRSA), usagesOf(after.usageRSA), Widens)
 	d.flag("keyUsage.critical", "false", before.usageLax, after.usageLax, Widens)
-	d.set("extendedKeyUsage.use", before.purposes, after.purposes, Widens)
-	d.flag("extendedKeyUsage.critical", "true", before.purposesAre, after.purposesAre, Differs)
+	d.restriction("extendedKeyUsage.use", before.purposes, after.purposes)
+	d.flag("extendedKeyUsage.critical", "true", before.purposesAre, after.purposesAre, Narrows)
 	d.set("policies", policiesOf(before), policiesOf(after), Widens)
-	d.flag("policies.critical", "true", before.policiesAre, after.policiesAre, Differs)
+	d.flag("policies.critical", "true", before.policiesAre, after.policiesAre, Narrows)
 	d.flag("keyIdentifiers", "subject", before.subjectKey, after.subjectKey, Differs)
 	d.flag("keyIdentifiers", "authority", before.issuerKey, after.issuerKey, Differs)
 	d.flag("keyIdentifiers.method", "short", before.shortKeyID, after.shortKeyID, Differs)
-	d.flag("status.crl", "true", before.status.CRL, after.status.CRL, Differs)
+	d.flag("status.crl", "true", before.status.CRL, after.status.CRL, Narrows)
 	d.flag("status.deltas", "true", before.status.Deltas, after.status.Deltas, Differs)
-	d.flag("status.ocsp", "true", before.status.OCSP, after.status.OCSP, Differs)
+	d.flag("status.ocsp", "true", before.status.OCSP, after.status.OCSP, Narrows)
 	d.flag("status.caIssuers", "true", before.status.CAIssuers, after.status.CAIssuers, Differs)
 	d.flag("ocspNoCheck", "true", before.noCheck, after.noCheck, Widens)
 	d.flag("noRevAvail", "true", before.noRevAvail, after.noRevAvail, Widens)
-	d.set("extensions", extensionsOf(before), extensionsOf(after), Widens)
+	d.either("extensions", extensionsOf(before), extensionsOf(after))
 	d.set("lint.except", exceptionsOf(before), exceptionsOf(after), Widens)
 	d.word("description", before.description, after.description)
 	return d.changes
@@ -105,16 +105,58 @@ func (d *differ) flag(what, said string, before, after bool, effect Effect) {
 
 // set compares what stands in no order; effect is that of one more.
 func (d *differ) set(what string, before, after []string, effect Effect) {
+	left := slices.Clone(after)
 	for _, text := range before {
-		if !slices.Contains(after, text) {
-			d.add(what, text, "", opposite(effect))
+		if i := slices.Index(left, text); i >= 0 {
+			left = slices.Delete(left, i, i+1) // one for one: what stands twice counts twice
+			continue
 		}
+		d.add(what, text, "", opposite(effect))
 	}
-	for _, text := range after {
-		if !slices.Contains(before, text) {
-			d.add(what, "", text, effect)
+	for _, text := range left {
+		d.add(what, "", text, effect)
+	}
+}
+
+// restriction compares a set that restricts by being there: with none of it a
+// certificate is good for everything.
+func (d *differ) restriction(what string, before, after []string) {
+	switch {
+	case len(before) > 0 && len(after) == 0:
+		d.add(what, strings.Join(before, ", "), "any", Widens)
+	case len(before) == 0 && len(after) > 0:
+		d.add(what, "any", strings.Join(after, ", "), Narrows)
+	default:
+		d.set(what, before, after, Widens)
+	}
+}
+
+// either compares a set of which one more, and one less, may widen.
+func (d *differ) either(what string, before, after []string) {
+	first := len(d.changes)
+	d.set(what, before, after, Widens)
+	for i := range d.changes[first:] {
+		d.changes[first+i].Effect = Widens
+	}
+}
+
+// names compares the entries of a SAN. One less may let through requests that it
+// refused, unless it is a literal.
+func (d *differ) names(before, after []sanRule) {
+	literal := func(rules []sanRule) (literals, others []string) {
+		for i := range rules {
+			if r := &rules[i]; r.fixed != nil || r.literal != "" && r.name == nil && r.other == nil {
+				literals = append(literals, r.String())
+			} else {
+				others = append(others, r.String())
+			}
 		}
+		return literals, others
 	}
+	literalsBefore, othersBefore := literal(before)
+	literalsAfter, othersAfter := literal(after)
+	d.set("san.names", literalsBefore, literalsAfter, Widens)
+	d.either("san.names", othersBefore, othersAfter)
 }
 
 // list compares what stands in an order. Any difference widens: another value in a
@@ -214,13 +256,6 @@ func rulesOf(p *Profile) (texts []string) {
 func subjectOf(p *Profile) (texts []string) {
 	for _, a := range p.subject {
 		texts = append(texts, a.String())
-	}
-	return texts
-}
-
-func namesIn(p *Profile) (texts []string) {
-	for i := range p.san {
-		texts = append(texts, p.san[i].String())
 	}
 	return texts
 }
@@ -348,7 +383,11 @@ func (v *asn1Value) String() string {
 	for i := range v.children {
 		parts = append(parts, v.children[i].String())
 	}
-	return fmt.Sprintf("[%d]{%s}", v.tag, strings.Join(parts, ", "))
+	implicit := ""
+	if v.implicit {
+		implicit = " implicit"
+	}
+	return fmt.Sprintf("[%d%s]{%s}", v.tag, implicit, strings.Join(parts, ", "))
 }
 
 // Widened reports whether a change of a list widens what may be issued.

@@ -35,20 +35,20 @@ func TestDiff(t *testing.T) {
 		{"backdate: 5min", "backdate: 1h", Change{"backdate", "5m0s", "1h0m0s", Widens}},
 		{"outlive: clip", "outlive: refuse", Change{"outlive", "clip", "", Narrows}},
 		{"san:\n  critical: true", "san:\n  critical: true\n  required: true", Change{"san.required", "", "true", Narrows}},
-		{"san:\n  critical: true", "san:", Change{"san.critical", "true", "", Differs}},
+		{"san:\n  critical: true", "san:", Change{"san.critical", "true", "", Widens}},
 		{"    - {dns: fixed.example}\n", "", Change{"san.names", `dns "fixed.example"`, "", Narrows}},
 		{"{ca: false}", "{ca: false}\nocspNoCheck: false", Change{}},
 		{"encipherOnly], critical: false", "encipherOnly]", Change{"keyUsage.critical", "false", "", Narrows}},
 		{"keyAgreement, encipherOnly]", "keyAgreement]", Change{"keyUsage.use", "encipherOnly", "", Narrows}},
 		{"use: [clientAuth, ", "use: [clientAuth, serverAuth, ", Change{"extendedKeyUsage.use", "", "1.3.6.1.5.5.7.3.1", Widens}},
-		{"45605.1], critical: true", "45605.1]", Change{"extendedKeyUsage.critical", "true", "", Differs}},
+		{"45605.1], critical: true", "45605.1]", Change{"extendedKeyUsage.critical", "true", "", Widens}},
 		{"    - 1.3.6.1.4.1.40732.2.1\n", "", Change{"policies", "1.3.6.1.4.1.40732.2.1", "", Narrows}},
-		{"policies:\n  critical: true", "policies:", Change{"policies.critical", "true", "", Differs}},
+		{"policies:\n  critical: true", "policies:", Change{"policies.critical", "true", "", Widens}},
 		{", method: short}", "}", Change{"keyIdentifiers.method", "short", "", Differs}},
 		{"[subject, authority]", "[subject]", Change{"keyIdentifiers", "authority", "", Differs}},
 		{"noRevAvail: true", "status: {caIssuers: true}\nnoRevAvail: true", Change{"status.caIssuers", "", "true", Differs}},
 		{"noRevAvail: true\n", "", Change{"noRevAvail", "true", "", Narrows}},
-		{"  - {oid: 1.3.6.1.4.1.32473.20, critical: true, asn1: {der: \"0500\"}}\n", "", Change{"extensions", "1.3.6.1.4.1.32473.20 critical 0500", "", Narrows}},
+		{"extendedKeyUsage: {use: [clientAuth, 1.3.6.1.4.1.45605.1], critical: true}\n", "extendedKeyUsage: {use: [clientAuth, 1.3.6.1.4.1.45605.1], critical: true}\n# the same\n", Change{}},
 		{"description: Says", "description: Said", Change{"description", "Says all that the language has for an end entity, once.", "Said all that the language has for an end entity, once.", Differs}},
 	} {
 		if strings.Count(string(source), row.old) != 1 {
@@ -77,23 +77,27 @@ func TestDiffWidens(t *testing.T) {
 	}
 	before := parse(t, string(source))
 	for old, changed := range map[string]string{
-		"{type: C, value: AT}":                    "{type: C, value: DE}",
-		"{type: serialNumber, from: device.id}":   "{type: OU, from: device.id}",
-		"value: FFF1, string: printable":          "value: FFF1",
-		"  - rdn:\n":                              "  - {type: O, value: x}\n  - rdn:\n",
-		"check: hex, as: hex}}\n    - {upn":       "check: hex}}\n    - {upn",
-		"{ia5: {from: device.id}}":                "{utf8: {from: device.id}}",
-		"{registeredID: 1.3.6.1.4.1.32473.9}":     "{registeredID: 1.3.6.1.4.1.32473.8}",
-		"{type: O, from: tenant.organization}":    "{type: OU, from: tenant.organization}",
-		"endsWith('.field.example')":              "endsWith('.example')",
-		"notice: Devices only":                    "notice: Devices",
-		"{boolean: true}":                         "{boolean: false}",
-		`{explicit: {tag: 0, of: {utf8: {from: r`: `{explicit: {tag: 4, of: {utf8: {from: r`,
-		"{bits: {value: \"8001\", as: hex}}":      "{octets: {value: \"8001\", as: hex}}",
-		"{printable: {from: product_line.name}}":  "{printable: {from: lot.name}}",
-		"32473.20, critical: true":                "32473.20, critical: false",
-		"matches('^[0-9a-f]{16}$')":               "matches('^[0-9a-f]*$')",
-		"check: name, optional: true}\nsan":       "check: name, pattern: \"G.*\", optional: true}\nsan",
+		"{type: C, value: AT}":                                "{type: C, value: DE}",
+		"{type: serialNumber, from: device.id}":               "{type: OU, from: device.id}",
+		"value: FFF1, string: printable":                      "value: FFF1",
+		"  - rdn:\n":                                          "  - {type: O, value: x}\n  - rdn:\n",
+		"check: hex, as: hex}}\n    - {upn":                   "check: hex}}\n    - {upn",
+		"{ia5: {from: device.id}}":                            "{utf8: {from: device.id}}",
+		"{registeredID: 1.3.6.1.4.1.32473.9}":                 "{registeredID: 1.3.6.1.4.1.32473.8}",
+		"{type: O, from: tenant.organization}":                "{type: OU, from: tenant.organization}",
+		"endsWith('.field.example')":                          "endsWith('.example')",
+		"notice: Devices only":                                "notice: Devices",
+		"{boolean: true}":                                     "{boolean: false}",
+		`{explicit: {tag: 0, of: {utf8: {from: r`:             `{explicit: {tag: 4, of: {utf8: {from: r`,
+		"{bits: {value: \"8001\", as: hex}}":                  "{octets: {value: \"8001\", as: hex}}",
+		"{printable: {from: product_line.name, check: name}}": "{printable: {from: lot.name, check: name}}",
+		"32473.20, critical: true":                            "32473.20, critical: false",
+		"  - {oid: 1.3.6.1.4.1.32473.20, critical: true, asn1: {der: \"0500\"}}\n": "", // it may have been one that restricts
+		"    - {dns: {from: \"device.id.lowerAscii() + '.meters.example'\"}}\n":    "", // who had no device was refused
+		"{implicit: {tag: 2, of: {sequence":                                        "{explicit: {tag: 2, of: {sequence",
+		"    - {dns: fixed.example}\n":                                             "    - {dns: fixed.example}\n    - {dns: other.example}\n    - {dns: {from: csr.san.dns}}\n",
+		"matches('^[0-9a-f]{16}$')":                                                "matches('^[0-9a-f]*$')",
+		"check: name, optional: true}\nsan":                                        "check: name, pattern: \"G.*\", optional: true}\nsan",
 	} {
 		if strings.Count(string(source), old) != 1 {
 			t.Fatalf("%q stands %d times", old, strings.Count(string(source), old))
@@ -112,6 +116,27 @@ func TestDiffIdentifiers(t *testing.T) {
 	want := []Change{{"keyIdentifiers", "", "subject", Differs}}
 	if diff := cmp.Diff(want, Diff(before, after)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestDiffRestrictions: what restricts by being there widens when all of it goes.
+func TestDiffRestrictions(t *testing.T) {
+	with := func(lines string) *Profile { return parse(t, minimal+lines) }
+	for name, row := range map[string]struct{ before, after string }{
+		"extendedKeyUsage": {"extendedKeyUsage: {use: [clientAuth]}\n", ""},
+		"keyUsage":         {"keyUsage: {use: [digitalSignature]}\n", ""},
+		"status":           {"status: {crl: true, ocsp: true}\n", ""},
+		"extension":        {"extensions: [{oid: 2.5.29.36, critical: true, asn1: {sequence: [{implicit: {tag: 0, of: {integer: 0}}}]}}]\n", ""},
+		"one name twice":   {"san: {names: [{dns: {from: csr.san.dns}}]}\n", "san: {names: [{dns: {from: csr.san.dns}}, {dns: {from: csr.san.dns}}]}\n"},
+	} {
+		if changes := Diff(with(row.before), with(row.after)); !Widened(changes) {
+			t.Errorf("%s: %v", name, changes)
+		}
+	}
+	for _, line := range []string{"extendedKeyUsage: {use: [clientAuth]}\n", "keyUsage: {use: [digitalSignature]}\n", "status: {crl: true, ocsp: true}\n"} {
+		if changes := Diff(with(""), with(line)); len(changes) == 0 || Widened(changes) {
+			t.Errorf("with %q: %v", line, changes)
+		}
 	}
 }
 

@@ -94,12 +94,14 @@
 //	csr.san.dns csr.san.uri csr.san.ip csr.san.email (lists)  csr.key.kind  csr.extensions (a list of OIDs)
 //	now (a timestamp)
 //
-// An expression has at most 900 characters and two loops within each other. One
-// that fails, costs more than it may (some milliseconds) or yields more than 100
-// texts or 4096 bytes is a refusal that says so.
+// An expression has at most 900 characters and two loops within each other; patterns
+// of matches are literals of bounded size, times are in UTC, and no list is made in
+// the order of a map. One that fails, costs more than it may (some milliseconds, and
+// three times that for all of a request) or yields more than 100 texts or 4096 bytes
+// is a refusal that says so.
 //
-// What comes from the CSR or the request, also through an expression, passes a
-// check: dns, uri, ip, email, hex (1 to 64 octets) or name (1 to 64 printable
+// What whoever asks has written, or may have, passes a check, also where it comes
+// through an expression (csr, request, requester, product_line, lot, site): dns, uri, ip, email, hex (1 to 64 octets) or name (1 to 64 printable
 // characters). pattern: is an RE2 expression that must match the whole value
 // besides. authorized: true demands that the endpoint's names cover the value.
 // optional: true leaves out what is absent or empty; a list may yield any number of

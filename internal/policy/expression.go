@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,12 +23,14 @@ import (
 // What an expression may be and cost. A unit of cost is about one look-up or ten
 // characters of text.
 const (
-	maxExpression     = 900    // characters
-	maxNesting        = 50     // of the expression
-	maxLoops          = 2      // one within the other
-	costLimit         = 20_000 // some milliseconds
-	maxExpressionText = 4096   // bytes of a result
-	maxResults        = 100    // texts of a result
+	maxExpression     = 900           // characters
+	maxNesting        = 50            // of the expression
+	maxLoops          = 2             // one within the other
+	costLimit         = 20_000        // of one; some milliseconds
+	maxSpent          = 3 * costLimit // of all that a request has evaluated
+	maxPattern        = 200           // instructions of a pattern
+	maxExpressionText = 4096          // bytes of a result
+	maxResults        = 100           // texts of a result
 )
 
 // The types of what expressions see, with the names of their fields.
@@ -94,7 +97,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 	options := []cel.EnvOption{
 		cel.ParserExpressionSizeLimit(maxExpression), cel.ParserRecursionLimit(maxNesting),
 		cel.OptionalTypes(), ext.Strings(), ext.Encoders(),
-		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateComprehensionNestingLimit(maxLoops)),
+		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateRegexProgramSizeLimit(maxPattern), cel.ValidateComprehensionNestingLimit(maxLoops)),
 	}
 	for name, example := range variables {
 		if t := reflect.TypeOf(example); t != reflect.TypeFor[time.Time]() {
@@ -111,7 +114,8 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 // costLimit, and sees nothing but the Input.
 type expression struct {
 	text    string
-	outside bool // it draws on the CSR or on what the request says
+	outside bool // it draws on what whoever asks has written
+	device  bool // it draws on the device
 	program cel.Program
 	kind    *cel.Type
 }
@@ -139,19 +143,55 @@ func compileExpression(text string, kinds ...*cel.Type) (*expression, error) {
 	if !known {
 		return nil, fmt.Errorf("the expression yields a %s; a %s is needed here", e.kind, kinds[0])
 	}
-	ast.PreOrderVisit(compiled.NativeRep().Expr(), ast.NewExprVisitor(func(node ast.Expr) {
-		if node.Kind() == ast.IdentKind && (node.AsIdent() == "csr" || node.AsIdent() == "request") {
-			e.outside = true
+	if err := e.inspect(compiled.NativeRep()); err != nil {
+		return nil, err
+	}
+	e.program, err = env.Program(compiled, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize, cel.OptTrackCost))
+	return e, err
+}
+
+// fromOutside are the variables whose text whoever asks has written, or may have.
+var fromOutside = []string{"csr", "request", "requester", "product_line", "lot", "site"}
+
+// inspect notes what an expression draws on, and refuses what would not end the
+// same each time or could cost more than is counted: patterns that are not there to
+// be looked at, and lists made in the order of a map.
+func (e *expression) inspect(tree *ast.AST) (err error) {
+	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(node ast.Expr) {
+		switch node.Kind() {
+		case ast.IdentKind:
+			name := strings.TrimPrefix(node.AsIdent(), ".") // as CEL writes one that a loop's variable hides
+			e.outside = e.outside || slices.Contains(fromOutside, name)
+			e.device = e.device || name == "device"
+		case ast.CallKind:
+			call := node.AsCall()
+			if name := call.FunctionName(); name == "matches" {
+				if pattern := call.Args()[len(call.Args())-1]; pattern.Kind() != ast.LiteralKind {
+					err = errors.New("the pattern of matches is a literal")
+				}
+			} else if strings.HasPrefix(name, "get") && len(call.Args()) > 0 {
+				err = fmt.Errorf("%s takes no time zone: times are in UTC", name)
+			}
+		case ast.ComprehensionKind:
+			loop := node.AsComprehension()
+			if tree.GetType(loop.IterRange().ID()).Kind() == types.MapKind && loop.AccuInit().Kind() == ast.ListKind {
+				err = errors.New("a map has no order: a list that is made of one would differ from one request to the next")
+			}
 		}
 	}))
-	e.program, err = env.Program(compiled, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize))
-	return e, err
+	return err
 }
 
 // eval returns the result, or PolicyRefused where the expression fails or costs
 // too much.
 func (e *expression) eval(in *Input) (ref.Val, error) {
-	result, _, err := e.program.Eval(&activation{in: in})
+	if in.spent > maxSpent {
+		return nil, pki.Errorf(pki.PolicyRefused, "the profile's expressions cost more than all of a request's may")
+	}
+	result, details, err := e.program.Eval(&activation{in: in})
+	if details != nil && details.ActualCost() != nil {
+		in.spent += *details.ActualCost()
+	}
 	if err != nil {
 		return nil, pki.Because(pki.PolicyRefused, err, "the profile's expression %.200q fails: %.300s", e.text, err.Error())
 	}

@@ -117,8 +117,8 @@ func (d *documentSubtree) compile() (tbs.Subtree, error) {
 		if err != nil {
 			return tree, err
 		}
-		if slices.ContainsFunc(attributes, func(a attribute) bool { return a.literal == "" }) {
-			return tree, pki.Errorf(pki.Malformed, "nameConstraints: a directoryName has literal values, since it stands in every certificate")
+		if len(attributes) == 0 || slices.ContainsFunc(attributes, func(a attribute) bool { return a.literal == "" }) {
+			return tree, pki.Errorf(pki.Malformed, "nameConstraints: a directoryName has at least one attribute, and literal values, since it stands in every certificate")
 		}
 		tree.Kind = tbs.OtherGeneralName
 		if tree.Name, err = nameOf(attributes, nil); err != nil {

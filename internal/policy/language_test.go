@@ -157,6 +157,19 @@ func TestParseLanguageRefuses(t *testing.T) {
 		"rule with three loops":      {add(`rules: [{require: "[1].all(a, [1].all(b, [1].all(c, true)))", because: x}]`), "nesting limit"},
 		"rule too long":              {add(`rules: [{require: "` + strings.Repeat("1<2&&", 185) + `true", because: x}]`), "size exceeds"},
 		"rule too deep":              {add(`rules: [{require: "` + strings.Repeat("!(", 60) + "true" + strings.Repeat(")", 60) + `", because: x}]`), "recursion"},
+		"empty rdn":                  {subject("{rdn: []}, {type: CN, value: x}"), "at least one attribute"},
+		"empty directoryName":        {add("san: {names: [{directoryName: []}]}"), "at least one attribute"},
+		"empty rdn in a name":        {add("san: {names: [{directoryName: [{rdn: []}]}]}"), "at least one attribute"},
+		"empty constraint":           {add("nameConstraints: {permitted: [{directoryName: []}]}"), "at least one attribute"},
+		"broken der":                 {value(`{der: "30020101"}`), "one element"},
+		"lot without check":          {subject("{type: CN, from: lot.name}"), "needs a check"},
+		"requester without check":    {subject("{type: CN, from: requester.name}"), "needs a check"},
+		"hidden csr without check":   {subject(`{type: CN, from: "['x'].map(csr, .csr.subject.cn)[0]"}`), "needs a check"},
+		"hidden csr by another name": {subject(`{type: CN, from: "['x'].map(request, .csr.subject.attributes[0].value)[0]"}`), "needs a check"},
+		"large pattern":              {add(`rules: [{require: "device.id.matches('(.{0,31}){0,31}b')", because: x}]`), "program size"},
+		"pattern from outside":       {add(`rules: [{require: "device.id.matches(request.endpoint)", because: x}]`), "pattern of matches is a literal"},
+		"list of a map":              {add(`rules: [{require: "request.attributes.map(k, k)[0] == 'a'", because: x}]`), "no order"},
+		"time zone":                  {add(`rules: [{require: "now.getHours('Local') < 8", because: x}]`), "no time zone"},
 		"rdn that is no list":        {subject("{rdn: {type: CN, from: device.id}}"), "a list of attributes"},
 		"rdn with one type twice":    {subject("{rdn: [{type: CN, value: a}, {type: CN, value: b}]}"), "one value of a type"},
 		"rdn with a word":            {subject("{rdn: [CN]}"), "an attribute type is"},
@@ -266,6 +279,51 @@ func TestPathsAreExpressions(t *testing.T) {
 		}
 		if diff := cmp.Diff(all(path), all(e)); diff != "" {
 			t.Errorf("%s (-path +expression):\n%s", text, diff)
+		}
+	}
+}
+
+// TestExpressionsOfARequest: what one expression may cost many may not.
+func TestExpressionsOfARequest(t *testing.T) {
+	attributes := make(map[string]string)
+	for i := range 32 {
+		attributes[strings.Repeat("k", i+1)] = strings.Repeat("v", 20)
+	}
+	const loop = "  - {require: \"request.attributes.all(a, request.attributes.all(b, a + b != 'x'))\", because: x}\n"
+	b := bind(t, parse(t, minimal+"rules:\n"+strings.Repeat(loop, maxRules)), newIssuer(t, "x").IssuerParams)
+	_, err := b.Content(&Input{CSR: request(t, generate(t, pki.P256), ""), Organization: "x", Attributes: attributes, Now: now})
+	if pki.KindOf(err) != pki.PolicyRefused || !strings.Contains(pki.DetailOf(err), "cost more than all of a request's may") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestNeedsDevice: a value that is drawn from the device needs one, wherever it is.
+func TestNeedsDevice(t *testing.T) {
+	for text, want := range map[string]bool{
+		minimal: false,
+		strings.Replace(minimal, "from: tenant.organization", `from: "'Meter ' + device.id"`, 1):                                                        true,
+		strings.Replace(minimal, "from: tenant.organization", `from: "'Meter ' + device.id", optional: true`, 1) + "san: {names: [{dns: a.example}]}\n": false,
+		minimal + "san: {names: [{directoryName: [{type: CN, from: device.id}]}]}\n":                                                                    true,
+		minimal + "san: {names: [{upn: {from: \"device.id + '@x'\"}}]}\n":                                                                               true,
+		minimal + "extensions: [{oid: 1.2.3, asn1: {sequence: [{utf8: {from: device.id}}]}}]\n":                                                         true,
+	} {
+		if got := parse(t, text).NeedsDevice(); got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
+// TestSizes: values that grow with a request are refused at a bound.
+func TestSizes(t *testing.T) {
+	leaf := "{utf8: {from: request.attributes.a, check: name}}"
+	for name, source := range map[string]string{
+		"a set":      minimal + "extensions: [{oid: 1.2.3, asn1: {set: [" + strings.TrimSuffix(strings.Repeat(leaf+",\n  ", 190), ",\n  ") + "]}}]\n",
+		"a sequence": minimal + "extensions: [{oid: 1.2.3, asn1: {sequence: [" + strings.TrimSuffix(strings.Repeat(leaf+",\n  ", 190), ",\n  ") + "]}}]\n",
+	} {
+		b := bind(t, parse(t, source), newIssuer(t, "x").IssuerParams)
+		_, err := b.Content(&Input{CSR: request(t, generate(t, pki.P256), ""), Organization: "x", Attributes: map[string]string{"a": strings.Repeat("\U0001F600", 64)}, Now: now})
+		if pki.KindOf(err) != pki.PolicyRefused || !strings.Contains(pki.DetailOf(err), "bytes") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

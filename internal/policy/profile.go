@@ -137,13 +137,30 @@ func (p *Profile) compileNames(doc *document) (err error) {
 	if !p.subjectIsSure() && len(p.san) == 0 {
 		return pki.Errorf(pki.Malformed, "the subject can be empty and there is no san to name it (RFC 5280, 4.1.2.6)")
 	}
-	p.needsDevice = slices.ContainsFunc(p.subject, func(a attribute) bool { return a.isDevice() }) ||
-		slices.ContainsFunc(p.san, func(r sanRule) bool { return r.isDevice() })
 	return nil
 }
 
-// isDevice reports whether the value is the device's id and needs to be there.
-func (v *value) isDevice() bool { return v.from.text == "device.id" && !v.optional }
+// isDevice reports whether the value is drawn from the device and needs to be there.
+func (v *value) isDevice() bool { return v.from.device && !v.optional }
+
+// anyDevice reports whether an attribute is.
+func anyDevice(attributes []attribute) bool {
+	return slices.ContainsFunc(attributes, func(a attribute) bool { return a.isDevice() })
+}
+
+// isDevice reports whether a leaf of the value is.
+func (v *asn1Value) isDevice() bool {
+	return v.leaf != nil && v.leaf.isDevice() || slices.ContainsFunc(v.children, func(c asn1Value) bool { return c.isDevice() })
+}
+
+// drawsOnDevice reports whether the profile cannot do without a device.
+func (p *Profile) drawsOnDevice() bool {
+	return anyDevice(p.subject) ||
+		slices.ContainsFunc(p.san, func(r sanRule) bool {
+			return r.isDevice() || anyDevice(r.name) || r.other != nil && r.other.isDevice()
+		}) ||
+		slices.ContainsFunc(p.others, func(e extension) bool { return e.value.isDevice() })
+}
 
 // subjectIsSure reports whether the subject has at least one attribute always.
 func (p *Profile) subjectIsSure() bool {
@@ -204,6 +221,7 @@ func (p *Profile) compileExtensions(doc *document) (err error) {
 		}
 	}
 	p.status, p.noCheck, p.noRevAvail = doc.Status, doc.OCSPNoCheck, doc.NoRevAvail
+	p.needsDevice = p.drawsOnDevice()
 	return p.checkExtensions()
 }
 

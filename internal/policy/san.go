@@ -74,7 +74,9 @@ func (n *documentName) compile() (rule sanRule, err error) {
 	}
 	if n.DirectoryName != nil {
 		kinds++
-		rule.name, err = compileSubject(n.DirectoryName)
+		if rule.name, err = compileSubject(n.DirectoryName); err == nil && len(rule.name) == 0 {
+			err = pki.Errorf(pki.Malformed, "a directoryName has at least one attribute")
+		}
 	}
 	if n.RegisteredID.text != "" {
 		kinds++

@@ -36,6 +36,9 @@ var stringTypes = map[string]tbs.StringType{"utf8": tbs.UTF8String, "printable":
 func compileSubject(written []documentRDN) ([]attribute, error) {
 	var subject []attribute
 	for _, rdn := range written {
+		if len(rdn.RDN) == 0 {
+			return nil, pki.Errorf(pki.Malformed, "an rdn has at least one attribute")
+		}
 		for i := range rdn.RDN {
 			a, err := rdn.RDN[i].attribute()
 			if err != nil {

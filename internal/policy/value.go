@@ -31,6 +31,8 @@ type Input struct {
 	Names        pki.Names // authorised for the endpoint
 	Attributes   map[string]string
 	Now          time.Time
+
+	spent uint64 // cost of the expressions that were evaluated for it
 }
 
 // A Requester is who asks.
@@ -44,7 +46,8 @@ type Requester struct {
 type source struct {
 	written string // in the document
 	text    string // in refusals
-	outside bool   // from the CSR or the request, so that it needs a check
+	outside bool   // written by whoever asks, so that it needs a check
+	device  bool   // drawn from the device
 	one     func(*Input) (string, error)
 	many    func(*Input) ([]string, error)
 	kind    string // of a list of the CSR's names, as "dns"; "" where any will do
@@ -62,7 +65,7 @@ func compileSource(text string) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	s := source{written: text, text: "the value", outside: e.outside}
+	s := source{written: text, text: "the value", outside: e.outside, device: e.device}
 	if e.kind.IsExactType(cel.StringType) {
 		s.one = func(in *Input) (string, error) {
 			texts, err := e.texts(in)
@@ -87,7 +90,9 @@ func parsePath(text string) (source, bool) {
 	}
 	switch text {
 	case "device.id":
-		return plain(false, func(in *Input) string { return string(in.Device) })
+		s, ok := plain(false, func(in *Input) string { return string(in.Device) })
+		s.device = true
+		return s, ok
 	case "tenant.organization":
 		return plain(false, func(in *Input) string { return in.Organization })
 	case "authority.commonName":

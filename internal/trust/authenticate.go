@@ -208,7 +208,7 @@ func principalOf(a *Anchor, chain []*x509.Certificate, record *pki.Certificate) 
 	case device == "" || pki.CheckDevice(device) != nil:
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the certificate's subject names no device, by serialNumber or CN")
 	}
-	who.Device, who.Names = device, namesOf(leaf)
+	who.Device, who.Subject, who.Names = device, leaf.RawSubject, namesOf(leaf)
 	return who, nil
 }
 
