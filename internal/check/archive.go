@@ -32,7 +32,7 @@ func (c *checker) checkArchives(ctx context.Context) error {
 			return fmt.Errorf("reading the archives: %w", err)
 		}
 		if len(archives) == 0 {
-			return nil
+			return c.checkStray(ctx)
 		}
 		for _, a := range archives {
 			last = a.ID
@@ -47,17 +47,38 @@ func (c *checker) checkArchives(ctx context.Context) error {
 	}
 }
 
+// checkStray looks for stubs that no archive answers for. OCSP would say of their
+// serials that they were issued.
+func (c *checker) checkStray(ctx context.Context) error {
+	for after := int64(0); ; {
+		stubs, err := c.store.ScanStray(ctx, after, page)
+		if err != nil {
+			return fmt.Errorf("reading what is archived: %w", err)
+		}
+		if len(stubs) == 0 {
+			return nil
+		}
+		for _, s := range stubs {
+			after = s.ID
+			c.report.addf(Archived, s.subject(), "it is said to be archived, and no archive that was written has its row %d", s.ID)
+		}
+	}
+}
+
+// subject names the stub's certificate in findings.
+func (s *Stub) subject() string { return fmt.Sprintf("certificate %s/%s", s.Issuer, s.Serial) }
+
 // checkArchive holds an archive's object against its manifest and against what the
 // store says is in it.
 func (c *checker) checkArchive(ctx context.Context, a *retention.Archive) error {
 	c.report.Archives++
 	c.manifests[a.ID] = a.Manifest
 	subject := "archive " + string(a.ID)
-	rows, err := c.store.ScanArchived(ctx, a.ID, 0, retention.MaxCertificates+1)
+	stubs, err := c.store.ScanArchived(ctx, a.ID, 0, retention.MaxCertificates+1)
 	if err != nil {
 		return fmt.Errorf("reading what is archived: %w", err)
 	}
-	if n := int64(len(rows)); n > a.Manifest.Certificates || n < a.Manifest.Certificates && a.State == retention.Done {
+	if n := int64(len(stubs)); n > a.Manifest.Certificates || n < a.Manifest.Certificates && a.State == retention.Done {
 		c.report.addf(Archived, subject, "%d certificates are said to be in it, and it has %d", n, a.Manifest.Certificates)
 	}
 	if c.archives == nil {
@@ -72,15 +93,27 @@ func (c *checker) checkArchive(ctx context.Context, a *retention.Archive) error 
 		c.report.addf(Archived, subject, "%s", pki.DetailOf(err))
 		return nil
 	}
-	gone := make(map[int64]bool, len(rows))
-	for _, row := range rows {
-		gone[row] = true
+	gone := make(map[int64]*Stub, len(stubs))
+	for i := range stubs {
+		gone[stubs[i].ID] = &stubs[i]
 	}
-	entries := slices.DeleteFunc(o.Entries, func(e retention.Entry) bool { return !gone[e.Row] })
-	if len(entries) < len(rows) {
-		c.report.addf(Archived, subject, "%d certificates are said to be in it that are not", len(rows)-len(entries))
+	entries := slices.DeleteFunc(o.Entries, func(e retention.Entry) bool { return gone[e.Row] == nil })
+	if len(entries) < len(stubs) {
+		c.report.addf(Archived, subject, "%d certificates are said to be in it that are not", len(stubs)-len(entries))
+	}
+	for i := range entries {
+		if s := gone[entries[i].Row]; !s.of(&entries[i]) {
+			c.report.addf(Archived, s.subject(), "what the store keeps of it is not what archive %s has for its row %d, certificate %s/%s",
+				a.ID, s.ID, entries[i].Leaf.Issuer, pki.Serial(entries[i].Leaf.Serial))
+		}
 	}
 	return c.checkArchived(ctx, a, entries)
+}
+
+// of reports whether a stub is what stays of an entry.
+func (s *Stub) of(e *retention.Entry) bool {
+	l := &e.Leaf
+	return s.ID == e.Row && s.Issuer == l.Issuer && s.Serial == pki.Serial(l.Serial) && s.NotAfter.Equal(l.NotAfter) && s.Batch == l.Batch && s.Row == l.Row
 }
 
 // checkArchived checks the certificates that are out of the store for an archive.

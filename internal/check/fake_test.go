@@ -82,9 +82,11 @@ func (s *fakeStore) AllArchives(_ context.Context, after retention.ID, _ int) ([
 	return s.archives, nil
 }
 
-func (s *fakeStore) ScanArchived(context.Context, retention.ID, int64, int) ([]int64, error) {
+func (s *fakeStore) ScanArchived(context.Context, retention.ID, int64, int) ([]check.Stub, error) {
 	return nil, nil
 }
+
+func (s *fakeStore) ScanStray(context.Context, int64, int) ([]check.Stub, error) { return nil, nil }
 
 func (s *fakeStore) Backlog(context.Context) ([]auditlog.Backlog, error) {
 	return []auditlog.Backlog{{Leaves: int64(len(s.archives)), Certificates: int64(len(s.certificates) - s.unlogged)}}, nil

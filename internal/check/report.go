@@ -61,7 +61,7 @@ func Rules() []Rule {
 		{CRLTrue, "Each entry of a CRL is a revocation in the store, with its time and reason."},
 		{Logged, "Each entry of a log is what the store says of it, and the entries give the tree that was sequenced and signed."},
 		{LogComplete, "Each certificate is in a log, or waits for its place in one."},
-		{Archived, "Each archive's object is the one that the log says was written, and has every certificate that is out of the store for it."},
+		{Archived, "Each archive's object is the one that the log says was written, and has every certificate that is out of the store for it, as the store remembers it."},
 	}
 }
 

@@ -41,6 +41,17 @@ type VoidedItem struct {
 	TBSHash [32]byte // SHA-256 of the TBSCertificate that was intended
 }
 
+// A Stub is what the store keeps of a certificate that is archived, and what OCSP
+// knows of it. What is not there of its issuer or batch is empty.
+type Stub struct {
+	ID       int64 // of the certificate's row
+	Issuer   pki.IssuerID
+	Serial   pki.Serial
+	NotAfter time.Time
+	Batch    pki.BatchID
+	Row      int64 // of the batch
+}
+
 // Store is what the checker reads. Its reads go across all tenants.
 type Store interface {
 	// ScanCertificates returns up to limit certificates with row numbers above
@@ -56,9 +67,12 @@ type Store interface {
 	// AllArchives returns up to limit archives of all tenants with ids above after, in
 	// order of id.
 	AllArchives(ctx context.Context, after retention.ID, limit int) ([]*retention.Archive, error)
-	// ScanArchived returns up to limit rows above after that are archived in an
-	// archive, in order.
-	ScanArchived(ctx context.Context, archive retention.ID, after int64, limit int) ([]int64, error)
+	// ScanArchived returns up to limit stubs with ids above after that are in an
+	// archive, and among its rows, in order of id.
+	ScanArchived(ctx context.Context, archive retention.ID, after int64, limit int) ([]Stub, error)
+	// ScanStray returns, as ScanArchived does, the stubs that are in no archive: in
+	// one that is not there, was not written, or has other rows.
+	ScanStray(ctx context.Context, after int64, limit int) ([]Stub, error)
 	// AllIssuers and Profile are hierarchy.Store's.
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)

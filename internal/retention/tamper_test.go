@@ -156,6 +156,58 @@ func (p *plant) exportAnew() *audit.Report {
 	return p.export()
 }
 
+// TestStubs: what the store keeps of an archived certificate, which OCSP believes, is
+// what its archive has. An export is of the log, which knows nothing of stubs: it is
+// sound, and has the certificates as they were issued.
+func TestStubs(t *testing.T) {
+	const invented = `x'414142434445464748494a4b4c4d4e4f50515253'`
+	invent := func(p *plant, id, archive string) {
+		p.sql(`INSERT INTO archived (id, serial, issuer, archive, not_after, batch, row_no)
+			SELECT ` + id + `, ` + invented + `, issuer, ` + archive + `, not_after, NULL, 0 FROM archived LIMIT 1`)
+	}
+	for name, tamper := range map[string]func(*plant){
+		"serial": func(p *plant) {
+			p.sql(`UPDATE archived SET serial = ` + invented + ` WHERE id = (SELECT max(id) FROM archived)`)
+		},
+		"end": func(p *plant) { p.sql(`UPDATE archived SET not_after = not_after + 1000000000000000`) },
+		"issuer": func(p *plant) {
+			p.sql(`UPDATE archived SET issuer = issuer + 1 WHERE id = (SELECT max(id) FROM archived)`)
+		},
+		"batch": func(p *plant) { p.sql(`UPDATE archived SET batch = issuer, row_no = id`) },
+		"row":   func(p *plant) { p.sql(`UPDATE archived SET row_no = 7`) },
+		// Two stubs change places: as many are there as before.
+		"rows": func(p *plant) {
+			p.sql(`UPDATE archived SET id = -id WHERE id = (SELECT min(id) FROM archived)`)
+			p.sql(`UPDATE archived SET id = id - 1 WHERE id = (SELECT min(id) FROM archived WHERE id > 0)`)
+			p.sql(`UPDATE archived SET id = 1 - id WHERE id < 0`)
+		},
+		"another archive": func(p *plant) { p.sql(`UPDATE archived SET archive = archive + 1`) },
+		"in no archive":   func(p *plant) { invent(p, "99999999", "4711") },
+		"outside its rows": func(p *plant) {
+			invent(p, "99999999", "archive")
+		},
+		"in an archive that is planned": func(p *plant) {
+			p.sql(`INSERT INTO archive (id, tenant, state, created, before, first_row, last_row, finished, removed, manifest)
+				SELECT 'zzzz', tenant, 'planned', created, before, 1, 99999999, 0, 0, '' FROM archive LIMIT 1`)
+			invent(p, "99999999", "(SELECT max(num) FROM archive)")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlant(t, 3)
+			p.set(30 * day)
+			if err := p.Retention.Round(t.Context(), "acme"); err != nil {
+				t.Fatal(err)
+			}
+			p.sound(3)
+			tamper(p)
+			if r := p.check(); !slices.ContainsFunc(r.Findings, func(f check.Finding) bool { return f.Invariant == check.Archived }) {
+				t.Errorf("the checker found %v", r.Findings)
+			}
+		})
+	}
+}
+
 // TestEdited: a row that was changed since it was logged is not put away as it is.
 func TestEdited(t *testing.T) {
 	p := newPlant(t, 3)

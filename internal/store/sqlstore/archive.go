@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/retention"
 )
@@ -198,13 +199,28 @@ func (s *Store) ArchivedAt(ctx context.Context, tenant pki.TenantID, from int64,
 }
 
 // ScanArchived implements check.Store.
-func (s *Store) ScanArchived(ctx context.Context, archive retention.ID, after int64, limit int) ([]int64, error) {
-	rows, err := list(ctx, s.read, scanInt, `SELECT d.id FROM archived d JOIN archive a ON a.num = d.archive
-		WHERE a.id = $1 AND d.id > $2 ORDER BY d.id LIMIT $3`, archive, after, limit)
+func (s *Store) ScanArchived(ctx context.Context, archive retention.ID, after int64, limit int) ([]check.Stub, error) {
+	return s.stubs(ctx, `JOIN archive a ON a.num = d.archive AND d.id >= a.first_row AND d.id <= a.last_row
+		WHERE d.id > $1 AND a.id = $3`, after, limit, archive)
+}
+
+// ScanStray implements check.Store.
+func (s *Store) ScanStray(ctx context.Context, after int64, limit int) ([]check.Stub, error) {
+	return s.stubs(ctx, `WHERE d.id > $1 AND NOT EXISTS
+		(SELECT 1 FROM archive a WHERE a.num = d.archive AND a.state <> 'planned' AND d.id >= a.first_row AND d.id <= a.last_row)`, after, limit)
+}
+
+func (s *Store) stubs(ctx context.Context, which string, after int64, limit int, more ...any) ([]check.Stub, error) {
+	stubs, err := list(ctx, s.read, func(row row) (c check.Stub, err error) {
+		err = row.Scan(&c.ID, &c.Issuer, intoArray(c.Serial[:]), intoTime{&c.NotAfter}, &c.Batch, &c.Row)
+		return c, err
+	}, `SELECT d.id, coalesce(i.text, ''), d.serial, d.not_after, coalesce(b.text, ''), d.row_no
+		FROM archived d LEFT JOIN ref i ON i.num = d.issuer LEFT JOIN ref b ON b.num = d.batch `+which+` ORDER BY d.id LIMIT $2`,
+		append([]any{after, limit}, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading what is archived: %w", err)
 	}
-	return rows, nil
+	return stubs, nil
 }
 
 // Archived implements trace.Store: it is NotFound and says where a certificate is

@@ -6,6 +6,7 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
@@ -177,9 +178,12 @@ func testArchive(f *fixture) {
 	all, err := f.AllArchives(f.ctx, "", 10)
 	f.ok(err)
 	f.same(all, []*retention.Archive{a})
-	rows, err := f.ScanArchived(f.ctx, a.ID, entries[0].Row, 10)
+	stubs, err := f.ScanArchived(f.ctx, a.ID, entries[0].Row, 10)
 	f.ok(err)
-	f.same(rows, []int64{entries[1].Row})
+	f.same(stubs, []check.Stub{{ID: entries[1].Row, Issuer: f.issuer.ID, Serial: second.Serial, NotAfter: end}})
+	stubs, err = f.ScanStray(f.ctx, 0, 10)
+	f.ok(err)
+	f.same(len(stubs), 0)
 
 	// What stays: the serial, its status, where it is, its place in the log.
 	for i, it := range []*issuance.Item{first, second} {
@@ -228,17 +232,20 @@ func testArchivedBatch(f *fixture) {
 	f.anchorAll()
 	entries, _ := f.expired(acme, f.now.Add(2*time.Hour))
 	f.same(len(entries), 1)
-	a := &retention.Archive{ID: "a1", Tenant: acme, Created: f.now, Before: f.now,
+	a := &retention.Archive{ID: "a1", Tenant: acme, Created: f.now, Before: f.now, FirstRow: entries[0].Row, LastRow: entries[0].Row,
 		Manifest: retention.Manifest{Certificates: 1, FirstSerial: entries[0].Leaf.Serial, LastSerial: entries[0].Leaf.Serial}}
 	f.ok(f.PutArchive(f.ctx, a))
 	f.ok(f.ArchiveWritten(f.ctx, a, f.event(acme, retention.EventAction)))
 	f.ok(f.Remove(f.ctx, a, entries))
+	stubs, err := f.ScanArchived(f.ctx, a.ID, 0, 10)
+	f.ok(err)
+	f.same(stubs, []check.Stub{{ID: entries[0].Row, Issuer: f.issuer.ID, Serial: in.Items[0].Serial, NotAfter: in.Items[0].NotAfter, Batch: b.ID, Row: 1}})
 	all := []string{"1 archived in a1", "2 bad-key", "3 issued"}
 	f.same(f.ends(b.ID, 0, 100), all)
 	f.same(f.ends(b.ID, 0, 1), all[:1])
 	f.same(f.ends(b.ID, 1, 100), all[1:])
 	f.counts(b.ID, 0, 2, 1, 0)
-	_, err := f.Results(f.ctx, stranger, b.ID, 0, 10)
+	_, err = f.Results(f.ctx, stranger, b.ID, 0, 10)
 	f.is(pki.NotFound, err)
 
 	// The last row stays, whatever its end: its number is not given again.
