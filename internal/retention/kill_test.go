@@ -50,12 +50,12 @@ func (d *dying) ArchiveWritten(ctx context.Context, a *retention.Archive, e pki.
 	return err
 }
 
-func (d *dying) Remove(ctx context.Context, a *retention.Archive, entries []retention.Entry) error {
-	err := d.Store.Remove(ctx, a, entries)
+func (d *dying) Remove(ctx context.Context, a *retention.Archive, entries []retention.Entry) (int, error) {
+	held, err := d.Store.Remove(ctx, a, entries)
 	if d.at == "removing" {
 		die()
 	}
-	return err
+	return held, err
 }
 
 func (d *dying) ArchiveDone(ctx context.Context, a *retention.Archive, now time.Time) error {

@@ -28,6 +28,8 @@ const (
 	MaxCertificates = 10_000
 	MaxContent      = 32 << 20
 
+	// maxLine bounds a line with its end. A certificate that needs a longer one is
+	// not archived.
 	maxLine = 1 << 20
 	// maxText bounds the lines together: an entry adds little to its content but
 	// base64.
@@ -70,16 +72,27 @@ type Object struct {
 	Entries []Entry
 }
 
+// line returns a line of an object; PolicyRefused where Decode would not read it.
+func line(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("writing an archive: %w", err)
+	}
+	if len(text) >= maxLine {
+		return nil, pki.Errorf(pki.PolicyRefused, "it would be a line of %d bytes, and an archive has lines of less than %d", len(text), maxLine)
+	}
+	return append(text, '\n'), nil
+}
+
 // encode returns the object's bytes, which are the same each time.
 func (o *Object) encode() ([]byte, error) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	write := func(v any) error {
-		text, err := json.Marshal(v)
-		if err != nil {
-			return err
+		text, err := line(v)
+		if err == nil {
+			_, err = z.Write(text)
 		}
-		_, err = z.Write(append(text, '\n'))
 		return err
 	}
 	err := write(&o.Header)

@@ -261,7 +261,11 @@ func TestArchive(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
-	if pki.KindOf(err) != pki.NotFound {
+	if pki.KindOf(err) != pki.Conflict || !strings.Contains(pki.DetailOf(err), all[0].Manifest.Object) {
+		t.Error(err)
+	}
+	_, err = p.Revocation.Revoke(ctx, p.Grant(t, "other", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
+	if pki.KindOf(err) != pki.NotFound || strings.Contains(pki.DetailOf(err), "archive") {
 		t.Error(err)
 	}
 	_, err = p.Trace.Trace(ctx, p.Grant(t, "other", access.ReadCertificates), "", p.certs[0].Serial.String())
@@ -304,6 +308,72 @@ func TestFailingPlace(t *testing.T) {
 	}
 	if all := p.archives(); len(all) != 1 {
 		t.Errorf("%d archives", len(all))
+	}
+	p.sound(3)
+}
+
+// TestHeldMeanwhile: a certificate that is put on hold while its archive is written
+// stays until the hold is over, and blocks nothing.
+func TestHeldMeanwhile(t *testing.T) {
+	p := newPlant(t, 3)
+	ctx := t.Context()
+	p.set(30 * day)
+	p.place.after = func() {
+		if _, err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial, pki.CertificateHold); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.Retention.Round(ctx, "acme"); err != nil || p.inStore() != 1 {
+		t.Fatalf("%v, %d in the store", err, p.inStore())
+	}
+	if all := p.archives(); len(all) != 1 || all[0].State != retention.Written || all[0].Removed != 2 {
+		t.Errorf("%+v", all)
+	}
+	p.sound(2)
+	if _, err := p.Revocation.Release(ctx, p.Grant(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Retention.Round(ctx, "acme"); err != nil || p.inStore() != 0 || p.archives()[0].State != retention.Done {
+		t.Errorf("%v, %d in the store, %+v", err, p.inStore(), p.archives()[0])
+	}
+	p.sound(3)
+}
+
+// large has one certificate's line be longer than an archive takes.
+type large struct {
+	retention.Store
+	serial pki.Serial
+}
+
+func (l large) Expired(ctx context.Context, q retention.Search) ([]retention.Entry, error) {
+	entries, err := l.Store.Expired(ctx, q)
+	for i := range entries {
+		if pki.Serial(entries[i].Leaf.Serial) == l.serial {
+			entries[i].Request = make([]byte, 800_000) // a MiB in base64
+		}
+	}
+	return entries, err
+}
+
+// TestOversized: a certificate that no archive takes stays, with an alarm, and the
+// others go.
+func TestOversized(t *testing.T) {
+	p := newPlant(t, 3)
+	p.set(30 * day)
+	s := retention.New(retention.Config{Store: large{p.Store, p.certs[1].Serial}, Objects: p.place, Hashes: p.log.Hashes, Time: p.Issuance.Time,
+		Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler)})
+	for range 2 {
+		if err := s.Round(t.Context(), "acme"); err != nil || p.inStore() != 1 {
+			t.Errorf("%v, %d in the store", err, p.inStore())
+		}
+		if all := p.Alarms.Of("acme"); len(all) != 1 || all[0].Name != "archive.oversized" || !strings.Contains(all[0].What, p.certs[1].Serial.String()) {
+			t.Errorf("%+v", all)
+		}
+	}
+	p.sound(2)
+	p.renew() // a store as it is
+	if err := p.Retention.Round(t.Context(), "acme"); err != nil || p.inStore() != 0 || len(p.Alarms.Of("acme")) != 0 {
+		t.Errorf("%v, %d in the store, %+v", err, p.inStore(), p.Alarms.Of("acme"))
 	}
 	p.sound(3)
 }

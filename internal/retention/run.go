@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/pando-pki/pando/internal/alarm"
@@ -73,6 +74,7 @@ func (s *Service) Round(ctx context.Context, tenant pki.TenantID) error {
 			Do:   "Nothing was lost: what is not archived stays in the store. Mend the cause, then 'pando archive run'; the server's log says more."})
 	default:
 		s.cfg.Alarms.Clear(key)
+		r.tellLarge()
 	}
 	r.tell()
 	s.mu.Lock()
@@ -88,6 +90,20 @@ type round struct {
 	s      *Service
 	tenant pki.TenantID
 	Round
+	large      int    // certificates that no archive takes
+	firstLarge string // names the first of them, and why
+}
+
+// tellLarge has an alarm for as long as certificates are too large for an archive.
+func (r *round) tellLarge() {
+	key := alarm.Key{Tenant: r.tenant, Name: "archive.oversized"}
+	if r.large == 0 {
+		r.s.cfg.Alarms.Clear(key)
+		return
+	}
+	r.s.cfg.Alarms.Raise(alarm.Alarm{Key: key, Severity: alarm.Warning,
+		What: fmt.Sprintf("Expired certificates are too large to be archived (%d), as %s", r.large, r.firstLarge),
+		Do:   "Nothing was lost: they stay in the store, and all others are archived. No certificate should be so large: look at the profile that it is of."})
 }
 
 // tell shows how far the round is.
@@ -167,6 +183,16 @@ func (r *round) collect(ctx context.Context, before time.Time, through int64) ([
 				}
 				continue
 			}
+			if _, err := line(&e); err != nil {
+				if pki.KindOf(err) != pki.PolicyRefused {
+					return nil, err
+				}
+				if r.large++; r.large == 1 {
+					r.firstLarge = fmt.Sprintf("%s of issuer %s: %s", pki.Serial(e.Leaf.Serial), e.Leaf.Issuer, pki.DetailOf(err))
+				}
+				r.Scanned = e.Row
+				continue
+			}
 			if len(all) == MaxCertificates || len(all) > 0 && content+len(e.DER)+len(e.Request) > MaxContent {
 				return all, nil
 			}
@@ -203,24 +229,31 @@ func (r *round) finish(ctx context.Context, a *Archive, entries []Entry) error {
 }
 
 // remove takes out of the store exactly what the archive's object has, as it is read
-// from its place and no other way.
+// from its place and no other way. Where some were put on hold since, the archive is
+// not done, and a later round goes on with it.
 func (r *round) remove(ctx context.Context, a *Archive) error {
 	o, err := r.s.read(ctx, a)
 	if err != nil {
 		return err
 	}
+	held := 0
 	for at := 0; at < len(o.Entries); at += removeAtOnce {
 		part := o.Entries[at:min(at+removeAtOnce, len(o.Entries))]
-		if err := r.s.cfg.Store.Remove(ctx, a, part); err != nil {
+		n, err := r.s.cfg.Store.Remove(ctx, a, part)
+		if err != nil {
 			return err
 		}
-		r.Certificates += int64(len(part))
+		held += n
+		r.Certificates += int64(len(part) - n)
 		r.tell()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(breath):
 		}
+	}
+	if held > 0 {
+		return nil
 	}
 	if err := r.s.cfg.Store.ArchiveDone(ctx, a, r.s.cfg.Now().UTC()); err != nil {
 		return err

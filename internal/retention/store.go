@@ -54,8 +54,9 @@ type Store interface {
 	ArchiveWritten(ctx context.Context, a *Archive, e pki.Event) error
 	// Remove takes the rows of the entries of a written archive out of the store,
 	// in one transaction; those that are out already are left alone. It notes of
-	// each that it is archived.
-	Remove(ctx context.Context, a *Archive, entries []Entry) error
+	// each that it is archived. Those that are on hold by then stay, and it returns
+	// how many these are.
+	Remove(ctx context.Context, a *Archive, entries []Entry) (held int, err error)
 	// ArchiveDone moves an archive from Written to Done where as many certificates
 	// are archived in it as its manifest says; else it is Conflict.
 	ArchiveDone(ctx context.Context, a *Archive, now time.Time) error

@@ -16,7 +16,7 @@ import (
 //
 // It is Malformed where RFC 5280, 5.3.1 has no such reason or reserves it for
 // other uses, NotFound where the tenant has no such certificate, AlreadyRevoked,
-// and Conflict where it is on hold already.
+// and Conflict where it is on hold already, or archived.
 func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (Status, error) {
 	if _, err := pki.ParseReason(reason.String()); err != nil {
 		return Status{}, pki.Errorf(pki.Malformed, "a certificate cannot be revoked for reason code %d", reason)
@@ -33,7 +33,7 @@ func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerI
 // returned.
 //
 // It is NotFound where the tenant has no such certificate, AlreadyRevoked where it
-// is revoked for good, and Conflict where it is not on hold.
+// is revoked for good, and Conflict where it is not on hold, or is archived.
 func (s *Service) Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (Status, error) {
 	return s.enter(ctx, g, issuer, serial, pki.RemoveFromCRL, "certificate.release")
 }

@@ -60,42 +60,53 @@ func (s *Store) ArchiveWritten(ctx context.Context, a *retention.Archive, e pki.
 }
 
 // Remove implements retention.Store.
-func (s *Store) Remove(ctx context.Context, a *retention.Archive, entries []retention.Entry) error {
-	return s.update(ctx, func(t *tx) error {
+func (s *Store) Remove(ctx context.Context, a *retention.Archive, entries []retention.Entry) (held int, err error) {
+	err = s.update(ctx, func(t *tx) error {
 		num, err := one(ctx, t, scanInt, `SELECT num FROM archive WHERE id = $1 AND tenant = $2 AND state = 'written'`, a.ID, a.Tenant)
 		if num, err = found(num, err, "archive %s that is written", a.ID); err != nil {
 			return err
 		}
+		held = 0
 		removed := int64(0)
 		for i := range entries {
-			n, err := t.archive(num, &entries[i])
+			n, stays, err := t.archive(num, &entries[i])
 			if err != nil {
 				return fmt.Errorf("archiving certificate %s: %w", pki.Serial(entries[i].Leaf.Serial), err)
 			}
 			removed += n
+			if stays {
+				held++
+			}
 		}
 		_, err = t.exec(`UPDATE archive SET removed = removed + $1 WHERE num = $2`, removed, num)
 		return err
 	})
+	return held, err
 }
 
-// archive takes a certificate's row away and notes where it is; 0 where it was gone.
-func (t *tx) archive(archive int64, e *retention.Entry) (int64, error) {
+// archive takes a certificate's row away and notes where it is; 0 where it was gone,
+// or is on hold and stays.
+func (t *tx) archive(archive int64, e *retention.Entry) (removed int64, held bool, err error) {
 	issuer, err := t.s.issuerInfo(context.Background(), e.Leaf.Issuer)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	serial := pki.Serial(e.Leaf.Serial)
+	k, err := stateOf(context.Background(), t, issuer, e.Leaf.Issuer, serial)
+	if err != nil || k.held() && !k.archived() {
+		return 0, err == nil, err
+	}
 	rows, err := t.exec(`INSERT INTO archived (id, serial, issuer, archive, not_after, batch, row_no)
 		SELECT id, serial, issuer, $1, not_after, batch, row_no FROM certificate WHERE id = $2 AND serial = $3 AND issuer = $4`,
 		archive, e.Row, serial[:], issuer.num)
 	if err != nil || rows == 0 {
-		return 0, err
+		return 0, false, err
 	}
 	if err := t.unindex(issuer, e); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	return t.exec(`DELETE FROM certificate WHERE id = $1`, e.Row)
+	removed, err = t.exec(`DELETE FROM certificate WHERE id = $1`, e.Row)
+	return removed, false, err
 }
 
 // unindex takes a certificate out of the indexes that its authority keeps.
@@ -229,17 +240,23 @@ func (s *Store) Archived(ctx context.Context, tenant pki.TenantID, issuer pki.Is
 	num := int64(0)
 	if issuer != "" {
 		var err error
-		if num, err = s.findRef(ctx, issuerRef(issuer)); err != nil {
+		if num, err = s.findRef(ctx, issuerRef(issuer)); err != nil || num == 0 {
 			return err
 		}
 	}
-	a, err := one(ctx, s.read, scanArchive, selectArchive+`WHERE tenant = $1 AND num IN
-		(SELECT archive FROM archived WHERE serial = $2 AND (issuer = $3 OR $4 = ''))`, tenant, serial[:], num, issuer)
+	return archivedIn(ctx, s.read, pki.NotFound, tenant, num, serial)
+}
+
+// archivedIn says, as an error of the given kind, where a certificate is archived; nil
+// where it is not, in an archive of the tenant. An issuer of 0 is any.
+func archivedIn(ctx context.Context, from source, kind pki.Kind, tenant pki.TenantID, issuer int64, serial pki.Serial) error {
+	a, err := one(ctx, from, scanArchive, selectArchive+`WHERE tenant = $1 AND num IN
+		(SELECT archive FROM archived WHERE serial = $2 AND (issuer = $3 OR $3 = 0))`, tenant, serial[:], issuer)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
 		return fmt.Errorf("looking for a certificate among those that are archived: %w", err)
 	}
-	return pki.Errorf(pki.NotFound, "the certificate with serial %s has expired and is archived: archive %s, object %s", serial, a.ID, a.Manifest.Object)
+	return pki.Errorf(kind, "the certificate with serial %s has expired and is archived: archive %s, object %s", serial, a.ID, a.Manifest.Object)
 }

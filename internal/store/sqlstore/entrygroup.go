@@ -59,6 +59,11 @@ func (g *entryGroup) add(e *revocation.Entry) (refused, err error) {
 		k.tenant = issuer.tenant
 	}
 	if k.tenant != who && k.owner != who || who == 0 {
+		if k.archived() {
+			if refused := archivedIn(context.Background(), g.tx, pki.Conflict, e.Tenant, issuer.num, e.Serial); refused != nil {
+				return refused, nil
+			}
+		}
 		return pki.Errorf(pki.NotFound, "no certificate with serial %s", e.Serial), nil
 	}
 	e.Shard, e.NotAfter = e.Serial.Shard(issuer.shards), k.notAfter

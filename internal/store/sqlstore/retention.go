@@ -125,7 +125,7 @@ func (s *Store) expiredEntry(ctx context.Context, r *expiredRow) (e *retention.E
 		return nil, false, err
 	}
 	state, err := stateOf(ctx, s.read, issuer, c.Issuer, c.Serial)
-	if err != nil || state.latest != nil && state.latest.Reason == pki.CertificateHold {
+	if err != nil || state.held() {
 		return nil, true, err
 	}
 	e = &retention.Entry{Index: r.index, Row: r.id, Leaf: audit.OfCertificate(c, sha256.Sum256(c.DER)), DER: c.DER}

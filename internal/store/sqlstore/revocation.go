@@ -67,6 +67,12 @@ type serialState struct {
 	latest        *pki.Revocation // the latest entry, nil where there is none
 }
 
+// archived reports whether there is no more than a stub of the certificate.
+func (k *serialState) archived() bool { return k.issued && k.tenant == 0 }
+
+// held reports whether the certificate is on hold.
+func (k *serialState) held() bool { return k.latest != nil && k.latest.Reason == pki.CertificateHold }
+
 // stateOf reads it in one statement, which costs half of two: it is read for each
 // OCSP answer that is signed. The shard, which follows from the serial, is in
 // front in the one index of the entries.

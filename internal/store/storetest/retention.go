@@ -113,6 +113,45 @@ func testExpired(f *fixture) {
 	f.same(devices, []pki.DeviceID{"gone", "open"})
 }
 
+// remove takes entries out of the store, but for so many that are on hold.
+func (f *fixture) remove(a *retention.Archive, entries []retention.Entry, held int) {
+	f.Helper()
+	got, err := f.Remove(f.ctx, a, entries)
+	f.ok(err)
+	f.same(got, held)
+}
+
+// testArchiveHeld: a certificate that is put on hold after it was written to an archive
+// stays until the hold is over; one that is archived is not put on hold.
+func testArchiveHeld(f *fixture) {
+	end := f.now.Add(time.Hour)
+	held, gone := f.placed(acme, "m-1", ""), f.placed(acme, "m-2", "")
+	held.NotAfter, gone.NotAfter = end, end
+	f.issue(held, gone)
+	f.issue(f.item("last"))
+	f.anchorAll()
+	entries, _ := f.expired(acme, end.Add(time.Microsecond))
+	a := &retention.Archive{ID: "a1", Tenant: acme, Created: f.now, Before: end.Add(time.Microsecond), FirstRow: entries[0].Row, LastRow: entries[1].Row,
+		Manifest: retention.Manifest{Object: "acme/a1", Certificates: 2, FirstSerial: entries[0].Leaf.Serial, LastSerial: entries[1].Leaf.Serial}}
+	f.ok(f.PutArchive(f.ctx, a))
+	f.ok(f.ArchiveWritten(f.ctx, a, f.event(acme, retention.EventAction)))
+	f.ok(f.revoke(f.entry(acme, held, pki.CertificateHold)))
+	f.remove(a, entries, 1)
+	f.remove(a, entries, 1)
+	f.is(pki.Conflict, f.ArchiveDone(f.ctx, a, f.now))
+	_, err := f.Certificate(f.ctx, acme, f.issuer.ID, held.Serial)
+	f.ok(err)
+	for _, reason := range []pki.Reason{pki.CertificateHold, pki.RemoveFromCRL, pki.KeyCompromise} {
+		err = f.revoke(f.entry(acme, gone, reason))
+		f.is(pki.Conflict, err)
+		f.same(pki.DetailOf(err), pki.DetailOf(f.Archived(f.ctx, acme, f.issuer.ID, gone.Serial)))
+		f.is(pki.NotFound, f.revoke(f.entry(stranger, gone, reason)))
+	}
+	f.ok(f.revoke(f.entry(acme, held, pki.RemoveFromCRL)))
+	f.remove(a, entries, 0)
+	f.ok(f.ArchiveDone(f.ctx, a, f.now))
+}
+
 // testArchive takes certificates through the states of an archive.
 func testArchive(f *fixture) {
 	end := f.now.Add(time.Hour)
@@ -138,7 +177,8 @@ func testArchive(f *fixture) {
 	f.is(pki.NotFound, err)
 
 	// Nothing is taken out for an archive that is not written.
-	f.is(pki.NotFound, f.Remove(f.ctx, a, entries))
+	_, err = f.Remove(f.ctx, a, entries)
+	f.is(pki.NotFound, err)
 	a.Manifest = retention.Manifest{Object: "acme/a1.ndjson.gz", SHA256: hash("object"), Size: 7, Certificates: 2, FirstIndex: entries[0].Index, LastIndex: entries[1].Index,
 		FirstSerial: entries[0].Leaf.Serial, LastSerial: entries[1].Leaf.Serial}
 	theirs := *a
@@ -147,8 +187,9 @@ func testArchive(f *fixture) {
 	f.ok(f.ArchiveWritten(f.ctx, a, f.event(acme, retention.EventAction)))
 	f.is(pki.Conflict, f.ArchiveWritten(f.ctx, a, f.event(acme, retention.EventAction)))
 	f.ok(f.DropArchive(f.ctx, a)) // of a planned one alone
-	f.is(pki.NotFound, f.Remove(f.ctx, &theirs, entries))
-	f.ok(f.Remove(f.ctx, a, entries[:1]))
+	_, err = f.Remove(f.ctx, &theirs, entries)
+	f.is(pki.NotFound, err)
+	f.remove(a, entries[:1], 0)
 	f.is(pki.Conflict, f.ArchiveDone(f.ctx, a, f.now))
 
 	f.reopen()
@@ -160,8 +201,8 @@ func testArchive(f *fixture) {
 	open, err = f.UnfinishedArchives(f.ctx, stranger)
 	f.ok(err)
 	f.same(len(open), 0)
-	f.ok(f.Remove(f.ctx, a, entries))
-	f.ok(f.Remove(f.ctx, a, entries))
+	f.remove(a, entries, 0)
+	f.remove(a, entries, 0)
 	f.is(pki.Conflict, f.ArchiveDone(f.ctx, &theirs, f.now))
 	f.ok(f.ArchiveDone(f.ctx, a, f.now))
 	a.State, a.Removed, a.Finished = retention.Done, 2, f.now
@@ -236,7 +277,7 @@ func testArchivedBatch(f *fixture) {
 		Manifest: retention.Manifest{Certificates: 1, FirstSerial: entries[0].Leaf.Serial, LastSerial: entries[0].Leaf.Serial}}
 	f.ok(f.PutArchive(f.ctx, a))
 	f.ok(f.ArchiveWritten(f.ctx, a, f.event(acme, retention.EventAction)))
-	f.ok(f.Remove(f.ctx, a, entries))
+	f.remove(a, entries, 0)
 	stubs, err := f.ScanArchived(f.ctx, a.ID, 0, 10)
 	f.ok(err)
 	f.same(stubs, []check.Stub{{ID: entries[0].Row, Issuer: f.issuer.ID, Serial: in.Items[0].Serial, NotAfter: in.Items[0].NotAfter, Batch: b.ID, Row: 1}})

@@ -150,6 +150,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"retention", testRetention},
 		{"expired certificates", testExpired},
 		{"archive", testArchive},
+		{"archive held", testArchiveHeld},
 		{"batch archived", testArchivedBatch},
 
 		{"log", testLog},
