@@ -3,12 +3,17 @@ package revocation
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"sort"
 	"time"
 
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -32,12 +37,31 @@ func (s *Service) signFull(ctx context.Context, id *identity, c *CRL, info *tbs.
 	if err != nil {
 		return fmt.Errorf("entries: %w", err)
 	}
-	c.Entries = a.entries
+	err = s.signParts(ctx, id, c, info, a)
+	if !errors.Is(err, errParts) {
+		return err
+	}
+	s.cfg.Log.ErrorContext(ctx, "CRL parts are damaged", "list", c.List, "number", a.Of)
+	s.cfg.Alarms.Raise(alarm.Alarm{
+		Key: alarm.Key{Tenant: id.issuer.Tenant, Name: "crl.damaged", Target: c.Path()}, Severity: alarm.Critical,
+		What: fmt.Sprintf("the stored parts of CRL number %d are not as they were written; the next one was made of the revocations instead", a.Of),
+		Do:   "Something else than pando wrote to the database, or its disk is failing: run 'pando check', and look at the disk. The alarm ends when the server starts again.",
+	})
+	if a, err = s.assembleWhole(ctx, c, expired); err != nil {
+		return fmt.Errorf("entries: %w", err)
+	}
+	return s.signParts(ctx, id, c, info, a)
+}
+
+// errParts says that the parts that stay are not those that were counted.
+var errParts = errors.New("the parts of the CRL before are damaged")
+
+func (s *Service) signParts(ctx context.Context, id *identity, c *CRL, info *tbs.CRLInfo, a *assembly) error {
 	list, err := tbs.NewCertList(info, a.octets)
 	if err != nil {
 		return err
 	}
-	c.Parts = &a.Parts
+	c.Entries, c.Parts = a.entries, &a.Parts
 	a.Head, a.Tail, err = s.signList(ctx, id, list, func(w io.Writer) error { return s.writeParts(ctx, c.List, a, w) })
 	return err
 }
@@ -174,10 +198,13 @@ func newPart(entries []pki.Revocation) (p Part, err error) {
 	return p, err
 }
 
-// writeParts writes the entries of an assembly, those that stay as they are read.
+// writeParts writes the entries of an assembly, those that stay as they are read. It is
+// errParts where they are not what was counted: the length stands before them already.
 func (s *Service) writeParts(ctx context.Context, list List, a *assembly, w io.Writer) error {
+	entries, octets := int64(0), 0
 	for _, piece := range a.order {
 		for _, p := range piece.new {
+			entries, octets = entries+p.Entries, octets+len(p.DER)
 			if _, err := w.Write(p.DER); err != nil {
 				return err
 			}
@@ -187,7 +214,12 @@ func (s *Service) writeParts(ctx context.Context, list List, a *assembly, w io.W
 			if err != nil {
 				return err
 			}
-			for _, p := range got {
+			for i := range got {
+				p := &got[i]
+				if !p.whole() {
+					return errParts
+				}
+				entries, octets = entries+p.Entries, octets+len(p.DER)
 				if _, err := w.Write(p.DER); err != nil {
 					return err
 				}
@@ -198,5 +230,20 @@ func (s *Service) writeParts(ctx context.Context, list List, a *assembly, w io.W
 			span.After = got[len(got)-1].Last
 		}
 	}
+	if entries != a.entries || octets != a.octets {
+		return errParts
+	}
 	return nil
+}
+
+// whole reports whether the DER of a stored part is as many elements as it has entries,
+// and as long as it was.
+func (p *Part) whole() bool {
+	rest, n := cryptobyte.String(p.DER), int64(0)
+	for ; !rest.Empty(); n++ {
+		if !rest.SkipASN1(asn1.SEQUENCE) {
+			return false
+		}
+	}
+	return n == p.Entries && len(p.DER) == p.Octets
 }

@@ -124,3 +124,30 @@ func TestPartsStay(t *testing.T) {
 		t.Errorf("the wish made %d of %d parts new", n, len(before))
 	}
 }
+
+// TestPartsDamaged: parts that are not as they were written are in no CRL that is
+// signed; it is made of the entries, and an alarm says so.
+func TestPartsDamaged(t *testing.T) {
+	for what, damage := range map[string]func([]byte) []byte{
+		"shorter":   func(b []byte) []byte { return b[:len(b)/2] },
+		"longer":    func(b []byte) []byte { return append(b, b...) },
+		"no entry":  func(b []byte) []byte { b[0] ^= 1; return b },
+		"one fewer": func(b []byte) []byte { return b[2+int(b[1]):] },
+	} {
+		t.Run(what, func(t *testing.T) {
+			v := revocationtest.New(t, 1)
+			addRevoked(t, v, 3000)
+			publish(t, v, 1)
+			v.Store.DamagePart(v.CA.Issuer.ID, 0, damage)
+			v.Clock.Advance(time.Minute)
+			revoke(t, v, v.Issue(), pki.KeyCompromise) // which is in the last part
+			publish(t, v, 1)
+			if got := len(fetch(t, v, 0).RevokedCertificateEntries); got != 3001 {
+				t.Errorf("%d of 3001 entries", got)
+			}
+			if all := v.Alarms.Of(revocationtest.Tenant); len(all) != 1 || all[0].Name != "crl.damaged" {
+				t.Errorf("alarms %v", all)
+			}
+		})
+	}
+}

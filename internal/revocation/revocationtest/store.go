@@ -195,6 +195,14 @@ func (s *FakeStore) Forget(list revocation.List) {
 	delete(s.crls, list)
 }
 
+// DamagePart has damage change the bytes of a shard's first part.
+func (s *FakeStore) DamagePart(issuer pki.IssuerID, shard int, damage func([]byte) []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.parts[shardKey{issuer, shard}][0]
+	p.DER = damage(bytes.Clone(p.DER))
+}
+
 // StandStill has Revoke wait until the returned function is called.
 func (s *FakeStore) StandStill() (goOn func()) {
 	still := make(chan struct{})
