@@ -132,7 +132,7 @@ func openRoot(path string, by opener) (*root, error) {
 func unseal(sealed io.Reader, id age.Identity) (*root, error) {
 	plain, err := age.Decrypt(sealed, id)
 	if _, wrong := errors.AsType[*age.NoIdentityMatchError](err); wrong {
-		return nil, pki.Because(pki.Forbidden, err, "the passphrase does not open the sealed root")
+		return nil, pki.Errorf(pki.Forbidden, "the passphrase does not open the sealed root")
 	}
 	if err != nil {
 		return nil, pki.Because(pki.Malformed, err, "this is not a sealed root, or it is damaged")

@@ -62,9 +62,9 @@ func (a *auditCheckpoint) Run(ctx context.Context, c *console, cl *client.Client
 
 // auditExport is "pando audit export".
 type auditExport struct {
-	Since time.Time `placeholder:"TIME" help:"From this time on, as 2026-03-01T00:00:00Z (default: the beginning)."`
-	Until time.Time `placeholder:"TIME" help:"Up to this time (default: now)."`
-	Out   string    `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
+	Since moment `placeholder:"TIME" help:"From this time on, as 2026-03-01 or 2026-03-01T00:00:00Z (default: the beginning)."`
+	Until moment `placeholder:"TIME" help:"Up to this time (default: now)."`
+	Out   string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
 }
 
 func (auditExport) Help() string {
@@ -73,7 +73,7 @@ func (auditExport) Help() string {
 Examples:
 
     pando audit export --out log.ndjson
-    pando audit export --since 2026-01-01T00:00:00Z --until 2026-04-01T00:00:00Z --out first-quarter.ndjson`
+    pando audit export --since 2026-01-01 --until 2026-04-01 --out first-quarter.ndjson`
 }
 
 // Run writes the export.
@@ -81,12 +81,26 @@ func (a *auditExport) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err := refuseExisting(a.Out); err != nil {
 		return err
 	}
-	stream, err := waitForLog(ctx, func() (io.ReadCloser, error) { return cl.ExportLog(ctx, a.Since, a.Until) })
+	stream, err := waitForLog(ctx, func() (io.ReadCloser, error) { return cl.ExportLog(ctx, a.Since.Time, a.Until.Time) })
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
 	return c.writeStream(a.Out, stream)
+}
+
+// A moment is a flag that takes a day, whose beginning in UTC it is, or a time.
+type moment struct{ time.Time }
+
+// UnmarshalText reads either.
+func (m *moment) UnmarshalText(text []byte) error {
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(form, string(text)); err == nil {
+			m.Time = t
+			return nil
+		}
+	}
+	return fmt.Errorf("%q: write a day, as 2026-03-01, or a time, as 2026-03-01T00:00:00Z", text)
 }
 
 // auditVerify is "pando audit verify".

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // authorityCommand is "pando authority".
@@ -242,6 +243,9 @@ func (a *authorityInstall) Run(ctx context.Context, c *console, cl *client.Clien
 		return err
 	}
 	got, err := cl.Install(ctx, answer)
+	if kindOf(err) == pki.Malformed.String() {
+		return hintf(fmt.Errorf("%s: %w", a.File, err), "name the answer that 'pando ceremony sign' wrote; a root's certificate is for 'pando authority import-root'")
+	}
 	if err != nil {
 		return err
 	}

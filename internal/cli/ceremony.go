@@ -233,7 +233,7 @@ func readRequest(path string) (*ceremony.Request, error) {
 	defer f.Close()
 	request, err := ceremony.ReadRequest(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, hintf(fmt.Errorf("%s: %w", path, err), "name the file that 'pando authority request' or 'crl-request' wrote")
 	}
 	return request, nil
 }

@@ -87,3 +87,19 @@ func TestWhatIsLogged(t *testing.T) {
 		t.Errorf("without a cause it says %q", got)
 	}
 }
+
+// TestErrorSaysNothingTwice: a detail that repeats its cause's is printed once, and
+// what is below that cause is kept.
+func TestErrorSaysNothingTwice(t *testing.T) {
+	inner := pki.Because(pki.Malformed, errors.New("disk"), "it is too long")
+	for want, err := range map[string]error{
+		"asn1: it is too long":       pki.Because(pki.Malformed, pki.Errorf(pki.Malformed, "it is too long"), "asn1: it is too long"),
+		"asn1: it is too long: disk": pki.Because(pki.Malformed, inner, "asn1: it is too long"),
+		"refused: disk":              pki.Because(pki.Malformed, errors.New("disk"), "refused"),
+		"refused by the disk":        pki.Because(pki.Malformed, errors.New("disk"), "refused by the disk"),
+	} {
+		if got := err.Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -97,7 +97,11 @@ func problemOf(_ huma.Context, _ string, v any) (any, error) {
 		if e.Status >= http.StatusInternalServerError {
 			return &newRefusal(nil).Problem, nil
 		}
-		p := malformed(e.Status, e.Detail)
+		detail := e.Detail
+		if detail == "validation failed" { // so huma says it
+			detail = "the request is not as the API describes it"
+		}
+		p := malformed(e.Status, detail)
 		for _, d := range e.Errors {
 			p.Errors = append(p.Errors, client.FieldError{Location: d.Location, Message: d.Message})
 		}

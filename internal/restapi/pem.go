@@ -28,6 +28,9 @@ const maxCSR = 64 << 10
 
 // readCSR returns the DER of a request in PEM (RFC 7468, 7) or in base64.
 func readCSR(text string) ([]byte, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, pki.Errorf(pki.Malformed, "csr: it is empty")
+	}
 	var der []byte
 	if strings.Contains(text, "-----BEGIN ") {
 		block, rest := pem.Decode([]byte(text))

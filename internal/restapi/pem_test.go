@@ -39,6 +39,8 @@ func TestReadCSR(t *testing.T) {
 			switch {
 			case tt.good && (err != nil || !bytes.Equal(got, der)):
 				t.Errorf("got %x, %v", got, err)
+			case tt.in == "" && !strings.Contains(pki.DetailOf(err), "it is empty"):
+				t.Errorf("got %v, which does not say that it is empty", err)
 			case !tt.good && pki.KindOf(err) != pki.Malformed:
 				t.Errorf("got %x, %v; want a Malformed error", got, err)
 			}

@@ -142,6 +142,9 @@ func newKEK(key []byte) (*KEK, error) {
 func readSecretFile(path string) ([]byte, error) {
 	// O_NONBLOCK: a named pipe is refused below instead of waited for.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, pki.Errorf(pki.NotFound, "key-encryption key %s: there is no such file; restore the copy of it that is kept apart from the data, without which no key in the store can be opened", path)
+	}
 	if err != nil {
 		return nil, pki.Because(kindOfFileError(err), err, "key-encryption key %s: it cannot be opened", path)
 	}

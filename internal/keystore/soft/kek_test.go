@@ -54,7 +54,7 @@ func TestLoadKEK(t *testing.T) {
 		{name: "more after it", source: file("j", good+"\n"+strings.Repeat("\n", 1000), 0o600), kind: pki.Malformed, say: "one line"},
 		{name: "empty", source: file("k", "", 0o600), kind: pki.Malformed, say: "32 bytes"},
 		{name: "raw bytes", source: file("l", strings.Repeat("k", 32), 0o600), kind: pki.Malformed, say: "base64"},
-		{name: "missing file", source: "file:" + filepath.Join(dir, "none"), kind: pki.NotFound, say: "cannot be opened"},
+		{name: "missing file", source: "file:" + filepath.Join(dir, "none"), kind: pki.NotFound, say: "restore the copy"},
 		{name: "directory", source: "file:" + dir, kind: pki.Forbidden, say: "not a regular file"},
 		{name: "named pipe", source: "file:" + fifo, kind: pki.Forbidden, say: "not a regular file"},
 		{name: "variable not set", source: "env:PANDO_TEST_NONE", kind: pki.NotFound, say: "PANDO_TEST_NONE is not set"},
