@@ -233,7 +233,7 @@ func (h *certHold) Run(ctx context.Context, c *console, cl *client.Client) error
 type certRelease struct{ certName }
 
 func (certRelease) Help() string {
-	return `What was revoked for any other reason than a hold stays revoked.
+	return `What was revoked for any other reason than a hold stays revoked. A certificate of a suspended device is released when the device resumes: 'pando device resume'.
 
 Examples:
 

@@ -51,7 +51,7 @@ type revocationStart struct {
 }
 
 func (revocationStart) Help() string {
-	return `A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason.
+	return `A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason. A release leaves what a suspended device has, and counts it: 'pando device resume' releases that.
 
 Examples:
 
@@ -122,9 +122,9 @@ func (s *revocationCounts) Run(ctx context.Context, c *console, cl *client.Clien
 	if err != nil {
 		return err
 	}
-	t := table{heading: []string{"ISSUER", "SHARD", "GOOD", "HELD", "REVOKED", "EXPIRED", "CHANGED"}}
+	t := table{heading: []string{"ISSUER", "SHARD", "GOOD", "HELD", "SUSPENDED", "REVOKED", "EXPIRED", "CHANGED"}}
 	for _, n := range page.Items {
-		t.add(n.Issuer, n.Shard, n.Good, n.Held, n.Revoked, n.Expired, n.Changed)
+		t.add(n.Issuer, n.Shard, n.Good, n.Held, n.Suspended, n.Revoked, n.Expired, n.Changed)
 	}
 	c.more(page.Next)
 	return c.result(page, t.write)
@@ -219,6 +219,9 @@ func showRevocation(c *console) func(*client.RevocationJob, error) error {
 			t.add("seen", seenBy(j))
 			t.add("good", j.Good)
 			t.add("held", j.Held)
+			if j.Release {
+				t.add("device suspended", j.Suspended)
+			}
 			t.add("revoked before", j.Revoked)
 			t.add("expired", j.Expired)
 			change := "changed"
@@ -253,4 +256,6 @@ func actOf(j *client.RevocationJob) string {
 	return j.Reason
 }
 
-func seenBy(j *client.RevocationJob) int64 { return j.Good + j.Held + j.Revoked + j.Expired }
+func seenBy(j *client.RevocationJob) int64 {
+	return j.Good + j.Held + j.Suspended + j.Revoked + j.Expired
+}

@@ -177,5 +177,5 @@ func wireJob(j *revocation.Job) client.RevocationJob {
 }
 
 func wireCounts(c revocation.Counts, reason pki.Reason) client.RevocationCounts {
-	return client.RevocationCounts{Good: c.Good, Held: c.Held, Revoked: c.Revoked, Expired: c.Expired, Changed: c.Changed(reason)}
+	return client.RevocationCounts{Good: c.Good, Held: c.Held, Suspended: c.Suspended, Revoked: c.Revoked, Expired: c.Expired, Changed: c.Changed(reason)}
 }

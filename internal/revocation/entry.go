@@ -33,6 +33,12 @@ func Next(latest *pki.Revocation, reason pki.Reason) (n int, err error) {
 	return n, nil
 }
 
+// DeviceSuspended is why a certificate is not released: its device is suspended,
+// which holds all that the device has, until it resumes.
+func DeviceSuspended(id pki.DeviceID) error {
+	return pki.Errorf(pki.Conflict, "the device %q is suspended, and its certificates are on hold with it: resume the device ('pando device resume'), which releases what its suspension held", id)
+}
+
 // entryQueue has those that come at once share a transaction: whoever has the
 // turn stores all that wait, and one sync is enough for them.
 type entryQueue struct {

@@ -112,17 +112,18 @@ type Job struct {
 	Counts
 }
 
-// Counts say in which state certificates were found, each once. Good and Held are
-// of those that have not expired.
+// Counts say in which state certificates were found, each once. Good, Held and
+// Suspended are of those that have not expired.
 type Counts struct {
-	Good    int64
-	Held    int64
-	Revoked int64
-	Expired int64
+	Good      int64
+	Held      int64
+	Suspended int64 // on hold, and a release must leave it: its device is suspended
+	Revoked   int64
+	Expired   int64
 }
 
 // Seen returns how many certificates were looked at.
-func (c Counts) Seen() int64 { return c.Good + c.Held + c.Revoked + c.Expired }
+func (c Counts) Seen() int64 { return c.Good + c.Held + c.Suspended + c.Revoked + c.Expired }
 
 // Changed returns how many of them get an entry with the given reason. The others
 // are as they should be, or cannot be changed.
@@ -138,13 +139,15 @@ func (c Counts) Changed(reason pki.Reason) int64 {
 }
 
 // Count counts one certificate: latest is its latest entry, nil where there is
-// none.
-func (c *Counts) Count(latest *pki.Revocation, notAfter, now time.Time) {
+// none; kept says that a release must leave it for its device is suspended.
+func (c *Counts) Count(latest *pki.Revocation, kept bool, notAfter, now time.Time) {
 	switch {
 	case latest != nil && latest.Reason != pki.CertificateHold && latest.Reason != pki.RemoveFromCRL:
 		c.Revoked++
 	case notAfter.Before(now):
 		c.Expired++
+	case latest != nil && latest.Reason == pki.CertificateHold && kept:
+		c.Suspended++
 	case latest != nil && latest.Reason == pki.CertificateHold:
 		c.Held++
 	default:
@@ -179,7 +182,7 @@ type JobStore interface {
 	// certificates, as of now, and returns whether those were the last. In one
 	// durable transaction it inserts the entries that Next allows, with their
 	// leaves, counts, and notes how far the job is; so a job that is broken off
-	// anywhere goes on where it was. Conflict where the job is in another state,
+	// anywhere goes on where it was. A release leaves what a suspended device has. Conflict where the job is in another state,
 	// or another process took the same step.
 	AdvanceJob(ctx context.Context, tenant pki.TenantID, id JobID, now time.Time, limit int) (last bool, err error)
 

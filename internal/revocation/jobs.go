@@ -211,8 +211,12 @@ func findings(j *Job) string {
 	if j.State == Counting || j.State == Counted {
 		change = "to change"
 	}
-	return fmt.Sprintf("%d certificates, of which %d good, %d on hold, %d revoked before and %d expired; %d %s",
-		j.Seen(), j.Good, j.Held, j.Revoked, j.Expired, j.Changed(j.Reason), change)
+	suspended := ""
+	if j.Suspended > 0 {
+		suspended = fmt.Sprintf(" %d on hold with a suspended device,", j.Suspended)
+	}
+	return fmt.Sprintf("%d certificates, of which %d good, %d on hold,%s %d revoked before and %d expired; %d %s",
+		j.Seen(), j.Good, j.Held, suspended, j.Revoked, j.Expired, j.Changed(j.Reason), change)
 }
 
 func (s *Jobs) awaken() {

@@ -33,7 +33,8 @@ func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerI
 // returned.
 //
 // It is NotFound where the tenant has no such certificate, AlreadyRevoked where it
-// is revoked for good, and Conflict where it is not on hold, or is archived.
+// is revoked for good, and Conflict where it is not on hold, or is archived, or its
+// device is suspended.
 func (s *Service) Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (Status, error) {
 	return s.enter(ctx, g, issuer, serial, pki.RemoveFromCRL, "certificate.release")
 }

@@ -111,8 +111,10 @@ type Recovery struct {
 type Store interface {
 	// Revoke inserts a group of entries in order, each with its event, in one
 	// durable transaction. An entry is for a certificate that its Tenant issued or
-	// owns, or of its issuer that is known by a hold from Recover alone, and is the one that Next allows; otherwise its Err is set, to NotFound
-	// or what Next says, and nothing of it is stored.
+	// owns, or of its issuer that is known by a hold from Recover alone, and is the
+	// one that Next allows; otherwise its Err is set, to NotFound or what Next says,
+	// and nothing of it is stored. A certificate of a device that is suspended is not
+	// released: DeviceSuspended.
 	Revoke(ctx context.Context, group []*Entry) error
 	// Status returns what is known of a serial of an issuer.
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (Status, error)

@@ -184,13 +184,13 @@ func (s *Store) ChangeDevice(ctx context.Context, c registry.DeviceChange) (*reg
 				return fmt.Errorf("reading the newest revocation: %w", err)
 			}
 		}
-		entries, err := t.reviseCertificates(num, d, &c)
-		if err != nil {
-			return err
-		}
 		if _, err := t.exec(`UPDATE device SET state = $1, resumes = $2, held_after = $3, updated = $4 WHERE owner = $5 AND device = $6`,
 			to, resumes, heldAfter, micros(c.Event.At), num, c.ID); err != nil {
 			return fmt.Errorf("changing device %q: %w", c.ID, err)
+		}
+		entries, err := t.reviseCertificates(num, d, &c) // of a device that resumed: one that is suspended keeps them on hold
+		if err != nil {
+			return err
 		}
 		c.Event.Detail = fmt.Sprintf("%s to %s", d.State, to)
 		switch {

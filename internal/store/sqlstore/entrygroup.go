@@ -3,10 +3,13 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -69,6 +72,11 @@ func (g *entryGroup) add(e *revocation.Entry) (refused, err error) {
 	e.Shard, e.NotAfter = e.Serial.Shard(issuer.shards), k.notAfter
 	if e.N, err = revocation.Next(k.latest, e.Reason); err != nil {
 		return err, nil
+	}
+	if e.Reason == pki.RemoveFromCRL {
+		if refused, err = suspension(context.Background(), g.tx, issuer, e.Serial); refused != nil || err != nil {
+			return refused, err
+		}
 	}
 	g.waiting = append(g.waiting, waitingEntry{e, issuer})
 	g.serials[e.Serial] = true
@@ -139,4 +147,20 @@ func (g *entryGroup) insert(entries []waitingEntry) error {
 		}
 	}
 	return g.leaves(&run, entries[0].At)
+}
+
+// suspension returns why a certificate is not to be released: its device is suspended.
+func suspension(ctx context.Context, from source, issuer issuerInfo, serial pki.Serial) (refused, err error) {
+	device, err := one(ctx, from, func(row row) (id pki.DeviceID, err error) {
+		err = row.Scan(&id)
+		return id, err
+	}, `SELECT d.device FROM certificate c JOIN device d ON d.owner = c.owner AND d.device = c.device
+		WHERE c.serial = $1 AND c.issuer = $2 AND d.state = $3`, serial[:], issuer.num, registry.Suspended)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the state of a certificate's device: %w", err)
+	}
+	return revocation.DeviceSuspended(device), nil
 }

@@ -14,7 +14,7 @@ import (
 
 const selectJob = `SELECT j.num, j.id, j.tenant, j.selector, j.name, j.reason, j.dry_run, j.idempotency, j.state, j.bound, j.position, j.total,
 		j.submitter, j.created, j.started, j.finished,
-		coalesce(sum(c.good), 0), coalesce(sum(c.held), 0), coalesce(sum(c.revoked), 0), coalesce(sum(c.expired), 0)
+		coalesce(sum(c.good), 0), coalesce(sum(c.held), 0), coalesce(sum(c.suspended), 0), coalesce(sum(c.revoked), 0), coalesce(sum(c.expired), 0)
 	FROM revocation_job j LEFT JOIN revocation_count c ON c.job = j.num `
 
 type storedJob struct {
@@ -27,7 +27,7 @@ type storedJob struct {
 func scanJob(row row) (*storedJob, error) {
 	j := new(storedJob)
 	err := row.Scan(&j.num, &j.ID, &j.Tenant, &j.by, &j.name, &j.Reason, &j.DryRun, &j.Idempotency, &j.State, &j.bound, &j.position, &j.Total,
-		&j.By, intoTime{&j.Created}, intoTime{&j.Started}, intoTime{&j.Finished}, &j.Good, &j.Held, &j.Revoked, &j.Expired)
+		&j.By, intoTime{&j.Created}, intoTime{&j.Started}, intoTime{&j.Finished}, &j.Good, &j.Held, &j.Suspended, &j.Revoked, &j.Expired)
 	if err == nil && !slices.Contains(revocation.Selectors(), j.by) {
 		err = fmt.Errorf("job %s selects by %q", j.ID, j.by)
 	}
@@ -163,8 +163,8 @@ func (s *Store) JobCounts(ctx context.Context, tenant pki.TenantID, id revocatio
 		shard = after.Shard
 	}
 	counts, err := list(ctx, s.read, func(row row) (c revocation.ShardCounts, err error) {
-		return c, row.Scan(&c.Issuer, &c.Shard, &c.Good, &c.Held, &c.Revoked, &c.Expired)
-	}, `SELECT r.text, c.shard, c.good, c.held, c.revoked, c.expired FROM revocation_count c JOIN ref r ON r.num = c.issuer
+		return c, row.Scan(&c.Issuer, &c.Shard, &c.Good, &c.Held, &c.Suspended, &c.Revoked, &c.Expired)
+	}, `SELECT r.text, c.shard, c.good, c.held, c.suspended, c.revoked, c.expired FROM revocation_count c JOIN ref r ON r.num = c.issuer
 		WHERE c.job = $1 AND (c.issuer, c.shard) > ($2, $3) ORDER BY c.issuer, c.shard LIMIT $4`, j.num, from, shard, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing the counts of a job: %w", err)

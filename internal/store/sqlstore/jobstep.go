@@ -122,9 +122,22 @@ func (st *jobStep) look(ctx context.Context, from source, g *issuerGroup) error 
 		if err != nil {
 			return err
 		}
-		st.countsOf(g, c).Count(k.latest, fromMicros(c.notAfter), st.now)
+		kept, err := st.keeps(ctx, from, g, c, &k)
+		if err != nil {
+			return err
+		}
+		st.countsOf(g, c).Count(k.latest, kept != nil, fromMicros(c.notAfter), st.now)
 	}
 	return nil
+}
+
+// keeps returns why the job must leave a certificate on hold, nil where nothing says
+// so.
+func (st *jobStep) keeps(ctx context.Context, from source, g *issuerGroup, c *candidate, k *serialState) (refused, err error) {
+	if st.job.Reason != pki.RemoveFromCRL || k.latest == nil || k.latest.Reason != pki.CertificateHold {
+		return nil, nil
+	}
+	return suspension(ctx, from, g.issuer, c.serial)
 }
 
 // enter counts a group and inserts its entries, with one run of leaves. Most
@@ -230,10 +243,14 @@ func (e *entering) next(c *candidate) error {
 	if err != nil {
 		return err
 	}
+	kept, err := e.step.keeps(context.Background(), e.tx, e.group, c, &k)
+	if err != nil {
+		return err
+	}
 	notAfter := fromMicros(c.notAfter)
-	e.step.countsOf(e.group, c).Count(k.latest, notAfter, e.step.now)
+	e.step.countsOf(e.group, c).Count(k.latest, kept != nil, notAfter, e.step.now)
 	n, refused := revocation.Next(k.latest, e.step.job.Reason)
-	if refused != nil || notAfter.Before(e.step.now) {
+	if refused != nil || kept != nil || notAfter.Before(e.step.now) {
 		return nil
 	}
 	r := &pki.Revocation{
@@ -256,10 +273,10 @@ func (e *entering) entered(seq int64, r *pki.Revocation) {
 // store adds the step's counts to the job's.
 func (st *jobStep) store(t *tx) error {
 	for key, c := range st.counts {
-		if _, err := t.exec(`INSERT INTO revocation_count (job, issuer, shard, good, held, revoked, expired) VALUES ($1, $2, $3, $4, $5, $6, $7)
-			ON CONFLICT (job, issuer, shard) DO UPDATE SET good = revocation_count.good + excluded.good, held = revocation_count.held + excluded.held,
+		if _, err := t.exec(`INSERT INTO revocation_count (job, issuer, shard, good, held, suspended, revoked, expired) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT (job, issuer, shard) DO UPDATE SET good = revocation_count.good + excluded.good, held = revocation_count.held + excluded.held, suspended = revocation_count.suspended + excluded.suspended,
 				revoked = revocation_count.revoked + excluded.revoked, expired = revocation_count.expired + excluded.expired`,
-			st.job.num, key.issuer, key.shard, c.Good, c.Held, c.Revoked, c.Expired); err != nil {
+			st.job.num, key.issuer, key.shard, c.Good, c.Held, c.Suspended, c.Revoked, c.Expired); err != nil {
 			return fmt.Errorf("counting for a job: %w", err)
 		}
 	}

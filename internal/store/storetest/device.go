@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/revocation"
 )
 
 func (f *fixture) plan(place pki.Placement, ids ...pki.DeviceID) (planned, moved int) {
@@ -108,6 +110,15 @@ func testSuspended(f *fixture) {
 	_, err = f.ChangeDevice(f.ctx, registry.DeviceChange{Owner: stranger, ID: "a", Act: registry.Resume, Event: f.event(stranger, "device.resume")})
 	f.is(pki.NotFound, err)
 
+	// None of them is released meanwhile, whoever asks, and whichever hold it is.
+	for _, it := range []*issuance.Item{first, held} {
+		err := f.revoke(f.entry(acme, it, pki.RemoveFromCRL))
+		f.is(pki.Conflict, err)
+		f.same(pki.DetailOf(err), pki.DetailOf(revocation.DeviceSuspended("a")))
+	}
+	f.ok(f.revoke(f.entry(acme, other, pki.CertificateHold)))
+	f.ok(f.revoke(f.entry(acme, other, pki.RemoveFromCRL)))
+
 	// What was on hold before the suspension stays so.
 	d, err = f.act("a", registry.Resume)
 	f.ok(err)
@@ -117,6 +128,37 @@ func testSuspended(f *fixture) {
 	f.ok(err)
 	_, err = f.act("a", registry.Resume)
 	f.is(pki.Conflict, err)
+}
+
+// testSuspendedJob: a job that releases leaves what suspended devices have, and counts
+// it; others take it as any that is on hold.
+func testSuspendedJob(f *fixture) {
+	kept, kept2, free, good := f.placed(acme, "a", "lot-1"), f.placed(acme, "a", "lot-1"), f.placed(acme, "b", "lot-1"), f.placed(acme, "c", "lot-1")
+	f.issue(kept, kept2, free, good)
+	_, err := f.act("a", registry.Suspend)
+	f.ok(err)
+	f.ok(f.revoke(f.entry(acme, free, pki.CertificateHold)))
+	found := revocation.Counts{Good: 1, Held: 1, Suspended: 2}
+
+	dry := f.job(acme, revocation.ByLot, "lot-1", pki.RemoveFromCRL)
+	dry.DryRun, dry.State = true, revocation.Counting
+	counted, _ := f.advance(f.createJob(dry), 3)
+	f.same(counted.Counts, found)
+	done, _ := f.advance(f.createJob(f.job(acme, revocation.ByLot, "lot-1", pki.RemoveFromCRL)), 3)
+	f.same(done.Counts, found)
+	counts, err := f.JobCounts(f.ctx, acme, done.ID, revocation.ShardCounts{}, 100)
+	f.ok(err)
+	suspended := int64(0)
+	for _, c := range counts {
+		suspended += c.Suspended
+	}
+	f.same(suspended, int64(2))
+	f.same([]string{f.statusOf(kept), f.statusOf(kept2), f.statusOf(free), f.statusOf(good)},
+		[]string{"certificateHold after 1", "certificateHold after 1", "good after 2", "good after 0"})
+
+	final, _ := f.advance(f.createJob(f.job(acme, revocation.ByLot, "lot-1", pki.Superseded)), 3)
+	f.same(final.Counts, revocation.Counts{Good: 2, Held: 2})
+	f.same(f.statusOf(kept), "superseded after 2")
 }
 
 func testDecommissioned(f *fixture) {

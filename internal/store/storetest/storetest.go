@@ -120,6 +120,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"devices planned", testPlanned},
 		{"whether all devices may enrol", testAllMayEnrol},
 		{"devices suspended and resumed", testSuspended},
+		{"suspended devices in jobs", testSuspendedJob},
 		{"devices decommissioned", testDecommissioned},
 		{"devices that changed before the record", testChangedDevice},
 		{"devices found", testDevices},
