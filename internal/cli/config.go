@@ -2,24 +2,13 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 	"github.com/pando-pki/pando/internal/server"
 )
-
-// configName is the configuration file within a data directory.
-const configName = "pando.yaml"
-
-// maxConfig is the size of the largest configuration file, in bytes.
-const maxConfig = 1 << 20
 
 // dataFlags say which deployment's data a command works on.
 type dataFlags struct {
@@ -36,18 +25,14 @@ func (f *dataFlags) load() (server.Config, error) {
 		if f.Data == "" {
 			return server.Config{}, usagef("which deployment? Name its data directory with --data, or its configuration file with --config")
 		}
-		file = filepath.Join(f.Data, configName)
+		file = filepath.Join(f.Data, server.ConfigName)
 	}
-	text, err := readConfig(file)
+	cfg, err := server.ReadConfig(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return server.Config{}, hintf(err, "'pando init --data DIR' sets up a new data directory")
 	}
 	if err != nil {
 		return server.Config{}, err
-	}
-	cfg, err := parseConfig(text)
-	if err != nil {
-		return server.Config{}, fmt.Errorf("%s: %w", file, err)
 	}
 	switch {
 	case f.Data != "":
@@ -58,64 +43,6 @@ func (f *dataFlags) load() (server.Config, error) {
 		cfg.Data = filepath.Join(filepath.Dir(file), cfg.Data)
 	}
 	return cfg.WithDefaults(), nil
-}
-
-func readConfig(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err == nil && len(text) > maxConfig {
-		err = fmt.Errorf("%s: larger than %d bytes", path, maxConfig)
-	}
-	return text, err
-}
-
-// parseConfig reads a configuration document strictly: a key that server.Config
-// does not have, and one that stands twice, is an error with line and caret. An
-// empty document is the zero Config.
-func parseConfig(text []byte) (server.Config, error) {
-	var cfg server.Config
-	file, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return cfg, errors.New(yaml.FormatError(err, false, true))
-	}
-	if len(file.Docs) > 1 {
-		return cfg, errors.New("it holds more than one document")
-	}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
-		return cfg, nil
-	}
-	// The decoder can be brought to panic by tags, and by aliases to never end.
-	found := new(*token.Token)
-	ast.Walk(plainYAML{found}, file.Docs[0].Body)
-	if *found != nil {
-		err = &yaml.SyntaxError{Message: "anchors, aliases, tags and complex keys have no place here", Token: *found}
-	} else {
-		err = yaml.NodeToValue(file.Docs[0].Body, &cfg, yaml.Strict())
-	}
-	if err != nil {
-		return server.Config{}, errors.New(yaml.FormatError(err, false, true))
-	}
-	return cfg, nil
-}
-
-// plainYAML visits a document and keeps the first token of what is more than
-// mappings, sequences and scalars.
-type plainYAML struct{ found **token.Token }
-
-// Visit is called for each node.
-func (p plainYAML) Visit(node ast.Node) ast.Visitor {
-	switch node.(type) {
-	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode, *ast.MappingKeyNode, *ast.DirectiveNode:
-		if *p.found == nil {
-			*p.found = node.GetToken()
-		}
-		return nil
-	}
-	return p
 }
 
 // serveFlags override fields of the configuration file.

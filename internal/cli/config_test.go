@@ -29,7 +29,7 @@ func TestDefaultConfigDocs(t *testing.T) {
 		documentFields(t, configComments(t), reflect.ValueOf(server.Config{}.WithDefaults()), "")
 	golden(t, "pando.yaml", []byte(want))
 
-	got, err := parseConfig([]byte(want))
+	got, err := server.ParseConfig([]byte(want))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"two documents":  {"node: a\n---\nnode: b\n", "more than one document"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := parseConfig([]byte(test.text))
+			_, err := server.ParseConfig([]byte(test.text))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
@@ -182,7 +182,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte("listen:\n  https: :8443\n"))
 	f.Add(defaultConfig)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		cfg, err := parseConfig(text)
+		cfg, err := server.ParseConfig(text)
 		if err != nil {
 			return
 		}
@@ -190,7 +190,7 @@ func FuzzParseConfig(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := parseConfig(again)
+		got, err := server.ParseConfig(again)
 		if err != nil {
 			t.Fatalf("what was printed of it is refused: %v\n%s", err, again)
 		}

@@ -59,7 +59,7 @@ func (i *initCommand) Run(ctx context.Context, c *console) error {
 	if err := makeDataDirectory(i.Data); err != nil {
 		return err
 	}
-	file := filepath.Join(i.Data, configName)
+	file := filepath.Join(i.Data, server.ConfigName)
 	if err := writeNew(file, defaultConfig); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func makeDataDirectory(dir string) error {
 	if len(entries) == 0 {
 		return os.Chmod(dir, 0o700)
 	}
-	if _, err := os.Stat(filepath.Join(dir, configName)); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, server.ConfigName)); err != nil {
 		return hintf(fmt.Errorf("%s is not empty and not pando's", dir), "name a new directory")
 	}
 	return nil

@@ -19,7 +19,7 @@ type quickstartCommand struct {
 }
 
 func (quickstartCommand) Help() string {
-	return `Plays the story of a smart meter maker: an offline root made in a ceremony, four issuing authorities, profiles and endpoints, and a plant whose batch of real CSRs comes back as certificates, which it verifies to the root. Then it goes on serving. A second run on the same directory serves what is there.
+	return `Plays the story of a smart meter maker: an offline root made in a ceremony, four issuing authorities, profiles and endpoints, and a plant whose batch of real CSRs comes back as certificates, which it verifies to the root. Then it goes on serving. A second run on the same directory serves what is there, as server/pando.yaml in it says: set publishing, retention and limits there. Addresses are those of the flags, else of that file, else those of the run before.
 
 Everything is real but for two things that a demonstration cannot have: the root's passphrase lies beside it on one machine, and the hierarchy is in mode test.
 

@@ -30,10 +30,10 @@ import (
 // Config is what a quickstart is made of.
 type Config struct {
 	Dir     string        // made where it is not there
-	Listen  server.Listen // "" fields are the defaults
+	Listen  server.Listen // "" fields are those of the server's file, of the run before, or the defaults
 	Batch   int           // meters of the story's batch, MinBatch at least
 	Version string
-	Log     *slog.Logger
+	Log     *slog.Logger                                     // unless the server's file says otherwise
 	Step    func(format string, args ...any)                 // told at each step
 	Working func(stage string, done, of int64, rate float64) // told within a long one
 	Ready   func(f *File, fresh bool) error                  // told when all is served
@@ -73,17 +73,21 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if !fresh {
-		file.keepAddresses(&cfg.Listen)
+	configured, err := cfg.configuration(file)
+	if err != nil {
+		return err
 	}
-	configured := cfg.server()
-	configured.Data = filepath.Join(dir, ServerDir)
 	srv, err := server.New(ctx, configured, cfg.Version, cfg.Log)
 	if err != nil {
 		if fresh { // nothing is in them yet: the next run may begin anew
 			err = errors.Join(err, discard(cfg))
 		}
 		return err
+	}
+	if !fresh {
+		if err := file.servedAt(srv); err != nil {
+			return errors.Join(err, srv.Close())
+		}
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
@@ -106,6 +110,44 @@ func Run(ctx context.Context, cfg Config) error {
 		stop()
 	}
 	return errors.Join(err, <-ended)
+}
+
+// configuration reads the server's configuration, which is that of its file: addresses
+// are those that are asked for, else the file's, else those of the run before, whose
+// File is had, nil for none.
+func (cfg *Config) configuration(had *File) (server.Config, error) {
+	data := filepath.Join(cfg.Dir, ServerDir)
+	path := filepath.Join(data, server.ConfigName)
+	c, err := server.ReadConfig(path)
+	if err != nil {
+		return c, err
+	}
+	if c.Data != "" {
+		return c, pki.Errorf(pki.Conflict, "%s names a data directory: a quickstart's is %s, so take data out, or serve the other with 'pando serve --config'", path, data)
+	}
+	c.Data = data
+	var before server.Listen
+	if had != nil {
+		before = had.addresses()
+	}
+	for _, a := range []struct {
+		field         *string
+		asked, before string
+	}{
+		{&c.Listen.HTTPS, cfg.Listen.HTTPS, before.HTTPS}, {&c.Listen.Devices, cfg.Listen.Devices, before.Devices},
+		{&c.Listen.HTTP, cfg.Listen.HTTP, before.HTTP}, {&c.Listen.Ops, cfg.Listen.Ops, before.Ops},
+	} {
+		switch {
+		case a.asked != "":
+			*a.field = a.asked
+		case a.before != "" && (*a.field == "" || strings.HasSuffix(*a.field, ":0")): // a free port is taken once
+			*a.field = a.before
+		}
+	}
+	if c.Log != (server.Log{}) {
+		cfg.Log, err = server.NewLogger(c.WithDefaults().Log)
+	}
+	return c, err
 }
 
 // server returns the server's configuration but for its directory. All that is in the
@@ -134,7 +176,7 @@ func prepare(cfg Config) error {
 		return err
 	}
 	const comment = "# The server of 'pando quickstart', for 'pando serve --data' and 'pando check --data'.\n"
-	return os.WriteFile(filepath.Join(data, "pando.yaml"), append([]byte(comment), text...), 0o600)
+	return os.WriteFile(filepath.Join(data, server.ConfigName), append([]byte(comment), text...), 0o600)
 }
 
 // discard removes what prepare made.
@@ -146,27 +188,32 @@ func discard(cfg Config) error {
 	return errors.Join(errs...)
 }
 
-// keepAddresses sets the addresses that were not asked for to those of the run
-// before.
-func (f *File) keepAddresses(l *server.Listen) {
+// addresses returns those of the run that wrote the File.
+func (f *File) addresses() (l server.Listen) {
 	for _, way := range []struct {
-		asked *string
+		field *string
 		had   string
 	}{
-		{&l.HTTPS, strings.TrimSuffix(f.API, "/api/v1")}, {&l.Devices, f.Devices}, {&l.HTTP, f.HTTP}, {&l.Ops, f.Ops},
+		{&l.HTTPS, f.API}, {&l.Devices, f.Devices}, {&l.HTTP, f.HTTP}, {&l.Ops, f.Ops},
 	} {
-		if u, err := url.Parse(way.had); err == nil && *way.asked == "" {
-			*way.asked = u.Host
+		if u, err := url.Parse(way.had); err == nil {
+			*way.field = u.Host
 		}
 	}
+	return l
 }
 
-// take brings the File up to date with the addresses of this run. The status
-// URLs in certificates are for life: another address leaves them unanswered.
-func take(f *File, srv *server.Server, dir string) error {
+// servedAt returns an error where the server is not at the status URLs in the
+// certificates, which are for life: they would be left unanswered.
+func (f *File) servedAt(srv *server.Server) error {
 	if f.HTTP != srv.URL("http") {
 		return pki.Errorf(pki.Conflict, "the certificates of this quickstart name %s for their status: run it with --http %s, or in a new directory", f.HTTP, f.HTTP[len("http://"):])
 	}
+	return nil
+}
+
+// take brings the File up to date with the addresses and the directory of this run.
+func take(f *File, srv *server.Server, dir string) error {
 	f.address(srv)
 	f.move(dir)
 	return f.write(dir)

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -92,13 +93,66 @@ func TestRun(t *testing.T) {
 		t.Errorf("the second run has another file (-want +got):\n%s", diff)
 	}
 
-	elsewhere := newPlay(dir, nil)
+	// That is found before anything is served.
+	elsewhere, logged := newPlay(dir, nil), new(bytes.Buffer)
+	elsewhere.Log = slog.New(slog.NewTextHandler(logged, nil))
 	err := Run(t.Context(), elsewhere.Config)
 	if pki.KindOf(err) != pki.Conflict || !strings.Contains(pki.DetailOf(err), "--http "+again.Listen.HTTP) || len(elsewhere.ready) > 0 {
 		t.Errorf("with another status address: %v", err)
 	}
 	if file, err := Read(dir); err != nil || !cmp.Equal(file, again.file) {
 		t.Errorf("that changed the file, %v", err)
+	}
+	if strings.Contains(logged.String(), "canceled") || strings.Contains(logged.String(), "ERROR") {
+		t.Errorf("it began to serve:\n%s", logged)
+	}
+	testConfiguration(t, dir, again.file)
+}
+
+// testConfiguration changes the server's file: the next run heeds it.
+func testConfiguration(t *testing.T, dir string, had *File) {
+	t.Helper()
+	path, published := filepath.Join(dir, ServerDir, server.ConfigName), t.TempDir()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	changed := strings.Replace(string(text), "\nstatus:\n", fmt.Sprintf("\nstatus:\n  publish:\n  - name: web\n    directory: %q\n", published), 1)
+	if changed == string(text) {
+		t.Fatalf("no status in\n%s", text)
+	}
+	write(changed)
+	_, crl, _ := strings.Cut(had.Authorities["manufacturing"].CRLs[0], "/crl/")
+	p := newPlay(dir, func(*File) error {
+		for t.Context().Err() == nil {
+			if _, err := os.Stat(filepath.Join(published, "crl", crl)); err == nil {
+				return nil
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return t.Context().Err()
+	})
+	p.Listen = server.Listen{} // those of the run before
+	if err := Run(t.Context(), p.Config); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(had, p.file); diff != "" {
+		t.Errorf("the run without addresses has another file (-want +got):\n%s", diff)
+	}
+	for text, want := range map[string]string{
+		changed + "data: elsewhere\n": "names a data directory",
+		changed + "colour: blue\n":    "colour",
+	} {
+		write(text)
+		if err := Run(t.Context(), p.Config); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", want, err)
+		}
 	}
 }
 
