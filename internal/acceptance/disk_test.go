@@ -66,6 +66,7 @@ func TestFailingDisk(t *testing.T) {
 // TestFailingAnchor lets the disk of the only anchor fail: issuance stops when no
 // checkpoint could leave for as long as is set, says so, and goes on by itself.
 func TestFailingAnchor(t *testing.T) {
+	random := seeded(t)
 	h := newHouse(t, 2)
 	before := h.check(t, "")
 	h.configure(t, "audit:\n  anchor_every: 10s\n  anchor_bound: 20s\n")
@@ -76,6 +77,7 @@ func TestFailingAnchor(t *testing.T) {
 		{"a full disk", "write,pwrite64", "ENOSPC"},
 	} {
 		l.progress(t, "before "+fault.name)
+		time.Sleep(time.Duration(random.Int64N(int64(10 * time.Second)))) // anywhere between two checkpoints
 		files, err := filepath.Glob(filepath.Join(h.data(), "anchor", "*"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%v: the anchor has %d files", err, len(files))

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// TestSlowClients holds thousands of connections that ask for nothing, and hundreds
-// that send a byte now and then, against each listener, while one good client
-// enrols. It must hardly notice, and the slow ones must be cut off.
+// TestSlowClients holds thousands of connections that ask for nothing, half of them at
+// the listener of the good client, and hundreds that send a byte now and then, against
+// each listener, while one good client enrols. It must hardly notice, and the slow ones must be cut off.
 func TestSlowClients(t *testing.T) {
 	const idle, slow, asked = 5000, 300, 400
 	h := newHouse(t, 2)
@@ -74,7 +74,11 @@ func (h *house) besiege(t *testing.T, idle, slow int) (end func() int) {
 	g.SetLimit(64)
 	for i := range idle {
 		g.Go(func() error { // one request, as a client that keeps its connection
-			c, err := dialFrom(i, h.file.HTTP, nil)
+			url, secure := h.file.API, trusted // where the good client is, too
+			if i%2 == 1 {
+				url, secure = h.file.HTTP, nil
+			}
+			c, err := dialFrom(i, url, secure)
 			if err != nil {
 				return err
 			}

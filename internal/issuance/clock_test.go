@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
@@ -121,6 +122,25 @@ func TestClockJumps(t *testing.T) {
 	}
 	if counted != issued.Load() {
 		t.Errorf("%d certificates in the store, %d were given out", counted, issued.Load())
+	}
+	m.check(t)
+}
+
+// check gives every leaf its place and sees that every invariant holds.
+func (m *movable) check(t *testing.T) {
+	t.Helper()
+	if err := m.NewLog(t).Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := check.Run(t.Context(), check.Config{Store: m.Store, Archives: m.Archives})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		t.Errorf("pando check: %s", f)
+	}
+	if r.Certificates == 0 || r.OpenIntents != 0 {
+		t.Errorf("pando check: %d certificates, %d open intents", r.Certificates, r.OpenIntents)
 	}
 }
 
