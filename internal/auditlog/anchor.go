@@ -72,7 +72,11 @@ func (s *Service) put(ctx context.Context, a Anchor, note string) error {
 // than the bound, beside others that may have.
 func (s *Service) judge(ctx context.Context, a Anchor, err error) {
 	key := alarm.Key{Name: "anchor.late", Target: a.Name()}
+	if err != nil {
+		s.stats.Anchors[a.Name()].Failures.Add(1)
+	}
 	if err == nil {
+		s.stats.Anchors[a.Name()].Taken.Set(s.cfg.Now())
 		delete(s.late, a.Name())
 		s.cfg.Alarms.Clear(key)
 		return

@@ -84,6 +84,8 @@ type Service struct {
 
 	late map[string]time.Time // of each anchor, since when it fails; owned by deliver
 	own  map[alarm.Key]bool   // alarms of single logs that are raised; owned by watch
+
+	stats Stats
 }
 
 // New returns a Service of a store that agrees with its anchors, or the error that
@@ -94,7 +96,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, deployment: deployment, late: make(map[string]time.Time)}
+	s := &Service{cfg: cfg, deployment: deployment, late: make(map[string]time.Time), stats: newStats(cfg.Anchors)}
 	if err := s.compare(ctx); err != nil {
 		return nil, err
 	}
@@ -260,6 +262,9 @@ func (s *Service) sign(ctx context.Context, h Hold) error {
 		note, err := s.checkpoint(ctx, l)
 		if err == nil {
 			err = s.cfg.Store.PutCheckpoint(ctx, h, l.Tenant, l.Size, note)
+		}
+		if err == nil {
+			s.stats.Signed.Set(s.cfg.Now())
 		}
 		errs = append(errs, err)
 	}

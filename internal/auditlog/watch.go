@@ -17,10 +17,14 @@ func (s *Service) watch(ctx context.Context) error {
 	if err != nil {
 		return err // the gate closes by itself
 	}
-	var all Backlog // of the logs that nothing of their own holds up
+	var whole Backlog // of every log
+	var all Backlog   // of the logs that nothing of their own holds up
 	own := make(map[pki.TenantID]audit.Stop)
 	raised := make(map[alarm.Key]bool)
 	for _, b := range backlog {
+		whole.Leaves += b.Leaves
+		whole.Oldest = earliest(whole.Oldest, b.Oldest)
+		whole.UnanchoredSince = earliest(whole.UnanchoredSince, b.UnanchoredSince)
 		stop := s.watchOne(ctx, &b, raised)
 		if stop != (audit.Stop{}) {
 			own[b.Tenant] = stop
@@ -39,6 +43,7 @@ func (s *Service) watch(ctx context.Context) error {
 		}
 	}
 	s.own = raised
+	s.stats.waiting.Store(&whole)
 	s.cfg.Gate.Set(s.watchAll(ctx, &all), own, vouched)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 // A Rate is how many requests a second in the long run, and how many at once.
@@ -48,6 +49,8 @@ type Limits struct {
 
 	requestsOf, streamsOf *tenantShares
 	answersOf             *shares[netip.Addr]
+
+	refused [bounds]stat.Counter
 
 	mu      sync.Mutex
 	own     map[pki.TenantID]Rate          // guarded by mu, as is the next
@@ -98,7 +101,7 @@ func (l *Limits) Tenant(tenant pki.TenantID) error {
 		l.tenants[tenant] = bucket
 	}
 	l.mu.Unlock()
-	return take(bucket, l.cfg.Now(), "your organisation sends more requests than it may; the platform operator sets the limit")
+	return l.count(TenantRate, take(bucket, l.cfg.Now(), "your organisation sends more requests than it may; the platform operator sets the limit"))
 }
 
 // maxDevices bounds the devices that are remembered, to some 4 MB. One that is
@@ -116,7 +119,7 @@ func (l *Limits) Device(tenant pki.TenantID, id pki.DeviceID) error {
 		return nil
 	}
 	bucket := l.devices.get(device{tenant, id}, func() *rate.Limiter { return newBucket(l.cfg.Device) })
-	return take(bucket, l.cfg.Now(), "the device "+string(id)+" sends more requests than one device may; mend its client")
+	return l.count(DeviceRate, take(bucket, l.cfg.Now(), "the device "+string(id)+" sends more requests than one device may; mend its client"))
 }
 
 const failing = "too many requests from your address prove nobody; mend the client that sends them"
@@ -134,7 +137,7 @@ func (l *Limits) Try(remote string, credential uint64) error {
 	if _, ok := l.proven.look(credential); ok {
 		return nil
 	}
-	return &pki.Error{Kind: pki.RateLimited, Detail: failing, RetryAfter: time.Second}
+	return l.count(FailureRate, &pki.Error{Kind: pki.RateLimited, Detail: failing, RetryAfter: time.Second})
 }
 
 // Proved remembers that a credential proved somebody.
@@ -151,7 +154,7 @@ func (l *Limits) Failure(remote string, credential uint64) error {
 		return nil
 	}
 	l.proven.forget(credential)
-	return l.failures.take(SourceOf(remote), l.cfg.Now(), failing)
+	return l.count(FailureRate, l.failures.take(SourceOf(remote), l.cfg.Now(), failing))
 }
 
 // Answer takes one request about status from what a source has, and a place from its
@@ -162,17 +165,17 @@ func (l *Limits) Answer(remote string) (leave func(), err error) {
 		return func() {}, nil
 	}
 	from := SourceOf(remote)
-	if err := l.status.take(from, l.cfg.Now(), "too many requests about status from your address"); err != nil {
+	if err := l.count(StatusRate, l.status.take(from, l.cfg.Now(), "too many requests about status from your address")); err != nil {
 		return nil, err
 	}
 	if !from.IsValid() {
-		return l.answers.enter()
+		return l.counted(Answers, l.answers.enter)
 	}
 	own, ok, _ := l.answersOf.enter(from)
 	if !ok {
-		return nil, &pki.Error{Kind: pki.RateLimited, Detail: "too many requests about status from your address are under way at once", RetryAfter: time.Second}
+		return nil, l.count(Answers, &pki.Error{Kind: pki.RateLimited, Detail: "too many requests about status from your address are under way at once", RetryAfter: time.Second})
 	}
-	place, err := l.answers.enter()
+	place, err := l.counted(Answers, l.answers.enter)
 	if err != nil {
 		own()
 		return nil, err
@@ -187,9 +190,9 @@ func (l *Limits) Request(stream bool) (leave func(), err error) {
 	case l == nil:
 		return func() {}, nil
 	case stream: // they last, and must not keep single requests out
-		return l.streams.enter()
+		return l.counted(Streams, l.streams.enter)
 	default:
-		return l.requests.enter()
+		return l.counted(Requests, l.requests.enter)
 	}
 }
 
@@ -202,9 +205,9 @@ func (l *Limits) Share(tenant pki.TenantID, stream bool) (leave func(), err erro
 	case l == nil:
 		return func() {}, nil
 	case stream:
-		return l.streamsOf.enter(tenant)
+		return l.counted(Streams, func() (func(), error) { return l.streamsOf.enter(tenant) })
 	default:
-		return l.requestsOf.enter(tenant)
+		return l.counted(Requests, func() (func(), error) { return l.requestsOf.enter(tenant) })
 	}
 }
 

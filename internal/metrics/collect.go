@@ -32,6 +32,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	c.issuance(out)
 	c.status(out)
 	c.archives(out)
+	c.log(out)
+	c.publishing(out)
+	c.limits(out)
 	c.alarms(out)
 	err := c.store(out)
 	if err != nil {
@@ -76,6 +79,8 @@ func (c collector) archives(out sink) {
 	out.counter(archives, uint64(s.Archives))
 	out.counter(archived, uint64(s.Certificates))
 	out.counter(archiveFailures, uint64(s.Failures))
+	out.counter(archiveRounds, uint64(s.Rounds))
+	c.age(out, archiveRound, s.Round)
 }
 
 func (c collector) alarms(out sink) {
@@ -104,6 +109,9 @@ func (c collector) store(out sink) error {
 	out.gauge(database, float64(size.Database))
 	out.gauge(wal, float64(size.Log))
 	out.counter(entries, uint64(size.Revocations))
+	if err := c.work(ctx, out); err != nil {
+		return err
+	}
 	issuers, err := c.m.cfg.Store.AllIssuers(ctx)
 	if err != nil {
 		return err

@@ -49,6 +49,20 @@ var (
 	archived        = counter("pando_archived_certificates_total", "Certificates that are in them, and out of the store.")
 	archiveFailures = counter("pando_archive_failures_total", "Rounds of archiving that failed.")
 
+	archiveRounds = counter("pando_archive_rounds_total", "Rounds of archiving, of one tenant each, that came to their end.")
+	archiveRound  = gauge("pando_archive_round_age_seconds", "Time since a round of archiving last came to its end; absent before the first.")
+
+	batches  = gauge("pando_batches", "Batches that have not come to their end, by state.", "state")
+	jobs     = gauge("pando_revocation_jobs", "Revocation jobs that have not come to their end, by state.", "state")
+	jobsSeen = gauge("pando_revocation_jobs_certificates", "Certificates that the revocation jobs that count or run now have looked at.")
+
+	logWaiting     = gauge("pando_log_waiting_entries", "Entries of all audit logs that wait for their place.")
+	logOldest      = gauge("pando_log_waiting_seconds", "For how long the oldest of them has waited; 0 where none does.")
+	logSigned      = gauge("pando_log_checkpoint_age_seconds", "Time since this node last signed a checkpoint, which it does when a log has grown; absent before the first.")
+	logUnanchored  = gauge("pando_log_unanchored_seconds", "For how long a log has had entries that no anchor's checkpoint covers; 0 where none has.")
+	anchorTaken    = gauge("pando_anchor_taken_age_seconds", "Time since the anchor last took a checkpoint from this node; absent before the first.", "anchor")
+	anchorFailures = counter("pando_anchor_failures_total", "Checkpoints that the anchor did not take.", "anchor")
+
 	crlsMade = counter("pando_crls_made_total", "CRLs that this process signed.")
 	crlAge   = gauge("pando_crl_age_seconds", "Time since thisUpdate of the issuer's oldest current CRL.", "issuer")
 	crlLeft  = gauge("pando_crl_remaining_seconds", "Time until nextUpdate of the issuer's CRL that ends first; negative when it is over.", "issuer")
@@ -57,6 +71,24 @@ var (
 	ocspTold    = counter("pando_ocsp_certificates_total", "Certificates that OCSP answers told about, by what they said.", "status")
 	ocspKept    = counter("pando_ocsp_answers_kept_total", "OCSP answers that had been signed before.")
 	ocspRefused = counter("pando_ocsp_refused_total", "OCSP requests without a signed answer, by the kind of the error.", "kind")
+
+	published        = counter("pando_publish_lists_total", "CRLs that were published to the target, or found to be there.", "target")
+	publishFailures  = counter("pando_publish_failures_total", "Attempts to publish to the target that failed and are made again.", "target")
+	publishRefused   = counter("pando_publish_refused_total", "CRLs that were left out, as something else is in their place at the target.", "target")
+	publishWaiting   = gauge("pando_publish_queue", "CRLs that wait to be published to the target.", "target")
+	publishFailing   = gauge("pando_publish_failing_seconds", "For how long the target has taken nothing; 0 while it works.", "target")
+	publishDone      = gauge("pando_publish_done_age_seconds", "Time since a CRL was last published to the target; absent before the first.", "target")
+	checkRounds      = counter("pando_status_check_rounds_total", "Rounds of the status checker that came to their end.")
+	checkRound       = gauge("pando_status_check_round_age_seconds", "Time since the last of them; absent before the first.")
+	checkWrong       = counter("pando_status_check_wrong_total", "Times that the checker found a CRL or an OCSP answer that is not as it must be.")
+	checkUnreachable = counter("pando_status_check_unreachable_total", "Times that the checker could not fetch status.")
+
+	places             = gauge("pando_limit_places", "How many may be under way at once.", "limit")
+	placesTaken        = gauge("pando_limit_places_taken", "How many are.", "limit")
+	limitRefused       = counter("pando_limit_refused_total", "What was refused at a limit: a rate, or places, with a tenant's or a source's share of them.", "limit")
+	connections        = gauge("pando_connections", "Open connections.", "listener")
+	connectionsMost    = gauge("pando_connections_limit", "How many may be open.", "listener")
+	connectionsRefused = counter("pando_connections_refused_total", "Connections that were closed at once, as there were too many, in all or of their source.", "listener")
 
 	alarms = gauge("pando_alarms", "Alarms that stand now, by what is watched.", "alarm", "severity")
 	blind  = gauge("pando_metrics_store_error", "1 where the store did not answer while the metrics were collected: those that come from it are missing.")
@@ -67,8 +99,13 @@ func definitions() []definition {
 	return []definition{
 		build, requests, took,
 		issued, refused, underWay, waiting, intents, groups, commits, signature,
-		transactions, database, wal, entries, archives, archived, archiveFailures,
+		transactions, database, wal, entries, batches, jobs, jobsSeen,
+		archives, archived, archiveFailures, archiveRounds, archiveRound,
+		logWaiting, logOldest, logSigned, logUnanchored, anchorTaken, anchorFailures,
 		crlsMade, crlAge, crlLeft, crlLate, ocspTold, ocspKept, ocspRefused,
+		published, publishFailures, publishRefused, publishWaiting, publishFailing, publishDone,
+		checkRounds, checkRound, checkWrong, checkUnreachable,
+		places, placesTaken, limitRefused, connections, connectionsMost, connectionsRefused,
 		alarms, blind,
 	}
 }

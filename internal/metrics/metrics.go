@@ -17,11 +17,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/publish"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
+	"github.com/pando-pki/pando/internal/statuscheck"
 )
 
 // Store is what there is to know of the store.
@@ -30,6 +34,18 @@ type Store interface {
 	Transactions() *stat.Histogram
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error)
+	OpenWork(ctx context.Context) (stat.OpenWork, error)
+}
+
+// Publisher is what there is to know of publishing.
+type Publisher interface {
+	Stats(f func(target string, s *publish.TargetStats, waiting int))
+}
+
+// Connections are those of one listener.
+type Connections struct {
+	Open, Most int
+	Refused    uint64
 }
 
 // Issuance is what issuance counts.
@@ -46,10 +62,16 @@ type Config struct {
 	Signatures map[pki.KeyKind]*stat.Histogram
 	Revocation *revocation.Stats
 	Retention  func() retention.Stats
+	Audit      *auditlog.Stats
+	Publisher  Publisher
+	Checker    *statuscheck.Stats
+	Limits     *limit.Limits
 	Alarms     *alarm.Board
 	Now        pki.Clock
 	Log        *slog.Logger
 	Version    string
+
+	Connections func() map[string]Connections // by listener
 }
 
 // Metrics has a registry of its own.

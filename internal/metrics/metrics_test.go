@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"context"
 	"crypto/x509/pkix"
 	"flag"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,21 +20,51 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/blob"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/publish"
+	"github.com/pando-pki/pando/internal/statuscheck"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics) {
+// parts are what a stack does not run by itself.
+type parts struct {
+	log       *auditlog.Service
+	publisher *publish.Publisher
+	checker   *statuscheck.Checker
+	limits    *limit.Limits
+}
+
+func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
 	s := stack.New(t, stack.Config{})
+	log := slog.New(slog.DiscardHandler)
+	// A target that works, and one whose directory is a file.
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "file")
+	if err := os.WriteFile(broken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	targets := map[string]publish.Target{"good": blob.OpenDirectory(dir), "broken": blob.OpenDirectory(broken)}
+	p := &parts{
+		log:       s.NewLog(t),
+		publisher: publish.New(publish.Config{Targets: targets, Source: s.Revocation, Chains: s.Hierarchy, Alarms: s.Alarms, Log: log}),
+		limits:    limit.New(limit.Config{Requests: 1, Tenant: limit.Rate{PerSecond: 1, Burst: 1}, Now: time.Now}),
+	}
+	p.checker = statuscheck.New(statuscheck.Config{Store: s.Store, Authority: s.Revocation, Publisher: p.publisher, Alarms: s.Alarms, Now: time.Now, Log: log})
 	return s, metrics.New(metrics.Config{
 		Store: s.Store, Issuance: s.Issuance, Refused: s.Enroll.Refused(), Signatures: s.Signer.Times(),
-		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Alarms: s.Alarms, Now: time.Now, Log: slog.New(slog.DiscardHandler), Version: "test",
-	})
+		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Audit: p.log.Stats(), Publisher: p.publisher, Checker: p.checker.Stats(), Limits: p.limits,
+		Connections: func() map[string]metrics.Connections {
+			return map[string]metrics.Connections{"https": {Open: 2, Most: 3, Refused: 1}}
+		}, Alarms: s.Alarms, Now: time.Now, Log: log, Version: "test",
+	}), p
 }
 
 func scrape(t *testing.T, m *metrics.Metrics) string {
@@ -46,7 +78,7 @@ func scrape(t *testing.T, m *metrics.Metrics) string {
 }
 
 // work has everything happen once that is counted.
-func work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
+func work(t *testing.T, s *stack.Stack, m *metrics.Metrics, p *parts) {
 	t.Helper()
 	s.AddTenant(t, "demo", "meter")
 	enrollOne := func(csr []byte) error {
@@ -64,6 +96,7 @@ func work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
 	if _, err := s.Revocation.PublishDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	p.work(t, s, m)
 	s.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "demo", Name: "test.alarm"}, Severity: alarm.Warning})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /things/{id}", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusTeapot) })
@@ -72,10 +105,39 @@ func work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
 	}
 }
 
+// work has each of the parts do something, and be refused something.
+func (p *parts) work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	published := make(chan error, 1)
+	go func() { published <- p.publisher.Run(ctx) }()
+	for text := ""; !strings.Contains(text, "pando_publish_lists_total{target=\"good\"} 2\n") ||
+		strings.Contains(text, "pando_publish_failures_total{target=\"broken\"} 0\n"); text = scrape(t, m) {
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	if err := p.log.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.checker.Round(t.Context()); err != nil { // nobody listens at a stack's status URL
+		t.Fatal(err)
+	}
+	if err := s.Retention.Round(t.Context(), "demo"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // of one place, and one a second
+		p.limits.Request(false)
+		p.limits.Tenant("demo")
+	}
+}
+
 // TestCounts: what happened is what is shown.
 func TestCounts(t *testing.T) {
-	s, m := newMetrics(t)
-	work(t, s, m)
+	s, m, p := newMetrics(t)
+	work(t, s, m, p)
 	text := scrape(t, m)
 	for _, line := range []string{
 		`pando_build_info{version="test"} 1`,
@@ -89,6 +151,22 @@ func TestCounts(t *testing.T) {
 		`pando_crls_made_total 2`,
 		`pando_archives_total 0`,
 		`pando_metrics_store_error 0`,
+		`pando_log_waiting_seconds 0`,
+		`pando_log_unanchored_seconds 0`,
+		`pando_publish_lists_total{target="good"} 2`,
+		`pando_publish_failing_seconds{target="good"} 0`,
+		`pando_status_check_rounds_total 1`,
+		`pando_archive_rounds_total 1`,
+		`pando_batches{state="running"} 0`,
+		`pando_revocation_jobs{state="paused"} 0`,
+		`pando_limit_places{limit="requests"} 1`,
+		`pando_limit_places_taken{limit="requests"} 1`,
+		`pando_limit_refused_total{limit="requests"} 1`,
+		`pando_limit_refused_total{limit="tenant-rate"} 1`,
+		`pando_limit_refused_total{limit="streams"} 0`,
+		`pando_connections{listener="https"} 2`,
+		`pando_connections_limit{listener="https"} 3`,
+		`pando_connections_refused_total{listener="https"} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("there is no %s", line)
@@ -97,6 +175,10 @@ func TestCounts(t *testing.T) {
 	for _, pattern := range []string{
 		`pando_signature_duration_seconds_count\{key="p256"\} [1-9]`, `pando_crl_remaining_seconds\{issuer="\w{26}"\} [1-9]`,
 		`pando_store_database_bytes [1-9]`, `pando_store_wal_bytes [1-9]`, `pando_store_transaction_duration_seconds_count [1-9]`,
+		`pando_anchor_taken_age_seconds\{anchor="file .*"\} \d`, `pando_anchor_failures_total\{anchor="file .*"\} 0`, `pando_log_checkpoint_age_seconds \d`,
+		`pando_publish_failures_total\{target="broken"\} [1-9]`, `pando_status_check_unreachable_total [1-9]`,
+		`pando_status_check_wrong_total [1-9]`, // the root has no CRL
+		`pando_archive_round_age_seconds \d`,
 		`go_goroutines [1-9]`, `process_resident_memory_bytes [1-9]`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + pattern).MatchString(text) {
@@ -110,7 +192,7 @@ func TestCounts(t *testing.T) {
 
 // TestStoreError: the counts of the process are there when the store is not.
 func TestStoreError(t *testing.T) {
-	s, m := newMetrics(t)
+	s, m, _ := newMetrics(t)
 	s.AddTenant(t, "demo")
 	work := scrape(t, m)
 	if !strings.Contains(work, "pando_store_database_bytes") {
@@ -128,8 +210,8 @@ func TestStoreError(t *testing.T) {
 // TestDocs keeps the table of docs/operator/metrics.md equal to what a server shows,
 // and sees that the alert rules ask for metrics that are there.
 func TestDocs(t *testing.T) {
-	s, m := newMetrics(t)
-	work(t, s, m)
+	s, m, p := newMetrics(t)
+	work(t, s, m, p)
 	text := scrape(t, m)
 	shown := map[string]bool{}
 	var b strings.Builder

@@ -36,6 +36,8 @@ type lane struct {
 	failing   time.Time                   // owned by run: since when; zero while it works
 	pause     time.Duration               // owned by run
 	stuck     map[job]bool                // owned by run: what has an alarm of its own
+
+	stats TargetStats
 }
 
 // A pointer is where a list's pointer stands at the target.
@@ -131,6 +133,9 @@ func (l *lane) do(ctx context.Context, j job) error {
 // well notes that the target works, and that a job of the kind is done.
 func (l *lane) well(j job) {
 	l.pause, l.failing = 0, time.Time{}
+	l.stats.Failing.Set(time.Time{})
+	l.stats.Done.Set(time.Now())
+	l.stats.Lists.Add(1)
 	l.alarms.Clear(l.lateKey())
 	if j.again = false; l.stuck[j] {
 		delete(l.stuck, j)
@@ -140,8 +145,10 @@ func (l *lane) well(j job) {
 
 // failed waits before the target is tried again.
 func (l *lane) failed(ctx context.Context, err error) {
+	l.stats.Failures.Add(1)
 	if l.failing.IsZero() {
 		l.failing = time.Now()
+		l.stats.Failing.Set(l.failing)
 		l.log.WarnContext(ctx, "publish", "error", err)
 	}
 	if time.Since(l.failing) >= lateAfter && l.alarms.Raise(alarm.Alarm{
@@ -162,6 +169,7 @@ func (l *lane) failed(ctx context.Context, err error) {
 
 // refused leaves out a job that would fail again. The next survey tries it again.
 func (l *lane) refused(ctx context.Context, j job, err error) {
+	l.stats.Refused.Add(1)
 	j.again = false
 	l.stuck[j] = true
 	if l.alarms.Raise(alarm.Alarm{

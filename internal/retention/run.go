@@ -81,6 +81,10 @@ func (s *Service) Round(ctx context.Context, tenant pki.TenantID) error {
 	if err != nil && ctx.Err() == nil {
 		s.stats.Failures++
 	}
+	if err == nil {
+		s.stats.Rounds++
+		s.stats.Round = s.cfg.Now()
+	}
 	s.mu.Unlock()
 	return err
 }

@@ -55,7 +55,12 @@ type Round struct {
 }
 
 // Stats are counts since the server was started.
-type Stats struct{ Archives, Certificates, Failures int64 }
+type Stats struct {
+	Archives, Certificates, Failures int64
+
+	Rounds int64     // of single tenants, that came to their end
+	Round  time.Time // when the last of them did; zero before the first
+}
 
 // New returns a Service.
 func New(cfg Config) *Service {

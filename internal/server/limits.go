@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/limit"
+	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 // limitsEvery is how often the tenants' own limits are read: one that was set on
@@ -62,6 +64,7 @@ func (s *Server) handshake(*tls.ClientHelloInfo) (*tls.Config, error) {
 type bounded struct {
 	net.Listener
 	all, each int
+	refused   stat.Counter
 
 	mu   sync.Mutex
 	open int                // guarded by mu, as is by
@@ -83,8 +86,16 @@ func (b *bounded) Accept() (net.Conn, error) {
 		if b.enter(from) {
 			return &boundConn{Conn: conn, leave: sync.OnceFunc(func() { b.leave(from) })}, nil
 		}
+		b.refused.Add(1)
 		conn.Close()
 	}
+}
+
+// stats returns how many connections are open, and how many were refused.
+func (b *bounded) stats() metrics.Connections {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return metrics.Connections{Open: b.open, Most: b.all, Refused: b.refused.Value()}
 }
 
 func (b *bounded) enter(from netip.Addr) bool {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/proto/status"
 	"github.com/pando-pki/pando/internal/restapi"
 )
@@ -36,7 +37,7 @@ type listeners struct {
 type way struct {
 	name   string
 	scheme string
-	socket net.Listener
+	socket *bounded
 	server *http.Server
 }
 
@@ -122,6 +123,15 @@ func (w *way) serve() error {
 		return w.server.ServeTLS(w.socket, "", "")
 	}
 	return w.server.Serve(w.socket)
+}
+
+// connections returns those of each listener, by its name.
+func (l *listeners) connections() map[string]metrics.Connections {
+	all := make(map[string]metrics.Connections, len(l.ways))
+	for _, w := range l.ways {
+		all[w.name] = w.socket.stats()
+	}
+	return all
 }
 
 func (l *listeners) url(name string) string {

@@ -117,7 +117,8 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	}
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
-		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Alarms: s.alarms, Now: c.now, Log: log, Version: version,
+		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
+		Connections: func() map[string]metrics.Connections { return s.listeners.connections() }, Alarms: s.alarms, Now: c.now, Log: log, Version: version,
 	})
 	s.listeners, err = s.listen(version)
 	return s, err

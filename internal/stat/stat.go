@@ -7,6 +7,7 @@ package stat
 import (
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -19,6 +20,26 @@ func (c *Counter) Add(n int) { c.n.Add(uint64(n)) }
 
 // Value returns the count.
 func (c *Counter) Value() uint64 { return c.n.Load() }
+
+// A Moment is when something last happened. Its zero value is never.
+type Moment struct{ micros atomic.Int64 }
+
+// Set notes that it happened at t; a zero t takes it back.
+func (m *Moment) Set(t time.Time) {
+	if t.IsZero() {
+		m.micros.Store(0)
+		return
+	}
+	m.micros.Store(t.UnixMicro())
+}
+
+// Value returns the moment, zero for never.
+func (m *Moment) Value() time.Time {
+	if n := m.micros.Load(); n != 0 {
+		return time.UnixMicro(n).UTC()
+	}
+	return time.Time{}
+}
 
 // ByKind counts errors by their kind. Its zero value is ready.
 type ByKind struct {
@@ -80,4 +101,11 @@ type StoreSize struct {
 	Database    int64 // bytes of the file
 	Log         int64 // bytes of the write-ahead log beside it
 	Revocations int64 // entries that were ever stored, those of void serials with them
+}
+
+// OpenWork is the work on many certificates that has not come to its end.
+type OpenWork struct {
+	Batches map[string]int64 // by state, those without any left out
+	Jobs    map[string]int64 // of revocation, likewise
+	Seen    int64            // certificates that these jobs have looked at
 }

@@ -277,6 +277,9 @@ func (c *patrol) revoked(ctx context.Context, issuer pki.IssuerID, state *revoca
 
 // tell raises what was found and clears what was not.
 func (c *patrol) tell(issuer *pki.Issuer, at place, found finding) {
+	if !found.none() {
+		c.stats.Wrong.Add(1)
+	}
 	for _, name := range []string{"crl.missing", "crl.stale", "crl.shrunken", "crl.incomplete", "crl.wrong", "crl.ahead"} {
 		key := alarm.Key{Tenant: issuer.Tenant, Name: name, Target: at.list.Path() + " at the " + at.where}
 		if name != found.name {
@@ -302,6 +305,7 @@ func unreachableKey(issuer *pki.Issuer, where string) alarm.Key {
 
 // unreachable is another alarm than a wrong answer: others may have a way.
 func (c *patrol) unreachable(issuer *pki.Issuer, where string, err error) {
+	c.stats.Unreachable.Add(1)
 	c.fell(issuer.ID, where)
 	if where == atOCSP {
 		where = atURL

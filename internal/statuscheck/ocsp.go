@@ -156,6 +156,7 @@ func (c *patrol) tellOCSP(issuer *pki.Issuer, wrong string) {
 		c.cfg.Alarms.Clear(key)
 		return
 	}
+	c.stats.Wrong.Add(1)
 	if c.cfg.Alarms.Raise(alarm.Alarm{
 		Key: key, Severity: alarm.Critical, What: wrong,
 		Do: "See that " + issuer.StatusURL + "/ocsp/" + string(issuer.ID) + " leads to this deployment, and what the alarm ocsp.responder says. 'pando ocsp query' asks again.",

@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -101,7 +102,19 @@ type Checker struct {
 	cfg     Config
 	web     *web
 	patrols map[pki.TenantID]*patrol
+	stats   Stats
 }
+
+// Stats counts since the Checker was made.
+type Stats struct {
+	Rounds      stat.Counter // that came to their end
+	Wrong       stat.Counter // times that a CRL or an OCSP answer was not as it must be
+	Unreachable stat.Counter // times that a place could not be fetched from
+	Round       stat.Moment  // when the last round ended
+}
+
+// Stats returns the counts; unlike the rest it may be called while a round runs.
+func (c *Checker) Stats() *Stats { return &c.stats }
 
 // New returns a Checker.
 func New(cfg Config) *Checker {
@@ -165,5 +178,10 @@ func (c *Checker) Round(ctx context.Context) error {
 		})
 	}
 	g.Wait()
-	return ctx.Err()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c.stats.Rounds.Add(1)
+	c.stats.Round.Set(now)
+	return nil
 }

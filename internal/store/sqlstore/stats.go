@@ -30,6 +30,37 @@ func (s *Store) Size(ctx context.Context) (stat.StoreSize, error) {
 	return size, nil
 }
 
+// OpenWork returns how many batches and revocation jobs have not come to their end.
+func (s *Store) OpenWork(ctx context.Context) (stat.OpenWork, error) {
+	w := stat.OpenWork{Batches: make(map[string]int64), Jobs: make(map[string]int64)}
+	for _, of := range []struct {
+		to   map[string]int64
+		text string // reads an index of what is open, and nothing of what has ended
+	}{
+		{w.Batches, `SELECT state, count(*) FROM batch WHERE state IN ('uploading', 'checking', 'checked', 'running', 'paused') GROUP BY state`},
+		{w.Jobs, `SELECT state, count(*) FROM revocation_job WHERE state IN ('counting', 'counted', 'running', 'paused') GROUP BY state`},
+	} {
+		_, err := list(ctx, s.read, func(row row) (struct{}, error) {
+			var state string
+			var n int64
+			err := row.Scan(&state, &n)
+			of.to[state] = n
+			return struct{}{}, err
+		}, of.text)
+		if err != nil {
+			return stat.OpenWork{}, fmt.Errorf("counting open work: %w", err)
+		}
+	}
+	jobs, err := s.ActiveJobs(ctx)
+	if err != nil {
+		return stat.OpenWork{}, err
+	}
+	for _, j := range jobs {
+		w.Seen += j.Good + j.Held + j.Revoked
+	}
+	return w, nil
+}
+
 // Transactions returns how many seconds the transactions that wrote took, from
 // when they had the writer's turn until they were durable.
 func (s *Store) Transactions() *stat.Histogram { return s.times }

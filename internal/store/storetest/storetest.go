@@ -57,6 +57,7 @@ type Store interface {
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
 	Size(ctx context.Context) (stat.StoreSize, error)
+	OpenWork(ctx context.Context) (stat.OpenWork, error)
 	Close() error
 }
 
@@ -144,6 +145,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"CRLs that are due", testDue},
 		{"sample serial", testSampleSerial},
 		{"size", testSize},
+		{"open work", testOpenWork},
 		{"clock", testClock},
 		{"expiry counted", testExpiry},
 		{"trusted authorities", testTrust},
