@@ -85,7 +85,7 @@ type Service struct {
 	late map[string]time.Time // of each anchor, since when it fails; owned by deliver
 	own  map[alarm.Key]bool   // alarms of single logs that are raised; owned by watch
 
-	stats Stats
+	stats *Stats
 }
 
 // New returns a Service of a store that agrees with its anchors, or the error that

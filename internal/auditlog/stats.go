@@ -20,8 +20,8 @@ type AnchorStats struct {
 	Failures stat.Counter
 }
 
-func newStats(anchors []Anchor) Stats {
-	s := Stats{Anchors: make(map[string]*AnchorStats, len(anchors))}
+func newStats(anchors []Anchor) *Stats {
+	s := &Stats{Anchors: make(map[string]*AnchorStats, len(anchors))}
 	for _, a := range anchors {
 		s.Anchors[a.Name()] = new(AnchorStats)
 	}
@@ -29,7 +29,7 @@ func newStats(anchors []Anchor) Stats {
 }
 
 // Stats returns what the Service knows.
-func (s *Service) Stats() *Stats { return &s.stats }
+func (s *Service) Stats() *Stats { return s.stats }
 
 // Waiting returns what all logs together had still to do when they were last looked
 // at, which is once a second.
