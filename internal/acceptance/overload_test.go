@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,9 +18,10 @@ import (
 	"github.com/pando-pki/pando/client"
 )
 
-// TestOverload asks for ten times what the server can do. Nearly all of what it
-// can do must come through, the rest must be told to come again, and its memory
-// must stay bounded.
+// TestOverload has ten times as many clients as the server needs to be busy; those that
+// are told to come again do so after a while, as devices do. Nearly all of what the
+// server can do must come through, some must be told to come again, and its memory must
+// stay bounded.
 func TestOverload(t *testing.T) {
 	const capable, times = 32, 10
 	measure, overload := 10*time.Second, time.Minute
@@ -38,11 +41,15 @@ func TestOverload(t *testing.T) {
 	for round := 1; ; round++ {
 		name := func(phase string) string { return fmt.Sprintf("%s-%d", phase, round) }
 		before := crowd(t, clients[:capable], name("before"), measure, acks)
+		told := h.refusals(t)
 		during := crowd(t, clients, name("during"), overload, acks)
+		if told = h.refusals(t) - told; told == 0 {
+			t.Errorf("%d clients, and nobody was told to come again", len(clients))
+		}
 		after := crowd(t, clients[:capable], name("after"), measure, acks)
 		share := during.rate() / min(before.rate(), after.rate())
-		t.Logf("%d clients: %.0f certificates a second before, %.0f after; %d clients: %.0f a second, %.0f %%, and %d refusals; %s at most",
-			capable, before.rate(), after.rate(), len(clients), during.rate(), 100*share, during.refused, mib(h.server.memory(t, "VmHWM")))
+		t.Logf("%d clients: %.0f certificates a second before, %.0f after; %d clients: %.0f a second, %.0f %%, %d answers of 429 and 503, after which %d clients gave up; %s at most",
+			capable, before.rate(), after.rate(), len(clients), during.rate(), 100*share, told, during.refused, mib(h.server.memory(t, "VmHWM")))
 		if share >= 0.9 {
 			break
 		}
@@ -56,6 +63,21 @@ func TestOverload(t *testing.T) {
 	}
 	h.stop(t)
 	h.check(t, acks.path)
+}
+
+// refusals returns how often the API has answered 429 or 503: clients come again by
+// themselves, and do not tell.
+func (h *house) refusals(t *testing.T) (n int) {
+	t.Helper()
+	pattern := regexp.MustCompile(`(?m)^pando_http_requests_total\{code="(?:429|503)",listener="https",.*\} (\d+)$`)
+	for _, found := range pattern.FindAllSubmatch(fetch(t, h.file.Ops+"/metrics"), -1) {
+		count, err := strconv.Atoi(string(found[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += count
+	}
+	return n
 }
 
 // A goodput is what came of requests within a time.
