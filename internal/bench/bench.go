@@ -28,7 +28,7 @@ type Config struct {
 	Program string // path of this binary, which is started as the server too
 	Dir     string // for the server's data: new or empty; "" is a temporary one, removed at the end
 	Rows    []int  // of Goals; nil is all
-	Quick   bool   // a first picture in a minute: shorter rounds, and fewer of them
+	Quick   bool   // a first picture in about a minute: one short round of each, with less of everything
 	// Seconds is how long one measurement lasts, about; 0 is what Quick says.
 	Seconds float64
 	// Certificates is how many a full store has (rows 9, 12 and 13); 0 is what
@@ -60,7 +60,8 @@ type bench struct {
 	few, full *deployment // with few certificates and with many; closed
 }
 
-// Run measures and reports.
+// Run measures and reports. Where ctx ends before all is measured, the report has what
+// was, says that it was interrupted, and comes with the error of ctx.
 func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	rows, err := selected(cfg.Rows)
 	if err != nil {
@@ -68,7 +69,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	}
 	b := &bench{cfg: cfg, rounds: 5, length: 8 * time.Second}
 	if cfg.Quick {
-		b.rounds, b.length = 3, 1500*time.Millisecond
+		b.rounds, b.length = 1, time.Second
 	}
 	if cfg.Seconds != 0 {
 		if cfg.Seconds < minSeconds || cfg.Seconds > maxSeconds {
@@ -96,7 +97,10 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 		if !slices.ContainsFunc(m.rows, func(r int) bool { return slices.Contains(rows, r) }) {
 			continue
 		}
-		if err := m.run(b, ctx); err != nil {
+		if err := m.run(b, ctx); ctx.Err() != nil {
+			b.report.Interrupted = true
+			return b.report, errors.Join(ctx.Err(), b.report.end(rows, b.yard))
+		} else if err != nil {
 			return nil, fmt.Errorf("row %d: %w", m.rows[0], err)
 		}
 	}

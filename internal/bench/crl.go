@@ -28,7 +28,7 @@ import (
 const (
 	newEntries   = 1_000 // since the CRL before
 	crlEntries   = 1_000_000
-	quickEntries = 200_000
+	quickEntries = 20_000
 )
 
 func (b *bench) crlEntries() int {

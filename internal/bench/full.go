@@ -14,7 +14,8 @@ import (
 const (
 	fewCertificates  = 100_000
 	fullCertificates = 20_000_000
-	quickFull        = 400_000
+	quickFew         = 5_000
+	quickFull        = 50_000
 	sliceCount       = 10    // of a round, stored in each of both in turn
 	sliceRows        = 2_000 // of a slice
 	lookUps          = 2_000
@@ -35,8 +36,11 @@ func (b *bench) certificates() int {
 }
 
 func (b *bench) fewCertificates() int {
-	if b.length < time.Second {
+	switch {
+	case b.length < time.Second:
 		return fewRows
+	case b.cfg.Quick:
+		return min(quickFew, b.certificates()/2)
 	}
 	return min(fewCertificates, b.certificates()/2)
 }
@@ -58,7 +62,7 @@ func (b *bench) fullStore(ctx context.Context) (err error) {
 			return err
 		}
 		for range b.rounds {
-			inFew, inFull, err := fillBoth(ctx, few, full, min(sliceRows, b.fewCertificates()))
+			inFew, inFull, err := fillBoth(ctx, few, full, min(sliceRows, b.fewCertificates()/sliceCount))
 			if err != nil {
 				return err
 			}

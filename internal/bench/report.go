@@ -16,6 +16,8 @@ type Report struct {
 	Rows      []Row     `json:"rows"`
 	Lines     []string  `json:"lines"` // each measurement, as it was made
 
+	Interrupted bool `json:"interrupted"` // rows were not measured, or with fewer rounds
+
 	sizes map[int]int // of what rows were measured with, by row
 }
 
@@ -23,15 +25,18 @@ type Report struct {
 type Row struct {
 	Row      int       `json:"row"`
 	What     string    `json:"what"`
-	Measured float64   `json:"measured,omitzero"` // the median of Rounds; absent where not built
+	Measured float64   `json:"measured,omitzero"` // the median of Rounds; absent where it was not
 	Unit     string    `json:"unit"`
 	Must     float64   `json:"must"`
 	Aim      float64   `json:"aim"`
-	Met      string    `json:"met"` // aim, must, no or "not built"
+	Met      string    `json:"met"` // aim, must, no, "not built" or "not measured"
 	Rounds   []float64 `json:"rounds,omitempty"`
 }
 
-const notBuilt = "not built"
+const (
+	notBuilt    = "not built"
+	notMeasured = "not measured" // the run was interrupted before
+)
 
 func newReport(dir string) (*Report, error) {
 	m, err := describe(dir)
@@ -65,6 +70,8 @@ func (r *Report) end(rows []int, yard yardsticks) error {
 			row.Rounds = found[i].Rounds
 			row.Measured = median(row.Rounds)
 			row.Met = g.met(row.Measured)
+		} else if !g.Absent && r.Interrupted {
+			row.Met = notMeasured
 		} else if !g.Absent {
 			return fmt.Errorf("row %d was not measured: %s", g.Row, g.What)
 		}
