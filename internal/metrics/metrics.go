@@ -25,7 +25,6 @@ import (
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
-	"github.com/pando-pki/pando/internal/statuscheck"
 )
 
 // Store is what there is to know of the store.
@@ -64,7 +63,7 @@ type Config struct {
 	Retention  func() retention.Stats
 	Audit      *auditlog.Stats
 	Publisher  Publisher
-	Checker    *statuscheck.Stats
+	Checker    *stat.StatusChecks
 	Limits     *limit.Limits
 	Alarms     *alarm.Board
 	Now        pki.Clock

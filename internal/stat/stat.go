@@ -103,6 +103,14 @@ type StoreSize struct {
 	Revocations int64 // entries that were ever stored, those of void serials with them
 }
 
+// StatusChecks is what a checker of published status counts.
+type StatusChecks struct {
+	Rounds      Counter // that came to their end
+	Wrong       Counter // times that a CRL or an OCSP answer was not as it must be
+	Unreachable Counter // times that a place could not be fetched from
+	Round       Moment  // when the last round ended
+}
+
 // OpenWork is the work on many certificates that has not come to its end.
 type OpenWork struct {
 	Batches map[string]int64 // by state, those without any left out

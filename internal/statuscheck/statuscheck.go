@@ -102,19 +102,12 @@ type Checker struct {
 	cfg     Config
 	web     *web
 	patrols map[pki.TenantID]*patrol
-	stats   Stats
+	stats   stat.StatusChecks
 }
 
-// Stats counts since the Checker was made.
-type Stats struct {
-	Rounds      stat.Counter // that came to their end
-	Wrong       stat.Counter // times that a CRL or an OCSP answer was not as it must be
-	Unreachable stat.Counter // times that a place could not be fetched from
-	Round       stat.Moment  // when the last round ended
-}
-
-// Stats returns the counts; unlike the rest it may be called while a round runs.
-func (c *Checker) Stats() *Stats { return &c.stats }
+// Stats returns what was counted since the Checker was made; unlike the rest it may be
+// called while a round runs.
+func (c *Checker) Stats() *stat.StatusChecks { return &c.stats }
 
 // New returns a Checker.
 func New(cfg Config) *Checker {
