@@ -47,6 +47,46 @@ func TestDocsNameTests(t *testing.T) {
 	}
 }
 
+// TestDocsHaveAlarms: each alarm that the code raises has its row in alarms.md.
+// Where alarms are raised, a text of the form part.condition is the name of one, or
+// an act that an event names.
+func TestDocsHaveAlarms(t *testing.T) {
+	text, err := os.ReadFile("docs/operator/alarms.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acts := []string{"crl.recover", "log.create", "clock.accept"}
+	name := regexp.MustCompile(`"([a-z]+\.[a-z]+)"`)
+	kind := regexp.MustCompile(`(?m)^\s+[A-Z]\w+ += "([a-z]+)"`)
+	count := 0
+	walk(t, "internal", ".go", func(file string, code []byte) {
+		if strings.HasSuffix(file, "_test.go") || !bytes.Contains(code, []byte("alarm.Key{")) && !bytes.Contains(code, []byte("alarm.Alarm{")) && !strings.HasPrefix(file, "internal/statuscheck/") && !strings.HasPrefix(file, "internal/expiry/") {
+			return
+		}
+		var names []string
+		for _, m := range name.FindAllSubmatch(code, -1) {
+			names = append(names, string(m[1]))
+		}
+		if strings.HasPrefix(file, "internal/expiry/") {
+			for _, m := range kind.FindAllSubmatch(code, -1) {
+				names = append(names, "expiry."+string(m[1]))
+			}
+		}
+		for _, n := range names {
+			if slices.Contains(acts, n) {
+				continue
+			}
+			count++
+			if !bytes.Contains(text, []byte("\n| `"+n+"`")) {
+				t.Errorf("%s raises %s, which alarms.md does not have", file, n)
+			}
+		}
+	})
+	if count < 20 {
+		t.Errorf("the code raises %d alarms: this test does not see them", count)
+	}
+}
+
 // TestContributingRanks: each package stands in the table of ranks for people,
 // or its folder does, in the row of its rank.
 func TestContributingRanks(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 // Config says which server to talk to, and as whom.
 type Config struct {
 	// Server is the server's URL, with or without /api/v1 at its end. It is
-	// https, except for a server on a loopback address: a token does not travel
-	// in the clear.
+	// https wherever there is a token, also on a loopback address: which process
+	// listens there is known by its certificate alone.
 	Server string
 
 	// Token is the API token. Empty: the server will refuse all but the OpenAPI
@@ -49,8 +49,11 @@ func New(cfg Config) (*Client, error) {
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.User != nil {
 		return nil, fmt.Errorf("server %q: write a URL, as https://pki.example.com:8443", cfg.Server)
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+	switch {
+	case u.Scheme == "http" && !cfg.Token.IsZero():
 		return nil, fmt.Errorf("server %q: it must be https, since a token would travel in the clear", cfg.Server)
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("server %q: write a URL, as https://pki.example.com:8443", cfg.Server)
 	}
 	hc := cfg.HTTPClient
 	if hc == nil {
@@ -60,11 +63,6 @@ func New(cfg Config) (*Client, error) {
 	}
 	base := strings.TrimSuffix(strings.TrimSuffix(u.String(), "/"), apiPath) + apiPath
 	return &Client{base: base, token: cfg.Token, http: hc}, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // newHTTPClient returns a client that follows no redirect, so that the token

@@ -21,7 +21,7 @@ import (
 // dial returns a client of a server that the handler answers for.
 func dial(t *testing.T, handler http.HandlerFunc) *Client {
 	t.Helper()
-	srv := httptest.NewServer(handler)
+	srv := httptest.NewTLSServer(handler)
 	t.Cleanup(srv.Close)
 	c, err := New(Config{Server: srv.URL, Token: TokenOf("pando_x"), HTTPClient: srv.Client()})
 	if err != nil {
@@ -39,15 +39,20 @@ func TestNewServer(t *testing.T) {
 		{"http://127.0.0.1:8080", "http://127.0.0.1:8080/api/v1"},
 		{"http://[::1]:8080", "http://[::1]:8080/api/v1"},
 		{"http://localhost", "http://localhost/api/v1"},
-		{"http://pki.example.com", ""},
-		{"http://localhost.example.com", ""},
+		{"http://pki.example.com", "http://pki.example.com/api/v1"},
 		{"ftp://pki.example.com", ""},
 		{"pki.example.com:8443", ""},
 		{"https://user:password@pki.example.com", ""},
 		{"", ""},
 	}
 	for _, tt := range tests {
-		c, err := New(Config{Server: tt.server})
+		c, err := New(Config{Server: tt.server, Token: TokenOf("pando_x")})
+		if strings.HasPrefix(tt.server, "http://") {
+			if err == nil {
+				t.Errorf("%q would get the token in the clear", tt.server)
+			}
+			c, err = New(Config{Server: tt.server})
+		}
 		switch {
 		case tt.base == "" && err == nil:
 			t.Errorf("%q was taken", tt.server)
@@ -87,14 +92,31 @@ func TestTokenGoesNowhereElse(t *testing.T) {
 	var elsewhere atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
 	defer other.Close()
-	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	srv := httptest.NewTLSServer(http.RedirectHandler(other.URL, http.StatusFound))
 	defer srv.Close()
-	c, err := New(Config{Server: srv.URL, Token: TokenOf("pando_x")})
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(Config{Server: srv.URL, Token: TokenOf("pando_x"), CAFile: ca})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.RevokeToken(t.Context(), "1"); err == nil || elsewhere.Load() != 0 {
 		t.Errorf("%v, %d requests elsewhere", err, elsewhere.Load())
+	}
+}
+
+// TestNoList: an answer that is not one of the API is not an empty list.
+func TestNoList(t *testing.T) {
+	for text, want := range map[string]bool{`{}`: false, `{"items":null}`: false, `{"items":[]}`: true} {
+		c := dial(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
+		if _, err := c.Tenants(t.Context()); (err == nil) != want {
+			t.Errorf("%s: %v", text, err)
+		}
+		if _, err := c.Batches(t.Context(), "", 10); (err == nil) != want {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func FuzzResults(f *testing.F) {
 	f.Add(`{"row":9223372036854775807}{"ro`)
 	f.Add(`{"row":-1}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := New(Config{Server: "http://127.0.0.1", Token: TokenOf("x"), HTTPClient: &http.Client{Transport: always(text)}})
+		c, err := New(Config{Server: "https://127.0.0.1", Token: TokenOf("x"), HTTPClient: &http.Client{Transport: always(text)}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,8 +72,9 @@ func (c *Client) ChangeLot(ctx context.Context, name string, ch LotChange) (*Lot
 }
 
 // CloseLot closes a lot, of which so many devices were scrapped without a
-// certificate, and returns its signed report; the same again for a closed one.
-func (c *Client) CloseLot(ctx context.Context, name string, scrapped int64) (*LotReport, error) {
+// certificate (nil: none, or what was said when it was closed), and returns its signed
+// report; the same again for a closed one.
+func (c *Client) CloseLot(ctx context.Context, name string, scrapped *int64) (*LotReport, error) {
 	return post[LotReport](ctx, c, lotPath(name)+"/close", LotClosing{Scrapped: scrapped})
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -52,6 +53,9 @@ func (c *Client) do(ctx context.Context, k call, in, out any) error {
 	}
 	if err := json.Unmarshal(text, out); err != nil {
 		return fmt.Errorf("decoding the server's answer: %w", err)
+	}
+	if l, ok := out.(interface{ listed() bool }); ok && !l.listed() {
+		return errors.New("the server's answer is no list: what answers there is not this API; look at the server's address")
 	}
 	return nil
 }

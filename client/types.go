@@ -11,6 +11,9 @@ type List[T any] struct {
 	NotSearched []string `json:"not_searched,omitempty" doc:"Of a search for certificates: the authorities that do not keep the index by which it is led. Their certificates are not among the items."`
 }
 
+// listed reports whether it came from the API, which writes an empty list too.
+func (l *List[T]) listed() bool { return l.Items != nil }
+
 // A Tenant is an organisation with its own hierarchies, people and devices.
 type Tenant struct {
 	ID           string    `json:"id" pattern:"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$" doc:"A slug of a-z, 0-9 and inner hyphens. It is never changed and never used again." example:"demo"`

@@ -50,7 +50,7 @@ type LotChange struct {
 
 // LotClosing is what the closer of a lot says.
 type LotClosing struct {
-	Scrapped int64 `json:"scrapped,omitzero" minimum:"0" maximum:"1000000000" doc:"How many devices of the lot were scrapped without a certificate."`
+	Scrapped *int64 `json:"scrapped,omitzero" minimum:"0" maximum:"1000000000" doc:"How many devices of the lot were scrapped without a certificate. Absent: none, or what a closed lot was closed with."`
 }
 
 // LotReport says, signed, what became of a lot.

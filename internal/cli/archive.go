@@ -35,10 +35,11 @@ Examples:
 // archiveSet is "pando archive set".
 type archiveSet struct {
 	Keep string `arg:"" help:"For how long after its end a certificate stays, as 730d or 36h; for-good keeps them all."`
+	Yes  bool   `help:"Do not ask."`
 }
 
 func (archiveSet) Help() string {
-	return `The tenant's events tell of the change, with before and after. What has been archived stays so.
+	return `The tenant's events tell of the change, with before and after. What has been archived stays so: where less than a day is set, it asks.
 
 Examples:
 
@@ -51,6 +52,12 @@ func (a *archiveSet) Run(ctx context.Context, c *console, cl *client.Client) err
 	keep, err := parseKeep(a.Keep)
 	if err != nil {
 		return err
+	}
+	if keep > 0 && keep < 24*time.Hour && !a.Yes {
+		err := confirm(fmt.Sprintf("Certificates leave the store, for good, %s after their end; what anybody still asks of them is in the archives alone.", keep))
+		if err != nil {
+			return err
+		}
 	}
 	r, err := cl.SetRetention(ctx, keep)
 	if err != nil {

@@ -15,22 +15,35 @@ import (
 // lotClose is "pando lot close".
 type lotClose struct {
 	Name     string `arg:"" help:"Name of the lot."`
-	Scrapped int64  `placeholder:"N" help:"How many devices of the lot were scrapped without a certificate. Devices that are decommissioned are counted besides."`
+	Scrapped *int64 `placeholder:"N" help:"How many devices of the lot were scrapped without a certificate. Devices that are decommissioned are counted besides."`
 	Out      string `placeholder:"FILE" help:"Write the report to this new file (default: standard output)."`
+	Yes      bool   `help:"Do not ask."`
 }
 
 func (lotClose) Help() string {
-	return `Closes the lot for good: nothing is enrolled in it any more. All its batches must be at their end. The report says how many devices were ordered, issued, refused and scrapped, by product line and site and by batch, and is signed with the tenant's key for lot reports. Closing the lot again gives the same report.
+	return `Closes the lot for good, after asking: nothing is enrolled in it any more. All its batches must be at their end. The report says how many devices were ordered, issued, refused and scrapped, by product line and site and by batch, and is signed with the tenant's key for lot reports. Closing the lot again gives the same report, and asks nothing.
 
 Examples:
 
-    pando lot close lot-7 --scrapped 12 --out lot-7.report`
+    pando lot close lot-7 --scrapped 12 --out lot-7.report --yes`
 }
 
 // Run closes the lot.
 func (l *lotClose) Run(ctx context.Context, c *console, cl *client.Client) error {
 	if err := refuseExisting(l.Out); err != nil {
 		return err
+	}
+	if !l.Yes {
+		lot, err := cl.Lot(ctx, l.Name)
+		if err != nil {
+			return err
+		}
+		if lot.State != "closed" {
+			err = confirm(fmt.Sprintf("The lot %s is closed for good, with %d scrapped: nothing is enrolled in it any more.", lot.Name, orZero(l.Scrapped)))
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return writeReport(c, l.Out)(cl.CloseLot(ctx, l.Name, l.Scrapped))
 }

@@ -48,22 +48,34 @@ type revocationStart struct {
 	DryRun         bool   `help:"Count what would be done and change nothing; 'pando revocation run' then does it."`
 	IdempotencyKey string `placeholder:"TEXT" help:"The same request under the same key is the same job (default: a new key)."`
 	Wait           bool   `help:"Follow the job until it is at rest, as 'pando revocation watch' does."`
+	Yes            bool   `help:"Do not ask."`
 }
 
 func (revocationStart) Help() string {
-	return `A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason. A release leaves what a suspended device has, and counts it: 'pando device resume' releases that.
+	return `A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason. A release leaves what a suspended device has, and counts it: 'pando device resume' releases that. What cannot be undone is asked for, and so is a hold of all that an issuer signed; a dry run, another hold and a release are not.
 
 Examples:
 
     pando revocation start --lot 7 --reason keyCompromise --dry-run --wait
-    pando revocation start --product-line meters-v1 --reason cessationOfOperation
+    pando revocation start --product-line meters-v1 --reason cessationOfOperation --yes
     pando revocation start --lot 7 --release --wait`
 }
 
 // Run creates the job.
 func (s *revocationStart) Run(ctx context.Context, c *console, cl *client.Client) error {
+	chosen := client.RevocationSelection{Device: s.Device, Lot: s.Lot, ProductLine: s.ProductLine, Batch: s.Batch, Issuer: s.Issuer}
+	if final := s.Reason != "certificateHold" || s.Issuer != ""; final && !s.Release && !s.DryRun && !s.Yes {
+		act := "revoked for good"
+		if s.Reason == "certificateHold" {
+			act = "held"
+		}
+		what := selectionOf(&client.RevocationJob{RevocationSelection: chosen})
+		if err := confirm(fmt.Sprintf("All valid certificates of %s are %s (%s); --dry-run counts them.", what, act, s.Reason)); err != nil {
+			return err
+		}
+	}
 	j, err := cl.StartRevocation(ctx, client.NewRevocationJob{
-		RevocationSelection: client.RevocationSelection{Device: s.Device, Lot: s.Lot, ProductLine: s.ProductLine, Batch: s.Batch, Issuer: s.Issuer},
+		RevocationSelection: chosen,
 		Reason:              s.Reason, Release: s.Release, DryRun: s.DryRun,
 	}, cmp.Or(s.IdempotencyKey, rand.Text())) // so that the client may ask again when an answer is lost
 	if err != nil || !s.Wait {

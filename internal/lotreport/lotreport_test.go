@@ -65,7 +65,7 @@ func (h *house) submit(lot string, lines ...string) (*batch.Batch, error) {
 }
 
 func (h *house) close(lot string, scrapped int64) (string, error) {
-	return h.LotReports.Close(h.t.Context(), h.Grant(h.t, "acme", access.ManageRegistry), lot, scrapped)
+	return h.LotReports.Close(h.t.Context(), h.Grant(h.t, "acme", access.ManageRegistry), lot, &scrapped)
 }
 
 func (h *house) key() string {
@@ -177,10 +177,10 @@ func TestCloseRefuses(t *testing.T) {
 	manage, read := h.Grant(t, "acme", access.ManageRegistry), h.Grant(t, "acme", access.ReadRegistry)
 	_, report := h.LotReports.Report(t.Context(), read, "lot-7")
 	_, key := h.LotReports.Key(t.Context(), read)
-	_, negative := h.LotReports.Close(t.Context(), manage, "lot-7", -1)
-	_, none := h.LotReports.Close(t.Context(), manage, "lot-8", 0)
-	_, stranger := h.LotReports.Close(t.Context(), h.Grant(t, "globex", access.ManageRegistry), "lot-7", 0)
-	_, reader := h.LotReports.Close(t.Context(), read, "lot-7", 0)
+	_, negative := h.LotReports.Close(t.Context(), manage, "lot-7", new(int64(-1)))
+	_, none := h.LotReports.Close(t.Context(), manage, "lot-8", nil)
+	_, stranger := h.LotReports.Close(t.Context(), h.Grant(t, "globex", access.ManageRegistry), "lot-7", nil)
+	_, reader := h.LotReports.Close(t.Context(), read, "lot-7", nil)
 	for _, c := range []struct {
 		name string
 		err  error

@@ -25,7 +25,7 @@ func TestTokenExpires(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
+	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
 		Revocation: s.Revocation, Status: s.Store, Alarms: s.Alarms, Registry: s.Registry, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	c, err := client.New(client.Config{Server: srv.URL, Token: client.TokenOf(secret.Reveal()), HTTPClient: srv.Client()})

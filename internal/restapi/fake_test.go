@@ -214,7 +214,7 @@ func serveWith(t testing.TB, limits *limit.Limits) *served {
 		"auditor":  {Tenant: "demo", ID: "token:3", Name: "auditor", Role: access.Auditor},
 	}}
 	log := new(syncBuffer)
-	srv := httptest.NewServer(New(Config{
+	srv := httptest.NewTLSServer(New(Config{
 		Tokens: fakeTokens{f: f}, Hierarchy: fakeHierarchy{f: f}, Enroll: fakeEnroll{f: f}, Batch: fakeBatch{f: f}, Registry: fakeRegistry{f: f},
 		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, Limits: limits, Version: "test",
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),

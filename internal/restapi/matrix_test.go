@@ -37,6 +37,7 @@ type matrix struct {
 	log                   *auditlog.Service
 	url                   string
 	alpha, beta, platform client.Token
+	http                  *http.Client
 	admin                 *client.Client // beta's administrator
 
 	rootID               string
@@ -59,10 +60,10 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "alpha", "meter")
 	s.AddTenant(t, "beta", "meter")
 	m.log = s.NewLog(t)
-	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
+	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
 		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
-	m.url = srv.URL
+	m.url, m.http = srv.URL, srv.Client()
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
 	m.beta = m.token(t, "beta", access.TenantAdministrator)
 	m.platform = m.token(t, pki.Platform, access.PlatformOperator)
@@ -321,7 +322,7 @@ func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text 
 	if !token.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}
-	resp := must(http.DefaultClient.Do(req))(t)
+	resp := must(m.http.Do(req))(t)
 	defer resp.Body.Close()
 	return resp.StatusCode, string(must(io.ReadAll(resp.Body))(t))
 }
@@ -415,10 +416,10 @@ func TestScopeOfSomeEndpoints(t *testing.T) {
 func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
-	srv := httptest.NewServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
+	srv := httptest.NewTLSServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
 		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
-	m.url = srv.URL
+	m.url, m.http = srv.URL, srv.Client()
 	for _, role := range access.Roles() {
 		tenant := pki.TenantID("demo")
 		if role == access.PlatformOperator {

@@ -100,7 +100,7 @@ type Registry interface {
 
 // LotReports is what the API needs of lotreport.Service.
 type LotReports interface {
-	Close(ctx context.Context, g access.Grant, lot string, scrapped int64) (string, error)
+	Close(ctx context.Context, g access.Grant, lot string, scrapped *int64) (string, error)
 	Report(ctx context.Context, g access.Grant, lot string) (string, error)
 	Key(ctx context.Context, g access.Grant) (string, error)
 }

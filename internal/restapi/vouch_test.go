@@ -27,7 +27,7 @@ func TestTokenRevokedDuringUpload(t *testing.T) {
 	t.Parallel()
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "demo", "meter")
-	srv := httptest.NewServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports,
+	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports,
 		Revocation: s.Revocation, Status: s.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	manage := s.Grant(t, "demo", access.ManageTokens)
