@@ -31,6 +31,15 @@ func withoutJSON() map[string]string {
 	}
 }
 
+// shownElsewhere are those whose scripts would need an archive, and so a server on
+// which certificates have expired.
+func shownElsewhere() map[string]string {
+	return map[string]string{
+		"archive show":   "the API's own shape, internal/restapi TestMatrix",
+		"archive verify": "TestArchiveVerify",
+	}
+}
+
 // TestJSONOfEveryCommand finds for each command a script that runs it with --json
 // and looks at the result, where the command is not one that has none.
 func TestJSONOfEveryCommand(t *testing.T) {
@@ -60,6 +69,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		}
 	}
 	exceptions := withoutJSON()
+	maps.Copy(exceptions, shownElsewhere())
 	for _, node := range parser.Model.Leaves(true) {
 		_, excepted := exceptions[node.Path()]
 		if shown[node.Path()] == excepted {
