@@ -76,7 +76,7 @@ func TestFailureAsJSON(t *testing.T) {
 	c, errs := &console{json: true}, new(strings.Builder)
 	c.err = errs
 	c.fail(&client.Problem{Detail: "who?", Kind: "unauthenticated"})
-	if want := `{"error":"who?","hint":"give a token that holds in PANDO_TOKEN or with --token-file","kind":"unauthenticated"}` + "\n"; errs.String() != want {
+	if want := `{"error":"who?","hint":"give a token that holds in PANDO_TOKEN or with --token-file, and in --server the listener that takes tokens","kind":"unauthenticated"}` + "\n"; errs.String() != want {
 		t.Errorf("of the server: %s", errs)
 	}
 }
