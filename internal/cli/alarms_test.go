@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,12 +18,17 @@ func TestAlarmsCheck(t *testing.T) {
 	late := `{"tenant":"demo","name":"crl.late","target":"issuer:1","severity":"warning","what":"A CRL is late.","do":"Wait.","since":"2026-11-25T12:00:00Z"}`
 	wrong := `{"tenant":"","name":"clock.wrong","severity":"critical","what":"The clock is wrong.","do":"Set it.","since":"2026-11-25T12:00:00Z"}`
 	items := ""
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(`{"items":[` + items + `]}`))
 	}))
 	defer srv.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv(serverVariable, srv.URL)
+	t.Setenv(tlsCAVariable, ca)
 	t.Setenv(tokenVariable, "pando_x")
 	alarms := func(args ...string) (status int, out string) {
 		var stdout, stderr strings.Builder

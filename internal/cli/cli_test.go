@@ -20,7 +20,7 @@ func TestExitStatus(t *testing.T) {
 		"no arguments":    {nil, exitDone},
 		"help":            {[]string{"--help"}, exitDone},
 		"done":            {[]string{"version"}, exitDone},
-		"refused":         {[]string{"profile", "reference", "nothing"}, exitRefused},
+		"refused":         {[]string{"profile", "packs", "nothing"}, exitRefused},
 		"unknown command": {[]string{"frobnicate"}, exitUsage},
 		"unknown flag":    {[]string{"version", "--short"}, exitUsage},
 		"missing flag":    {[]string{"init"}, exitUsage},
@@ -95,7 +95,7 @@ func TestFail(t *testing.T) {
 		"internal":        {&client.Problem{Status: 500, Title: "Internal error", Kind: "internal", RequestID: "r1"}, exitRefused, "pando: error: the server answered 500 Internal error\npando: hint: the server's log has the cause, under request r1\n"},
 		"come again":      {&client.Problem{Detail: "too many", Kind: "rate-limited"}, exitRefused, "pando: error: too many\npando: hint: try again later\n"},
 		"the own hint":    {hintf(&client.Problem{Detail: "no", Kind: "forbidden"}, "ask Ann"), exitRefused, "pando: error: no\npando: hint: ask Ann\n"},
-		"unauthenticated": {&client.Problem{Detail: "who?", Kind: "unauthenticated"}, exitRefused, "pando: error: who?\npando: hint: give a token that holds in PANDO_TOKEN or with --token-file\n"},
+		"unauthenticated": {&client.Problem{Detail: "who?", Kind: "unauthenticated"}, exitRefused, "pando: error: who?\npando: hint: give a token that holds in PANDO_TOKEN or with --token-file, and in --server the listener that takes tokens\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var errs strings.Builder
