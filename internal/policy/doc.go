@@ -101,8 +101,9 @@
 // is a refusal that says so.
 //
 // What whoever asks has written, or may have, passes a check, also where it comes
-// through an expression (csr, request, requester, product_line, lot, site): dns, uri, ip, email, hex (1 to 64 octets) or name (1 to 64 printable
-// characters). pattern: is an RE2 expression that must match the whole value
+// through an expression (csr, request, requester, product_line, lot, site): dns, uri,
+// ip, email, hex (1 to 64 octets) or name (1 to 64 printable characters). pattern: is
+// an RE2 expression that must match the whole value
 // besides. authorized: true demands that the endpoint's names cover the value.
 // optional: true leaves out what is absent or empty; a list may yield any number of
 // names, also none.
