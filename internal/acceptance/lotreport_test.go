@@ -19,7 +19,7 @@ func TestLotReportByOpenSSL(t *testing.T) {
 	for _, args := range [][]string{
 		{"simulate", "csrs", "--devices", "2", "--prefix", "LR-", "--out", filepath.Join(dir, "lot.pem")},
 		{"--quickstart", h.dir, "batch", "submit", filepath.Join(dir, "lot.pem"), "--endpoint", "meter", "--lot", "lot-report", "--wait"},
-		{"--quickstart", h.dir, "lot", "close", "lot-report", "--out", report},
+		{"--quickstart", h.dir, "lot", "close", "lot-report", "--yes", "--out", report},
 	} {
 		if out := pando(t, args...); out.status != 0 {
 			t.Fatalf("%v: %s", args, out.stderr)

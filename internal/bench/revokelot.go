@@ -42,6 +42,9 @@ func (b *bench) revokeLots(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := b.settled(ctx, last.issuer, patience); err != nil { // of revocations of other rows
+			return err
+		}
 		before, err := b.listed(ctx, last.issuer)
 		if err != nil {
 			return err
@@ -106,20 +109,8 @@ func (b *bench) revokeLot(ctx context.Context, name string, last issued, entries
 	if job = time.Since(begun); j.State != client.Done {
 		return all, 0, fmt.Errorf("the revocation job is %s", j.State)
 	}
-	for pending := true; pending; {
-		if time.Since(begun) > job+patience {
-			return all, 0, errors.New("the CRLs lag behind the entries")
-		}
-		select {
-		case <-ctx.Done():
-			return all, 0, ctx.Err()
-		case <-time.After(lookAgain):
-		}
-		crls, err := b.api.CRLs(ctx)
-		if err != nil {
-			return all, 0, err
-		}
-		pending = slices.ContainsFunc(crls, func(c client.CRL) bool { return c.Issuer == last.issuer && c.Pending })
+	if err := b.settled(ctx, last.issuer, patience); err != nil {
+		return all, 0, err
 	}
 	if err := b.seenRevoked(ctx, last); err != nil {
 		return all, 0, err
@@ -134,6 +125,27 @@ func (b *bench) revokeLot(ctx context.Context, name string, last issued, entries
 		return all, 0, errors.Join(err, fmt.Errorf("the CRLs have %d entries of %d", have, entries))
 	}
 	return all, job, nil
+}
+
+// settled waits until an issuer's CRLs have all its entries.
+func (b *bench) settled(ctx context.Context, issuer string, most time.Duration) error {
+	for begun := time.Now(); ; {
+		crls, err := b.api.CRLs(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(crls, func(c client.CRL) bool { return c.Issuer == issuer && c.Pending }) {
+			return nil
+		}
+		if time.Since(begun) > most {
+			return errors.New("the CRLs lag behind the entries")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lookAgain):
+		}
+	}
 }
 
 // listed returns how many entries an issuer's CRLs have, as relying parties fetch them.

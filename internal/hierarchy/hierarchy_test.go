@@ -159,7 +159,7 @@ func TestLoopbackIsForTests(t *testing.T) {
 const intermediateCA = `profile: intermediate-ca
 description: An online authority below the root.
 keys: {allow: [p256]}
-validity: 15y
+validity: 20y
 subject:
   - {type: CN, from: authority.commonName}
   - {type: O, from: tenant.organization}
