@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -196,6 +197,12 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	params := newIssuer(f, "root").IssuerParams
+	params.Mode = pki.Test // for those, too, that are for test authorities
+	language, err := os.ReadFile("testdata/language.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(language)
 	f.Fuzz(func(t *testing.T, source []byte) {
 		p, err := Parse(source)
 		if err != nil {

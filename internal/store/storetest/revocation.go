@@ -458,8 +458,7 @@ func testSampleSerial(f *fixture) {
 	if bytes.Compare(a.Serial[:], b.Serial[:]) > 0 {
 		a, b = b, a
 	}
-	last := b.Serial
-	last[len(last)-1]++
+	last := pki.Serial{0x7f} // beyond every class
 	for from, want := range map[pki.Serial]pki.Serial{{}: a.Serial, a.Serial: a.Serial, b.Serial: b.Serial, last: a.Serial} {
 		got, err := f.SampleSerial(f.ctx, f.issuer.ID, from)
 		f.ok(err)
