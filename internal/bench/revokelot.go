@@ -100,11 +100,11 @@ func (b *bench) revokeLot(ctx context.Context, name string, last issued, entries
 	if err != nil {
 		return all, 0, err
 	}
-	for now, err := range b.api.WatchRevocation(ctx, j.ID) {
+	for state, err := range b.api.WatchRevocation(ctx, j.ID) {
 		if err != nil {
 			return all, 0, err
 		}
-		j = now
+		j = state
 	}
 	if job = time.Since(begun); j.State != client.Done {
 		return all, 0, fmt.Errorf("the revocation job is %s", j.State)

@@ -2,11 +2,7 @@ package policy
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"net"
@@ -14,9 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"filippo.io/mldsa"
-	"github.com/cloudflare/circl/sign/slhdsa"
-
+	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -28,28 +22,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 // generate makes a key of the kind.
 func generate(t testing.TB, kind pki.KeyKind) crypto.Signer {
 	t.Helper()
-	var key crypto.Signer
-	var err error
-	switch kind {
-	case pki.P256:
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case pki.P384:
-		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case pki.P521:
-		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	case pki.Ed25519:
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	case pki.MLDSA44:
-		key, err = mldsa.GenerateKey(mldsa.MLDSA44())
-	case pki.MLDSA65:
-		key, err = mldsa.GenerateKey(mldsa.MLDSA65())
-	case pki.MLDSA87:
-		key, err = mldsa.GenerateKey(mldsa.MLDSA87())
-	case pki.SLHDSA:
-		_, key, err = slhdsa.GenerateKey(rand.Reader, slhdsa.SHA2_128s)
-	default:
-		key, err = rsa.GenerateKey(rand.Reader, rsaBits(kind))
-	}
+	key, err := keystore.NewPrivateKey(kind)
 	if err != nil {
 		t.Fatal(err)
 	}
