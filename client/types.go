@@ -61,7 +61,7 @@ type APIToken struct {
 // NewToken is what is asked for when a token is created.
 type NewToken struct {
 	Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"Whose it is, or what for." example:"line 3, plant Brno"`
-	Role        string   `json:"role" doc:"platform-operator, tenant-administrator, factory-operator or auditor." example:"factory-operator"`
+	Role        string   `json:"role" doc:"One of platform-operator, tenant-administrator, pki-administrator, security-officer, ra-operator, factory-operator, device-manager, oem-partner and auditor." example:"factory-operator"`
 	Endpoints   []string `json:"endpoints,omitempty" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"The endpoints it may enrol at, which exist; absent is all of the tenant."`
 	LifeSeconds int64    `json:"life_seconds,omitzero" minimum:"0" maximum:"63072000" doc:"How long it lives, from 60 seconds to two years. Default: 90 days." example:"7776000"`
 }

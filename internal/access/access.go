@@ -14,16 +14,22 @@ type Role string
 
 // The roles.
 const (
-	PlatformOperator    Role = "platform-operator"
-	TenantAdministrator Role = "tenant-administrator"
-	FactoryOperator     Role = "factory-operator"
-	Auditor             Role = "auditor"
-	Device              Role = "device" // of client certificates alone: it enrols for itself
+	PlatformOperator    Role = "platform-operator"    // runs the deployment; sees into no tenant
+	TenantAdministrator Role = "tenant-administrator" // all that a tenant may do
+	PKIAdministrator    Role = "pki-administrator"    // authorities, profiles, endpoints
+	SecurityOfficer     Role = "security-officer"     // decides on what others change; revokes; trust
+	RAOperator          Role = "ra-operator"          // enrols and revokes, one by one
+	FactoryOperator     Role = "factory-operator"     // batches of a plant
+	DeviceManager       Role = "device-manager"       // devices in the field
+	OEMPartner          Role = "oem-partner"          // a partner's people: their devices and certificates
+	Auditor             Role = "auditor"              // reads all, changes nothing
+	Device              Role = "device"               // of client certificates alone: it enrols for itself
 )
 
 // Roles lists every role that a token can have.
 func Roles() []Role {
-	return []Role{PlatformOperator, TenantAdministrator, FactoryOperator, Auditor}
+	return []Role{PlatformOperator, TenantAdministrator, PKIAdministrator, SecurityOfficer, RAOperator,
+		FactoryOperator, DeviceManager, OEMPartner, Auditor}
 }
 
 // A Permission is one thing that a principal may do within a tenant.
@@ -58,8 +64,16 @@ var permissions = map[Role][]Permission{
 	TenantAdministrator: {ManageTokens, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
 		ReadRegistry, ManageRegistry, ManageDevices, ManageRetention},
+	PKIAdministrator: {ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
+		ReadBatches, ReadCertificates, ReadEvents, ReadAlarms, ReadRegistry},
+	SecurityOfficer: {ManageTrust, ReadConfiguration, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
+		ReadRegistry, ManageRetention},
+	RAOperator: {ReadConfiguration, Enroll, ReadBatches, ReadCertificates, Revoke, ReadRegistry},
 	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates,
 		ReadRegistry, ManageRegistry},
+	DeviceManager: {ReadConfiguration, ReadCertificates, Revoke, ReadAlarms, ReadRegistry, ManageRegistry, ManageDevices},
+	OEMPartner: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke,
+		ReadRegistry, ManageRegistry, ManageDevices},
 	Auditor: {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms,
 		ReadRegistry},
 	Device: {Enroll},
@@ -88,70 +102,70 @@ func System(tenant pki.TenantID, what string) Principal {
 // System reports whether the principal is pando itself.
 func (p Principal) System() bool { return p.system }
 
-// A Grant is the proof that a principal was found to have a permission in a
+// A Permit is the proof that a principal was found to have a permission in a
 // tenant. Its zero value proves nothing.
-type Grant struct {
+type Permit struct {
 	principal  Principal
 	permission Permission
 	tenant     pki.TenantID
 	valid      bool
 }
 
-// Authorize returns the Grant of permission in tenant, or a Forbidden error. A
+// Authorize returns the Permit of permission in tenant, or a Forbidden error. A
 // principal has its role's permissions in its own tenant only; a platform
 // operator manages tokens in any tenant.
-func (p Principal) Authorize(permission Permission, tenant pki.TenantID) (Grant, error) {
-	granted := Grant{principal: p, permission: permission, tenant: tenant, valid: true}
+func (p Principal) Authorize(permission Permission, tenant pki.TenantID) (Permit, error) {
+	granted := Permit{principal: p, permission: permission, tenant: tenant, valid: true}
 	if p.system && p.Tenant == tenant {
 		return granted, nil
 	}
 	if p.Role == Device && p.Device == "" {
-		return Grant{}, pki.Errorf(pki.Forbidden, "a device that has no id may do nothing")
+		return Permit{}, pki.Errorf(pki.Forbidden, "a device that has no id may do nothing")
 	}
 	if p.ID == "" || !slices.Contains(permissions[p.Role], permission) {
-		return Grant{}, pki.Errorf(pki.Forbidden, "the role %s does not include %s", orNone(p.Role), permission)
+		return Permit{}, pki.Errorf(pki.Forbidden, "the role %s does not include %s", orNone(p.Role), permission)
 	}
 	if p.Tenant == tenant || p.Role == PlatformOperator {
 		return granted, nil
 	}
-	return Grant{}, pki.Errorf(pki.NotFound, "no such tenant")
+	return Permit{}, pki.Errorf(pki.NotFound, "no such tenant")
 }
 
-// Check reports whether the grant is one of permission; it must precede every
-// act. A grant of another permission, or the zero Grant, is a Forbidden error.
-func (g Grant) Check(permission Permission) error {
-	if !g.valid || g.permission != permission {
+// Check reports whether the permit is one of permission; it must precede every
+// act. A permit of another permission, or the zero Permit, is a Forbidden error.
+func (m Permit) Check(permission Permission) error {
+	if !m.valid || m.permission != permission {
 		return pki.Errorf(pki.Forbidden, "not authorised for %s", permission)
 	}
 	return nil
 }
 
-// Tenant returns the tenant that the grant is for.
-func (g Grant) Tenant() pki.TenantID { return g.tenant }
+// Tenant returns the tenant that the permit is for.
+func (m Permit) Tenant() pki.TenantID { return m.tenant }
 
 // Actor returns who acts, for events: the principal's ID and name.
-func (g Grant) Actor() string {
-	if g.principal.Name == "" {
-		return g.principal.ID
+func (m Permit) Actor() string {
+	if m.principal.Name == "" {
+		return m.principal.ID
 	}
-	return g.principal.ID + " (" + g.principal.Name + ")"
+	return m.principal.ID + " (" + m.principal.Name + ")"
 }
 
 // Principal returns who acts.
-func (g Grant) Principal() Principal { return g.principal }
+func (m Permit) Principal() Principal { return m.principal }
 
 // CheckEndpoint reports whether the principal may use the endpoint with the
 // given name; to one outside its scope the endpoint does not exist.
-func (g Grant) CheckEndpoint(name string) error {
-	if s := g.principal.Endpoints; len(s) > 0 && !slices.Contains(s, name) {
+func (m Permit) CheckEndpoint(name string) error {
+	if s := m.principal.Endpoints; len(s) > 0 && !slices.Contains(s, name) {
 		return pki.Errorf(pki.NotFound, "no endpoint %q", name)
 	}
 	return nil
 }
 
 // CheckDevice reports whether the principal may enrol the device with the given id.
-func (g Grant) CheckDevice(id pki.DeviceID) error {
-	if own := g.principal.Device; own != "" && own != id {
+func (m Permit) CheckDevice(id pki.DeviceID) error {
+	if own := m.principal.Device; own != "" && own != id {
 		return pki.Errorf(pki.Forbidden, "a device enrols for itself alone, and this certificate is that of %s", own)
 	}
 	return nil
@@ -159,8 +173,8 @@ func (g Grant) CheckDevice(id pki.DeviceID) error {
 
 // CheckWhole refuses a principal whose scope is some endpoints, for what is not
 // kept by endpoint and so is read as a whole.
-func (g Grant) CheckWhole() error {
-	if len(g.principal.Endpoints) > 0 {
+func (m Permit) CheckWhole() error {
+	if len(m.principal.Endpoints) > 0 {
 		return pki.Errorf(pki.Forbidden, "this token is for some endpoints only; reading certificates is for the whole tenant")
 	}
 	return nil
@@ -168,8 +182,8 @@ func (g Grant) CheckWhole() error {
 
 // checkScope is Forbidden where a token with the given endpoints could enrol at
 // more of them than the principal may.
-func (g Grant) checkScope(endpoints []string) error {
-	own := g.principal.Endpoints
+func (m Permit) checkScope(endpoints []string) error {
+	own := m.principal.Endpoints
 	if len(own) == 0 {
 		return nil
 	}

@@ -20,23 +20,23 @@ var matrix = map[access.Permission][]access.Role{
 	access.ManageTenants:     {access.PlatformOperator},
 	access.ManageBlocklist:   {access.PlatformOperator},
 	access.ManageTokens:      {access.PlatformOperator, access.TenantAdministrator},
-	access.ReadConfiguration: {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
-	access.ManageAuthorities: {access.TenantAdministrator},
-	access.ManageProfiles:    {access.TenantAdministrator},
-	access.ManageEndpoints:   {access.TenantAdministrator},
-	access.Enroll:            {access.TenantAdministrator, access.FactoryOperator},
-	access.ManageBatches:     {access.TenantAdministrator, access.FactoryOperator},
-	access.ReadBatches:       {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
-	access.ReadCertificates:  {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
-	access.Revoke:            {access.TenantAdministrator},
-	access.ReadEvents:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
+	access.ReadConfiguration: {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.FactoryOperator, access.DeviceManager, access.OEMPartner, access.Auditor},
+	access.ManageAuthorities: {access.TenantAdministrator, access.PKIAdministrator},
+	access.ManageProfiles:    {access.TenantAdministrator, access.PKIAdministrator},
+	access.ManageEndpoints:   {access.TenantAdministrator, access.PKIAdministrator},
+	access.Enroll:            {access.TenantAdministrator, access.RAOperator, access.FactoryOperator, access.OEMPartner},
+	access.ManageBatches:     {access.TenantAdministrator, access.FactoryOperator, access.OEMPartner},
+	access.ReadBatches:       {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.FactoryOperator, access.OEMPartner, access.Auditor},
+	access.ReadCertificates:  {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.FactoryOperator, access.DeviceManager, access.OEMPartner, access.Auditor},
+	access.Revoke:            {access.TenantAdministrator, access.SecurityOfficer, access.RAOperator, access.DeviceManager, access.OEMPartner},
+	access.ReadEvents:        {access.PlatformOperator, access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.Auditor},
 	access.ManageClock:       {access.PlatformOperator},
-	access.ManageTrust:       {access.TenantAdministrator},
-	access.ReadAlarms:        {access.PlatformOperator, access.TenantAdministrator, access.Auditor},
-	access.ReadRegistry:      {access.TenantAdministrator, access.FactoryOperator, access.Auditor},
-	access.ManageRegistry:    {access.TenantAdministrator, access.FactoryOperator},
-	access.ManageDevices:     {access.TenantAdministrator},
-	access.ManageRetention:   {access.TenantAdministrator},
+	access.ManageTrust:       {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer},
+	access.ReadAlarms:        {access.PlatformOperator, access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.DeviceManager, access.Auditor},
+	access.ReadRegistry:      {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.FactoryOperator, access.DeviceManager, access.OEMPartner, access.Auditor},
+	access.ManageRegistry:    {access.TenantAdministrator, access.FactoryOperator, access.DeviceManager, access.OEMPartner},
+	access.ManageDevices:     {access.TenantAdministrator, access.DeviceManager, access.OEMPartner},
+	access.ManageRetention:   {access.TenantAdministrator, access.SecurityOfficer},
 }
 
 // constants returns the values of the package's constants of a type, as its source
@@ -106,7 +106,7 @@ func TestAuthorize(t *testing.T) {
 				if pki.KindOf(err) != pki.Forbidden {
 					t.Errorf("%s for %q is refused as %s", permission, role, pki.KindOf(err))
 				}
-				if diff := cmp.Diff(access.Grant{}, g, cmp.AllowUnexported(access.Grant{}, access.Principal{})); diff != "" {
+				if diff := cmp.Diff(access.Permit{}, g, cmp.AllowUnexported(access.Permit{}, access.Principal{})); diff != "" {
 					t.Errorf("a refusal comes with a grant:\n%s", diff)
 				}
 				continue
@@ -146,11 +146,11 @@ func TestGrantIsForOnePermission(t *testing.T) {
 		if err := g.Check(permission); (err == nil) != (permission == access.ReadEvents) {
 			t.Errorf("a grant of %s for %s: %v", access.ReadEvents, permission, err)
 		}
-		if err := (access.Grant{}).Check(permission); pki.KindOf(err) != pki.Forbidden || err == nil {
+		if err := (access.Permit{}).Check(permission); pki.KindOf(err) != pki.Forbidden || err == nil {
 			t.Errorf("the zero grant for %s: %v", permission, err)
 		}
 	}
-	if err := (access.Grant{}).Check(""); err == nil {
+	if err := (access.Permit{}).Check(""); err == nil {
 		t.Error("the zero grant is of the empty permission")
 	}
 }

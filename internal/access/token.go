@@ -69,11 +69,11 @@ type NewToken struct {
 	Life      time.Duration // 0 is DefaultTokenLife; at most MaxTokenLife
 }
 
-// Create makes a token in the grant's tenant and returns it with its secret
+// Create makes a token in the permit's tenant and returns it with its secret
 // text, which is not kept and cannot be had again. Nobody grants more than they
 // have: only a platform operator makes platform operators, and one who is bound to
 // endpoints makes tokens for these alone.
-func (t *Tokens) Create(ctx context.Context, g Grant, n NewToken) (*Token, pki.Secret, error) {
+func (t *Tokens) Create(ctx context.Context, g Permit, n NewToken) (*Token, pki.Secret, error) {
 	if err := g.Check(ManageTokens); err != nil {
 		return nil, pki.Secret{}, err
 	}
@@ -182,17 +182,17 @@ func someOf(all []*pki.Endpoint) string {
 	return text
 }
 
-// List returns the tokens of the grant's tenant, newest first.
-func (t *Tokens) List(ctx context.Context, g Grant) ([]*Token, error) {
+// List returns the tokens of the permit's tenant, newest first.
+func (t *Tokens) List(ctx context.Context, g Permit) ([]*Token, error) {
 	if err := g.Check(ManageTokens); err != nil {
 		return nil, err
 	}
 	return t.store.Tokens(ctx, g.tenant)
 }
 
-// Revoke ends a token of the grant's tenant: here at once, on other nodes within
+// Revoke ends a token of the permit's tenant: here at once, on other nodes within
 // five seconds.
-func (t *Tokens) Revoke(ctx context.Context, g Grant, id pki.TokenID) error {
+func (t *Tokens) Revoke(ctx context.Context, g Permit, id pki.TokenID) error {
 	if err := g.Check(ManageTokens); err != nil {
 		return err
 	}

@@ -92,8 +92,8 @@ func newDesk() *desk {
 	return d
 }
 
-// grant returns the grant of ManageTokens in a tenant to one with a role.
-func grant(t testing.TB, role access.Role, tenant pki.TenantID, endpoints ...string) access.Grant {
+// grant returns the permit of ManageTokens in a tenant to one with a role.
+func grant(t testing.TB, role access.Role, tenant pki.TenantID, endpoints ...string) access.Permit {
 	t.Helper()
 	who := principal(role)
 	who.Endpoints = endpoints
@@ -224,7 +224,7 @@ func TestTokenRevoked(t *testing.T) {
 	if err := d.Revoke(t.Context(), grant(t, access.PlatformOperator, "globex"), tok.ID); pki.KindOf(err) != pki.NotFound {
 		t.Errorf("revoked in another tenant: %v", err)
 	}
-	if err := d.Revoke(t.Context(), access.Grant{}, tok.ID); pki.KindOf(err) != pki.Forbidden {
+	if err := d.Revoke(t.Context(), access.Permit{}, tok.ID); pki.KindOf(err) != pki.Forbidden {
 		t.Errorf("revoked without a grant: %v", err)
 	}
 	if _, err := d.Authenticate(t.Context(), secret); err != nil {
@@ -276,7 +276,7 @@ func TestCreate(t *testing.T) {
 	const ok = pki.Internal
 	tests := []struct {
 		name  string
-		grant access.Grant
+		grant access.Permit
 		token access.NewToken
 		want  pki.Kind // ok is none
 	}{
@@ -287,7 +287,7 @@ func TestCreate(t *testing.T) {
 		{"the longest", admin, access.NewToken{Name: strings.Repeat("x", 100), Role: access.Auditor, Life: access.MaxTokenLife}, ok},
 		{"within one's own endpoints", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"rni"}}, ok},
 
-		{"without a grant", access.Grant{}, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
+		{"without a grant", access.Permit{}, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
 		{"with another grant", auditor, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
 		{"by pando itself", system, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
 		{"without a role", admin, access.NewToken{Name: "x"}, pki.Malformed},
@@ -371,7 +371,7 @@ func TestList(t *testing.T) {
 			t.Errorf("%s has %d tokens, %v, want %d", tenant, len(all), err, want)
 		}
 	}
-	if all, err := d.List(t.Context(), access.Grant{}); pki.KindOf(err) != pki.Forbidden || all != nil {
+	if all, err := d.List(t.Context(), access.Permit{}); pki.KindOf(err) != pki.Forbidden || all != nil {
 		t.Errorf("without a grant: %v", err)
 	}
 }

@@ -96,14 +96,14 @@ func (b *bench) is(kind pki.Kind, err error) {
 	}
 }
 
-// reader is the grant to read acme's log.
-func (b *bench) reader() access.Grant { return b.Grant(b.T, "acme", access.ReadEvents) }
+// reader is the permit to read acme's log.
+func (b *bench) reader() access.Permit { return b.Permit(b.T, "acme", access.ReadEvents) }
 
 // enroll has a certificate issued.
 func (b *bench) enroll(device string) (*pki.Certificate, error) {
 	b.Helper()
 	got, err := b.Enroll.Enroll(b.Context(), enroll.Request{
-		Grant: b.Grant(b.T, "acme", access.Enroll), Endpoint: "acme.meter", Protocol: pki.ProtocolREST,
+		Grant: b.Permit(b.T, "acme", access.Enroll), Endpoint: "acme.meter", Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{CSR: pandotest.CSR(b.T, pandotest.Key(b.T, pki.P256), pkix.Name{SerialNumber: device})},
 	})
 	if err != nil {
@@ -143,10 +143,10 @@ func TestLog(t *testing.T) {
 	b.round()
 	c, err := b.enroll("SM-1")
 	b.ok(err)
-	_, err = b.log.ProveCertificate(b.Context(), b.Grant(t, "acme", access.ReadCertificates), c.Issuer, c.Serial)
+	_, err = b.log.ProveCertificate(b.Context(), b.Permit(t, "acme", access.ReadCertificates), c.Issuer, c.Serial)
 	b.is(pki.NotReady, err)
 	b.round()
-	p, err := b.log.ProveCertificate(b.Context(), b.Grant(t, "acme", access.ReadCertificates), c.Issuer, c.Serial)
+	p, err := b.log.ProveCertificate(b.Context(), b.Permit(t, "acme", access.ReadCertificates), c.Issuer, c.Serial)
 	b.ok(err)
 	head, err := p.Verify()
 	b.ok(err)
@@ -165,12 +165,12 @@ func TestLog(t *testing.T) {
 	if _, err := p.Verify(); err != nil {
 		t.Error(err)
 	}
-	_, err = b.log.ProveEvent(b.Context(), b.Grant(t, "other", access.ReadEvents), events[0].ID)
+	_, err = b.log.ProveEvent(b.Context(), b.Permit(t, "other", access.ReadEvents), events[0].ID)
 	b.is(pki.NotFound, err)
 
-	_, _, err = b.log.Checkpoint(b.Context(), access.Grant{})
+	_, _, err = b.log.Checkpoint(b.Context(), access.Permit{})
 	b.is(pki.Forbidden, err)
-	_, err = b.log.ProveCertificate(b.Context(), b.Grant(t, "other", access.ReadCertificates), c.Issuer, c.Serial)
+	_, err = b.log.ProveCertificate(b.Context(), b.Permit(t, "other", access.ReadCertificates), c.Issuer, c.Serial)
 	b.is(pki.NotFound, err)
 
 	// The first checkpoints went to the anchors at once; the next goes a minute
@@ -235,7 +235,7 @@ func TestBacklog(t *testing.T) {
 	b.ok(auditlog.Watch(b.log, b.Context()))
 	_, err = b.enroll("SM-2")
 	b.is(pki.Unavailable, err)
-	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Grant(t, pki.Platform, access.ManageTenants), "other", "Other")
+	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), "other", "Other")
 	b.is(pki.Unavailable, err)
 	if got := b.alarms(); len(got) != 1 || got[0] != "log.backlog " {
 		t.Errorf("alarms %v", got)
@@ -248,7 +248,7 @@ func TestBacklog(t *testing.T) {
 	if got := b.alarms(); len(got) != 0 {
 		t.Errorf("alarms %v", got)
 	}
-	if _, err := b.log.ProveCertificate(b.Context(), b.Grant(t, "acme", access.ReadCertificates), c.Issuer, c.Serial); err != nil {
+	if _, err := b.log.ProveCertificate(b.Context(), b.Permit(t, "acme", access.ReadCertificates), c.Issuer, c.Serial); err != nil {
 		t.Error(err)
 	}
 }
@@ -274,7 +274,7 @@ func TestAnchorLate(t *testing.T) {
 		t.Errorf("alarms %s", got)
 	}
 	// Other acts go on: somebody must be able to mend it.
-	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Grant(t, pki.Platform, access.ManageTenants), "other", "Other")
+	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), "other", "Other")
 	b.ok(err)
 
 	b.anchor.err = nil

@@ -26,7 +26,7 @@ func (b *bench) raw(text string, args ...any) {
 
 func (b *bench) enrollAt(tenant pki.TenantID, device string) error {
 	_, err := b.Enroll.Enroll(b.Context(), enroll.Request{
-		Grant: b.Grant(b.T, tenant, access.Enroll), Endpoint: string(tenant) + ".meter", Protocol: pki.ProtocolREST,
+		Grant: b.Permit(b.T, tenant, access.Enroll), Endpoint: string(tenant) + ".meter", Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{CSR: pandotest.CSR(b.T, pandotest.Key(b.T, pki.P256), pkix.Name{SerialNumber: device})},
 	})
 	return err
@@ -69,7 +69,7 @@ func TestDamagedLog(t *testing.T) {
 	damaged()
 	b.is(pki.Unavailable, b.enrollAt("acme", "SM-3"))
 	b.ok(b.enrollAt("globex", "SM-3"))
-	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Grant(t, pki.Platform, access.ManageTenants), "other", "Other")
+	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), "other", "Other")
 	b.ok(err)
 	if got := strings.Join(b.alarms(), ","); got != "log.backlog log of acme,log.damaged log of acme" && got != "log.damaged log of acme,log.backlog log of acme" {
 		t.Errorf("alarms %s", got)

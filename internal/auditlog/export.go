@@ -26,7 +26,7 @@ type Export struct {
 // Export returns the part of a log that covers a period, up to its newest entry
 // where until is zero and from its first where since is. The part begins and ends
 // with a checkpoint that was handed to anchors: it may be longer than the period.
-func (s *Service) Export(ctx context.Context, g access.Grant, since, until time.Time) (*Export, error) {
+func (s *Service) Export(ctx context.Context, g access.Permit, since, until time.Time) (*Export, error) {
 	if !until.IsZero() && until.Before(since) {
 		return nil, pki.Errorf(pki.Malformed, "the period ends before it begins")
 	}

@@ -43,8 +43,8 @@ func (s *Service) look(ctx context.Context, tenant pki.TenantID) (*view, error) 
 	return v, nil
 }
 
-// read returns the log of a grant's tenant, which must be one to read events.
-func (s *Service) read(ctx context.Context, g access.Grant) (*view, error) {
+// read returns the log of a permit's tenant, which must be one to read events.
+func (s *Service) read(ctx context.Context, g access.Permit) (*view, error) {
 	if err := g.Check(access.ReadEvents); err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (s *Service) read(ctx context.Context, g access.Grant) (*view, error) {
 }
 
 // Checkpoint returns a log's newest checkpoint and the key that verifies it.
-func (s *Service) Checkpoint(ctx context.Context, g access.Grant) (note, key string, err error) {
+func (s *Service) Checkpoint(ctx context.Context, g access.Permit) (note, key string, err error) {
 	v, err := s.read(ctx, g)
 	if err != nil {
 		return "", "", err
@@ -60,9 +60,9 @@ func (s *Service) Checkpoint(ctx context.Context, g access.Grant) (note, key str
 	return v.checkpoint, v.key.String(), nil
 }
 
-// ProveCertificate proves that a certificate, of the grant's tenant as issuer or as
+// ProveCertificate proves that a certificate, of the permit's tenant as issuer or as
 // owner, is in the log of its issuer's tenant.
-func (s *Service) ProveCertificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*audit.Inclusion, error) {
+func (s *Service) ProveCertificate(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial) (*audit.Inclusion, error) {
 	if err := errors.Join(g.Check(access.ReadCertificates), g.CheckWhole()); err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (s *Service) ProveCertificate(ctx context.Context, g access.Grant, issuer p
 }
 
 // ProveEvent proves that an event is in the log of its tenant.
-func (s *Service) ProveEvent(ctx context.Context, g access.Grant, id string) (*audit.Inclusion, error) {
+func (s *Service) ProveEvent(ctx context.Context, g access.Permit, id string) (*audit.Inclusion, error) {
 	if err := g.Check(access.ReadEvents); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (s *Service) prove(ctx context.Context, tenant pki.TenantID, index int64) (
 
 // ProveConsistency proves that the log with to leaves begins with that of from
 // leaves; a to of 0 is its size.
-func (s *Service) ProveConsistency(ctx context.Context, g access.Grant, from, to int64) (*audit.Consistency, error) {
+func (s *Service) ProveConsistency(ctx context.Context, g access.Permit, from, to int64) (*audit.Consistency, error) {
 	v, err := s.read(ctx, g)
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *Service) ProveConsistency(ctx context.Context, g access.Grant, from, to
 
 // Entries returns up to limit entries of a log from an index on, and the index at
 // which to go on; 0 at the end.
-func (s *Service) Entries(ctx context.Context, g access.Grant, from int64, limit int) ([]audit.Entry, int64, error) {
+func (s *Service) Entries(ctx context.Context, g access.Permit, from int64, limit int) ([]audit.Entry, int64, error) {
 	v, err := s.read(ctx, g)
 	if err != nil {
 		return nil, 0, err

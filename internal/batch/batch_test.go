@@ -36,14 +36,14 @@ func submit(t testing.TB, s *stack.Stack, n batch.Submission, body io.Reader) (*
 	if n.Format == "" {
 		n.Format = batch.PEM
 	}
-	return s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches), n, body)
+	return s.Batch.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches), n, body)
 }
 
 // rest waits until the batch rests and returns it.
 func rest(t testing.TB, s *stack.Stack, id pki.BatchID) *batch.Batch {
 	t.Helper()
 	var last *batch.Batch
-	for b, err := range s.Batch.Watch(t.Context(), s.Grant(t, "acme", access.ReadBatches), id) {
+	for b, err := range s.Batch.Watch(t.Context(), s.Permit(t, "acme", access.ReadBatches), id) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func rest(t testing.TB, s *stack.Stack, id pki.BatchID) *batch.Batch {
 func ends(t testing.TB, s *stack.Stack, id pki.BatchID) []string {
 	t.Helper()
 	var out []string
-	for r, err := range s.Batch.Results(t.Context(), s.Grant(t, "acme", access.ReadBatches), id, 0) {
+	for r, err := range s.Batch.Results(t.Context(), s.Permit(t, "acme", access.ReadBatches), id, 0) {
 		switch {
 		case err != nil:
 			t.Fatal(err)
@@ -126,7 +126,7 @@ func TestDryRun(t *testing.T) {
 	if all, _, err := s.Store.ScanCertificates(t.Context(), 0, 10); err != nil || len(all) != 1 { // the authority's own
 		t.Errorf("a dry run signed: %v, %v", all, err)
 	}
-	if _, err := s.Batch.Issue(t.Context(), s.Grant(t, "acme", access.ManageBatches), b.ID); err != nil {
+	if _, err := s.Batch.Issue(t.Context(), s.Permit(t, "acme", access.ManageBatches), b.ID); err != nil {
 		t.Fatal(err)
 	}
 	if b = rest(t, s, b.ID); b.State != batch.Done || b.Issued != 2 || b.Refused != 5 {
@@ -155,7 +155,7 @@ func TestOneCertificateADevice(t *testing.T) {
 			t.Errorf("the dry run refuses %d rows", b.Refused)
 		}
 		if dry {
-			if _, err := s.Batch.Issue(t.Context(), s.Grant(t, "acme", access.ManageBatches), b.ID); err != nil {
+			if _, err := s.Batch.Issue(t.Context(), s.Permit(t, "acme", access.ManageBatches), b.ID); err != nil {
 				t.Fatal(err)
 			}
 			b = rest(t, s, b.ID)
@@ -163,7 +163,7 @@ func TestOneCertificateADevice(t *testing.T) {
 		if got := ends(t, s, b.ID); b.Issued != rows+1 || b.Refused != 1 || got[rows] != "issued twice" || got[rows+1] != "refused conflict" {
 			t.Errorf("dry run %t: %d issued, %d refused, the last two %q", dry, b.Issued, b.Refused, got[rows:])
 		}
-		again, err := s.Batch.Retry(t.Context(), s.Grant(t, "acme", access.ManageBatches), b.ID, nil, "")
+		again, err := s.Batch.Retry(t.Context(), s.Permit(t, "acme", access.ManageBatches), b.ID, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func TestOneCertificateADevice(t *testing.T) {
 
 func TestPauseResumeCancel(t *testing.T) {
 	s := newStack(t, stack.Config{})
-	g := s.Grant(t, "acme", access.ManageBatches)
+	g := s.Permit(t, "acme", access.ManageBatches)
 	file := pandotest.PEMRequests(t, "SM-", 2500).Bytes()
 	b, err := submit(t, s, batch.Submission{}, bytes.NewReader(file))
 	if err != nil {
@@ -275,7 +275,7 @@ func TestSubmitRefuses(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	g := s.Grant(t, "acme", access.ReadBatches)
+	g := s.Permit(t, "acme", access.ReadBatches)
 	if _, err := s.Batch.Submit(t.Context(), g, batch.Submission{}, nil); pki.KindOf(err) != pki.Forbidden {
 		t.Errorf("with another permission: %v", err)
 	}
@@ -290,11 +290,11 @@ func TestRetiredAuthorityPausesTheBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	rest(t, s, b.ID)
-	if err := s.Hierarchy.Retire(t.Context(), s.Grant(t, "acme", access.ManageAuthorities), "issuing"); err != nil {
+	if err := s.Hierarchy.Retire(t.Context(), s.Permit(t, "acme", access.ManageAuthorities), "issuing"); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(2100 * time.Millisecond) // what a node may still believe of the authority
-	if _, err := s.Batch.Issue(t.Context(), s.Grant(t, "acme", access.ManageBatches), b.ID); err != nil {
+	if _, err := s.Batch.Issue(t.Context(), s.Permit(t, "acme", access.ManageBatches), b.ID); err != nil {
 		t.Fatal(err)
 	}
 	if b = rest(t, s, b.ID); b.State != batch.Paused || b.Issued != 0 {
@@ -311,7 +311,7 @@ func TestResultsInOrder(t *testing.T) {
 	}
 	rest(t, s, b.ID)
 	row := 0
-	for r, err := range s.Batch.Results(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID, 0) {
+	for r, err := range s.Batch.Results(t.Context(), s.Permit(t, "acme", access.ReadBatches), b.ID, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -365,7 +365,7 @@ func TestDefaultsAreChecked(t *testing.T) {
 			t.Errorf("product line %q: %v", bad, err)
 		}
 	}
-	all, err := s.Batch.Batches(t.Context(), s.Grant(t, "acme", access.ReadBatches), "", 10)
+	all, err := s.Batch.Batches(t.Context(), s.Permit(t, "acme", access.ReadBatches), "", 10)
 	if err != nil || len(all) > 0 {
 		t.Errorf("batches %v, %v", all, err)
 	}

@@ -102,7 +102,7 @@ func TestEveryFormat(t *testing.T) {
 			if b := rest(t, s, first.ID); b.State != batch.Checked || b.Rows != 3 || b.Refused != 1 || b.Issued != 0 {
 				t.Errorf("after the dry run: %+v", b)
 			}
-			if _, err := s.Batch.Issue(t.Context(), s.Grant(t, "acme", access.ManageBatches), first.ID); err != nil {
+			if _, err := s.Batch.Issue(t.Context(), s.Permit(t, "acme", access.ManageBatches), first.ID); err != nil {
 				t.Fatal(err)
 			}
 			rest(t, s, first.ID)
@@ -164,7 +164,7 @@ func TestArchive(t *testing.T) {
 	rest(t, s, b.ID)
 	read := func(after int64) []byte {
 		var out bytes.Buffer
-		if err := s.Batch.Archive(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID, after, &out); err != nil {
+		if err := s.Batch.Archive(t.Context(), s.Permit(t, "acme", access.ReadBatches), b.ID, after, &out); err != nil {
 			t.Fatal(err)
 		}
 		return out.Bytes()
@@ -195,7 +195,7 @@ func TestArchive(t *testing.T) {
 		t.Fatalf("files (-want +got):\n%s", diff)
 	}
 	index := "row,origin,device,status,file,issuer,serial,kind,reason\r\n"
-	for r, err := range s.Batch.Results(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID, 0) {
+	for r, err := range s.Batch.Results(t.Context(), s.Permit(t, "acme", access.ReadBatches), b.ID, 0) {
 		switch {
 		case err != nil:
 			t.Fatal(err)
@@ -218,7 +218,7 @@ func TestArchive(t *testing.T) {
 	}
 	var out bytes.Buffer
 	s.AddTenant(t, "globex", "meter")
-	if err := s.Batch.Archive(t.Context(), s.Grant(t, "globex", access.ReadBatches), b.ID, 0, &out); pki.KindOf(err) != pki.NotFound || out.Len() > 0 {
+	if err := s.Batch.Archive(t.Context(), s.Permit(t, "globex", access.ReadBatches), b.ID, 0, &out); pki.KindOf(err) != pki.NotFound || out.Len() > 0 {
 		t.Errorf("as a stranger: %d bytes, %v", out.Len(), err)
 	}
 }

@@ -17,7 +17,7 @@ const resultPage = 500
 // stops at the first row without an end, so that a reader who comes again with
 // the last row it saw misses none. While a batch is Checking or Checked it
 // yields what would be refused. It needs access.ReadBatches.
-func (s *Service) Results(ctx context.Context, g access.Grant, id pki.BatchID, after int64) iter.Seq2[Result, error] {
+func (s *Service) Results(ctx context.Context, g access.Permit, id pki.BatchID, after int64) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		b, err := s.Batch(ctx, g, id)
 		if err != nil {
@@ -46,7 +46,7 @@ func (s *Service) Results(ctx context.Context, g access.Grant, id pki.BatchID, a
 
 // Submitted returns a row as it was submitted. It needs access.ReadBatches, or
 // access.ReadCertificates, since a certificate's request belongs to it.
-func (s *Service) Submitted(ctx context.Context, g access.Grant, id pki.BatchID, row int64) (*Batch, *enroll.Row, error) {
+func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*Batch, *enroll.Row, error) {
 	if g.Check(access.ReadBatches) != nil {
 		if err := g.Check(access.ReadCertificates); err != nil {
 			return nil, nil, err
@@ -76,7 +76,7 @@ const watchEvery = 250 * time.Millisecond
 // Watch yields the batch now and after each change of its state or its counts,
 // until it is Checked, Paused, Cancelled or Done, or ctx ends. It needs
 // access.ReadBatches.
-func (s *Service) Watch(ctx context.Context, g access.Grant, id pki.BatchID) iter.Seq2[*Batch, error] {
+func (s *Service) Watch(ctx context.Context, g access.Permit, id pki.BatchID) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
 		var last Batch
 		tick := time.NewTicker(watchEvery)

@@ -28,7 +28,7 @@ var indexHeader = []string{"row", "origin", "device", "status", "file", "issuer"
 // issued row in a file of its own, in order, then an index of all rows. The same
 // rows make the same archive. Nothing is written before the batch is known to be
 // there. It needs access.ReadBatches.
-func (s *Service) Archive(ctx context.Context, g access.Grant, id pki.BatchID, after int64, w io.Writer) (err error) {
+func (s *Service) Archive(ctx context.Context, g access.Permit, id pki.BatchID, after int64, w io.Writer) (err error) {
 	b, err := s.Batch(ctx, g, id)
 	if err != nil {
 		return err

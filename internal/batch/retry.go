@@ -17,7 +17,7 @@ import (
 // so that a row whose key has got a certificate meanwhile is refused again. The
 // same retry under the same idempotency key is the same batch. The batch's digest
 // is over its rows as they are stored. It needs access.ManageBatches.
-func (s *Service) Retry(ctx context.Context, g access.Grant, id pki.BatchID, kinds []pki.Kind, idempotency string) (*Batch, error) {
+func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, kinds []pki.Kind, idempotency string) (*Batch, error) {
 	if err := g.Check(access.ManageBatches); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 // two retries.
 func TestRetry(t *testing.T) {
 	s := newStack(t, stack.Config{})
-	g := s.Grant(t, "acme", access.ManageBatches)
+	g := s.Permit(t, "acme", access.ManageBatches)
 	file := mixed(t).Bytes()
 	b, err := submit(t, s, batch.Submission{Format: batch.NDJSON, Defaults: pki.Placement{Lot: "lot-1"}}, bytes.NewReader(file))
 	if err != nil {
@@ -55,7 +55,7 @@ func TestRetry(t *testing.T) {
 	}
 	second := retry(first.ID, "")
 	var rows []string
-	for r, err := range s.Batch.Results(t.Context(), s.Grant(t, "acme", access.ReadBatches), second.ID, 0) {
+	for r, err := range s.Batch.Results(t.Context(), s.Permit(t, "acme", access.ReadBatches), second.ID, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,14 +77,14 @@ func TestRetryRefuses(t *testing.T) {
 	rest(t, s, b.ID)
 	for _, c := range []struct {
 		name string
-		g    access.Grant
+		g    access.Permit
 		id   pki.BatchID
 		want pki.Kind
 	}{
-		{"after a dry run", s.Grant(t, "acme", access.ManageBatches), b.ID, pki.NotReady},
-		{"no batch", s.Grant(t, "acme", access.ManageBatches), "none", pki.NotFound},
-		{"as a stranger", s.Grant(t, "globex", access.ManageBatches), b.ID, pki.NotFound},
-		{"with another permission", s.Grant(t, "acme", access.ReadBatches), b.ID, pki.Forbidden},
+		{"after a dry run", s.Permit(t, "acme", access.ManageBatches), b.ID, pki.NotReady},
+		{"no batch", s.Permit(t, "acme", access.ManageBatches), "none", pki.NotFound},
+		{"as a stranger", s.Permit(t, "globex", access.ManageBatches), b.ID, pki.NotFound},
+		{"with another permission", s.Permit(t, "acme", access.ReadBatches), b.ID, pki.Forbidden},
 	} {
 		if _, err := s.Batch.Retry(t.Context(), c.g, c.id, nil, ""); pki.KindOf(err) != c.want {
 			t.Errorf("%s: %v", c.name, err)

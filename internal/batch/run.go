@@ -101,7 +101,7 @@ func (s *Service) rest(ctx context.Context, b *Batch, cause error) {
 }
 
 // grant is the system's own, for work on a batch that a principal submitted.
-func (s *Service) grant(b *Batch) (access.Grant, error) {
+func (s *Service) grant(b *Batch) (access.Permit, error) {
 	return access.System(b.Tenant, "batch").Authorize(access.ManageBatches, b.Tenant)
 }
 

@@ -20,9 +20,9 @@ import (
 
 // An RA decides on rows and has them issued; enroll.Service is one.
 type RA interface {
-	Open(ctx context.Context, g access.Grant, endpoint string, protocol pki.Protocol) (*enroll.Lane, error)
-	OpenPinned(ctx context.Context, g access.Grant, endpoint string, profile pki.ProfileRef, submitter string) (*enroll.Lane, error)
-	CheckPlace(ctx context.Context, g access.Grant, p pki.Placement) error
+	Open(ctx context.Context, g access.Permit, endpoint string, protocol pki.Protocol) (*enroll.Lane, error)
+	OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string) (*enroll.Lane, error)
+	CheckPlace(ctx context.Context, g access.Permit, p pki.Placement) error
 	IssueChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk) error
 	CheckChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk, seen *enroll.Seen) ([]issuance.Refusal, error)
 }
@@ -56,16 +56,16 @@ func New(cfg Config) *Service {
 	}
 }
 
-// Batch returns a batch of the grant's tenant. It needs access.ReadBatches.
-func (s *Service) Batch(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+// Batch returns a batch of the permit's tenant. It needs access.ReadBatches.
+func (s *Service) Batch(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
 	if err := g.Check(access.ReadBatches); err != nil {
 		return nil, err
 	}
 	return s.visible(ctx, g, id)
 }
 
-// visible returns a batch of the grant's tenant at an endpoint within its scope.
-func (s *Service) visible(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+// visible returns a batch of the permit's tenant at an endpoint within its scope.
+func (s *Service) visible(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
 	b, err := s.cfg.Store.Batch(ctx, g.Tenant(), id)
 	if err != nil {
 		return nil, err
@@ -76,9 +76,9 @@ func (s *Service) visible(ctx context.Context, g access.Grant, id pki.BatchID) (
 	return b, nil
 }
 
-// Batches returns up to limit batches of the grant's tenant, newest first, with
+// Batches returns up to limit batches of the permit's tenant, newest first, with
 // ids below before ("" from the newest). It needs access.ReadBatches.
-func (s *Service) Batches(ctx context.Context, g access.Grant, before pki.BatchID, limit int) ([]*Batch, error) {
+func (s *Service) Batches(ctx context.Context, g access.Permit, before pki.BatchID, limit int) ([]*Batch, error) {
 	if err := g.Check(access.ReadBatches); err != nil {
 		return nil, err
 	}
@@ -106,28 +106,28 @@ func (s *Service) Batches(ctx context.Context, g access.Grant, before pki.BatchI
 }
 
 // Issue starts a batch whose dry run is through.
-func (s *Service) Issue(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+func (s *Service) Issue(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
 	return s.move(ctx, g, id, "issue", Running, Checked)
 }
 
 // Pause stops a batch after the chunks that are in flight.
-func (s *Service) Pause(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+func (s *Service) Pause(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
 	return s.move(ctx, g, id, "pause", Paused, Running)
 }
 
 // Resume lets a paused batch go on.
-func (s *Service) Resume(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+func (s *Service) Resume(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
 	return s.move(ctx, g, id, "resume", Running, Paused)
 }
 
 // Cancel ends a batch: rows that have no end yet get none.
-func (s *Service) Cancel(ctx context.Context, g access.Grant, id pki.BatchID) (*Batch, error) {
+func (s *Service) Cancel(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
 	return s.move(ctx, g, id, "cancel", Cancelled, Uploading, Checking, Checked, Running, Paused)
 }
 
-// move changes a batch's state by order of the grant's principal, who needs
+// move changes a batch's state by order of the permit's principal, who needs
 // access.ManageBatches. A batch that is in the state already is returned as it is.
-func (s *Service) move(ctx context.Context, g access.Grant, id pki.BatchID, verb string, to State, from ...State) (*Batch, error) {
+func (s *Service) move(ctx context.Context, g access.Permit, id pki.BatchID, verb string, to State, from ...State) (*Batch, error) {
 	if err := g.Check(access.ManageBatches); err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (s *Service) move(ctx context.Context, g access.Grant, id pki.BatchID, verb
 	return s.visible(ctx, g, id)
 }
 
-func (s *Service) event(g access.Grant, verb string, id pki.BatchID, detail string) pki.Event {
+func (s *Service) event(g access.Permit, verb string, id pki.BatchID, detail string) pki.Event {
 	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "batch." + verb, Target: "batch:" + string(id), Detail: detail}
 }
 

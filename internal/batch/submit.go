@@ -33,7 +33,7 @@ type Submission struct {
 // never holds more than a chunk of them. The same file under the same
 // idempotency key is the same batch, whose upload goes on where a connection
 // broke; another file under it is Conflict. It needs access.ManageBatches.
-func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body io.Reader) (*Batch, error) {
+func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, body io.Reader) (*Batch, error) {
 	b, existed, err := s.create(ctx, g, n, retried{})
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (s *Service) Submit(ctx context.Context, g access.Grant, n Submission, body
 }
 
 // create stores the batch, or finds the one with its idempotency key.
-func (s *Service) create(ctx context.Context, g access.Grant, n Submission, of retried) (*Batch, bool, error) {
+func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of retried) (*Batch, bool, error) {
 	if err := g.Check(access.ManageBatches); err != nil {
 		return nil, false, err
 	}
@@ -129,7 +129,7 @@ func (s *Service) create(ctx context.Context, g access.Grant, n Submission, of r
 func (b *Batch) neverComplete() bool { return b.State == Cancelled && b.Rows == 0 }
 
 // cancel cancels a batch that is uploading, for an error that it returns.
-func (s *Service) cancel(ctx context.Context, g access.Grant, b *Batch, cause error) error {
+func (s *Service) cancel(ctx context.Context, g access.Permit, b *Batch, cause error) error {
 	return errors.Join(cause, s.cfg.Store.SetState(ctx, b.Tenant, b.ID, []State{Uploading}, Cancelled,
 		s.cfg.Now().UTC(), s.event(g, "cancel", b.ID, pki.DetailOf(cause))))
 }

@@ -41,7 +41,7 @@ func TestSmallBatchPassesLargeOnes(t *testing.T) {
 	service := batch.New(batch.Config{Store: s.Store, RA: ra, Now: s.Now, Log: slog.New(slog.DiscardHandler)})
 	hand := func(rows int) pki.BatchID {
 		t.Helper()
-		b, err := service.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches), batch.Submission{Endpoint: "acme.meter", Format: batch.NDJSON},
+		b, err := service.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches), batch.Submission{Endpoint: "acme.meter", Format: batch.NDJSON},
 			strings.NewReader(strings.Repeat(`{"csr":"AA==","device":"x"}`+"\n", rows)))
 		if err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@ func TestArchiveVerify(t *testing.T) {
 	log := s.NewLog(t)
 	ctx := t.Context()
 	for _, name := range []string{"a.example.com", "b.example.com"} {
-		if _, err := s.Enroll.Enroll(ctx, enroll.Request{Grant: s.Grant(t, "acme", access.Enroll), Endpoint: "tls-server", Protocol: pki.ProtocolREST,
+		if _, err := s.Enroll.Enroll(ctx, enroll.Request{Grant: s.Permit(t, "acme", access.Enroll), Endpoint: "tls-server", Protocol: pki.ProtocolREST,
 			Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: name}, name)}}); err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func TestArchiveVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.Advance(200 * 24 * time.Hour)
-	if _, err := s.Retention.Set(ctx, s.Grant(t, "acme", access.ManageRetention), time.Hour); err != nil {
+	if _, err := s.Retention.Set(ctx, s.Permit(t, "acme", access.ManageRetention), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Retention.Round(ctx, "acme"); err != nil {
@@ -43,7 +43,7 @@ func TestArchiveVerify(t *testing.T) {
 	if err := log.Finish(ctx); err != nil {
 		t.Fatal(err)
 	}
-	e, err := log.Export(ctx, s.Grant(t, "acme", access.ReadEvents), time.Time{}, time.Time{})
+	e, err := log.Export(ctx, s.Permit(t, "acme", access.ReadEvents), time.Time{}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func (tokenCommand) Help() string {
 // tokenCreate is "pando token create".
 type tokenCreate struct {
 	Name     string        `required:"" placeholder:"TEXT" help:"Whose it is, or what for."`
-	Role     string        `required:"" enum:"platform-operator,tenant-administrator,factory-operator,auditor" placeholder:"ROLE" help:"What it may do: ${enum}."`
+	Role     string        `required:"" enum:"platform-operator,tenant-administrator,pki-administrator,security-officer,ra-operator,factory-operator,device-manager,oem-partner,auditor" placeholder:"ROLE" help:"What it may do: ${enum}."`
 	Endpoint []string      `placeholder:"NAME" help:"Only for this endpoint; may be repeated (default: all of the tenant)."`
 	Life     time.Duration `placeholder:"DURATION" help:"How long it holds, as 24h; at most two years (default: 2160h, which is 90 days)."`
 	Tenant   string        `placeholder:"TENANT" help:"Create it in this tenant; for platform operators."`

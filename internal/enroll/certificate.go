@@ -8,9 +8,9 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// Certificate returns a certificate that the grant's tenant issued or owns. It
+// Certificate returns a certificate that the permit's tenant issued or owns. It
 // needs access.ReadCertificates.
-func (s *Service) Certificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error) {
+func (s *Service) Certificate(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error) {
 	if err := g.Check(access.ReadCertificates); err != nil {
 		return nil, err
 	}
@@ -22,7 +22,7 @@ func (s *Service) Certificate(ctx context.Context, g access.Grant, issuer pki.Is
 
 // BlockKeys adds SHA-256 hashes of SubjectPublicKeyInfos to the deployment's
 // block list, and returns how many were new. It needs access.ManageBlocklist.
-func (s *Service) BlockKeys(ctx context.Context, g access.Grant, hashes [][32]byte) (added int, err error) {
+func (s *Service) BlockKeys(ctx context.Context, g access.Permit, hashes [][32]byte) (added int, err error) {
 	if err := g.Check(access.ManageBlocklist); err != nil {
 		return 0, err
 	}

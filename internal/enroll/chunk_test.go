@@ -78,7 +78,7 @@ func TestCheckChunk(t *testing.T) {
 	}
 }
 
-// TestOpen: a lane is opened with the grant of who enrols or of who runs batches,
+// TestOpen: a lane is opened with the permit of who enrols or of who runs batches,
 // and of none other.
 func TestOpen(t *testing.T) {
 	h := newHouse(t, "meter")
@@ -103,12 +103,12 @@ func TestReadCertificates(t *testing.T) {
 	issuer, serial := got.Certificate.Issuer, got.Certificate.Serial
 	for _, test := range []struct {
 		name  string
-		grant access.Grant
+		grant access.Permit
 		want  pki.Kind
 	}{
-		{"without a grant", access.Grant{}, pki.Forbidden},
+		{"without a grant", access.Permit{}, pki.Forbidden},
 		{"with another grant", h.grant(access.Enroll), pki.Forbidden},
-		{"by another tenant", h.Grant(t, "globex", access.ReadCertificates), pki.NotFound},
+		{"by another tenant", h.Permit(t, "globex", access.ReadCertificates), pki.NotFound},
 		{"for some endpoints only", h.grant(access.ReadCertificates, "meter"), pki.Forbidden},
 	} {
 		_, err := h.Enroll.Certificate(t.Context(), test.grant, issuer, serial)

@@ -22,7 +22,7 @@ type NewEndpoint struct {
 
 // CreateEndpoint makes an endpoint. It binds one version of its profile: a later
 // version comes in with UpdateEndpoint only. It needs access.ManageEndpoints.
-func (s *Service) CreateEndpoint(ctx context.Context, g access.Grant, n NewEndpoint) (*pki.Endpoint, error) {
+func (s *Service) CreateEndpoint(ctx context.Context, g access.Permit, n NewEndpoint) (*pki.Endpoint, error) {
 	if err := g.Check(access.ManageEndpoints); err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (s *Service) CreateEndpoint(ctx context.Context, g access.Grant, n NewEndpo
 // UpdateEndpoint changes the profile, the protocols or the names of an endpoint.
 // An update that says nothing is Malformed; one that says what is so already
 // leaves no event. It needs access.ManageEndpoints.
-func (s *Service) UpdateEndpoint(ctx context.Context, g access.Grant, n NewEndpoint) (*pki.Endpoint, error) {
+func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndpoint) (*pki.Endpoint, error) {
 	if err := g.Check(access.ManageEndpoints); err != nil {
 		return nil, err
 	}
@@ -126,9 +126,9 @@ func checkNames(n pki.Names) error {
 	return policy.CheckNames(n)
 }
 
-// Endpoint returns an endpoint of the grant's tenant. It needs
+// Endpoint returns an endpoint of the permit's tenant. It needs
 // access.ReadConfiguration.
-func (s *Service) Endpoint(ctx context.Context, g access.Grant, endpoint string) (*pki.Endpoint, error) {
+func (s *Service) Endpoint(ctx context.Context, g access.Permit, endpoint string) (*pki.Endpoint, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
@@ -139,9 +139,9 @@ func (s *Service) Endpoint(ctx context.Context, g access.Grant, endpoint string)
 	return s.cfg.Store.Endpoint(ctx, g.Tenant(), name)
 }
 
-// Endpoints returns the endpoints of the grant's tenant that are in its scope. It
+// Endpoints returns the endpoints of the permit's tenant that are in its scope. It
 // needs access.ReadConfiguration.
-func (s *Service) Endpoints(ctx context.Context, g access.Grant) ([]*pki.Endpoint, error) {
+func (s *Service) Endpoints(ctx context.Context, g access.Permit) ([]*pki.Endpoint, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (s *Service) Endpoints(ctx context.Context, g access.Grant) ([]*pki.Endpoin
 	return slices.DeleteFunc(all, func(ep *pki.Endpoint) bool { return g.CheckEndpoint(ep.Name) != nil }), err
 }
 
-func (s *Service) event(g access.Grant, action string, ep *pki.Endpoint) pki.Event {
+func (s *Service) event(g access.Permit, action string, ep *pki.Endpoint) pki.Event {
 	return pki.Event{
 		Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: "endpoint:" + ep.Name,
 		Detail: fmt.Sprintf("authority %s, profile %s version %d, protocols %v", ep.Authority, ep.Profile.Name, ep.Profile.Version, ep.Protocols),

@@ -18,11 +18,11 @@ func TestCreateEndpoint(t *testing.T) {
 	manage := h.grant(access.ManageEndpoints)
 	for _, test := range []struct {
 		name  string
-		grant access.Grant
+		grant access.Permit
 		ep    enroll.NewEndpoint
 		want  pki.Kind
 	}{
-		{"without a grant", access.Grant{}, enroll.NewEndpoint{Name: "x", Authority: "issuing", Profile: "meter"}, pki.Forbidden},
+		{"without a grant", access.Permit{}, enroll.NewEndpoint{Name: "x", Authority: "issuing", Profile: "meter"}, pki.Forbidden},
 		{"with another grant", h.grant(access.ReadConfiguration), enroll.NewEndpoint{Name: "x", Authority: "issuing", Profile: "meter"}, pki.Forbidden},
 		{"without a name", manage, enroll.NewEndpoint{Authority: "issuing", Profile: "meter"}, pki.Malformed},
 		{"with a label for a name", manage, enroll.NewEndpoint{Name: "acme.x", Authority: "issuing", Profile: "meter"}, pki.Malformed},
@@ -185,14 +185,14 @@ func TestUpdateEndpoint(t *testing.T) {
 	manage := h.grant(access.ManageEndpoints)
 	for _, test := range []struct {
 		name  string
-		grant access.Grant
+		grant access.Permit
 		ep    enroll.NewEndpoint
 		want  pki.Kind
 	}{
-		{"without a grant", access.Grant{}, enroll.NewEndpoint{Name: "meter"}, pki.Forbidden},
+		{"without a grant", access.Permit{}, enroll.NewEndpoint{Name: "meter"}, pki.Forbidden},
 		{"with another grant", h.grant(access.Enroll), enroll.NewEndpoint{Name: "meter"}, pki.Forbidden},
 		{"unknown", manage, enroll.NewEndpoint{Name: "metre"}, pki.NotFound},
-		{"another tenant's", h.Grant(t, "globex", access.ManageEndpoints), enroll.NewEndpoint{Name: "meter"}, pki.NotFound},
+		{"another tenant's", h.Permit(t, "globex", access.ManageEndpoints), enroll.NewEndpoint{Name: "meter"}, pki.NotFound},
 		{"outside its scope", h.grant(access.ManageEndpoints, "device"), enroll.NewEndpoint{Name: "meter"}, pki.NotFound},
 		{"unknown profile", manage, enroll.NewEndpoint{Name: "meter", Profile: "metre"}, pki.NotFound},
 		{"unknown version", manage, enroll.NewEndpoint{Name: "meter", Version: 7}, pki.NotFound},
@@ -258,7 +258,7 @@ func TestUpdateEndpoint(t *testing.T) {
 func TestReadEndpoints(t *testing.T) {
 	h := newHouse(t, "meter", "device", "tls-server")
 	h.AddTenant(t, "globex", "meter")
-	listed := func(g access.Grant) (labels []string) {
+	listed := func(g access.Permit) (labels []string) {
 		t.Helper()
 		all, err := h.Enroll.Endpoints(t.Context(), g)
 		if err != nil {
@@ -276,11 +276,11 @@ func TestReadEndpoints(t *testing.T) {
 		t.Errorf("endpoints in scope (-want +got):\n%s", diff)
 	}
 	for _, test := range []struct {
-		grant    access.Grant
+		grant    access.Permit
 		endpoint string
 		want     pki.Kind
 	}{
-		{access.Grant{}, "meter", pki.Forbidden},
+		{access.Permit{}, "meter", pki.Forbidden},
 		{h.grant(access.Enroll), "meter", pki.Forbidden},
 		{h.grant(access.ReadConfiguration), "globex.meter", pki.NotFound},
 		{h.grant(access.ReadConfiguration), "metre", pki.NotFound},
@@ -289,7 +289,7 @@ func TestReadEndpoints(t *testing.T) {
 		_, err := h.Enroll.Endpoint(t.Context(), test.grant, test.endpoint)
 		refused(t, err, test.want)
 	}
-	if _, err := h.Enroll.Endpoints(t.Context(), access.Grant{}); pki.KindOf(err) != pki.Forbidden {
+	if _, err := h.Enroll.Endpoints(t.Context(), access.Permit{}); pki.KindOf(err) != pki.Forbidden {
 		t.Errorf("without a grant: %v", err)
 	}
 }

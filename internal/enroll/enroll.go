@@ -21,8 +21,8 @@ const MaxIdempotency = 128
 
 // Request asks for one certificate.
 type Request struct {
-	Grant       access.Grant // of access.Enroll in the endpoint's tenant
-	Endpoint    string       // label, or name within the grant's tenant
+	Grant       access.Permit // of access.Enroll in the endpoint's tenant
+	Endpoint    string        // label, or name within the permit's tenant
 	Protocol    pki.Protocol
 	Idempotency string // "" for none
 	Subject
@@ -78,7 +78,7 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 // idempotencyKey returns the key under which a request is stored. The keys of each
 // device are apart from those of its tenant and of other devices: a device that guessed
 // what key the maker's server will use would have that server's request refused.
-func idempotencyKey(g access.Grant, key string) (string, error) {
+func idempotencyKey(g access.Permit, key string) (string, error) {
 	switch {
 	case len(key) > MaxIdempotency:
 		return "", pki.Errorf(pki.Malformed, "the idempotency key is longer than %d bytes", MaxIdempotency)

@@ -62,7 +62,7 @@ func TestWhoMayEnroll(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name     string
-		grant    access.Grant
+		grant    access.Permit
 		endpoint string
 		protocol pki.Protocol
 		want     pki.Kind // Internal is none
@@ -71,7 +71,7 @@ func TestWhoMayEnroll(t *testing.T) {
 		{"by label", h.grant(access.Enroll), "acme.meter", pki.ProtocolREST, pki.Internal},
 		{"within its scope", h.grant(access.Enroll, "device", "meter"), "acme.meter", pki.ProtocolREST, pki.Internal},
 
-		{"without a grant", access.Grant{}, "meter", pki.ProtocolREST, pki.Forbidden},
+		{"without a grant", access.Permit{}, "meter", pki.ProtocolREST, pki.Forbidden},
 		{"with another grant", h.grant(access.ReadCertificates), "meter", pki.ProtocolREST, pki.Forbidden},
 		{"with a batch's grant", h.grant(access.ManageBatches), "meter", pki.ProtocolREST, pki.Forbidden},
 		{"outside its scope", h.grant(access.Enroll, "device"), "meter", pki.ProtocolREST, pki.NotFound},
@@ -288,7 +288,7 @@ func TestBlockList(t *testing.T) {
 	if _, err := h.Enroll.BlockKeys(t.Context(), h.grant(access.ManageEndpoints), [][32]byte{hash}); pki.KindOf(err) != pki.Forbidden {
 		t.Errorf("by a tenant: %v", err)
 	}
-	platform := h.Grant(t, pki.Platform, access.ManageBlocklist)
+	platform := h.Permit(t, pki.Platform, access.ManageBlocklist)
 	for _, step := range []struct {
 		hashes [][32]byte
 		fresh  int

@@ -29,9 +29,9 @@ func newHouse(t *testing.T, endpoints ...string) *house {
 	return h
 }
 
-// grant returns the grant of a permission in acme to its administrator, for some
+// grant returns the permit of a permission in acme to its administrator, for some
 // endpoints or all.
-func (h *house) grant(p access.Permission, endpoints ...string) access.Grant {
+func (h *house) grant(p access.Permission, endpoints ...string) access.Permit {
 	h.t.Helper()
 	who := access.Principal{Tenant: "acme", ID: "token:test", Name: "test", Role: access.TenantAdministrator, Endpoints: endpoints}
 	g, err := who.Authorize(p, "acme")

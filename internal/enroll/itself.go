@@ -15,7 +15,7 @@ import (
 // a certificate for itself: its id in the request and in the CSR's subject, wherever
 // one stands there, names that are its own, and no word about where it belongs. It
 // holds for all that stands in the CSR, since a profile may draw on all of it.
-func ofItself(g access.Grant, authorized pki.Names, r *Subject) error {
+func ofItself(g access.Permit, authorized pki.Names, r *Subject) error {
 	own := g.Principal().Device
 	if r.Device == "" {
 		r.Device = own
@@ -41,7 +41,7 @@ func ofItself(g access.Grant, authorized pki.Names, r *Subject) error {
 
 // ownSubject refuses a subject that is not the device's own: its id stands there where
 // an id may, and everything else as in its certificate.
-func ownSubject(g access.Grant, subject tbs.Name) error {
+func ownSubject(g access.Permit, subject tbs.Name) error {
 	var had tbs.Name
 	if own := g.Principal().Subject; own != nil {
 		had, _ = tbs.ParseName(own) // what cannot be read gives nothing

@@ -42,11 +42,11 @@ func (l *Lane) Profile() pki.ProfileRef { return l.profile.Ref() }
 // Authority returns the authority that the lane's certificates come from.
 func (l *Lane) Authority() pki.AuthorityID { return l.line.Authority.ID }
 
-// Open returns the lane of an endpoint, named by its label or, within the grant's
-// tenant, by its name. The grant is of access.Enroll or access.ManageBatches.
-// NotFound where the tenant has no such endpoint or the grant's scope leaves it
+// Open returns the lane of an endpoint, named by its label or, within the permit's
+// tenant, by its name. The permit is of access.Enroll or access.ManageBatches.
+// NotFound where the tenant has no such endpoint or the permit's scope leaves it
 // out, PolicyRefused where the protocol is off.
-func (s *Service) Open(ctx context.Context, g access.Grant, endpoint string, protocol pki.Protocol) (*Lane, error) {
+func (s *Service) Open(ctx context.Context, g access.Permit, endpoint string, protocol pki.Protocol) (*Lane, error) {
 	if g.Check(access.Enroll) != nil {
 		if err := g.Check(access.ManageBatches); err != nil {
 			return nil, err
@@ -72,9 +72,9 @@ func (s *Service) Open(ctx context.Context, g access.Grant, endpoint string, pro
 	return &opened, nil
 }
 
-// CheckPlace reports whether something can be enrolled in a place of the grant's
+// CheckPlace reports whether something can be enrolled in a place of the permit's
 // tenant now.
-func (s *Service) CheckPlace(ctx context.Context, g access.Grant, p pki.Placement) error {
+func (s *Service) CheckPlace(ctx context.Context, g access.Permit, p pki.Placement) error {
 	_, err := s.cfg.Registry.Complete(ctx, g.Tenant(), p)
 	return err
 }
@@ -82,7 +82,7 @@ func (s *Service) CheckPlace(ctx context.Context, g access.Grant, p pki.Placemen
 // OpenPinned returns the lane of an endpoint for a batch that somebody submitted
 // under a profile version: that one holds, whatever the endpoint binds now. The
 // grant is of access.ManageBatches.
-func (s *Service) OpenPinned(ctx context.Context, g access.Grant, endpoint string, profile pki.ProfileRef, submitter string) (*Lane, error) {
+func (s *Service) OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string) (*Lane, error) {
 	lane, err := s.Open(ctx, g, endpoint, pki.ProtocolBatch)
 	if err != nil {
 		return nil, err
@@ -95,12 +95,12 @@ func (s *Service) OpenPinned(ctx context.Context, g access.Grant, endpoint strin
 		}
 		lane.protocol = pki.ProtocolBatch
 	}
-	lane.requester = policy.Requester{ID: submitter} // the grant is the batch's own
+	lane.requester = policy.Requester{ID: submitter} // the permit is the batch's own
 	return lane, nil
 }
 
-// nameOf returns the endpoint's name within the grant's tenant.
-func (s *Service) nameOf(g access.Grant, endpoint string) (string, error) {
+// nameOf returns the endpoint's name within the permit's tenant.
+func (s *Service) nameOf(g access.Permit, endpoint string) (string, error) {
 	name := endpoint
 	if tenant, rest, label := strings.Cut(endpoint, "."); label {
 		if pki.TenantID(tenant) != g.Tenant() {

@@ -13,9 +13,9 @@ import (
 // from the hierarchy, never from a request.
 
 // Responder issues the certificate of an issuer's OCSP responder under its
-// tenant's profile ocsp-responder. Only the server itself asks for it; the grant
+// tenant's profile ocsp-responder. Only the server itself asks for it; the permit
 // is the system's, of access.Enroll.
-func (s *Service) Responder(ctx context.Context, g access.Grant, issuer pki.IssuerID, csr []byte) (*pki.Enrollment, error) {
+func (s *Service) Responder(ctx context.Context, g access.Permit, issuer pki.IssuerID, csr []byte) (*pki.Enrollment, error) {
 	if err := g.Check(access.Enroll); err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (s *Service) Responder(ctx context.Context, g access.Grant, issuer pki.Issu
 
 // Subordinate issues the certificate of an authority below an online one. The
 // grant is of access.ManageAuthorities.
-func (s *Service) Subordinate(ctx context.Context, g access.Grant, parent pki.AuthorityID, profile, commonName string, csr []byte) (*pki.Enrollment, error) {
+func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile, commonName string, csr []byte) (*pki.Enrollment, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-func system(t *testing.T, tenant pki.TenantID) access.Grant {
+func system(t *testing.T, tenant pki.TenantID) access.Permit {
 	t.Helper()
 	g, err := access.System(tenant, "server").Authorize(access.Enroll, tenant)
 	if err != nil {
@@ -65,10 +65,10 @@ func TestResponder(t *testing.T) {
 			t.Errorf("the responder of %s has the purposes %v", authority, cert.ExtKeyUsage)
 		}
 		for name, test := range map[string]struct {
-			grant access.Grant
+			grant access.Permit
 			want  pki.Kind
 		}{
-			"without a grant":    {access.Grant{}, pki.Forbidden},
+			"without a grant":    {access.Permit{}, pki.Forbidden},
 			"by a token":         {h.grant(access.Enroll), pki.Forbidden},
 			"for another tenant": {system(t, "globex"), pki.NotFound},
 		} {
@@ -98,12 +98,12 @@ func TestSubordinate(t *testing.T) {
 	manage := h.grant(access.ManageAuthorities)
 	for _, test := range []struct {
 		name    string
-		grant   access.Grant
+		grant   access.Permit
 		parent  pki.AuthorityID
 		profile string
 		want    pki.Kind
 	}{
-		{"without a grant", access.Grant{}, find("acme", "issuing"), "issuing-ca", pki.Forbidden},
+		{"without a grant", access.Permit{}, find("acme", "issuing"), "issuing-ca", pki.Forbidden},
 		{"with a grant to enrol", h.grant(access.Enroll), find("acme", "issuing"), "issuing-ca", pki.Forbidden},
 		{"below another tenant's", manage, find("globex", "issuing"), "issuing-ca", pki.NotFound},
 		{"below the offline root", manage, find("acme", "root"), "issuing-ca", pki.NotReady},

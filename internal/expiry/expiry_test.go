@@ -21,7 +21,7 @@ const day = 24 * time.Hour
 // kinds returns the kind and severity of each item, sorted, each once.
 func kinds(t *testing.T, s *stack.Stack, window time.Duration) []string {
 	t.Helper()
-	r, err := s.Expiry.Report(t.Context(), s.Grant(t, "acme", access.ReadAlarms), window)
+	r, err := s.Expiry.Report(t.Context(), s.Permit(t, "acme", access.ReadAlarms), window)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,11 +41,11 @@ func TestLookOut(t *testing.T) {
 	clock := pandotest.NewClock(time.Now())
 	s := stack.New(t, stack.Config{Now: clock.Now})
 	s.AddTenant(t, "acme", "device")
-	_, secret, err := s.Tokens.Create(t.Context(), s.Grant(t, "acme", access.ManageTokens), access.NewToken{Name: "plant", Role: access.FactoryOperator, Life: 90 * day})
+	_, secret, err := s.Tokens.Create(t.Context(), s.Permit(t, "acme", access.ManageTokens), access.NewToken{Name: "plant", Role: access.FactoryOperator, Life: 90 * day})
 	if err != nil || secret.IsZero() {
 		t.Fatal(err)
 	}
-	if _, err := s.Enroll.Enroll(t.Context(), enroll.Request{Grant: s.Grant(t, "acme", access.Enroll), Endpoint: "device", Protocol: pki.ProtocolREST,
+	if _, err := s.Enroll.Enroll(t.Context(), enroll.Request{Grant: s.Permit(t, "acme", access.Enroll), Endpoint: "device", Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "gateway"})}}); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestLookOut(t *testing.T) {
 	if err := s.Expiry.Count(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.Expiry.Report(t.Context(), s.Grant(t, "acme", access.ReadAlarms), 3*366*day)
+	r, err := s.Expiry.Report(t.Context(), s.Permit(t, "acme", access.ReadAlarms), 3*366*day)
 	if err != nil || len(r.Counts) != 1 || r.Counts[0].Count != 1 || r.Counts[0].Profile.Name != "device" {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -82,7 +82,7 @@ func TestLookOut(t *testing.T) {
 	if diff := cmp.Diff([]string{"expiry.token warning"}, look()); diff != "" {
 		t.Error(diff)
 	}
-	authority, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "issuing")
+	authority, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,16 +95,16 @@ func TestLookOut(t *testing.T) {
 	if diff := cmp.Diff([]string{"expiry.authority critical", "expiry.profile warning"}, look()); diff != "" {
 		t.Error(diff)
 	}
-	if err := s.Hierarchy.Retire(t.Context(), s.Grant(t, "acme", access.ManageAuthorities), "issuing"); err != nil {
+	if err := s.Hierarchy.Retire(t.Context(), s.Permit(t, "acme", access.ManageAuthorities), "issuing"); err != nil {
 		t.Fatal(err)
 	}
 	if got := look(); got != nil {
 		t.Errorf("alarms of a retired authority: %v", got)
 	}
-	if _, err := s.Expiry.Report(t.Context(), s.Grant(t, "acme", access.ReadAlarms), 0); pki.KindOf(err) != pki.Malformed {
+	if _, err := s.Expiry.Report(t.Context(), s.Permit(t, "acme", access.ReadAlarms), 0); pki.KindOf(err) != pki.Malformed {
 		t.Error(err)
 	}
-	if _, err := s.Expiry.Report(t.Context(), s.Grant(t, "acme", access.ReadEvents), day); pki.KindOf(err) != pki.Forbidden {
+	if _, err := s.Expiry.Report(t.Context(), s.Permit(t, "acme", access.ReadEvents), day); pki.KindOf(err) != pki.Forbidden {
 		t.Error(err)
 	}
 	s.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "acme", Name: "other.alarm"}, Severity: alarm.Warning})

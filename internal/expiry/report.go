@@ -91,9 +91,9 @@ type Report struct {
 // MaxWindow is the longest window of a report.
 const MaxWindow = 3 * 366 * 24 * time.Hour
 
-// Report returns what of the grant's tenant ends within the window from now, and
+// Report returns what of the permit's tenant ends within the window from now, and
 // everything that somebody must act on. It needs access.ReadAlarms.
-func (s *Service) Report(ctx context.Context, g access.Grant, window time.Duration) (*Report, error) {
+func (s *Service) Report(ctx context.Context, g access.Permit, window time.Duration) (*Report, error) {
 	if err := g.Check(access.ReadAlarms); err != nil {
 		return nil, err
 	}

@@ -13,18 +13,18 @@ type View struct {
 	Issuers []*pki.Issuer
 }
 
-// Authority returns an authority of the grant's tenant by name or id. It needs
+// Authority returns an authority of the permit's tenant by name or id. It needs
 // access.ReadConfiguration.
-func (s *Service) Authority(ctx context.Context, g access.Grant, nameOrID string) (*View, error) {
+func (s *Service) Authority(ctx context.Context, g access.Permit, nameOrID string) (*View, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
 	return s.find(ctx, g.Tenant(), nameOrID)
 }
 
-// Authorities returns the authorities of the grant's tenant. It needs
+// Authorities returns the authorities of the permit's tenant. It needs
 // access.ReadConfiguration.
-func (s *Service) Authorities(ctx context.Context, g access.Grant) ([]*View, error) {
+func (s *Service) Authorities(ctx context.Context, g access.Permit) ([]*View, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *Service) Authorities(ctx context.Context, g access.Grant) ([]*View, err
 // Retire ends an authority's signing of certificates for good; status of what it
 // signed goes on. One that is pending waits for no certificate any more. It needs
 // access.ManageAuthorities.
-func (s *Service) Retire(ctx context.Context, g access.Grant, nameOrID string) error {
+func (s *Service) Retire(ctx context.Context, g access.Permit, nameOrID string) error {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 
 // Request returns what to carry to the ceremony for the certificate of a pending
 // authority under an offline root. It needs access.ManageAuthorities.
-func (s *Service) Request(ctx context.Context, g access.Grant, nameOrID string) (*ceremony.Request, error) {
+func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string) (*ceremony.Request, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (s *Service) Request(ctx context.Context, g access.Grant, nameOrID string) 
 // CRLRequest returns what to carry to the ceremony for a root's next CRL, which
 // will be valid for the given number of days; 0 is a year. It needs
 // access.ManageAuthorities.
-func (s *Service) CRLRequest(ctx context.Context, g access.Grant, root string, days int) (*ceremony.Request, error) {
+func (s *Service) CRLRequest(ctx context.Context, g access.Permit, root string, days int) (*ceremony.Request, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (s *Service) revoked(ctx context.Context, issuer pki.IssuerID) ([]ceremony.
 // which becomes active, or a root's CRL. Nothing in it is believed before it was
 // checked against the parent and the authority's own key. It needs
 // access.ManageAuthorities.
-func (s *Service) Install(ctx context.Context, g access.Grant, r *ceremony.Response) (*View, error) {
+func (s *Service) Install(ctx context.Context, g access.Permit, r *ceremony.Response) (*View, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (s *Service) Install(ctx context.Context, g access.Grant, r *ceremony.Respo
 	}
 }
 
-func (s *Service) installCertificate(ctx context.Context, g access.Grant, r *ceremony.Response) (*View, error) {
+func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ceremony.Response) (*View, error) {
 	issuer, err := s.own(ctx, g, r.Issuer)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (s *Service) register(ctx context.Context, a *pki.Authority, issuer *pki.Is
 }
 
 // activate gives a pending issuer its certificate, which was checked.
-func (s *Service) activate(ctx context.Context, g access.Grant, issuer *pki.Issuer, certificate []byte) (*View, error) {
+func (s *Service) activate(ctx context.Context, g access.Permit, issuer *pki.Issuer, certificate []byte) (*View, error) {
 	p, err := tbs.ParseCertificate(certificate)
 	if err != nil {
 		return nil, err
@@ -190,8 +190,8 @@ func (s *Service) activate(ctx context.Context, g access.Grant, issuer *pki.Issu
 	return s.find(ctx, g.Tenant(), string(issuer.Authority))
 }
 
-// own returns an issuer of the grant's tenant.
-func (s *Service) own(ctx context.Context, g access.Grant, id pki.IssuerID) (*pki.Issuer, error) {
+// own returns an issuer of the permit's tenant.
+func (s *Service) own(ctx context.Context, g access.Permit, id pki.IssuerID) (*pki.Issuer, error) {
 	issuer, err := s.cfg.Store.Issuer(ctx, id)
 	if err == nil && issuer.Tenant != g.Tenant() {
 		err = pki.Errorf(pki.NotFound, "no issuer %.60q", id)

@@ -44,7 +44,7 @@ type NewAuthority struct {
 // stored, so that a refusal leaves no authority without one. The name is held
 // meanwhile. Where the store fails in between, the certificate stands among those
 // that the parent issued, and can be revoked; no authority signs with its key.
-func (s *Service) CreateAuthority(ctx context.Context, g access.Grant, n NewAuthority) (*View, error) {
+func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAuthority) (*View, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}

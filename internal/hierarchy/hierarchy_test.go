@@ -21,9 +21,9 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
-func manage(t *testing.T, s *stack.Stack) access.Grant {
+func manage(t *testing.T, s *stack.Stack) access.Permit {
 	t.Helper()
-	return s.Grant(t, "acme", access.ManageAuthorities)
+	return s.Permit(t, "acme", access.ManageAuthorities)
 }
 
 // The certificates of authorities that a ceremony signed can be revoked, and
@@ -32,7 +32,7 @@ func TestRevokeAuthority(t *testing.T) {
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "acme")
 	g := manage(t, s)
-	issuing, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "issuing")
+	issuing, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestRevokeAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := issuing.Issuers[0].Parent
-	if _, err := s.Revocation.Revoke(t.Context(), s.Grant(t, "acme", access.Revoke), root, serial, pki.CACompromise); err != nil {
+	if _, err := s.Revocation.Revoke(t.Context(), s.Permit(t, "acme", access.Revoke), root, serial, pki.CACompromise); err != nil {
 		t.Fatal(err)
 	}
 	request, err := s.Hierarchy.CRLRequest(t.Context(), g, "root", 30)
@@ -82,7 +82,7 @@ func TestInstallRefuses(t *testing.T) {
 	}
 	one, two := pending("one"), pending("two")
 	made := s.Sign(t, "acme", one)
-	foreign, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "globex", access.ReadConfiguration), "issuing")
+	foreign, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "globex", access.ReadConfiguration), "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestInstallRefuses(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if v, _ := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "two"); v.State != pki.AuthorityPending {
+	if v, _ := s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), "two"); v.State != pki.AuthorityPending {
 		t.Errorf("after refusals the authority is %s", v.State)
 	}
 }
@@ -138,7 +138,7 @@ func TestCreateAuthorityRefuses(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if _, err := s.Hierarchy.CreateAuthority(t.Context(), s.Grant(t, "acme", access.Enroll), good); pki.KindOf(err) != pki.Forbidden {
+	if _, err := s.Hierarchy.CreateAuthority(t.Context(), s.Permit(t, "acme", access.Enroll), good); pki.KindOf(err) != pki.Forbidden {
 		t.Errorf("with another permission: %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestSubordinateBeyondPathLength(t *testing.T) {
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "acme")
 	g := manage(t, s)
-	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Grant(t, "acme", access.ManageProfiles), []byte(intermediateCA)); err != nil {
+	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Permit(t, "acme", access.ManageProfiles), []byte(intermediateCA)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := s.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
@@ -194,14 +194,14 @@ func TestSubordinateBeyondPathLength(t *testing.T) {
 	if pki.KindOf(err) != pki.PolicyRefused {
 		t.Fatalf("below a path length of 0: %v", err)
 	}
-	if _, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "below"); pki.KindOf(err) != pki.NotFound {
+	if _, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), "below"); pki.KindOf(err) != pki.NotFound {
 		t.Errorf("what was refused is there: %v", err)
 	}
 }
 
 // deepRoot imports a root under which there is room for two authorities in a row,
 // and returns what signs with it.
-func deepRoot(t *testing.T, s *stack.Stack, g access.Grant) func(*ceremony.Request) {
+func deepRoot(t *testing.T, s *stack.Stack, g access.Permit) func(*ceremony.Request) {
 	t.Helper()
 	profile, err := packs.Document("root")
 	if err != nil {
@@ -236,7 +236,7 @@ func TestSubordinate(t *testing.T) {
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "acme")
 	g := manage(t, s)
-	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Grant(t, "acme", access.ManageProfiles),
+	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Permit(t, "acme", access.ManageProfiles),
 		[]byte(strings.Replace(intermediateCA, "pathLength: 0", "pathLength: 1", 1))); err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestSubordinate(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	issued, err := s.Registry.Certificates(t.Context(), s.Grant(t, "acme", access.ReadCertificates),
+	issued, err := s.Registry.Certificates(t.Context(), s.Permit(t, "acme", access.ReadCertificates),
 		registry.Query{Issuer: middle.Issuers[0].ID}, registry.Paging{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
@@ -311,7 +311,7 @@ func TestRetire(t *testing.T) {
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "acme", "meter")
 	r := enroll.Request{
-		Grant: s.Grant(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
+		Grant: s.Permit(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-1"})},
 	}
 	got, err := s.Enroll.Enroll(t.Context(), r)
@@ -325,7 +325,7 @@ func TestRetire(t *testing.T) {
 	if _, err := s.Enroll.Enroll(t.Context(), r); pki.KindOf(err) != pki.NotReady {
 		t.Errorf("from a retired authority: %v", err)
 	}
-	if _, err := s.Revocation.Revoke(t.Context(), s.Grant(t, "acme", access.Revoke), got.Certificate.Issuer, got.Certificate.Serial, pki.Superseded); err != nil {
+	if _, err := s.Revocation.Revoke(t.Context(), s.Permit(t, "acme", access.Revoke), got.Certificate.Issuer, got.Certificate.Serial, pki.Superseded); err != nil {
 		t.Errorf("revoke: %v", err)
 	}
 	if _, err := s.Revocation.PublishDue(t.Context()); err != nil {
@@ -351,13 +351,13 @@ func TestRandomSerials(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Sign(t, "acme", request)
-	_, err = s.Enroll.CreateEndpoint(t.Context(), s.Grant(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "quiet", Authority: "quiet", Profile: "meter"})
+	_, err = s.Enroll.CreateEndpoint(t.Context(), s.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "quiet", Authority: "quiet", Profile: "meter"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for endpoint, want := range map[string]pki.SerialClass{"meter": pki.SerialLong, "quiet": pki.SerialRandom} {
 		got, err := s.Enroll.Enroll(t.Context(), enroll.Request{
-			Grant: s.Grant(t, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
+			Grant: s.Permit(t, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
 			Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-" + endpoint})},
 		})
 		if err != nil {
@@ -382,7 +382,7 @@ func TestDeltas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, err = s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), v.Name); err != nil || !v.Deltas || !v.Issuers[0].Deltas {
+	if v, err = s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), v.Name); err != nil || !v.Deltas || !v.Issuers[0].Deltas {
 		t.Errorf("%+v, %v", v, err)
 	}
 }

@@ -31,22 +31,22 @@ func TestPoliciesOnThePath(t *testing.T) {
 		t.Fatal(err)
 	}
 	both := strings.Replace(string(reference), "["+own+"]", "["+own+", "+meters+"]", 1)
-	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Grant(t, "acme", access.ManageProfiles), []byte(both)); err != nil {
+	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Permit(t, "acme", access.ManageProfiles), []byte(both)); err != nil {
 		t.Fatal(err)
 	}
 	s.AddAuthority(t, "acme", "with-policies")
-	_, err = s.Enroll.CreateEndpoint(t.Context(), s.Grant(t, "acme", access.ManageEndpoints),
+	_, err = s.Enroll.CreateEndpoint(t.Context(), s.Permit(t, "acme", access.ManageEndpoints),
 		enroll.NewEndpoint{Name: "with-policies", Authority: "with-policies", Profile: "meter"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "root")
+	root, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), "root")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for endpoint, want := range map[string]bool{"meter": false, "with-policies": true} {
 		got, err := s.Enroll.Enroll(t.Context(), enroll.Request{
-			Grant: s.Grant(t, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
+			Grant: s.Permit(t, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
 			Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-1"})},
 		})
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 // names, or returns the latest version where that is the same document. It refuses
 // one whose certificates the lint would refuse, as far as samples of requests show
 // it. It needs access.ManageProfiles.
-func (s *Service) PublishProfile(ctx context.Context, g access.Grant, source []byte) (*pki.ProfileVersion, error) {
+func (s *Service) PublishProfile(ctx context.Context, g access.Permit, source []byte) (*pki.ProfileVersion, error) {
 	if err := g.Check(access.ManageProfiles); err != nil {
 		return nil, err
 	}
@@ -39,18 +39,18 @@ func (s *Service) PublishProfile(ctx context.Context, g access.Grant, source []b
 	return v, s.cfg.Store.PutProfile(ctx, v, s.event(g, "profile.publish", "profile:"+p.Name(), fmt.Sprintf("sha256 %x", v.Hash)))
 }
 
-// Profile returns a version of a profile of the grant's tenant; version 0 is the
+// Profile returns a version of a profile of the permit's tenant; version 0 is the
 // latest. It needs access.ReadConfiguration.
-func (s *Service) Profile(ctx context.Context, g access.Grant, name string, version int) (*pki.ProfileVersion, error) {
+func (s *Service) Profile(ctx context.Context, g access.Permit, name string, version int) (*pki.ProfileVersion, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: name, Version: version})
 }
 
-// Profiles returns the latest version of each profile of the grant's tenant, by
+// Profiles returns the latest version of each profile of the permit's tenant, by
 // name. It needs access.ReadConfiguration.
-func (s *Service) Profiles(ctx context.Context, g access.Grant) ([]*pki.ProfileVersion, error) {
+func (s *Service) Profiles(ctx context.Context, g access.Permit) ([]*pki.ProfileVersion, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ keyIdentifiers: [subject, authority]
 	const rule = "e_key_usage_and_extended_key_usage_inconsistent"
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "acme")
-	g := s.Grant(t, "acme", access.ManageProfiles)
+	g := s.Permit(t, "acme", access.ManageProfiles)
 	if _, err := s.Hierarchy.PublishProfile(t.Context(), g, []byte(inconsistent)); pki.KindOf(err) != pki.PolicyRefused || !strings.Contains(pki.DetailOf(err), rule) {
 		t.Errorf("published, or refused without the rule's name: %v", err)
 	}

@@ -22,7 +22,7 @@ type NewRoot struct {
 // ImportRoot registers a root. Its key stays offline. A key that the tenant has
 // as a root already, under whatever name and in whichever mode, is Conflict. It
 // needs access.ManageAuthorities.
-func (s *Service) ImportRoot(ctx context.Context, g access.Grant, n NewRoot) (*View, error) {
+func (s *Service) ImportRoot(ctx context.Context, g access.Permit, n NewRoot) (*View, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}

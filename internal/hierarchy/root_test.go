@@ -15,13 +15,13 @@ func TestImportRootAgain(t *testing.T) {
 	s.AddTenant(t, "acme")
 	s.AddTenant(t, "globex")
 	root := func(tenant pki.TenantID) []byte {
-		v, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, tenant, access.ReadConfiguration), "root")
+		v, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, tenant, access.ReadConfiguration), "root")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return v.Issuers[0].Certificate
 	}
-	if err := s.Hierarchy.Retire(t.Context(), s.Grant(t, "globex", access.ManageAuthorities), "root"); err != nil {
+	if err := s.Hierarchy.Retire(t.Context(), s.Permit(t, "globex", access.ManageAuthorities), "root"); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -40,7 +40,7 @@ func TestImportRootAgain(t *testing.T) {
 		{"another tenant's", "acme", "theirs", pki.Production, root("globex"), pki.Internal},
 		{"another tenant's again", "acme", "again", pki.Test, root("globex"), pki.Conflict},
 	} {
-		_, err := s.Hierarchy.ImportRoot(t.Context(), s.Grant(t, c.tenant, access.ManageAuthorities),
+		_, err := s.Hierarchy.ImportRoot(t.Context(), s.Permit(t, c.tenant, access.ManageAuthorities),
 			hierarchy.NewRoot{Name: c.as, Mode: c.mode, StatusURL: "http://pki.example.com", Certificate: c.certificate})
 		if c.want == pki.Internal && err != nil || c.want != pki.Internal && (err == nil || pki.KindOf(err) != c.want) {
 			t.Errorf("%s: %v", c.name, err)

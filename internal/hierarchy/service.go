@@ -28,12 +28,12 @@ type Keys interface {
 
 // CRLs keeps the CRLs of issuers whose key is offline.
 type CRLs interface {
-	InstallCRL(ctx context.Context, g access.Grant, der []byte) error
+	InstallCRL(ctx context.Context, g access.Permit, der []byte) error
 }
 
 // An RA has the certificates of authorities below online ones issued.
 type RA interface {
-	Subordinate(ctx context.Context, g access.Grant, parent pki.AuthorityID, profile, commonName string, csr []byte) (*pki.Enrollment, error)
+	Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile, commonName string, csr []byte) (*pki.Enrollment, error)
 }
 
 // A CA records certificates that were signed in a ceremony.
@@ -76,14 +76,14 @@ func New(cfg Config) *Service {
 	}
 }
 
-// event makes the event of an act under the grant.
-func (s *Service) event(g access.Grant, action, target, detail string) pki.Event {
+// event makes the event of an act under the permit.
+func (s *Service) event(g access.Permit, action, target, detail string) pki.Event {
 	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: target, Detail: detail}
 }
 
-// Events returns up to limit events of the grant's tenant, newest first, with
+// Events returns up to limit events of the permit's tenant, newest first, with
 // ids below before ("" from the newest). It needs access.ReadEvents.
-func (s *Service) Events(ctx context.Context, g access.Grant, before string, limit int) ([]pki.Event, error) {
+func (s *Service) Events(ctx context.Context, g access.Permit, before string, limit int) ([]pki.Event, error) {
 	if err := g.Check(access.ReadEvents); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 // CreateTenant makes a tenant. Its id is a slug that is never used again; the
 // organisation is the O of subjects that its profiles name. It needs
 // access.ManageTenants on the platform.
-func (s *Service) CreateTenant(ctx context.Context, g access.Grant, id pki.TenantID, organization string) (*pki.Tenant, error) {
+func (s *Service) CreateTenant(ctx context.Context, g access.Permit, id pki.TenantID, organization string) (*pki.Tenant, error) {
 	if err := g.Check(access.ManageTenants); err != nil {
 		return nil, err
 	}
@@ -26,15 +26,15 @@ func (s *Service) CreateTenant(ctx context.Context, g access.Grant, id pki.Tenan
 }
 
 // Tenants returns all tenants. It needs access.ManageTenants on the platform.
-func (s *Service) Tenants(ctx context.Context, g access.Grant) ([]*pki.Tenant, error) {
+func (s *Service) Tenants(ctx context.Context, g access.Permit) ([]*pki.Tenant, error) {
 	if err := g.Check(access.ManageTenants); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Tenants(ctx)
 }
 
-// Tenant returns the grant's own tenant. It needs access.ReadConfiguration.
-func (s *Service) Tenant(ctx context.Context, g access.Grant) (*pki.Tenant, error) {
+// Tenant returns the permit's own tenant. It needs access.ReadConfiguration.
+func (s *Service) Tenant(ctx context.Context, g access.Permit) (*pki.Tenant, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
@@ -53,9 +53,9 @@ func (s *Service) Organization(ctx context.Context, id pki.TenantID) (string, er
 // The largest rate of requests that a tenant can be given.
 const maxPerSecond = 1_000_000
 
-// SetTenant replaces the settings of the grant's tenant. It needs
+// SetTenant replaces the settings of the permit's tenant. It needs
 // access.ManageTenants.
-func (s *Service) SetTenant(ctx context.Context, g access.Grant, n pki.TenantSettings) (*pki.Tenant, error) {
+func (s *Service) SetTenant(ctx context.Context, g access.Permit, n pki.TenantSettings) (*pki.Tenant, error) {
 	if err := g.Check(access.ManageTenants); err != nil {
 		return nil, err
 	}

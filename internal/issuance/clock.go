@@ -116,7 +116,7 @@ type Clock struct {
 }
 
 // Clock compares the clock of this node. It needs access.ManageClock.
-func (s *Service) Clock(ctx context.Context, g access.Grant) (*Clock, error) {
+func (s *Service) Clock(ctx context.Context, g access.Permit) (*Clock, error) {
 	if err := g.Check(access.ManageClock); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *Service) Clock(ctx context.Context, g access.Grant) (*Clock, error) {
 // AcceptClock takes the clock of this node, which is wrong by what was known, for
 // right from now on, also where it is behind what commits recorded. It needs
 // access.ManageClock; Conflict while the clock is right.
-func (s *Service) AcceptClock(ctx context.Context, g access.Grant) (*Clock, error) {
+func (s *Service) AcceptClock(ctx context.Context, g access.Permit) (*Clock, error) {
 	c, err := s.Clock(ctx, g)
 	if err != nil {
 		return nil, err

@@ -104,7 +104,7 @@ func TestClockJumps(t *testing.T) {
 
 	counted := int64(0)
 	for p := (registry.Paging{Limit: 1000}); ; {
-		page, err := m.Registry.Certificates(t.Context(), m.Grant(t, "acme", access.ReadCertificates), registry.Query{Device: "gateway"}, p)
+		page, err := m.Registry.Certificates(t.Context(), m.Permit(t, "acme", access.ReadCertificates), registry.Query{Device: "gateway"}, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestClockAccepted(t *testing.T) {
 	if _, err := m.Enroll.Enroll(t.Context(), meter(t, m.Stack, "SM-1")); err != nil {
 		t.Fatal(err)
 	}
-	g := m.Grant(t, pki.Platform, access.ManageClock)
+	g := m.Permit(t, pki.Platform, access.ManageClock)
 	if _, err := m.Issuance.AcceptClock(t.Context(), g); pki.KindOf(err) != pki.Conflict {
 		t.Errorf("accepting a clock that is right: %v", err)
 	}
@@ -172,7 +172,7 @@ func TestClockAccepted(t *testing.T) {
 	if _, err := m.Enroll.Enroll(t.Context(), meter(t, m.Stack, "SM-2")); err != nil {
 		t.Fatal(err)
 	}
-	events, err := m.Hierarchy.Events(t.Context(), m.Grant(t, pki.Platform, access.ReadEvents), "", 1)
+	events, err := m.Hierarchy.Events(t.Context(), m.Permit(t, pki.Platform, access.ReadEvents), "", 1)
 	if err != nil || len(events) != 1 || events[0].Action != "clock.accept" || events[0].Target != "node:test" {
 		t.Errorf("%+v, %v", events, err)
 	}

@@ -22,7 +22,7 @@ import (
 func meter(t testing.TB, s *stack.Stack, device string) enroll.Request {
 	t.Helper()
 	return enroll.Request{
-		Grant: s.Grant(t, "acme", access.Enroll), Endpoint: "acme.meter", Protocol: pki.ProtocolREST,
+		Grant: s.Permit(t, "acme", access.Enroll), Endpoint: "acme.meter", Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: device})},
 	}
 }

@@ -107,7 +107,7 @@ func TestRecoverBatch(t *testing.T) {
 			s, d := start(t)
 			ctx, stop := context.WithCancel(t.Context())
 			go s.Batch.Run(ctx)
-			b, err := s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches),
+			b, err := s.Batch.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches),
 				batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "SM-", 5))
 			if err != nil {
 				t.Fatal(err)
@@ -115,7 +115,7 @@ func TestRecoverBatch(t *testing.T) {
 			<-d.dead
 			stop()
 			if paused {
-				if _, err := s.Batch.Pause(t.Context(), s.Grant(t, "acme", access.ManageBatches), b.ID); err != nil {
+				if _, err := s.Batch.Pause(t.Context(), s.Permit(t, "acme", access.ManageBatches), b.ID); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -162,7 +162,7 @@ func TestKeyFails(t *testing.T) {
 	if n := count(t, s); n != 0 {
 		t.Errorf("%d certificates", n)
 	}
-	v, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "issuing")
+	v, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,14 +170,14 @@ func TestKeyFails(t *testing.T) {
 	if err != nil || newest(states) == 0 {
 		t.Errorf("the intended serial is not revoked: %+v, %v", states, err)
 	}
-	b, err := s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches),
+	b, err := s.Batch.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches),
 		batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "B-", 3))
 	if err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond)
 	k.fail.Store(false)
-	for b, err = range s.Batch.Watch(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID) {
+	for b, err = range s.Batch.Watch(t.Context(), s.Permit(t, "acme", access.ReadBatches), b.ID) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func TestSlowKey(t *testing.T) {
 	slow := &slowTenant{"globex", make(chan struct{})}
 	k.slow.Store(slow)
 	waiting := meter(t, s, "SM-1")
-	waiting.Grant, waiting.Endpoint = s.Grant(t, "globex", access.Enroll), "globex.meter"
+	waiting.Grant, waiting.Endpoint = s.Permit(t, "globex", access.Enroll), "globex.meter"
 	ended := make(chan error)
 	go func() {
 		_, err := s.Enroll.Enroll(context.Background(), waiting)
@@ -248,7 +248,7 @@ func TestKeyPanics(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	b, err := s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches),
+	b, err := s.Batch.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches),
 		batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "B-", 3))
 	if err != nil {
 		t.Fatal(err)
@@ -260,7 +260,7 @@ func TestKeyPanics(t *testing.T) {
 			t.Errorf("request %d again: %v", i, err)
 		}
 	}
-	for b, err = range s.Batch.Watch(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID) {
+	for b, err = range s.Batch.Watch(t.Context(), s.Permit(t, "acme", access.ReadBatches), b.ID) {
 		if err != nil {
 			t.Fatal(err)
 		}

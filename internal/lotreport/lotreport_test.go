@@ -52,12 +52,12 @@ func (h *house) csr() []byte {
 }
 
 func (h *house) submit(lot string, lines ...string) (*batch.Batch, error) {
-	b, err := h.Batch.Submit(h.t.Context(), h.Grant(h.t, "acme", access.ManageBatches),
+	b, err := h.Batch.Submit(h.t.Context(), h.Permit(h.t, "acme", access.ManageBatches),
 		batch.Submission{Endpoint: "meter", Format: batch.NDJSON, Defaults: pki.Placement{Lot: lot}}, strings.NewReader(strings.Join(lines, "")))
 	if err != nil {
 		return nil, err
 	}
-	for last, err := range h.Batch.Watch(h.t.Context(), h.Grant(h.t, "acme", access.ReadBatches), b.ID) {
+	for last, err := range h.Batch.Watch(h.t.Context(), h.Permit(h.t, "acme", access.ReadBatches), b.ID) {
 		h.ok(err)
 		b = last
 	}
@@ -65,11 +65,11 @@ func (h *house) submit(lot string, lines ...string) (*batch.Batch, error) {
 }
 
 func (h *house) close(lot string, scrapped int64) (string, error) {
-	return h.LotReports.Close(h.t.Context(), h.Grant(h.t, "acme", access.ManageRegistry), lot, &scrapped)
+	return h.LotReports.Close(h.t.Context(), h.Permit(h.t, "acme", access.ManageRegistry), lot, &scrapped)
 }
 
 func (h *house) key() string {
-	key, err := h.LotReports.Key(h.t.Context(), h.Grant(h.t, "acme", access.ReadRegistry))
+	key, err := h.LotReports.Key(h.t.Context(), h.Permit(h.t, "acme", access.ReadRegistry))
 	h.ok(err)
 	return key
 }
@@ -78,20 +78,20 @@ func (h *house) key() string {
 // so to whoever has the key.
 func TestClose(t *testing.T) {
 	h := newHouse(t)
-	manage := h.Grant(t, "acme", access.ManageRegistry)
+	manage := h.Permit(t, "acme", access.ManageRegistry)
 	_, err := h.Registry.CreateLot(t.Context(), manage, registry.Lot{Name: "lot-7", ProductLine: "meters", Site: "north", Ordered: 10})
 	h.ok(err)
 	again := h.csr()
 	b, err := h.submit("lot-7", h.line("SM-1", h.csr()), h.line("SM-2", again), h.line("SM-3", again), h.line("SM-4", []byte("no request")), h.line("SM-5", h.csr()), "no row\n")
 	h.ok(err)
-	retry, err := h.Batch.Retry(t.Context(), h.Grant(t, "acme", access.ManageBatches), b.ID, []pki.Kind{pki.DuplicateKey}, "")
+	retry, err := h.Batch.Retry(t.Context(), h.Permit(t, "acme", access.ManageBatches), b.ID, []pki.Kind{pki.DuplicateKey}, "")
 	h.ok(err)
-	for _, err := range h.Batch.Watch(t.Context(), h.Grant(t, "acme", access.ReadBatches), retry.ID) {
+	for _, err := range h.Batch.Watch(t.Context(), h.Permit(t, "acme", access.ReadBatches), retry.ID) {
 		h.ok(err)
 	}
 	_, err = h.submit("lot-7", h.line("SM-4", h.csr())) // made good in another file
 	h.ok(err)
-	_, err = h.Registry.ChangeDevice(t.Context(), h.Grant(t, "acme", access.ManageDevices), "SM-5", registry.Decommission, "dropped")
+	_, err = h.Registry.ChangeDevice(t.Context(), h.Permit(t, "acme", access.ManageDevices), "SM-5", registry.Decommission, "dropped")
 	h.ok(err)
 
 	signed, err := h.close("lot-7", 2)
@@ -109,7 +109,7 @@ func TestClose(t *testing.T) {
 	if same, err := h.close("lot-7", 2); err != nil || same != signed {
 		t.Errorf("closed again: %s, %v", same, err)
 	}
-	if got, err := h.LotReports.Report(t.Context(), h.Grant(t, "acme", access.ReadRegistry), "lot-7"); err != nil || got != signed {
+	if got, err := h.LotReports.Report(t.Context(), h.Permit(t, "acme", access.ReadRegistry), "lot-7"); err != nil || got != signed {
 		t.Errorf("got %s, %v", got, err)
 	}
 	if _, err := h.close("lot-7", 3); pki.KindOf(err) != pki.Conflict {
@@ -120,7 +120,7 @@ func TestClose(t *testing.T) {
 	if _, err := h.submit("lot-7", h.line("SM-9", h.csr())); pki.KindOf(err) != pki.Conflict {
 		t.Errorf("a batch into the lot: %v", err)
 	}
-	_, err = h.Enroll.Enroll(t.Context(), enroll.Request{Grant: h.Grant(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
+	_, err = h.Enroll.Enroll(t.Context(), enroll.Request{Grant: h.Permit(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{CSR: h.csr(), Device: "SM-9", Placement: pki.Placement{Lot: "lot-7"}}})
 	if pki.KindOf(err) != pki.Conflict {
 		t.Errorf("a certificate into the lot: %v", err)
@@ -131,7 +131,7 @@ func TestClose(t *testing.T) {
 // report or is refused.
 func TestCloseUnderLoad(t *testing.T) {
 	h := newHouse(t)
-	_, err := h.Registry.CreateLot(t.Context(), h.Grant(t, "acme", access.ManageRegistry), registry.Lot{Name: "lot-7"})
+	_, err := h.Registry.CreateLot(t.Context(), h.Permit(t, "acme", access.ManageRegistry), registry.Lot{Name: "lot-7"})
 	h.ok(err)
 	var mu sync.Mutex
 	issued, enough := 0, make(chan struct{})
@@ -140,7 +140,7 @@ func TestCloseUnderLoad(t *testing.T) {
 	for i := range 4 {
 		all.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				_, err := h.Enroll.Enroll(t.Context(), enroll.Request{Grant: h.Grant(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
+				_, err := h.Enroll.Enroll(t.Context(), enroll.Request{Grant: h.Permit(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
 					Subject: enroll.Subject{CSR: h.csr(), Device: pki.DeviceID(fmt.Sprintf("SM-%d-%d", i, n)), Placement: pki.Placement{Lot: "lot-7"}}})
 				if pki.KindOf(err) == pki.Conflict {
 					return
@@ -174,12 +174,12 @@ func TestCloseRefuses(t *testing.T) {
 	h.AddTenant(t, "globex", "meter")
 	_, err := h.submit("lot-7", h.line("SM-1", h.csr()))
 	h.ok(err)
-	manage, read := h.Grant(t, "acme", access.ManageRegistry), h.Grant(t, "acme", access.ReadRegistry)
+	manage, read := h.Permit(t, "acme", access.ManageRegistry), h.Permit(t, "acme", access.ReadRegistry)
 	_, report := h.LotReports.Report(t.Context(), read, "lot-7")
 	_, key := h.LotReports.Key(t.Context(), read)
 	_, negative := h.LotReports.Close(t.Context(), manage, "lot-7", new(int64(-1)))
 	_, none := h.LotReports.Close(t.Context(), manage, "lot-8", nil)
-	_, stranger := h.LotReports.Close(t.Context(), h.Grant(t, "globex", access.ManageRegistry), "lot-7", nil)
+	_, stranger := h.LotReports.Close(t.Context(), h.Permit(t, "globex", access.ManageRegistry), "lot-7", nil)
 	_, reader := h.LotReports.Close(t.Context(), read, "lot-7", nil)
 	for _, c := range []struct {
 		name string

@@ -82,7 +82,7 @@ const maxScrapped = 1_000_000_000
 // scrapped without a certificate, and returns its signed report. From then on
 // nothing is enrolled in it: Conflict. Closing it again returns the same report.
 // It needs access.ManageRegistry.
-func (s *Service) Close(ctx context.Context, g access.Grant, lot string, said *int64) (string, error) {
+func (s *Service) Close(ctx context.Context, g access.Permit, lot string, said *int64) (string, error) {
 	if err := g.Check(access.ManageRegistry); err != nil {
 		return "", err
 	}
@@ -145,7 +145,7 @@ func (s *Service) settle(ctx context.Context, tenant pki.TenantID, lot string, c
 
 // Report returns the signed report of a closed lot; NotReady where it was not
 // made. It needs access.ReadRegistry.
-func (s *Service) Report(ctx context.Context, g access.Grant, lot string) (string, error) {
+func (s *Service) Report(ctx context.Context, g access.Permit, lot string) (string, error) {
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return "", err
 	}
@@ -161,7 +161,7 @@ func (s *Service) Report(ctx context.Context, g access.Grant, lot string) (strin
 
 // Key returns the tenant's public key for reports, as Verify takes it; NotFound
 // before the first lot is closed. It needs access.ReadRegistry.
-func (s *Service) Key(ctx context.Context, g access.Grant) (string, error) {
+func (s *Service) Key(ctx context.Context, g access.Permit) (string, error) {
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return "", err
 	}
@@ -176,7 +176,7 @@ func (s *Service) Key(ctx context.Context, g access.Grant) (string, error) {
 	return signer.verifier, nil
 }
 
-func (s *Service) ensureKey(ctx context.Context, g access.Grant) (*noteSigner, error) {
+func (s *Service) ensureKey(ctx context.Context, g access.Permit) (*noteSigner, error) {
 	uri, err := s.cfg.Store.ReportKey(ctx, g.Tenant())
 	if pki.KindOf(err) == pki.NotFound {
 		if uri, err = s.cfg.Signer.Generate(ctx, "software", g.Tenant(), pki.Ed25519, keystore.UseLotReport); err == nil {
@@ -248,7 +248,7 @@ func (n *noteSigner) Sign(text []byte) ([]byte, error) {
 	return n.signer.Sign(n.ctx, n.uri, signer.LotReport, text, true)
 }
 
-func (s *Service) event(g access.Grant, action, lot, detail string) pki.Event {
+func (s *Service) event(g access.Permit, action, lot, detail string) pki.Event {
 	target := "lot:" + lot
 	if lot == "" {
 		target = "lot-report-key"

@@ -82,7 +82,7 @@ func work(t *testing.T, s *stack.Stack, m *metrics.Metrics, p *parts) {
 	t.Helper()
 	s.AddTenant(t, "demo", "meter")
 	enrollOne := func(csr []byte) error {
-		_, err := s.Enroll.Enroll(t.Context(), enroll.Request{Grant: s.Grant(t, "demo", access.Enroll), Endpoint: "meter",
+		_, err := s.Enroll.Enroll(t.Context(), enroll.Request{Grant: s.Permit(t, "demo", access.Enroll), Endpoint: "meter",
 			Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: csr}})
 		return err
 	}

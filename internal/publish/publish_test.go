@@ -154,7 +154,7 @@ func newHouse(t *testing.T, targets map[string]publish.Target) *house {
 // make revokes a certificate and makes the CRL that has it.
 func (h *house) make() {
 	h.Helper()
-	g := revocationtest.Grant(h.T, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(h.T, revocationtest.Tenant, access.Revoke)
 	if _, err := h.va.Revoke(h.Context(), g, "issuer", h.va.Issue(), pki.Superseded); err != nil {
 		h.Fatal(err)
 	}

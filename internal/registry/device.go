@@ -103,7 +103,7 @@ type DeviceChange struct {
 // hold, resume releases those that suspend held, and decommission revokes them
 // with the reason cessationOfOperation: state, entries and events are one
 // transaction. It needs access.ManageDevices.
-func (s *Service) ChangeDevice(ctx context.Context, g access.Grant, id pki.DeviceID, act Act, note string) (*Device, error) {
+func (s *Service) ChangeDevice(ctx context.Context, g access.Permit, id pki.DeviceID, act Act, note string) (*Device, error) {
 	if err := g.Check(access.ManageDevices); err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *Service) ChangeDevice(ctx context.Context, g access.Grant, id pki.Devic
 }
 
 // Device returns a device. It needs access.ReadRegistry.
-func (s *Service) Device(ctx context.Context, g access.Grant, id pki.DeviceID) (*Device, error) {
+func (s *Service) Device(ctx context.Context, g access.Permit, id pki.DeviceID) (*Device, error) {
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ type FoundDevice struct {
 // the search, else a state other than issued, else the id; what is left is looked
 // at row by row, so that a page of many rows that do not fit ends early, with
 // fewer items and a Next. It needs access.ReadRegistry.
-func (s *Service) Devices(ctx context.Context, g access.Grant, f DeviceFilter, p Paging) (Page[*FoundDevice], error) {
+func (s *Service) Devices(ctx context.Context, g access.Permit, f DeviceFilter, p Paging) (Page[*FoundDevice], error) {
 	var none Page[*FoundDevice]
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return none, err

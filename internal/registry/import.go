@@ -53,7 +53,7 @@ type ImportProblem struct {
 // are one transaction with its event: an import that breaks off has its first
 // rows, and the same list again changes nothing more. It needs
 // access.ManageRegistry.
-func (s *Service) ImportDevices(ctx context.Context, g access.Grant, format ImportFormat, defaults pki.Placement, body io.Reader) (*Import, error) {
+func (s *Service) ImportDevices(ctx context.Context, g access.Permit, format ImportFormat, defaults pki.Placement, body io.Reader) (*Import, error) {
 	if err := g.Check(access.ManageRegistry); err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func (l *Lot) says() string {
 // CreateLot registers a lot, and its product line and site where they are new
 // and the tenant is not strict; Conflict where there is a lot of the name. It
 // needs access.ManageRegistry.
-func (s *Service) CreateLot(ctx context.Context, g access.Grant, l Lot) (*Lot, error) {
+func (s *Service) CreateLot(ctx context.Context, g access.Permit, l Lot) (*Lot, error) {
 	if err := g.Check(access.ManageRegistry); err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (s *Service) CreateLot(ctx context.Context, g access.Grant, l Lot) (*Lot, e
 // ChangeLot changes an open lot; Conflict where it is closed. Certificates that
 // were issued before keep the place that they were issued in. It needs
 // access.ManageRegistry.
-func (s *Service) ChangeLot(ctx context.Context, g access.Grant, name string, ch LotChange) (*Lot, error) {
+func (s *Service) ChangeLot(ctx context.Context, g access.Permit, name string, ch LotChange) (*Lot, error) {
 	if err := g.Check(access.ManageRegistry); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (s *Service) ChangeLot(ctx context.Context, g access.Grant, name string, ch
 }
 
 // Lot returns a lot. It needs access.ReadRegistry.
-func (s *Service) Lot(ctx context.Context, g access.Grant, name string) (*Lot, error) {
+func (s *Service) Lot(ctx context.Context, g access.Permit, name string) (*Lot, error) {
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (s *Service) Lot(ctx context.Context, g access.Grant, name string) (*Lot, e
 
 // Lots returns a page of the tenant's lots, in order of name. It needs
 // access.ReadRegistry.
-func (s *Service) Lots(ctx context.Context, g access.Grant, f LotFilter, p Paging) (Page[*Lot], error) {
+func (s *Service) Lots(ctx context.Context, g access.Permit, f LotFilter, p Paging) (Page[*Lot], error) {
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return Page[*Lot]{}, err
 	}

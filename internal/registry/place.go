@@ -61,7 +61,7 @@ func checkDescription(text string) error {
 
 // CreatePlace registers a product line or a site; Conflict where it is there
 // already. It needs access.ManageRegistry.
-func (s *Service) CreatePlace(ctx context.Context, g access.Grant, kind PlaceKind, name, description string) (*Place, error) {
+func (s *Service) CreatePlace(ctx context.Context, g access.Permit, kind PlaceKind, name, description string) (*Place, error) {
 	if err := g.Check(access.ManageRegistry); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Service) CreatePlace(ctx context.Context, g access.Grant, kind PlaceKin
 
 // DescribePlace changes what is said of a product line or a site. It needs
 // access.ManageRegistry.
-func (s *Service) DescribePlace(ctx context.Context, g access.Grant, kind PlaceKind, name, description string) (*Place, error) {
+func (s *Service) DescribePlace(ctx context.Context, g access.Permit, kind PlaceKind, name, description string) (*Place, error) {
 	if err := g.Check(access.ManageRegistry); err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (s *Service) DescribePlace(ctx context.Context, g access.Grant, kind PlaceK
 }
 
 // Place returns a product line or a site. It needs access.ReadRegistry.
-func (s *Service) Place(ctx context.Context, g access.Grant, kind PlaceKind, name string) (*Place, error) {
+func (s *Service) Place(ctx context.Context, g access.Permit, kind PlaceKind, name string) (*Place, error) {
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (s *Service) Place(ctx context.Context, g access.Grant, kind PlaceKind, nam
 
 // Places returns a page of the tenant's product lines or sites, in order of name.
 // It needs access.ReadRegistry.
-func (s *Service) Places(ctx context.Context, g access.Grant, kind PlaceKind, p Paging) (Page[*Place], error) {
+func (s *Service) Places(ctx context.Context, g access.Permit, kind PlaceKind, p Paging) (Page[*Place], error) {
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return Page[*Place]{}, err
 	}

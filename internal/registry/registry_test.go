@@ -31,7 +31,7 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) grant(p access.Permission) access.Grant { return h.Grant(h.t, "acme", p) }
+func (h *house) grant(p access.Permission) access.Permit { return h.Permit(h.t, "acme", p) }
 
 func (h *house) ok(err error) {
 	h.t.Helper()
@@ -56,7 +56,7 @@ func (h *house) enrol(device string, p pki.Placement) (*pki.Certificate, error) 
 	return got.Certificate, nil
 }
 
-// TestGrants calls each method with a grant of another permission.
+// TestGrants calls each method with a permit of another permission.
 func TestGrants(t *testing.T) {
 	h := newHouse(t)
 	s, g, ctx := h.Registry, h.grant(access.Enroll), t.Context()

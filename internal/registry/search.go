@@ -106,7 +106,7 @@ func (q *Query) check() error {
 	return nil
 }
 
-// Certificates returns a page of the certificates that the grant's tenant issued
+// Certificates returns a page of the certificates that the permit's tenant issued
 // or owns and that the query is about. It needs access.ReadCertificates.
 //
 // One criterion leads the search by its index: serial, fingerprint, batch,
@@ -116,7 +116,7 @@ func (q *Query) check() error {
 // do not fit ends early, with fewer items and a Next. Fingerprint, subject and
 // expiry lead only among authorities that keep the index: NotReady where none
 // does.
-func (s *Service) Certificates(ctx context.Context, g access.Grant, q Query, p Paging) (*Certificates, error) {
+func (s *Service) Certificates(ctx context.Context, g access.Permit, q Query, p Paging) (*Certificates, error) {
 	if err := g.Check(access.ReadCertificates); err != nil {
 		return nil, err
 	}

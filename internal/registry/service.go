@@ -138,7 +138,7 @@ func (s *Service) Forget() {
 
 // Strict reports whether names must be registered before their first use in the
 // grant's tenant. It needs access.ReadRegistry.
-func (s *Service) Strict(ctx context.Context, g access.Grant) (bool, error) {
+func (s *Service) Strict(ctx context.Context, g access.Permit) (bool, error) {
 	if err := g.Check(access.ReadRegistry); err != nil {
 		return false, err
 	}
@@ -146,7 +146,7 @@ func (s *Service) Strict(ctx context.Context, g access.Grant) (bool, error) {
 }
 
 // SetStrict says whether they must. It needs access.ManageRegistry.
-func (s *Service) SetStrict(ctx context.Context, g access.Grant, strict bool) error {
+func (s *Service) SetStrict(ctx context.Context, g access.Permit, strict bool) error {
 	if err := g.Check(access.ManageRegistry); err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (s *Service) SetStrict(ctx context.Context, g access.Grant, strict bool) er
 	return s.cfg.Store.SetStrict(ctx, g.Tenant(), strict, s.event(g, "registry.update", "registry", detail))
 }
 
-// event makes the event of an act under the grant.
-func (s *Service) event(g access.Grant, action, target, detail string) pki.Event {
+// event makes the event of an act under the permit.
+func (s *Service) event(g access.Permit, action, target, detail string) pki.Event {
 	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: target, Detail: detail}
 }

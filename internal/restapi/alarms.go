@@ -10,7 +10,7 @@ import (
 )
 
 // listAlarms shows a tenant its own alarms, and the platform those of all.
-func (s *server) listAlarms(_ context.Context, g access.Grant, _ *nothing) (*listOf[client.Alarm], error) {
+func (s *server) listAlarms(_ context.Context, g access.Permit, _ *nothing) (*listOf[client.Alarm], error) {
 	if err := g.Check(access.ReadAlarms); err != nil {
 		return nil, err
 	}

@@ -115,11 +115,11 @@ func (s *server) guard(rt route) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// A Caller is embedded in the input of every operation: who asks, and the grant
+// A Caller is embedded in the input of every operation: who asks, and the permit
 // of the route's permission.
 type Caller struct {
 	who   access.Principal
-	grant access.Grant
+	grant access.Permit
 }
 
 // Resolve takes over what guard found. It is called by huma.

@@ -24,7 +24,7 @@ type newRootInput struct {
 	Body client.NewRoot
 }
 
-func (s *server) listAuthorities(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Authority], error) {
+func (s *server) listAuthorities(ctx context.Context, g access.Permit, _ *nothing) (*listOf[client.Authority], error) {
 	views, err := s.cfg.Hierarchy.Authorities(ctx, g)
 	if err != nil {
 		return nil, err
@@ -32,11 +32,11 @@ func (s *server) listAuthorities(ctx context.Context, g access.Grant, _ *nothing
 	return each(views, "", wireAuthority), nil
 }
 
-func (s *server) getAuthority(ctx context.Context, g access.Grant, in *authorityInput) (*answer[client.Authority], error) {
+func (s *server) getAuthority(ctx context.Context, g access.Permit, in *authorityInput) (*answer[client.Authority], error) {
 	return authorityAnswer(s.cfg.Hierarchy.Authority(ctx, g, in.Authority))
 }
 
-func (s *server) createAuthority(ctx context.Context, g access.Grant, in *newAuthorityInput) (*answer[client.Authority], error) {
+func (s *server) createAuthority(ctx context.Context, g access.Permit, in *newAuthorityInput) (*answer[client.Authority], error) {
 	n := in.Body
 	return authorityAnswer(s.cfg.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{
 		Name: n.Name, CommonName: n.CommonName, Kind: pki.AuthorityKind(n.Kind), Parent: n.Parent, Profile: n.Profile,
@@ -45,7 +45,7 @@ func (s *server) createAuthority(ctx context.Context, g access.Grant, in *newAut
 	}))
 }
 
-func (s *server) importRoot(ctx context.Context, g access.Grant, in *newRootInput) (*answer[client.Authority], error) {
+func (s *server) importRoot(ctx context.Context, g access.Permit, in *newRootInput) (*answer[client.Authority], error) {
 	certificate, err := readCertificate(in.Body.Certificate)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (s *server) importRoot(ctx context.Context, g access.Grant, in *newRootInpu
 	}))
 }
 
-func (s *server) retireAuthority(ctx context.Context, g access.Grant, in *authorityInput) (*struct{}, error) {
+func (s *server) retireAuthority(ctx context.Context, g access.Permit, in *authorityInput) (*struct{}, error) {
 	return nil, s.cfg.Hierarchy.Retire(ctx, g, in.Authority)
 }
 

@@ -30,7 +30,7 @@ type batchesInput struct {
 
 // submitBatch serves POST /batches. The rows stream through: none is held here,
 // and package batch bounds each.
-func (s *server) submitBatch(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) submitBatch(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	n, err := readSubmission(r)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func submitBatchDoc() document {
 	}
 }
 
-func (s *server) listBatches(ctx context.Context, g access.Grant, in *batchesInput) (*listOf[client.Batch], error) {
+func (s *server) listBatches(ctx context.Context, g access.Permit, in *batchesInput) (*listOf[client.Batch], error) {
 	batches, err := s.cfg.Batch.Batches(ctx, g, pki.BatchID(in.Before), in.Limit)
 	if err != nil {
 		return nil, err
@@ -118,23 +118,23 @@ func (s *server) listBatches(ctx context.Context, g access.Grant, in *batchesInp
 	return each(batches, next, wireBatch), nil
 }
 
-func (s *server) getBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+func (s *server) getBatch(ctx context.Context, g access.Permit, in *batchInput) (*answer[client.Batch], error) {
 	return batchAnswer(s.cfg.Batch.Batch(ctx, g, pki.BatchID(in.ID)))
 }
 
-func (s *server) issueBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+func (s *server) issueBatch(ctx context.Context, g access.Permit, in *batchInput) (*answer[client.Batch], error) {
 	return batchAnswer(s.cfg.Batch.Issue(ctx, g, pki.BatchID(in.ID)))
 }
 
-func (s *server) pauseBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+func (s *server) pauseBatch(ctx context.Context, g access.Permit, in *batchInput) (*answer[client.Batch], error) {
 	return batchAnswer(s.cfg.Batch.Pause(ctx, g, pki.BatchID(in.ID)))
 }
 
-func (s *server) resumeBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+func (s *server) resumeBatch(ctx context.Context, g access.Permit, in *batchInput) (*answer[client.Batch], error) {
 	return batchAnswer(s.cfg.Batch.Resume(ctx, g, pki.BatchID(in.ID)))
 }
 
-func (s *server) cancelBatch(ctx context.Context, g access.Grant, in *batchInput) (*answer[client.Batch], error) {
+func (s *server) cancelBatch(ctx context.Context, g access.Permit, in *batchInput) (*answer[client.Batch], error) {
 	return batchAnswer(s.cfg.Batch.Cancel(ctx, g, pki.BatchID(in.ID)))
 }
 
@@ -145,7 +145,7 @@ type retryInput struct {
 	Body           client.Retry
 }
 
-func (s *server) retryBatch(ctx context.Context, g access.Grant, in *retryInput) (*answer[client.Batch], error) {
+func (s *server) retryBatch(ctx context.Context, g access.Permit, in *retryInput) (*answer[client.Batch], error) {
 	var kinds []pki.Kind
 	for _, name := range in.Body.Kinds {
 		kind := pki.ParseKind(name)

@@ -14,7 +14,7 @@ type blocklistInput struct {
 	Body client.Blocklist
 }
 
-func (s *server) blockKeys(ctx context.Context, g access.Grant, in *blocklistInput) (*answer[client.BlocklistResult], error) {
+func (s *server) blockKeys(ctx context.Context, g access.Permit, in *blocklistInput) (*answer[client.BlocklistResult], error) {
 	hashes := make([][32]byte, len(in.Body.Hashes))
 	for i, text := range in.Body.Hashes {
 		if n, err := hex.Decode(hashes[i][:], []byte(text)); err != nil || n != len(hashes[i]) || len(text) != 2*n {

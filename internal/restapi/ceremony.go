@@ -15,7 +15,7 @@ import (
 
 // install serves POST /authorities/install. The body is the file that a ceremony
 // wrote; package ceremony alone knows its form, and bounds it at 64 MiB.
-func (s *server) install(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) install(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func installDoc() document {
 }
 
 // authorityRequest serves GET /authorities/{authority}/request.
-func (s *server) authorityRequest(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) authorityRequest(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func authorityRequestDoc() document {
 
 // crlRequest serves GET /authorities/{authority}/crl-request. It takes a CRL
 // number, which is never given again.
-func (s *server) crlRequest(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) crlRequest(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	q, err := readQuery(r, "days")
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func writeRequest(w http.ResponseWriter, request *ceremony.Request) error {
 
 // chain serves GET /authorities/{authority}/chain: the active issuer's
 // certificate, then up to and with the root.
-func (s *server) chain(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) chain(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}

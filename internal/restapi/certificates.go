@@ -36,7 +36,7 @@ type revokeInput struct {
 
 // getCertificate serves GET /certificates/{issuer}/{serial}: JSON with the
 // status, or the certificate alone in DER or with its chain in PEM, by Accept.
-func (s *server) getCertificate(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) getCertificate(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func getCertificateDoc() document {
 	}
 }
 
-func (s *server) revokeCertificate(ctx context.Context, g access.Grant, in *revokeInput) (*answer[client.Status], error) {
+func (s *server) revokeCertificate(ctx context.Context, g access.Permit, in *revokeInput) (*answer[client.Status], error) {
 	serial, err := pki.ParseSerial(in.Serial)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (s *server) revokeCertificate(ctx context.Context, g access.Grant, in *revo
 	return &answer[client.Status]{*wireStatus(status)}, nil
 }
 
-func (s *server) releaseCertificate(ctx context.Context, g access.Grant, in *releaseInput) (*answer[client.Status], error) {
+func (s *server) releaseCertificate(ctx context.Context, g access.Permit, in *releaseInput) (*answer[client.Status], error) {
 	serial, err := pki.ParseSerial(in.Serial)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (s *server) releaseCertificate(ctx context.Context, g access.Grant, in *rel
 	return &answer[client.Status]{*wireStatus(status)}, nil
 }
 
-func (s *server) wireCertificate(ctx context.Context, g access.Grant, c *pki.Certificate) client.Certificate {
+func (s *server) wireCertificate(ctx context.Context, g access.Permit, c *pki.Certificate) client.Certificate {
 	c = c.SeenBy(g.Tenant())
 	return client.Certificate{
 		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device),
@@ -118,7 +118,7 @@ func (s *server) wireCertificate(ctx context.Context, g access.Grant, c *pki.Cer
 }
 
 // wireFound is wireCertificate of what a search found.
-func (s *server) wireFound(ctx context.Context, g access.Grant, f *registry.Found) client.Certificate {
+func (s *server) wireFound(ctx context.Context, g access.Permit, f *registry.Found) client.Certificate {
 	c := s.wireCertificate(ctx, g, f.Certificate)
 	c.Cursor, c.Status = f.Cursor, &client.Status{State: string(f.Status)}
 	if f.Revocation != nil {

@@ -8,11 +8,11 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 )
 
-func (s *server) getClock(ctx context.Context, g access.Grant, _ *nothing) (*answer[client.Clock], error) {
+func (s *server) getClock(ctx context.Context, g access.Permit, _ *nothing) (*answer[client.Clock], error) {
 	return wireClock(s.cfg.Clock.Clock(ctx, g))
 }
 
-func (s *server) acceptClock(ctx context.Context, g access.Grant, _ *nothing) (*answer[client.Clock], error) {
+func (s *server) acceptClock(ctx context.Context, g access.Permit, _ *nothing) (*answer[client.Clock], error) {
 	return wireClock(s.cfg.Clock.AcceptClock(ctx, g))
 }
 

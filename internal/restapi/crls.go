@@ -21,7 +21,7 @@ type renewInput struct {
 	Body   client.CRLRenewal
 }
 
-func (s *server) listCRLs(ctx context.Context, g access.Grant, in *crlsInput) (*listOf[client.CRL], error) {
+func (s *server) listCRLs(ctx context.Context, g access.Permit, in *crlsInput) (*listOf[client.CRL], error) {
 	lists, next, err := s.cfg.Revocation.Lists(ctx, g, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (s *server) listCRLs(ctx context.Context, g access.Grant, in *crlsInput) (*
 	}), nil
 }
 
-func (s *server) renewCRLs(ctx context.Context, g access.Grant, in *renewInput) (*struct{}, error) {
+func (s *server) renewCRLs(ctx context.Context, g access.Permit, in *renewInput) (*struct{}, error) {
 	shard := revocation.AllShards
 	if in.Body.Shard != nil {
 		shard = *in.Body.Shard
@@ -40,7 +40,7 @@ func (s *server) renewCRLs(ctx context.Context, g access.Grant, in *renewInput) 
 	return nil, s.cfg.Revocation.Renew(ctx, g, pki.IssuerID(in.Issuer), shard)
 }
 
-func (s *server) listResponders(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Responder], error) {
+func (s *server) listResponders(ctx context.Context, g access.Permit, _ *nothing) (*listOf[client.Responder], error) {
 	responders, err := s.cfg.Revocation.OCSPResponders(ctx, g)
 	if err != nil {
 		return nil, err

@@ -23,12 +23,12 @@ type deviceChangeInput struct {
 	Body   client.DeviceChange
 }
 
-func (s *server) getDevice(ctx context.Context, g access.Grant, in *deviceInput) (*answer[client.Device], error) {
+func (s *server) getDevice(ctx context.Context, g access.Permit, in *deviceInput) (*answer[client.Device], error) {
 	return deviceAnswer(s.cfg.Registry.Device(ctx, g, pki.DeviceID(in.Device)))
 }
 
-func (s *server) changeDevice(act registry.Act) func(context.Context, access.Grant, *deviceChangeInput) (*answer[client.Device], error) {
-	return func(ctx context.Context, g access.Grant, in *deviceChangeInput) (*answer[client.Device], error) {
+func (s *server) changeDevice(act registry.Act) func(context.Context, access.Permit, *deviceChangeInput) (*answer[client.Device], error) {
+	return func(ctx context.Context, g access.Permit, in *deviceChangeInput) (*answer[client.Device], error) {
 		return deviceAnswer(s.cfg.Registry.ChangeDevice(ctx, g, pki.DeviceID(in.Device), act, in.Body.Note))
 	}
 }
@@ -52,7 +52,7 @@ func wireFoundDevice(f *registry.FoundDevice) client.Device {
 }
 
 // importDevices serves POST /devices: a list of planned devices, streamed.
-func (s *server) importDevices(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) importDevices(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	q, err := readQuery(r, "product_line", "lot", "site")
 	if err != nil {
 		return err

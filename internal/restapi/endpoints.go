@@ -26,7 +26,7 @@ type endpointChangeInput struct {
 	Body     client.EndpointChange
 }
 
-func (s *server) listEndpoints(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Endpoint], error) {
+func (s *server) listEndpoints(ctx context.Context, g access.Permit, _ *nothing) (*listOf[client.Endpoint], error) {
 	endpoints, err := s.cfg.Enroll.Endpoints(ctx, g)
 	if err != nil {
 		return nil, err
@@ -34,11 +34,11 @@ func (s *server) listEndpoints(ctx context.Context, g access.Grant, _ *nothing) 
 	return each(endpoints, "", wireEndpoint), nil
 }
 
-func (s *server) getEndpoint(ctx context.Context, g access.Grant, in *endpointInput) (*answer[client.Endpoint], error) {
+func (s *server) getEndpoint(ctx context.Context, g access.Permit, in *endpointInput) (*answer[client.Endpoint], error) {
 	return endpointAnswer(s.cfg.Enroll.Endpoint(ctx, g, in.Endpoint))
 }
 
-func (s *server) createEndpoint(ctx context.Context, g access.Grant, in *newEndpointInput) (*answer[client.Endpoint], error) {
+func (s *server) createEndpoint(ctx context.Context, g access.Permit, in *newEndpointInput) (*answer[client.Endpoint], error) {
 	n := in.Body
 	return endpointAnswer(s.cfg.Enroll.CreateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: n.Name, Authority: n.Authority, Profile: n.Profile, Version: n.Version,
@@ -46,7 +46,7 @@ func (s *server) createEndpoint(ctx context.Context, g access.Grant, in *newEndp
 	}))
 }
 
-func (s *server) changeEndpoint(ctx context.Context, g access.Grant, in *endpointChangeInput) (*answer[client.Endpoint], error) {
+func (s *server) changeEndpoint(ctx context.Context, g access.Permit, in *endpointChangeInput) (*answer[client.Endpoint], error) {
 	ch := in.Body
 	return endpointAnswer(s.cfg.Enroll.UpdateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: endpointName(g, in.Endpoint), Profile: ch.Profile, Version: ch.Version,
@@ -54,9 +54,9 @@ func (s *server) changeEndpoint(ctx context.Context, g access.Grant, in *endpoin
 	}))
 }
 
-// endpointName returns the name in a label of the grant's tenant. A name has no
+// endpointName returns the name in a label of the permit's tenant. A name has no
 // dot, so that another tenant's label names no endpoint.
-func endpointName(g access.Grant, nameOrLabel string) string {
+func endpointName(g access.Permit, nameOrLabel string) string {
 	return strings.TrimPrefix(nameOrLabel, string(g.Tenant())+".")
 }
 

@@ -23,7 +23,7 @@ type enrolled struct {
 	Body   client.Enrolled
 }
 
-func (s *server) enroll(ctx context.Context, g access.Grant, in *enrollInput) (*enrolled, error) {
+func (s *server) enroll(ctx context.Context, g access.Permit, in *enrollInput) (*enrolled, error) {
 	if in.Body.Endpoint == "" {
 		return nil, pki.Errorf(pki.Malformed, "endpoint: name one")
 	}

@@ -14,7 +14,7 @@ type eventsInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
 }
 
-func (s *server) listEvents(ctx context.Context, g access.Grant, in *eventsInput) (*listOf[client.Event], error) {
+func (s *server) listEvents(ctx context.Context, g access.Permit, in *eventsInput) (*listOf[client.Event], error) {
 	events, err := s.cfg.Hierarchy.Events(ctx, g, in.Before, in.Limit)
 	if err != nil {
 		return nil, err

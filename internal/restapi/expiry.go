@@ -14,7 +14,7 @@ type expiryInput struct {
 	Days int `query:"days" minimum:"1" maximum:"1098" default:"90" doc:"How far to look, in days from now."`
 }
 
-func (s *server) reportExpiry(ctx context.Context, g access.Grant, in *expiryInput) (*answer[client.Expiry], error) {
+func (s *server) reportExpiry(ctx context.Context, g access.Permit, in *expiryInput) (*answer[client.Expiry], error) {
 	r, err := s.cfg.Expiry.Report(ctx, g, time.Duration(in.Days)*24*time.Hour)
 	if err != nil {
 		return nil, err

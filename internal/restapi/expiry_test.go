@@ -20,7 +20,7 @@ func TestTokenExpires(t *testing.T) {
 	clock := pandotest.NewClock(pandotest.Now())
 	s := stack.New(t, stack.Config{Now: clock.Now})
 	s.AddTenant(t, "acme")
-	_, secret, err := s.Tokens.Create(t.Context(), s.Grant(t, "acme", access.ManageTokens),
+	_, secret, err := s.Tokens.Create(t.Context(), s.Permit(t, "acme", access.ManageTokens),
 		access.NewToken{Name: "short", Role: access.Auditor, Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)

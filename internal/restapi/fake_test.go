@@ -80,18 +80,18 @@ func (t fakeTokens) Authenticate(_ context.Context, text pki.Secret) (access.Pri
 	return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the API token is not valid here")
 }
 
-func (h fakeHierarchy) Authority(_ context.Context, g access.Grant, name string) (*hierarchy.View, error) {
+func (h fakeHierarchy) Authority(_ context.Context, g access.Permit, name string) (*hierarchy.View, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
 	return h.f.authority(name)
 }
 
-func (h fakeHierarchy) Authorities(context.Context, access.Grant) ([]*hierarchy.View, error) {
+func (h fakeHierarchy) Authorities(context.Context, access.Permit) ([]*hierarchy.View, error) {
 	return nil, nil
 }
 
-func (h fakeHierarchy) Profile(_ context.Context, g access.Grant, name string, version int) (*pki.ProfileVersion, error) {
+func (h fakeHierarchy) Profile(_ context.Context, g access.Permit, name string, version int) (*pki.ProfileVersion, error) {
 	return &pki.ProfileVersion{ProfileRef: pki.ProfileRef{Tenant: g.Tenant(), Name: name, Version: version}, Hash: [32]byte{0xab}}, nil
 }
 
@@ -102,22 +102,22 @@ func (e fakeEnroll) Enroll(_ context.Context, r enroll.Request) (*pki.Enrollment
 	return e.f.enrolled(r)
 }
 
-func (e fakeEnroll) Certificate(context.Context, access.Grant, pki.IssuerID, pki.Serial) (*pki.Certificate, error) {
+func (e fakeEnroll) Certificate(context.Context, access.Permit, pki.IssuerID, pki.Serial) (*pki.Certificate, error) {
 	return e.f.certificate, nil
 }
 
-func (r fakeRegistry) Certificates(_ context.Context, _ access.Grant, q registry.Query, p registry.Paging) (*registry.Certificates, error) {
+func (r fakeRegistry) Certificates(_ context.Context, _ access.Permit, q registry.Query, p registry.Paging) (*registry.Certificates, error) {
 	return r.f.search(q, p)
 }
 
-func (b fakeBatch) Submit(_ context.Context, g access.Grant, n batch.Submission, body io.Reader) (*batch.Batch, error) {
+func (b fakeBatch) Submit(_ context.Context, g access.Permit, n batch.Submission, body io.Reader) (*batch.Batch, error) {
 	if err := g.Check(access.ManageBatches); err != nil {
 		return nil, err
 	}
 	return b.f.submitted(n, body)
 }
 
-func (b fakeBatch) Results(_ context.Context, _ access.Grant, _ pki.BatchID, after int64) iter.Seq2[batch.Result, error] {
+func (b fakeBatch) Results(_ context.Context, _ access.Permit, _ pki.BatchID, after int64) iter.Seq2[batch.Result, error] {
 	return func(yield func(batch.Result, error) bool) {
 		for r, err := range b.f.results {
 			if (err != nil || r.Row > after) && !yield(r, err) {
@@ -127,7 +127,7 @@ func (b fakeBatch) Results(_ context.Context, _ access.Grant, _ pki.BatchID, aft
 	}
 }
 
-func (b fakeBatch) Archive(_ context.Context, _ access.Grant, _ pki.BatchID, after int64, w io.Writer) error {
+func (b fakeBatch) Archive(_ context.Context, _ access.Permit, _ pki.BatchID, after int64, w io.Writer) error {
 	for r, err := range b.f.results {
 		if err != nil {
 			return err
@@ -141,11 +141,11 @@ func (b fakeBatch) Archive(_ context.Context, _ access.Grant, _ pki.BatchID, aft
 	return nil
 }
 
-func (b fakeBatch) Watch(context.Context, access.Grant, pki.BatchID) iter.Seq2[*batch.Batch, error] {
+func (b fakeBatch) Watch(context.Context, access.Permit, pki.BatchID) iter.Seq2[*batch.Batch, error] {
 	return b.f.watched
 }
 
-func (s fakeStatus) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (revocation.Status, error) {
+func (s fakeStatus) Revoke(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (revocation.Status, error) {
 	if err := g.Check(access.Revoke); err != nil {
 		return revocation.Status{}, err
 	}
@@ -156,7 +156,7 @@ func (s fakeStatus) Revoke(ctx context.Context, g access.Grant, issuer pki.Issue
 	return s.Status(ctx, issuer, serial)
 }
 
-func (s fakeStatus) Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
+func (s fakeStatus) Release(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
 	if err := g.Check(access.Revoke); err != nil {
 		return revocation.Status{}, err
 	}
@@ -167,19 +167,19 @@ func (s fakeStatus) Release(ctx context.Context, g access.Grant, issuer pki.Issu
 	return s.Status(ctx, issuer, serial)
 }
 
-func (s fakeStatus) Lists(_ context.Context, g access.Grant, cursor string, limit int) ([]revocation.ListState, string, error) {
+func (s fakeStatus) Lists(_ context.Context, g access.Permit, cursor string, limit int) ([]revocation.ListState, string, error) {
 	list := revocation.ListState{List: revocation.List{Issuer: "issuer", Shard: 7}, Edition: revocation.Edition{Number: 3, ThisUpdate: day, NextUpdate: day.AddDate(0, 0, 1)}, Pending: true}
 	return []revocation.ListState{list}, "", g.Check(access.ReadConfiguration)
 }
 
-func (s fakeStatus) Renew(_ context.Context, g access.Grant, issuer pki.IssuerID, shard int) error {
+func (s fakeStatus) Renew(_ context.Context, g access.Permit, issuer pki.IssuerID, shard int) error {
 	if issuer != "issuer" || shard > 7 {
 		return pki.Errorf(pki.NotFound, "no such shard")
 	}
 	return g.Check(access.ManageAuthorities)
 }
 
-func (s fakeStatus) OCSPResponders(_ context.Context, g access.Grant) ([]revocation.ResponderState, error) {
+func (s fakeStatus) OCSPResponders(_ context.Context, g access.Permit) ([]revocation.ResponderState, error) {
 	return []revocation.ResponderState{{Issuer: "issuer", Problem: pki.Errorf(pki.Unavailable, "no profile")}}, g.Check(access.ReadConfiguration)
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-func (s *server) checkpoint(ctx context.Context, g access.Grant, _ *nothing) (*answer[client.Checkpoint], error) {
+func (s *server) checkpoint(ctx context.Context, g access.Permit, _ *nothing) (*answer[client.Checkpoint], error) {
 	note, key, err := s.cfg.Log.Checkpoint(ctx, g)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (s *server) checkpoint(ctx context.Context, g access.Grant, _ *nothing) (*a
 }
 
 // certificateProof serves GET /certificates/{issuer}/{serial}/proof.
-func (s *server) certificateProof(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) certificateProof(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (s *server) certificateProof(w http.ResponseWriter, r *http.Request, g acce
 }
 
 // eventProof serves GET /events/{id}/proof.
-func (s *server) eventProof(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) eventProof(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func eventProofDoc() document {
 }
 
 // consistencyProof serves GET /log/consistency.
-func (s *server) consistencyProof(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) consistencyProof(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	q, err := readQuery(r, "from", "to")
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ type logPage struct {
 }
 
 // logEntries serves GET /log/entries.
-func (s *server) logEntries(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) logEntries(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	q, err := readQuery(r, "from", "limit")
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func logEntriesDoc() document {
 }
 
 // exportLog serves GET /log/export. An answer that cannot be finished is cut.
-func (s *server) exportLog(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) exportLog(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	q, err := readQuery(r, "since", "until")
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ type lotChangeInput struct {
 	Body client.LotChange
 }
 
-func (s *server) listLots(ctx context.Context, g access.Grant, in *lotsInput) (*listOf[client.Lot], error) {
+func (s *server) listLots(ctx context.Context, g access.Permit, in *lotsInput) (*listOf[client.Lot], error) {
 	f := registry.LotFilter{ProductLine: in.ProductLine, Site: in.Site, State: registry.LotState(in.State)}
 	page, err := s.cfg.Registry.Lots(ctx, g, f, registry.Paging{Cursor: in.Cursor, Limit: in.Limit})
 	if err != nil {
@@ -37,17 +37,17 @@ func (s *server) listLots(ctx context.Context, g access.Grant, in *lotsInput) (*
 	return each(page.Items, page.Next, wireLot), nil
 }
 
-func (s *server) createLot(ctx context.Context, g access.Grant, in *newLotInput) (*answer[client.Lot], error) {
+func (s *server) createLot(ctx context.Context, g access.Permit, in *newLotInput) (*answer[client.Lot], error) {
 	return lotAnswer(s.cfg.Registry.CreateLot(ctx, g, registry.Lot{
 		Name: in.Body.Name, ProductLine: in.Body.ProductLine, Site: in.Body.Site, Ordered: in.Body.Ordered,
 	}))
 }
 
-func (s *server) getLot(ctx context.Context, g access.Grant, in *nameInput) (*answer[client.Lot], error) {
+func (s *server) getLot(ctx context.Context, g access.Permit, in *nameInput) (*answer[client.Lot], error) {
 	return lotAnswer(s.cfg.Registry.Lot(ctx, g, in.Name))
 }
 
-func (s *server) changeLot(ctx context.Context, g access.Grant, in *lotChangeInput) (*answer[client.Lot], error) {
+func (s *server) changeLot(ctx context.Context, g access.Permit, in *lotChangeInput) (*answer[client.Lot], error) {
 	return lotAnswer(s.cfg.Registry.ChangeLot(ctx, g, in.Name, registry.LotChange(in.Body)))
 }
 
@@ -69,15 +69,15 @@ type closeLotInput struct {
 	Body client.LotClosing
 }
 
-func (s *server) closeLot(ctx context.Context, g access.Grant, in *closeLotInput) (*answer[client.LotReport], error) {
+func (s *server) closeLot(ctx context.Context, g access.Permit, in *closeLotInput) (*answer[client.LotReport], error) {
 	return reportAnswer(s.cfg.LotReports.Close(ctx, g, in.Name, in.Body.Scrapped))
 }
 
-func (s *server) lotReport(ctx context.Context, g access.Grant, in *nameInput) (*answer[client.LotReport], error) {
+func (s *server) lotReport(ctx context.Context, g access.Permit, in *nameInput) (*answer[client.LotReport], error) {
 	return reportAnswer(s.cfg.LotReports.Report(ctx, g, in.Name))
 }
 
-func (s *server) lotReportKey(ctx context.Context, g access.Grant, _ *nothing) (*answer[client.LotReportKey], error) {
+func (s *server) lotReportKey(ctx context.Context, g access.Permit, _ *nothing) (*answer[client.LotReportKey], error) {
 	key, err := s.cfg.LotReports.Key(ctx, g)
 	if err != nil {
 		return nil, err

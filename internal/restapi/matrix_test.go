@@ -74,7 +74,7 @@ func newMatrix(t *testing.T) *matrix {
 
 func (m *matrix) token(t *testing.T, tenant pki.TenantID, role access.Role) client.Token {
 	t.Helper()
-	_, secret, err := m.stack.Tokens.Create(t.Context(), m.stack.Grant(t, tenant, access.ManageTokens), access.NewToken{Name: string(role), Role: role})
+	_, secret, err := m.stack.Tokens.Create(t.Context(), m.stack.Permit(t, tenant, access.ManageTokens), access.NewToken{Name: string(role), Role: role})
 	if err != nil {
 		t.Fatal(err)
 	}

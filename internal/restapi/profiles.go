@@ -21,7 +21,7 @@ type newProfileInput struct {
 	Body client.NewProfile
 }
 
-func (s *server) listProfiles(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Profile], error) {
+func (s *server) listProfiles(ctx context.Context, g access.Permit, _ *nothing) (*listOf[client.Profile], error) {
 	profiles, err := s.cfg.Hierarchy.Profiles(ctx, g)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (s *server) listProfiles(ctx context.Context, g access.Grant, _ *nothing) (
 	}), nil
 }
 
-func (s *server) publishProfile(ctx context.Context, g access.Grant, in *newProfileInput) (*answer[client.Profile], error) {
+func (s *server) publishProfile(ctx context.Context, g access.Permit, in *newProfileInput) (*answer[client.Profile], error) {
 	v, err := s.cfg.Hierarchy.PublishProfile(ctx, g, []byte(in.Body.Source))
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (s *server) publishProfile(ctx context.Context, g access.Grant, in *newProf
 	return &answer[client.Profile]{wireProfile(v)}, nil
 }
 
-func (s *server) getProfile(ctx context.Context, g access.Grant, in *profileInput) (*answer[client.Profile], error) {
+func (s *server) getProfile(ctx context.Context, g access.Permit, in *profileInput) (*answer[client.Profile], error) {
 	v, err := s.cfg.Hierarchy.Profile(ctx, g, in.Name, in.Version)
 	if err != nil {
 		return nil, err

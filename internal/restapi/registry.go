@@ -37,8 +37,8 @@ type registryInput struct {
 
 // The operations on product lines and on sites are the same, each of its kind.
 
-func (s *server) listPlaces(kind registry.PlaceKind) func(context.Context, access.Grant, *placesInput) (*listOf[client.Place], error) {
-	return func(ctx context.Context, g access.Grant, in *placesInput) (*listOf[client.Place], error) {
+func (s *server) listPlaces(kind registry.PlaceKind) func(context.Context, access.Permit, *placesInput) (*listOf[client.Place], error) {
+	return func(ctx context.Context, g access.Permit, in *placesInput) (*listOf[client.Place], error) {
 		page, err := s.cfg.Registry.Places(ctx, g, kind, registry.Paging{Cursor: in.Cursor, Limit: in.Limit})
 		if err != nil {
 			return nil, err
@@ -47,20 +47,20 @@ func (s *server) listPlaces(kind registry.PlaceKind) func(context.Context, acces
 	}
 }
 
-func (s *server) createPlace(kind registry.PlaceKind) func(context.Context, access.Grant, *newPlaceInput) (*answer[client.Place], error) {
-	return func(ctx context.Context, g access.Grant, in *newPlaceInput) (*answer[client.Place], error) {
+func (s *server) createPlace(kind registry.PlaceKind) func(context.Context, access.Permit, *newPlaceInput) (*answer[client.Place], error) {
+	return func(ctx context.Context, g access.Permit, in *newPlaceInput) (*answer[client.Place], error) {
 		return placeAnswer(s.cfg.Registry.CreatePlace(ctx, g, kind, in.Body.Name, in.Body.Description))
 	}
 }
 
-func (s *server) getPlace(kind registry.PlaceKind) func(context.Context, access.Grant, *nameInput) (*answer[client.Place], error) {
-	return func(ctx context.Context, g access.Grant, in *nameInput) (*answer[client.Place], error) {
+func (s *server) getPlace(kind registry.PlaceKind) func(context.Context, access.Permit, *nameInput) (*answer[client.Place], error) {
+	return func(ctx context.Context, g access.Permit, in *nameInput) (*answer[client.Place], error) {
 		return placeAnswer(s.cfg.Registry.Place(ctx, g, kind, in.Name))
 	}
 }
 
-func (s *server) changePlace(kind registry.PlaceKind) func(context.Context, access.Grant, *placeChangeInput) (*answer[client.Place], error) {
-	return func(ctx context.Context, g access.Grant, in *placeChangeInput) (*answer[client.Place], error) {
+func (s *server) changePlace(kind registry.PlaceKind) func(context.Context, access.Permit, *placeChangeInput) (*answer[client.Place], error) {
+	return func(ctx context.Context, g access.Permit, in *placeChangeInput) (*answer[client.Place], error) {
 		return placeAnswer(s.cfg.Registry.DescribePlace(ctx, g, kind, in.Name, in.Body.Description))
 	}
 }
@@ -76,7 +76,7 @@ func wirePlace(p *registry.Place) client.Place {
 	return client.Place{Name: p.Name, Description: p.Description, By: p.Actor, Created: p.Created}
 }
 
-func (s *server) getRegistry(ctx context.Context, g access.Grant, _ *nothing) (*answer[client.Registry], error) {
+func (s *server) getRegistry(ctx context.Context, g access.Permit, _ *nothing) (*answer[client.Registry], error) {
 	strict, err := s.cfg.Registry.Strict(ctx, g)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (s *server) getRegistry(ctx context.Context, g access.Grant, _ *nothing) (*
 	return &answer[client.Registry]{client.Registry{Strict: strict}}, nil
 }
 
-func (s *server) changeRegistry(ctx context.Context, g access.Grant, in *registryInput) (*answer[client.Registry], error) {
+func (s *server) changeRegistry(ctx context.Context, g access.Permit, in *registryInput) (*answer[client.Registry], error) {
 	if err := s.cfg.Registry.SetStrict(ctx, g, in.Body.Strict); err != nil {
 		return nil, err
 	}

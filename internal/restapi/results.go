@@ -21,7 +21,7 @@ import (
 // batchResults serves GET /batches/{id}/results: the ends of rows in input
 // order, up to the first row that has none yet. An answer that cannot be
 // finished is cut, so that it does not look complete.
-func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	after, format, status, err := readResultsQuery(r)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.G
 }
 
 // resultsZip is batchResults as a zip archive.
-func (s *server) resultsZip(out *bufio.Writer, w http.ResponseWriter, r *http.Request, g access.Grant, after int64) error {
+func (s *server) resultsZip(out *bufio.Writer, w http.ResponseWriter, r *http.Request, g access.Permit, after int64) error {
 	w.Header().Set("Content-Type", mediaZip)
 	began := &counter{w: out}
 	err := s.cfg.Batch.Archive(r.Context(), g, pki.BatchID(r.PathValue("id")), after, began)

@@ -32,11 +32,11 @@ type archiveInput struct {
 	ID string `path:"id"`
 }
 
-func (s *server) getRetention(ctx context.Context, g access.Grant, _ *nothing) (*answer[client.Retention], error) {
+func (s *server) getRetention(ctx context.Context, g access.Permit, _ *nothing) (*answer[client.Retention], error) {
 	return retentionAnswer(s.cfg.Retention.Setting(ctx, g))
 }
 
-func (s *server) setRetention(ctx context.Context, g access.Grant, in *retentionInput) (*answer[client.Retention], error) {
+func (s *server) setRetention(ctx context.Context, g access.Permit, in *retentionInput) (*answer[client.Retention], error) {
 	if in.Body.KeepSeconds > int64(retention.MaxKeep/time.Second) {
 		return nil, pki.Errorf(pki.Malformed, "keep_seconds: %d at most; 0 is for good", int64(retention.MaxKeep/time.Second))
 	}
@@ -61,7 +61,7 @@ func retentionAnswer(set *retention.Setting, err error) (*answer[client.Retentio
 	return &answer[client.Retention]{client.Retention{KeepSeconds: int64(set.Keep / time.Second), Place: set.Place, Round: round}}, nil
 }
 
-func (s *server) runRetention(ctx context.Context, g access.Grant, in *retentionRunInput) (*answer[client.RetentionDue], error) {
+func (s *server) runRetention(ctx context.Context, g access.Permit, in *retentionRunInput) (*answer[client.RetentionDue], error) {
 	act := s.cfg.Retention.Begin
 	if in.Body.DryRun {
 		act = s.cfg.Retention.Preview
@@ -73,7 +73,7 @@ func (s *server) runRetention(ctx context.Context, g access.Grant, in *retention
 	return &answer[client.RetentionDue]{client.RetentionDue{Expired: due.Expired, InOpenLots: due.InOpenLots, Unanchored: due.Unanchored, Begun: !in.Body.DryRun}}, nil
 }
 
-func (s *server) listArchives(ctx context.Context, g access.Grant, in *archivesInput) (*listOf[client.Archive], error) {
+func (s *server) listArchives(ctx context.Context, g access.Permit, in *archivesInput) (*listOf[client.Archive], error) {
 	archives, err := s.cfg.Retention.Archives(ctx, g, retention.ID(in.Before), in.Limit)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (s *server) listArchives(ctx context.Context, g access.Grant, in *archivesI
 	return each(archives, next, wireArchive), nil
 }
 
-func (s *server) getArchive(ctx context.Context, g access.Grant, in *archiveInput) (*answer[client.Archive], error) {
+func (s *server) getArchive(ctx context.Context, g access.Permit, in *archiveInput) (*answer[client.Archive], error) {
 	a, err := s.cfg.Retention.Archive(ctx, g, retention.ID(in.ID))
 	if err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ type startedJob struct {
 	Body   client.RevocationJob
 }
 
-func (s *server) startRevocation(ctx context.Context, g access.Grant, in *startJobInput) (*startedJob, error) {
+func (s *server) startRevocation(ctx context.Context, g access.Permit, in *startJobInput) (*startedJob, error) {
 	reason := pki.RemoveFromCRL
 	switch {
 	case in.Body.Release && in.Body.Reason != "":
@@ -71,7 +71,7 @@ func (s *server) startRevocation(ctx context.Context, g access.Grant, in *startJ
 	return out, nil
 }
 
-func (s *server) listRevocations(ctx context.Context, g access.Grant, in *jobsInput) (*listOf[client.RevocationJob], error) {
+func (s *server) listRevocations(ctx context.Context, g access.Permit, in *jobsInput) (*listOf[client.RevocationJob], error) {
 	jobs, err := s.cfg.RevocationJobs.List(ctx, g, revocation.JobID(in.Before), in.Limit)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (s *server) listRevocations(ctx context.Context, g access.Grant, in *jobsIn
 }
 
 // revocationCounts has pages that go on after "issuer/shard".
-func (s *server) revocationCounts(ctx context.Context, g access.Grant, in *jobCountsInput) (*listOf[client.RevocationCount], error) {
+func (s *server) revocationCounts(ctx context.Context, g access.Permit, in *jobCountsInput) (*listOf[client.RevocationCount], error) {
 	var after revocation.ShardCounts
 	if in.Cursor != "" {
 		issuer, shard, _ := strings.Cut(in.Cursor, "/")
@@ -113,23 +113,23 @@ func (s *server) revocationCounts(ctx context.Context, g access.Grant, in *jobCo
 	}), nil
 }
 
-func (s *server) getRevocation(ctx context.Context, g access.Grant, in *jobInput) (*answer[client.RevocationJob], error) {
+func (s *server) getRevocation(ctx context.Context, g access.Permit, in *jobInput) (*answer[client.RevocationJob], error) {
 	return jobAnswer(s.cfg.RevocationJobs.Job(ctx, g, revocation.JobID(in.ID)))
 }
 
-func (s *server) runRevocation(ctx context.Context, g access.Grant, in *jobInput) (*answer[client.RevocationJob], error) {
+func (s *server) runRevocation(ctx context.Context, g access.Permit, in *jobInput) (*answer[client.RevocationJob], error) {
 	return jobAnswer(s.cfg.RevocationJobs.Begin(ctx, g, revocation.JobID(in.ID)))
 }
 
-func (s *server) pauseRevocation(ctx context.Context, g access.Grant, in *jobInput) (*answer[client.RevocationJob], error) {
+func (s *server) pauseRevocation(ctx context.Context, g access.Permit, in *jobInput) (*answer[client.RevocationJob], error) {
 	return jobAnswer(s.cfg.RevocationJobs.Pause(ctx, g, revocation.JobID(in.ID)))
 }
 
-func (s *server) resumeRevocation(ctx context.Context, g access.Grant, in *jobInput) (*answer[client.RevocationJob], error) {
+func (s *server) resumeRevocation(ctx context.Context, g access.Permit, in *jobInput) (*answer[client.RevocationJob], error) {
 	return jobAnswer(s.cfg.RevocationJobs.Resume(ctx, g, revocation.JobID(in.ID)))
 }
 
-func (s *server) cancelRevocation(ctx context.Context, g access.Grant, in *jobInput) (*answer[client.RevocationJob], error) {
+func (s *server) cancelRevocation(ctx context.Context, g access.Permit, in *jobInput) (*answer[client.RevocationJob], error) {
 	return jobAnswer(s.cfg.RevocationJobs.Cancel(ctx, g, revocation.JobID(in.ID)))
 }
 
@@ -141,7 +141,7 @@ func jobAnswer(j *revocation.Job, err error) (*answer[client.RevocationJob], err
 }
 
 // watchRevocation serves GET /revocations/{id}/events.
-func (s *server) watchRevocation(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) watchRevocation(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	var rate meter
 	return watch(s, w, r, s.cfg.RevocationJobs.Watch(r.Context(), g, revocation.JobID(r.PathValue("id"))), func(j *revocation.Job) client.RevocationJob {
 		now := wireJob(j)

@@ -50,7 +50,7 @@ const (
 // its place is one of few.
 const bodyPatience = 5 * time.Second
 
-// table lists the operations. A grant of the permission is made before the
+// table lists the operations. A permit of the permission is made before the
 // request's body is read, and handed to the operation.
 func (s *server) table() []route {
 	return []route{
@@ -225,7 +225,7 @@ type input[I any] interface {
 
 // operation is a route whose input and output are JSON, by huma.
 func operation[I, O any, P input[I]](pattern string, permission access.Permission, id, summary string,
-	handler func(context.Context, access.Grant, *I) (*O, error)) route {
+	handler func(context.Context, access.Permit, *I) (*O, error)) route {
 	rt := newRoute(pattern, permission)
 	rt.doc.OperationID, rt.doc.Summary = id, summary
 	rt.register = func(s *server, rt route) {
@@ -250,7 +250,7 @@ func operation[I, O any, P input[I]](pattern string, permission access.Permissio
 
 // plain is a route that reads and writes HTTP itself: streams, and media other
 // than JSON. Its documentation is written by hand.
-func plain(pattern string, permission access.Permission, handler func(http.ResponseWriter, *http.Request, access.Grant) error, doc document) route {
+func plain(pattern string, permission access.Permission, handler func(http.ResponseWriter, *http.Request, access.Permit) error, doc document) route {
 	rt := newRoute(pattern, permission)
 	rt.register = func(s *server, rt route) {
 		s.describe(&rt.doc, doc)

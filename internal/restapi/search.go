@@ -29,7 +29,7 @@ func pageParameters() []*huma.Param {
 
 // listCertificates serves GET /certificates: a page in JSON, or all of a search
 // as a stream.
-func (s *server) listCertificates(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) listCertificates(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	q, err := readQuery(r, "serial", "fingerprint", "device", "lot", "product_line", "batch", "subject", "status", "issuer", "profile",
 		"expires_from", "expires_to", "cursor", "limit", "format")
 	if err != nil {
@@ -116,7 +116,7 @@ func listCertificatesDoc() document {
 }
 
 // listDevices serves GET /devices, as listCertificates does.
-func (s *server) listDevices(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) listDevices(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	q, err := readQuery(r, "prefix", "state", "product_line", "lot", "site", "cursor", "limit", "format")
 	if err != nil {
 		return err

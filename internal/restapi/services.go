@@ -28,137 +28,137 @@ import (
 // Tokens is what the API needs of access.Tokens.
 type Tokens interface {
 	Authenticate(ctx context.Context, text pki.Secret) (access.Principal, error)
-	Create(ctx context.Context, g access.Grant, n access.NewToken) (*access.Token, pki.Secret, error)
-	List(ctx context.Context, g access.Grant) ([]*access.Token, error)
-	Revoke(ctx context.Context, g access.Grant, id pki.TokenID) error
+	Create(ctx context.Context, g access.Permit, n access.NewToken) (*access.Token, pki.Secret, error)
+	List(ctx context.Context, g access.Permit) ([]*access.Token, error)
+	Revoke(ctx context.Context, g access.Permit, id pki.TokenID) error
 }
 
 // Hierarchy is what the API needs of hierarchy.Service.
 type Hierarchy interface {
-	CreateTenant(ctx context.Context, g access.Grant, id pki.TenantID, organization string) (*pki.Tenant, error)
-	Tenants(ctx context.Context, g access.Grant) ([]*pki.Tenant, error)
-	SetTenant(ctx context.Context, g access.Grant, n pki.TenantSettings) (*pki.Tenant, error)
-	ImportRoot(ctx context.Context, g access.Grant, n hierarchy.NewRoot) (*hierarchy.View, error)
-	CreateAuthority(ctx context.Context, g access.Grant, n hierarchy.NewAuthority) (*hierarchy.View, error)
-	Authority(ctx context.Context, g access.Grant, nameOrID string) (*hierarchy.View, error)
-	Authorities(ctx context.Context, g access.Grant) ([]*hierarchy.View, error)
-	Retire(ctx context.Context, g access.Grant, nameOrID string) error
-	Request(ctx context.Context, g access.Grant, nameOrID string) (*ceremony.Request, error)
-	CRLRequest(ctx context.Context, g access.Grant, root string, days int) (*ceremony.Request, error)
-	Install(ctx context.Context, g access.Grant, r *ceremony.Response) (*hierarchy.View, error)
+	CreateTenant(ctx context.Context, g access.Permit, id pki.TenantID, organization string) (*pki.Tenant, error)
+	Tenants(ctx context.Context, g access.Permit) ([]*pki.Tenant, error)
+	SetTenant(ctx context.Context, g access.Permit, n pki.TenantSettings) (*pki.Tenant, error)
+	ImportRoot(ctx context.Context, g access.Permit, n hierarchy.NewRoot) (*hierarchy.View, error)
+	CreateAuthority(ctx context.Context, g access.Permit, n hierarchy.NewAuthority) (*hierarchy.View, error)
+	Authority(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)
+	Authorities(ctx context.Context, g access.Permit) ([]*hierarchy.View, error)
+	Retire(ctx context.Context, g access.Permit, nameOrID string) error
+	Request(ctx context.Context, g access.Permit, nameOrID string) (*ceremony.Request, error)
+	CRLRequest(ctx context.Context, g access.Permit, root string, days int) (*ceremony.Request, error)
+	Install(ctx context.Context, g access.Permit, r *ceremony.Response) (*hierarchy.View, error)
 	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
-	PublishProfile(ctx context.Context, g access.Grant, source []byte) (*pki.ProfileVersion, error)
-	Profile(ctx context.Context, g access.Grant, name string, version int) (*pki.ProfileVersion, error)
-	Profiles(ctx context.Context, g access.Grant) ([]*pki.ProfileVersion, error)
-	Events(ctx context.Context, g access.Grant, before string, limit int) ([]pki.Event, error)
+	PublishProfile(ctx context.Context, g access.Permit, source []byte) (*pki.ProfileVersion, error)
+	Profile(ctx context.Context, g access.Permit, name string, version int) (*pki.ProfileVersion, error)
+	Profiles(ctx context.Context, g access.Permit) ([]*pki.ProfileVersion, error)
+	Events(ctx context.Context, g access.Permit, before string, limit int) ([]pki.Event, error)
 }
 
 // Enroll is what the API needs of enroll.Service.
 type Enroll interface {
 	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
-	CreateEndpoint(ctx context.Context, g access.Grant, n enroll.NewEndpoint) (*pki.Endpoint, error)
-	UpdateEndpoint(ctx context.Context, g access.Grant, n enroll.NewEndpoint) (*pki.Endpoint, error)
-	Endpoint(ctx context.Context, g access.Grant, name string) (*pki.Endpoint, error)
-	Endpoints(ctx context.Context, g access.Grant) ([]*pki.Endpoint, error)
-	Certificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
-	BlockKeys(ctx context.Context, g access.Grant, hashes [][32]byte) (added int, err error)
+	CreateEndpoint(ctx context.Context, g access.Permit, n enroll.NewEndpoint) (*pki.Endpoint, error)
+	UpdateEndpoint(ctx context.Context, g access.Permit, n enroll.NewEndpoint) (*pki.Endpoint, error)
+	Endpoint(ctx context.Context, g access.Permit, name string) (*pki.Endpoint, error)
+	Endpoints(ctx context.Context, g access.Permit) ([]*pki.Endpoint, error)
+	Certificate(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
+	BlockKeys(ctx context.Context, g access.Permit, hashes [][32]byte) (added int, err error)
 }
 
 // Batch is what the API needs of batch.Service.
 type Batch interface {
-	Submit(ctx context.Context, g access.Grant, n batch.Submission, body io.Reader) (*batch.Batch, error)
-	Issue(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
-	Pause(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
-	Resume(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
-	Cancel(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
-	Retry(ctx context.Context, g access.Grant, id pki.BatchID, kinds []pki.Kind, idempotency string) (*batch.Batch, error)
-	Batch(ctx context.Context, g access.Grant, id pki.BatchID) (*batch.Batch, error)
-	Batches(ctx context.Context, g access.Grant, before pki.BatchID, limit int) ([]*batch.Batch, error)
-	Results(ctx context.Context, g access.Grant, id pki.BatchID, after int64) iter.Seq2[batch.Result, error]
-	Archive(ctx context.Context, g access.Grant, id pki.BatchID, after int64, w io.Writer) error
-	Watch(ctx context.Context, g access.Grant, id pki.BatchID) iter.Seq2[*batch.Batch, error]
+	Submit(ctx context.Context, g access.Permit, n batch.Submission, body io.Reader) (*batch.Batch, error)
+	Issue(ctx context.Context, g access.Permit, id pki.BatchID) (*batch.Batch, error)
+	Pause(ctx context.Context, g access.Permit, id pki.BatchID) (*batch.Batch, error)
+	Resume(ctx context.Context, g access.Permit, id pki.BatchID) (*batch.Batch, error)
+	Cancel(ctx context.Context, g access.Permit, id pki.BatchID) (*batch.Batch, error)
+	Retry(ctx context.Context, g access.Permit, id pki.BatchID, kinds []pki.Kind, idempotency string) (*batch.Batch, error)
+	Batch(ctx context.Context, g access.Permit, id pki.BatchID) (*batch.Batch, error)
+	Batches(ctx context.Context, g access.Permit, before pki.BatchID, limit int) ([]*batch.Batch, error)
+	Results(ctx context.Context, g access.Permit, id pki.BatchID, after int64) iter.Seq2[batch.Result, error]
+	Archive(ctx context.Context, g access.Permit, id pki.BatchID, after int64, w io.Writer) error
+	Watch(ctx context.Context, g access.Permit, id pki.BatchID) iter.Seq2[*batch.Batch, error]
 }
 
 // Registry is what the API needs of registry.Service.
 type Registry interface {
-	CreatePlace(ctx context.Context, g access.Grant, kind registry.PlaceKind, name, description string) (*registry.Place, error)
-	DescribePlace(ctx context.Context, g access.Grant, kind registry.PlaceKind, name, description string) (*registry.Place, error)
-	Place(ctx context.Context, g access.Grant, kind registry.PlaceKind, name string) (*registry.Place, error)
-	Places(ctx context.Context, g access.Grant, kind registry.PlaceKind, p registry.Paging) (registry.Page[*registry.Place], error)
-	CreateLot(ctx context.Context, g access.Grant, l registry.Lot) (*registry.Lot, error)
-	ChangeLot(ctx context.Context, g access.Grant, name string, ch registry.LotChange) (*registry.Lot, error)
-	Lot(ctx context.Context, g access.Grant, name string) (*registry.Lot, error)
-	Lots(ctx context.Context, g access.Grant, f registry.LotFilter, p registry.Paging) (registry.Page[*registry.Lot], error)
-	Device(ctx context.Context, g access.Grant, id pki.DeviceID) (*registry.Device, error)
-	Devices(ctx context.Context, g access.Grant, f registry.DeviceFilter, p registry.Paging) (registry.Page[*registry.FoundDevice], error)
-	Certificates(ctx context.Context, g access.Grant, q registry.Query, p registry.Paging) (*registry.Certificates, error)
-	ChangeDevice(ctx context.Context, g access.Grant, id pki.DeviceID, act registry.Act, note string) (*registry.Device, error)
-	ImportDevices(ctx context.Context, g access.Grant, format registry.ImportFormat, defaults pki.Placement, body io.Reader) (*registry.Import, error)
-	Strict(ctx context.Context, g access.Grant) (bool, error)
-	SetStrict(ctx context.Context, g access.Grant, strict bool) error
+	CreatePlace(ctx context.Context, g access.Permit, kind registry.PlaceKind, name, description string) (*registry.Place, error)
+	DescribePlace(ctx context.Context, g access.Permit, kind registry.PlaceKind, name, description string) (*registry.Place, error)
+	Place(ctx context.Context, g access.Permit, kind registry.PlaceKind, name string) (*registry.Place, error)
+	Places(ctx context.Context, g access.Permit, kind registry.PlaceKind, p registry.Paging) (registry.Page[*registry.Place], error)
+	CreateLot(ctx context.Context, g access.Permit, l registry.Lot) (*registry.Lot, error)
+	ChangeLot(ctx context.Context, g access.Permit, name string, ch registry.LotChange) (*registry.Lot, error)
+	Lot(ctx context.Context, g access.Permit, name string) (*registry.Lot, error)
+	Lots(ctx context.Context, g access.Permit, f registry.LotFilter, p registry.Paging) (registry.Page[*registry.Lot], error)
+	Device(ctx context.Context, g access.Permit, id pki.DeviceID) (*registry.Device, error)
+	Devices(ctx context.Context, g access.Permit, f registry.DeviceFilter, p registry.Paging) (registry.Page[*registry.FoundDevice], error)
+	Certificates(ctx context.Context, g access.Permit, q registry.Query, p registry.Paging) (*registry.Certificates, error)
+	ChangeDevice(ctx context.Context, g access.Permit, id pki.DeviceID, act registry.Act, note string) (*registry.Device, error)
+	ImportDevices(ctx context.Context, g access.Permit, format registry.ImportFormat, defaults pki.Placement, body io.Reader) (*registry.Import, error)
+	Strict(ctx context.Context, g access.Permit) (bool, error)
+	SetStrict(ctx context.Context, g access.Permit, strict bool) error
 }
 
 // LotReports is what the API needs of lotreport.Service.
 type LotReports interface {
-	Close(ctx context.Context, g access.Grant, lot string, scrapped *int64) (string, error)
-	Report(ctx context.Context, g access.Grant, lot string) (string, error)
-	Key(ctx context.Context, g access.Grant) (string, error)
+	Close(ctx context.Context, g access.Permit, lot string, scrapped *int64) (string, error)
+	Report(ctx context.Context, g access.Permit, lot string) (string, error)
+	Key(ctx context.Context, g access.Permit) (string, error)
 }
 
 // Trace is what the API needs of trace.Service.
 type Trace interface {
-	Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial string) (*trace.Trace, error)
+	Trace(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial string) (*trace.Trace, error)
 }
 
 // Revocation is what the API needs of revocation.Service.
 type Revocation interface {
-	Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (revocation.Status, error)
-	Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
-	Lists(ctx context.Context, g access.Grant, cursor string, limit int) ([]revocation.ListState, string, error)
-	Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID, shard int) error
-	OCSPResponders(ctx context.Context, g access.Grant) ([]revocation.ResponderState, error)
+	Revoke(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (revocation.Status, error)
+	Release(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+	Lists(ctx context.Context, g access.Permit, cursor string, limit int) ([]revocation.ListState, string, error)
+	Renew(ctx context.Context, g access.Permit, issuer pki.IssuerID, shard int) error
+	OCSPResponders(ctx context.Context, g access.Permit) ([]revocation.ResponderState, error)
 }
 
 // RevocationJobs is what the API needs of revocation.Jobs.
 type RevocationJobs interface {
-	Create(ctx context.Context, g access.Grant, n revocation.NewJob) (j *revocation.Job, existed bool, err error)
-	Begin(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
-	Pause(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
-	Resume(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
-	Cancel(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
-	Job(ctx context.Context, g access.Grant, id revocation.JobID) (*revocation.Job, error)
-	List(ctx context.Context, g access.Grant, before revocation.JobID, limit int) ([]*revocation.Job, error)
-	Counts(ctx context.Context, g access.Grant, id revocation.JobID, after revocation.ShardCounts, limit int) ([]revocation.ShardCounts, error)
-	Watch(ctx context.Context, g access.Grant, id revocation.JobID) iter.Seq2[*revocation.Job, error]
+	Create(ctx context.Context, g access.Permit, n revocation.NewJob) (j *revocation.Job, existed bool, err error)
+	Begin(ctx context.Context, g access.Permit, id revocation.JobID) (*revocation.Job, error)
+	Pause(ctx context.Context, g access.Permit, id revocation.JobID) (*revocation.Job, error)
+	Resume(ctx context.Context, g access.Permit, id revocation.JobID) (*revocation.Job, error)
+	Cancel(ctx context.Context, g access.Permit, id revocation.JobID) (*revocation.Job, error)
+	Job(ctx context.Context, g access.Permit, id revocation.JobID) (*revocation.Job, error)
+	List(ctx context.Context, g access.Permit, before revocation.JobID, limit int) ([]*revocation.Job, error)
+	Counts(ctx context.Context, g access.Permit, id revocation.JobID, after revocation.ShardCounts, limit int) ([]revocation.ShardCounts, error)
+	Watch(ctx context.Context, g access.Permit, id revocation.JobID) iter.Seq2[*revocation.Job, error]
 }
 
 // Clock is what the API needs of issuance.Service.
 type Clock interface {
-	Clock(ctx context.Context, g access.Grant) (*issuance.Clock, error)
-	AcceptClock(ctx context.Context, g access.Grant) (*issuance.Clock, error)
+	Clock(ctx context.Context, g access.Permit) (*issuance.Clock, error)
+	AcceptClock(ctx context.Context, g access.Permit) (*issuance.Clock, error)
 }
 
 // Trust is what the API needs of trust.Service.
 type Trust interface {
-	Add(ctx context.Context, g access.Grant, n trust.NewAnchor) (*trust.Anchor, error)
-	Anchors(ctx context.Context, g access.Grant) ([]*trust.Anchor, error)
-	Remove(ctx context.Context, g access.Grant, name string) error
+	Add(ctx context.Context, g access.Permit, n trust.NewAnchor) (*trust.Anchor, error)
+	Anchors(ctx context.Context, g access.Permit) ([]*trust.Anchor, error)
+	Remove(ctx context.Context, g access.Permit, name string) error
 	Authenticate(ctx context.Context, presented []*x509.Certificate, tenant pki.TenantID) (access.Principal, error)
 }
 
 // Expiry is what the API needs of expiry.Service.
 type Expiry interface {
-	Report(ctx context.Context, g access.Grant, window time.Duration) (*expiry.Report, error)
+	Report(ctx context.Context, g access.Permit, window time.Duration) (*expiry.Report, error)
 }
 
 // Retention is what the API needs of retention.Service.
 type Retention interface {
-	Setting(ctx context.Context, g access.Grant) (*retention.Setting, error)
-	Set(ctx context.Context, g access.Grant, keep time.Duration) (*retention.Setting, error)
-	Preview(ctx context.Context, g access.Grant) (retention.Due, error)
-	Begin(ctx context.Context, g access.Grant) (retention.Due, error)
-	Archives(ctx context.Context, g access.Grant, before retention.ID, limit int) ([]*retention.Archive, error)
-	Archive(ctx context.Context, g access.Grant, id retention.ID) (*retention.Archive, error)
+	Setting(ctx context.Context, g access.Permit) (*retention.Setting, error)
+	Set(ctx context.Context, g access.Permit, keep time.Duration) (*retention.Setting, error)
+	Preview(ctx context.Context, g access.Permit) (retention.Due, error)
+	Begin(ctx context.Context, g access.Permit) (retention.Due, error)
+	Archives(ctx context.Context, g access.Permit, before retention.ID, limit int) ([]*retention.Archive, error)
+	Archive(ctx context.Context, g access.Permit, id retention.ID) (*retention.Archive, error)
 }
 
 // Alarms is what the API needs of alarm.Board.
@@ -174,10 +174,10 @@ type Status interface {
 
 // Log is what the API needs of auditlog.Service.
 type Log interface {
-	Checkpoint(ctx context.Context, g access.Grant) (note, key string, err error)
-	ProveCertificate(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (*audit.Inclusion, error)
-	ProveEvent(ctx context.Context, g access.Grant, id string) (*audit.Inclusion, error)
-	ProveConsistency(ctx context.Context, g access.Grant, from, to int64) (*audit.Consistency, error)
-	Entries(ctx context.Context, g access.Grant, from int64, limit int) (entries []audit.Entry, next int64, err error)
-	Export(ctx context.Context, g access.Grant, since, until time.Time) (*auditlog.Export, error)
+	Checkpoint(ctx context.Context, g access.Permit) (note, key string, err error)
+	ProveCertificate(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial) (*audit.Inclusion, error)
+	ProveEvent(ctx context.Context, g access.Permit, id string) (*audit.Inclusion, error)
+	ProveConsistency(ctx context.Context, g access.Permit, from, to int64) (*audit.Consistency, error)
+	Entries(ctx context.Context, g access.Permit, from int64, limit int) (entries []audit.Entry, next int64, err error)
+	Export(ctx context.Context, g access.Permit, since, until time.Time) (*auditlog.Export, error)
 }

@@ -18,7 +18,7 @@ type newTenantInput struct {
 	Body client.NewTenant
 }
 
-func (s *server) listTenants(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Tenant], error) {
+func (s *server) listTenants(ctx context.Context, g access.Permit, _ *nothing) (*listOf[client.Tenant], error) {
 	tenants, err := s.cfg.Hierarchy.Tenants(ctx, g)
 	if err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func (s *server) listTenants(ctx context.Context, g access.Grant, _ *nothing) (*
 	return each(tenants, "", wireTenant), nil
 }
 
-func (s *server) createTenant(ctx context.Context, g access.Grant, in *newTenantInput) (*answer[client.Tenant], error) {
+func (s *server) createTenant(ctx context.Context, g access.Permit, in *newTenantInput) (*answer[client.Tenant], error) {
 	t, err := s.cfg.Hierarchy.CreateTenant(ctx, g, pki.TenantID(in.Body.ID), in.Body.Organization)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (s *server) createTenant(ctx context.Context, g access.Grant, in *newTenant
 	return &answer[client.Tenant]{wireTenant(t)}, nil
 }
 
-func (s *server) getTenant(ctx context.Context, g access.Grant, in *tenantInput) (*answer[client.Tenant], error) {
+func (s *server) getTenant(ctx context.Context, g access.Permit, in *tenantInput) (*answer[client.Tenant], error) {
 	t, err := s.findTenant(ctx, g)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ type tenantSettingsInput struct {
 	Body client.TenantSettings
 }
 
-func (s *server) setTenant(ctx context.Context, g access.Grant, in *tenantSettingsInput) (*answer[client.Tenant], error) {
+func (s *server) setTenant(ctx context.Context, g access.Permit, in *tenantSettingsInput) (*answer[client.Tenant], error) {
 	t, err := s.cfg.Hierarchy.SetTenant(ctx, g, pki.TenantSettings{PerSecond: in.Body.PerSecond, Burst: in.Body.Burst})
 	if err != nil {
 		return nil, err
@@ -55,8 +55,8 @@ func (s *server) setTenant(ctx context.Context, g access.Grant, in *tenantSettin
 	return &answer[client.Tenant]{wireTenant(t)}, nil
 }
 
-// findTenant returns the tenant of a grant of access.ManageTenants, or NotFound.
-func (s *server) findTenant(ctx context.Context, g access.Grant) (*pki.Tenant, error) {
+// findTenant returns the tenant of a permit of access.ManageTenants, or NotFound.
+func (s *server) findTenant(ctx context.Context, g access.Permit) (*pki.Tenant, error) {
 	tenants, err := s.cfg.Hierarchy.Tenants(ctx, g)
 	if err != nil {
 		return nil, err

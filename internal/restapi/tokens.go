@@ -31,12 +31,12 @@ type newTenantTokenInput struct {
 	Body   client.NewToken
 }
 
-func (s *server) whoami(_ context.Context, _ access.Grant, in *nothing) (*answer[client.Identity], error) {
+func (s *server) whoami(_ context.Context, _ access.Permit, in *nothing) (*answer[client.Identity], error) {
 	return &answer[client.Identity]{client.Identity{Tenant: string(in.who.Tenant), ID: in.who.ID, Name: in.who.Name,
 		Role: string(in.who.Role), Endpoints: in.who.Endpoints, Expires: in.who.Expires}}, nil
 }
 
-func (s *server) listTokens(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.APIToken], error) {
+func (s *server) listTokens(ctx context.Context, g access.Permit, _ *nothing) (*listOf[client.APIToken], error) {
 	tokens, err := s.cfg.Tokens.List(ctx, g)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *server) listTokens(ctx context.Context, g access.Grant, _ *nothing) (*l
 	return each(tokens, "", wireToken), nil
 }
 
-func (s *server) createToken(ctx context.Context, g access.Grant, in *newTokenInput) (*answer[client.CreatedToken], error) {
+func (s *server) createToken(ctx context.Context, g access.Permit, in *newTokenInput) (*answer[client.CreatedToken], error) {
 	t, secret, err := s.cfg.Tokens.Create(ctx, g, access.NewToken{Name: in.Body.Name, Role: access.Role(in.Body.Role),
 		Endpoints: in.Body.Endpoints, Life: time.Duration(in.Body.LifeSeconds) * time.Second})
 	if err != nil {
@@ -53,31 +53,31 @@ func (s *server) createToken(ctx context.Context, g access.Grant, in *newTokenIn
 	return &answer[client.CreatedToken]{client.CreatedToken{APIToken: wireToken(t), Secret: client.TokenOf(secret.Reveal())}}, nil
 }
 
-func (s *server) revokeToken(ctx context.Context, g access.Grant, in *tokenInput) (*struct{}, error) {
+func (s *server) revokeToken(ctx context.Context, g access.Permit, in *tokenInput) (*struct{}, error) {
 	return nil, s.cfg.Tokens.Revoke(ctx, g, pki.TokenID(in.ID))
 }
 
-func (s *server) listTenantTokens(ctx context.Context, g access.Grant, in *tenantInput) (*listOf[client.APIToken], error) {
+func (s *server) listTenantTokens(ctx context.Context, g access.Permit, in *tenantInput) (*listOf[client.APIToken], error) {
 	if err := s.tenantExists(ctx, g); err != nil {
 		return nil, err
 	}
 	return s.listTokens(ctx, g, nil)
 }
 
-func (s *server) createTenantToken(ctx context.Context, g access.Grant, in *newTenantTokenInput) (*answer[client.CreatedToken], error) {
+func (s *server) createTenantToken(ctx context.Context, g access.Permit, in *newTenantTokenInput) (*answer[client.CreatedToken], error) {
 	if err := s.tenantExists(ctx, g); err != nil {
 		return nil, err
 	}
 	return s.createToken(ctx, g, &newTokenInput{Body: in.Body})
 }
 
-func (s *server) revokeTenantToken(ctx context.Context, g access.Grant, in *tenantTokenInput) (*struct{}, error) {
+func (s *server) revokeTenantToken(ctx context.Context, g access.Permit, in *tenantTokenInput) (*struct{}, error) {
 	return s.revokeToken(ctx, g, &tokenInput{ID: in.ID})
 }
 
 // tenantExists is NotFound where a platform operator names a tenant that was
 // never created. A caller's own tenant exists.
-func (s *server) tenantExists(ctx context.Context, g access.Grant) error {
+func (s *server) tenantExists(ctx context.Context, g access.Permit) error {
 	if g.Principal().Tenant == g.Tenant() {
 		return nil
 	}

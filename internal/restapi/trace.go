@@ -19,7 +19,7 @@ type traceInput struct {
 }
 
 // traceCertificate serves GET /certificates/{issuer}/{serial}/trace.
-func (s *server) traceCertificate(ctx context.Context, g access.Grant, in *traceInput) (*answer[client.Trace], error) {
+func (s *server) traceCertificate(ctx context.Context, g access.Permit, in *traceInput) (*answer[client.Trace], error) {
 	issuer := pki.IssuerID(in.Issuer)
 	if issuer == "-" {
 		issuer = ""
@@ -31,7 +31,7 @@ func (s *server) traceCertificate(ctx context.Context, g access.Grant, in *trace
 	return &answer[client.Trace]{s.wireTrace(ctx, g, t)}, nil
 }
 
-func (s *server) wireTrace(ctx context.Context, g access.Grant, t *trace.Trace) client.Trace {
+func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace) client.Trace {
 	out := client.Trace{Certificate: s.wireFound(ctx, g, t.Found), By: t.Actor, MoreOthers: t.More}
 	out.Certificate.Cursor = ""
 	out.Certificate.Profile = wireProfileRef(t.Version.ProfileRef)

@@ -21,7 +21,7 @@ type trustInput struct {
 	Name string `path:"name"`
 }
 
-func (s *server) listTrust(ctx context.Context, g access.Grant, _ *nothing) (*listOf[client.Trust], error) {
+func (s *server) listTrust(ctx context.Context, g access.Permit, _ *nothing) (*listOf[client.Trust], error) {
 	anchors, err := s.cfg.Trust.Anchors(ctx, g)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (s *server) listTrust(ctx context.Context, g access.Grant, _ *nothing) (*li
 	return each(anchors, "", wireTrust), nil
 }
 
-func (s *server) addTrust(ctx context.Context, g access.Grant, in *newTrustInput) (*answer[client.Trust], error) {
+func (s *server) addTrust(ctx context.Context, g access.Permit, in *newTrustInput) (*answer[client.Trust], error) {
 	n := trust.NewAnchor{Name: in.Body.Name, Authority: in.Body.Authority, Role: access.Role(in.Body.Role), Endpoints: in.Body.Endpoints}
 	if in.Body.Certificate != "" {
 		var err error
@@ -44,7 +44,7 @@ func (s *server) addTrust(ctx context.Context, g access.Grant, in *newTrustInput
 	return &answer[client.Trust]{wireTrust(a)}, nil
 }
 
-func (s *server) removeTrust(ctx context.Context, g access.Grant, in *trustInput) (*struct{}, error) {
+func (s *server) removeTrust(ctx context.Context, g access.Permit, in *trustInput) (*struct{}, error) {
 	return nil, s.cfg.Trust.Remove(ctx, g, in.Name)
 }
 

@@ -30,7 +30,7 @@ func TestTokenRevokedDuringUpload(t *testing.T) {
 	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports,
 		Revocation: s.Revocation, Status: s.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
-	manage := s.Grant(t, "demo", access.ManageTokens)
+	manage := s.Permit(t, "demo", access.ManageTokens)
 	dial := func(role access.Role) (*client.Client, pki.TokenID) {
 		token, secret, err := s.Tokens.Create(t.Context(), manage, access.NewToken{Name: "x", Role: role})
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // watchBatch serves GET /batches/{id}/events.
-func (s *server) watchBatch(w http.ResponseWriter, r *http.Request, g access.Grant) error {
+func (s *server) watchBatch(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	var rate meter
 	return watch(s, w, r, s.cfg.Batch.Watch(r.Context(), g, pki.BatchID(r.PathValue("id"))), func(b *batch.Batch) client.Batch {
 		now, rows := wireBatch(b), b.Issued+b.Refused

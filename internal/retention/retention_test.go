@@ -92,7 +92,7 @@ func newPlantIn(t *testing.T, n int, dir string) *plant {
 
 func (p *plant) issue(endpoint, name string) *pki.Certificate {
 	p.Helper()
-	got, err := p.Enroll.Enroll(p.Context(), enroll.Request{Grant: p.Grant(p, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
+	got, err := p.Enroll.Enroll(p.Context(), enroll.Request{Grant: p.Permit(p, "acme", access.Enroll), Endpoint: endpoint, Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{Placement: pki.Placement{ProductLine: "line-1"}, CSR: pandotest.CSR(p, pandotest.Key(p, pki.P256), pkix.Name{CommonName: name}, name)}})
 	if err != nil {
 		p.Fatal(err)
@@ -109,14 +109,14 @@ func (p *plant) anchor() {
 
 func (p *plant) set(keep time.Duration) {
 	p.Helper()
-	if _, err := p.Retention.Set(p.Context(), p.Grant(p, "acme", access.ManageRetention), keep); err != nil {
+	if _, err := p.Retention.Set(p.Context(), p.Permit(p, "acme", access.ManageRetention), keep); err != nil {
 		p.Fatal(err)
 	}
 }
 
 func (p *plant) archives() []*retention.Archive {
 	p.Helper()
-	all, err := p.Retention.Archives(p.Context(), p.Grant(p, "acme", access.ReadEvents), "", 100)
+	all, err := p.Retention.Archives(p.Context(), p.Permit(p, "acme", access.ReadEvents), "", 100)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func (p *plant) export(since ...string) *audit.Report {
 func (p *plant) exported() []byte {
 	p.Helper()
 	p.anchor()
-	e, err := p.log.Export(p.Context(), p.Grant(p, "acme", access.ReadEvents), time.Time{}, time.Time{})
+	e, err := p.log.Export(p.Context(), p.Permit(p, "acme", access.ReadEvents), time.Time{}, time.Time{})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -194,14 +194,14 @@ func (p *plant) sound(archived int64) {
 func TestArchive(t *testing.T) {
 	p := newPlant(t, 5)
 	ctx := t.Context()
-	older, _, err := p.log.Checkpoint(ctx, p.Grant(t, "acme", access.ReadEvents))
+	older, _, err := p.log.Checkpoint(ctx, p.Permit(t, "acme", access.ReadEvents))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial, pki.KeyCompromise); err != nil {
+	if _, err := p.Revocation.Revoke(ctx, p.Permit(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[2].Issuer, p.certs[2].Serial, pki.CertificateHold); err != nil {
+	if _, err := p.Revocation.Revoke(ctx, p.Permit(t, "acme", access.Revoke), p.certs[2].Issuer, p.certs[2].Serial, pki.CertificateHold); err != nil {
 		t.Fatal(err)
 	}
 	p.anchor()
@@ -215,13 +215,13 @@ func TestArchive(t *testing.T) {
 		t.Fatalf("too early: %v", err)
 	}
 	p.set(30 * day)
-	events, err := p.Hierarchy.Events(ctx, p.Grant(t, "acme", access.ReadEvents), "", 10)
+	events, err := p.Hierarchy.Events(ctx, p.Permit(t, "acme", access.ReadEvents), "", 10)
 	if err != nil || !slices.ContainsFunc(events, func(e pki.Event) bool {
 		return e.Action == "retention.change" && strings.Contains(e.Detail, "before 1200h0m0s, after 720h0m0s")
 	}) {
 		t.Errorf("%+v, %v", events, err)
 	}
-	due, err := p.Retention.Preview(ctx, p.Grant(t, "acme", access.ManageRetention))
+	due, err := p.Retention.Preview(ctx, p.Permit(t, "acme", access.ManageRetention))
 	if err != nil || due.Expired != 5 || due.InOpenLots != 0 || due.Unanchored != 0 {
 		t.Errorf("%+v, %v", due, err)
 	}
@@ -252,27 +252,27 @@ func TestArchive(t *testing.T) {
 	}
 	// It is not found any more, and who asks for it is told where it is; a stranger
 	// is not.
-	found, err := p.Registry.Certificates(ctx, p.Grant(t, "acme", access.ReadCertificates), registry.Query{Serial: p.certs[0].Serial.String()}, registry.Paging{Limit: 10})
+	found, err := p.Registry.Certificates(ctx, p.Permit(t, "acme", access.ReadCertificates), registry.Query{Serial: p.certs[0].Serial.String()}, registry.Paging{Limit: 10})
 	if err != nil || len(found.Items) != 0 {
 		t.Errorf("%+v, %v", found, err)
 	}
-	_, err = p.Trace.Trace(ctx, p.Grant(t, "acme", access.ReadCertificates), "", p.certs[0].Serial.String())
+	_, err = p.Trace.Trace(ctx, p.Permit(t, "acme", access.ReadCertificates), "", p.certs[0].Serial.String())
 	if pki.KindOf(err) != pki.NotFound || !strings.Contains(pki.DetailOf(err), all[0].Manifest.Object) {
 		t.Error(err)
 	}
-	_, err = p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
+	_, err = p.Revocation.Revoke(ctx, p.Permit(t, "acme", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
 	if pki.KindOf(err) != pki.Conflict || !strings.Contains(pki.DetailOf(err), all[0].Manifest.Object) {
 		t.Error(err)
 	}
-	_, err = p.Revocation.Revoke(ctx, p.Grant(t, "other", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
+	_, err = p.Revocation.Revoke(ctx, p.Permit(t, "other", access.Revoke), p.certs[0].Issuer, p.certs[0].Serial, pki.Superseded)
 	if pki.KindOf(err) != pki.NotFound || strings.Contains(pki.DetailOf(err), "archive") {
 		t.Error(err)
 	}
-	_, err = p.Trace.Trace(ctx, p.Grant(t, "other", access.ReadCertificates), "", p.certs[0].Serial.String())
+	_, err = p.Trace.Trace(ctx, p.Permit(t, "other", access.ReadCertificates), "", p.certs[0].Serial.String())
 	if pki.KindOf(err) != pki.NotFound || strings.Contains(pki.DetailOf(err), "archive") {
 		t.Error(err)
 	}
-	if _, err := p.Retention.Archive(ctx, p.Grant(t, "other", access.ReadEvents), all[0].ID); pki.KindOf(err) != pki.NotFound {
+	if _, err := p.Retention.Archive(ctx, p.Permit(t, "other", access.ReadEvents), all[0].ID); pki.KindOf(err) != pki.NotFound {
 		t.Error(err)
 	}
 	// A second round has nothing to do; the next certificate gets a row of its own.
@@ -319,7 +319,7 @@ func TestHeldMeanwhile(t *testing.T) {
 	ctx := t.Context()
 	p.set(30 * day)
 	p.place.after = func() {
-		if _, err := p.Revocation.Revoke(ctx, p.Grant(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial, pki.CertificateHold); err != nil {
+		if _, err := p.Revocation.Revoke(ctx, p.Permit(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial, pki.CertificateHold); err != nil {
 			t.Error(err)
 		}
 	}
@@ -330,7 +330,7 @@ func TestHeldMeanwhile(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	p.sound(2)
-	if _, err := p.Revocation.Release(ctx, p.Grant(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial); err != nil {
+	if _, err := p.Revocation.Release(ctx, p.Permit(t, "acme", access.Revoke), p.certs[1].Issuer, p.certs[1].Serial); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Retention.Round(ctx, "acme"); err != nil || p.inStore() != 0 || p.archives()[0].State != retention.Done {
@@ -382,18 +382,18 @@ func TestOversized(t *testing.T) {
 func TestIndexes(t *testing.T) {
 	p := newPlant(t, 1)
 	ctx := t.Context()
-	_, err := p.Hierarchy.CreateAuthority(ctx, p.Grant(t, "acme", access.ManageAuthorities), hierarchy.NewAuthority{
+	_, err := p.Hierarchy.CreateAuthority(ctx, p.Permit(t, "acme", access.ManageAuthorities), hierarchy.NewAuthority{
 		Name: "indexed", CommonName: "Test indexed", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL, Indexes: pki.SearchIndexes(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := p.Hierarchy.Request(ctx, p.Grant(t, "acme", access.ManageAuthorities), "indexed")
+	request, err := p.Hierarchy.Request(ctx, p.Permit(t, "acme", access.ManageAuthorities), "indexed")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Sign(t, "acme", request)
-	_, err = p.Enroll.CreateEndpoint(ctx, p.Grant(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "indexed", Authority: "indexed", Profile: "tls-server",
+	_, err = p.Enroll.CreateEndpoint(ctx, p.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "indexed", Authority: "indexed", Profile: "tls-server",
 		Names: &pki.Names{DNS: []string{"*.example.com"}}})
 	if err != nil {
 		t.Fatal(err)

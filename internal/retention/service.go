@@ -69,7 +69,9 @@ func New(cfg Config) *Service {
 
 // check refuses who may not, and whose scope is some endpoints: certificates are
 // archived for the whole tenant.
-func check(g access.Grant, p access.Permission) error { return errors.Join(g.Check(p), g.CheckWhole()) }
+func check(g access.Permit, p access.Permission) error {
+	return errors.Join(g.Check(p), g.CheckWhole())
+}
 
 // A Setting is what a tenant wants, and what is being done about it.
 type Setting struct {
@@ -78,9 +80,9 @@ type Setting struct {
 	Round Round
 }
 
-// Setting returns how long expired certificates of the grant's tenant stay. It
+// Setting returns how long expired certificates of the permit's tenant stay. It
 // needs access.ReadEvents.
-func (s *Service) Setting(ctx context.Context, g access.Grant) (*Setting, error) {
+func (s *Service) Setting(ctx context.Context, g access.Permit) (*Setting, error) {
 	if err := check(g, access.ReadEvents); err != nil {
 		return nil, err
 	}
@@ -102,7 +104,7 @@ const MaxKeep = 100 * 366 * 24 * time.Hour
 
 // Set says for how long expired certificates stay; 0 is for good. It needs
 // access.ManageRetention.
-func (s *Service) Set(ctx context.Context, g access.Grant, keep time.Duration) (*Setting, error) {
+func (s *Service) Set(ctx context.Context, g access.Permit, keep time.Duration) (*Setting, error) {
 	if err := check(g, access.ManageRetention); err != nil {
 		return nil, err
 	}
@@ -132,7 +134,7 @@ func inWords(keep time.Duration) string {
 
 // Preview counts what can be archived now; NotReady where certificates stay for good.
 // It needs access.ManageRetention.
-func (s *Service) Preview(ctx context.Context, g access.Grant) (Due, error) {
+func (s *Service) Preview(ctx context.Context, g access.Permit) (Due, error) {
 	if err := check(g, access.ManageRetention); err != nil {
 		return Due{}, err
 	}
@@ -162,7 +164,7 @@ func (s *Service) before(ctx context.Context, tenant pki.TenantID) (time.Time, e
 
 // Begin has a round begin as soon as the one that is going on is over, and returns
 // what there is to do. It needs access.ManageRetention.
-func (s *Service) Begin(ctx context.Context, g access.Grant) (Due, error) {
+func (s *Service) Begin(ctx context.Context, g access.Permit) (Due, error) {
 	due, err := s.Preview(ctx, g)
 	if err != nil {
 		return Due{}, err
@@ -174,9 +176,9 @@ func (s *Service) Begin(ctx context.Context, g access.Grant) (Due, error) {
 	return due, nil
 }
 
-// Archives returns up to limit archives of the grant's tenant, newest first, from
+// Archives returns up to limit archives of the permit's tenant, newest first, from
 // those below before on. It needs access.ReadEvents.
-func (s *Service) Archives(ctx context.Context, g access.Grant, before ID, limit int) ([]*Archive, error) {
+func (s *Service) Archives(ctx context.Context, g access.Permit, before ID, limit int) ([]*Archive, error) {
 	if err := check(g, access.ReadEvents); err != nil {
 		return nil, err
 	}
@@ -184,7 +186,7 @@ func (s *Service) Archives(ctx context.Context, g access.Grant, before ID, limit
 }
 
 // Archive returns an archive. It needs access.ReadEvents.
-func (s *Service) Archive(ctx context.Context, g access.Grant, id ID) (*Archive, error) {
+func (s *Service) Archive(ctx context.Context, g access.Permit, id ID) (*Archive, error) {
 	if err := check(g, access.ReadEvents); err != nil {
 		return nil, err
 	}

@@ -232,7 +232,7 @@ func TestLonger(t *testing.T) {
 		t.Errorf("%v, %d in the store, %+v", err, p.inStore(), p.archives())
 	}
 	for _, keep := range []time.Duration{-time.Second, time.Millisecond, retention.MaxKeep + time.Second} {
-		if _, err := p.Retention.Set(t.Context(), p.Grant(t, "acme", access.ManageRetention), keep); pki.KindOf(err) != pki.Malformed {
+		if _, err := p.Retention.Set(t.Context(), p.Permit(t, "acme", access.ManageRetention), keep); pki.KindOf(err) != pki.Malformed {
 			t.Errorf("%s: %v", keep, err)
 		}
 	}
@@ -309,7 +309,7 @@ func TestScope(t *testing.T) {
 	p := newPlant(t, 1)
 	ctx := t.Context()
 	narrow := access.Principal{Tenant: "acme", ID: "token:narrow", Role: access.TenantAdministrator, Endpoints: []string{"device"}}
-	grant := func(who access.Principal, permission access.Permission) access.Grant {
+	grant := func(who access.Principal, permission access.Permission) access.Permit {
 		g, err := who.Authorize(permission, "acme")
 		if err != nil {
 			t.Fatal(err)
@@ -317,23 +317,23 @@ func TestScope(t *testing.T) {
 		return g
 	}
 	reads, manages := grant(narrow, access.ReadEvents), grant(narrow, access.ManageRetention)
-	for name, act := range map[string]func(reads, manages access.Grant) error{
-		"setting":  func(g, _ access.Grant) error { _, err := p.Retention.Setting(ctx, g); return err },
-		"set":      func(_, g access.Grant) error { _, err := p.Retention.Set(ctx, g, day); return err },
-		"preview":  func(_, g access.Grant) error { _, err := p.Retention.Preview(ctx, g); return err },
-		"begin":    func(_, g access.Grant) error { _, err := p.Retention.Begin(ctx, g); return err },
-		"archives": func(g, _ access.Grant) error { _, err := p.Retention.Archives(ctx, g, "", 10); return err },
-		"archive":  func(g, _ access.Grant) error { _, err := p.Retention.Archive(ctx, g, "a"); return err },
+	for name, act := range map[string]func(reads, manages access.Permit) error{
+		"setting":  func(g, _ access.Permit) error { _, err := p.Retention.Setting(ctx, g); return err },
+		"set":      func(_, g access.Permit) error { _, err := p.Retention.Set(ctx, g, day); return err },
+		"preview":  func(_, g access.Permit) error { _, err := p.Retention.Preview(ctx, g); return err },
+		"begin":    func(_, g access.Permit) error { _, err := p.Retention.Begin(ctx, g); return err },
+		"archives": func(g, _ access.Permit) error { _, err := p.Retention.Archives(ctx, g, "", 10); return err },
+		"archive":  func(g, _ access.Permit) error { _, err := p.Retention.Archive(ctx, g, "a"); return err },
 	} {
 		if err := act(reads, manages); pki.KindOf(err) != pki.Forbidden {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := act(access.Grant{}, p.Grant(t, "acme", access.ReadEvents)); pki.KindOf(err) != pki.Forbidden {
+		if err := act(access.Permit{}, p.Permit(t, "acme", access.ReadEvents)); pki.KindOf(err) != pki.Forbidden {
 			t.Errorf("%s under another grant: %v", name, err)
 		}
 	}
 	// Where certificates stay for good there is nothing to begin.
-	if _, err := p.Retention.Begin(ctx, p.Grant(t, "acme", access.ManageRetention)); pki.KindOf(err) != pki.NotReady {
+	if _, err := p.Retention.Begin(ctx, p.Permit(t, "acme", access.ManageRetention)); pki.KindOf(err) != pki.NotReady {
 		t.Error(err)
 	}
 }

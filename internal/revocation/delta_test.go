@@ -75,7 +75,7 @@ func apply(t *testing.T, full, delta *tbs.ParsedCRL) map[pki.Serial]pki.Reason {
 // the delta at once, and with the full CRL when that is made anew anyway.
 func TestDeltas(t *testing.T) {
 	v := newDeltaVA(t)
-	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	held, other := v.Issue(), v.Issue()
 	revoke(t, v, held, pki.CertificateHold)
 	publish(t, v, 2)
@@ -149,7 +149,7 @@ func TestDeltaLife(t *testing.T) {
 func TestRenew(t *testing.T) {
 	v := newDeltaVA(t)
 	publish(t, v, 2)
-	g := revocationtest.Grant(t, revocationtest.Tenant, access.ManageAuthorities)
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.ManageAuthorities)
 	if err := v.Renew(t.Context(), g, v.CA.Issuer.ID, revocation.AllShards); err != nil {
 		t.Fatal(err)
 	}
@@ -157,13 +157,13 @@ func TestRenew(t *testing.T) {
 		t.Errorf("events %+v", events)
 	}
 	for _, c := range []struct {
-		g      access.Grant
+		g      access.Permit
 		issuer pki.IssuerID
 		kind   pki.Kind
 	}{
-		{revocationtest.Grant(t, "stranger", access.ManageAuthorities), v.CA.Issuer.ID, pki.NotFound},
+		{revocationtest.Permit(t, "stranger", access.ManageAuthorities), v.CA.Issuer.ID, pki.NotFound},
 		{g, v.Root.Issuer.ID, pki.PolicyRefused},
-		{revocationtest.Grant(t, revocationtest.Tenant, access.Revoke), v.CA.Issuer.ID, pki.Forbidden},
+		{revocationtest.Permit(t, revocationtest.Tenant, access.Revoke), v.CA.Issuer.ID, pki.Forbidden},
 	} {
 		if err := v.Renew(t.Context(), c.g, c.issuer, revocation.AllShards); pki.KindOf(err) != c.kind {
 			t.Errorf("%s: %v", c.issuer, err)

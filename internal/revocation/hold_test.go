@@ -48,7 +48,7 @@ func TestNext(t *testing.T) {
 func TestHoldAndRelease(t *testing.T) {
 	v := revocationtest.New(t, 1)
 	serial := v.Issue()
-	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	for _, step := range []struct {
 		act    func() error
 		reason int // -1 is good
@@ -87,7 +87,7 @@ func TestHoldAndRelease(t *testing.T) {
 			t.Errorf("the CRL has %v, want reason %d", entries, step.reason)
 		}
 	}
-	for _, stranger := range []access.Grant{{}, revocationtest.Grant(t, "other", access.Revoke), revocationtest.Grant(t, revocationtest.Tenant, access.Enroll)} {
+	for _, stranger := range []access.Permit{{}, revocationtest.Permit(t, "other", access.Revoke), revocationtest.Permit(t, revocationtest.Tenant, access.Enroll)} {
 		want := pki.Forbidden
 		if stranger.Tenant() == "other" {
 			want = pki.NotFound
@@ -112,14 +112,14 @@ func TestInstallHold(t *testing.T) {
 	now := v.Clock.Now()
 	serial := pki.NewSerial(pki.SerialLong, now)
 	v.Store.AddCertificate(v.Root.Issuer, serial, now.AddDate(10, 0, 0))
-	revoke := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	revoke := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	install := func(number int64, reasons ...int) error {
 		list := x509.RevocationList{Number: big.NewInt(number), ThisUpdate: now, NextUpdate: now.AddDate(0, 6, 0)}
 		for _, reason := range reasons {
 			list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 				x509.RevocationListEntry{SerialNumber: new(big.Int).SetBytes(serial.Bytes()), RevocationTime: now, ReasonCode: reason})
 		}
-		return v.InstallCRL(t.Context(), revocationtest.Grant(t, revocationtest.Tenant, access.ManageAuthorities), ceremonyCRL(t, v.Root, list))
+		return v.InstallCRL(t.Context(), revocationtest.Permit(t, revocationtest.Tenant, access.ManageAuthorities), ceremonyCRL(t, v.Root, list))
 	}
 	if _, err := v.Revoke(t.Context(), revoke, v.Root.Issuer.ID, serial, pki.CertificateHold); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestRevocationsShareACommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many = 20
 		v := revocationtest.New(t, 1)
-		g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+		g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 		revoke := func(ctx context.Context, serial pki.Serial) error {
 			_, err := v.Revoke(ctx, g, v.CA.Issuer.ID, serial, pki.Superseded)
 			return err

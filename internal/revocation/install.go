@@ -22,7 +22,7 @@ import (
 // above that of the CRL that it replaces, with every entry that one had but those
 // released since, and without a hold that is over; else it is Malformed, BadProof, PolicyRefused or Conflict. NotFound where the
 // tenant has no such offline issuer.
-func (s *Service) InstallCRL(ctx context.Context, g access.Grant, crl []byte) error {
+func (s *Service) InstallCRL(ctx context.Context, g access.Permit, crl []byte) error {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func TestInstallCRL(t *testing.T) {
 	now := v.Clock.Now()
 	revoked := pki.NewSerial(pki.SerialLong, now)
 	v.Store.AddCertificate(v.Root.Issuer, revoked, now.AddDate(10, 0, 0))
-	grant := revocationtest.Grant(t, revocationtest.Tenant, access.ManageAuthorities)
+	grant := revocationtest.Permit(t, revocationtest.Tenant, access.ManageAuthorities)
 	list := func(number int64, change func(*x509.RevocationList)) x509.RevocationList {
 		l := x509.RevocationList{
 			Number: big.NewInt(number), ThisUpdate: now, NextUpdate: now.AddDate(0, 6, 0),
@@ -67,13 +67,13 @@ func TestInstallCRL(t *testing.T) {
 
 	tests := []struct {
 		name  string
-		grant access.Grant
+		grant access.Permit
 		crl   []byte
 		want  pki.Kind
 	}{
-		{"no grant", access.Grant{}, ceremonyCRL(t, v.Root, list(9, nil)), pki.Forbidden},
+		{"no grant", access.Permit{}, ceremonyCRL(t, v.Root, list(9, nil)), pki.Forbidden},
 		{"garbage", grant, []byte("-----BEGIN"), pki.Malformed},
-		{"stranger", revocationtest.Grant(t, "other", access.ManageAuthorities), ceremonyCRL(t, v.Root, list(9, nil)), pki.NotFound},
+		{"stranger", revocationtest.Permit(t, "other", access.ManageAuthorities), ceremonyCRL(t, v.Root, list(9, nil)), pki.NotFound},
 		{"online issuer", grant, ceremonyCRL(t, v.CA, list(9, nil)), pki.NotFound},
 		{"another root of the same name", grant, ceremonyCRL(t, other.Root, list(9, nil)), pki.NotFound},
 		{"broken signature", grant, forged, pki.BadProof},
@@ -114,7 +114,7 @@ func TestInstallCRL(t *testing.T) {
 	}
 	for i, step := range steps {
 		if i == 2 {
-			g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+			g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 			if _, err := v.Revoke(t.Context(), g, v.Root.Issuer.ID, revoked, pki.CACompromise); err != nil {
 				t.Fatal(err)
 			}

@@ -45,11 +45,11 @@ type NewJob struct {
 	Idempotency string     // "" for none
 }
 
-// Create creates a job over certificates that the grant's tenant issued or owns,
+// Create creates a job over certificates that the permit's tenant issued or owns,
 // and starts it, or its dry run. The same request under the same idempotency key
 // is the same job, with existed set; another request under it is Conflict. It
 // needs access.Revoke.
-func (s *Jobs) Create(ctx context.Context, g access.Grant, n NewJob) (j *Job, existed bool, err error) {
+func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, existed bool, err error) {
 	if err := g.Check(access.Revoke); err != nil {
 		return nil, false, err
 	}
@@ -83,34 +83,35 @@ func (s *Jobs) Create(ctx context.Context, g access.Grant, n NewJob) (j *Job, ex
 	return got, existed, nil
 }
 
-// Begin lets a job run whose dry run is through.
-func (s *Jobs) Begin(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+// Begin lets a job run whose dry run is through. One that runs or has run is
+// returned as it is: an order whose answer was lost can be given again.
+func (s *Jobs) Begin(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
 	return s.move(ctx, g, id, "start", Running, Counted)
 }
 
 // Pause stops a job after the step that is in flight.
-func (s *Jobs) Pause(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+func (s *Jobs) Pause(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
 	return s.move(ctx, g, id, "pause", Paused, Running)
 }
 
 // Resume lets a paused job go on.
-func (s *Jobs) Resume(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+func (s *Jobs) Resume(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
 	return s.move(ctx, g, id, "resume", Running, Paused)
 }
 
 // Cancel ends a job: what it did stays.
-func (s *Jobs) Cancel(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+func (s *Jobs) Cancel(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
 	return s.move(ctx, g, id, "cancel", Cancelled, Counting, Counted, Running, Paused)
 }
 
-// move changes a job's state by order of the grant's principal, who needs
+// move changes a job's state by order of the permit's principal, who needs
 // access.Revoke. A job that is in the state already is returned as it is.
-func (s *Jobs) move(ctx context.Context, g access.Grant, id JobID, verb string, to JobState, from ...JobState) (*Job, error) {
+func (s *Jobs) move(ctx context.Context, g access.Permit, id JobID, verb string, to JobState, from ...JobState) (*Job, error) {
 	if err := g.Check(access.Revoke); err != nil {
 		return nil, err
 	}
 	j, err := s.cfg.Store.Job(ctx, g.Tenant(), id)
-	if err != nil || j.State == to {
+	if err != nil || j.State == to || verb == "start" && j.State == Done {
 		return j, err
 	}
 	if err := s.cfg.Store.SetJobState(ctx, g.Tenant(), id, from, to, s.cfg.Now().UTC(), s.event(g, verb, j, findings(j))); err != nil {
@@ -120,18 +121,18 @@ func (s *Jobs) move(ctx context.Context, g access.Grant, id JobID, verb string, 
 	return s.cfg.Store.Job(ctx, g.Tenant(), id)
 }
 
-// Job returns a job of the grant's tenant. It needs access.ReadCertificates, as do
+// Job returns a job of the permit's tenant. It needs access.ReadCertificates, as do
 // the others that only read.
-func (s *Jobs) Job(ctx context.Context, g access.Grant, id JobID) (*Job, error) {
+func (s *Jobs) Job(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
 	if err := errors.Join(g.Check(access.ReadCertificates), g.CheckWhole()); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Job(ctx, g.Tenant(), id)
 }
 
-// List returns up to limit jobs of the grant's tenant, newest first, with ids
+// List returns up to limit jobs of the permit's tenant, newest first, with ids
 // below before ("" from the newest).
-func (s *Jobs) List(ctx context.Context, g access.Grant, before JobID, limit int) ([]*Job, error) {
+func (s *Jobs) List(ctx context.Context, g access.Permit, before JobID, limit int) ([]*Job, error) {
 	if err := errors.Join(g.Check(access.ReadCertificates), g.CheckWhole()); err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (s *Jobs) List(ctx context.Context, g access.Grant, before JobID, limit int
 
 // Counts returns up to limit of a job's counts by issuer and shard, after the
 // given one (zero from the first).
-func (s *Jobs) Counts(ctx context.Context, g access.Grant, id JobID, after ShardCounts, limit int) ([]ShardCounts, error) {
+func (s *Jobs) Counts(ctx context.Context, g access.Permit, id JobID, after ShardCounts, limit int) ([]ShardCounts, error) {
 	if err := errors.Join(g.Check(access.ReadCertificates), g.CheckWhole()); err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ const watchEvery = 250 * time.Millisecond
 
 // Watch yields the job now and after each change of its state or its counts, until
 // it is Counted, Paused, Cancelled or Done, or ctx ends.
-func (s *Jobs) Watch(ctx context.Context, g access.Grant, id JobID) iter.Seq2[*Job, error] {
+func (s *Jobs) Watch(ctx context.Context, g access.Permit, id JobID) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
 		var last Job
 		tick := time.NewTicker(watchEvery)
@@ -194,7 +195,7 @@ func (s *Jobs) Watch(ctx context.Context, g access.Grant, id JobID) iter.Seq2[*J
 	}
 }
 
-func (s *Jobs) event(g access.Grant, verb string, j *Job, detail string) pki.Event {
+func (s *Jobs) event(g access.Permit, verb string, j *Job, detail string) pki.Event {
 	what := fmt.Sprintf("%s, reason %s", j.Selection, j.Reason)
 	if detail != "" {
 		what += ": " + detail

@@ -112,15 +112,15 @@ func newJobs(t *testing.T) (*revocation.Jobs, *fakeJobs) {
 
 func TestJobRequests(t *testing.T) {
 	jobs, f := newJobs(t)
-	grant := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	grant := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	lot := revocation.Selection{Lot: "7"}
 	for name, test := range map[string]struct {
-		grant access.Grant
+		grant access.Permit
 		job   revocation.NewJob
 		want  pki.Kind
 	}{
-		"no grant":                    {access.Grant{}, revocation.NewJob{Selection: lot}, pki.Forbidden},
-		"a grant to read":             {revocationtest.Grant(t, revocationtest.Tenant, access.ReadCertificates), revocation.NewJob{Selection: lot}, pki.Forbidden},
+		"no grant":                    {access.Permit{}, revocation.NewJob{Selection: lot}, pki.Forbidden},
+		"a grant to read":             {revocationtest.Permit(t, revocationtest.Tenant, access.ReadCertificates), revocation.NewJob{Selection: lot}, pki.Forbidden},
 		"nothing selected":            {grant, revocation.NewJob{}, pki.Malformed},
 		"two selectors":               {grant, revocation.NewJob{Selection: revocation.Selection{Lot: "7", Device: "d"}}, pki.Malformed},
 		"a reason that is none":       {grant, revocation.NewJob{Selection: lot, Reason: 7}, pki.Malformed},
@@ -141,12 +141,12 @@ func TestJobRequests(t *testing.T) {
 		t.Errorf("%d jobs and %d events, want one of each", len(f.jobs), len(f.events))
 	}
 	id := f.jobs[0].ID
-	for _, stranger := range []access.Grant{{}, revocationtest.Grant(t, "other", access.Revoke), revocationtest.Grant(t, revocationtest.Tenant, access.ReadCertificates)} {
+	for _, stranger := range []access.Permit{{}, revocationtest.Permit(t, "other", access.Revoke), revocationtest.Permit(t, revocationtest.Tenant, access.ReadCertificates)} {
 		want := pki.Forbidden
 		if stranger.Tenant() == "other" {
 			want = pki.NotFound
 		}
-		for name, order := range map[string]func(context.Context, access.Grant, revocation.JobID) (*revocation.Job, error){
+		for name, order := range map[string]func(context.Context, access.Permit, revocation.JobID) (*revocation.Job, error){
 			"begin": jobs.Begin, "pause": jobs.Pause, "resume": jobs.Resume, "cancel": jobs.Cancel} {
 			if _, err := order(t.Context(), stranger, id); pki.KindOf(err) != want {
 				t.Errorf("%s by a stranger: %v, want %s", name, err, want)
@@ -156,7 +156,7 @@ func TestJobRequests(t *testing.T) {
 	if _, err := jobs.Job(t.Context(), grant, id); pki.KindOf(err) != pki.Forbidden {
 		t.Errorf("read with another grant: %v", err)
 	}
-	if _, err := jobs.Counts(t.Context(), revocationtest.Grant(t, revocationtest.Tenant, access.ReadCertificates), id, revocation.ShardCounts{}, 1001); pki.KindOf(err) != pki.Malformed {
+	if _, err := jobs.Counts(t.Context(), revocationtest.Permit(t, revocationtest.Tenant, access.ReadCertificates), id, revocation.ShardCounts{}, 1001); pki.KindOf(err) != pki.Malformed {
 		t.Errorf("a page of 1001: %v", err)
 	}
 }
@@ -167,7 +167,7 @@ func TestJobLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs, f := newJobs(t)
 		go jobs.Run(t.Context())
-		grant, read := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke), revocationtest.Grant(t, revocationtest.Tenant, access.ReadCertificates)
+		grant, read := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke), revocationtest.Permit(t, revocationtest.Tenant, access.ReadCertificates)
 		j, existed, err := jobs.Create(t.Context(), grant, revocation.NewJob{Selection: revocation.Selection{Lot: "7"}, Reason: pki.CertificateHold, DryRun: true})
 		if err != nil || existed {
 			t.Fatal(existed, err)
@@ -217,7 +217,7 @@ func TestJobLife(t *testing.T) {
 func TestJobsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs, f := newJobs(t)
-		grant := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+		grant := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 		create := func(steps int, faults ...error) revocation.JobID {
 			j, _, err := jobs.Create(t.Context(), grant, revocation.NewJob{Selection: revocation.Selection{Lot: "7"}})
 			if err != nil {
@@ -266,7 +266,7 @@ func TestJobsAreFairByTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobs, f := newJobs(t)
 		create := func(tenant pki.TenantID, steps int) revocation.JobID {
-			j, _, err := jobs.Create(t.Context(), revocationtest.Grant(t, tenant, access.Revoke), revocation.NewJob{Selection: revocation.Selection{Lot: "7"}})
+			j, _, err := jobs.Create(t.Context(), revocationtest.Permit(t, tenant, access.Revoke), revocation.NewJob{Selection: revocation.Selection{Lot: "7"}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,7 @@ type ListState struct {
 // Lists returns up to limit lists of the tenant's issuers, beginning after cursor,
 // and the next cursor, "" at the end: access.ReadConfiguration. An issuer whose
 // certificate ended is left out.
-func (s *Service) Lists(ctx context.Context, g access.Grant, cursor string, limit int) (lists []ListState, next string, err error) {
+func (s *Service) Lists(ctx context.Context, g access.Permit, cursor string, limit int) (lists []ListState, next string, err error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, "", err
 	}
@@ -115,7 +115,7 @@ type ResponderState struct {
 
 // OCSPResponders returns the responder of each of the tenant's online issuers:
 // access.ReadConfiguration.
-func (s *Service) OCSPResponders(ctx context.Context, g access.Grant) ([]ResponderState, error) {
+func (s *Service) OCSPResponders(ctx context.Context, g access.Permit) ([]ResponderState, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}

@@ -119,7 +119,7 @@ func TestRecover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := old.Renew(t.Context(), revocationtest.Grant(t, revocationtest.Tenant, access.ManageAuthorities), list.Issuer, 0); err != nil || !recovered() {
+	if err := old.Renew(t.Context(), revocationtest.Permit(t, revocationtest.Tenant, access.ManageAuthorities), list.Issuer, 0); err != nil || !recovered() {
 		t.Errorf("the checker's own repair ended the alarm, %v", err)
 	}
 	if err := old.Renew(t.Context(), admin, list.Issuer, revocation.AllShards); err != nil || recovered() {

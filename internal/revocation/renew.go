@@ -12,7 +12,7 @@ import (
 // them, be made anew, though they are not due: access.ManageAuthorities. They follow
 // as those do that are due. NotFound where the tenant has no such issuer, and
 // PolicyRefused where the issuer's key is offline.
-func (s *Service) Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID, shard int) error {
+func (s *Service) Renew(ctx context.Context, g access.Permit, issuer pki.IssuerID, shard int) error {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func read(t *testing.T, v *revocationtest.VA, r *revocation.Response, serial pki
 
 func revoke(t *testing.T, v *revocationtest.VA, serial pki.Serial, reason pki.Reason) {
 	t.Helper()
-	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	if _, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, serial, reason); err != nil {
 		t.Fatal(err)
 	}
@@ -379,7 +379,7 @@ func TestResponderRotates(t *testing.T) {
 // given on.
 func TestResponderRevoked(t *testing.T) {
 	v := revocationtest.New(t, 1)
-	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	serial := v.Issue()
 	for name, revokeIt := range map[string]func(pki.Serial){
 		"here": func(s pki.Serial) {

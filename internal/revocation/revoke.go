@@ -8,7 +8,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// Revoke revokes a certificate that the grant's tenant issued or owns, or with
+// Revoke revokes a certificate that the permit's tenant issued or owns, or with
 // the reason certificateHold puts it on hold: access.Revoke. The next OCSP
 // response of this process shows it, others within two seconds, and a new CRL of
 // its shard is made at once. Of one that is on hold the revocation date becomes
@@ -17,7 +17,7 @@ import (
 // It is Malformed where RFC 5280, 5.3.1 has no such reason or reserves it for
 // other uses, NotFound where the tenant has no such certificate, AlreadyRevoked,
 // and Conflict where it is on hold already, or archived.
-func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (Status, error) {
+func (s *Service) Revoke(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (Status, error) {
 	if _, err := pki.ParseReason(reason.String()); err != nil {
 		return Status{}, pki.Errorf(pki.Malformed, "a certificate cannot be revoked for reason code %d", reason)
 	}
@@ -28,19 +28,19 @@ func (s *Service) Revoke(ctx context.Context, g access.Grant, issuer pki.IssuerI
 	return s.enter(ctx, g, issuer, serial, reason, action)
 }
 
-// Release ends the hold of a certificate that the grant's tenant issued or owns,
+// Release ends the hold of a certificate that the permit's tenant issued or owns,
 // which is good again: access.Revoke. It shows as soon as a revocation does, and is
 // returned.
 //
 // It is NotFound where the tenant has no such certificate, AlreadyRevoked where it
 // is revoked for good, and Conflict where it is not on hold, or is archived, or its
 // device is suspended.
-func (s *Service) Release(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial) (Status, error) {
+func (s *Service) Release(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial) (Status, error) {
 	return s.enter(ctx, g, issuer, serial, pki.RemoveFromCRL, "certificate.release")
 }
 
 // enter stores the next entry of a certificate.
-func (s *Service) enter(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason, action string) (Status, error) {
+func (s *Service) enter(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason, action string) (Status, error) {
 	if err := g.Check(access.Revoke); err != nil {
 		return Status{}, err
 	}

@@ -14,18 +14,18 @@ func TestRevoke(t *testing.T) {
 	v := revocationtest.New(t, 4)
 	serial, twice := v.Issue(), v.Issue()
 	revoke(t, v, twice, pki.Superseded)
-	grant := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	grant := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	tests := []struct {
 		name   string
-		grant  access.Grant
+		grant  access.Permit
 		issuer pki.IssuerID
 		serial pki.Serial
 		reason pki.Reason
 		want   pki.Kind
 	}{
-		{"no grant", access.Grant{}, v.CA.Issuer.ID, serial, pki.Unspecified, pki.Forbidden},
-		{"grant of another permission", revocationtest.Grant(t, revocationtest.Tenant, access.Enroll), v.CA.Issuer.ID, serial, pki.Unspecified, pki.Forbidden},
-		{"stranger", revocationtest.Grant(t, "other", access.Revoke), v.CA.Issuer.ID, serial, pki.Unspecified, pki.NotFound},
+		{"no grant", access.Permit{}, v.CA.Issuer.ID, serial, pki.Unspecified, pki.Forbidden},
+		{"grant of another permission", revocationtest.Permit(t, revocationtest.Tenant, access.Enroll), v.CA.Issuer.ID, serial, pki.Unspecified, pki.Forbidden},
+		{"stranger", revocationtest.Permit(t, "other", access.Revoke), v.CA.Issuer.ID, serial, pki.Unspecified, pki.NotFound},
 		{"no such issuer", grant, "nobody", serial, pki.Unspecified, pki.NotFound},
 		{"no such serial", grant, v.CA.Issuer.ID, pki.NewSerial(pki.SerialShort, v.Clock.Now()), pki.Unspecified, pki.NotFound},
 		{"reason that is not used", grant, v.CA.Issuer.ID, serial, 7, pki.Malformed},

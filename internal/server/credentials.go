@@ -47,7 +47,7 @@ type want struct {
 	source string // see keystore.Credential
 	use    keystore.Use
 	names  []string // DNS names and IP addresses; nil for a responder
-	enroll func(ctx context.Context, g access.Grant, csr []byte) (*pki.Enrollment, error)
+	enroll func(ctx context.Context, g access.Permit, csr []byte) (*pki.Enrollment, error)
 }
 
 // get returns the credential, made anew with a new key where it is not there or
@@ -205,7 +205,7 @@ func (r *responders) Responder(ctx context.Context, issuer pki.IssuerID) ([]byte
 	have, leaf, err := r.credentials.get(ctx, want{
 		tenant: i.Tenant, name: "ocsp:" + string(issuer), use: keystore.UseOCSP,
 		source: fmt.Sprintf("profile %s, version %d", profile.Name, profile.Version),
-		enroll: func(ctx context.Context, g access.Grant, csr []byte) (*pki.Enrollment, error) {
+		enroll: func(ctx context.Context, g access.Permit, csr []byte) (*pki.Enrollment, error) {
 			return r.credentials.ra.Responder(ctx, g, issuer, csr)
 		},
 	})

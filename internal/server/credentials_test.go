@@ -128,7 +128,7 @@ func TestKeptCredential(t *testing.T) {
 			s = open(t, newConfig(t), clock.Now)
 			issue(t, s)
 			st := furnish(t, s, "acme", "tls-server")
-			g := st.Grant(t, "acme", access.ManageEndpoints)
+			g := st.Permit(t, "acme", access.ManageEndpoints)
 			other := enroll.NewEndpoint{Name: "other", Authority: "issuing", Profile: "tls-server", Names: &pki.Names{DNS: []string{"localhost"}, IP: []string{"127.0.0.0/8"}}}
 			if _, err := s.enroll.CreateEndpoint(t.Context(), g, other); err != nil {
 				t.Fatal(err)
@@ -176,7 +176,7 @@ func TestKeptResponder(t *testing.T) {
 	s := open(t, newConfig(t), time.Now)
 	issue(t, s)
 	st := furnish(t, s, "acme")
-	view, err := s.hierarchy.Authority(t.Context(), st.Grant(t, "acme", access.ReadConfiguration), "issuing")
+	view, err := s.hierarchy.Authority(t.Context(), st.Permit(t, "acme", access.ReadConfiguration), "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestKeptResponder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.revocation.Revoke(t.Context(), st.Grant(t, "acme", access.Revoke), issuer, serial, pki.KeyCompromise); err != nil {
+	if _, err := s.revocation.Revoke(t.Context(), st.Permit(t, "acme", access.Revoke), issuer, serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
 	second := get()
@@ -214,7 +214,7 @@ func TestKeptResponder(t *testing.T) {
 		t.Fatal(err)
 	}
 	source = bytes.Replace(source, []byte("validity: 30d"), []byte("validity: 20d"), 1)
-	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Grant(t, "acme", access.ManageProfiles), source); err != nil {
+	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), source); err != nil {
 		t.Fatal(err)
 	}
 	if third := get(); third.NotAfter.Sub(third.NotBefore) > 21*24*time.Hour {

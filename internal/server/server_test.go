@@ -131,7 +131,7 @@ func TestReadiness(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	s := open(t, newConfig(t), time.Now)
 	st := furnish(t, s, "acme", "meter")
-	_, token, err := s.tokens.Create(t.Context(), st.Grant(t, "acme", access.ManageTokens), access.NewToken{Name: "line 1", Role: access.FactoryOperator})
+	_, token, err := s.tokens.Create(t.Context(), st.Permit(t, "acme", access.ManageTokens), access.NewToken{Name: "line 1", Role: access.FactoryOperator})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestShutdownFinishesIntents(t *testing.T) {
 	s := open(t, cfg, time.Now)
 	st := furnish(t, s, "acme", "device")
 	stop := run(t, s)
-	grant := st.Grant(t, "acme", access.Enroll)
+	grant := st.Permit(t, "acme", access.Enroll)
 	var requesters sync.WaitGroup
 	issued := make(chan struct{}, 1000)
 	for range 16 {

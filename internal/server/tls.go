@@ -91,7 +91,7 @@ func (l *listeners) ensure(ctx context.Context) error {
 	have, leaf, err := l.s.credentials.get(ctx, want{
 		tenant: pki.TenantID(tenant), name: "listener:" + l.s.cfg.Node, use: keystore.UseTLS, names: names,
 		source: fmt.Sprintf("endpoint %s, names %q", endpoint, names),
-		enroll: func(ctx context.Context, g access.Grant, csr []byte) (*pki.Enrollment, error) {
+		enroll: func(ctx context.Context, g access.Permit, csr []byte) (*pki.Enrollment, error) {
 			return l.s.enroll.Enroll(ctx, enroll.Request{
 				Grant: g, Endpoint: endpoint, Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: csr},
 			})

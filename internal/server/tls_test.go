@@ -84,7 +84,7 @@ func TestRenewal(t *testing.T) {
 	protocols := func(p ...pki.Protocol) {
 		t.Helper()
 		err := patiently(func() error {
-			_, err := s.enroll.UpdateEndpoint(t.Context(), st.Grant(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "tls-server", Protocols: p})
+			_, err := s.enroll.UpdateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "tls-server", Protocols: p})
 			return err
 		})
 		if err != nil {

@@ -94,7 +94,7 @@ func trusting(t *testing.T) (*Server, *stack.Stack, caller, *pki.Certificate) {
 	roots := bootstrapOf(t, s)
 	st := furnish(t, s, "acme", "meter")
 	key := pandotest.Key(t, pki.P256)
-	got, err := s.enroll.Enroll(t.Context(), enroll.Request{Grant: st.Grant(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
+	got, err := s.enroll.Enroll(t.Context(), enroll.Request{Grant: st.Permit(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{CSR: pandotest.CSR(t, key, pkix.Name{SerialNumber: "SM-1"})}})
 	if err != nil {
 		t.Fatal(err)
@@ -148,13 +148,13 @@ func TestDeviceByCertificate(t *testing.T) {
 	nobody := meter
 	nobody.chain = nil
 	nobody.want(http.StatusUnauthorized, "GET", "/whoami", "")
-	_, secret, err := s.tokens.Create(t.Context(), st.Grant(t, "acme", access.ManageTokens), access.NewToken{Name: "x", Role: access.TenantAdministrator})
+	_, secret, err := s.tokens.Create(t.Context(), st.Permit(t, "acme", access.ManageTokens), access.NewToken{Name: "x", Role: access.TenantAdministrator})
 	if err != nil {
 		t.Fatal(err)
 	}
 	nobody.want(http.StatusUnauthorized, "GET", "/whoami", "", "Authorization", "Bearer "+secret.Reveal())
 
-	if _, err := s.revocation.Revoke(t.Context(), st.Grant(t, "acme", access.Revoke), certificate.Issuer, certificate.Serial, pki.KeyCompromise); err != nil {
+	if _, err := s.revocation.Revoke(t.Context(), st.Permit(t, "acme", access.Revoke), certificate.Issuer, certificate.Serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
 	meter.want(http.StatusUnauthorized, "GET", "/whoami", "")
@@ -184,11 +184,11 @@ func TestOthersTrust(t *testing.T) {
 	if got := tenant("Pando-Tenant", "globex"); got != "globex" {
 		t.Errorf("a device of acme that goes to globex is %s", got)
 	}
-	root, err := st.Hierarchy.Authority(t.Context(), st.Grant(t, "acme", access.ReadConfiguration), "root")
+	root, err := st.Hierarchy.Authority(t.Context(), st.Permit(t, "acme", access.ReadConfiguration), "root")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.Hierarchy.ImportRoot(t.Context(), st.Grant(t, "globex", access.ManageAuthorities), hierarchy.NewRoot{
+	if _, err := st.Hierarchy.ImportRoot(t.Context(), st.Permit(t, "globex", access.ManageAuthorities), hierarchy.NewRoot{
 		Name: "acmes", Mode: pki.Test, StatusURL: stack.StatusURL, Certificate: root.Issuers[0].Certificate}); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestPlantByCertificate(t *testing.T) {
 // sign certificates.
 func TestAnchorsAreAuthorities(t *testing.T) {
 	s, st, meter, _ := trusting(t)
-	g := st.Grant(t, "acme", access.ManageTrust)
+	g := st.Permit(t, "acme", access.ManageTrust)
 	root := pandotest.NewRoot(t, "Root", time.Now().Add(-time.Hour))
 	key := pandotest.Key(t, pki.P256)
 	sign := func(change func(*x509.Certificate)) []byte {
@@ -305,7 +305,7 @@ func TestAnchorsAreAuthorities(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := s.trust.Add(t.Context(), st.Grant(t, "acme", access.ManageTokens), trust.NewAnchor{}); pki.KindOf(err) != pki.Forbidden {
+	if _, err := s.trust.Add(t.Context(), st.Permit(t, "acme", access.ManageTokens), trust.NewAnchor{}); pki.KindOf(err) != pki.Forbidden {
 		t.Errorf("without the permission: %v", err)
 	}
 }

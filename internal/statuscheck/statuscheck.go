@@ -47,7 +47,7 @@ type Authority interface {
 	// Recover takes over what the store lost of a CRL that is published.
 	Recover(ctx context.Context, list revocation.List, published []byte) (behind bool, err error)
 	// Renew has the CRLs of a shard be made anew.
-	Renew(ctx context.Context, g access.Grant, issuer pki.IssuerID, shard int) error
+	Renew(ctx context.Context, g access.Permit, issuer pki.IssuerID, shard int) error
 }
 
 // Publisher publishes a list to a target again; publish.Publisher does.

@@ -132,7 +132,7 @@ func (h *house) get(name string) []byte {
 
 func (h *house) revoke() {
 	h.Helper()
-	g := revocationtest.Grant(h.T, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(h.T, revocationtest.Tenant, access.Revoke)
 	if _, err := h.Revoke(h.Context(), g, h.CA.Issuer.ID, h.Issue(), pki.Superseded); err != nil {
 		h.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // shared knows one certificate, which the tenant maker issued and the tenant oem owns.
 type shared struct{ trace.Store }
 
-func (shared) Certificates(_ context.Context, _ access.Grant, q registry.Query, _ registry.Paging) (*registry.Certificates, error) {
+func (shared) Certificates(_ context.Context, _ access.Permit, q registry.Query, _ registry.Paging) (*registry.Certificates, error) {
 	out := new(registry.Certificates)
 	if q.Serial != "" {
 		out.Items = []*registry.Found{{Certificate: &pki.Certificate{Issuer: "issuer", Tenant: "maker", Owner: "oem", Device: "SM-1",

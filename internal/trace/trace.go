@@ -19,12 +19,12 @@ import (
 
 // A Registry finds certificates.
 type Registry interface {
-	Certificates(ctx context.Context, g access.Grant, q registry.Query, p registry.Paging) (*registry.Certificates, error)
+	Certificates(ctx context.Context, g access.Permit, q registry.Query, p registry.Paging) (*registry.Certificates, error)
 }
 
 // Batches know the rows that were submitted.
 type Batches interface {
-	Submitted(ctx context.Context, g access.Grant, id pki.BatchID, row int64) (*batch.Batch, *enroll.Row, error)
+	Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*batch.Batch, *enroll.Row, error)
 }
 
 // Chains returns the certificates above a certificate.
@@ -98,10 +98,10 @@ const (
 	maxEvents = 200
 )
 
-// Trace traces a certificate that the grant's tenant issued or owns, by its
+// Trace traces a certificate that the permit's tenant issued or owns, by its
 // serial and, where several issuers have that, its issuer ("" is any): Conflict
 // where it must be named. It needs access.ReadCertificates.
-func (s *Service) Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID, serial string) (*Trace, error) {
+func (s *Service) Trace(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial string) (*Trace, error) {
 	if serial == "" {
 		return nil, pki.Errorf(pki.Malformed, "which serial number?")
 	}
@@ -122,7 +122,7 @@ func (s *Service) Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID
 	seen := *found.Items[0]
 	seen.Certificate = seen.SeenBy(g.Tenant())
 	t := &Trace{Found: &seen}
-	for _, part := range []func(context.Context, access.Grant, *Trace) error{s.request, s.authority, s.place, s.history} {
+	for _, part := range []func(context.Context, access.Permit, *Trace) error{s.request, s.authority, s.place, s.history} {
 		if err := part(ctx, g, t); err != nil {
 			return nil, err
 		}
@@ -131,7 +131,7 @@ func (s *Service) Trace(ctx context.Context, g access.Grant, issuer pki.IssuerID
 }
 
 // request adds what was asked for, and by whom.
-func (s *Service) request(ctx context.Context, g access.Grant, t *Trace) error {
+func (s *Service) request(ctx context.Context, g access.Permit, t *Trace) error {
 	if t.Owner != g.Tenant() {
 		return nil
 	}
@@ -160,7 +160,7 @@ func (s *Service) request(ctx context.Context, g access.Grant, t *Trace) error {
 }
 
 // authority adds the profile's version and the chain.
-func (s *Service) authority(ctx context.Context, _ access.Grant, t *Trace) error {
+func (s *Service) authority(ctx context.Context, _ access.Permit, t *Trace) error {
 	v, err := s.cfg.Store.Profile(ctx, t.Profile)
 	switch {
 	case err == nil:
@@ -175,7 +175,7 @@ func (s *Service) authority(ctx context.Context, _ access.Grant, t *Trace) error
 }
 
 // place adds the device and its lot as they are now, and its other certificates.
-func (s *Service) place(ctx context.Context, g access.Grant, t *Trace) error {
+func (s *Service) place(ctx context.Context, g access.Permit, t *Trace) error {
 	if t.Owner != g.Tenant() {
 		return nil
 	}
@@ -201,7 +201,7 @@ func (s *Service) place(ctx context.Context, g access.Grant, t *Trace) error {
 }
 
 // history adds what happened since, and the place in the log.
-func (s *Service) history(ctx context.Context, g access.Grant, t *Trace) error {
+func (s *Service) history(ctx context.Context, g access.Permit, t *Trace) error {
 	var err error
 	if t.Entries, err = s.cfg.Store.Entries(ctx, t.Issuer, t.Serial); err != nil {
 		return err

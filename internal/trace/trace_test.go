@@ -21,7 +21,7 @@ func TestTrace(t *testing.T) {
 	s.AddTenant(t, "acme", "meter")
 	s.AddTenant(t, "globex")
 	ctx := t.Context()
-	grant := func(p access.Permission) access.Grant { return s.Grant(t, "acme", p) }
+	grant := func(p access.Permission) access.Permit { return s.Permit(t, "acme", p) }
 	ok := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -78,7 +78,7 @@ func TestTrace(t *testing.T) {
 		t.Errorf("%+v", got.Events)
 	}
 	for kind, err := range map[pki.Kind]error{
-		pki.NotFound:  second2(s.Trace.Trace(ctx, s.Grant(t, "globex", access.ReadCertificates), "", second.Serial.String())),
+		pki.NotFound:  second2(s.Trace.Trace(ctx, s.Permit(t, "globex", access.ReadCertificates), "", second.Serial.String())),
 		pki.Forbidden: second2(s.Trace.Trace(ctx, grant(access.Enroll), "", second.Serial.String())),
 		pki.Malformed: second2(s.Trace.Trace(ctx, grant(access.ReadCertificates), "", "no serial")),
 	} {

@@ -94,10 +94,10 @@ func roles() []access.Role {
 	return []access.Role{access.FactoryOperator, access.Auditor, access.Device}
 }
 
-// Add makes an anchor of the grant's tenant. It needs access.ManageTrust. An imported
+// Add makes an anchor of the permit's tenant. It needs access.ManageTrust. An imported
 // certificate is Malformed unless it is a CA's that signs certificates: what a mere
 // device's key signs proves nothing (RFC 5280, 4.2.1.3 and 4.2.1.9).
-func (s *Service) Add(ctx context.Context, g access.Grant, n NewAnchor) (*Anchor, error) {
+func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Anchor, error) {
 	if err := g.Check(access.ManageTrust); err != nil {
 		return nil, err
 	}
@@ -176,18 +176,18 @@ func checkCA(der []byte, now time.Time) error {
 	return nil
 }
 
-// Anchors returns the anchors of the grant's tenant. It needs
+// Anchors returns the anchors of the permit's tenant. It needs
 // access.ReadConfiguration.
-func (s *Service) Anchors(ctx context.Context, g access.Grant) ([]*Anchor, error) {
+func (s *Service) Anchors(ctx context.Context, g access.Permit) ([]*Anchor, error) {
 	if err := g.Check(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Anchors(ctx, g.Tenant())
 }
 
-// Remove ends the trust in an anchor of the grant's tenant: here at once, on other
+// Remove ends the trust in an anchor of the permit's tenant: here at once, on other
 // nodes within two seconds. It needs access.ManageTrust.
-func (s *Service) Remove(ctx context.Context, g access.Grant, name string) error {
+func (s *Service) Remove(ctx context.Context, g access.Permit, name string) error {
 	if err := g.Check(access.ManageTrust); err != nil {
 		return err
 	}
@@ -195,6 +195,6 @@ func (s *Service) Remove(ctx context.Context, g access.Grant, name string) error
 	return s.cfg.Store.RemoveAnchor(ctx, g.Tenant(), name, s.event(g, "trust.remove", name, ""))
 }
 
-func (s *Service) event(g access.Grant, action, name, detail string) pki.Event {
+func (s *Service) event(g access.Permit, action, name, detail string) pki.Event {
 	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: "trust:" + name, Detail: detail}
 }

@@ -177,9 +177,9 @@ func (noResponders) Responder(context.Context, pki.IssuerID) ([]byte, pki.KeyURI
 	return nil, "", time.Time{}, errors.New("a test stack has no OCSP responders")
 }
 
-// Grant returns the grant of a permission to the tenant's administrator, or on
+// Permit returns the permit of a permission to the tenant's administrator, or on
 // the platform to its operator.
-func (s *Stack) Grant(t testing.TB, tenant pki.TenantID, p access.Permission) access.Grant {
+func (s *Stack) Permit(t testing.TB, tenant pki.TenantID, p access.Permission) access.Permit {
 	t.Helper()
 	role := access.TenantAdministrator
 	if tenant == pki.Platform {
@@ -197,7 +197,7 @@ func (s *Stack) Grant(t testing.TB, tenant pki.TenantID, p access.Permission) ac
 func (s *Stack) AddTenant(t testing.TB, id pki.TenantID, endpoints ...string) {
 	t.Helper()
 	ctx := context.Background()
-	if _, err := s.Hierarchy.CreateTenant(ctx, s.Grant(t, pki.Platform, access.ManageTenants), id, "Example "+string(id)); err != nil {
+	if _, err := s.Hierarchy.CreateTenant(ctx, s.Permit(t, pki.Platform, access.ManageTenants), id, "Example "+string(id)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range packs.Story() {
@@ -205,14 +205,14 @@ func (s *Stack) AddTenant(t testing.TB, id pki.TenantID, endpoints ...string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Hierarchy.PublishProfile(ctx, s.Grant(t, id, access.ManageProfiles), source); err != nil {
+		if _, err := s.Hierarchy.PublishProfile(ctx, s.Permit(t, id, access.ManageProfiles), source); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.addRoot(t, id)
 	s.AddAuthority(t, id, "issuing")
 	for _, profile := range endpoints {
-		_, err := s.Enroll.CreateEndpoint(ctx, s.Grant(t, id, access.ManageEndpoints), enroll.NewEndpoint{
+		_, err := s.Enroll.CreateEndpoint(ctx, s.Permit(t, id, access.ManageEndpoints), enroll.NewEndpoint{
 			Name: profile, Authority: "issuing", Profile: profile,
 			Names: &pki.Names{DNS: []string{"localhost", "*.example.com"}, IP: []string{"127.0.0.0/8"}},
 		})
@@ -235,7 +235,7 @@ func (s *Stack) addRoot(t testing.TB, tenant pki.TenantID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Hierarchy.ImportRoot(context.Background(), s.Grant(t, tenant, access.ManageAuthorities),
+	_, err = s.Hierarchy.ImportRoot(context.Background(), s.Permit(t, tenant, access.ManageAuthorities),
 		hierarchy.NewRoot{Name: "root", Mode: pki.Test, StatusURL: StatusURL, Certificate: der})
 	if err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func (s *Stack) sealed(tenant pki.TenantID) string {
 func (s *Stack) AddAuthority(t testing.TB, tenant pki.TenantID, name string) *hierarchy.View {
 	t.Helper()
 	ctx := context.Background()
-	g := s.Grant(t, tenant, access.ManageAuthorities)
+	g := s.Permit(t, tenant, access.ManageAuthorities)
 	_, err := s.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{
 		Name: name, CommonName: "Test " + name, Kind: pki.Issuing, Parent: "root", StatusURL: StatusURL, Shards: 2,
 	})
@@ -273,7 +273,7 @@ func (s *Stack) Sign(t testing.TB, tenant pki.TenantID, request *ceremony.Reques
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := s.Hierarchy.Install(context.Background(), s.Grant(t, tenant, access.ManageAuthorities), answer)
+	v, err := s.Hierarchy.Install(context.Background(), s.Permit(t, tenant, access.ManageAuthorities), answer)
 	if err != nil {
 		t.Fatal(err)
 	}

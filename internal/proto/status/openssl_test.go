@@ -33,7 +33,7 @@ type place struct {
 func newPlace(t *testing.T, v *revocationtest.VA) place {
 	t.Helper()
 	p := place{dir: t.TempDir(), good: v.Issue(), revoked: v.Issue()}
-	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	if _, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, p.revoked, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestOpenSSLCRL(t *testing.T) {
 func TestOpenSSLHold(t *testing.T) {
 	v := revocationtest.New(t, 1)
 	p, server := newPlace(t, v), serve(t, v)
-	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	issuer, serial := v.CA.Issuer.ID, v.Issue()
 	p.write(t, "meter.pem", pemOf(certificate(t, v, serial, "http://status.example/crl/issuer/0.crl")))
 	status := []string{"ocsp", "-issuer", "issuer.pem", "-CAfile", "chain.pem", "-url", server.URL + "/ocsp/issuer", "-cert", "meter.pem"}
@@ -232,7 +232,7 @@ func TestOpenSSLDelta(t *testing.T) {
 	v := revocationtest.New(t, 1)
 	v.CA.Issuer.Deltas = true
 	p, server := newPlace(t, v), serve(t, v)
-	g := revocationtest.Grant(t, revocationtest.Tenant, access.Revoke)
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 	held, later := v.Issue(), v.Issue()
 	if _, err := v.Revoke(t.Context(), g, v.CA.Issuer.ID, held, pki.CertificateHold); err != nil {
 		t.Fatal(err)

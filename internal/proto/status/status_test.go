@@ -205,7 +205,7 @@ func TestOCSPCaching(t *testing.T) {
 	if got, body := do(t, server, http.MethodGet, path, nil, seen); got.StatusCode != http.StatusNotModified || len(body) != 0 {
 		t.Errorf("a response that did not change: %s with %d bytes", got.Status, len(body))
 	}
-	if _, err := v.Revoke(t.Context(), revocationtest.Grant(t, revocationtest.Tenant, access.Revoke), v.CA.Issuer.ID, serial, pki.KeyCompromise); err != nil {
+	if _, err := v.Revoke(t.Context(), revocationtest.Permit(t, revocationtest.Tenant, access.Revoke), v.CA.Issuer.ID, serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := do(t, server, http.MethodGet, path, nil, seen); got.StatusCode != http.StatusOK {

@@ -84,8 +84,8 @@ func (v *VA) AddCA(t testing.TB, name string, shards int) CA {
 	return ca
 }
 
-// Grant returns the grant of a permission in a tenant.
-func Grant(t testing.TB, tenant pki.TenantID, p access.Permission) access.Grant {
+// Permit returns the permit of a permission in a tenant.
+func Permit(t testing.TB, tenant pki.TenantID, p access.Permission) access.Permit {
 	t.Helper()
 	g, err := access.System(tenant, "test").Authorize(p, tenant)
 	if err != nil {

@@ -92,7 +92,7 @@ func TestIntentBeforeSignature(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			_, err := s.Enroll.Enroll(t.Context(), enroll.Request{
-				Grant: s.Grant(t, "acme", access.Enroll), Endpoint: "acme.meter", Protocol: pki.ProtocolREST,
+				Grant: s.Permit(t, "acme", access.Enroll), Endpoint: "acme.meter", Protocol: pki.ProtocolREST,
 				Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: fmt.Sprintf("SM-%d", i)})},
 			})
 			if err != nil {
@@ -110,7 +110,7 @@ func TestIntentBeforeSignature(t *testing.T) {
 	}
 
 	// The witness itself works: bytes that look right but that nobody intended.
-	v, err := s.Hierarchy.Authority(t.Context(), s.Grant(t, "acme", access.ReadConfiguration), "issuing")
+	v, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,12 +123,12 @@ func TestIntentBeforeSignature(t *testing.T) {
 func runBatch(t *testing.T, s *stack.Stack, rows int) *batch.Batch {
 	t.Helper()
 	var last *batch.Batch
-	b, err := s.Batch.Submit(t.Context(), s.Grant(t, "acme", access.ManageBatches),
+	b, err := s.Batch.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches),
 		batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "B-", rows))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for last, err = range s.Batch.Watch(t.Context(), s.Grant(t, "acme", access.ReadBatches), b.ID) {
+	for last, err = range s.Batch.Watch(t.Context(), s.Permit(t, "acme", access.ReadBatches), b.ID) {
 		if err != nil {
 			t.Fatal(err)
 		}
