@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // archiveCommand is "pando archive".
@@ -54,7 +53,7 @@ func (a *archiveSet) Run(ctx context.Context, c *console, cl *client.Client) err
 		return err
 	}
 	if keep > 0 && keep < 24*time.Hour && !a.Yes {
-		err := confirm(fmt.Sprintf("Certificates leave the store, for good, %s after their end; what anybody still asks of them is in the archives alone.", keep))
+		err := confirm(fmt.Sprintf("Certificates leave the store, for good, %s after their end; what anybody still asks of them is in the archives alone.", pki.FormatDuration(keep)))
 		if err != nil {
 			return err
 		}
@@ -68,33 +67,24 @@ func (a *archiveSet) Run(ctx context.Context, c *console, cl *client.Client) err
 
 const forGood = "for-good"
 
-// parseKeep reads days or a duration; 0 is for good.
+// parseKeep reads a duration; 0 is for good.
 func parseKeep(text string) (time.Duration, error) {
 	if text == forGood {
 		return 0, nil
 	}
-	keep, err := time.ParseDuration(text)
-	if days, isDays := strings.CutSuffix(text, "d"); isDays {
-		var n uint64
-		n, err = strconv.ParseUint(days, 10, 16)
-		keep = time.Duration(n) * 24 * time.Hour
-	}
+	keep, err := pki.ParseDuration(text)
 	if err != nil || keep < time.Second || keep%time.Second != 0 {
-		return 0, usagef("%q: write days, as 730d, a duration, as 36h, or %s", text, forGood)
+		return 0, usagef("%q: write a time of whole seconds, as 730d or 36h, or %s", text, forGood)
 	}
 	return keep, nil
 }
 
 // keepWords is the reverse of parseKeep.
 func keepWords(seconds int64) string {
-	const day = 24 * 60 * 60
-	switch {
-	case seconds == 0:
+	if seconds == 0 {
 		return "for good"
-	case seconds%day == 0:
-		return strconv.FormatInt(seconds/day, 10) + "d"
 	}
-	return (time.Duration(seconds) * time.Second).String()
+	return pki.FormatDuration(time.Duration(seconds) * time.Second)
 }
 
 // retained prints a setting for people.
@@ -130,7 +120,7 @@ func (archiveStatus) Run(ctx context.Context, c *console, cl *client.Client) err
 // archiveRun is "pando archive run".
 type archiveRun struct {
 	DryRun bool          `help:"Only count."`
-	Wait   time.Duration `default:"0s" help:"Wait so long for the end of the work, and show what was done (default: not at all)."`
+	Wait   time.Duration `default:"0s" help:"Wait so long, as 10m, for the end of the work, and show what was done (default: not at all)."`
 }
 
 func (archiveRun) Help() string {

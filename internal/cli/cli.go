@@ -10,9 +10,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"slices"
+	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // The exit statuses.
@@ -66,6 +69,7 @@ func newParser(cmd *commands, c *console) (*kong.Kong, error) {
 			"Run \"pando COMMAND --help\" for a command's own flags and examples."),
 		kong.Writers(c.out, c.err),
 		kong.NoDefaultHelp(),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(readDuration)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, FlagsLast: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "serving", Title: "Running a deployment:"},
@@ -80,6 +84,19 @@ func newParser(cmd *commands, c *console) (*kong.Kong, error) {
 		kong.Bind(&cmd.globals),
 		kong.BindToProvider(cmd.globals.connect),
 	)
+}
+
+// readDuration reads a flag that takes a duration, as the configuration file has them.
+func readDuration(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	d, err := pki.ParseDuration(text)
+	if err == nil {
+		target.SetInt(int64(d))
+	}
+	return err
 }
 
 // errHelpShown ends the parsing of a command line that asks for help.

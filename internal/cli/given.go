@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // refuseEmpty refuses an argument that is given and empty, as a shell variable
@@ -55,7 +56,7 @@ func emptiness(v reflect.Value) string {
 			return ""
 		}
 		if d, ok := v.Interface().(time.Duration); ok {
-			return fmt.Sprintf("%s is no time", d)
+			return fmt.Sprintf("%s is no time", pki.FormatDuration(d))
 		}
 		return fmt.Sprintf("%d is below 1", v.Int())
 	}

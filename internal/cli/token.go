@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // tokenCommand is "pando token".
@@ -27,7 +28,7 @@ type tokenCreate struct {
 	Name     string        `required:"" placeholder:"TEXT" help:"Whose it is, or what for."`
 	Role     string        `required:"" enum:"platform-operator,tenant-administrator,pki-administrator,security-officer,ra-operator,factory-operator,device-manager,oem-partner,auditor" placeholder:"ROLE" help:"What it may do: ${enum}."`
 	Endpoint []string      `placeholder:"NAME" help:"Only for this endpoint; may be repeated (default: all of the tenant)."`
-	Life     time.Duration `placeholder:"DURATION" help:"How long it holds, as 24h; at most two years (default: 2160h, which is 90 days)."`
+	Life     time.Duration `placeholder:"DURATION" help:"How long it holds, as 30d or 12h; at most two years (default: 90d)."`
 	Tenant   string        `placeholder:"TENANT" help:"Create it in this tenant; for platform operators."`
 }
 
@@ -43,7 +44,7 @@ Examples:
 // Run creates the token.
 func (t *tokenCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
 	if t.Life%time.Second != 0 {
-		return usagef("--life %s: it is counted in whole seconds", t.Life)
+		return usagef("--life %s: it is counted in whole seconds", pki.FormatDuration(t.Life))
 	}
 	n := client.NewToken{Name: t.Name, Role: t.Role, Endpoints: t.Endpoint, LifeSeconds: int64(t.Life / time.Second)}
 	create := cl.CreateToken

@@ -90,7 +90,7 @@ type TLS struct {
 // Status tunes CRLs and OCSP.
 type Status struct {
 	// CRLLife is how long a CRL is valid; it is made anew before half of it is
-	// over. Default: 24h.
+	// over. Default: 1d.
 	CRLLife Duration `yaml:"crl_life,omitempty" json:"crl_life"`
 	// OCSPLife is how long an OCSP response is valid. Default: 12h.
 	OCSPLife Duration `yaml:"ocsp_life,omitempty" json:"ocsp_life"`
@@ -167,10 +167,10 @@ type Anchor struct {
 // expired archived ('pando archive set').
 type Retention struct {
 	// IdempotencyKeys is for how long a single request can be sent again under
-	// its key; after that it is a new one. Default: 720h, which is 30 days.
+	// its key; after that it is a new one. Default: 30d.
 	IdempotencyKeys Duration `yaml:"idempotency_keys,omitempty" json:"idempotency_keys"`
 	// BatchRows is how long the uploaded rows of a batch stay after its end. What
-	// became of each row stays for good. Default: 2160h, which is 90 days.
+	// became of each row stays for good. Default: 90d.
 	BatchRows Duration `yaml:"batch_rows,omitempty" json:"batch_rows"`
 	// Archive is where archives of expired certificates are written to: one of
 	// {directory: PATH}, which must be there, and {bucket: ...}, with the fields that
@@ -238,17 +238,22 @@ type Log struct {
 	Format string `yaml:"format,omitempty" json:"format"`
 }
 
-// A Duration is written as in Go, for instance "36h" or "15m".
+// A Duration is written as pki.ParseDuration reads it, for instance "30d" or "15m".
 type Duration time.Duration
 
-// MarshalText writes the duration as ParseDuration reads it.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+// MarshalText writes the duration as UnmarshalText reads it.
+func (d Duration) MarshalText() ([]byte, error) {
+	return []byte(pki.FormatDuration(time.Duration(d))), nil
+}
 
 // UnmarshalText reads a positive duration.
 func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil || v <= 0 {
-		return pki.Errorf(pki.Malformed, "duration %.40q: write a positive one, as 36h or 15m", text)
+	v, err := pki.ParseDuration(string(text))
+	if err != nil {
+		return err
+	}
+	if v == 0 {
+		return pki.Errorf(pki.Malformed, "%.40q: a time of nothing does not work here", text)
 	}
 	*d = Duration(v)
 	return nil

@@ -59,15 +59,15 @@ func TestKeySource(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	var d Duration
-	for _, text := range []string{"", "0s", "-1h", "1", "1d", "1h "} {
+	for _, text := range []string{"", "0s", "0d", "-1h", "1", "1w", "1h "} {
 		if err := d.UnmarshalText([]byte(text)); pki.KindOf(err) != pki.Malformed || err == nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if err := d.UnmarshalText([]byte("36h")); err != nil || time.Duration(d) != 36*time.Hour {
+	if err := d.UnmarshalText([]byte("2d12h")); err != nil || time.Duration(d) != 60*time.Hour {
 		t.Errorf("%s, %v", time.Duration(d), err)
 	}
-	if text, err := d.MarshalText(); err != nil || string(text) != "36h0m0s" {
+	if text, err := d.MarshalText(); err != nil || string(text) != "2d12h" {
 		t.Errorf("%s, %v", text, err)
 	}
 }
