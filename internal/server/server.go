@@ -96,7 +96,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		}
 	}()
 	gate := audit.NewGate()
-	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{Gate: gate}); err != nil {
+	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{Gate: gate, Alarms: s.alarms}); err != nil {
 		return nil, err
 	}
 	keys, cursors, err := s.openKeys(ctx)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
@@ -34,7 +35,8 @@ type Options struct {
 	ReaderCacheMiB int // page cache of each reading connection; 0 is 4
 	Readers        int // reading connections; 0 is 8
 
-	Gate *audit.Gate // says whether acts may be stored; nil is always
+	Gate   *audit.Gate  // says whether acts may be stored; nil is always
+	Alarms *alarm.Board // told when another process may have the database; nil for nobody
 
 	synchronous string // for the test that anything but FULL is refused
 	recent      int    // for tests, how many claims gather before they are moved; 0 is recentClaims
@@ -44,7 +46,8 @@ type Options struct {
 // use. There is one writer; readers see what was committed before they began.
 type Store struct {
 	path    string
-	lock    *os.File // held while the store is open
+	lock    *lock // held while the store is open
+	alarms  *alarm.Board
 	times   *stat.Histogram
 	gate    *audit.Gate
 	write   *writer
@@ -78,8 +81,8 @@ var (
 // Open opens the database file at path, which it creates with mode 0600 where
 // there is none, and brings its schema up to date. One Store at a time can have
 // a file open: a file path+".lock" is locked for as long, and a second Open, in
-// this process or another, fails. It also fails where commits would not be
-// durable.
+// this process or another, fails. A Store whose lock file was deleted or replaced
+// commits nothing any more. It also fails where commits would not be durable.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	o.WriterCacheMiB = cmp.Or(o.WriterCacheMiB, 16)
 	o.ReaderCacheMiB = cmp.Or(o.ReaderCacheMiB, 4)
@@ -94,7 +97,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, lock: lock, gate: o.Gate, times: stat.NewHistogram(stat.Seconds()...), recent: recent{limit: o.recent}}
+	s := &Store{path: path, lock: lock, alarms: o.Alarms, gate: o.Gate, times: stat.NewHistogram(stat.Seconds()...), recent: recent{limit: o.recent}}
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.Close())
 	}
@@ -146,5 +149,5 @@ func (s *Store) Close() error {
 	if s.write != nil {
 		errs = append(errs, s.write.close())
 	}
-	return errors.Join(append(errs, s.lock.Close())...)
+	return errors.Join(append(errs, s.lock.file.Close())...)
 }

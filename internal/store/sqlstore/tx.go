@@ -124,6 +124,9 @@ func (s *Store) try(ctx context.Context, fn func(*tx) error) error {
 	if err := fn(t); err != nil {
 		return err
 	}
+	if err := s.checkLock(); err != nil {
+		return err
+	}
 	if _, err := t.exec("COMMIT"); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
