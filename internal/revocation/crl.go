@@ -36,7 +36,8 @@ const readDeadline = 30 * time.Second
 
 // CRL returns the latest CRL of a shard with its Hash, or NotFound. Everybody who
 // asks for the same one gets the same memory: nobody changes it. The store is
-// asked for its number alone where it is in memory already.
+// asked for its number alone where it is in memory already. One that is not as it
+// was signed is given to nobody: that is Unavailable, and a new one is made.
 //
 // Who works on the DER for long, as for a slow client, holds on to the CRL itself
 // until then (runtime.KeepAlive): by the CRL others find that memory.
@@ -57,6 +58,9 @@ func (s *Service) CRL(ctx context.Context, list List) (*CRL, error) {
 		defer cancel()
 		c, err := s.cfg.Store.CRL(ctx, list)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.checkStored(ctx, c); err != nil {
 			return nil, err
 		}
 		c.Hash = sha256.Sum256(c.DER)

@@ -3,6 +3,7 @@ package revocation
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +11,6 @@ import (
 	"sort"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
-
-	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -41,12 +38,7 @@ func (s *Service) signFull(ctx context.Context, id *identity, c *CRL, info *tbs.
 	if !errors.Is(err, errParts) {
 		return err
 	}
-	s.cfg.Log.ErrorContext(ctx, "CRL parts are damaged", "list", c.List, "number", a.Of)
-	s.cfg.Alarms.Raise(alarm.Alarm{
-		Key: alarm.Key{Tenant: id.issuer.Tenant, Name: "crl.damaged", Target: c.Path()}, Severity: alarm.Critical,
-		What: fmt.Sprintf("the stored parts of CRL number %d are not as they were written; the next one was made of the revocations instead", a.Of),
-		Do:   "Something else than pando wrote to the database, or its disk is failing: run 'pando check', and look at the disk. The alarm ends when the server starts again.",
-	})
+	s.tellDamaged(ctx, id, c.List, fmt.Sprintf("the stored parts of CRL number %d are not as they were written; the next one was made of the revocations instead", a.Of))
 	if a, err = s.assembleWhole(ctx, c, expired); err != nil {
 		return fmt.Errorf("entries: %w", err)
 	}
@@ -194,7 +186,7 @@ func newPart(entries []pki.Revocation) (p Part, err error) {
 		}
 	}
 	p.DER, err = appendEntries(make([]byte, 0, len(entries)*entrySize), entries)
-	p.Octets = len(p.DER)
+	p.Octets, p.Hash = len(p.DER), sha256.Sum256(p.DER)
 	return p, err
 }
 
@@ -236,14 +228,5 @@ func (s *Service) writeParts(ctx context.Context, list List, a *assembly, w io.W
 	return nil
 }
 
-// whole reports whether the DER of a stored part is as many elements as it has entries,
-// and as long as it was.
-func (p *Part) whole() bool {
-	rest, n := cryptobyte.String(p.DER), int64(0)
-	for ; !rest.Empty(); n++ {
-		if !rest.SkipASN1(asn1.SEQUENCE) {
-			return false
-		}
-	}
-	return n == p.Entries && len(p.DER) == p.Octets
-}
+// whole reports whether the DER of a stored part is as it was made.
+func (p *Part) whole() bool { return len(p.DER) == p.Octets && sha256.Sum256(p.DER) == p.Hash }

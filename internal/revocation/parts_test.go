@@ -133,6 +133,7 @@ func TestPartsDamaged(t *testing.T) {
 		"longer":    func(b []byte) []byte { return append(b, b...) },
 		"no entry":  func(b []byte) []byte { b[0] ^= 1; return b },
 		"one fewer": func(b []byte) []byte { return b[2+int(b[1]):] },
+		"one bit":   func(b []byte) []byte { b[10] ^= 1; return b }, // of a serial number
 	} {
 		t.Run(what, func(t *testing.T) {
 			v := revocationtest.New(t, 1)

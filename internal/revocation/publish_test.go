@@ -180,7 +180,7 @@ func TestPublishFaults(t *testing.T) {
 	if got := fetch(t, v, 0).Number.Int64(); got != 2 {
 		t.Errorf("number %d after a failed signature, want 2: a number is never used twice", got)
 	}
-	if got, err := v.CRL(t.Context(), revocation.List{Issuer: v.CA.Issuer.ID, Shard: 1}); err != nil || got.Number != 99 {
+	if got, err := v.Store.CRL(t.Context(), revocation.List{Issuer: v.CA.Issuer.ID, Shard: 1}); err != nil || got.Number != 99 {
 		t.Errorf("a lower number replaced number 99: %v, %v", got, err)
 	}
 }

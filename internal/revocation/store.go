@@ -60,6 +60,7 @@ type Part struct {
 	Entries int64
 	Octets  int       // of DER
 	Expires time.Time // when the first certificate of an entry does
+	Hash    [32]byte  // SHA-256 of DER
 	DER     []byte
 }
 

@@ -203,6 +203,15 @@ func (s *FakeStore) DamagePart(issuer pki.IssuerID, shard int, damage func([]byt
 	p.DER = damage(bytes.Clone(p.DER))
 }
 
+// DamageCRL has damage change the bytes of a list's latest CRL.
+func (s *FakeStore) DamageCRL(list revocation.List, damage func([]byte) []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := *s.crls[list][0]
+	c.DER = damage(bytes.Clone(c.DER))
+	s.crls[list][0] = &c
+}
+
 // StandStill has Revoke wait until the returned function is called.
 func (s *FakeStore) StandStill() (goOn func()) {
 	still := make(chan struct{})

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"math"
 	"slices"
 	"time"
@@ -274,7 +275,7 @@ func testParts(f *fixture) {
 	list := revocation.List{Issuer: f.issuer.ID, Shard: shard}
 	serial := func(n byte) pki.Serial { return pki.Serial{0: 0x41, 19: n} }
 	part := func(n byte, der string) revocation.Part {
-		return revocation.Part{Last: serial(n), Entries: int64(n), Octets: len(der), Expires: f.now.Add(time.Duration(n) * time.Hour), DER: []byte(der)}
+		return revocation.Part{Last: serial(n), Entries: int64(n), Octets: len(der), Hash: sha256.Sum256([]byte(der)), Expires: f.now.Add(time.Duration(n) * time.Hour), DER: []byte(der)}
 	}
 	put := func(number, of int64, gone []revocation.Span, parts ...revocation.Part) error {
 		return f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: number, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour), Whole: f.now,
