@@ -40,8 +40,9 @@ type RootConfig struct {
 // NewRoot makes a root key and its self-signed certificate, seals both into one
 // file of mode 0600 and begins the journal. It returns the certificate's DER. A
 // path that exists is Conflict; a profile that is not for CA certificates is
-// PolicyRefused. A context that ends before the journal begins ends the making;
-// afterwards it is finished whatever the context says.
+// PolicyRefused; under GODEBUG=fips140=only it is Unavailable. A context that ends
+// before the journal begins ends the making; afterwards it is finished whatever the
+// context says.
 func NewRoot(ctx context.Context, cfg RootConfig) ([]byte, error) {
 	if cfg.WorkFactor == 0 {
 		cfg.WorkFactor = usualWorkFactor
@@ -51,6 +52,9 @@ func NewRoot(ctx context.Context, cfg RootConfig) ([]byte, error) {
 		return nil, pki.Errorf(pki.Malformed, "mode %.20q: it is %s or %s", string(cfg.Mode), pki.Production, pki.Test)
 	case cfg.Sealed == "":
 		return nil, pki.Errorf(pki.Malformed, "a root has a path for its sealed file")
+	}
+	if err := checkFIPS(); err != nil {
+		return nil, err
 	}
 	if err := pki.CheckText("common name of the root", cfg.CommonName); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/fips140"
 	"crypto/rsa"
 	"crypto/sha1"
 	"fmt"
@@ -62,7 +63,7 @@ func ParsePublicKey(spki []byte) (PublicKey, error) {
 		!info.ReadASN1BitStringAsBytes(&bits) || !info.Empty() {
 		return nil, pki.Errorf(pki.BadKey, "the public key is not a well-formed SubjectPublicKeyInfo")
 	}
-	base := keyBase{spki: spki, id: sha1.Sum(bits)}
+	base := keyBase{spki: spki, id: identifier(bits)}
 	switch string(algorithm) {
 	case keyAlgorithmP256, keyAlgorithmP384, keyAlgorithmP521:
 		return parseECDSA(base, string(algorithm), bits)
@@ -76,6 +77,14 @@ func ParsePublicKey(spki []byte) (PublicKey, error) {
 		return parseSLHDSA(base, bits)
 	}
 	return nil, pki.Errorf(pki.BadKey, "the public key's algorithm or its parameters are not supported; supported are ECDSA on the named curves P-256, P-384 and P-521, RSA, Ed25519, ML-DSA-44, -65 and -87, and SLH-DSA-SHA2-128s")
+}
+
+// identifier returns the SHA-1 hash of b. SHA-1 names keys and issuers (RFC 5280,
+// 4.2.1.2; RFC 6960, 4.1.1) and protects nothing: FIPS 140-3 does not concern it, so
+// that it is computed where nothing but approved algorithms may be used.
+func identifier(b []byte) (id [sha1.Size]byte) {
+	fips140.WithoutEnforcement(func() { id = sha1.Sum(b) })
+	return id
 }
 
 // NewPublicKey returns the key for one of the types that PublicKey.Crypto returns. It

@@ -2,7 +2,6 @@ package tbs
 
 import (
 	"crypto"
-	"crypto/sha1"
 	"crypto/sha256"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -150,7 +149,7 @@ var (
 // DER Name and key. hash is SHA1 or SHA256; the caller must not change the result.
 func IssuerHashes(hash crypto.Hash, name []byte, key PublicKey) (nameHash, keyHash []byte) {
 	if hash == crypto.SHA1 {
-		n := sha1.Sum(name)
+		n := identifier(name)
 		return n[:], key.KeyID()
 	}
 	var bits []byte
