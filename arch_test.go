@@ -23,6 +23,7 @@ var ranks = map[string]int{
 	"internal/der":                       0,
 	"internal/parallel":                  0,
 	"internal/stat":                      0,
+	"internal/p256":                      0,
 	"internal/strictjson":                0,
 	"internal/tbs":                       1,
 	"internal/cms":                       1,
@@ -94,6 +95,7 @@ var protocols = []string{"internal/pki", "internal/der", "internal/tbs", "intern
 var core = map[string][]string{
 	"internal/pki":           {},
 	"internal/der":           {"golang.org/x/crypto/cryptobyte"},
+	"internal/p256":          {"golang.org/x/crypto/cryptobyte", "filippo.io/nistec"},
 	"internal/tbs":           {"golang.org/x/crypto/cryptobyte", "filippo.io/mldsa", "github.com/cloudflare/circl/sign/slhdsa"},
 	"internal/keystore":      {"golang.org/x/crypto/cryptobyte", "filippo.io/mldsa", "github.com/cloudflare/circl/sign/slhdsa"},
 	"internal/keystore/soft": {},

@@ -44,7 +44,7 @@ func (s *Signer) Sign(ctx context.Context, uri pki.KeyURI, purpose Purpose, mess
 	}
 	key.time.Observe(time.Since(begun).Seconds())
 	if check || key.Hardware || purpose == CRL || purpose == Request || !key.proven.Load() {
-		err := key.public.Verify(alg, message, signature)
+		err := key.verify(alg, message, signature)
 		key.proven.Store(err == nil)
 		if err != nil {
 			return nil, fmt.Errorf("a %s signature by key %s does not verify: %w", purpose, uri, err)

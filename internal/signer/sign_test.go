@@ -310,3 +310,29 @@ func TestSignConcurrently(t *testing.T) {
 		t.Errorf("opened %d times, want once", n)
 	}
 }
+
+// TestSignCheckedOften: what is checked is right however many signatures a key made.
+func TestSignCheckedOften(t *testing.T) {
+	for _, kind := range []pki.KeyKind{pki.P256, pki.P384} {
+		p := newProvider()
+		s := p.signer()
+		uri, public, key := newKey(t, p, s, kind, keystore.UseCA)
+		message := messages(t, public, key)[signer.Certificate]
+		for i := range 200 {
+			p.wrong.Store(i%10 == 9)
+			signature, err := s.Sign(t.Context(), uri, signer.Certificate, message, true)
+			switch {
+			case p.wrong.Load():
+				if err == nil {
+					t.Errorf("%s: wrong signature %d was returned", kind, i)
+				}
+			case err != nil:
+				t.Errorf("%s: good signature %d: %v", kind, i, err)
+			default:
+				if err := public.Verify(public.SignatureAlgorithm(), message, signature); err != nil {
+					t.Errorf("%s: signature %d: %v", kind, i, err)
+				}
+			}
+		}
+	}
+}

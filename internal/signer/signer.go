@@ -42,6 +42,7 @@ type openKey struct {
 	public tbs.PublicKey
 	time   *stat.Histogram
 	proven atomic.Bool // the last signature that was checked verified, and one was
+	table  table
 }
 
 // OtherKind stands in Times for keys of a kind that is not generated here.
