@@ -3,9 +3,7 @@ package batch
 import (
 	"bytes"
 	"encoding/pem"
-	"fmt"
 	"io"
-	"strings"
 
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
@@ -43,10 +41,10 @@ func (p *pemReader) line() (line []byte, whole bool, err error) {
 // the last of the base64, or behind the boundary of the block before. It is 0
 // where the line is one.
 func missingLineEnd(line []byte) int {
-	if bytes.HasPrefix(line, []byte("-----END ")) {
-		return max(0, bytes.Index(line, []byte("-----BEGIN ")))
+	if bytes.HasPrefix(line, ends) {
+		return max(0, bytes.Index(line, begins))
 	}
-	at := bytes.Index(line, []byte("-----END "))
+	at := bytes.Index(line, ends)
 	if at > 0 && bytes.IndexFunc(line[:at], notBase64) < 0 {
 		return at
 	}
@@ -63,19 +61,19 @@ func (p *pemReader) next() (enroll.Row, error) {
 		if err != nil {
 			return enroll.Row{}, err
 		}
-		if label, ok := boundary(line, "BEGIN"); ok {
+		if label, ok := boundary(line, begins); ok {
 			return p.read(label)
 		}
-		if _, ok := boundary(line, "END"); ok {
+		if _, ok := boundary(line, ends); ok {
 			return problem("the PEM block that ends in line %d has no beginning", p.lines.no), nil
 		}
 	}
 }
 
 // read reads the block whose first line was read; label is its type.
-func (p *pemReader) read(label string) (enroll.Row, error) {
+func (p *pemReader) read(label []byte) (enroll.Row, error) {
 	start := p.lines.no
-	p.block = fmt.Appendf(p.block[:0], "-----BEGIN %s-----\n", label)
+	p.block = append(append(append(p.block[:0], begins...), label...), "-----\n"...)
 	fits := true
 	for {
 		line, whole, err := p.line()
@@ -85,14 +83,14 @@ func (p *pemReader) read(label string) (enroll.Row, error) {
 		case err != nil:
 			return enroll.Row{}, err
 		}
-		if _, begun := boundary(line, "BEGIN"); begun { // the end of this one was lost, its row is not
+		if _, begun := boundary(line, begins); begun { // the end of this one was lost, its row is not
 			p.rest = line
 			return problem("the PEM block that begins in line %d has no end: another begins in line %d", start, p.lines.no), nil
 		}
 		if fits = fits && whole && len(p.block)+len(line) < maxRow; fits {
 			p.block = append(append(p.block, line...), '\n')
 		}
-		if _, ok := boundary(line, "END"); ok {
+		if _, ok := boundary(line, ends); ok {
 			break
 		}
 	}
@@ -106,13 +104,19 @@ func (p *pemReader) read(label string) (enroll.Row, error) {
 	return enroll.Row{Subject: enroll.Subject{CSR: csr}}, nil
 }
 
+// How a boundary begins.
+var (
+	begins = []byte("-----BEGIN ")
+	ends   = []byte("-----END ")
+)
+
 // boundary returns the type of a block that a line begins or ends.
-func boundary(line []byte, word string) (label string, ok bool) {
-	s, ok := strings.CutPrefix(string(line[:min(len(line), 100)]), "-----"+word+" ")
+func boundary(line, word []byte) (label []byte, ok bool) {
+	rest, ok := bytes.CutPrefix(line[:min(len(line), 100)], word)
 	if !ok {
-		return "", false
+		return nil, false
 	}
-	return strings.CutSuffix(s, "-----")
+	return bytes.CutSuffix(rest, []byte("-----"))
 }
 
 // decodePEM returns the request in a PEM block that is alone in b.

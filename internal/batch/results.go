@@ -37,7 +37,7 @@ func (s *Service) Results(ctx context.Context, g access.Permit, id pki.BatchID, 
 				}
 				after = r.Row
 			}
-			if len(page) == 0 || after >= b.Rows {
+			if len(page) < resultPage || after >= b.Rows {
 				return
 			}
 		}

@@ -14,8 +14,8 @@ import (
 // as a uvarint, attributes as a count and pairs in order of name.
 func appendRow(dst []byte, r *enroll.Row) []byte {
 	dst = appendText(dst, r.Problem)
-	dst = appendText(dst, string(r.CSR))
-	dst = appendText(dst, string(r.Device))
+	dst = appendText(dst, r.CSR)
+	dst = appendText(dst, r.Device)
 	dst = appendText(dst, r.Placement.ProductLine)
 	dst = appendText(dst, r.Placement.Lot)
 	dst = appendText(dst, r.Placement.Site)
@@ -27,18 +27,19 @@ func appendRow(dst []byte, r *enroll.Row) []byte {
 	return dst
 }
 
-func appendText(dst []byte, s string) []byte {
+func appendText[T ~string | ~[]byte](dst []byte, s T) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s)))
 	return append(dst, s...)
 }
 
-// decodeRows reads a chunk's rows; first is the number of its first.
+// decodeRows reads a chunk's rows; first is the number of its first. Their requests
+// are parts of b.
 func decodeRows(b []byte, first int64, count int) ([]enroll.Row, error) {
 	d := rowDecoder{rest: b}
-	var rows []enroll.Row
+	rows := make([]enroll.Row, 0, min(count, len(b)))
 	for i := range count {
 		r := enroll.Row{No: first + int64(i), Problem: d.text()}
-		r.CSR = []byte(d.text())
+		r.CSR = d.bytes()
 		r.Device = pki.DeviceID(d.text())
 		r.Placement = pki.Placement{ProductLine: d.text(), Lot: d.text(), Site: d.text()}
 		for n := d.number(); n > 0 && !d.bad; n-- {
@@ -74,13 +75,15 @@ func (d *rowDecoder) number() uint64 {
 	return v
 }
 
-func (d *rowDecoder) text() string {
+func (d *rowDecoder) bytes() []byte {
 	n := d.number()
 	if n > uint64(len(d.rest)) {
 		d.bad = true
-		return ""
+		return nil
 	}
-	s := string(d.rest[:n])
+	b := d.rest[:n:n]
 	d.rest = d.rest[n:]
-	return s
+	return b
 }
+
+func (d *rowDecoder) text() string { return string(d.bytes()) }

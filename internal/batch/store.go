@@ -115,7 +115,8 @@ type Store interface {
 	// PutCheck stores what a dry run found in a chunk.
 	PutCheck(ctx context.Context, tenant pki.TenantID, id pki.BatchID, chunk int, refusals []issuance.Refusal) error
 	// Results returns the ends of rows after a row number, in row order, up to
-	// limit rows; a row that has no end yet is left out. A cancelled batch's
+	// limit rows; a row that has no end yet is left out, so that fewer rows are all
+	// that there are. A cancelled batch's
 	// rows that were neither issued nor refused are Cancelled.
 	Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID, after int64, limit int) ([]Result, error)
 	// Retryable returns up to limit rows after a row number, in order, that were

@@ -120,7 +120,11 @@ func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, act
 // decide is order for a single request, which others wait for to share a commit.
 func (s *Service) decide(ctx context.Context, lane *Lane, r *Subject) (*issuance.Order, error) {
 	defer s.cfg.CA.Coming()()
-	return s.order(ctx, lane, r)
+	now, err := s.cfg.CA.Time()
+	if err != nil {
+		return nil, err
+	}
+	return s.order(ctx, lane, r, now)
 }
 
 // requestHash is what must be equal when a request comes again under its key.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"time"
 
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/issuance"
@@ -15,7 +16,7 @@ import (
 // order decides: it reads the request, checks its proof, its key and all that is
 // said of it, and returns what is to be issued. It sets r.Device where the
 // request's subject names the device; responders and authorities are none.
-func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.Order, error) {
+func (s *Service) order(ctx context.Context, lane *Lane, r *Subject, now time.Time) (*issuance.Order, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -32,10 +33,6 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject) (*issuance.
 	}
 	if blocked {
 		return nil, pki.Errorf(pki.BadKey, "the key is on the block list of keys known to be compromised")
-	}
-	now, err := s.cfg.CA.Time()
-	if err != nil {
-		return nil, err
 	}
 	placement, err := s.cfg.Registry.Complete(ctx, lane.Endpoint.Tenant, r.Placement)
 	if err != nil {
@@ -111,14 +108,19 @@ func deviceOf(csr *tbs.CSR) (pki.DeviceID, error) {
 	return id, nil
 }
 
-// prepare decides on the rows of a chunk, on the cores that are free for it. An error is a fault of
+// prepare decides on the rows of a chunk, all at one time, on the cores that are free
+// for it. An error is a fault of
 // ours; what is wrong with a row is its refusal.
 func (s *Service) prepare(ctx context.Context, lane *Lane, rows []Row) (items []*issuance.Item, refusals []issuance.Refusal, err error) {
+	now, err := s.cfg.CA.Time()
+	if err != nil {
+		return nil, nil, err
+	}
 	made := make([]*issuance.Item, len(rows))
 	refused := make([]error, len(rows))
 	err = s.cfg.CA.Each(len(rows), func(i int) error {
 		var err error
-		if made[i], err = s.row(ctx, lane, &rows[i]); err != nil {
+		if made[i], err = s.row(ctx, lane, &rows[i], now); err != nil {
 			switch pki.KindOf(err) {
 			case pki.Internal, pki.Unavailable, pki.NotReady:
 				return err
@@ -142,18 +144,14 @@ func (s *Service) prepare(ctx context.Context, lane *Lane, rows []Row) (items []
 	return items, refusals, nil
 }
 
-func (s *Service) row(ctx context.Context, lane *Lane, r *Row) (*issuance.Item, error) {
+func (s *Service) row(ctx context.Context, lane *Lane, r *Row, now time.Time) (*issuance.Item, error) {
 	if r.Problem != "" {
 		return nil, pki.Errorf(pki.Malformed, "%s", r.Problem)
 	}
-	order, err := s.order(ctx, lane, &r.Subject)
+	order, err := s.order(ctx, lane, &r.Subject, now)
 	if err != nil {
 		return nil, err
 	}
 	order.Row = r.No
-	now, err := s.cfg.CA.Time()
-	if err != nil {
-		return nil, err
-	}
 	return issuance.Prepare(order, now)
 }

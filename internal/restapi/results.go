@@ -2,7 +2,6 @@ package restapi
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -168,9 +167,9 @@ func writeResultJSON(w io.Writer, r client.Result) error {
 // writeResultPEM writes a row as explanatory text (RFC 7468, 5.2) and, where it
 // was issued, its certificate.
 func writeResultPEM(w io.Writer, r client.Result) error {
-	comment := fmt.Sprintf("# row %d", r.Row)
+	comment := "# row " + strconv.FormatInt(r.Row, 10)
 	if r.OriginRow != 0 {
-		comment += fmt.Sprintf(" origin %d", r.OriginRow)
+		comment += " origin " + strconv.FormatInt(r.OriginRow, 10)
 	}
 	if r.Device != "" {
 		comment += " device " + r.Device

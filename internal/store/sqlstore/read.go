@@ -28,10 +28,7 @@ func (r *readers) query(ctx context.Context, text string, args ...any) (*sql.Row
 }
 
 func (r *readers) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
-	r.mu.Lock()
-	st, ok := r.stmts[text]
-	r.mu.Unlock()
-	if ok {
+	if st := r.prepared(text); st != nil {
 		return st, nil
 	}
 	st, err := r.db.PrepareContext(ctx, native(text))
@@ -48,11 +45,26 @@ func (r *readers) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
 	return st, nil
 }
 
-// A snapshot is a read transaction: its queries see one state of the database.
-type snapshot struct{ tx *sql.Tx }
+// prepared returns the statement for text, nil where there is none yet.
+func (r *readers) prepared(text string) *sql.Stmt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stmts[text]
+}
 
-func (s snapshot) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	return s.tx.QueryContext(ctx, text, args...)
+// A snapshot is a read transaction: its queries see one state of the database.
+type snapshot struct {
+	tx  *sql.Tx
+	of  *readers
+	new []string // texts that no statement is prepared for
+}
+
+func (s *snapshot) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if st := s.of.prepared(text); st != nil {
+		return s.tx.StmtContext(ctx, st).QueryContext(ctx, args...)
+	}
+	s.new = append(s.new, text)
+	return s.tx.QueryContext(ctx, native(text), args...)
 }
 
 // snapshot runs fn on one state of the database.
@@ -61,8 +73,16 @@ func (r *readers) snapshot(ctx context.Context, fn func(source) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	return fn(snapshot{tx})
+	s := &snapshot{tx: tx, of: r}
+	defer func() {
+		tx.Rollback()
+		// For the next one, and not before: whoever holds a connection must not wait
+		// for another.
+		for _, text := range s.new {
+			_, _ = r.prepare(ctx, text)
+		}
+	}()
+	return fn(s)
 }
 
 // A row is what can be scanned: *sql.Rows at its current row.

@@ -20,7 +20,11 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 	var archived []batch.Result
 	var b *storedBatch
 	err := s.read.snapshot(ctx, func(from source) (err error) {
-		if b, err = s.storedBatch(ctx, from, tenant, id); err != nil {
+		b, err = one(ctx, from, func(row row) (*storedBatch, error) {
+			b := new(storedBatch)
+			return b, row.Scan(&b.num, &b.ID, &b.State, &b.RetryOf)
+		}, `SELECT num, id, state, retry_of FROM batch WHERE tenant = $1 AND id = $2`, tenant, id)
+		if b, err = found(b, err, "batch %q", id); err != nil {
 			return err
 		}
 		// Of each kind the first rows up to limit: the first of all are among them.
