@@ -19,7 +19,7 @@ import (
 )
 
 // TestPostQuantum has hierarchies of mixed algorithms, from the root's ceremony to a
-// device's certificate and the CRL that its revocation makes.
+// device's certificate, the CRL that its revocation makes and the root's own.
 func TestPostQuantum(t *testing.T) {
 	for name, kinds := range map[string]struct{ root, issuing, device pki.KeyKind }{
 		"ML-DSA over ECDSA":   {pki.MLDSA87, pki.P256, pki.MLDSA44},
@@ -102,6 +102,17 @@ func TestPostQuantum(t *testing.T) {
 			}
 			if crl.Entries != 1 {
 				t.Errorf("the CRL has %d entries", crl.Entries)
+			}
+			request, err = h.Hierarchy.CRLRequest(t.Context(), g, "pq-root", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err = ceremony.Sign(t.Context(), ceremony.SignConfig{Sealed: root, Passphrase: pki.NewSecret("correct horse"), Request: request, Now: h.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Hierarchy.Install(t.Context(), g, answer); err != nil {
+				t.Fatal(err)
 			}
 			t.Logf("a certificate of %d bytes, a CRL of %d", len(got.Certificate.DER), len(crl.DER))
 		})

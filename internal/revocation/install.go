@@ -12,6 +12,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // InstallCRL takes the CRL of an issuer whose key is offline, as a ceremony made
@@ -74,11 +75,11 @@ func (s *Service) offlineIssuer(ctx context.Context, tenant pki.TenantID, list *
 		if !bytes.Equal(id.certificate.Subject, list.RawIssuer) || !bytes.Equal(id.certificate.SubjectKeyID(), list.AuthorityKeyId) {
 			continue
 		}
-		certificate, err := x509.ParseCertificate(issuer.Certificate)
+		signed, err := tbs.ParseCRL(list.Raw)
 		if err != nil {
 			return nil, err
 		}
-		if err := list.CheckSignatureFrom(certificate); err != nil {
+		if err := signed.CheckSignedBy(id.certificate); err != nil {
 			return nil, pki.Because(pki.BadProof, err, "the CRL's signature is not by the issuer that it names")
 		}
 		return id, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +47,8 @@ type want struct {
 	name   string // of the credential
 	source string // see keystore.Credential
 	use    keystore.Use
-	names  []string // DNS names and IP addresses; nil for a responder
+	kind   pki.KeyKind // of its key
+	names  []string    // DNS names and IP addresses; nil for a responder
 	enroll func(ctx context.Context, g access.Permit, csr []byte) (*pki.Enrollment, error)
 }
 
@@ -131,7 +133,7 @@ func (c *credentials) make(ctx context.Context, w want) (*keystore.Credential, e
 	if err != nil {
 		return nil, err
 	}
-	uri, err := c.keys.Generate(ctx, "software", w.tenant, pki.P256, w.use)
+	uri, err := c.keys.Generate(ctx, "software", w.tenant, w.kind, w.use)
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +204,12 @@ func (r *responders) Responder(ctx context.Context, issuer pki.IssuerID) ([]byte
 	if err != nil {
 		return nil, "", time.Time{}, err
 	}
+	kind, err := responderKind(i, profile)
+	if err != nil {
+		return nil, "", time.Time{}, err
+	}
 	have, leaf, err := r.credentials.get(ctx, want{
-		tenant: i.Tenant, name: "ocsp:" + string(issuer), use: keystore.UseOCSP,
+		tenant: i.Tenant, name: "ocsp:" + string(issuer), use: keystore.UseOCSP, kind: kind,
 		source: fmt.Sprintf("profile %s, version %d", profile.Name, profile.Version),
 		enroll: func(ctx context.Context, g access.Permit, csr []byte) (*pki.Enrollment, error) {
 			return r.credentials.ra.Responder(ctx, g, issuer, csr)
@@ -213,4 +219,23 @@ func (r *responders) Responder(ctx context.Context, issuer pki.IssuerID) ([]byte
 		return nil, "", time.Time{}, err
 	}
 	return have.Chain[0], have.Key, leaf.NotAfter, nil
+}
+
+// responderKind returns the kind of a responder's key: the issuer's own where the
+// profile allows it, so that the answers are as strong as the certificates, else the
+// profile's first.
+func responderKind(i *pki.Issuer, v *pki.ProfileVersion) (pki.KeyKind, error) {
+	issuer, err := tbs.ParseCertificate(i.Certificate)
+	if err != nil {
+		return "", err
+	}
+	p, err := policy.Parse([]byte(v.Source))
+	if err != nil {
+		return "", err
+	}
+	kinds := p.KeyKinds()
+	if own := issuer.Key.Kind(); slices.Contains(kinds, own) {
+		return own, nil
+	}
+	return kinds[0], nil
 }

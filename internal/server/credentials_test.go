@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"slices"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // issue has the server's issuance work until the test ends; nothing else runs.
@@ -219,5 +221,54 @@ func TestKeptResponder(t *testing.T) {
 	}
 	if third := get(); third.NotAfter.Sub(third.NotBefore) > 21*24*time.Hour {
 		t.Error("a responder of an earlier version of the profile is kept")
+	}
+}
+
+// TestResponderKind: a responder's key is of the first kind that its profile allows,
+// or of the issuer's own where the profile allows it.
+func TestResponderKind(t *testing.T) {
+	s := open(t, newConfig(t), time.Now)
+	issue(t, s)
+	st := furnish(t, s, "acme")
+	view, err := s.hierarchy.Authority(t.Context(), st.Permit(t, "acme", access.ReadConfiguration), "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := tbs.ParseCertificate(view.Issuers[0].Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := packs.Document(policy.ResponderProfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := responders{store: s.store, credentials: s.credentials}
+	for _, c := range []struct {
+		allow string
+		want  pki.KeyKind
+	}{{"mldsa65, p256", pki.P256}, {"mldsa44", pki.MLDSA44}} {
+		document := bytes.Replace(source, []byte("allow: [p256]"), []byte("allow: ["+c.allow+"]"), 1)
+		if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), document); err != nil {
+			t.Fatal(err)
+		}
+		certificate, _, _, err := r.Responder(t.Context(), view.Issuers[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parsed, err := tbs.ParseCertificate(certificate); err != nil || parsed.Key.Kind() != c.want {
+			t.Errorf("%s: a responder of kind %v, %v", c.allow, parsed.Key.Kind(), err)
+		}
+	}
+	request := tbs.AppendOCSPRequest(nil, [][]byte{tbs.AppendCertID(nil, crypto.SHA256, issuer, issuer.Serial)}, nil)
+	answer, err := s.revocation.Respond(t.Context(), view.Issuers[0].ID, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := tbs.ParseOCSPResponse(answer.DER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if by, err := response.Verify(issuer, time.Now()); err != nil || by.Key.Kind() != pki.MLDSA44 {
+		t.Errorf("answered by %+v, %v", by, err)
 	}
 }

@@ -89,7 +89,7 @@ func (l *listeners) ensure(ctx context.Context) error {
 	}
 	names := slices.Compact(slices.Sorted(slices.Values(l.s.cfg.TLS.Names)))
 	have, leaf, err := l.s.credentials.get(ctx, want{
-		tenant: pki.TenantID(tenant), name: "listener:" + l.s.cfg.Node, use: keystore.UseTLS, names: names,
+		tenant: pki.TenantID(tenant), name: "listener:" + l.s.cfg.Node, use: keystore.UseTLS, kind: pki.P256, names: names,
 		source: fmt.Sprintf("endpoint %s, names %q", endpoint, names),
 		enroll: func(ctx context.Context, g access.Permit, csr []byte) (*pki.Enrollment, error) {
 			return l.s.enroll.Enroll(ctx, enroll.Request{

@@ -77,15 +77,7 @@ func TestPostQuantum(t *testing.T) {
 			if !bytes.Equal(other.RawSubjectPublicKeyInfo, key.SPKI()) || !bytes.Equal(other.Signature, parsed.Signature) {
 				t.Error("crypto/x509 reads another key or signature")
 			}
-			if scheme := others[kind]; scheme != nil {
-				public, err := scheme.UnmarshalBinaryPublicKey(key.SPKI()[len(key.SPKI())-sizes[kind][0]:])
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !scheme.Verify(public, parsed.TBS, parsed.Signature, nil) {
-					t.Error("circl does not verify the certificate")
-				}
-			}
+			verifyByCircl(t, kind, key, parsed.TBS, parsed.Signature)
 
 			ecdsa := newSigner(t, pki.P256)
 			if _, err := Sign(ecdsa, alg, message); err == nil {
@@ -99,6 +91,91 @@ func TestPostQuantum(t *testing.T) {
 			}
 		})
 	}
+}
+
+// verifyByCircl has circl verify a signature of ML-DSA.
+func verifyByCircl(t *testing.T, kind pki.KeyKind, key PublicKey, message, signature []byte) {
+	t.Helper()
+	scheme := others[kind]
+	if scheme == nil {
+		return
+	}
+	public, err := scheme.UnmarshalBinaryPublicKey(key.SPKI()[len(key.SPKI())-sizes[kind][0]:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !scheme.Verify(public, message, signature, nil) {
+		t.Error("circl does not verify the signature")
+	}
+}
+
+// TestPostQuantumOCSP has OCSP responses of a responder of each kind, which an issuer
+// of the same kind delegated, read back and verified, by circl too.
+func TestPostQuantumOCSP(t *testing.T) {
+	for _, kind := range postQuantum {
+		t.Run(string(kind), func(t *testing.T) {
+			r := newPostQuantumResponder(t, kind)
+			response, err := ParseOCSPResponse(r.respond(t, ocspAnswers(), []byte{1, 2, 3}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			by, err := response.Verify(r.issuer, time.Unix(1767225600, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if by.Key.Kind() != kind || len(response.Singles) != len(ocspAnswers()) || !bytes.Equal(response.Nonce, []byte{1, 2, 3}) {
+				t.Errorf("a responder of kind %s, %d answers, nonce %x", by.Key.Kind(), len(response.Singles), response.Nonce)
+			}
+			verifyByCircl(t, kind, by.Key, response.data, response.signature)
+			response.signature[10] ^= 1
+			_, err = response.Verify(r.issuer, time.Unix(1767225600, 0))
+			wantKind(t, err, pki.BadProof)
+		})
+	}
+}
+
+// A postQuantumResponder is a delegated OCSP responder with the issuer's certificate.
+type postQuantumResponder struct {
+	signer      crypto.Signer
+	key         PublicKey
+	issuer      *Parsed
+	certificate []byte
+}
+
+func newPostQuantumResponder(t testing.TB, kind pki.KeyKind) *postQuantumResponder {
+	t.Helper()
+	caSigner := newSigner(t, kind)
+	ca := publicKey(t, caSigner)
+	certify := func(subject Name, key PublicKey, usage KeyUsage, parts ...ExtensionPart) []byte {
+		tmpl, err := NewTemplate(TemplateConfig{
+			IssuerName: must(t)(Name{{OID: der.OIDCommonName, Value: "issuer"}}.Append(nil)), Algorithm: ca.SignatureAlgorithm(),
+			Parts: append(parts, ExtensionPart{Slot: SlotKeyUsage, Critical: true}, ExtensionPart{Slot: SlotSKI}, ExtensionPart{DER: AuthorityKeyID(ca.KeyID())}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		message := must(t)(tmpl.Append(nil, &Content{
+			Serial: pki.NewSerial(pki.SerialLong, time.Now()), NotBefore: time.Unix(1767225600, 0), NotAfter: time.Unix(1798761600, 0),
+			Subject: must(t)(subject.Append(nil)), Key: key, KeyUsage: usage,
+		}))
+		return AppendSigned(nil, message, ca.SignatureAlgorithm(), must(t)(Sign(caSigner, ca.SignatureAlgorithm(), message)))
+	}
+	issuer, err := ParseCertificate(certify(Name{{OID: der.OIDCommonName, Value: "issuer"}}, ca, KeyCertSign|CRLSign, ExtensionPart{DER: BasicConstraints(true, -1)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := newSigner(t, kind)
+	key := publicKey(t, signer)
+	return &postQuantumResponder{signer, key, issuer, certify(Name{{OID: der.OIDCommonName, Value: "responder"}}, key, DigitalSignature,
+		ExtensionPart{DER: must(t)(ExtendedKeyUsage(false, der.OIDOCSPSigning))}, ExtensionPart{DER: OCSPNoCheck()})}
+}
+
+// respond returns the signed response with the given answers.
+func (r *postQuantumResponder) respond(t testing.TB, singles []OCSPSingle, nonce []byte) []byte {
+	t.Helper()
+	alg := r.key.SignatureAlgorithm()
+	data := AppendResponseData(nil, r.key.KeyID(), time.Unix(1767225600, 0), singles, nonce)
+	return AppendOCSPResponse(nil, data, alg, must(t)(Sign(r.signer, alg, data)), r.certificate)
 }
 
 // TestMixedHierarchy: a key of one kind certifies one of another, both ways.
