@@ -44,10 +44,20 @@ func (c *Client) RevokeTenantToken(ctx context.Context, tenant, id string) error
 		path: "/tenants/" + url.PathEscape(tenant) + "/tokens/" + url.PathEscape(id)}, nil, nil)
 }
 
+// An EventFilter says which events are wanted; what is empty does not matter.
+type EventFilter struct {
+	Target string // as "batch:0d3k2"
+	Actor  string // as "token:0d3k2", with or without the name behind it
+	Action string // as "batch.pause", or "batch" for all of these
+}
+
 // Events returns up to limit of the tenant's events, newest first, that come
-// before the given cursor ("" from the newest).
-func (c *Client) Events(ctx context.Context, before string, limit int) (*List[Event], error) {
-	return get[List[Event]](ctx, c, "/events", page("before", before, limit))
+// before the given cursor ("" from the newest). A page with a Next may have fewer than
+// limit, or none.
+func (c *Client) Events(ctx context.Context, f EventFilter, before string, limit int) (*List[Event], error) {
+	q := page("before", before, limit)
+	setNonEmpty(q, map[string]string{"target": f.Target, "actor": f.Actor, "action": f.Action})
+	return get[List[Event]](ctx, c, "/events", q)
 }
 
 // blockAtOnce is how many keys one request may name.

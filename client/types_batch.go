@@ -20,6 +20,8 @@ type Batch struct {
 	Created     time.Time  `json:"created"`
 	Started     time.Time  `json:"started,omitzero" doc:"When it first ran."`
 	Finished    time.Time  `json:"finished,omitzero" doc:"When it was done or cancelled."`
+	StoppedBy   string     `json:"stopped_by,omitempty" doc:"Who paused or cancelled it, where it is so." example:"system:batch"`
+	Why         string     `json:"why,omitempty" doc:"Why it was paused or cancelled, where nobody's order was the reason."`
 
 	Rows      int64   `json:"rows" doc:"How many rows it has; 0 while uploading."`
 	Checked   int64   `json:"checked" doc:"Rows that a dry run looked at."`

@@ -19,6 +19,7 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
@@ -158,7 +159,7 @@ func TestLog(t *testing.T) {
 	if note != p.Checkpoint || key != p.Key {
 		t.Error("the proof is for another checkpoint")
 	}
-	events, err := b.Store.Events(b.Context(), "acme", "", 1)
+	events, _, err := b.Store.Events(b.Context(), "acme", hierarchy.EventFilter{}, "", 1)
 	b.ok(err)
 	p, err = b.log.ProveEvent(b.Context(), b.reader(), events[0].ID)
 	b.ok(err)

@@ -43,6 +43,10 @@ type Batch struct {
 	Started     time.Time // first Running; zero before
 	Finished    time.Time // Done or Cancelled; zero before
 
+	// Of one that is Paused or Cancelled: who did that, and the reason, "" where a
+	// person did. Made up by the store on reading, from the newest event.
+	StoppedBy, Why string
+
 	// Counts, made up by the store on reading.
 	Checked   int64 // rows a dry run looked at
 	Issued    int64

@@ -124,7 +124,7 @@ func (s *batchCancel) Run(ctx context.Context, c *console, cl *client.Client) er
 type batchWatch struct{ batchID }
 
 func (batchWatch) Help() string {
-	return `Shows progress until the batch is checked, paused, cancelled or done. The exit status is 1 where it was cancelled or a row was refused. Interrupting this does not stop the batch.`
+	return `Shows progress until the batch is checked, paused, cancelled or done, and why it is paused or cancelled. The exit status is 1 where it is that, or a row was refused. Interrupting this does not stop the batch.`
 }
 
 // Run follows the batch.
@@ -170,7 +170,10 @@ func endOfBatch(c *console, b *client.Batch, results string) error {
 		}
 		c.note("refused: %d of %s; %s says why", b.Refused, plural(b.Rows, "row"), where)
 	}
-	if b.Refused > 0 || b.State == client.Cancelled {
+	if b.State == client.Paused {
+		c.note("the batch is paused; 'pando batch resume %s' lets it go on, 'pando batch cancel %s' ends it", b.ID, b.ID)
+	}
+	if b.Refused > 0 || b.State == client.Cancelled || b.State == client.Paused {
 		return errSilent
 	}
 	return nil
@@ -187,6 +190,12 @@ func showBatch(c *console) func(*client.Batch, error) error {
 			t := table{}
 			t.add("batch", b.ID)
 			t.add("state", b.State)
+			if b.StoppedBy != "" {
+				t.add(b.State+" by", b.StoppedBy)
+			}
+			if b.Why != "" {
+				t.add("why", b.Why)
+			}
 			t.add("endpoint", b.Endpoint)
 			t.add("profile", fmt.Sprintf("%s v%d", b.Profile.Name, b.Profile.Version))
 			t.add("rows", b.Rows)

@@ -15,6 +15,7 @@ type commands struct {
 	Tenant     tenantCommand     `cmd:"" group:"managing" help:"Manage the organisations of a deployment."`
 	Token      tokenCommand      `cmd:"" group:"managing" help:"Manage API tokens."`
 	Alarms     alarmsCommand     `cmd:"" group:"managing" help:"Show what is wrong now, since when, and what to do."`
+	Events     eventsCommand     `cmd:"" group:"managing" help:"List who did what, and when."`
 	Expiry     expiryCommand     `cmd:"" group:"managing" help:"Report what ends within a window."`
 	Archive    archiveCommand    `cmd:"" group:"managing" help:"Archive certificates that have expired."`
 	Clock      clockCommand      `cmd:"" group:"managing" help:"Compare a node's clock, or accept it."`

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -209,7 +210,7 @@ func TestUpdateEndpoint(t *testing.T) {
 
 	eventCount := func() int {
 		t.Helper()
-		events, err := h.Hierarchy.Events(t.Context(), h.grant(access.ReadEvents), "", 1000)
+		events, _, err := h.Hierarchy.Events(t.Context(), h.grant(access.ReadEvents), hierarchy.EventFilter{}, "", 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +250,7 @@ func TestUpdateEndpoint(t *testing.T) {
 		t.Errorf("%v, protocols %v", err, off.Protocols)
 	}
 
-	events, err := h.Hierarchy.Events(t.Context(), h.grant(access.ReadEvents), "", 1)
+	events, _, err := h.Hierarchy.Events(t.Context(), h.grant(access.ReadEvents), hierarchy.EventFilter{}, "", 1)
 	if err != nil || len(events) != 1 || events[0].Action != "endpoint.update" || events[0].Target != "endpoint:meter" || events[0].Actor != "token:test (test)" {
 		t.Errorf("the last event is %+v, %v", events, err)
 	}

@@ -81,11 +81,11 @@ func (s *Service) event(g access.Permit, action, target, detail string) pki.Even
 	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: target, Detail: detail}
 }
 
-// Events returns up to limit events of the permit's tenant, newest first, with
-// ids below before ("" from the newest). It needs access.ReadEvents.
-func (s *Service) Events(ctx context.Context, g access.Permit, before string, limit int) ([]pki.Event, error) {
+// Events returns events of the permit's tenant as Store.Events does. It needs
+// access.ReadEvents.
+func (s *Service) Events(ctx context.Context, g access.Permit, f EventFilter, before string, limit int) (events []pki.Event, next string, err error) {
 	if err := g.Check(access.ReadEvents); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return s.cfg.Store.Events(ctx, g.Tenant(), before, limit)
+	return s.cfg.Store.Events(ctx, g.Tenant(), f, before, limit)
 }

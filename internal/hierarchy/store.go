@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -42,6 +43,25 @@ type Store interface {
 	// Profiles returns the latest version of each profile, by name.
 	Profiles(ctx context.Context, tenant pki.TenantID) ([]*pki.ProfileVersion, error)
 
-	// Events returns up to limit events of the tenant, newest first, with ids below before ("" from the newest).
-	Events(ctx context.Context, tenant pki.TenantID, before string, limit int) ([]pki.Event, error)
+	// Events returns up to limit of the tenant's events that the filter has, newest first,
+	// after those that end with the id before ("" from the newest), and where to go on
+	// from, "" at the end. It looks at a bounded number: a page may have fewer than limit,
+	// or none, and not be the last.
+	Events(ctx context.Context, tenant pki.TenantID, f EventFilter, before string, limit int) (events []pki.Event, next string, err error)
+}
+
+// An EventFilter says which events are wanted; what is empty does not matter.
+type EventFilter struct {
+	Target string // exactly
+	Actor  string // with or without the name that stands behind it
+	Action string // or the part before its dot, as "batch"
+}
+
+// Has reports whether an event is wanted.
+func (f EventFilter) Has(e *pki.Event) bool {
+	begins := func(text, with, sep string) bool {
+		rest, ok := strings.CutPrefix(text, with)
+		return with == "" || ok && (rest == "" || strings.HasPrefix(rest, sep))
+	}
+	return (f.Target == "" || f.Target == e.Target) && begins(e.Actor, f.Actor, " (") && begins(e.Action, f.Action, ".")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
@@ -172,7 +173,7 @@ func TestClockAccepted(t *testing.T) {
 	if _, err := m.Enroll.Enroll(t.Context(), meter(t, m.Stack, "SM-2")); err != nil {
 		t.Fatal(err)
 	}
-	events, err := m.Hierarchy.Events(t.Context(), m.Permit(t, pki.Platform, access.ReadEvents), "", 1)
+	events, _, err := m.Hierarchy.Events(t.Context(), m.Permit(t, pki.Platform, access.ReadEvents), hierarchy.EventFilter{}, "", 1)
 	if err != nil || len(events) != 1 || events[0].Action != "clock.accept" || events[0].Target != "node:test" {
 		t.Errorf("%+v, %v", events, err)
 	}

@@ -5,23 +5,23 @@ import (
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
 type eventsInput struct {
 	Caller
+	Target string `query:"target" maxLength:"512" doc:"Only acts on this." example:"batch:0d3k2"`
+	Actor  string `query:"actor" maxLength:"512" doc:"Only what this one did, with or without the name in brackets." example:"token:0d3k2"`
+	Action string `query:"action" maxLength:"64" doc:"Only this act, or all whose name begins with it and a dot." example:"batch"`
 	Before string `query:"before" maxLength:"64" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
 }
 
 func (s *server) listEvents(ctx context.Context, g access.Permit, in *eventsInput) (*listOf[client.Event], error) {
-	events, err := s.cfg.Hierarchy.Events(ctx, g, in.Before, in.Limit)
+	events, next, err := s.cfg.Hierarchy.Events(ctx, g, hierarchy.EventFilter{Target: in.Target, Actor: in.Actor, Action: in.Action}, in.Before, in.Limit)
 	if err != nil {
 		return nil, err
-	}
-	next := ""
-	if len(events) == in.Limit {
-		next = events[len(events)-1].ID
 	}
 	return each(events, next, wireEvent), nil
 }

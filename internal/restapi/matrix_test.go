@@ -140,7 +140,7 @@ func (m *matrix) fill(t *testing.T) {
 			t.Fatal(j, err)
 		}
 	}
-	m.event = must(c.Events(ctx, "", 1))(t).Items[0].ID
+	m.event = must(c.Events(ctx, client.EventFilter{}, "", 1))(t).Items[0].ID
 	if err := m.log.Finish(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ type Hierarchy interface {
 	PublishProfile(ctx context.Context, g access.Permit, source []byte) (*pki.ProfileVersion, error)
 	Profile(ctx context.Context, g access.Permit, name string, version int) (*pki.ProfileVersion, error)
 	Profiles(ctx context.Context, g access.Permit) ([]*pki.ProfileVersion, error)
-	Events(ctx context.Context, g access.Permit, before string, limit int) ([]pki.Event, error)
+	Events(ctx context.Context, g access.Permit, f hierarchy.EventFilter, before string, limit int) (events []pki.Event, next string, err error)
 }
 
 // Enroll is what the API needs of enroll.Service.

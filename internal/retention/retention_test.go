@@ -215,7 +215,7 @@ func TestArchive(t *testing.T) {
 		t.Fatalf("too early: %v", err)
 	}
 	p.set(30 * day)
-	events, err := p.Hierarchy.Events(ctx, p.Permit(t, "acme", access.ReadEvents), "", 10)
+	events, _, err := p.Hierarchy.Events(ctx, p.Permit(t, "acme", access.ReadEvents), hierarchy.EventFilter{}, "", 10)
 	if err != nil || !slices.ContainsFunc(events, func(e pki.Event) bool {
 		return e.Action == "retention.change" && strings.Contains(e.Detail, "before 1200h0m0s, after 720h0m0s")
 	}) {

@@ -13,12 +13,17 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
+// ofStop is the newest event on a batch that is paused or cancelled: the one that did it.
+const ofStop = ` FROM event e WHERE b.state IN ('paused', 'cancelled') AND e.tenant = b.tenant
+	AND e.target = 'batch:' || b.id ORDER BY e.num DESC LIMIT 1`
+
 // A dry run's refusals count while its batch is Checking or Checked; others once
 // their chunk is closed. What is left of a cancelled batch is cancelled, but for
 // chunks that an intent still has.
 const selectBatch = `SELECT b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.profile_name, b.profile_version, b.authority,
 		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
 		b.created, b.started, b.finished, b.retry_of, b.retry_kinds,
+		coalesce((SELECT e.actor` + ofStop + `), ''), coalesce((SELECT e.detail` + ofStop + `), ''),
 		coalesce(sum(c.row_count * c.checked), 0),
 		coalesce(sum(c.issued), 0),
 		coalesce(sum(CASE WHEN c.state = 'closed' OR b.state IN ('checking', 'checked') THEN c.refused ELSE 0 END), 0),
@@ -36,7 +41,7 @@ func scanBatch(row row) (*storedBatch, error) {
 	return b, row.Scan(&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
 		&b.Defaults.ProductLine, &b.Defaults.Lot, &b.Defaults.Site, &b.DryRun, &b.Idempotency, &b.State, &b.Rows,
 		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds,
-		&b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
+		&b.StoppedBy, &b.Why, &b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
 }
 
 const selectOneBatch = selectBatch + `WHERE b.tenant = $1 AND b.id = $2 GROUP BY b.num`

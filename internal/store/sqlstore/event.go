@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pando-pki/pando/internal/audit"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -70,12 +71,43 @@ func scanEvent(row row) (e pki.Event, err error) {
 	return e, err
 }
 
+const (
+	// eventsOf is led by the index of ids, and eventsAt by event_target.
+	eventsOf = selectEvent + `WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
+	eventsAt = selectEvent + `WHERE tenant = $1 AND target = $4
+		AND num < coalesce((SELECT num FROM event WHERE tenant = $1 AND id = $2), 9223372036854775807) ORDER BY num DESC LIMIT $3`
+
+	// eventsRead is how many events one call of Events looks at, and eventsPage how many
+	// at once: whose they are and what was done has no index.
+	eventsRead, eventsPage = 20_000, 1000
+)
+
 // Events implements hierarchy.Store.
-func (s *Store) Events(ctx context.Context, tenant pki.TenantID, before string, limit int) ([]pki.Event, error) {
-	events, err := list(ctx, s.read, scanEvent, selectEvent+`
-		WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, tenant, orNewest(before), limit)
-	if err != nil {
-		return nil, fmt.Errorf("listing events: %w", err)
+func (s *Store) Events(ctx context.Context, tenant pki.TenantID, f hierarchy.EventFilter, before string, limit int) (events []pki.Event, next string, err error) {
+	text, page := eventsOf, limit
+	if f.Actor != "" || f.Action != "" {
+		page = max(limit, eventsPage)
 	}
-	return events, nil
+	for looked := 0; looked < eventsRead; looked += page {
+		args := []any{tenant, orNewest(before), page}
+		if f.Target != "" {
+			text, args = eventsAt, append(args, f.Target)
+		}
+		got, err := list(ctx, s.read, scanEvent, text, args...)
+		if err != nil {
+			return nil, "", fmt.Errorf("listing events: %w", err)
+		}
+		for i := range got {
+			if before = got[i].ID; !f.Has(&got[i]) {
+				continue
+			}
+			if events = append(events, got[i]); len(events) == limit {
+				return events, before, nil
+			}
+		}
+		if len(got) < page {
+			return events, "", nil
+		}
+	}
+	return events, before, nil
 }

@@ -33,6 +33,8 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"state":           {devicesByState, []string{"device_state"}},
 		"keys used":       {selectKeys.texts[2], []string{"PRIMARY KEY"}},
 		"requests known":  {selectOrders.texts[2], []string{"PRIMARY KEY"}},
+		"events":          {eventsOf, []string{"sqlite_autoindex_event_1"}},
+		"events on":       {eventsAt, []string{"event_target"}},
 		"planned in lot":  {plannedBy("lot"), []string{"device_lot"}},
 		"planned in line": {plannedBy("product_line"), []string{"device_line"}},
 		"issued in lot":   {issuedBy("lot"), []string{"certificate_lot", "certificate_device", "PRIMARY KEY"}},

@@ -132,7 +132,10 @@ func testBatch(f *fixture) {
 	f.same(results[1], batch.Result{Row: 3, Device: "meter-3", Certificate: f.certificate(first, 1)})
 
 	f.is(pki.NotReady, f.move(b.ID, batch.Done, batch.Running))
-	f.ok(f.move(b.ID, batch.Paused, batch.Running))
+	why := f.event(acme, "batch.pause")
+	why.Target, why.Detail = "batch:"+string(b.ID), "the authority is retired"
+	f.ok(f.SetState(f.ctx, acme, b.ID, []batch.State{batch.Running}, batch.Paused, f.now, why))
+	f.same([]string{f.batch(b.ID).StoppedBy, f.batch(b.ID).Why}, []string{why.Actor, why.Detail})
 	third := f.chunkIntent(b.ID, 2, 7, 8, 9)
 	f.ok(f.Commit(f.ctx, f.now, nil, []*issuance.Intent{third}))
 	f.is(pki.Conflict, third.Err)

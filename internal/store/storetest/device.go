@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
@@ -94,7 +95,7 @@ func testSuspended(f *fixture) {
 		return []string{f.reason(first.Serial), f.reason(second.Serial), f.reason(revoked.Serial), f.reason(held.Serial), f.reason(other.Serial)}
 	}
 	f.same(reasons(), []string{"certificateHold", "certificateHold", "keyCompromise", "certificateHold", ""})
-	events, err := f.Events(f.ctx, acme, "", 3)
+	events, _, err := f.Events(f.ctx, acme, hierarchy.EventFilter{}, "", 3)
 	f.ok(err)
 	detail := ""
 	for _, e := range events {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -159,19 +160,27 @@ func testEvents(f *fixture) {
 		e.At = f.now.Add(time.Duration(n+1) * time.Second)
 		f.ok(f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: stranger, Name: fmt.Sprintf("e%d", n)}, e))
 	}
-	var got []string
-	for before := ""; ; {
-		page, err := f.Events(f.ctx, stranger, before, 4)
-		f.ok(err)
-		for _, e := range page {
-			got = append(got, e.Action)
-			before = e.ID
-		}
-		if len(page) < 4 {
-			break
+	read := func(filter hierarchy.EventFilter) (got []string) {
+		for before := ""; ; {
+			page, next, err := f.Events(f.ctx, stranger, filter, before, 4)
+			f.ok(err)
+			for _, e := range page {
+				got = append(got, e.Action)
+			}
+			if before = next; next == "" {
+				return got
+			}
 		}
 	}
+	got := read(hierarchy.EventFilter{})
 	f.same(got, []string{"act.9", "act.8", "act.7", "act.6", "act.5", "act.4", "act.3", "act.2", "act.1", "act.0", "tenant.create"})
+	all := hierarchy.EventFilter{Target: "target", Actor: "token:0abc", Action: "act"}
+	f.same(read(all), got[:10])
+	f.same(read(hierarchy.EventFilter{Action: "act.7"}), []string{"act.7"})
+	f.same(read(hierarchy.EventFilter{Target: "target", Actor: "token:0abc (test)"}), got)
+	for _, none := range []hierarchy.EventFilter{{Target: "targe"}, {Actor: "token:0ab"}, {Actor: "test"}, {Action: "ac"}, {Action: "act."}} {
+		f.same(len(read(none)), 0)
+	}
 	if slices.Contains(f.actions(acme), "act.0") {
 		f.Error("a tenant sees another's events")
 	}

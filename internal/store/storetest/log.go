@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -142,7 +143,7 @@ func testLog(f *fixture) {
 	_, _, err = f.CertificateIndex(f.ctx, in.Issuer, void.Serial)
 	f.is(pki.NotFound, err)
 
-	events, err := f.Events(f.ctx, acme, "", 1)
+	events, _, err := f.Events(f.ctx, acme, hierarchy.EventFilter{}, "", 1)
 	f.ok(err)
 	at, err := f.EventIndex(f.ctx, acme, events[0].ID)
 	f.ok(err)

@@ -262,7 +262,7 @@ func (f *fixture) same(got, want any) {
 // actions returns the actions of a tenant's events, newest first.
 func (f *fixture) actions(tenant pki.TenantID) []string {
 	f.Helper()
-	events, err := f.Events(f.ctx, tenant, "", 1000)
+	events, _, err := f.Events(f.ctx, tenant, hierarchy.EventFilter{}, "", 1000)
 	f.ok(err)
 	var all []string
 	for _, e := range events {
