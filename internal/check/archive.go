@@ -32,6 +32,7 @@ func (c *checker) checkArchives(ctx context.Context) error {
 			return fmt.Errorf("reading the archives: %w", err)
 		}
 		if len(archives) == 0 {
+			c.tellUnread()
 			return c.checkStray(ctx)
 		}
 		for _, a := range archives {
@@ -82,16 +83,19 @@ func (c *checker) checkArchive(ctx context.Context, a *retention.Archive) error 
 		c.report.addf(Archived, subject, "%d certificates are said to be in it, and it has %d", n, a.Manifest.Certificates)
 	}
 	if c.archives == nil {
-		c.report.addf(Archived, subject, "nobody said where archives are, so that it cannot be looked at")
-		return nil
+		c.unreachable(a, "nobody said where archives are")
+		return c.passOver(a, stubs)
 	}
 	o, err := retention.Read(ctx, c.archives, a)
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && placeAtFault(err):
+		c.unreachable(a, pki.DetailOf(err))
+		return c.passOver(a, stubs)
+	case err != nil:
 		c.report.addf(Archived, subject, "%s", pki.DetailOf(err))
-		return nil
+		return c.passOver(a, stubs)
 	}
 	gone := make(map[int64]*Stub, len(stubs))
 	for i := range stubs {

@@ -189,11 +189,16 @@ func (c *checker) note(cert *pki.Certificate, v verdict) error {
 	if cert.Batch == "" {
 		return nil
 	}
-	number, ok := c.batches[cert.Batch]
+	return c.rows.add(row{c.batchNumber(cert.Batch), cert.Row}.encode())
+}
+
+// batchNumber returns the number of a batch, which it gets here.
+func (c *checker) batchNumber(batch pki.BatchID) uint32 {
+	number, ok := c.batches[batch]
 	if !ok {
 		number = uint32(len(c.batchNames))
-		c.batches[cert.Batch] = number
-		c.batchNames = append(c.batchNames, cert.Batch)
+		c.batches[batch] = number
+		c.batchNames = append(c.batchNames, batch)
 	}
-	return c.rows.add(row{number, cert.Row}.encode())
+	return number
 }

@@ -22,8 +22,8 @@ type Config struct {
 	// Nil checks no such list.
 	Acknowledged io.Reader
 
-	// Archives is the place of the archives. Nil is not known: then each archive is
-	// a finding.
+	// Archives is the place of the archives. Nil is not known: then that is a finding
+	// where there are any.
 	Archives retention.Objects
 
 	// Relint says which certificates are linted again; nil is none.
@@ -106,6 +106,7 @@ type checker struct {
 	relint *relinter // nil where nothing is linted again
 
 	archives  retention.Objects
+	unread    unread
 	logs      map[pki.TenantID]uint32             // numbers, in the order of the logs
 	manifests map[retention.ID]retention.Manifest // of archives of which no log has been seen to say
 	leaves    *spill                              // of each archived certificate: see archivedLeaf

@@ -258,7 +258,7 @@ func TestEachInvariantIsSeen(t *testing.T) {
 		}},
 		{"archive that cannot be looked at", check.Archived, func(t *testing.T, s *fakeStore) (string, string) {
 			s.archives = []*retention.Archive{{ID: "a", Tenant: "demo", State: retention.Done}}
-			return "archive a", ""
+			return "archives", ""
 		}},
 		{"certificate past the log", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
 			s.unlogged = 1

@@ -68,6 +68,7 @@ func (c *checker) checkIntents(ctx context.Context) error {
 			return fmt.Errorf("reading intents: %w", err)
 		}
 		if len(intents) == 0 {
+			c.checkMissing()
 			return c.checkUnintended(w, "")
 		}
 		for n := range intents {
@@ -200,7 +201,9 @@ func (c *checker) judge(i *IntentRecord, t *tally) {
 	if t.misplaced > 0 {
 		c.report.addf(Intended, subject, "%d certificates or voids are at a place that is taken, or not among its %d", t.misplaced, i.Count)
 	}
-	if t.missing > 0 {
+	if t.missing > 0 && c.unread.certificates > 0 {
+		c.unread.missing += int64(t.missing)
+	} else if t.missing > 0 {
 		c.report.addf(IntentComplete, subject, "%d of its %d places have neither a certificate nor a void", t.missing, i.Count)
 	}
 	if t.whole && t.missing == 0 && t.misplaced == 0 && !bytes.Equal(t.digest.Sum(nil), i.Digest[:]) {

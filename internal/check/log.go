@@ -39,7 +39,7 @@ func (c *checker) checkLogs(ctx context.Context) error {
 	for _, b := range waiting {
 		certificates, leaves = certificates+b.Certificates, leaves+b.Leaves
 	}
-	if all := c.report.Certificates + c.report.Archived; all > certificates {
+	if all := c.report.Certificates + c.report.Archived + c.report.Unread; all > certificates {
 		c.report.addf(LogComplete, "logs", "the store and its archives have %d certificates, and the logs have or will have %d", all, certificates)
 	}
 	if leaves == 0 { // else the log may yet say so
@@ -132,14 +132,16 @@ func (k *logCheck) page(ctx context.Context) error {
 				h = archived
 			}
 		}
+		passed := !there && k.unread.passed(k.log.Tenant, from+i)
 		switch {
-		case leaf.Certificate != nil, len(leaf.Data()) == 0 && there:
+		case leaf.Certificate != nil, len(leaf.Data()) == 0 && there, passed:
 			k.certificates++
 		case leaf.Event != nil && leaf.Event.Action == retention.EventAction:
 			k.checkManifest(leaf.Event)
 		}
 		switch {
 		case logged == nil: // reported
+		case passed:
 		case !there:
 			k.report.addf(Logged, k.subject, "what was logged at index %d is gone from the store, or damaged", from+i)
 		case h != logged[i]:

@@ -86,6 +86,7 @@ type Report struct {
 	Relinted     int64     `json:"relinted"` // certificates that were linted again
 	Archives     int64     `json:"archives"`
 	Archived     int64     `json:"archived"`     // certificates that are in archives and not in the store
+	Unread       int64     `json:"unread"`       // likewise, in archives that could not be read
 	Intents      int64     `json:"intents"`      // of any state
 	OpenIntents  int64     `json:"open_intents"` // committed and not yet recorded or void: work for the next start
 	Voids        int64     `json:"voids"`

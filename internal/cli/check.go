@@ -119,7 +119,11 @@ func checked(r *check.Report, seed uint64) func(io.Writer) error {
 		case r.Relinted > 0:
 			t.add("linted again", r.Relinted)
 		}
-		t.add("archives", fmt.Sprintf("%d with %d certificates", r.Archives, r.Archived))
+		archived := plural(r.Archives, "archive") + " with " + plural(r.Archived, "certificate")
+		if r.Unread > 0 {
+			archived += fmt.Sprintf(", and %d that could not be read", r.Unread)
+		}
+		t.add("archived", archived)
 		t.add("intents", fmt.Sprintf("%d, %d of them open", r.Intents, r.OpenIntents))
 		t.add("void serial numbers", r.Voids)
 		t.add("CRLs", fmt.Sprintf("%d with %d entries, %d due", r.CRLs, r.CRLEntries, r.ShardsDue))

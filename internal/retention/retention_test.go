@@ -3,6 +3,7 @@ package retention_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
@@ -413,5 +414,36 @@ func TestIndexes(t *testing.T) {
 		if n := p.count(table); n != 0 {
 			t.Errorf("%s has %d rows", table, n)
 		}
+	}
+}
+
+// TestCheckUnread: where the place of the archives is not to be had, the check has one
+// finding, and not one for each entry that it cannot hold against them. What is wrong
+// besides is found all the same.
+func TestCheckUnread(t *testing.T) {
+	p := newPlant(t, 6)
+	p.set(30 * day)
+	if err := p.Retention.Round(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	p.sound(6)
+	p.place.read = pki.Errorf(pki.Unavailable, "the disk is not mounted")
+	p.anchor()
+	var acknowledged strings.Builder
+	for _, c := range p.certs {
+		fmt.Fprintf(&acknowledged, "{\"issuer\": %q, \"serial\": %q, \"sha256\": \"%x\"}\n", c.Issuer, c.Serial, sha256.Sum256(c.DER))
+	}
+	r, err := check.Run(t.Context(), check.Config{Store: p.Store, Archives: p.place, Now: p.clock.Now, Acknowledged: strings.NewReader(acknowledged.String())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Total != 1 || r.Unread != 6 || r.Findings[0].Invariant != check.Archived || !strings.Contains(r.Findings[0].Detail, "1 of 1 cannot be read") ||
+		!strings.Contains(r.Findings[0].Detail, "the disk is not mounted") {
+		t.Errorf("%d unread: %v", r.Unread, r.Findings)
+	}
+	acknowledged.WriteString(fmt.Sprintf("{\"issuer\": %q, \"serial\": \"4101\", \"sha256\": \"%x\"}\n", p.certs[0].Issuer, sha256.Sum256(nil)))
+	r, err = check.Run(t.Context(), check.Config{Store: p.Store, Archives: p.place, Now: p.clock.Now, Acknowledged: strings.NewReader(acknowledged.String())})
+	if err != nil || r.Total != 2 {
+		t.Errorf("with one that nobody issued: %v, %v", r, err)
 	}
 }
