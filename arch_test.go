@@ -46,6 +46,7 @@ var ranks = map[string]int{
 	"internal/revocation":                3,
 	"internal/ceremony":                  3,
 	"internal/lotreport":                 3,
+	"internal/quota":                     3,
 	"internal/retention":                 3,
 	"internal/hierarchy":                 4,
 	"internal/publish":                   4,

@@ -13,7 +13,7 @@ type Problem struct {
 	Title  string       `json:"title" doc:"What the kind means, in a few words."`
 	Status int          `json:"status" doc:"The HTTP status code."`
 	Detail string       `json:"detail,omitempty" doc:"What was wrong this time."`
-	Kind   string       `json:"kind" enum:"internal,malformed,bad-proof,bad-key,policy-refused,forbidden,unauthenticated,not-found,already-revoked,duplicate-key,conflict,not-ready,rate-limited,unavailable" doc:"The kind of problem, for programs."`
+	Kind   string       `json:"kind" enum:"internal,malformed,bad-proof,bad-key,policy-refused,forbidden,quota-exceeded,unauthenticated,not-found,already-revoked,duplicate-key,conflict,not-ready,rate-limited,unavailable" doc:"The kind of problem, for programs."`
 	Errors []FieldError `json:"errors,omitempty" doc:"Where in the request it was, if more than the detail says."`
 
 	// RequestID is what the server's log calls the request; from a header.

@@ -24,7 +24,8 @@ func passing(ctx context.Context, err error) bool {
 		return false
 	}
 	p, answered := errors.AsType[*client.Problem](err)
-	return !answered || p.Kind == "unavailable" || p.Kind == "not-ready"
+	cut := answered && p.Type == "about:blank" // a problem that did not come whole
+	return !answered || cut || p.Kind == "unavailable" || p.Kind == "not-ready"
 }
 
 // insist does something until it succeeds or fails for good.

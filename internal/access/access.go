@@ -57,25 +57,27 @@ const (
 	ManageRegistry    Permission = "registry.manage"  // product lines, lots, sites; devices before they enrol
 	ManageDevices     Permission = "devices.manage"   // the states of devices, and with them their certificates
 	ManageRetention   Permission = "retention.manage" // how long expired certificates stay; archiving them
+	ReadQuotas        Permission = "quotas.read"      // how many certificates there may be, and are
+	ManageQuotas      Permission = "quotas.manage"
 )
 
 var permissions = map[Role][]Permission{
 	PlatformOperator: {ManageTenants, ManageBlocklist, ManageClock, ManageTokens, ReadEvents, ReadAlarms},
 	TenantAdministrator: {ManageTokens, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
-		ReadRegistry, ManageRegistry, ManageDevices, ManageRetention},
+		ReadRegistry, ManageRegistry, ManageDevices, ManageRetention, ReadQuotas, ManageQuotas},
 	PKIAdministrator: {ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
-		ReadBatches, ReadCertificates, ReadEvents, ReadAlarms, ReadRegistry},
+		ReadBatches, ReadCertificates, ReadEvents, ReadAlarms, ReadRegistry, ReadQuotas},
 	SecurityOfficer: {ManageTrust, ReadConfiguration, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
-		ReadRegistry, ManageRetention},
+		ReadRegistry, ManageRetention, ReadQuotas},
 	RAOperator: {ReadConfiguration, Enroll, ReadBatches, ReadCertificates, Revoke, ReadRegistry},
 	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates,
-		ReadRegistry, ManageRegistry},
+		ReadRegistry, ManageRegistry, ReadQuotas},
 	DeviceManager: {ReadConfiguration, ReadCertificates, Revoke, ReadAlarms, ReadRegistry, ManageRegistry, ManageDevices},
 	OEMPartner: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke,
-		ReadRegistry, ManageRegistry, ManageDevices},
+		ReadRegistry, ManageRegistry, ManageDevices, ReadQuotas},
 	Auditor: {ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms,
-		ReadRegistry},
+		ReadRegistry, ReadQuotas},
 	Device: {Enroll},
 }
 

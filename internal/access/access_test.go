@@ -36,6 +36,8 @@ var matrix = map[access.Permission][]access.Role{
 	access.ReadRegistry:      {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.FactoryOperator, access.DeviceManager, access.OEMPartner, access.Auditor},
 	access.ManageRegistry:    {access.TenantAdministrator, access.FactoryOperator, access.DeviceManager, access.OEMPartner},
 	access.ManageDevices:     {access.TenantAdministrator, access.DeviceManager, access.OEMPartner},
+	access.ReadQuotas:        {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.FactoryOperator, access.OEMPartner, access.Auditor},
+	access.ManageQuotas:      {access.TenantAdministrator},
 	access.ManageRetention:   {access.TenantAdministrator, access.SecurityOfficer},
 }
 

@@ -79,7 +79,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Acknowledged != nil {
 		parts = append(parts, func(ctx context.Context) error { return c.readAcknowledged(ctx, cfg.Acknowledged) })
 	}
-	parts = append(parts, c.checkSerials, c.checkRows, c.checkCRLs, c.checkLogs)
+	parts = append(parts, c.checkSerials, c.checkRows, c.checkCRLs, c.checkQuotas, c.checkLogs)
 	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return nil, err

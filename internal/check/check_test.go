@@ -19,6 +19,7 @@ import (
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/retention"
 )
 
@@ -259,6 +260,13 @@ func TestEachInvariantIsSeen(t *testing.T) {
 		{"archive that cannot be looked at", check.Archived, func(t *testing.T, s *fakeStore) (string, string) {
 			s.archives = []*retention.Archive{{ID: "a", Tenant: "demo", State: retention.Done}}
 			return "archives", ""
+		}},
+		{"quota that was not counted", check.QuotaExact, func(t *testing.T, s *fakeStore) (string, string) {
+			n := int64(len(s.certificates))
+			s.quotas = []*quota.Quota{
+				{Tenant: "demo", Target: quota.Target{Kind: quota.Tenant}, Limit: 9, Used: n},
+				{Tenant: "demo", Target: quota.Target{Kind: quota.Profile, Name: "meter"}, Limit: 9, Used: n - 1}}
+			return "quota profile:meter of demo", ""
 		}},
 		{"certificate past the log", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
 			s.unlogged = 1

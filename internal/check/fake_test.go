@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -42,6 +43,7 @@ type fakeStore struct {
 	unlogged     int // certificates that neither wait nor are in a log
 	archives     []*retention.Archive
 	profile      string // document of meter
+	quotas       []*quota.Quota
 }
 
 func (s *fakeStore) ScanCertificates(_ context.Context, after int64, limit int) ([]*pki.Certificate, int64, error) {
@@ -87,6 +89,12 @@ func (s *fakeStore) ScanArchived(context.Context, retention.ID, int64, int) ([]c
 }
 
 func (s *fakeStore) ScanStray(context.Context, int64, int) ([]check.Stub, error) { return nil, nil }
+
+func (s *fakeStore) AllQuotas(context.Context) ([]*quota.Quota, error) { return s.quotas, nil }
+
+func (s *fakeStore) QuotaHeld(context.Context, *quota.Quota) (int64, error) {
+	return int64(len(s.certificates)), nil
+}
 
 func (s *fakeStore) Backlog(context.Context) ([]auditlog.Backlog, error) {
 	return []auditlog.Backlog{{Leaves: int64(len(s.archives)), Certificates: int64(len(s.certificates) - s.unlogged)}}, nil

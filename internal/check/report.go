@@ -32,6 +32,7 @@ const (
 	Logged         Invariant = "logged"
 	LogComplete    Invariant = "log-complete"
 	Archived       Invariant = "archived"
+	QuotaExact     Invariant = "quota-exact"
 )
 
 // A Rule is an invariant with the sentence that it stands for.
@@ -62,6 +63,7 @@ func Rules() []Rule {
 		{Logged, "Each entry of a log is what the store says of it, and the entries give the tree that was sequenced and signed."},
 		{LogComplete, "Each certificate is in a log, or waits for its place in one."},
 		{Archived, "Each archive's object is the one that the log says was written, and has every certificate that is out of the store for it, as the store remembers it."},
+		{QuotaExact, "What is used of each quota is what the store holds of it: certificates, and what open intents are for."},
 	}
 }
 
@@ -93,6 +95,7 @@ type Report struct {
 	CRLs         int64     `json:"crls"`
 	CRLEntries   int64     `json:"crl_entries"`
 	ShardsDue    int64     `json:"shards_due"` // shards with revocations that no CRL covers yet
+	Quotas       int64     `json:"quotas"`
 	Acknowledged int64     `json:"acknowledged"`
 	Logs         int64     `json:"logs"`
 	LogEntries   int64     `json:"log_entries"`

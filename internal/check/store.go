@@ -9,6 +9,7 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -76,6 +77,12 @@ type Store interface {
 	// AllIssuers and Profile are hierarchy.Store's.
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
+
+	// AllQuotas is quota.Store's.
+	AllQuotas(ctx context.Context) ([]*quota.Quota, error)
+	// QuotaHeld counts what counts against a quota: certificates, and items of open
+	// intents. Of one that is being counted it leaves out what is not counted yet.
+	QuotaHeld(ctx context.Context, q *quota.Quota) (int64, error)
 
 	// Status, Shards, Revoked and CRL are revocation.Store's.
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)

@@ -17,6 +17,7 @@ type commands struct {
 	Alarms     alarmsCommand     `cmd:"" group:"managing" help:"Show what is wrong now, since when, and what to do."`
 	Events     eventsCommand     `cmd:"" group:"managing" help:"List who did what, and when."`
 	Expiry     expiryCommand     `cmd:"" group:"managing" help:"Report what ends within a window."`
+	Quota      quotaCommand      `cmd:"" group:"managing" help:"Bound how many certificates there may be."`
 	Archive    archiveCommand    `cmd:"" group:"managing" help:"Archive certificates that have expired."`
 	Clock      clockCommand      `cmd:"" group:"managing" help:"Compare a node's clock, or accept it."`
 	Trust      trustCommand      `cmd:"" group:"managing" help:"Manage whose client certificates prove somebody."`

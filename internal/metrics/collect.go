@@ -112,6 +112,9 @@ func (c collector) store(out sink) error {
 	if err := c.work(ctx, out); err != nil {
 		return err
 	}
+	if err := c.quotas(ctx, out); err != nil {
+		return err
+	}
 	issuers, err := c.m.cfg.Store.AllIssuers(ctx)
 	if err != nil {
 		return err

@@ -56,6 +56,9 @@ var (
 	jobs     = gauge("pando_revocation_jobs", "Revocation jobs that have not come to their end, by state.", "state")
 	jobsSeen = gauge("pando_revocation_jobs_certificates", "Certificates that the revocation jobs that count or run now have looked at.")
 
+	quotas         = gauge("pando_quotas", "Quotas, by what is used of them: high is nine tenths or more, full is all.", "state")
+	quotasCounting = gauge("pando_quotas_counting", "Of them, those for which certificates from before are still being counted.")
+
 	logWaiting     = gauge("pando_log_waiting_entries", "Entries of all audit logs that wait for their place.")
 	logOldest      = gauge("pando_log_waiting_seconds", "For how long the oldest of them has waited; 0 where none does.")
 	logSigned      = gauge("pando_log_checkpoint_age_seconds", "Time since this node last signed a checkpoint, which it does when a log has grown; absent before the first.")
@@ -100,7 +103,7 @@ func definitions() []definition {
 		build, requests, took,
 		issued, refused, underWay, waiting, intents, groups, commits, signature,
 		transactions, database, wal, entries, batches, jobs, jobsSeen,
-		archives, archived, archiveFailures, archiveRounds, archiveRound,
+		archives, archived, archiveFailures, archiveRounds, archiveRound, quotas, quotasCounting,
 		logWaiting, logOldest, logSigned, logUnanchored, anchorTaken, anchorFailures,
 		crlsMade, crlAge, crlLeft, crlLate, ocspTold, ocspKept, ocspRefused,
 		published, publishFailures, publishRefused, publishWaiting, publishFailing, publishDone,

@@ -22,6 +22,7 @@ import (
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/publish"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
@@ -34,6 +35,7 @@ type Store interface {
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error)
 	OpenWork(ctx context.Context) (stat.OpenWork, error)
+	AllQuotas(ctx context.Context) ([]*quota.Quota, error)
 }
 
 // Publisher is what there is to know of publishing.

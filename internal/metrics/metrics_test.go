@@ -29,6 +29,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/publish"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/statuscheck"
 )
 
@@ -96,6 +97,9 @@ func work(t *testing.T, s *stack.Stack, m *metrics.Metrics, p *parts) {
 	if _, err := s.Revocation.PublishDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.Quotas.Set(t.Context(), s.Permit(t, "demo", access.ManageQuotas), quota.Target{Kind: quota.Tenant}, 1); err != nil {
+		t.Fatal(err)
+	}
 	p.work(t, s, m)
 	s.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "demo", Name: "test.alarm"}, Severity: alarm.Warning})
 	mux := http.NewServeMux()
@@ -150,6 +154,9 @@ func TestCounts(t *testing.T) {
 		`pando_http_requests_total{code="404",listener="https",route="none"} 1`,
 		`pando_crls_made_total 2`,
 		`pando_archives_total 0`,
+		`pando_quotas{state="full"} 1`,
+		`pando_quotas{state="free"} 0`,
+		`pando_quotas_counting 0`,
 		`pando_metrics_store_error 0`,
 		`pando_log_waiting_seconds 0`,
 		`pando_log_unanchored_seconds 0`,

@@ -70,6 +70,32 @@ func (c collector) work(ctx context.Context, out sink) error {
 	return nil
 }
 
+func (c collector) quotas(ctx context.Context, out sink) error {
+	all, err := c.m.cfg.Store.AllQuotas(ctx)
+	if err != nil {
+		return err
+	}
+	states, counting := map[string]int{"free": 0, "high": 0, "full": 0}, 0
+	for _, q := range all {
+		switch {
+		case q.Left() == 0:
+			states["full"]++
+		case q.High():
+			states["high"]++
+		default:
+			states["free"]++
+		}
+		if q.Counting {
+			counting++
+		}
+	}
+	for state, n := range states {
+		out.gauge(quotas, float64(n), state)
+	}
+	out.gauge(quotasCounting, float64(counting))
+	return nil
+}
+
 // since returns the seconds since a moment, 0 for never.
 func (c collector) since(t time.Time) float64 {
 	if t.IsZero() {

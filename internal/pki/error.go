@@ -19,6 +19,7 @@ const (
 	BadKey
 	PolicyRefused
 	Forbidden
+	QuotaExceeded
 	Unauthenticated
 	NotFound
 	AlreadyRevoked
@@ -31,7 +32,7 @@ const (
 
 var kindNames = [...]string{
 	Internal: "internal", Malformed: "malformed", BadProof: "bad-proof", BadKey: "bad-key",
-	PolicyRefused: "policy-refused", Forbidden: "forbidden", Unauthenticated: "unauthenticated",
+	PolicyRefused: "policy-refused", Forbidden: "forbidden", QuotaExceeded: "quota-exceeded", Unauthenticated: "unauthenticated",
 	NotFound: "not-found", AlreadyRevoked: "already-revoked", DuplicateKey: "duplicate-key",
 	Conflict: "conflict", NotReady: "not-ready", RateLimited: "rate-limited", Unavailable: "unavailable",
 }

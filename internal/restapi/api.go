@@ -38,6 +38,7 @@ type Config struct {
 	Expiry         Expiry
 	Retention      Retention
 	Trust          Trust
+	Quotas         Quotas
 
 	// Certificates says that who asks is proved by the client certificate of the
 	// TLS connection, and by that alone; otherwise by a bearer token, and that alone.

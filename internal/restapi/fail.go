@@ -29,6 +29,8 @@ func meaning(k pki.Kind) (status int, title string) {
 		return http.StatusForbidden, "Policy refuses the request"
 	case pki.Forbidden:
 		return http.StatusForbidden, "The token may not do this"
+	case pki.QuotaExceeded:
+		return http.StatusForbidden, "The quota is used up"
 	case pki.Unauthenticated:
 		return http.StatusUnauthorized, "The request does not prove who asks"
 	case pki.NotFound:

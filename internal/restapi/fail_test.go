@@ -18,6 +18,7 @@ func TestEveryKindHasAStatus(t *testing.T) {
 		pki.Internal: 500, pki.Malformed: 400, pki.BadProof: 400, pki.BadKey: 400, pki.PolicyRefused: 403,
 		pki.Forbidden: 403, pki.Unauthenticated: 401, pki.NotFound: 404, pki.AlreadyRevoked: 409,
 		pki.DuplicateKey: 409, pki.Conflict: 409, pki.NotReady: 409, pki.RateLimited: 429, pki.Unavailable: 503,
+		pki.QuotaExceeded: 403,
 	}
 	titles := map[string]pki.Kind{}
 	for _, k := range pki.Kinds() {

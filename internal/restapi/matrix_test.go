@@ -61,7 +61,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "beta", "meter")
 	m.log = s.NewLog(t)
 	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Quotas: s.Quotas, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url, m.http = srv.URL, srv.Client()
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -128,6 +128,7 @@ func (m *matrix) fill(t *testing.T) {
 			t.Fatal(b, err)
 		}
 	}
+	must(c.SetQuota(ctx, "product-line:hidden-line", 5000))(t)
 	must(c.AddTrust(ctx, client.NewTrust{Name: "hidden", Authority: "issuing", Role: "auditor"}))(t)
 	if err := m.stack.Store.PutArchive(ctx, &retention.Archive{ID: "hidden-archive", Tenant: "beta", Created: m.stack.Now(), Before: m.stack.Now()}); err != nil {
 		t.Fatal(err)
@@ -213,6 +214,11 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /archives", attack: 200, own: 200},
 		{route: "GET /archives/{id}", path: "/archives/hidden-archive", own: 200},
 		{route: "GET /expiry", path: "/expiry?days=1098", attack: 200, own: 200},
+
+		{route: "GET /quotas", attack: 200, own: 200},
+		{route: "PUT /quotas/{quota}", path: "/quotas/profile:hidden-profile", body: `{"limit":5}`, own: 200},
+		{route: "PUT /quotas/{quota}", path: "/quotas/authority:" + m.authority.ID, body: `{"limit":5000}`, own: 200},
+		{route: "DELETE /quotas/{quota}", path: "/quotas/profile:hidden-profile", own: 204},
 
 		{route: "GET /trust", attack: 200, own: 200},
 		{route: "POST /trust", body: text(client.NewTrust{Name: "mine", Authority: m.authority.ID, Role: "factory-operator"}), own: 201},
@@ -331,7 +337,7 @@ func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text 
 func (m *matrix) seen(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/revocations", "/alarms", "/trust",
+	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/revocations", "/alarms", "/trust", "/quotas",
 		"/registry", "/product-lines", "/sites", "/lots", "/devices"} {
 		status, text := m.ask(t, row{route: "GET " + path}, m.beta)
 		if status != 200 {
@@ -417,7 +423,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewTLSServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Quotas: m.stack.Quotas, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url, m.http = srv.URL, srv.Client()
 	for _, role := range access.Roles() {

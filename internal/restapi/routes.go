@@ -76,6 +76,9 @@ func (s *server) table() []route {
 		operation("POST /retention/run", access.ManageRetention, "run-retention", "Archive now what is due, or count it", s.runRetention),
 		operation("GET /archives", access.ReadEvents, "list-archives", "List the archives, newest first", s.listArchives),
 		operation("GET /archives/{id}", access.ReadEvents, "get-archive", "Get an archive", s.getArchive),
+		operation("GET /quotas", access.ReadQuotas, "list-quotas", "List the quotas, and what of them is used", s.listQuotas),
+		operation("PUT /quotas/{quota}", access.ManageQuotas, "set-quota", "Set how many certificates there may be", s.setQuota),
+		operation("DELETE /quotas/{quota}", access.ManageQuotas, "remove-quota", "End a quota", s.removeQuota),
 		operation("GET /expiry", access.ReadAlarms, "report-expiry", "Report what ends within a window", s.reportExpiry),
 
 		operation("GET /trust", access.ReadConfiguration, "list-trust", "List the authorities whose client certificates prove somebody", s.listTrust),

@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -159,6 +160,13 @@ type Retention interface {
 	Begin(ctx context.Context, g access.Permit) (retention.Due, error)
 	Archives(ctx context.Context, g access.Permit, before retention.ID, limit int) ([]*retention.Archive, error)
 	Archive(ctx context.Context, g access.Permit, id retention.ID) (*retention.Archive, error)
+}
+
+// Quotas is what the API needs of quota.Service.
+type Quotas interface {
+	Quotas(ctx context.Context, g access.Permit) ([]*quota.Quota, error)
+	Set(ctx context.Context, g access.Permit, t quota.Target, limit int64) (*quota.Quota, error)
+	Remove(ctx context.Context, g access.Permit, t quota.Target) error
 }
 
 // Alarms is what the API needs of alarm.Board.

@@ -30,6 +30,7 @@ import (
 	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/publish"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -64,6 +65,7 @@ type Server struct {
 	expiry      *expiry.Service
 	retention   *retention.Service
 	trust       *trust.Service
+	quotas      *quota.Service
 	metrics     *metrics.Metrics
 	publisher   *publish.Publisher
 	checker     *statuscheck.Checker
@@ -177,6 +179,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Spool: spool, Now: s.now, Log: s.log})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Now: s.now})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
+	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials
@@ -237,6 +240,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.listeners.renew(running) })
 	g.Go(func() error { return s.readLimits(running) })
 	g.Go(func() error { return s.expiry.Run(running) })
+	g.Go(func() error { return s.quotas.Run(running) })
 	g.Go(func() error { return s.housekeeper().run(running) })
 	g.Go(func() error { return s.retention.Run(running) })
 	g.Go(func() error {

@@ -31,6 +31,7 @@ import (
 	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -58,6 +59,7 @@ type Stack struct {
 	Revocation     *revocation.Service
 	Expiry         *expiry.Service
 	Trust          *trust.Service
+	Quotas         *quota.Service     // it does not run: Count and Look do its work
 	Retention      *retention.Service // it does not run: Round makes what is due
 	Archives       *blob.Directory    // where it archives
 	Now            pki.Clock          // of its ceremonies too
@@ -139,6 +141,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Spool: spool, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Now: cfg.Now})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	s.Quotas = quota.New(quota.Config{Store: s.Store, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	places := filepath.Join(dir, "archives")
 	if err := os.Mkdir(places, 0o700); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func codeOf(kind pki.Kind) code {
 		return code{tbs.OCSPMalformedRequest, http.StatusBadRequest}
 	case pki.NotFound:
 		return code{tbs.OCSPUnauthorized, http.StatusNotFound}
-	case pki.PolicyRefused, pki.Forbidden, pki.Unauthenticated:
+	case pki.PolicyRefused, pki.Forbidden, pki.QuotaExceeded, pki.Unauthenticated:
 		return code{tbs.OCSPUnauthorized, http.StatusForbidden}
 	case pki.RateLimited:
 		return code{tbs.OCSPTryLater, http.StatusTooManyRequests}

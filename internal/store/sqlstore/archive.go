@@ -105,6 +105,9 @@ func (t *tx) archive(archive int64, e *retention.Entry) (removed int64, held boo
 	if err := t.unindex(issuer, e); err != nil {
 		return 0, false, err
 	}
+	if err := t.freeRow(e.Leaf.Owner, e.Row); err != nil {
+		return 0, false, err
+	}
 	removed, err = t.exec(`DELETE FROM certificate WHERE id = $1`, e.Row)
 	return removed, false, err
 }

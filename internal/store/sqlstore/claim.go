@@ -100,7 +100,7 @@ type claiming struct {
 	*tx
 	recent  *recent
 	intent  int64
-	issuer  int64
+	issuer  issuerInfo
 	file    batchFile // zero where it is no batch's
 	now     time.Time
 	keys    map[keyID]keyClaim     // of the items, that are in their table
@@ -110,7 +110,7 @@ type claiming struct {
 
 // claims makes the claims of a new intent's items. It sets Refused or Earlier of
 // those that get none.
-func (t *tx) claims(intent, issuer int64, file batchFile, items []*issuance.Item, now time.Time) error {
+func (t *tx) claims(intent int64, issuer issuerInfo, file batchFile, items []*issuance.Item, now time.Time) error {
 	r, err := t.recentClaims()
 	if err != nil {
 		return err
@@ -206,7 +206,7 @@ func (c *claiming) claim(it *issuance.Item) error {
 		if claimed {
 			return c.findEarlier(o, it)
 		}
-		e.order, e.request, e.issuer, e.serial = strings.Clone(it.Idempotency), it.RequestHash, c.issuer, it.Serial
+		e.order, e.request, e.issuer, e.serial = strings.Clone(it.Idempotency), it.RequestHash, c.issuer.num, it.Serial
 	}
 	if err := c.refuseClosed(it); err != nil || it.Refused != nil {
 		return err
@@ -228,6 +228,9 @@ func (c *claiming) claim(it *issuance.Item) error {
 			it.Refused = c.file.refuse(first, it)
 			return nil
 		}
+	}
+	if err := c.debit(c.intent, c.issuer, it); err != nil || it.Refused != nil {
+		return err
 	}
 	// Nothing refuses it any more.
 	switch {

@@ -102,7 +102,7 @@ func (t *tx) intend(in *issuance.Intent, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := t.claims(num, issuer.num, file, in.Items, now); err != nil {
+	if err := t.claims(num, issuer, file, in.Items, now); err != nil {
 		return err
 	}
 	kept := make([]*issuance.Item, 0, len(in.Items))

@@ -177,6 +177,11 @@ func (s *Store) ChangeDevice(ctx context.Context, c registry.DeviceChange) (*reg
 		if err != nil {
 			return err
 		}
+		if to == registry.Decommissioned {
+			if err := t.free(c.Owner, num, c.ID); err != nil {
+				return err
+			}
+		}
 		resumes, heldAfter := registry.State(""), int64(0)
 		if to == registry.Suspended {
 			resumes = d.State

@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
@@ -57,6 +58,7 @@ type Store struct {
 	ders    references
 	barring barring
 	recent  recent
+	quotas  quotas
 	clock   atomic.Int64 // the store's clock, where it was read; 0 where not
 	blocked atomic.Int32 // whether there are keys on the block list: see KeyBlocked
 }
@@ -76,6 +78,7 @@ var (
 	_ registry.Store           = (*Store)(nil)
 	_ auditlog.Store           = (*Store)(nil)
 	_ trace.Store              = (*Store)(nil)
+	_ quota.Store              = (*Store)(nil)
 )
 
 // Open opens the database file at path, which it creates with mode 0600 where

@@ -113,6 +113,13 @@ func (r *recording) certificate(place int, it *issuance.Item, d *storedItem) err
 		return err
 	}
 	refs := d.refs
+	settled, err := r.settled(r.num, it)
+	if err != nil {
+		return err
+	}
+	if settled {
+		refs.line = d.ordered.line
+	}
 	r.rows = append(r.rows, it.Serial[:], r.issuer.num, r.issuer.tenant, refs.owner, string(it.Device), refs.profile, r.num, int64(place), orNull(r.batch), it.Row,
 		micros(it.NotBefore), micros(it.NotAfter), micros(r.now), der, refs.line, refs.lot, refs.site, refs.actor, bytesOf(it.Request))
 	if len(r.issuer.indexes) > 0 {
@@ -133,6 +140,9 @@ func (r *recording) certificate(place int, it *issuance.Item, d *storedItem) err
 	case registry.Suspended:
 		return r.enter(it, pki.CertificateHold)
 	case registry.Decommissioned:
+		if err := r.creditItem(r.num, r.issuer, it); err != nil {
+			return err
+		}
 		return r.enter(it, pki.CessationOfOperation)
 	}
 	return nil
@@ -174,6 +184,9 @@ func (r *recording) setPlace(leaf *audit.CertificateLeaf, refs *itemRefs) error 
 func (r *recording) giveUp(place int, it *issuance.Item) error {
 	// A serial that was made elsewhere may be void in an earlier intent already.
 	if err := r.enter(it, pki.Unspecified); err != nil {
+		return err
+	}
+	if err := r.creditItem(r.num, r.issuer, it); err != nil {
 		return err
 	}
 	r.voided = append(r.voided, check.VoidedItem{Place: place, Serial: it.Serial, TBSHash: sha256.Sum256(it.TBS)})

@@ -76,6 +76,9 @@ type tx struct {
 	claiming bool // it may have changed what the store remembers of recent claims
 	claimed  int  // how many claims it made
 
+	touched      map[*quotaRow]bool // quotas that it changed what is used of
+	forgetQuotas bool               // it changed which quotas there are
+
 	closed map[ref]bool // lots that intents of this transaction are for: whether they are closed
 }
 
@@ -120,8 +123,14 @@ func (s *Store) try(ctx context.Context, fn func(*tx) error) error {
 				s.recent.forget()
 			}
 		}
+		if t.forgetQuotas || !done && len(t.touched) > 0 {
+			s.quotas.forget()
+		}
 	}()
 	if err := fn(t); err != nil {
+		return err
+	}
+	if err := t.storeQuotas(); err != nil {
 		return err
 	}
 	if err := s.checkLock(); err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -53,6 +54,7 @@ type Store interface {
 	expiry.Store
 	trust.Store
 	retention.Store
+	quota.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
@@ -149,6 +151,13 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"clock", testClock},
 		{"expiry counted", testExpiry},
 		{"trusted authorities", testTrust},
+
+		{"quotas", testQuotas},
+		{"quota refuses", testQuotaRefuses},
+		{"quota freed", testQuotaFreed},
+		{"quota counted", testQuotaCounted},
+		{"quota of a product line", testQuotaLine},
+		{"quotas at random", testQuotasAtRandom},
 
 		{"retention", testRetention},
 		{"expired certificates", testExpired},
