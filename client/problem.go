@@ -9,12 +9,15 @@ import (
 // A Problem is how the server says no: RFC 9457 problem details. Methods of
 // Client return it as *Problem, to be found with errors.As.
 type Problem struct {
-	Type   string       `json:"type" doc:"urn:pando:error: and the kind." example:"urn:pando:error:duplicate-key"`
-	Title  string       `json:"title" doc:"What the kind means, in a few words."`
-	Status int          `json:"status" doc:"The HTTP status code."`
-	Detail string       `json:"detail,omitempty" doc:"What was wrong this time."`
-	Kind   string       `json:"kind" enum:"internal,malformed,bad-proof,bad-key,policy-refused,forbidden,quota-exceeded,unauthenticated,not-found,already-revoked,duplicate-key,conflict,not-ready,rate-limited,unavailable" doc:"The kind of problem, for programs."`
-	Errors []FieldError `json:"errors,omitempty" doc:"Where in the request it was, if more than the detail says."`
+	Type   string `json:"type" doc:"urn:pando:error: and the kind." example:"urn:pando:error:duplicate-key"`
+	Title  string `json:"title" doc:"What the kind means, in a few words."`
+	Status int    `json:"status" doc:"The HTTP status code."`
+	Detail string `json:"detail,omitempty" doc:"What was wrong this time."`
+	Kind   string `json:"kind" enum:"internal,malformed,bad-proof,bad-key,policy-refused,forbidden,quota-exceeded,unauthenticated,not-found,already-revoked,duplicate-key,conflict,not-ready,rate-limited,unavailable" doc:"The kind of problem, for programs."`
+	// Permission and Scope say of a refusal what was missing, where.
+	Permission string       `json:"permission,omitempty" doc:"Of forbidden: the permission that was missing." example:"certificates.revoke"`
+	Scope      string       `json:"scope,omitempty" doc:"Where it was missing; tenant is all of it." example:"product-line:pro"`
+	Errors     []FieldError `json:"errors,omitempty" doc:"Where in the request it was, if more than the detail says."`
 
 	// RequestID is what the server's log calls the request; from a header.
 	RequestID string `json:"-"`

@@ -14,8 +14,7 @@ type Trust struct {
 	Subject     string    `json:"subject" doc:"Of the authority's certificate."`
 	Fingerprint string    `json:"fingerprint" doc:"SHA-256 of the authority's certificate, in hexadecimal."`
 	Ends        time.Time `json:"ends" doc:"The end of the authority's certificate."`
-	Role        string    `json:"role" doc:"Of everybody whom the authority certifies."`
-	Endpoints   []string  `json:"endpoints,omitempty" doc:"The endpoints they may enrol at; absent is all of the tenant."`
+	Grants      []Grant   `json:"grants" doc:"What everybody may do whom the authority certifies."`
 	Created     time.Time `json:"created"`
 }
 
@@ -26,7 +25,7 @@ type NewTrust struct {
 	Authority   string   `json:"authority,omitempty" maxLength:"64" doc:"Name or id of one of the tenant's own."`
 	Certificate string   `json:"certificate,omitempty" maxLength:"32768" doc:"The certificate of another, in PEM: a CA's, with keyCertSign."`
 	Role        string   `json:"role" doc:"factory-operator, auditor, or device, which enrols for itself alone." example:"factory-operator"`
-	Endpoints   []string `json:"endpoints,omitempty" maxItems:"100" doc:"The endpoints they may enrol at; needed for device."`
+	Scopes      []string `json:"scopes,omitempty" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"Where they have the role; absent is the whole tenant. For device each names an endpoint, as endpoint:meter."`
 }
 
 // Trust returns the authorities whose client certificates prove somebody.

@@ -38,31 +38,40 @@ type NewTenant struct {
 
 // Identity is who a token is.
 type Identity struct {
-	Tenant    string    `json:"tenant" doc:"The token's tenant; empty for a platform operator."`
-	ID        string    `json:"id" doc:"The principal, as events name it." example:"token:0d3k2"`
-	Name      string    `json:"name" doc:"For people to read."`
-	Role      string    `json:"role" doc:"What the token may do." example:"factory-operator"`
-	Endpoints []string  `json:"endpoints,omitempty" doc:"The endpoints it may enrol at; absent is all of the tenant."`
-	Expires   time.Time `json:"expires" doc:"When the token ends."`
+	Tenant  string    `json:"tenant" doc:"The token's tenant; empty for a platform operator."`
+	ID      string    `json:"id" doc:"The principal, as events name it." example:"token:0d3k2"`
+	Name    string    `json:"name" doc:"For people to read."`
+	Grants  []Grant   `json:"grants" doc:"What it may do: each of them."`
+	Expires time.Time `json:"expires" doc:"When the token ends."`
+}
+
+// A Grant gives a principal a role on a scope.
+type Grant struct {
+	ID        string    `json:"id,omitempty"`
+	Principal string    `json:"principal,omitempty" doc:"Who has it: token:ID, or trust:NAME for all whom a trusted authority certifies." example:"token:0d3k2"`
+	Role      string    `json:"role" example:"factory-operator"`
+	Scope     string    `json:"scope" doc:"tenant is all of it; or authority:NAME, product-line:NAME, site:NAME and endpoint:NAME, joined by + where all must hold." example:"product-line:pro+site:berlin"`
+	Actor     string    `json:"actor,omitempty" doc:"Who gave it; absent where that is not known."`
+	Created   time.Time `json:"created,omitzero"`
 }
 
 // An APIToken is an API token without its secret.
 type APIToken struct {
-	ID        string    `json:"id"`
-	Tenant    string    `json:"tenant"`
-	Name      string    `json:"name"`
-	Role      string    `json:"role"`
-	Endpoints []string  `json:"endpoints,omitempty" doc:"The endpoints it may enrol at; absent is all of the tenant."`
-	Created   time.Time `json:"created"`
-	Expires   time.Time `json:"expires"`
-	Revoked   time.Time `json:"revoked,omitzero" doc:"When it was revoked; absent while it holds."`
+	ID      string    `json:"id"`
+	Tenant  string    `json:"tenant"`
+	Name    string    `json:"name"`
+	Grants  []Grant   `json:"grants" doc:"What whoever holds it may do: each of them."`
+	Maker   string    `json:"maker,omitempty" doc:"The principal that made it; absent where that is not known."`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+	Revoked time.Time `json:"revoked,omitzero" doc:"When it was revoked; absent while it holds."`
 }
 
 // NewToken is what is asked for when a token is created.
 type NewToken struct {
 	Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"Whose it is, or what for." example:"line 3, plant Brno"`
 	Role        string   `json:"role" doc:"One of platform-operator, tenant-administrator, pki-administrator, security-officer, ra-operator, factory-operator, device-manager, oem-partner and auditor." example:"factory-operator"`
-	Endpoints   []string `json:"endpoints,omitempty" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"The endpoints it may enrol at, which exist; absent is all of the tenant."`
+	Scopes      []string `json:"scopes,omitempty" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"Where it has the role, as product-line:pro or authority:manufacturing+site:berlin, which exist; absent is the whole tenant."`
 	LifeSeconds int64    `json:"life_seconds,omitzero" minimum:"0" maximum:"63072000" doc:"How long it lives, from 60 seconds to two years. Default: 90 days." example:"7776000"`
 }
 

@@ -273,15 +273,15 @@ func badTokens(t *testing.T, h *house) []badCall {
 func badRoles(t *testing.T, h *house) []badCall {
 	t.Helper()
 	administrator := h.as(t, "")
-	create := func(role string, endpoints ...string) string {
+	create := func(role string, scopes ...string) string {
 		t.Helper()
-		made, err := administrator.CreateToken(t.Context(), client.NewToken{Name: role, Role: role, Endpoints: endpoints})
+		made, err := administrator.CreateToken(t.Context(), client.NewToken{Name: role, Role: role, Scopes: scopes})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return made.Secret.Reveal()
 	}
-	auditor, factory, meterOnly, operator := create("auditor"), create("factory-operator"), create("factory-operator", "meter"), h.operator(t)
+	auditor, factory, meterOnly, operator := create("auditor"), create("factory-operator"), create("factory-operator", "endpoint:meter"), h.operator(t)
 	csr, err := request("SM-1")
 	if err != nil {
 		t.Fatal(err)
@@ -302,8 +302,8 @@ func badRoles(t *testing.T, h *house) []badCall {
 		{"auditor enrols", http.MethodPost, "/enrollments", auditor, mediaJSON, enrollment("meter", csr), http.StatusForbidden, pki.Forbidden},
 		{"operator enrols", http.MethodPost, "/enrollments", operator, mediaJSON, enrollment("demo.meter", csr), http.StatusForbidden, pki.Forbidden},
 		{"auditor submits", http.MethodPost, "/batches?endpoint=meter", auditor, mediaPEM, strings.NewReader("x"), http.StatusForbidden, pki.Forbidden},
-		{"outside the token's endpoints", http.MethodPost, "/enrollments", meterOnly, mediaJSON, enrollment("device", csr), http.StatusNotFound, pki.NotFound},
-		{"batch outside the token's endpoints", http.MethodPost, "/batches?endpoint=device", meterOnly, mediaPEM, strings.NewReader("x"), http.StatusNotFound, pki.NotFound},
+		{"outside the token's scope", http.MethodPost, "/enrollments", meterOnly, mediaJSON, enrollment("device", csr), http.StatusForbidden, pki.Forbidden},
+		{"batch outside the token's scope", http.MethodPost, "/batches?endpoint=device", meterOnly, mediaPEM, strings.NewReader("x"), http.StatusForbidden, pki.Forbidden},
 		forbidden("auditor revokes", http.MethodPost, revoke, auditor, `{"reason":"superseded"}`),
 		forbidden("factory revokes", http.MethodPost, revoke, factory, `{"reason":"superseded"}`),
 		forbidden("auditor makes a token", http.MethodPost, "/tokens", auditor, newToken),

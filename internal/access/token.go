@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"hash/crc32"
 	"slices"
 	"strings"
@@ -17,29 +16,44 @@ import (
 
 // A Token is an API token as it is kept: without its secret.
 type Token struct {
-	ID        pki.TokenID
-	Tenant    pki.TenantID
-	Name      string
-	Role      Role
-	Endpoints []string // scope: names of endpoints; empty is all of the tenant
-	Hash      [32]byte // SHA-256 of the whole token text
-	Created   time.Time
-	Expires   time.Time
-	Revoked   time.Time // zero while it holds
+	ID      pki.TokenID
+	Tenant  pki.TenantID
+	Name    string
+	Grants  []Grant  // what whoever holds it may do
+	Maker   string   // the principal that made it; "" where that is not known
+	Hash    [32]byte // SHA-256 of the whole token text
+	Created time.Time
+	Expires time.Time
+	Revoked time.Time // zero while it holds
 }
+
+// Principal returns the id of whoever holds the token, as grants name it.
+func (t *Token) Principal() string { return tokenPrincipal(t.ID) }
+
+func tokenPrincipal(id pki.TokenID) string { return "token:" + string(id) }
 
 // TokenStore keeps tokens. Each change stores its event in the same transaction.
 type TokenStore interface {
+	// PutToken stores a token with its grants.
 	PutToken(ctx context.Context, t *Token, e pki.Event) error
-	// TokenByHash returns the token with the given hash, or a NotFound error. It
-	// is the one look-up without a tenant: the tenant comes from it.
+	// TokenByHash returns the token with the given hash and its grants, or a NotFound
+	// error. It is the one look-up without a tenant: the tenant comes from it.
 	TokenByHash(ctx context.Context, hash [32]byte) (*Token, error)
+	// Token returns a token with its grants, or a NotFound error.
+	Token(ctx context.Context, tenant pki.TenantID, id pki.TokenID) (*Token, error)
+	// Tokens returns the tenant's tokens with their grants, newest first.
 	Tokens(ctx context.Context, tenant pki.TenantID) ([]*Token, error)
 	// RevokeToken sets the time of revocation; NotFound where the tenant has no
 	// such token.
 	RevokeToken(ctx context.Context, tenant pki.TenantID, id pki.TokenID, at time.Time, e pki.Event) error
-	// Endpoints returns the tenant's endpoints, in order of name.
-	Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error)
+	ScopeStore
+}
+
+// ScopeStore knows what scopes name.
+type ScopeStore interface {
+	// Missing returns the part of a scope that names nothing of the tenant, as
+	// "endpoint:metre"; "" where all is there.
+	Missing(ctx context.Context, tenant pki.TenantID, s Scope) (string, error)
 }
 
 // Tokens makes, checks and revokes API tokens.
@@ -58,29 +72,31 @@ const (
 	DefaultTokenLife = 90 * 24 * time.Hour
 )
 
-// MaxTokenEndpoints is the largest number of endpoints that a token is bound to.
-const MaxTokenEndpoints = 100
-
 // NewToken is what is asked for when a token is created.
 type NewToken struct {
-	Name      string
-	Role      Role
-	Endpoints []string      // names of the endpoints it is bound to, which exist; nil is all of the tenant
-	Life      time.Duration // 0 is DefaultTokenLife; at most MaxTokenLife
+	Name   string
+	Role   Role
+	Scopes []Scope       // where it has the role, which exists; nil is the whole tenant
+	Life   time.Duration // 0 is DefaultTokenLife; at most MaxTokenLife
 }
 
 // Create makes a token in the permit's tenant and returns it with its secret
 // text, which is not kept and cannot be had again. Nobody grants more than they
-// have: only a platform operator makes platform operators, and one who is bound to
-// endpoints makes tokens for these alone.
+// have; but a platform operator appoints the administrators of tenants.
 func (t *Tokens) Create(ctx context.Context, g Permit, n NewToken) (*Token, pki.Secret, error) {
-	if err := g.Check(ManageTokens); err != nil {
+	if err := g.CheckSome(ManageTokens); err != nil {
 		return nil, pki.Secret{}, err
 	}
-	if err := g.checkScope(n.Endpoints); err != nil {
+	if err := n.check(); err != nil {
 		return nil, pki.Secret{}, err
 	}
-	return t.create(ctx, g.tenant, g.Actor(), g.principal.Role, n)
+	now := t.now().UTC()
+	id := pki.TokenID(pki.NewID(now))
+	grants, err := NewGrants(ctx, g, t.store, tokenPrincipal(id), n.Role, n.Scopes, now)
+	if err != nil {
+		return nil, pki.Secret{}, err
+	}
+	return t.put(ctx, g.Actor(), n, &Token{ID: id, Tenant: g.tenant, Grants: grants, Maker: g.principal.ID, Created: now})
 }
 
 // First makes the deployment's first platform operator, or its next where every
@@ -94,112 +110,89 @@ func (t *Tokens) First(ctx context.Context) (*Token, pki.Secret, error) {
 	if slices.ContainsFunc(have, func(tok *Token) bool { return tok.Revoked.IsZero() && now.Before(tok.Expires) }) {
 		return nil, pki.Secret{}, pki.Errorf(pki.Conflict, "the deployment has a platform operator already")
 	}
-	return t.create(ctx, pki.Platform, "system:init", PlatformOperator,
-		NewToken{Name: "first platform operator", Role: PlatformOperator})
+	const actor = "system:init"
+	tok := &Token{ID: pki.TokenID(pki.NewID(now)), Tenant: pki.Platform, Created: now.UTC()}
+	tok.Grants = newGrants(pki.Platform, tok.Principal(), PlatformOperator, nil, []Scope{{}}, actor, tok.Created)
+	return t.put(ctx, actor, NewToken{Name: "first platform operator", Life: DefaultTokenLife}, tok)
 }
 
-func (t *Tokens) create(ctx context.Context, tenant pki.TenantID, actor string, by Role, n NewToken) (*Token, pki.Secret, error) {
-	none := pki.Secret{}
+// check refuses what no token can be, and fills in what is left out.
+func (n *NewToken) check() error {
 	if n.Life == 0 {
 		n.Life = DefaultTokenLife
 	}
+	if n.Scopes == nil {
+		n.Scopes = []Scope{{}}
+	}
 	switch {
 	case !slices.Contains(Roles(), n.Role):
-		return nil, none, pki.Errorf(pki.Malformed, "role %.40q: it is one of %v", n.Role, Roles())
-	case (n.Role == PlatformOperator) != (tenant == pki.Platform):
-		return nil, none, pki.Errorf(pki.Malformed, "a %s belongs to %s", n.Role, map[bool]string{true: "the platform, not to a tenant", false: "a tenant"}[n.Role == PlatformOperator])
-	case len(n.Endpoints) > 0 && n.Role != FactoryOperator:
-		return nil, none, pki.Errorf(pki.Malformed, "only a %s can be limited to endpoints", FactoryOperator)
-	case by != PlatformOperator && by != TenantAdministrator:
-		return nil, none, pki.Errorf(pki.Forbidden, "the role %s grants no roles", orNone(by))
+		return pki.Errorf(pki.Malformed, "role %.40q: it is one of %v", n.Role, Roles())
 	case n.Name == "" || len(n.Name) > 100 || strings.ContainsFunc(n.Name, func(r rune) bool { return r < ' ' }):
-		return nil, none, pki.Errorf(pki.Malformed, "a token has a name of 1 to 100 characters that says whose it is")
+		return pki.Errorf(pki.Malformed, "a token has a name of 1 to 100 characters that says whose it is")
 	case n.Life < time.Minute || n.Life > MaxTokenLife:
-		return nil, none, pki.Errorf(pki.Malformed, "a token lives for a minute at least and for %d days at most", MaxTokenLife/(24*time.Hour))
+		return pki.Errorf(pki.Malformed, "a token lives for a minute at least and for %d days at most", MaxTokenLife/(24*time.Hour))
 	}
-	if n.Endpoints != nil {
-		if err := t.checkEndpoints(ctx, tenant, n.Endpoints); err != nil {
-			return nil, none, err
-		}
-	}
-	now := t.now().UTC()
+	return nil
+}
+
+// put completes and stores a token.
+func (t *Tokens) put(ctx context.Context, actor string, n NewToken, tok *Token) (*Token, pki.Secret, error) {
 	secret := newSecret()
-	tok := &Token{
-		ID: pki.TokenID(pki.NewID(now)), Tenant: tenant, Name: n.Name, Role: n.Role, Endpoints: n.Endpoints,
-		Hash: sha256.Sum256([]byte(secret.Reveal())), Created: now, Expires: now.Add(n.Life),
-	}
-	event := pki.Event{Tenant: tenant, At: now, Actor: actor, Action: "token.create",
-		Target: "token:" + string(tok.ID), Detail: string(tok.Role) + " until " + tok.Expires.Format(time.RFC3339)}
+	tok.Name, tok.Hash, tok.Expires = n.Name, sha256.Sum256([]byte(secret.Reveal())), tok.Created.Add(n.Life)
+	event := pki.Event{Tenant: tok.Tenant, At: tok.Created, Actor: actor, Action: "token.create", Target: tok.Principal(),
+		Detail: GrantsText(tok.Grants) + " until " + tok.Expires.Format(time.RFC3339)}
 	if err := t.store.PutToken(ctx, tok, event); err != nil {
-		return nil, none, err
+		return nil, pki.Secret{}, err
 	}
 	return tok, secret, nil
 }
 
-// checkEndpoints checks what a token is to be bound to. A list without names is
-// refused, since a token that is bound to none of them would be good for all. So
-// is an endpoint that is not there: a misspelt name would bind the token to
-// whatever gets that name later.
-func (t *Tokens) checkEndpoints(ctx context.Context, tenant pki.TenantID, names []string) error {
-	switch {
-	case len(names) == 0:
-		return pki.Errorf(pki.Malformed, "the list of endpoints is empty: leave it out for a token that is good for all of the tenant, or name endpoints")
-	case len(names) > MaxTokenEndpoints:
-		return pki.Errorf(pki.Malformed, "a token is bound to %d endpoints at most", MaxTokenEndpoints)
+// List returns the tokens of the permit's tenant, newest first: those whose grants are
+// all within the permit.
+func (t *Tokens) List(ctx context.Context, g Permit) ([]*Token, error) {
+	if err := g.CheckSome(ManageTokens); err != nil {
+		return nil, err
 	}
-	all, err := t.store.Endpoints(ctx, tenant)
-	if err != nil {
-		return err
+	all, err := t.store.Tokens(ctx, g.tenant)
+	return slices.DeleteFunc(all, func(tok *Token) bool { return g.checkManage(tok) != nil }), err
+}
+
+// checkManage reports whether a token is within a permit of ManageTokens.
+func (p Permit) checkManage(t *Token) error {
+	if p.principal.operator() && p.tenant != pki.Platform {
+		if !slices.ContainsFunc(t.Grants, func(g Grant) bool { return g.Role == TenantAdministrator }) {
+			return pki.Errorf(pki.Forbidden, "a platform operator ends the tokens of tenant administrators in a tenant, and no others: its administrators do")
+		}
+		return nil
 	}
-	for i, name := range names {
-		if err := pki.CheckSlug("endpoint", name); err != nil {
+	if len(t.Grants) == 0 {
+		return p.Check(ManageTokens)
+	}
+	for _, g := range t.Grants {
+		if err := p.CheckAt(ManageTokens, g.Scope); err != nil {
 			return err
-		}
-		if slices.Contains(names[:i], name) {
-			return pki.Errorf(pki.Malformed, "endpoint %q stands twice", name)
-		}
-		if !slices.ContainsFunc(all, func(ep *pki.Endpoint) bool { return ep.Name == name }) {
-			return pki.Errorf(pki.Malformed, "tenant %s has no endpoint %q; it has %s", tenant, name, someOf(all))
 		}
 	}
 	return nil
 }
 
-// someOf names the first endpoints of a list, for people.
-func someOf(all []*pki.Endpoint) string {
-	const most = 20
-	if len(all) == 0 {
-		return "none"
-	}
-	var names []string
-	for _, ep := range all[:min(len(all), most)] {
-		names = append(names, ep.Name)
-	}
-	text := strings.Join(names, ", ")
-	if len(all) > most {
-		text += fmt.Sprintf(" and %d more", len(all)-most)
-	}
-	return text
-}
-
-// List returns the tokens of the permit's tenant, newest first.
-func (t *Tokens) List(ctx context.Context, g Permit) ([]*Token, error) {
-	if err := g.Check(ManageTokens); err != nil {
-		return nil, err
-	}
-	return t.store.Tokens(ctx, g.tenant)
-}
-
 // Revoke ends a token of the permit's tenant: here at once, on other nodes within
 // five seconds.
 func (t *Tokens) Revoke(ctx context.Context, g Permit, id pki.TokenID) error {
-	if err := g.Check(ManageTokens); err != nil {
+	if err := g.CheckSome(ManageTokens); err != nil {
+		return err
+	}
+	tok, err := t.store.Token(ctx, g.tenant, id)
+	if err != nil {
+		return err
+	}
+	if err := g.checkManage(tok); err != nil {
 		return err
 	}
 	now := t.now().UTC()
 	defer t.recent.forget() // also after an error, which may mean that the outcome is unknown
 	return t.store.RevokeToken(ctx, g.tenant, id, now, pki.Event{Tenant: g.tenant, At: now,
-		Actor: g.Actor(), Action: "token.revoke", Target: "token:" + string(id)})
+		Actor: g.Actor(), Action: "token.revoke", Target: tokenPrincipal(id)})
 }
 
 // Authenticate returns the principal that holds the token text. A text that is
@@ -221,8 +214,7 @@ func (t *Tokens) Authenticate(ctx context.Context, text pki.Secret) (Principal, 
 	case !t.now().Before(tok.Expires):
 		return Principal{}, pki.Errorf(pki.Unauthenticated, "the API token expired at %s", tok.Expires.UTC().Format(time.RFC3339))
 	}
-	return Principal{Tenant: tok.Tenant, ID: "token:" + string(tok.ID), Name: tok.Name, Role: tok.Role,
-		Endpoints: tok.Endpoints, Expires: tok.Expires}, nil
+	return Principal{Tenant: tok.Tenant, ID: tok.Principal(), Name: tok.Name, Grants: tok.Grants, Expires: tok.Expires}, nil
 }
 
 // byHash returns the token with the given hash as the store has it, or had it a

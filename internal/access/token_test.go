@@ -25,7 +25,7 @@ type cupboard struct {
 	tokens []*access.Token
 	events []pki.Event
 	looks  int      // calls of TokenByHash
-	names  []string // of the endpoints that acme has; no other tenant has one
+	names  []string // of the endpoints that acme has; no other tenant has anything
 	err    error    // of every call
 }
 
@@ -69,14 +69,20 @@ func (c *cupboard) RevokeToken(_ context.Context, tenant pki.TenantID, id pki.To
 	return pki.Errorf(pki.NotFound, "no such token")
 }
 
-func (c *cupboard) Endpoints(_ context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error) {
-	var all []*pki.Endpoint
-	for _, name := range c.names {
-		if tenant == "acme" {
-			all = append(all, &pki.Endpoint{Tenant: tenant, Name: name})
+func (c *cupboard) Token(_ context.Context, tenant pki.TenantID, id pki.TokenID) (*access.Token, error) {
+	for _, t := range c.tokens {
+		if t.Tenant == tenant && t.ID == id {
+			return t, c.err
 		}
 	}
-	return all, c.err
+	return nil, pki.Errorf(pki.NotFound, "no such token")
+}
+
+func (c *cupboard) Missing(_ context.Context, tenant pki.TenantID, s access.Scope) (string, error) {
+	if s.Endpoint != "" && (tenant != "acme" || !slices.Contains(c.names, s.Endpoint)) {
+		return "endpoint:" + s.Endpoint, c.err
+	}
+	return "", c.err
 }
 
 // A desk makes tokens at a time that a test sets.
@@ -96,7 +102,10 @@ func newDesk() *desk {
 func grant(t testing.TB, role access.Role, tenant pki.TenantID, endpoints ...string) access.Permit {
 	t.Helper()
 	who := principal(role)
-	who.Endpoints = endpoints
+	if role != access.PlatformOperator {
+		who.Tenant = tenant
+	}
+	who.Grants = access.Given(role, at(endpoints...)...)
 	g, err := who.Authorize(access.ManageTokens, tenant)
 	if err != nil {
 		t.Fatal(err)
@@ -104,11 +113,20 @@ func grant(t testing.TB, role access.Role, tenant pki.TenantID, endpoints ...str
 	return g
 }
 
+// at returns the scopes of some endpoints.
+func at(endpoints ...string) []access.Scope {
+	var all []access.Scope
+	for _, e := range endpoints {
+		all = append(all, access.Scope{Endpoint: e})
+	}
+	return all
+}
+
 // make makes a factory operator's token in acme.
 func (d *desk) make(t testing.TB) (*access.Token, pki.Secret) {
 	t.Helper()
 	tok, secret, err := d.Create(t.Context(), grant(t, access.TenantAdministrator, "acme"),
-		access.NewToken{Name: "line 1", Role: access.FactoryOperator, Endpoints: []string{"meter"}, Life: time.Hour})
+		access.NewToken{Name: "line 1", Role: access.FactoryOperator, Scopes: at("meter"), Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,13 +140,15 @@ func TestToken(t *testing.T) {
 	if !regexp.MustCompile(`^pando_[A-Za-z0-9_-]{43}[0-9a-f]{8}$`).MatchString(text) {
 		t.Errorf("a token has the form %q", text)
 	}
-	want := &access.Token{ID: tok.ID, Tenant: "acme", Name: "line 1", Role: access.FactoryOperator, Endpoints: []string{"meter"},
+	grants := []access.Grant{{ID: tok.Grants[0].ID, Tenant: "acme", Principal: "token:" + string(tok.ID), Role: access.FactoryOperator,
+		Scope: access.Scope{Endpoint: "meter"}, Actor: "token:0abc (laptop)", Created: d.clock.Now()}}
+	want := &access.Token{ID: tok.ID, Tenant: "acme", Name: "line 1", Grants: grants, Maker: "token:0abc",
 		Hash: sha256.Sum256([]byte(text)), Created: d.clock.Now(), Expires: d.clock.Now().Add(time.Hour)}
 	if diff := cmp.Diff([]*access.Token{want}, d.store.tokens); diff != "" {
 		t.Errorf("what is kept (-want +got):\n%s", diff)
 	}
 	event := pki.Event{Tenant: "acme", At: d.clock.Now(), Actor: "token:0abc (laptop)", Action: "token.create",
-		Target: "token:" + string(tok.ID), Detail: "factory-operator until 2026-11-22T13:00:00Z"}
+		Target: "token:" + string(tok.ID), Detail: "factory-operator on endpoint:meter until 2026-11-22T13:00:00Z"}
 	if diff := cmp.Diff([]pki.Event{event}, d.store.events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -136,8 +156,7 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	principal := access.Principal{Tenant: "acme", ID: "token:" + string(tok.ID), Name: "line 1", Role: access.FactoryOperator,
-		Endpoints: []string{"meter"}, Expires: tok.Expires}
+	principal := access.Principal{Tenant: "acme", ID: "token:" + string(tok.ID), Name: "line 1", Grants: grants, Expires: tok.Expires}
 	if diff := cmp.Diff(principal, who, cmp.AllowUnexported(access.Principal{})); diff != "" {
 		t.Errorf("principal (-want +got):\n%s", diff)
 	}
@@ -221,7 +240,7 @@ func TestTokenExpires(t *testing.T) {
 func TestTokenRevoked(t *testing.T) {
 	d := newDesk()
 	tok, secret := d.make(t)
-	if err := d.Revoke(t.Context(), grant(t, access.PlatformOperator, "globex"), tok.ID); pki.KindOf(err) != pki.NotFound {
+	if err := d.Revoke(t.Context(), grant(t, access.TenantAdministrator, "globex"), tok.ID); pki.KindOf(err) != pki.NotFound {
 		t.Errorf("revoked in another tenant: %v", err)
 	}
 	if err := d.Revoke(t.Context(), access.Permit{}, tok.ID); pki.KindOf(err) != pki.Forbidden {
@@ -261,6 +280,13 @@ func TestStoreFails(t *testing.T) {
 func TestCreate(t *testing.T) {
 	admin, operator := grant(t, access.TenantAdministrator, "acme"), grant(t, access.PlatformOperator, pki.Platform)
 	bound := grant(t, access.TenantAdministrator, "acme", "meter", "rni")
+	narrow := principal(access.TenantAdministrator)
+	narrow.Grants = append(access.Given("own"), access.Given(access.Auditor)...)
+	narrow.Grants[0].Own = []access.Permission{access.ManageTokens}
+	tokensAlone, err := narrow.Authorize(access.ManageTokens, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
 	auditor, err := principal(access.Auditor).Authorize(access.ReadEvents, "acme")
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +295,7 @@ func TestCreate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	many := slices.Repeat([]string{"meter"}, access.MaxTokenEndpoints+1)
+	many := slices.Repeat([]string{"meter"}, access.MaxGrants+1)
 	for i := range many {
 		many[i] += strconv.Itoa(i)
 	}
@@ -285,8 +311,13 @@ func TestCreate(t *testing.T) {
 		{"by the platform, on the platform", operator, access.NewToken{Name: "x", Role: access.PlatformOperator}, ok},
 		{"the shortest", admin, access.NewToken{Name: "x", Role: access.Auditor, Life: time.Minute}, ok},
 		{"the longest", admin, access.NewToken{Name: strings.Repeat("x", 100), Role: access.Auditor, Life: access.MaxTokenLife}, ok},
-		{"within one's own endpoints", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"rni"}}, ok},
+		{"an auditor for an endpoint", admin, access.NewToken{Name: "x", Role: access.Auditor, Scopes: at("meter")}, ok},
+		{"for a smaller scope than one's own", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: []access.Scope{{Endpoint: "rni", Site: "berlin"}}}, ok},
+		{"for a larger scope than one's own", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: []access.Scope{{Site: "berlin"}}}, pki.Forbidden},
+		{"within one's own endpoints", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: at("rni")}, ok},
 
+		{"what one has oneself", tokensAlone, access.NewToken{Name: "x", Role: access.Auditor}, ok},
+		{"more than one has oneself", tokensAlone, access.NewToken{Name: "x", Role: access.RAOperator}, pki.Forbidden},
 		{"without a grant", access.Permit{}, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
 		{"with another grant", auditor, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
 		{"by pando itself", system, access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
@@ -294,6 +325,8 @@ func TestCreate(t *testing.T) {
 		{"of an unknown role", admin, access.NewToken{Name: "x", Role: "root"}, pki.Malformed},
 		{"a platform operator in a tenant", admin, access.NewToken{Name: "x", Role: access.PlatformOperator}, pki.Malformed},
 		{"a platform operator in a tenant, by one", grant(t, access.PlatformOperator, "acme"), access.NewToken{Name: "x", Role: access.PlatformOperator}, pki.Malformed},
+		{"somebody else by the platform, in a tenant", grant(t, access.PlatformOperator, "acme"), access.NewToken{Name: "x", Role: access.Auditor}, pki.Forbidden},
+		{"an administrator of a part by the platform", grant(t, access.PlatformOperator, "acme"), access.NewToken{Name: "x", Role: access.TenantAdministrator, Scopes: at("meter")}, pki.Forbidden},
 		{"a tenant's role on the platform", operator, access.NewToken{Name: "x", Role: access.TenantAdministrator}, pki.Malformed},
 		{"without a name", admin, access.NewToken{Role: access.Auditor}, pki.Malformed},
 		{"with a long name", admin, access.NewToken{Name: strings.Repeat("x", 101), Role: access.Auditor}, pki.Malformed},
@@ -301,17 +334,13 @@ func TestCreate(t *testing.T) {
 		{"too short", admin, access.NewToken{Name: "x", Role: access.Auditor, Life: time.Minute - 1}, pki.Malformed},
 		{"expired at birth", admin, access.NewToken{Name: "x", Role: access.Auditor, Life: -time.Hour}, pki.Malformed},
 		{"too long", admin, access.NewToken{Name: "x", Role: access.Auditor, Life: access.MaxTokenLife + 1}, pki.Malformed},
-		{"for an endpoint without a name", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{""}}, pki.Malformed},
-		{"for two endpoints in one", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter,rni"}}, pki.Malformed},
-		{"for too many endpoints", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: many}, pki.Malformed},
-		{"for a list of no endpoints", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{}}, pki.Malformed},
-		{"for an endpoint twice", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter", "rni", "meter"}}, pki.Malformed},
-		{"for an endpoint that is not there", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter", "metre"}}, pki.Malformed},
-		{"for another tenant's endpoint", grant(t, access.PlatformOperator, "globex"), access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter"}}, pki.Malformed},
-		{"an auditor for an endpoint", admin, access.NewToken{Name: "x", Role: access.Auditor, Endpoints: []string{"meter"}}, pki.Malformed},
-		{"an administrator for an endpoint", admin, access.NewToken{Name: "x", Role: access.TenantAdministrator, Endpoints: []string{"meter"}}, pki.Malformed},
-		{"a platform operator for an endpoint", operator, access.NewToken{Name: "x", Role: access.PlatformOperator, Endpoints: []string{"meter"}}, pki.Malformed},
-		{"beyond one's own endpoints", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"rni", "firmware"}}, pki.Forbidden},
+		{"for too many endpoints", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: at(many...)}, pki.Malformed},
+		{"for a list of no endpoints", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: []access.Scope{}}, pki.Malformed},
+		{"for an endpoint twice", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: at("meter", "rni", "meter")}, pki.Malformed},
+		{"for an endpoint that is not there", admin, access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: at("meter", "metre")}, pki.Malformed},
+		{"for another tenant's endpoint", grant(t, access.TenantAdministrator, "globex"), access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: at("meter")}, pki.Malformed},
+		{"a platform operator for an endpoint", operator, access.NewToken{Name: "x", Role: access.PlatformOperator, Scopes: at("meter")}, pki.Malformed},
+		{"beyond one's own endpoints", bound, access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: at("rni", "firmware")}, pki.Forbidden},
 		{"for all endpoints by one who is bound", bound, access.NewToken{Name: "x", Role: access.TenantAdministrator}, pki.Forbidden},
 	}
 	for _, test := range tests {
@@ -331,26 +360,12 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// TestUnknownEndpointIsNamed: the refusal says which name is wrong and which there
-// are.
-func TestUnknownEndpointIsNamed(t *testing.T) {
-	d := newDesk()
-	create := func(tenant pki.TenantID) string {
-		_, _, err := d.Create(t.Context(), grant(t, access.PlatformOperator, tenant),
-			access.NewToken{Name: "x", Role: access.FactoryOperator, Endpoints: []string{"meter", "metre"}})
-		return pki.DetailOf(err)
-	}
-	if got, want := create("acme"), `tenant acme has no endpoint "metre"; it has firmware, meter, rni`; got != want {
+// TestUnknownScopeIsNamed: the refusal says which name is wrong.
+func TestUnknownScopeIsNamed(t *testing.T) {
+	_, _, err := newDesk().Create(t.Context(), grant(t, access.TenantAdministrator, "acme"),
+		access.NewToken{Name: "x", Role: access.FactoryOperator, Scopes: at("meter", "metre")})
+	if got, want := pki.DetailOf(err), "scope endpoint:metre: the tenant has no endpoint:metre; make it first, or correct its name"; got != want {
 		t.Errorf("%s, want %s", got, want)
-	}
-	if got, want := create("globex"), `tenant globex has no endpoint "meter"; it has none`; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	for i := range 30 {
-		d.store.names = append(d.store.names, fmt.Sprintf("line-%d", i))
-	}
-	if got := create("acme"); !strings.HasSuffix(got, "line-16 and 13 more") {
-		t.Error(got)
 	}
 }
 
@@ -362,11 +377,33 @@ func TestDefaultLife(t *testing.T) {
 	}
 }
 
+// TestOperatorInATenant: a platform operator ends tokens of administrators, and sees no
+// others.
+func TestOperatorInATenant(t *testing.T) {
+	d := newDesk()
+	line, _ := d.make(t)
+	operator := grant(t, access.PlatformOperator, "acme")
+	admin, _, err := d.Create(t.Context(), operator, access.NewToken{Name: "x", Role: access.TenantAdministrator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := d.List(t.Context(), operator)
+	if err != nil || len(all) != 1 || all[0].ID != admin.ID {
+		t.Errorf("%v, %v", all, err)
+	}
+	if err := d.Revoke(t.Context(), operator, line.ID); pki.KindOf(err) != pki.Forbidden || err == nil {
+		t.Errorf("another's token: %v", err)
+	}
+	if err := d.Revoke(t.Context(), operator, admin.ID); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestList(t *testing.T) {
 	d := newDesk()
 	d.make(t)
 	for tenant, want := range map[pki.TenantID]int{"acme": 1, "globex": 0} {
-		all, err := d.List(t.Context(), grant(t, access.PlatformOperator, tenant))
+		all, err := d.List(t.Context(), grant(t, access.TenantAdministrator, tenant))
 		if err != nil || len(all) != want {
 			t.Errorf("%s has %d tokens, %v, want %d", tenant, len(all), err, want)
 		}
@@ -380,10 +417,10 @@ func TestFirst(t *testing.T) {
 	d := newDesk()
 	d.make(t) // of a tenant: no platform operator
 	tok, secret, err := d.First(t.Context())
-	if err != nil || tok.Role != access.PlatformOperator || tok.Tenant != pki.Platform {
+	if err != nil || access.GrantsText(tok.Grants) != "platform-operator" || tok.Tenant != pki.Platform {
 		t.Fatalf("%+v, %v", tok, err)
 	}
-	if who, err := d.Authenticate(t.Context(), secret); err != nil || who.Role != access.PlatformOperator {
+	if who, err := d.Authenticate(t.Context(), secret); err != nil || access.GrantsText(who.Grants) != "platform-operator" {
 		t.Errorf("%v, %v", who, err)
 	}
 	if _, _, err := d.First(t.Context()); pki.KindOf(err) != pki.Conflict {

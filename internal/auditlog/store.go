@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -72,6 +73,8 @@ type Archives interface {
 
 // Store is what the logs need kept. All methods are safe for concurrent use.
 type Store interface {
+	access.AuthorityNames
+
 	// Deployment returns the deployment's id, which the first call makes.
 	Deployment(ctx context.Context) (string, error)
 

@@ -413,7 +413,7 @@ func TestScopedPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := access.Principal{Tenant: "acme", ID: "token:line", Role: access.FactoryOperator, Endpoints: []string{"meter"}}
+	p := access.Principal{Tenant: "acme", ID: "token:line", Grants: access.Given(access.FactoryOperator, access.Scope{Endpoint: "meter"})}
 	g, err := p.Authorize(access.ReadBatches, "acme")
 	if err != nil {
 		t.Fatal(err)

@@ -47,16 +47,12 @@ func (s *Service) Results(ctx context.Context, g access.Permit, id pki.BatchID, 
 // Submitted returns a row as it was submitted. It needs access.ReadBatches, or
 // access.ReadCertificates, since a certificate's request belongs to it.
 func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*Batch, *enroll.Row, error) {
-	if g.Check(access.ReadBatches) != nil {
-		if err := g.Check(access.ReadCertificates); err != nil {
-			return nil, nil, err
-		}
+	permission := access.ReadBatches
+	if g.CheckSome(permission) != nil {
+		permission = access.ReadCertificates
 	}
-	b, err := s.cfg.Store.Batch(ctx, g.Tenant(), id)
+	b, err := s.visible(ctx, g, permission, id)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := g.CheckEndpoint(b.Endpoint); err != nil {
 		return nil, nil, err
 	}
 	c, err := s.cfg.Store.ChunkOf(ctx, g.Tenant(), id, row)

@@ -18,10 +18,7 @@ import (
 // same retry under the same idempotency key is the same batch. The batch's digest
 // is over its rows as they are stored. It needs access.ManageBatches.
 func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, kinds []pki.Kind, idempotency string) (*Batch, error) {
-	if err := g.Check(access.ManageBatches); err != nil {
-		return nil, err
-	}
-	of, err := s.visible(ctx, g, id)
+	of, err := s.visible(ctx, g, access.ManageBatches, id)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +53,7 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 	if err != nil {
 		return nil, err
 	}
-	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, sum, Running, s.cfg.Now().UTC(),
+	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, of.Every, sum, Running, s.cfg.Now().UTC(),
 		s.event(g, "retry", b.ID, fmt.Sprintf("%d rows of batch %s", rows, of.ID)))
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ import (
 type RA interface {
 	Open(ctx context.Context, g access.Permit, endpoint string, protocol pki.Protocol) (*enroll.Lane, error)
 	OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string) (*enroll.Lane, error)
-	CheckPlace(ctx context.Context, g access.Permit, p pki.Placement) error
+	Complete(ctx context.Context, g access.Permit, p pki.Placement) (pki.Placement, error)
 	IssueChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk) error
 	CheckChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk, seen *enroll.Seen) ([]issuance.Refusal, error)
 }
@@ -58,28 +58,44 @@ func New(cfg Config) *Service {
 
 // Batch returns a batch of the permit's tenant. It needs access.ReadBatches.
 func (s *Service) Batch(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
-	if err := g.Check(access.ReadBatches); err != nil {
-		return nil, err
-	}
-	return s.visible(ctx, g, id)
+	return s.visible(ctx, g, access.ReadBatches, id)
 }
 
-// visible returns a batch of the permit's tenant at an endpoint within its scope.
-func (s *Service) visible(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
+// visible returns a batch of the permit's tenant that is within it.
+func (s *Service) visible(ctx context.Context, g access.Permit, permission access.Permission, id pki.BatchID) (*Batch, error) {
+	if err := g.CheckSome(permission); err != nil {
+		return nil, err
+	}
 	b, err := s.cfg.Store.Batch(ctx, g.Tenant(), id)
 	if err != nil {
 		return nil, err
 	}
-	if g.CheckEndpoint(b.Endpoint) != nil {
-		return nil, pki.Errorf(pki.NotFound, "no batch %.60q", string(id))
+	return b, s.within(ctx, g, permission, b)
+}
+
+// within reports whether a batch is within a permit, with all its rows.
+func (s *Service) within(ctx context.Context, g access.Permit, permission access.Permission, b *Batch) error {
+	if g.Whole() {
+		return g.Check(permission)
 	}
-	return b, nil
+	where, err := s.where(ctx, b)
+	if err != nil {
+		return err
+	}
+	where.ProductLine, where.Site = b.Every.ProductLine, b.Every.Site
+	return g.CheckAt(permission, where)
+}
+
+// where returns where a batch is, but for its rows.
+func (s *Service) where(ctx context.Context, b *Batch) (access.Scope, error) {
+	authority, err := s.cfg.Store.AuthorityName(ctx, b.Tenant, b.Authority)
+	return access.Scope{Authority: authority, Endpoint: b.Endpoint}, err
 }
 
 // Batches returns up to limit batches of the permit's tenant, newest first, with
 // ids below before ("" from the newest). It needs access.ReadBatches.
 func (s *Service) Batches(ctx context.Context, g access.Permit, before pki.BatchID, limit int) ([]*Batch, error) {
-	if err := g.Check(access.ReadBatches); err != nil {
+	if err := g.CheckSome(access.ReadBatches); err != nil {
 		return nil, err
 	}
 	if limit < 1 || limit > registry.MaxPage {
@@ -92,7 +108,11 @@ func (s *Service) Batches(ctx context.Context, g access.Permit, before pki.Batch
 			return nil, err
 		}
 		for _, b := range all {
-			if g.CheckEndpoint(b.Endpoint) == nil {
+			err := s.within(ctx, g, access.ReadBatches, b)
+			if err != nil && pki.KindOf(err) != pki.Forbidden {
+				return nil, err
+			}
+			if err == nil {
 				seen = append(seen, b)
 			}
 			if before = b.ID; len(seen) == limit {
@@ -128,10 +148,7 @@ func (s *Service) Cancel(ctx context.Context, g access.Permit, id pki.BatchID) (
 // move changes a batch's state by order of the permit's principal, who needs
 // access.ManageBatches. A batch that is in the state already is returned as it is.
 func (s *Service) move(ctx context.Context, g access.Permit, id pki.BatchID, verb string, to State, from ...State) (*Batch, error) {
-	if err := g.Check(access.ManageBatches); err != nil {
-		return nil, err
-	}
-	b, err := s.visible(ctx, g, id)
+	b, err := s.visible(ctx, g, access.ManageBatches, id)
 	if err != nil || b.State == to {
 		return b, err
 	}
@@ -139,7 +156,7 @@ func (s *Service) move(ctx context.Context, g access.Permit, id pki.BatchID, ver
 		return nil, err
 	}
 	s.awaken()
-	return s.visible(ctx, g, id)
+	return s.visible(ctx, g, access.ManageBatches, id)
 }
 
 func (s *Service) event(g access.Permit, verb string, id pki.BatchID, detail string) pki.Event {

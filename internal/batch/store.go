@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -31,6 +32,7 @@ type Batch struct {
 	Profile     pki.ProfileRef // pinned at creation
 	Authority   pki.AuthorityID
 	Defaults    pki.Placement // of rows that say nothing
+	Every       Every         // what all rows have in common, when the upload is complete
 	DryRun      bool          // stop after checking until told to issue
 	Idempotency string        // "" for none
 	State       State
@@ -52,6 +54,12 @@ type Batch struct {
 	Issued    int64
 	Refused   int64 // while Checking or Checked: rows that would be refused
 	Cancelled int64
+}
+
+// Every is where all rows of a batch belong; a name is "" where rows differ or say none.
+type Every struct {
+	ProductLine string
+	Site        string
 }
 
 // ChunkRows is the largest number of rows in a chunk: a single request that comes
@@ -88,6 +96,8 @@ type Result struct {
 
 // Store keeps batches. issuance.Store.Commit claims and closes chunks.
 type Store interface {
+	access.AuthorityNames
+
 	// CreateBatch stores a batch in state Uploading with its event. Where the
 	// tenant has one with the same non-empty idempotency key, that one is
 	// returned, unchanged, with existed set.
@@ -100,8 +110,8 @@ type Store interface {
 	// AddChunk adds rows while Uploading; Conflict otherwise. Rows of a retry are
 	// marked as retried; Conflict, too, where another retry has one of them.
 	AddChunk(ctx context.Context, tenant pki.TenantID, id pki.BatchID, c *Chunk) error
-	// EndUpload sets Rows, Digest and the next state, with its event.
-	EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, digest [32]byte, next State, at time.Time, e pki.Event) error
+	// EndUpload sets Rows, Every, Digest and the next state, with its event.
+	EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, every Every, digest [32]byte, next State, at time.Time, e pki.Event) error
 	// SetState moves the batch from one of the given states to another, or is
 	// Conflict. Entering Running from Checked drops what the dry run found;
 	// entering Done needs every chunk closed, else it is NotReady.

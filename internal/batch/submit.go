@@ -52,7 +52,7 @@ func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, bod
 			return nil, err
 		}
 	}
-	rows, err := s.upload(ctx, b, n, body)
+	rows, every, err := s.upload(ctx, g, b, n, body)
 	if errors.Is(err, errUnfit) {
 		return nil, s.cancel(ctx, g, b, err)
 	}
@@ -65,7 +65,7 @@ func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, bod
 	}
 	var sum [32]byte
 	digest.Sum(sum[:0])
-	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, sum, next, s.cfg.Now().UTC(),
+	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, every, sum, next, s.cfg.Now().UTC(),
 		s.event(g, "submit", b.ID, fmt.Sprintf("%d rows at %s, sha256 %x", rows, b.Endpoint, sum)))
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, bod
 
 // create stores the batch, or finds the one with its idempotency key.
 func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of retried) (*Batch, bool, error) {
-	if err := g.Check(access.ManageBatches); err != nil {
+	if err := g.CheckSome(access.ManageBatches); err != nil {
 		return nil, false, err
 	}
 	if len(n.Idempotency) > enroll.MaxIdempotency {
@@ -113,7 +113,7 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 		return got, true, nil
 	}
 	// After it is there: a lot that is closed now looks for batches of its own.
-	err = s.cfg.RA.CheckPlace(ctx, g, n.Defaults)
+	_, err = s.cfg.RA.Complete(ctx, g, n.Defaults)
 	if err != nil && !existed {
 		err = s.cancel(ctx, g, b, err)
 	}
@@ -149,12 +149,17 @@ func (s *Service) compare(b *Batch, digest hash.Hash, body io.Reader) (*Batch, e
 var errUnfit = errors.New("the file cannot be a batch")
 
 // upload stores the rows in chunks and returns how many there are.
-func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Reader) (int64, error) {
+func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submission, body io.Reader) (int64, Every, error) {
+	none := Every{}
 	r, done, err := newReader(n.Format, body, s.cfg.Spool)
 	if err != nil {
-		return 0, uploadFault(err)
+		return 0, none, uploadFault(err)
 	}
 	defer done()
+	fold, err := s.newFold(ctx, g, b)
+	if err != nil {
+		return 0, none, err
+	}
 	c := Chunk{First: 1}
 	store := func() error {
 		if c.Count == 0 {
@@ -170,26 +175,29 @@ func (s *Service) upload(ctx context.Context, b *Batch, n Submission, body io.Re
 			break
 		}
 		if err != nil {
-			return 0, uploadFault(err)
+			return 0, none, uploadFault(err)
 		}
 		row.Placement = withDefaults(row.Placement, n.Defaults)
+		if err := fold.take(ctx, &row); err != nil {
+			return 0, none, err
+		}
 		c.Rows = appendRow(c.Rows, &row)
 		if c.Count++; c.Count == ChunkRows || len(c.Rows) >= maxChunk {
 			if err := store(); err != nil {
-				return 0, err
+				return 0, none, err
 			}
 		}
 		if c.First+int64(c.Count) > MaxRows {
-			return 0, pki.Because(pki.Malformed, errUnfit, "a batch has at most %d rows: submit several", MaxRows)
+			return 0, none, pki.Because(pki.Malformed, errUnfit, "a batch has at most %d rows: submit several", MaxRows)
 		}
 	}
 	if err := store(); err != nil {
-		return 0, err
+		return 0, none, err
 	}
 	if c.First == 1 {
-		return 0, pki.Because(pki.Malformed, errUnfit, "there is no row in the upload")
+		return 0, none, pki.Because(pki.Malformed, errUnfit, "there is no row in the upload")
 	}
-	return c.First - 1, nil
+	return c.First - 1, fold.every, nil
 }
 
 // uploadFault tells a file that cannot be a batch from an upload that broke off.

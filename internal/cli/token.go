@@ -25,11 +25,11 @@ func (tokenCommand) Help() string {
 
 // tokenCreate is "pando token create".
 type tokenCreate struct {
-	Name     string        `required:"" placeholder:"TEXT" help:"Whose it is, or what for."`
-	Role     string        `required:"" enum:"platform-operator,tenant-administrator,pki-administrator,security-officer,ra-operator,factory-operator,device-manager,oem-partner,auditor" placeholder:"ROLE" help:"What it may do: ${enum}."`
-	Endpoint []string      `placeholder:"NAME" help:"Only for this endpoint; may be repeated (default: all of the tenant)."`
-	Life     time.Duration `placeholder:"DURATION" help:"How long it holds, as 30d or 12h; at most two years (default: 90d)."`
-	Tenant   string        `placeholder:"TENANT" help:"Create it in this tenant; for platform operators."`
+	Name   string        `required:"" placeholder:"TEXT" help:"Whose it is, or what for."`
+	Role   string        `required:"" enum:"platform-operator,tenant-administrator,pki-administrator,security-officer,ra-operator,factory-operator,device-manager,oem-partner,auditor" placeholder:"ROLE" help:"What it may do: ${enum}."`
+	Scope  []string      `placeholder:"SCOPE" help:"Where it has the role, as product-line:pro or authority:manufacturing+site:berlin; may be repeated (default: the whole tenant)."`
+	Life   time.Duration `placeholder:"DURATION" help:"How long it holds, as 30d or 12h; at most two years (default: 90d)."`
+	Tenant string        `placeholder:"TENANT" help:"Create it in this tenant; for platform operators."`
 }
 
 func (tokenCreate) Help() string {
@@ -37,7 +37,7 @@ func (tokenCreate) Help() string {
 
 Examples:
 
-    pando token create --name "line 3, plant Brno" --role factory-operator --endpoint meter > line3.token
+    pando token create --name "line 3, plant Brno" --role factory-operator --scope endpoint:meter > line3.token
     pando token create --tenant demo --name "first administrator" --role tenant-administrator`
 }
 
@@ -46,7 +46,7 @@ func (t *tokenCreate) Run(ctx context.Context, c *console, cl *client.Client) er
 	if t.Life%time.Second != 0 {
 		return usagef("--life %s: it is counted in whole seconds", pki.FormatDuration(t.Life))
 	}
-	n := client.NewToken{Name: t.Name, Role: t.Role, Endpoints: t.Endpoint, LifeSeconds: int64(t.Life / time.Second)}
+	n := client.NewToken{Name: t.Name, Role: t.Role, Scopes: t.Scope, LifeSeconds: int64(t.Life / time.Second)}
 	create := cl.CreateToken
 	if t.Tenant != "" {
 		create = func(ctx context.Context, n client.NewToken) (*client.CreatedToken, error) {
@@ -57,7 +57,7 @@ func (t *tokenCreate) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err != nil {
 		return err
 	}
-	c.note("token %s, %s, expires %s; its text is shown this once", token.ID, token.Role, when(token.Expires))
+	c.note("token %s, %s, expires %s; its text is shown this once", token.ID, grantsText(token.Grants), when(token.Expires))
 	return c.result(token, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, token.Secret.Reveal())
 		return err
@@ -79,9 +79,9 @@ func (t *tokenList) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	rows := table{heading: []string{"ID", "ROLE", "NAME", "ENDPOINTS", "EXPIRES", "REVOKED"}}
+	rows := table{heading: []string{"ID", "NAME", "GRANTS", "EXPIRES", "REVOKED"}}
 	for _, x := range items {
-		rows.add(x.ID, x.Role, x.Name, strings.Join(x.Endpoints, ","), when(x.Expires), when(x.Revoked))
+		rows.add(x.ID, x.Name, grantsText(x.Grants), when(x.Expires), when(x.Revoked))
 	}
 	return c.result(client.List[client.APIToken]{Items: items}, rows.write)
 }
@@ -130,8 +130,20 @@ func (tokenWhoami) Run(ctx context.Context, c *console, cl *client.Client) error
 	t.add("id", who.ID)
 	t.add("name", who.Name)
 	t.add("tenant", who.Tenant)
-	t.add("role", who.Role)
-	t.add("endpoints", strings.Join(who.Endpoints, ","))
+	t.add("grants", grantsText(who.Grants))
 	t.add("expires", when(who.Expires))
 	return c.result(who, t.write)
+}
+
+// grantsText returns grants for people, as "auditor, factory-operator on site:berlin".
+func grantsText(all []client.Grant) string {
+	var texts []string
+	for _, g := range all {
+		if g.Scope == "tenant" {
+			texts = append(texts, g.Role)
+		} else {
+			texts = append(texts, g.Role+" on "+g.Scope)
+		}
+	}
+	return strings.Join(texts, ", ")
 }

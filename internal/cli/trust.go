@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/pando-pki/pando/client"
 )
@@ -17,7 +16,7 @@ type trustCommand struct {
 }
 
 func (trustCommand) Help() string {
-	return `On the listener for devices, who asks is proved by a client certificate: from one of the tenant's own authorities, or from another whose certificate is imported. Everybody whom the authority certifies gets the role that is given here, at the endpoints that are named.`
+	return `On the listener for devices, who asks is proved by a client certificate: from one of the tenant's own authorities, or from another whose certificate is imported. Everybody whom the authority certifies gets the role that is given here, on the scopes that are named.`
 }
 
 // trustAdd is "pando trust add".
@@ -26,20 +25,20 @@ type trustAdd struct {
 	Authority   string   `xor:"of" required:"" placeholder:"NAME" help:"One of the tenant's own, by name or id."`
 	Certificate string   `xor:"of" required:"" placeholder:"FILE" help:"PEM file of another's certificate: a CA's, that may sign certificates."`
 	Role        string   `required:"" enum:"factory-operator,auditor,device" placeholder:"ROLE" help:"What its certificates allow: ${enum}. A device enrols for itself alone: its id is the serialNumber of the certificate's subject, else the CN."`
-	Endpoint    []string `placeholder:"NAME" help:"An endpoint that they may enrol at; may be repeated (default: all of the tenant; a device needs one)."`
+	Scope       []string `placeholder:"SCOPE" help:"Where they have the role, as endpoint:meter; may be repeated (default: the whole tenant; a device needs an endpoint)."`
 }
 
 func (trustAdd) Help() string {
 	return `Examples:
 
-    pando trust add field-devices --authority manufacturing --role device --endpoint operational
-    pando trust add plant-brno --certificate plant-ca.pem --role factory-operator --endpoint meter
+    pando trust add field-devices --authority manufacturing --role device --scope endpoint:operational
+    pando trust add plant-brno --certificate plant-ca.pem --role factory-operator --scope endpoint:meter
     curl --cert line3.pem --key line3.key https://pki.example.com:8444/api/v1/whoami`
 }
 
 // Run adds the trust.
 func (t *trustAdd) Run(ctx context.Context, c *console, cl *client.Client) error {
-	n := client.NewTrust{Name: t.Name, Authority: t.Authority, Role: t.Role, Endpoints: t.Endpoint}
+	n := client.NewTrust{Name: t.Name, Authority: t.Authority, Role: t.Role, Scopes: t.Scope}
 	if t.Certificate != "" {
 		text, err := os.ReadFile(t.Certificate)
 		if err != nil {
@@ -81,9 +80,9 @@ func (t *trustRemove) Run(ctx context.Context, c *console, cl *client.Client) er
 }
 
 func trusts(items ...client.Trust) func(io.Writer) error {
-	t := table{heading: []string{"NAME", "ROLE", "ENDPOINTS", "ENDS", "SUBJECT"}}
+	t := table{heading: []string{"NAME", "GRANTS", "ENDS", "SUBJECT"}}
 	for _, x := range items {
-		t.add(x.Name, x.Role, strings.Join(x.Endpoints, ","), when(x.Ends), x.Subject)
+		t.add(x.Name, grantsText(x.Grants), when(x.Ends), x.Subject)
 	}
 	return t.write
 }

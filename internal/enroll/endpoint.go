@@ -23,7 +23,7 @@ type NewEndpoint struct {
 // CreateEndpoint makes an endpoint. It binds one version of its profile: a later
 // version comes in with UpdateEndpoint only. It needs access.ManageEndpoints.
 func (s *Service) CreateEndpoint(ctx context.Context, g access.Permit, n NewEndpoint) (*pki.Endpoint, error) {
-	if err := g.Check(access.ManageEndpoints); err != nil {
+	if err := g.CheckSome(access.ManageEndpoints); err != nil {
 		return nil, err
 	}
 	if err := pki.CheckSlug("endpoint", n.Name); err != nil {
@@ -31,6 +31,9 @@ func (s *Service) CreateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	}
 	authority, err := s.cfg.Directory.FindAuthority(ctx, g.Tenant(), n.Authority)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkEndpoint(ctx, g, access.ManageEndpoints, n.Name, authority); err != nil {
 		return nil, err
 	}
 	ep := &pki.Endpoint{Tenant: g.Tenant(), Name: n.Name, Authority: authority, Created: s.cfg.Now().UTC()}
@@ -47,13 +50,7 @@ func (s *Service) CreateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 // An update that says nothing is Malformed; one that says what is so already
 // leaves no event. It needs access.ManageEndpoints.
 func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndpoint) (*pki.Endpoint, error) {
-	if err := g.Check(access.ManageEndpoints); err != nil {
-		return nil, err
-	}
-	if err := g.CheckEndpoint(n.Name); err != nil {
-		return nil, err
-	}
-	ep, err := s.cfg.Store.Endpoint(ctx, g.Tenant(), n.Name)
+	ep, err := s.endpoint(ctx, g, access.ManageEndpoints, n.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -129,24 +126,59 @@ func checkNames(n pki.Names) error {
 // Endpoint returns an endpoint of the permit's tenant. It needs
 // access.ReadConfiguration.
 func (s *Service) Endpoint(ctx context.Context, g access.Permit, endpoint string) (*pki.Endpoint, error) {
-	if err := g.Check(access.ReadConfiguration); err != nil {
-		return nil, err
-	}
-	name, err := s.nameOf(g, endpoint)
+	name, err := nameOf(g, endpoint)
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.Store.Endpoint(ctx, g.Tenant(), name)
+	return s.endpoint(ctx, g, access.ReadConfiguration, name)
+}
+
+// endpoint returns an endpoint that is within a permit.
+func (s *Service) endpoint(ctx context.Context, g access.Permit, permission access.Permission, name string) (*pki.Endpoint, error) {
+	// Before it is looked up: a name outside the scope is not told from none.
+	if err := g.CheckToward(permission, access.Scope{Endpoint: name}); err != nil {
+		return nil, err
+	}
+	ep, err := s.cfg.Store.Endpoint(ctx, g.Tenant(), name)
+	if err != nil {
+		return nil, err
+	}
+	return ep, s.checkEndpoint(ctx, g, permission, ep.Name, ep.Authority)
+}
+
+// checkEndpoint reports whether an endpoint of an authority is within a permit.
+func (s *Service) checkEndpoint(ctx context.Context, g access.Permit, permission access.Permission, name string, authority pki.AuthorityID) error {
+	if g.Whole() {
+		return g.Check(permission)
+	}
+	authorityName, err := s.cfg.Store.AuthorityName(ctx, g.Tenant(), authority)
+	if err != nil {
+		return err
+	}
+	return g.CheckAt(permission, access.Scope{Endpoint: name, Authority: authorityName})
 }
 
 // Endpoints returns the endpoints of the permit's tenant that are in its scope. It
 // needs access.ReadConfiguration.
 func (s *Service) Endpoints(ctx context.Context, g access.Permit) ([]*pki.Endpoint, error) {
-	if err := g.Check(access.ReadConfiguration); err != nil {
+	if err := g.CheckSome(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
 	all, err := s.cfg.Store.Endpoints(ctx, g.Tenant())
-	return slices.DeleteFunc(all, func(ep *pki.Endpoint) bool { return g.CheckEndpoint(ep.Name) != nil }), err
+	if err != nil {
+		return nil, err
+	}
+	var seen []*pki.Endpoint
+	for _, ep := range all {
+		err := s.checkEndpoint(ctx, g, access.ReadConfiguration, ep.Name, ep.Authority)
+		if err != nil && pki.KindOf(err) != pki.Forbidden {
+			return nil, err
+		}
+		if err == nil {
+			seen = append(seen, ep)
+		}
+	}
+	return seen, nil
 }
 
 func (s *Service) event(g access.Permit, action string, ep *pki.Endpoint) pki.Event {

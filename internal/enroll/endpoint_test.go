@@ -194,7 +194,7 @@ func TestUpdateEndpoint(t *testing.T) {
 		{"with another grant", h.grant(access.Enroll), enroll.NewEndpoint{Name: "meter"}, pki.Forbidden},
 		{"unknown", manage, enroll.NewEndpoint{Name: "metre"}, pki.NotFound},
 		{"another tenant's", h.Permit(t, "globex", access.ManageEndpoints), enroll.NewEndpoint{Name: "meter"}, pki.NotFound},
-		{"outside its scope", h.grant(access.ManageEndpoints, "device"), enroll.NewEndpoint{Name: "meter"}, pki.NotFound},
+		{"outside its scope", h.grant(access.ManageEndpoints, "device"), enroll.NewEndpoint{Name: "meter"}, pki.Forbidden},
 		{"unknown profile", manage, enroll.NewEndpoint{Name: "meter", Profile: "metre"}, pki.NotFound},
 		{"unknown version", manage, enroll.NewEndpoint{Name: "meter", Version: 7}, pki.NotFound},
 		{"an authority's profile", manage, enroll.NewEndpoint{Name: "meter", Profile: "issuing-ca"}, pki.PolicyRefused},
@@ -285,7 +285,7 @@ func TestReadEndpoints(t *testing.T) {
 		{h.grant(access.Enroll), "meter", pki.Forbidden},
 		{h.grant(access.ReadConfiguration), "globex.meter", pki.NotFound},
 		{h.grant(access.ReadConfiguration), "metre", pki.NotFound},
-		{h.grant(access.ReadConfiguration, "device"), "meter", pki.NotFound},
+		{h.grant(access.ReadConfiguration, "device"), "meter", pki.Forbidden},
 	} {
 		_, err := h.Enroll.Endpoint(t.Context(), test.grant, test.endpoint)
 		refused(t, err, test.want)

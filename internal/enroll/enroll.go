@@ -56,7 +56,7 @@ func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 }
 
 func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
-	if err := r.Grant.Check(access.Enroll); err != nil {
+	if err := r.Grant.CheckSome(access.Enroll); err != nil {
 		return nil, err
 	}
 	key, err := idempotencyKey(r.Grant, r.Idempotency)
@@ -72,7 +72,25 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 			return nil, err
 		}
 	}
+	if err := s.checkPlace(ctx, r.Grant, lane, &r.Subject); err != nil {
+		return nil, err
+	}
 	return s.enrollAt(ctx, lane, r.Subject, r.Grant.Actor(), key)
+}
+
+// checkPlace refuses what is enrolled outside of a permit. The placement is completed
+// here, so that what was checked holds whatever becomes of its lot meanwhile.
+func (s *Service) checkPlace(ctx context.Context, g access.Permit, lane *Lane, r *Subject) (err error) {
+	if g.Covers(lane.Where(pki.Placement{})) {
+		return nil
+	}
+	if err := CheckPlacement(r.Placement); err != nil {
+		return err
+	}
+	if r.Placement, err = s.Complete(ctx, g, r.Placement); err != nil {
+		return err
+	}
+	return g.CheckAt(access.Enroll, lane.Where(r.Placement))
 }
 
 // idempotencyKey returns the key under which a request is stored. The keys of each

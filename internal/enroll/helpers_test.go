@@ -33,12 +33,21 @@ func newHouse(t *testing.T, endpoints ...string) *house {
 // endpoints or all.
 func (h *house) grant(p access.Permission, endpoints ...string) access.Permit {
 	h.t.Helper()
-	who := access.Principal{Tenant: "acme", ID: "token:test", Name: "test", Role: access.TenantAdministrator, Endpoints: endpoints}
+	who := access.Principal{Tenant: "acme", ID: "token:test", Name: "test", Grants: access.Given(access.TenantAdministrator, at(endpoints...)...)}
 	g, err := who.Authorize(p, "acme")
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return g
+}
+
+// at returns the scopes of some endpoints.
+func at(endpoints ...string) []access.Scope {
+	var all []access.Scope
+	for _, e := range endpoints {
+		all = append(all, access.Scope{Endpoint: e})
+	}
+	return all
 }
 
 // request returns a request of acme's at an endpoint over REST.

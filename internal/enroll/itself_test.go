@@ -19,7 +19,7 @@ import (
 // asDevice returns a request that a device of acme's makes by its certificate.
 func (h *house) asDevice(id pki.DeviceID, endpoint string, csr []byte) enroll.Request {
 	h.t.Helper()
-	who := access.Principal{Tenant: "acme", ID: "certificate:x/1", Role: access.Device, Device: id}
+	who := access.Principal{Tenant: "acme", ID: "certificate:x/1", Grants: access.Given(access.Device), Device: id}
 	g, err := who.Authorize(access.Enroll, "acme")
 	if err != nil {
 		h.t.Fatal(err)

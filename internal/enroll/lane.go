@@ -44,20 +44,27 @@ func (l *Lane) Authority() pki.AuthorityID { return l.line.Authority.ID }
 
 // Open returns the lane of an endpoint, named by its label or, within the permit's
 // tenant, by its name. The permit is of access.Enroll or access.ManageBatches.
-// NotFound where the tenant has no such endpoint or the permit's scope leaves it
-// out, PolicyRefused where the protocol is off.
+// NotFound where the tenant has no such endpoint, PolicyRefused where the protocol is
+// off. Where in the registry something belongs that is enrolled there is still to be
+// checked, by Lane.Where.
 func (s *Service) Open(ctx context.Context, g access.Permit, endpoint string, protocol pki.Protocol) (*Lane, error) {
-	if g.Check(access.Enroll) != nil {
-		if err := g.Check(access.ManageBatches); err != nil {
-			return nil, err
-		}
+	permission := access.Enroll
+	if g.CheckSome(permission) != nil {
+		permission = access.ManageBatches
 	}
-	name, err := s.nameOf(g, endpoint)
+	name, err := nameOf(g, endpoint)
 	if err != nil {
+		return nil, err
+	}
+	// Before it is looked up: a name outside the scope is not told from none.
+	if err := g.CheckToward(permission, access.Scope{Endpoint: name}); err != nil {
 		return nil, err
 	}
 	lane, err := s.lane(ctx, g.Tenant(), name)
 	if err != nil {
+		return nil, err
+	}
+	if err := g.CheckToward(permission, lane.Where(pki.Placement{})); err != nil {
 		return nil, err
 	}
 	if len(lane.Endpoint.Protocols) == 0 {
@@ -68,15 +75,23 @@ func (s *Service) Open(ctx context.Context, g access.Permit, endpoint string, pr
 	}
 	opened := *lane
 	who := g.Principal()
-	opened.protocol, opened.requester = protocol, policy.Requester{ID: who.ID, Name: who.Name, Role: string(who.Role)}
+	opened.protocol, opened.requester = protocol, policy.Requester{ID: who.ID, Name: who.Name, Role: string(g.Role())}
 	return &opened, nil
 }
 
-// CheckPlace reports whether something can be enrolled in a place of the permit's
-// tenant now.
-func (s *Service) CheckPlace(ctx context.Context, g access.Permit, p pki.Placement) error {
-	_, err := s.cfg.Registry.Complete(ctx, g.Tenant(), p)
-	return err
+// Where returns where something is that is enrolled here with a placement.
+func (l *Lane) Where(p pki.Placement) access.Scope {
+	where := access.Scope{Endpoint: l.Endpoint.Name, ProductLine: p.ProductLine, Site: p.Site}
+	if l.line.Authority.Tenant == l.Endpoint.Tenant { // a scope names the tenant's own
+		where.Authority = l.line.Authority.Name
+	}
+	return where
+}
+
+// Complete returns a placement of the permit's tenant with what is known of its lot,
+// or an error where nothing can be enrolled there now.
+func (s *Service) Complete(ctx context.Context, g access.Permit, p pki.Placement) (pki.Placement, error) {
+	return s.cfg.Registry.Complete(ctx, g.Tenant(), p)
 }
 
 // OpenPinned returns the lane of an endpoint for a batch that somebody submitted
@@ -100,7 +115,7 @@ func (s *Service) OpenPinned(ctx context.Context, g access.Permit, endpoint stri
 }
 
 // nameOf returns the endpoint's name within the permit's tenant.
-func (s *Service) nameOf(g access.Permit, endpoint string) (string, error) {
+func nameOf(g access.Permit, endpoint string) (string, error) {
 	name := endpoint
 	if tenant, rest, label := strings.Cut(endpoint, "."); label {
 		if pki.TenantID(tenant) != g.Tenant() {
@@ -108,7 +123,7 @@ func (s *Service) nameOf(g access.Permit, endpoint string) (string, error) {
 		}
 		name = rest
 	}
-	return name, g.CheckEndpoint(name)
+	return name, nil
 }
 
 func (s *Service) lane(ctx context.Context, tenant pki.TenantID, name string) (*Lane, error) {

@@ -3,11 +3,14 @@ package enroll
 import (
 	"context"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
 // Store keeps endpoints, and the block list of keys.
 type Store interface {
+	access.AuthorityNames
+
 	// PutEndpoint stores a new endpoint; Conflict where the name is taken.
 	PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error
 	// UpdateEndpoint replaces an endpoint's profile, protocols and names.

@@ -2,6 +2,7 @@ package hierarchy
 
 import (
 	"context"
+	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
@@ -16,22 +17,35 @@ type View struct {
 // Authority returns an authority of the permit's tenant by name or id. It needs
 // access.ReadConfiguration.
 func (s *Service) Authority(ctx context.Context, g access.Permit, nameOrID string) (*View, error) {
-	if err := g.Check(access.ReadConfiguration); err != nil {
-		return nil, err
-	}
-	return s.find(ctx, g.Tenant(), nameOrID)
+	return s.within(ctx, g, access.ReadConfiguration, nameOrID)
 }
 
-// Authorities returns the authorities of the permit's tenant. It needs
+// within returns an authority that is within a permit.
+func (s *Service) within(ctx context.Context, g access.Permit, permission access.Permission, nameOrID string) (*View, error) {
+	if err := g.CheckSome(permission); err != nil {
+		return nil, err
+	}
+	a, err := s.find(ctx, g.Tenant(), nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.CheckAt(permission, access.Scope{Authority: a.Name}); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Authorities returns the authorities that are within the permit. It needs
 // access.ReadConfiguration.
 func (s *Service) Authorities(ctx context.Context, g access.Permit) ([]*View, error) {
-	if err := g.Check(access.ReadConfiguration); err != nil {
+	if err := g.CheckSome(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
 	authorities, err := s.cfg.Store.Authorities(ctx, g.Tenant())
 	if err != nil {
 		return nil, err
 	}
+	authorities = slices.DeleteFunc(authorities, func(a *pki.Authority) bool { return !g.Covers(access.Scope{Authority: a.Name}) })
 	views := make([]*View, len(authorities))
 	for i, a := range authorities {
 		if views[i], err = s.view(ctx, a); err != nil {
@@ -45,10 +59,7 @@ func (s *Service) Authorities(ctx context.Context, g access.Permit) ([]*View, er
 // signed goes on. One that is pending waits for no certificate any more. It needs
 // access.ManageAuthorities.
 func (s *Service) Retire(ctx context.Context, g access.Permit, nameOrID string) error {
-	if err := g.Check(access.ManageAuthorities); err != nil {
-		return err
-	}
-	a, err := s.find(ctx, g.Tenant(), nameOrID)
+	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
 	if err != nil {
 		return err
 	}

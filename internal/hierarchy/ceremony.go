@@ -19,10 +19,7 @@ import (
 // Request returns what to carry to the ceremony for the certificate of a pending
 // authority under an offline root. It needs access.ManageAuthorities.
 func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string) (*ceremony.Request, error) {
-	if err := g.Check(access.ManageAuthorities); err != nil {
-		return nil, err
-	}
-	a, err := s.find(ctx, g.Tenant(), nameOrID)
+	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +54,7 @@ func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string)
 // will be valid for the given number of days; 0 is a year. It needs
 // access.ManageAuthorities.
 func (s *Service) CRLRequest(ctx context.Context, g access.Permit, root string, days int) (*ceremony.Request, error) {
-	if err := g.Check(access.ManageAuthorities); err != nil {
-		return nil, err
-	}
-	a, err := s.find(ctx, g.Tenant(), root)
+	a, err := s.within(ctx, g, access.ManageAuthorities, root)
 	if err != nil {
 		return nil, err
 	}

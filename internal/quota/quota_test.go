@@ -278,7 +278,7 @@ func TestRun(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- q.Run(ctx) }()
 	<-s.looked
-	p, err := access.Principal{Tenant: "acme", ID: "token:test", Role: access.TenantAdministrator}.Authorize(access.ManageQuotas, "acme")
+	p, err := access.Principal{Tenant: "acme", ID: "token:test", Grants: access.Given(access.TenantAdministrator)}.Authorize(access.ManageQuotas, "acme")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -310,7 +310,7 @@ func TestSearchBySubject(t *testing.T) {
 		_, _, err := find(q)
 		h.is(pki.Malformed, err)
 	}
-	scoped, err := access.Principal{Tenant: "acme", ID: "token:1", Role: access.Auditor, Endpoints: []string{"meter"}}.Authorize(access.ReadCertificates, "acme")
+	scoped, err := access.Principal{Tenant: "acme", ID: "token:1", Grants: access.Given(access.Auditor, access.Scope{Endpoint: "meter"})}.Authorize(access.ReadCertificates, "acme")
 	h.ok(err)
 	_, err = h.Registry.Certificates(ctx, scoped, registry.Query{}, registry.Paging{Limit: 1})
 	h.is(pki.Forbidden, err)

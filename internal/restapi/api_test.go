@@ -313,12 +313,12 @@ func TestCertificates(t *testing.T) {
 
 func TestWhoAmI(t *testing.T) {
 	s := serve(t)
-	s.tokens["line3"] = access.Principal{Tenant: "demo", ID: "token:4", Name: "line 3", Role: access.FactoryOperator, Endpoints: []string{"meter"}, Expires: day}
+	s.tokens["line3"] = access.Principal{Tenant: "demo", ID: "token:4", Name: "line 3", Grants: access.Given(access.FactoryOperator, access.Scope{Endpoint: "meter"}), Expires: day}
 	got, err := s.client(t, "line3").WhoAmI(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&client.Identity{Tenant: "demo", ID: "token:4", Name: "line 3", Role: "factory-operator", Endpoints: []string{"meter"}, Expires: day}, got); diff != "" {
+	if diff := cmp.Diff(&client.Identity{Tenant: "demo", ID: "token:4", Name: "line 3", Grants: []client.Grant{{Role: "factory-operator", Scope: "endpoint:meter"}}, Expires: day}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -61,6 +61,16 @@ func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
 	return Caller{who: who, grant: g}, err
 }
 
+// vouch is an error where whoever asked may not go on: they must still be allowed all
+// that they were when they asked, since the answer was made for that.
+func (s *server) vouch(r *http.Request, rt Route, before access.Permit) error {
+	now, err := s.authorize(r, rt)
+	if err == nil && rt.Permission != "" && !now.grant.Includes(before) {
+		err = pki.Errorf(pki.Forbidden, "what you may do was changed meanwhile: ask again")
+	}
+	return err
+}
+
 // admit authorises a request, and takes it from what its tenant may send, or from
 // the failures that its source may have. It comes before the body is read, so that
 // nobody waits for it in more places than their tenant has. leave gives the place back.

@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -63,6 +64,9 @@ func newRefusal(err error) *refusal {
 	kind := pki.KindOf(err)
 	status, title := meaning(kind)
 	p := client.Problem{Type: problemType(kind), Title: title, Status: status, Detail: pki.DetailOf(err), Kind: kind.String()}
+	if r, ok := errors.AsType[*access.Refusal](err); ok && kind == pki.Forbidden {
+		p.Permission, p.Scope = string(r.Permission), r.Scope.String()
+	}
 	if kind == pki.RateLimited || kind == pki.Unavailable {
 		p.RetryAfter = retryAfter(err)
 	}

@@ -208,10 +208,10 @@ func serve(t testing.TB) *served {
 func serveWith(t testing.TB, limits *limit.Limits) *served {
 	t.Helper()
 	f := &fakeServices{alarms: alarm.NewBoard(time.Now), revoked: map[pki.Serial]pki.Reason{}, tokens: map[string]access.Principal{
-		"admin":    {Tenant: "demo", ID: "token:1", Name: "admin", Role: access.TenantAdministrator},
-		"factory":  {Tenant: "demo", ID: "token:2", Name: "line 3", Role: access.FactoryOperator},
-		"operator": {Tenant: pki.Platform, ID: "token:4", Name: "operator", Role: access.PlatformOperator},
-		"auditor":  {Tenant: "demo", ID: "token:3", Name: "auditor", Role: access.Auditor},
+		"admin":    {Tenant: "demo", ID: "token:1", Name: "admin", Grants: access.Given(access.TenantAdministrator)},
+		"factory":  {Tenant: "demo", ID: "token:2", Name: "line 3", Grants: access.Given(access.FactoryOperator)},
+		"operator": {Tenant: pki.Platform, ID: "token:4", Name: "operator", Grants: access.Given(access.PlatformOperator)},
+		"auditor":  {Tenant: "demo", ID: "token:3", Name: "auditor", Grants: access.Given(access.Auditor)},
 	}}
 	log := new(syncBuffer)
 	srv := httptest.NewTLSServer(New(Config{

@@ -62,7 +62,7 @@ func TestLimits(t *testing.T) {
 func TestDeviceLimited(t *testing.T) {
 	now := time.Now()
 	s := serveWith(t, limit.New(limit.Config{Tenant: limit.Rate{PerSecond: 1, Burst: 4}, Device: limit.Rate{PerSecond: 1, Burst: 2}, Now: func() time.Time { return now }}))
-	s.tokens["meter"] = access.Principal{Tenant: "demo", ID: "certificate:x/1", Role: access.Device, Device: "SM-1"}
+	s.tokens["meter"] = access.Principal{Tenant: "demo", ID: "certificate:x/1", Grants: access.Given(access.Device), Device: "SM-1"}
 	for i, want := range []int{200, 200, 429, 429, 429, 429, 429} {
 		if resp, text := s.ask(t, "meter", "GET", "/api/v1/whoami", ""); resp.StatusCode != want || want == 429 && !strings.Contains(text, "SM-1") {
 			t.Errorf("request %d of the device: %s, want %d", i, text, want)

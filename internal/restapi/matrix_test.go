@@ -190,7 +190,7 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "PUT /tenants/{tenant}/settings", path: "/tenants/beta/settings", body: `{"requests_per_second":100000,"burst":100000}`, attack: 403, own: 200, platform: true},
 		{route: "GET /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", own: 200},
 		{route: "POST /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", body: `{"name":"x","role":"auditor"}`, own: 201},
-		{route: "POST /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", body: `{"name":"x","role":"auditor"}`, own: 201, platform: true},
+		{route: "POST /tenants/{tenant}/tokens", path: "/tenants/beta/tokens", body: `{"name":"x","role":"tenant-administrator"}`, own: 201, platform: true},
 		{route: "DELETE /tenants/{tenant}/tokens/{id}", path: "/tenants/alpha/tokens/" + m.tokens[0], own: 404},
 		{route: "DELETE /tenants/{tenant}/tokens/{id}", path: "/tenants/beta/tokens/" + m.tokens[0], own: 204},
 		{route: "POST /blocklist", body: `{"hashes":["` + strings.Repeat("ab", 32) + `"]}`, attack: 403, own: 200, platform: true},
@@ -199,7 +199,7 @@ func (m *matrix) rows(t *testing.T) []row {
 
 		{route: "GET /whoami", attack: 200, own: 200},
 		{route: "GET /tokens", attack: 200, own: 200},
-		{route: "POST /tokens", body: `{"name":"x","role":"factory-operator","endpoints":["meter"]}`, attack: 201, own: 201},
+		{route: "POST /tokens", body: `{"name":"x","role":"factory-operator","scopes":["endpoint:meter"]}`, attack: 201, own: 201},
 		{route: "DELETE /tokens/{id}", path: "/tokens/" + m.tokens[1], own: 204},
 		{route: "GET /events", path: "/events?before=" + m.event, attack: 200, own: 200},
 		{route: "GET /events/{id}/proof", path: "/events/" + m.event + "/proof", own: 200},
@@ -407,7 +407,7 @@ func (r row) name() string {
 // for the tenant as a whole.
 func TestScopeOfSomeEndpoints(t *testing.T) {
 	m := newMatrix(t)
-	line := must(m.admin.CreateToken(t.Context(), client.NewToken{Name: "line", Role: "factory-operator", Endpoints: []string{"hidden"}}))(t)
+	line := must(m.admin.CreateToken(t.Context(), client.NewToken{Name: "line", Role: "factory-operator", Scopes: []string{"endpoint:hidden"}}))(t)
 	certificate := "/certificates/" + m.certificate.Issuer + "/" + m.certificate.Serial
 	for _, path := range []string{"/certificates", certificate, certificate + "/proof", "/revocations", "/revocations/x", "/revocations/x/counts"} {
 		if status, text := m.ask(t, row{route: "GET " + path}, line.Secret); status != http.StatusForbidden {
@@ -432,7 +432,7 @@ func TestRoles(t *testing.T) {
 			tenant = pki.Platform
 		}
 		token := m.token(t, tenant, role)
-		who := access.Principal{Tenant: tenant, ID: "token:test", Role: role}
+		who := access.Principal{Tenant: tenant, ID: "token:test", Grants: access.Given(role)}
 		for _, rt := range Routes() {
 			target := tenant
 			if rt.Tenant {

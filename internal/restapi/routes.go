@@ -261,7 +261,7 @@ func plain(pattern string, permission access.Permission, handler func(http.Respo
 			c, leave, err := s.admit(r, rt)
 			if err == nil {
 				defer leave()
-				v := voucher{time.Now(), func() error { _, err := s.authorize(r, rt.Route); return err }}
+				v := voucher{time.Now(), func() error { return s.vouch(r, rt.Route, c.grant) }}
 				r.Body = &vouchedBody{r.Body, v}
 				err = handler(&vouchedWriter{w, v, func(err error) { s.cut(r, err) }}, r, c.grant)
 			}

@@ -65,9 +65,9 @@ func TestStalledBodies(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := serveWith(t, limit.New(limit.Config{Requests: 8, Streams: 8, Now: time.Now}))
-			s.tokens["b"] = access.Principal{Tenant: "b", ID: "token:b", Role: access.TenantAdministrator}
-			s.tokens["c"] = access.Principal{Tenant: "c", ID: "token:c", Role: access.TenantAdministrator}
-			s.tokens["d"] = access.Principal{Tenant: "d", ID: "token:d", Role: access.TenantAdministrator}
+			s.tokens["b"] = access.Principal{Tenant: "b", ID: "token:b", Grants: access.Given(access.TenantAdministrator)}
+			s.tokens["c"] = access.Principal{Tenant: "c", ID: "token:c", Grants: access.Given(access.TenantAdministrator)}
+			s.tokens["d"] = access.Principal{Tenant: "d", ID: "token:d", Grants: access.Given(access.TenantAdministrator)}
 			s.results = threeRows(nil)
 			s.submitted = func(_ batch.Submission, body io.Reader) (*batch.Batch, error) {
 				_, err := io.Copy(io.Discard, body)

@@ -33,7 +33,7 @@ type newTenantTokenInput struct {
 
 func (s *server) whoami(_ context.Context, _ access.Permit, in *nothing) (*answer[client.Identity], error) {
 	return &answer[client.Identity]{client.Identity{Tenant: string(in.who.Tenant), ID: in.who.ID, Name: in.who.Name,
-		Role: string(in.who.Role), Endpoints: in.who.Endpoints, Expires: in.who.Expires}}, nil
+		Grants: wireGrants(in.who.Grants), Expires: in.who.Expires}}, nil
 }
 
 func (s *server) listTokens(ctx context.Context, g access.Permit, _ *nothing) (*listOf[client.APIToken], error) {
@@ -45,8 +45,12 @@ func (s *server) listTokens(ctx context.Context, g access.Permit, _ *nothing) (*
 }
 
 func (s *server) createToken(ctx context.Context, g access.Permit, in *newTokenInput) (*answer[client.CreatedToken], error) {
+	scopes, err := access.ParseScopes(in.Body.Scopes)
+	if err != nil {
+		return nil, err
+	}
 	t, secret, err := s.cfg.Tokens.Create(ctx, g, access.NewToken{Name: in.Body.Name, Role: access.Role(in.Body.Role),
-		Endpoints: in.Body.Endpoints, Life: time.Duration(in.Body.LifeSeconds) * time.Second})
+		Scopes: scopes, Life: time.Duration(in.Body.LifeSeconds) * time.Second})
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +94,14 @@ func (s *server) tenantExists(ctx context.Context, g access.Permit) error {
 }
 
 func wireToken(t *access.Token) client.APIToken {
-	return client.APIToken{ID: string(t.ID), Tenant: string(t.Tenant), Name: t.Name, Role: string(t.Role),
-		Endpoints: t.Endpoints, Created: t.Created, Expires: t.Expires, Revoked: t.Revoked}
+	return client.APIToken{ID: string(t.ID), Tenant: string(t.Tenant), Name: t.Name,
+		Grants: wireGrants(t.Grants), Maker: t.Maker, Created: t.Created, Expires: t.Expires, Revoked: t.Revoked}
+}
+
+func wireGrants(all []access.Grant) []client.Grant {
+	out := make([]client.Grant, len(all))
+	for i, g := range all {
+		out[i] = client.Grant{ID: g.ID, Principal: g.Principal, Role: string(g.Role), Scope: g.Scope.String(), Actor: g.Actor, Created: g.Created}
+	}
+	return out
 }

@@ -30,9 +30,12 @@ func (s *server) listTrust(ctx context.Context, g access.Permit, _ *nothing) (*l
 }
 
 func (s *server) addTrust(ctx context.Context, g access.Permit, in *newTrustInput) (*answer[client.Trust], error) {
-	n := trust.NewAnchor{Name: in.Body.Name, Authority: in.Body.Authority, Role: access.Role(in.Body.Role), Endpoints: in.Body.Endpoints}
+	scopes, err := access.ParseScopes(in.Body.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	n := trust.NewAnchor{Name: in.Body.Name, Authority: in.Body.Authority, Role: access.Role(in.Body.Role), Scopes: scopes}
 	if in.Body.Certificate != "" {
-		var err error
 		if n.Certificate, err = readCertificate(in.Body.Certificate); err != nil {
 			return nil, err
 		}
@@ -50,7 +53,7 @@ func (s *server) removeTrust(ctx context.Context, g access.Permit, in *trustInpu
 
 func wireTrust(a *trust.Anchor) client.Trust {
 	sum := sha256.Sum256(a.Certificate)
-	t := client.Trust{Name: a.Name, Issuer: string(a.Issuer), Role: string(a.Role), Endpoints: a.Endpoints,
+	t := client.Trust{Name: a.Name, Issuer: string(a.Issuer), Grants: wireGrants(a.Grants),
 		Fingerprint: hex.EncodeToString(sum[:]), Created: a.Created}
 	if c, err := x509.ParseCertificate(a.Certificate); err == nil { // it was parsed when it came
 		t.Subject, t.Ends = c.Subject.String(), c.NotAfter

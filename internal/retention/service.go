@@ -2,7 +2,6 @@ package retention
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -67,12 +66,6 @@ func New(cfg Config) *Service {
 	return &Service{cfg: cfg, wake: make(chan pki.TenantID, 64), rounds: make(map[pki.TenantID]Round)}
 }
 
-// check refuses who may not, and whose scope is some endpoints: certificates are
-// archived for the whole tenant.
-func check(g access.Permit, p access.Permission) error {
-	return errors.Join(g.Check(p), g.CheckWhole())
-}
-
 // A Setting is what a tenant wants, and what is being done about it.
 type Setting struct {
 	Keep  time.Duration // 0 is for good
@@ -83,7 +76,7 @@ type Setting struct {
 // Setting returns how long expired certificates of the permit's tenant stay. It
 // needs access.ReadEvents.
 func (s *Service) Setting(ctx context.Context, g access.Permit) (*Setting, error) {
-	if err := check(g, access.ReadEvents); err != nil {
+	if err := g.Check(access.ReadEvents); err != nil {
 		return nil, err
 	}
 	return s.setting(ctx, g.Tenant())
@@ -105,7 +98,7 @@ const MaxKeep = 100 * 366 * 24 * time.Hour
 // Set says for how long expired certificates stay; 0 is for good. It needs
 // access.ManageRetention.
 func (s *Service) Set(ctx context.Context, g access.Permit, keep time.Duration) (*Setting, error) {
-	if err := check(g, access.ManageRetention); err != nil {
+	if err := g.Check(access.ManageRetention); err != nil {
 		return nil, err
 	}
 	if keep < 0 || keep > MaxKeep || keep%time.Second != 0 {
@@ -135,7 +128,7 @@ func inWords(keep time.Duration) string {
 // Preview counts what can be archived now; NotReady where certificates stay for good.
 // It needs access.ManageRetention.
 func (s *Service) Preview(ctx context.Context, g access.Permit) (Due, error) {
-	if err := check(g, access.ManageRetention); err != nil {
+	if err := g.Check(access.ManageRetention); err != nil {
 		return Due{}, err
 	}
 	before, err := s.before(ctx, g.Tenant())
@@ -179,7 +172,7 @@ func (s *Service) Begin(ctx context.Context, g access.Permit) (Due, error) {
 // Archives returns up to limit archives of the permit's tenant, newest first, from
 // those below before on. It needs access.ReadEvents.
 func (s *Service) Archives(ctx context.Context, g access.Permit, before ID, limit int) ([]*Archive, error) {
-	if err := check(g, access.ReadEvents); err != nil {
+	if err := g.Check(access.ReadEvents); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Archives(ctx, g.Tenant(), before, limit)
@@ -187,7 +180,7 @@ func (s *Service) Archives(ctx context.Context, g access.Permit, before ID, limi
 
 // Archive returns an archive. It needs access.ReadEvents.
 func (s *Service) Archive(ctx context.Context, g access.Permit, id ID) (*Archive, error) {
-	if err := check(g, access.ReadEvents); err != nil {
+	if err := g.Check(access.ReadEvents); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Archive(ctx, g.Tenant(), id)

@@ -308,7 +308,7 @@ func FuzzDecode(f *testing.F) {
 func TestScope(t *testing.T) {
 	p := newPlant(t, 1)
 	ctx := t.Context()
-	narrow := access.Principal{Tenant: "acme", ID: "token:narrow", Role: access.TenantAdministrator, Endpoints: []string{"device"}}
+	narrow := access.Principal{Tenant: "acme", ID: "token:narrow", Grants: access.Given(access.TenantAdministrator, access.Scope{Endpoint: "device"})}
 	grant := func(who access.Principal, permission access.Permission) access.Permit {
 		g, err := who.Authorize(permission, "acme")
 		if err != nil {

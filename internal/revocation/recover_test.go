@@ -115,7 +115,7 @@ func TestRecover(t *testing.T) {
 		t.Errorf("a damaged CRL: %v", err)
 	}
 
-	admin, err := access.Principal{Tenant: revocationtest.Tenant, ID: "token:1", Role: access.TenantAdministrator}.Authorize(access.ManageAuthorities, revocationtest.Tenant)
+	admin, err := access.Principal{Tenant: revocationtest.Tenant, ID: "token:1", Grants: access.Given(access.TenantAdministrator)}.Authorize(access.ManageAuthorities, revocationtest.Tenant)
 	if err != nil {
 		t.Fatal(err)
 	}

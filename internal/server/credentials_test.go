@@ -67,7 +67,7 @@ func TestKeptCredential(t *testing.T) {
 		{"its end", func(*testing.T) { clock.Advance(91 * day) }, false, false},
 		{"the clock was ahead", func(t *testing.T) {
 			clock.Advance(-ahead)
-			g, err := access.Principal{Tenant: pki.Platform, ID: "token:1", Role: access.PlatformOperator}.Authorize(access.ManageClock, pki.Platform)
+			g, err := access.Principal{Tenant: pki.Platform, ID: "token:1", Grants: access.Given(access.PlatformOperator)}.Authorize(access.ManageClock, pki.Platform)
 			if err != nil {
 				t.Fatal(err)
 			}

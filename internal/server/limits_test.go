@@ -104,7 +104,7 @@ func TestNoHandshakeWhenFull(t *testing.T) {
 // TestTenantLimitRead: what the platform operator sets for a tenant is what holds.
 func TestTenantLimitRead(t *testing.T) {
 	s := open(t, newConfig(t), time.Now)
-	operator := access.Principal{Tenant: pki.Platform, ID: "token:1", Role: access.PlatformOperator}
+	operator := access.Principal{Tenant: pki.Platform, ID: "token:1", Grants: access.Given(access.PlatformOperator)}
 	g, err := operator.Authorize(access.ManageTenants, pki.Platform)
 	if err != nil {
 		t.Fatal(err)

@@ -405,7 +405,7 @@ func TestFirstToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if who, err := s.tokens.Authenticate(t.Context(), token); err != nil || who.Role != access.PlatformOperator {
+	if who, err := s.tokens.Authenticate(t.Context(), token); err != nil || len(who.Grants) != 1 || who.Grants[0].Role != access.PlatformOperator {
 		t.Errorf("%+v, %v", who, err)
 	}
 	if _, err := s.FirstToken(t.Context()); pki.KindOf(err) != pki.Conflict {

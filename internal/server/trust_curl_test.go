@@ -19,7 +19,7 @@ import (
 // TestCurlWithCertificate: what a plant's script does, with a client that is not ours.
 func TestCurlWithCertificate(t *testing.T) {
 	s, _, meter, _ := trusting(t)
-	meter.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Endpoints: []string{"meter"}})
+	meter.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "meter"}}})
 	dir := t.TempDir()
 	key, err := x509.MarshalPKCS8PrivateKey(meter.key)
 	if err != nil {

@@ -104,7 +104,7 @@ func trusting(t *testing.T) (*Server, *stack.Stack, caller, *pki.Certificate) {
 
 func (c caller) trust(tenant pki.TenantID, n trust.NewAnchor) {
 	c.t.Helper()
-	g, err := access.Principal{Tenant: tenant, ID: "token:1", Role: access.TenantAdministrator}.Authorize(access.ManageTrust, tenant)
+	g, err := access.Principal{Tenant: tenant, ID: "token:1", Grants: access.Given(access.TenantAdministrator)}.Authorize(access.ManageTrust, tenant)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -118,12 +118,12 @@ func (c caller) trust(tenant pki.TenantID, n trust.NewAnchor) {
 func TestDeviceByCertificate(t *testing.T) {
 	s, st, meter, certificate := trusting(t)
 	meter.want(http.StatusUnauthorized, "GET", "/whoami", "")
-	meter.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Endpoints: []string{"meter"}})
+	meter.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "meter"}}})
 	who := new(client.Identity)
 	if err := json.Unmarshal([]byte(meter.want(http.StatusOK, "GET", "/whoami", "")), who); err != nil {
 		t.Fatal(err)
 	}
-	if want := "certificate:" + string(certificate.Issuer) + "/" + certificate.Serial.String(); who.ID != want || who.Role != "device" || who.Tenant != "acme" || !who.Expires.Equal(certificate.NotAfter) {
+	if want := "certificate:" + string(certificate.Issuer) + "/" + certificate.Serial.String(); who.ID != want || len(who.Grants) != 1 || who.Grants[0].Role != "device" || who.Grants[0].Scope != "endpoint:meter" || who.Tenant != "acme" || !who.Expires.Equal(certificate.NotAfter) {
 		t.Errorf("%+v, want the id %s", who, want)
 	}
 
@@ -177,7 +177,7 @@ func TestOthersTrust(t *testing.T) {
 		}
 		return who.Tenant
 	}
-	meter.trust("globex", trust.NewAnchor{Name: "theirs", Certificate: meter.chain[1], Role: access.FactoryOperator, Endpoints: []string{"meter"}})
+	meter.trust("globex", trust.NewAnchor{Name: "theirs", Certificate: meter.chain[1], Role: access.FactoryOperator, Scopes: []access.Scope{{Endpoint: "meter"}}})
 	if got := tenant(); got != "Unauthorized" {
 		t.Errorf("a device of acme that names no tenant is %s", got)
 	}
@@ -192,7 +192,7 @@ func TestOthersTrust(t *testing.T) {
 		Name: "acmes", Mode: pki.Test, StatusURL: stack.StatusURL, Certificate: root.Issuers[0].Certificate}); err != nil {
 		t.Fatal(err)
 	}
-	meter.trust("acme", trust.NewAnchor{Name: "ours", Certificate: root.Issuers[0].Certificate, Role: access.Device, Endpoints: []string{"meter"}})
+	meter.trust("acme", trust.NewAnchor{Name: "ours", Certificate: root.Issuers[0].Certificate, Role: access.Device, Scopes: []access.Scope{{Endpoint: "meter"}}})
 	if got := tenant(); got != "acme" {
 		t.Errorf("a device of acme, whose root globex has imported, is %s", got)
 	}
@@ -216,13 +216,13 @@ func TestPlantByCertificate(t *testing.T) {
 		return c
 	}
 	nothing := func(*x509.Certificate) {}
-	meter.trust("acme", trust.NewAnchor{Name: "plant", Certificate: plant.Certificate.Raw, Role: access.FactoryOperator, Endpoints: []string{"meter"}})
+	meter.trust("acme", trust.NewAnchor{Name: "plant", Certificate: plant.Certificate.Raw, Role: access.FactoryOperator, Scopes: []access.Scope{{Endpoint: "meter"}}})
 	line := by(below, nothing)
 	who := new(client.Identity)
 	if err := json.Unmarshal([]byte(line.want(http.StatusOK, "GET", "/whoami", "")), who); err != nil {
 		t.Fatal(err)
 	}
-	if who.ID != "certificate:trust:plant/1234" || who.Name != "line 3?, issued by CN=Plant Issuing CA" || who.Role != "factory-operator" {
+	if who.ID != "certificate:trust:plant/1234" || who.Name != "line 3?, issued by CN=Plant Issuing CA" || len(who.Grants) != 1 || who.Grants[0].Role != "factory-operator" {
 		t.Errorf("%+v", who)
 	}
 	line.want(http.StatusCreated, "POST", "/enrollments", enrollment(t, client.Enrollment{Endpoint: "meter", CSR: csrOf(t, pandotest.Key(t, pki.P256), "SM-7")}))
@@ -254,7 +254,7 @@ func TestPlantByCertificate(t *testing.T) {
 	line.want(http.StatusOK, "GET", "/whoami", "", "Pando-Tenant", "acme")
 	line.want(http.StatusForbidden, "POST", "/enrollments", enrollment(t, client.Enrollment{Endpoint: "meter", CSR: csrOf(t, pandotest.Key(t, pki.P256), "SM-8")}), "Pando-Tenant", "other")
 
-	g, err := access.Principal{Tenant: "acme", ID: "token:1", Role: access.TenantAdministrator}.Authorize(access.ManageTrust, "acme")
+	g, err := access.Principal{Tenant: "acme", ID: "token:1", Grants: access.Given(access.TenantAdministrator)}.Authorize(access.ManageTrust, "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,12 +294,12 @@ func TestAnchorsAreAuthorities(t *testing.T) {
 		}
 	}
 	for what, n := range map[string]trust.NewAnchor{
-		"an administrator":          {Name: "x", Authority: "issuing", Role: access.TenantAdministrator},
-		"devices anywhere":          {Name: "x", Authority: "issuing", Role: access.Device},
-		"an auditor with endpoints": {Name: "x", Authority: "issuing", Role: access.Auditor, Endpoints: []string{"meter"}},
-		"both":                      {Name: "x", Authority: "issuing", Certificate: root.Certificate.Raw, Role: access.Auditor},
-		"neither":                   {Name: "x", Role: access.Auditor},
-		"no name":                   {Authority: "issuing", Role: access.Auditor},
+		"an administrator":              {Name: "x", Authority: "issuing", Role: access.TenantAdministrator},
+		"devices anywhere":              {Name: "x", Authority: "issuing", Role: access.Device},
+		"an endpoint that is not there": {Name: "x", Authority: "issuing", Role: access.Auditor, Scopes: []access.Scope{{Endpoint: "metre"}}},
+		"both":                          {Name: "x", Authority: "issuing", Certificate: root.Certificate.Raw, Role: access.Auditor},
+		"neither":                       {Name: "x", Role: access.Auditor},
+		"no name":                       {Authority: "issuing", Role: access.Auditor},
 	} {
 		if _, err := s.trust.Add(t.Context(), g, n); err == nil || pki.KindOf(err) != pki.Malformed {
 			t.Errorf("%s: %v", what, err)

@@ -69,7 +69,7 @@ func TestSharedCertificate(t *testing.T) {
 		"oem":   {Actor: "token:1 (somebody of oem)", Lot: "lot", Device: true, Index: -1, Entries: 1, Events: "oem"},
 		"maker": {Index: 123_456, Entries: 1, Events: "maker"},
 	} {
-		who := access.Principal{Tenant: tenant, ID: "token:2", Role: access.Auditor}
+		who := access.Principal{Tenant: tenant, ID: "token:2", Grants: access.Given(access.Auditor)}
 		g, err := who.Authorize(access.ReadCertificates, tenant)
 		if err != nil {
 			t.Fatal(err)

@@ -70,7 +70,7 @@ func TestTrace(t *testing.T) {
 	}
 
 	// Who may not read events gets none, and a stranger nothing.
-	factory, err := access.Principal{Tenant: "acme", ID: "token:1", Role: access.FactoryOperator}.Authorize(access.ReadCertificates, "acme")
+	factory, err := access.Principal{Tenant: "acme", ID: "token:1", Grants: access.Given(access.FactoryOperator)}.Authorize(access.ReadCertificates, "acme")
 	ok(err)
 	got, err = s.Trace.Trace(ctx, factory, "", second.Serial.String())
 	ok(err)

@@ -190,18 +190,18 @@ func (s *Service) recorded(ctx context.Context, issuers []*pki.Issuer, c *x509.C
 // says where there is one, since a subject is what a profile made of a request.
 func principalOf(a *Anchor, chain []*x509.Certificate, record *pki.Certificate) (access.Principal, error) {
 	leaf := chain[0]
-	issuer := "trust:" + a.Name
+	issuer := a.Principal()
 	device := pki.DeviceID(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName))
 	if record != nil {
 		issuer, device = string(record.Issuer), record.Device
 	}
 	who := access.Principal{
-		Tenant: a.Tenant, Role: a.Role, Endpoints: a.Endpoints, Expires: leaf.NotAfter.UTC(),
+		Tenant: a.Tenant, Grants: a.Grants, Expires: leaf.NotAfter.UTC(),
 		ID:   fmt.Sprintf("certificate:%s/%x", issuer, leaf.SerialNumber),
 		Name: printable(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName) + ", issued by " + chain[1].Subject.String()),
 	}
 	switch {
-	case a.Role != access.Device:
+	case !a.devices():
 		return who, nil
 	case device == "" && record != nil:
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the certificate was issued for no device")

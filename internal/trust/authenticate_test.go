@@ -64,7 +64,7 @@ func newHouse(t *testing.T) *house {
 	ca := pandotest.NewRoot(t, "Devices", time.Now().Add(-time.Hour))
 	return &house{t: t, ca: ca, key: pandotest.Key(t, pki.P256), fakeStore: &fakeStore{
 		issuer:  &pki.Issuer{ID: "issuer", Tenant: "acme", Certificate: ca.Certificate.Raw},
-		anchors: []*trust.Anchor{{Tenant: "acme", Name: "devices", Certificate: ca.Certificate.Raw, Role: access.Device, Endpoints: []string{"meter"}}},
+		anchors: []*trust.Anchor{{Tenant: "acme", Name: "devices", Certificate: ca.Certificate.Raw, Grants: access.Given(access.Device, access.Scope{Endpoint: "meter"})}},
 		records: make(map[pki.Serial]*pki.Certificate), revoked: make(map[pki.Serial]bool),
 	}}
 }

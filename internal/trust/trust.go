@@ -23,11 +23,22 @@ type Anchor struct {
 	ID          string
 	Tenant      pki.TenantID
 	Name        string
-	Issuer      pki.IssuerID // of the tenant's own authority; "" where it was imported
-	Certificate []byte       // DER, of a CA
-	Role        access.Role  // of everybody whom it certifies
-	Endpoints   []string     // names of the endpoints that they may enrol at; empty is all
+	Issuer      pki.IssuerID   // of the tenant's own authority; "" where it was imported
+	Certificate []byte         // DER, of a CA
+	Grants      []access.Grant // of everybody whom it certifies
 	Created     time.Time
+}
+
+// Principal returns what grants name all whom the anchor certifies.
+func (a *Anchor) Principal() string { return Principal(a.Name) }
+
+// Principal returns what grants name all whom an anchor of the name certifies.
+func Principal(name string) string { return "trust:" + name }
+
+// devices reports whether those whom the anchor certifies are devices, which enrol for
+// themselves.
+func (a *Anchor) devices() bool {
+	return slices.ContainsFunc(a.Grants, func(g access.Grant) bool { return g.Role == access.Device })
 }
 
 // Store keeps anchors. A change stores its event in the same transaction.
@@ -42,6 +53,7 @@ type Store interface {
 	// RemoveAnchor removes an anchor, or is NotFound.
 	RemoveAnchor(ctx context.Context, tenant pki.TenantID, name string, e pki.Event) error
 
+	access.ScopeStore
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
 	// Certificate is issuance.Store's.
@@ -85,7 +97,7 @@ type NewAnchor struct {
 	Authority   string // name or id of the tenant's own
 	Certificate []byte // DER
 	Role        access.Role
-	Endpoints   []string
+	Scopes      []access.Scope // nil is the whole tenant
 }
 
 // roles are what an anchor can give. Nobody administers by a certificate that
@@ -98,14 +110,18 @@ func roles() []access.Role {
 // certificate is Malformed unless it is a CA's that signs certificates: what a mere
 // device's key signs proves nothing (RFC 5280, 4.2.1.3 and 4.2.1.9).
 func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Anchor, error) {
-	if err := g.Check(access.ManageTrust); err != nil {
+	if err := g.CheckSome(access.ManageTrust); err != nil {
 		return nil, err
 	}
 	if err := n.check(); err != nil {
 		return nil, err
 	}
 	now := s.cfg.Now().UTC()
-	a := &Anchor{ID: pki.NewID(now), Tenant: g.Tenant(), Name: n.Name, Certificate: n.Certificate, Role: n.Role, Endpoints: n.Endpoints, Created: now}
+	a := &Anchor{ID: pki.NewID(now), Tenant: g.Tenant(), Name: n.Name, Certificate: n.Certificate, Created: now}
+	var err error
+	if a.Grants, err = access.NewGrants(ctx, g, s.cfg.Store, a.Principal(), n.Role, n.Scopes, now); err != nil {
+		return nil, err
+	}
 	if n.Authority != "" {
 		id, err := s.cfg.Directory.FindAuthority(ctx, g.Tenant(), n.Authority)
 		if err != nil {
@@ -127,7 +143,7 @@ func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Ancho
 	if len(have) >= MaxAnchors {
 		return nil, pki.Errorf(pki.Conflict, "a tenant trusts %d authorities at most", MaxAnchors)
 	}
-	detail := fmt.Sprintf("role %s, endpoints %v, certificate %x", a.Role, a.Endpoints, fingerprint(a.Certificate))
+	detail := fmt.Sprintf("%s, certificate %x", access.GrantsText(a.Grants), fingerprint(a.Certificate))
 	if err := s.cfg.Store.PutAnchor(ctx, a, s.event(g, "trust.add", a.Name, detail)); err != nil {
 		return nil, err
 	}
@@ -139,24 +155,18 @@ func (n *NewAnchor) check() error {
 	if err := pki.CheckSlug("trusted authority", n.Name); err != nil {
 		return err
 	}
+	if n.Scopes == nil {
+		n.Scopes = []access.Scope{{}}
+	}
 	switch {
 	case (n.Authority == "") == (len(n.Certificate) == 0):
 		return pki.Errorf(pki.Malformed, "name one of your own authorities, or give the certificate of another")
 	case !slices.Contains(roles(), n.Role):
 		return pki.Errorf(pki.Malformed, "role %.40q: a certificate can have one of %v", n.Role, roles())
-	case n.Role == access.Device && len(n.Endpoints) == 0:
-		return pki.Errorf(pki.Malformed, "for devices name the endpoints at which they may enrol")
-	case n.Role == access.Auditor && len(n.Endpoints) > 0:
-		return pki.Errorf(pki.Malformed, "an auditor does not enrol: leave the endpoints out")
-	case len(n.Endpoints) > access.MaxTokenEndpoints:
-		return pki.Errorf(pki.Malformed, "%d endpoints at most", access.MaxTokenEndpoints)
+	case n.Role == access.Device && slices.ContainsFunc(n.Scopes, func(s access.Scope) bool { return s.Endpoint == "" }):
+		return pki.Errorf(pki.Malformed, "for devices name the endpoints at which they may enrol, as endpoint:meter")
 	case len(n.Certificate) > maxCertificate:
 		return pki.Errorf(pki.Malformed, "the certificate is longer than %d bytes", maxCertificate)
-	}
-	for _, name := range n.Endpoints {
-		if err := pki.CheckSlug("endpoint", name); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -196,5 +206,5 @@ func (s *Service) Remove(ctx context.Context, g access.Permit, name string) erro
 }
 
 func (s *Service) event(g access.Permit, action, name, detail string) pki.Event {
-	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: "trust:" + name, Detail: detail}
+	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: Principal(name), Detail: detail}
 }

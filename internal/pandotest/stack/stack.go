@@ -188,7 +188,7 @@ func (s *Stack) Permit(t testing.TB, tenant pki.TenantID, p access.Permission) a
 	if tenant == pki.Platform {
 		role = access.PlatformOperator
 	}
-	g, err := access.Principal{Tenant: tenant, ID: "token:test", Name: "test", Role: role}.Authorize(p, tenant)
+	g, err := access.Principal{Tenant: tenant, ID: "token:test", Name: "test", Grants: access.Given(role)}.Authorize(p, tenant)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ const ofStop = ` FROM event e WHERE b.state IN ('paused', 'cancelled') AND e.ten
 // chunks that an intent still has.
 const selectBatch = `SELECT b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.profile_name, b.profile_version, b.authority,
 		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
-		b.created, b.started, b.finished, b.retry_of, b.retry_kinds,
+		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site,
 		coalesce((SELECT e.actor` + ofStop + `), ''), coalesce((SELECT e.detail` + ofStop + `), ''),
 		coalesce(sum(c.row_count * c.checked), 0),
 		coalesce(sum(c.issued), 0),
@@ -40,7 +40,7 @@ func scanBatch(row row) (*storedBatch, error) {
 	b := new(storedBatch)
 	return b, row.Scan(&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
 		&b.Defaults.ProductLine, &b.Defaults.Lot, &b.Defaults.Site, &b.DryRun, &b.Idempotency, &b.State, &b.Rows,
-		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds,
+		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds, &b.Every.ProductLine, &b.Every.Site,
 		&b.StoppedBy, &b.Why, &b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
 }
 
@@ -139,13 +139,14 @@ func listed(err error) error {
 }
 
 // EndUpload implements batch.Store.
-func (s *Store) EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, digest [32]byte, next batch.State, at time.Time, e pki.Event) error {
+func (s *Store) EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, every batch.Every, digest [32]byte, next batch.State, at time.Time, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		b, err := t.inState(tenant, id, batch.Uploading)
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE batch SET row_count = $1, digest = $2 WHERE num = $3`, rows, digest[:], b.num); err != nil {
+		if _, err := t.exec(`UPDATE batch SET row_count = $1, digest = $2, every_line = $3, every_site = $4 WHERE num = $5`,
+			rows, digest[:], every.ProductLine, every.Site, b.num); err != nil {
 			return fmt.Errorf("ending an upload: %w", err)
 		}
 		if err := t.setState(b, next, at); err != nil {

@@ -122,6 +122,12 @@ func one[T any](ctx context.Context, from source, scan func(row) (T, error), tex
 	return all[0], nil
 }
 
+// scanText scans a row of one text.
+func scanText(r row) (text string, err error) {
+	err = r.Scan(&text)
+	return text, err
+}
+
 // scanInt scans a row of one number.
 func scanInt(r row) (n int64, err error) {
 	err = r.Scan(&n)

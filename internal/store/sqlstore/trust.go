@@ -11,26 +11,27 @@ import (
 // PutAnchor implements trust.Store.
 func (s *Store) PutAnchor(ctx context.Context, a *trust.Anchor, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`INSERT INTO trust_anchor (tenant, name, id, issuer, certificate, role, endpoints, created)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-			a.Tenant, a.Name, a.ID, a.Issuer, a.Certificate, a.Role, joined(a.Endpoints), micros(a.Created))
+		rows, err := t.exec(`INSERT INTO trust_anchor (tenant, name, id, issuer, certificate, created)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+			a.Tenant, a.Name, a.ID, a.Issuer, a.Certificate, micros(a.Created))
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing the trusted authority %s: %w", a.Name, err)
 		case rows == 0:
 			return pki.Errorf(pki.Conflict, "there is a trusted authority %q already", a.Name)
 		}
+		if err := t.putGrants(a.Grants); err != nil {
+			return err
+		}
 		return t.event(e)
 	})
 }
 
-const selectAnchor = `SELECT tenant, name, id, issuer, certificate, role, endpoints, created FROM trust_anchor `
+const selectAnchor = `SELECT tenant, name, id, issuer, certificate, created FROM trust_anchor `
 
 func scanAnchor(row row) (*trust.Anchor, error) {
 	a := new(trust.Anchor)
-	var endpoints string
-	err := row.Scan(&a.Tenant, &a.Name, &a.ID, &a.Issuer, &a.Certificate, &a.Role, &endpoints, intoTime{&a.Created})
-	a.Endpoints = split[string](endpoints)
+	err := row.Scan(&a.Tenant, &a.Name, &a.ID, &a.Issuer, &a.Certificate, intoTime{&a.Created})
 	return a, err
 }
 
@@ -40,7 +41,16 @@ func (s *Store) Anchors(ctx context.Context, tenant pki.TenantID) ([]*trust.Anch
 	if err != nil {
 		return nil, fmt.Errorf("listing trusted authorities: %w", err)
 	}
-	return all, nil
+	return s.withGrants(ctx, all, selectGrant+`WHERE g.tenant = $1 AND g.principal LIKE 'trust:%' ORDER BY g.id`, tenant)
+}
+
+// withGrants fills in the grants of trusted authorities, which a query selects.
+func (s *Store) withGrants(ctx context.Context, all []*trust.Anchor, query string, args ...any) ([]*trust.Anchor, error) {
+	of, err := s.grantsOf(ctx, query, args...)
+	for _, a := range all {
+		a.Grants = of[holder{a.Tenant, a.Principal()}]
+	}
+	return all, err
 }
 
 // AllAnchors implements trust.Store.
@@ -49,7 +59,7 @@ func (s *Store) AllAnchors(ctx context.Context) ([]*trust.Anchor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing trusted authorities: %w", err)
 	}
-	return all, nil
+	return s.withGrants(ctx, all, selectGrant+`WHERE g.principal LIKE 'trust:%' ORDER BY g.id`)
 }
 
 // RemoveAnchor implements trust.Store.
@@ -61,6 +71,10 @@ func (s *Store) RemoveAnchor(ctx context.Context, tenant pki.TenantID, name stri
 			return fmt.Errorf("removing the trusted authority %s: %w", name, err)
 		case rows == 0:
 			return pki.Errorf(pki.NotFound, "no trusted authority %q", name)
+		}
+		// Another of the name must not find them.
+		if _, err := t.exec(`DELETE FROM access_grant WHERE tenant = $1 AND principal = $2`, tenant, trust.Principal(name)); err != nil {
+			return fmt.Errorf("removing the grants of the trusted authority %s: %w", name, err)
 		}
 		return t.event(e)
 	})

@@ -24,7 +24,7 @@ func (f *fixture) upload(chunks int, next batch.State) *batch.Batch {
 	for no := range chunks {
 		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(no)))
 	}
-	f.ok(f.EndUpload(f.ctx, acme, b.ID, int64(chunks*chunkSize), hash("file"), next, f.now, f.event(acme, "batch.upload")))
+	f.ok(f.EndUpload(f.ctx, acme, b.ID, int64(chunks*chunkSize), batch.Every{}, hash("file"), next, f.now, f.event(acme, "batch.upload")))
 	return f.batch(b.ID)
 }
 
@@ -169,7 +169,7 @@ func (f *fixture) strangerBatch(id pki.BatchID) {
 	for _, err := range []error{batchErr, resultsErr, pendingErr, chunkErr, retryErr,
 		f.RestartUpload(f.ctx, stranger, id),
 		f.AddChunk(f.ctx, stranger, id, f.chunk(9)),
-		f.EndUpload(f.ctx, stranger, id, 1, hash("x"), batch.Running, f.now, e),
+		f.EndUpload(f.ctx, stranger, id, 1, batch.Every{}, hash("x"), batch.Running, f.now, e),
 		f.SetState(f.ctx, stranger, id, []batch.State{batch.Uploading, batch.Done}, batch.Cancelled, f.now, e),
 		f.PutCheck(f.ctx, stranger, id, 0, nil),
 	} {
@@ -234,7 +234,7 @@ func (f *fixture) restartCancelled() {
 		f.ok(err)
 		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(0)))
 		if rows > 0 {
-			f.ok(f.EndUpload(f.ctx, acme, b.ID, rows, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
+			f.ok(f.EndUpload(f.ctx, acme, b.ID, rows, batch.Every{}, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
 		}
 		f.ok(f.SetState(f.ctx, acme, b.ID, []batch.State{batch.Uploading, batch.Checking}, batch.Cancelled, f.now, f.event(acme, "batch.cancel")))
 		if rows > 0 {
@@ -260,8 +260,8 @@ func testUpload(f *fixture) {
 	for no := range 2 {
 		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(no)))
 	}
-	f.ok(f.EndUpload(f.ctx, acme, b.ID, 6, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
-	f.is(pki.Conflict, f.EndUpload(f.ctx, acme, b.ID, 6, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
+	f.ok(f.EndUpload(f.ctx, acme, b.ID, 6, batch.Every{}, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
+	f.is(pki.Conflict, f.EndUpload(f.ctx, acme, b.ID, 6, batch.Every{}, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
 	f.is(pki.Conflict, f.AddChunk(f.ctx, acme, b.ID, f.chunk(2)))
 	f.is(pki.Conflict, f.RestartUpload(f.ctx, acme, b.ID))
 	f.restartCancelled()

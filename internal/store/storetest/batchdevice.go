@@ -60,7 +60,7 @@ func testBatchDevices(f *fixture) {
 	retry := f.newRetry(b, "")
 	f.ok(f.AddChunk(f.ctx, acme, retry.ID, &batch.Chunk{First: 1, Count: 3, Rows: []byte("rows"),
 		Retries: []batch.Retry{{Row: 2, Origin: 2}, {Row: 11, Origin: 11}, {Row: 12, Origin: 12}}}))
-	f.ok(f.EndUpload(f.ctx, acme, retry.ID, 3, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
+	f.ok(f.EndUpload(f.ctx, acme, retry.ID, 3, batch.Every{}, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
 	in := f.chunkIntent(retry.ID, 0, 1, 2, 3)
 	in.Items[1].Device, in.Items[2].Device = "meter-11", "meter-11"
 	f.intend(in)
@@ -72,7 +72,7 @@ func testBatchDevices(f *fixture) {
 	again := f.newRetry(retry, "")
 	f.ok(f.AddChunk(f.ctx, acme, again.ID, &batch.Chunk{First: 1, Count: 2, Rows: []byte("rows"),
 		Retries: []batch.Retry{{Row: 1, Origin: 2}, {Row: 3, Origin: 12}}}))
-	f.ok(f.EndUpload(f.ctx, acme, again.ID, 2, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
+	f.ok(f.EndUpload(f.ctx, acme, again.ID, 2, batch.Every{}, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
 	in = f.chunkIntent(again.ID, 0, 1, 2)
 	in.Items[1].Device = "meter-11"
 	f.intend(in)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -11,12 +12,15 @@ import (
 
 func testTokens(f *fixture) {
 	token := func(id, text string) *access.Token {
-		return &access.Token{ID: pki.TokenID(id), Tenant: acme, Name: "ops laptop", Role: access.TenantAdministrator,
+		return &access.Token{ID: pki.TokenID(id), Tenant: acme, Name: "ops laptop", Maker: "token:0",
 			Hash: sha256.Sum256([]byte(text)), Created: f.now, Expires: f.now.AddDate(0, 3, 0)}
 	}
 	create := f.event(acme, "token.create")
 	first, second := token("0a", "first"), token("0b", "second")
-	first.Endpoints = []string{"line-1", "line-2"}
+	for i, scope := range []access.Scope{{}, {Authority: "a", ProductLine: "l", Site: "s", Endpoint: "e"}} {
+		first.Grants = append(first.Grants, access.Grant{ID: fmt.Sprint("g", i), Tenant: acme, Principal: first.Principal(),
+			Role: access.TenantAdministrator, Scope: scope, Actor: "token:0 (x)", Created: f.now})
+	}
 	f.ok(f.PutToken(f.ctx, first, create))
 	f.ok(f.PutToken(f.ctx, second, create))
 	f.is(pki.Conflict, f.PutToken(f.ctx, token("0a", "third"), create))
@@ -33,6 +37,11 @@ func testTokens(f *fixture) {
 	all, err = f.Tokens(f.ctx, stranger)
 	f.ok(err)
 	f.same(len(all), 0)
+	got, err = f.Token(f.ctx, acme, first.ID)
+	f.ok(err)
+	f.same(got, first)
+	_, err = f.Token(f.ctx, stranger, first.ID)
+	f.is(pki.NotFound, err)
 
 	revoke := f.event(acme, "token.revoke")
 	f.is(pki.NotFound, f.RevokeToken(f.ctx, stranger, first.ID, f.now, revoke))

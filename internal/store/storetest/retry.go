@@ -76,7 +76,7 @@ func testBatchRetry(f *fixture) {
 	f.ok(f.AddChunk(f.ctx, acme, again.ID, chunk))
 	f.is(pki.Conflict, f.AddChunk(f.ctx, acme, other.ID, &batch.Chunk{First: 1, Count: 2, Rows: []byte("rows"), Retries: []batch.Retry{two, five}}))
 	f.same(f.retryable(b.ID, 0, 10), []batch.Retry{two})
-	f.ok(f.EndUpload(f.ctx, acme, again.ID, 2, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
+	f.ok(f.EndUpload(f.ctx, acme, again.ID, 2, batch.Every{}, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
 
 	// Results of a retry, and of a retry of it, name the rows of the first file.
 	in := f.chunkIntent(again.ID, 0, 1)

@@ -151,6 +151,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"clock", testClock},
 		{"expiry counted", testExpiry},
 		{"trusted authorities", testTrust},
+		{"what scopes name", testScopes},
 
 		{"quotas", testQuotas},
 		{"quota refuses", testQuotaRefuses},

@@ -1,0 +1,99 @@
+package access
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Principal is somebody or something that has proved who it is.
+type Principal struct {
+	Tenant  pki.TenantID
+	ID      string       // as "token:0abc", "system:listener"
+	Name    string       // for people to read
+	Grants  []Grant      // what it may do: each of them; none with System
+	Device  pki.DeviceID // the only one that it may enrol; "" is any, and never so with the role Device
+	Subject []byte       // DER Name of a device's certificate; nil is none
+	Names   []byte       // DER GeneralNames of it; nil is none
+	Expires time.Time    // when its proof ends; zero with System
+	system  bool
+}
+
+// System returns the principal for pando's own acts within a tenant: the
+// certificates of its listeners and responders, and its workers.
+func System(tenant pki.TenantID, what string) Principal {
+	return Principal{Tenant: tenant, ID: "system:" + what, Name: what, system: true}
+}
+
+// System reports whether the principal is pando itself.
+func (p Principal) System() bool { return p.system }
+
+// Authorize returns the Permit of permission in tenant, or a Forbidden error. A
+// principal has what its grants say in its own tenant only; a platform operator
+// manages tokens in any tenant.
+func (p Principal) Authorize(permission Permission, tenant pki.TenantID) (Permit, error) {
+	permit := Permit{principal: p, permission: permission, tenant: tenant, valid: true}
+	if p.system && p.Tenant == tenant {
+		permit.whole = true
+		return permit, nil
+	}
+	for i := range p.Grants {
+		g := &p.Grants[i]
+		if p.ID == "" || g.Role == Device && p.Device == "" || !g.includes(permission) {
+			continue
+		}
+		if permit.role == "" {
+			permit.role = g.Role
+		}
+		if g.Scope == (Scope{}) {
+			permit.whole = true
+			break
+		}
+		permit.scopes = append(permit.scopes, g.Scope)
+	}
+	switch {
+	case !permit.whole && len(permit.scopes) == 0:
+		return Permit{}, refuse(p, permission, Scope{}, nil)
+	case permit.whole:
+		permit.scopes = nil
+	}
+	if p.Tenant == tenant || p.operator() {
+		return permit, nil
+	}
+	return Permit{}, pki.Errorf(pki.NotFound, "no such tenant")
+}
+
+// operator reports whether the principal runs the deployment.
+func (p Principal) operator() bool {
+	return p.Tenant == pki.Platform && slices.ContainsFunc(p.Grants, func(g Grant) bool { return g.Role == PlatformOperator })
+}
+
+// checkGive is a *Refusal where the principal of a permit gives what it does not have:
+// a role's permissions on some scopes. The permit is of the permission to give.
+func (p Permit) checkGive(role Role, gives []Permission, scopes []Scope) error {
+	if p.principal.system {
+		return pki.Errorf(pki.Forbidden, "pando itself grants no roles")
+	}
+	if p.principal.operator() && p.tenant != pki.Platform {
+		if role == TenantAdministrator && slices.Equal(scopes, []Scope{{}}) {
+			return nil
+		}
+		return pki.Errorf(pki.Forbidden, "a platform operator appoints tenant administrators in a tenant, and nobody else there: they appoint the others")
+	}
+	for _, s := range scopes {
+		if err := p.CheckAt(p.permission, s); err != nil {
+			return err
+		}
+		for _, permission := range gives {
+			had, err := p.principal.Authorize(permission, p.tenant)
+			if err == nil {
+				err = had.CheckAt(permission, s)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

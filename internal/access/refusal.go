@@ -1,0 +1,30 @@
+package access
+
+import "github.com/pando-pki/pando/internal/pki"
+
+// A Refusal is a Forbidden error that says what was missing, where.
+type Refusal struct {
+	Permission Permission
+	Scope      Scope
+	err        error // Forbidden, in words
+}
+
+// Error returns what was missing, in words.
+func (r *Refusal) Error() string { return r.err.Error() }
+
+// Unwrap returns an error of kind Forbidden.
+func (r *Refusal) Unwrap() error { return r.err }
+
+// refuse makes the Refusal of a permission at a place to a principal that has it on
+// some scopes.
+func refuse(who Principal, permission Permission, where Scope, has []Scope) error {
+	const needs = "needs %s on %s; %s"
+	id := who.ID
+	if id == "" {
+		id = "whoever asks"
+	}
+	if len(has) == 0 {
+		return &Refusal{permission, where, pki.Errorf(pki.Forbidden, needs+" does not have it", permission, where, id)}
+	}
+	return &Refusal{permission, where, pki.Errorf(pki.Forbidden, needs+" has it on %s only", permission, where, id, ScopesText(has[:min(len(has), 10)]))}
+}
