@@ -141,7 +141,7 @@ func TestDeviceByCertificate(t *testing.T) {
 		}
 	}
 	meter.want(http.StatusConflict, "POST", "/enrollments", enrollment(t, client.Enrollment{Endpoint: "meter", CSR: csrOf(t, meter.key, "SM-1")})) // its key again, which the profile does not allow
-	meter.want(http.StatusNotFound, "POST", "/enrollments", enrollment(t, client.Enrollment{Endpoint: "other", CSR: csrOf(t, other, "SM-1")}))
+	meter.want(http.StatusForbidden, "POST", "/enrollments", enrollment(t, client.Enrollment{Endpoint: "other", CSR: csrOf(t, other, "SM-1")}))
 	meter.want(http.StatusForbidden, "GET", "/certificates", "")
 	meter.want(http.StatusForbidden, "GET", "/trust", "")
 
