@@ -259,7 +259,7 @@ func (c *committer) once(ctx context.Context) {
 		return
 	}
 	begun := time.Now()
-	err := c.s.cfg.Store.Commit(ctx, c.s.guard.best(), intents(records), intents(fresh))
+	err := c.store(ctx, records, fresh)
 	if err != nil {
 		c.s.cfg.Log.Error("commit of certificates", "error", err, "records", len(records), "intents", len(fresh))
 		c.failed(records, fresh, singles, err)
@@ -273,6 +273,14 @@ func (c *committer) once(ctx context.Context) {
 		c.s.through(g, g.intent.Err)
 	}
 	c.started(fresh, singles)
+}
+
+// store stores the records and the new intents in one transaction.
+func (c *committer) store(ctx context.Context, records, fresh []*group) error {
+	if ofBatch(records) || ofBatch(fresh) {
+		defer c.s.cores.Commit()()
+	}
+	return c.s.cfg.Store.Commit(ctx, c.s.guard.best(), intents(records), intents(fresh))
 }
 
 // take forms the next commit: the records of single requests, single requests up to
@@ -397,6 +405,11 @@ func voided(n *Intent) *Intent {
 		v.Items[i] = &cp
 	}
 	return &v
+}
+
+// ofBatch reports whether one of the groups is a chunk of a batch.
+func ofBatch(groups []*group) bool {
+	return slices.ContainsFunc(groups, func(g *group) bool { return g.intent.Batch != "" })
 }
 
 func intents(groups []*group) []*Intent {

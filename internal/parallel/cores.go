@@ -16,6 +16,7 @@ type Cores struct {
 	free    sync.Cond // L is mu; signalled where a worker of a batch rests
 	working int       // workers of batches; guarded by mu, as are the next
 	singles int       // requests under way
+	commits int       // of what batches have
 	last    time.Time // when the last one ended
 }
 
@@ -45,6 +46,23 @@ func (c *Cores) Each(n int, f func(i int) error) error {
 	})
 }
 
+// Commit says that what batches have is being stored, which keeps a core as busy as a
+// worker does: while single requests are under way there is one worker less. over is
+// called when it has ended.
+func (c *Cores) Commit() (over func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.commits++
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.commits--
+		if c.free.L != nil {
+			c.free.Broadcast()
+		}
+	})
+}
+
 // begin waits until one worker more may work.
 func (c *Cores) begin() {
 	c.mu.Lock()
@@ -52,7 +70,7 @@ func (c *Cores) begin() {
 	if c.free.L == nil {
 		c.free.L = &c.mu
 	}
-	for c.working >= c.most() { // somebody works, who wakes one that waits
+	for c.working >= c.most() { // somebody works or commits, who wakes one that waits
 		c.free.Wait()
 	}
 	c.working++
@@ -67,12 +85,12 @@ func (c *Cores) end() {
 	}
 }
 
-// most returns how many workers may work now, at least one. It is called with mu
-// held.
+// most returns how many workers may work now: at least one, or at least one commit is
+// under way. It is called with mu held.
 func (c *Cores) most() int {
 	cores := runtime.GOMAXPROCS(0)
 	if c.singles > 0 || time.Since(c.last) < lately {
-		return max(cores-1, 1)
+		return max(cores-1-c.commits, min(1, 1-c.commits))
 	}
 	return cores + 1
 }

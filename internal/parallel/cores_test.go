@@ -33,7 +33,30 @@ func TestCores(t *testing.T) {
 		if got := highest(); got != cpus+1 {
 			t.Errorf("alone %d workers, want %d", got, cpus+1)
 		}
+		commit := cores.Commit()
+		if got := highest(); got != cpus+1 {
+			t.Errorf("beside a commit %d workers, want %d", got, cpus+1)
+		}
 		over := cores.Single()
+		if got := cores.most(); got != max(cpus-2, 0) {
+			t.Errorf("beside a commit and a single request %d workers, want %d", got, max(cpus-2, 0))
+		}
+		worked := false
+		go func() {
+			if err := cores.Each(1, func(int) error { worked = true; return nil }); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		if worked != (cpus > 2) {
+			t.Error("a worker works while all cores but one commit")
+		}
+		commit()
+		commit()
+		synctest.Wait()
+		if !worked {
+			t.Error("a worker rests after the commit")
+		}
 		if got := highest(); got != max(cpus-1, 1) {
 			t.Errorf("beside a single request %d workers, want %d", got, max(cpus-1, 1))
 		}
