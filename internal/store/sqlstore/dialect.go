@@ -31,8 +31,11 @@ const begin = "BEGIN IMMEDIATE"
 
 // native returns a statement as the driver takes it with the least work: numbered
 // parameters that come in order become plain ones, else it looks each of them up by
-// its name. (SQL text in this package has no other dollar signs.)
+// its name. (SQL text in this package has no other dollar signs.) A limit is a sum: of
+// a bare parameter SQLite makes part of the plan, and plans anew each time that it is
+// bound.
 func native(text string) string {
+	text = strings.ReplaceAll(text, "LIMIT $", "LIMIT 0+$")
 	parts := strings.Split(text, "$")
 	for i, part := range parts[1:] {
 		rest, ok := strings.CutPrefix(part, strconv.Itoa(i+1))

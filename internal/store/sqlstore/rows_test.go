@@ -16,6 +16,8 @@ func TestNative(t *testing.T) {
 		`$1 $2 $3 $4 $5 $6 $7 $8 $9 $10 $11`: `? ? ? ? ? ? ? ? ? ? ?`,
 		`$1 $2 $30`:                          `$1 $2 $30`,
 		`$10`:                                `$10`,
+		`a > $1 ORDER BY a LIMIT $2`:         `a > ? ORDER BY a LIMIT 0+?`,
+		`a > $1 OR b > $1 LIMIT $2`:          `a > $1 OR b > $1 LIMIT 0+$2`,
 	} {
 		if got := native(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
