@@ -36,7 +36,12 @@ func newConfig(t *testing.T) Config {
 // open returns a server that does not run yet; it is closed with the test.
 func open(t *testing.T, cfg Config, now pki.Clock) *Server {
 	t.Helper()
-	s, err := newServer(t.Context(), cfg, "test", slog.New(slog.DiscardHandler), clock{now: now})
+	return openOn(t, cfg, machine{now: now})
+}
+
+func openOn(t *testing.T, cfg Config, m machine) *Server {
+	t.Helper()
+	s, err := newServer(t.Context(), cfg, "test", slog.New(slog.DiscardHandler), m)
 	if err != nil {
 		t.Fatal(err)
 	}

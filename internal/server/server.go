@@ -77,21 +77,22 @@ type Server struct {
 // New opens everything and binds the listeners, but serves nothing before Run.
 // cfg is taken with its defaults. version is what the API says of itself.
 func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (*Server, error) {
-	return newServer(ctx, cfg, version, log, clock{time.Now, elapsed()})
+	return newServer(ctx, cfg, version, log, machine{now: time.Now, elapsed: elapsed()})
 }
 
-// A clock is what the server takes the time from.
-type clock struct {
+// A machine is what the server takes from where it runs.
+type machine struct {
 	now     pki.Clock
-	elapsed func() time.Duration // nobody sets it; see issuance.Config
+	elapsed func() time.Duration                      // a clock that nobody sets; see issuance.Config
+	keys    func(keystore.Provider) keystore.Provider // what stands before software keys; nil is nothing
 }
 
-func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger, c clock) (_ *Server, err error) {
+func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger, m machine) (_ *Server, err error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, now: c.now, elapsed: c.elapsed, alarms: alarm.NewBoard(c.now), limits: newLimits(cfg.Limits, c.now)}
+	s := &Server{cfg: cfg, log: log, now: m.now, elapsed: m.elapsed, alarms: alarm.NewBoard(m.now), limits: newLimits(cfg.Limits, m.now)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -101,7 +102,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{Gate: gate, Alarms: s.alarms}); err != nil {
 		return nil, err
 	}
-	keys, cursors, err := s.openKeys(ctx)
+	keys, cursors, err := s.openKeys(ctx, m.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
 		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
-		Connections: func() map[string]metrics.Connections { return s.listeners.connections() }, Alarms: s.alarms, Now: c.now, Log: log, Version: version,
+		Connections: func() map[string]metrics.Connections { return s.listeners.connections() }, Alarms: s.alarms, Now: m.now, Log: log, Version: version,
 	})
 	s.listeners, err = s.listen(version)
 	return s, err
@@ -129,7 +130,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 // openKeys loads the key-encryption keys that the configuration names, and sees
 // that they are those of the keys in the store. cursors is the key of the cursors of
 // lists.
-func (s *Server) openKeys(ctx context.Context) (keys *keystore.Keystore, cursors [32]byte, err error) {
+func (s *Server) openKeys(ctx context.Context, wrap func(keystore.Provider) keystore.Provider) (keys *keystore.Keystore, cursors [32]byte, err error) {
 	deployment, err := soft.LoadKEK(s.cfg.KeySource(s.cfg.Keys.Encryption))
 	if err != nil {
 		return nil, cursors, err
@@ -144,7 +145,11 @@ func (s *Server) openKeys(ctx context.Context) (keys *keystore.Keystore, cursors
 	if err := sealed.Check(ctx); err != nil {
 		return nil, cursors, err
 	}
-	return keystore.New(map[string]keystore.Provider{soft.Scheme: sealed}), deployment.CursorKey(), nil
+	var provider keystore.Provider = sealed
+	if wrap != nil {
+		provider = wrap(sealed)
+	}
+	return keystore.New(map[string]keystore.Provider{soft.Scheme: provider}), deployment.CursorKey(), nil
 }
 
 // wire makes the services, each from those below it.
