@@ -144,6 +144,7 @@ func (a *archiveRun) Run(ctx context.Context, c *console, cl *client.Client) err
 	}
 	if a.DryRun || a.Wait == 0 {
 		t := table{}
+		t.add("to be archived, at most", plural(due.Expired-due.InOpenLots-due.Unanchored, "certificate"))
 		t.add("expired", due.Expired)
 		t.add("of them in open lots, which stay", due.InOpenLots)
 		t.add("of them not anchored yet, which wait", due.Unanchored)

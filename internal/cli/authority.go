@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/pem"
 	"fmt"
 	"io"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // authorityCommand is "pando authority".
@@ -249,7 +252,20 @@ func (a *authorityInstall) Run(ctx context.Context, c *console, cl *client.Clien
 	if err != nil {
 		return err
 	}
+	tellCRL(c, answer)
 	return c.result(got, authority(got))
+}
+
+// tellCRL says which CRL an answer installed, where it had one: its end is when the next
+// has to be made.
+func tellCRL(c *console, answer []byte) {
+	response, err := ceremony.ReadResponse(bytes.NewReader(answer))
+	if err != nil || len(response.CRL) == 0 {
+		return
+	}
+	if crl, err := tbs.ParseCRL(response.CRL); err == nil {
+		c.note("CRL number %d is installed; the next one must be by %s", crl.Number, when(crl.NextUpdate))
+	}
 }
 
 // authorityChain is "pando authority chain".

@@ -16,6 +16,7 @@ import (
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/server"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -103,7 +104,15 @@ func (r *ceremonyRoot) Run(ctx context.Context, c *console) error {
 	act.add("about to make", "a "+r.Mode+" root key and its certificate")
 	act.add("common name", r.CommonName)
 	act.add("organization", r.Organization)
+	rules, err := policy.Parse(profile)
+	if err != nil {
+		return fmt.Errorf("root profile: %w", err)
+	}
+	if kinds := rules.KeyKinds(); len(kinds) > 0 {
+		act.add("key", kinds[0])
+	}
 	act.add("profile SHA-256", fingerprint(profile))
+	addDocument(act, string(profile))
 	act.add("sealed key", r.Out)
 	act.add("certificate", r.Certificate)
 	act.add("valid from", when(time.Now())+", by this machine's clock")
@@ -273,9 +282,7 @@ func describe(r *ceremony.Request) (*table, error) {
 		act.add("key", csr.Key.Kind())
 		act.add("key SHA-256", fingerprint(csr.Key.SPKI()))
 		act.add("profile SHA-256", fingerprint([]byte(r.Profile)))
-		for line := range strings.Lines(r.Profile) { // validity, path length and all
-			act.add("", fmt.Sprintf("%q", strings.TrimRight(line, "\n")))
-		}
+		addDocument(act, r.Profile)
 	case ceremony.KindCRL:
 		act.add("about to sign", "the root's revocation list")
 		act.add("number", r.Number)
@@ -293,6 +300,13 @@ func describe(r *ceremony.Request) (*table, error) {
 	act.add("root SHA-256", fmt.Sprintf("%q", r.Root))
 	act.add("status names", fmt.Sprintf("%q", r.StatusURL))
 	return act, nil
+}
+
+// addDocument adds a profile document as it stands: validity, path length and all.
+func addDocument(act *table, document string) {
+	for line := range strings.Lines(document) {
+		act.add("", fmt.Sprintf("%q", strings.TrimRight(line, "\n")))
+	}
 }
 
 // fingerprint returns the SHA-256 of b in hexadecimal.

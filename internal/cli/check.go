@@ -141,7 +141,7 @@ func checked(r *check.Report, seed uint64) func(io.Writer) error {
 		}
 		verdict := "everything holds"
 		if !r.OK() {
-			verdict = fmt.Sprintf("%d findings", r.Total)
+			verdict = plural(r.Total, "finding")
 		}
 		_, err := fmt.Fprintln(w, verdict)
 		return err

@@ -37,14 +37,14 @@ Examples:
 
 // revocationStart is "pando revocation start".
 type revocationStart struct {
-	Device      string `xor:"selection" required:"" placeholder:"ID" help:"The certificates of this device."`
-	Lot         string `xor:"selection" required:"" placeholder:"NAME" help:"Those that were issued for this lot."`
-	ProductLine string `xor:"selection" required:"" placeholder:"NAME" help:"Those that were issued for this product line."`
-	Batch       string `xor:"selection" required:"" placeholder:"ID" help:"Those that this batch got."`
-	Issuer      string `xor:"selection" required:"" placeholder:"ID" help:"Those of this issuer."`
+	Device      string `xor:"selection" placeholder:"ID" help:"The certificates of this device."`
+	Lot         string `xor:"selection" placeholder:"NAME" help:"Those that were issued for this lot."`
+	ProductLine string `xor:"selection" placeholder:"NAME" help:"Those that were issued for this product line."`
+	Batch       string `xor:"selection" placeholder:"ID" help:"Those that this batch got."`
+	Issuer      string `xor:"selection" placeholder:"ID" help:"Those of this issuer."`
 
-	Reason         string `xor:"act" required:"" placeholder:"REASON" help:"Why, as RFC 5280, 5.3.1, names it: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or aACompromise, for good; certificateHold holds them."`
-	Release        bool   `xor:"act" required:"" help:"Release those that are on hold."`
+	Reason         string `xor:"act" placeholder:"REASON" help:"Why, as RFC 5280, 5.3.1, names it: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or aACompromise, for good; certificateHold holds them."`
+	Release        bool   `xor:"act" help:"Release those that are on hold."`
 	DryRun         bool   `help:"Count what would be done and change nothing; 'pando revocation run' then does it."`
 	IdempotencyKey string `placeholder:"TEXT" help:"The same request under the same key is the same job (default: a new key)."`
 	Wait           bool   `help:"Follow the job until it is at rest, as 'pando revocation watch' does."`
@@ -52,7 +52,7 @@ type revocationStart struct {
 }
 
 func (revocationStart) Help() string {
-	return `A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason. A release leaves what a suspended device has, and counts it: 'pando device resume' releases that. What cannot be undone is asked for, and so is a hold of all that an issuer signed; a dry run, another hold and a release are not.
+	return `Name one of --device, --lot, --product-line, --batch and --issuer, and either --reason or --release. A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason. A release leaves what a suspended device has, and counts it: 'pando device resume' releases that. What cannot be undone is asked for, and so is a hold of all that an issuer signed; a dry run, another hold and a release are not.
 
 Examples:
 
@@ -64,6 +64,12 @@ Examples:
 // Run creates the job.
 func (s *revocationStart) Run(ctx context.Context, c *console, cl *client.Client) error {
 	chosen := client.RevocationSelection{Device: s.Device, Lot: s.Lot, ProductLine: s.ProductLine, Batch: s.Batch, Issuer: s.Issuer}
+	switch {
+	case chosen == client.RevocationSelection{}:
+		return usagef("say whose certificates: one of --device, --lot, --product-line, --batch and --issuer")
+	case s.Reason == "" && !s.Release:
+		return usagef("say --reason REASON, or --release")
+	}
 	if final := s.Reason != "certificateHold" || s.Issuer != ""; final && !s.Release && !s.DryRun && !s.Yes {
 		act := "revoked for good"
 		if s.Reason == "certificateHold" {

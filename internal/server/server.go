@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -253,6 +254,10 @@ func (s *Server) Run(ctx context.Context) error {
 		return s.listeners.serve(running)
 	})
 	s.log.Info("serving", "https", s.URL("https"), "devices", s.URL("devices"), "http", s.URL("http"), "ops", s.URL("ops"), "data", s.cfg.Data)
+	if s.cfg.TLS.Endpoint == "" {
+		s.log.Info("the listeners have a self-signed certificate until tls.endpoint is set: name it to clients, as 'pando --server ... --tls-ca ... tenant create'",
+			"server", s.URL("https"), "tls-ca", filepath.Join(s.cfg.Data, BootstrapFile))
+	}
 	err := g.Wait()
 	stopIssuing()
 	err = errors.Join(err, <-issued)
