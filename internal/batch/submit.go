@@ -8,6 +8,8 @@ import (
 	"hash"
 	"io"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
@@ -30,7 +32,7 @@ type Submission struct {
 }
 
 // Submit reads rows to the end of body and starts the batch, or its dry run. It
-// never holds more than a chunk of them. The same file under the same
+// never holds more than two chunks of them. The same file under the same
 // idempotency key is the same batch, whose upload goes on where a connection
 // broke; another file under it is Conflict. It needs access.ManageBatches.
 func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, body io.Reader) (*Batch, error) {
@@ -148,7 +150,8 @@ func (s *Service) compare(b *Batch, digest hash.Hash, body io.Reader) (*Batch, e
 // errUnfit marks an upload that cannot become a batch, however often it comes.
 var errUnfit = errors.New("the file cannot be a batch")
 
-// upload stores the rows in chunks and returns how many there are.
+// upload stores the rows in chunks, each while the next is read, and returns how many
+// there are.
 func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submission, body io.Reader) (int64, Every, error) {
 	none := Every{}
 	r, done, err := newReader(n.Format, body, s.cfg.Spool)
@@ -161,13 +164,18 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 		return 0, none, err
 	}
 	c := Chunk{First: 1}
+	var free []byte // the rows of the chunk that is being stored: free once it is
+	var storing errgroup.Group
+	defer storing.Wait() // also after a fault: what is done about that comes later
 	store := func() error {
-		if c.Count == 0 {
-			return nil
+		if err := storing.Wait(); err != nil || c.Count == 0 {
+			return err
 		}
-		err := s.cfg.Store.AddChunk(ctx, b.Tenant, b.ID, &c)
-		c = Chunk{No: c.No + 1, First: c.First + int64(c.Count), Rows: c.Rows[:0]}
-		return err
+		full := c
+		storing.Go(func() error { return s.cfg.Store.AddChunk(ctx, b.Tenant, b.ID, &full) })
+		c = Chunk{No: c.No + 1, First: c.First + int64(c.Count), Rows: free[:0]}
+		free = full.Rows
+		return nil
 	}
 	for {
 		row, err := r.next()
@@ -191,7 +199,10 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 			return 0, none, pki.Because(pki.Malformed, errUnfit, "a batch has at most %d rows: submit several", MaxRows)
 		}
 	}
-	if err := store(); err != nil {
+	if err = store(); err == nil {
+		err = storing.Wait()
+	}
+	if err != nil {
 		return 0, none, err
 	}
 	if c.First == 1 {
