@@ -49,14 +49,18 @@ func (t *tx) itemRefs(it *issuance.Item, now time.Time) (r itemRefs, err error) 
 // encodePayload returns the payload for items of an issuer.
 func (t *tx) encodePayload(issuer int64, items []*issuance.Item, now time.Time) ([]byte, error) {
 	b := make([]byte, 0, 256*len(items))
-	for _, it := range items {
+	var against *reference
+	for i, profile := 0, int64(0); i < len(items); i++ {
+		it := items[i]
 		r, err := t.itemRefs(it, now)
 		if err != nil {
 			return nil, err
 		}
-		against, err := t.referenceFor(issuer, r.profile)
-		if err != nil {
-			return nil, err
+		if i == 0 || r.profile != profile { // where there is none yet, each look would be a query
+			if against, err = t.referenceFor(issuer, r.profile); err != nil {
+				return nil, err
+			}
+			profile = r.profile
 		}
 		b = append(b, it.Serial[:]...)
 		for _, num := range []int64{r.owner, r.profile, r.line, r.lot, r.site} {

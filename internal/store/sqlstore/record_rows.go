@@ -62,15 +62,15 @@ func (r *recording) devices(items []*issuance.Item) ([]storedItem, error) {
 	}
 	waiting := make(map[key]int)
 	var args []any
+	var got key // of the row that is read, as are the next
+	var at itemRefs
+	var state registry.State
 	flush := func() error {
 		err := r.queryRows(upsertDevices, args, func(row row) error {
-			var k key
-			var at itemRefs
-			var state registry.State
-			if err := row.Scan(&k.owner, &k.device, &at.line, &at.lot, &at.site, &state); err != nil {
+			if err := row.Scan(&got.owner, &got.device, &at.line, &at.lot, &at.site, &state); err != nil {
 				return err
 			}
-			d := &all[waiting[k]]
+			d := &all[waiting[got]]
 			d.refs.line, d.refs.lot, d.refs.site, d.state = at.line, at.lot, at.site, state
 			return nil
 		})
