@@ -38,6 +38,7 @@ var ranks = map[string]int{
 	"internal/signer":                    2,
 	"internal/certdump":                  2,
 	"internal/packs":                     1,
+	"internal/approval":                  2,
 	"internal/policy":                    2,
 	"internal/registry":                  2,
 	"internal/specimen":                  3,

@@ -127,6 +127,9 @@ func (c *Client) send(ctx context.Context, k call) (body io.ReadCloser, again ti
 		}
 		return nil, 0, fmt.Errorf("asking the server: %w", err)
 	}
+	if waits(resp) {
+		return nil, -1, waiting(resp)
+	}
 	if resp.StatusCode < 300 {
 		return resp.Body, 0, nil
 	}
@@ -179,8 +182,14 @@ func problem(resp *http.Response) *Problem {
 	}
 	p.Status = resp.StatusCode
 	p.RequestID = resp.Header.Get("Request-Id")
-	if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && n > 0 {
-		p.RetryAfter = time.Duration(n) * time.Second
-	}
+	p.RetryAfter = retryAfter(resp)
 	return p
+}
+
+func retryAfter(resp *http.Response) time.Duration {
+	n, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return time.Duration(n) * time.Second
 }

@@ -19,6 +19,7 @@ type Tenant struct {
 	ID           string    `json:"id" pattern:"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$" doc:"A slug of a-z, 0-9 and inner hyphens. It is never changed and never used again." example:"demo"`
 	Organization string    `json:"organization" maxLength:"64" doc:"The O of the subjects that its profiles name." example:"Example Meters"`
 	Created      time.Time `json:"created,omitzero" readOnly:"true"`
+	Approvals    string    `json:"approvals" enum:"default,none" readOnly:"true" doc:"Whether the default rules of approval hold for the kinds of act that have no rule of the tenant's own."`
 
 	Settings TenantSettings `json:"settings" readOnly:"true"`
 }
@@ -34,6 +35,7 @@ type TenantSettings struct {
 type NewTenant struct {
 	ID           string `json:"id" maxLength:"40" doc:"A slug of a-z, 0-9 and inner hyphens. It is never changed and never used again." example:"demo"`
 	Organization string `json:"organization" maxLength:"64" doc:"The O of the subjects that its profiles name." example:"Example Meters"`
+	Approvals    string `json:"approvals,omitempty" enum:"default,none" doc:"default: acts of weight need a security officer besides whoever asks. none: one administrator acts alone, until rules are set. Default: default."`
 }
 
 // Identity is who a token is.

@@ -16,6 +16,7 @@ type Permit struct {
 	whole      bool    // on the whole tenant; then scopes is empty
 	scopes     []Scope // of the grants that have the permission
 	valid      bool
+	change     Change
 }
 
 // Check reports whether the permit is one of permission on the whole tenant; a check

@@ -57,25 +57,30 @@ const (
 	ManageRetention   Permission = "retention.manage" // how long expired certificates stay; archiving them
 	ReadQuotas        Permission = "quotas.read"      // how many certificates there may be, and are
 	ManageQuotas      Permission = "quotas.manage"
+	ReadApprovals     Permission = "approvals.read"   // the rules, and what waits
+	DecideApprovals   Permission = "approvals.decide" // approve and refuse, in the role that a step is for
+	ManageApprovals   Permission = "approvals.manage" // the rules: what needs whose approval
 )
 
 var permissions = map[Role][]Permission{
 	PlatformOperator: {ManageTenants, ManageBlocklist, ManageClock, ManageTokens, ReadEvents, ReadAlarms},
 	TenantAdministrator: {ManageTokens, ManageAccess, ReadAccess, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
-		ReadRegistry, ManageRegistry, ManageDevices, ManageRetention, ReadQuotas, ManageQuotas},
+		ReadRegistry, ManageRegistry, ManageDevices, ManageRetention, ReadQuotas, ManageQuotas,
+		ReadApprovals, DecideApprovals, ManageApprovals},
 	PKIAdministrator: {ReadAccess, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
-		ReadBatches, ReadCertificates, ReadEvents, ReadAlarms, ReadRegistry, ReadQuotas},
+		ReadBatches, ReadCertificates, ReadEvents, ReadAlarms, ReadRegistry, ReadQuotas, ReadApprovals},
 	SecurityOfficer: {ReadAccess, ManageTrust, ReadConfiguration, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
-		ReadRegistry, ManageRetention, ReadQuotas},
-	RAOperator: {ReadConfiguration, Enroll, ReadBatches, ReadCertificates, Revoke, ReadRegistry},
+		ReadRegistry, ManageRetention, ReadQuotas, ReadApprovals, DecideApprovals, ManageApprovals},
+	RAOperator: {ReadConfiguration, Enroll, ReadBatches, ReadCertificates, Revoke, ReadRegistry,
+		ReadApprovals, DecideApprovals},
 	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates,
 		ReadRegistry, ManageRegistry, ReadQuotas},
 	DeviceManager: {ReadConfiguration, ReadCertificates, Revoke, ReadAlarms, ReadRegistry, ManageRegistry, ManageDevices},
 	OEMPartner: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke,
 		ReadRegistry, ManageRegistry, ManageDevices, ReadQuotas},
 	Auditor: {ReadAccess, ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms,
-		ReadRegistry, ReadQuotas},
+		ReadRegistry, ReadQuotas, ReadApprovals},
 	Device: {Enroll},
 }
 

@@ -40,6 +40,9 @@ var matrix = map[access.Permission][]access.Role{
 	access.ManageDevices:     {access.TenantAdministrator, access.DeviceManager, access.OEMPartner},
 	access.ReadQuotas:        {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.FactoryOperator, access.OEMPartner, access.Auditor},
 	access.ManageQuotas:      {access.TenantAdministrator},
+	access.ReadApprovals:     {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.Auditor},
+	access.DecideApprovals:   {access.TenantAdministrator, access.SecurityOfficer, access.RAOperator},
+	access.ManageApprovals:   {access.TenantAdministrator, access.SecurityOfficer},
 	access.ManageRetention:   {access.TenantAdministrator, access.SecurityOfficer},
 }
 

@@ -214,7 +214,7 @@ func (t *Tokens) Authenticate(ctx context.Context, text pki.Secret) (Principal, 
 	case !t.now().Before(tok.Expires):
 		return Principal{}, pki.Errorf(pki.Unauthenticated, "the API token expired at %s", tok.Expires.UTC().Format(time.RFC3339))
 	}
-	return Principal{Tenant: tok.Tenant, ID: tok.Principal(), Name: tok.Name, Grants: tok.Grants, Expires: tok.Expires}, nil
+	return tok.principal(), nil
 }
 
 // byHash returns the token with the given hash as the store has it, or had it a

@@ -236,7 +236,7 @@ func TestBacklog(t *testing.T) {
 	b.ok(auditlog.Watch(b.log, b.Context()))
 	_, err = b.enroll("SM-2")
 	b.is(pki.Unavailable, err)
-	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), "other", "Other")
+	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), hierarchy.NewTenant{ID: "other", Organization: "Other"})
 	b.is(pki.Unavailable, err)
 	if got := b.alarms(); len(got) != 1 || got[0] != "log.backlog " {
 		t.Errorf("alarms %v", got)
@@ -275,7 +275,7 @@ func TestAnchorLate(t *testing.T) {
 		t.Errorf("alarms %s", got)
 	}
 	// Other acts go on: somebody must be able to mend it.
-	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), "other", "Other")
+	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), hierarchy.NewTenant{ID: "other", Organization: "Other"})
 	b.ok(err)
 
 	b.anchor.err = nil

@@ -10,6 +10,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -69,7 +70,7 @@ func TestDamagedLog(t *testing.T) {
 	damaged()
 	b.is(pki.Unavailable, b.enrollAt("acme", "SM-3"))
 	b.ok(b.enrollAt("globex", "SM-3"))
-	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), "other", "Other")
+	_, err = b.Hierarchy.CreateTenant(b.Context(), b.Permit(t, pki.Platform, access.ManageTenants), hierarchy.NewTenant{ID: "other", Organization: "Other"})
 	b.ok(err)
 	if got := strings.Join(b.alarms(), ","); got != "log.backlog log of acme,log.damaged log of acme" && got != "log.damaged log of acme,log.backlog log of acme" {
 		t.Errorf("alarms %s", got)

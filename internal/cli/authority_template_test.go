@@ -18,7 +18,7 @@ func growPack(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: grow TENANT PACK [NAME=VALUE...]")
 	}
 	ts.Setenv(tokenVariable, ts.Getenv("OPERATOR"))
-	ts.Check(ts.Exec("pando", "tenant", "create", args[0], "--organization", "Example Meters"))
+	ts.Check(ts.Exec("pando", "tenant", "create", args[0], "--organization", "Example Meters", "--approvals", "none"))
 	ts.Check(ts.Exec("pando", "token", "create", "--tenant", args[0], "--name", "administrator", "--role", "tenant-administrator"))
 	ts.Setenv(tokenVariable, strings.TrimSpace(ts.ReadFile("stdout")))
 

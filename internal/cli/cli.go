@@ -23,11 +23,13 @@ const (
 	exitDone    = 0
 	exitRefused = 1 // the command was understood, and failed or was refused
 	exitUsage   = 2 // the command line was not understood
+	exitWaits   = 3 // the command was taken, and others must approve it before it is done
 )
 
 // Run parses args, the command line without the program's name, runs the one
 // sub-command that it names and returns the exit status: 0, or 1 where the
-// command failed or was refused, or 2 where the command line is wrong. Output is
+// command failed or was refused, 2 where the command line is wrong, or 3 where
+// others must approve what it asks for. Output is
 // written to stdout; errors, hints and progress to stderr.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {

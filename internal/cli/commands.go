@@ -14,6 +14,8 @@ type commands struct {
 	Ceremony   ceremonyCommand   `cmd:"" group:"offline" help:"Make and use a root key, offline."`
 	Tenant     tenantCommand     `cmd:"" group:"managing" help:"Manage the organisations of a deployment."`
 	Token      tokenCommand      `cmd:"" group:"managing" help:"Manage API tokens."`
+	Change     changeCommand     `cmd:"" group:"managing" help:"Show and decide on what waits for approval."`
+	Approval   approvalCommand   `cmd:"" group:"managing" help:"Say which acts need whose approval."`
 	Alarms     alarmsCommand     `cmd:"" group:"managing" help:"Show what is wrong now, since when, and what to do."`
 	Events     eventsCommand     `cmd:"" group:"managing" help:"List who did what, and when."`
 	Expiry     expiryCommand     `cmd:"" group:"managing" help:"Report what ends within a window."`

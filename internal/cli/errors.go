@@ -47,6 +47,9 @@ func (c *console) fail(err error) int {
 	if errors.Is(err, errSilent) {
 		return exitRefused
 	}
+	if w, ok := errors.AsType[*client.Waiting](err); ok {
+		return c.waits(w)
+	}
 	f := failure{strings.TrimSpace(err.Error()), hintOf(err), kindOf(err)}
 	if errors.Is(err, context.Canceled) {
 		f.Error = "interrupted"
@@ -63,6 +66,20 @@ type failure struct {
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
 	Kind  string `json:"kind,omitempty"` // one of the API's, or usageKind; "" is unsaid
+}
+
+// waits says that what was asked for waits for approval, and for whose.
+func (c *console) waits(w *client.Waiting) int {
+	hint := fmt.Sprintf("'pando change show %s' shows it; another than you approves it, with the role that it waits for", w.Change.ID)
+	if c.json {
+		// The change is the result: what fails now is standard output.
+		_ = c.result(&w.Change, nil)
+		c.complain(failure{w.Error(), hint, pki.Pending.String()})
+		return exitWaits
+	}
+	c.note("not done yet: %s", w.Error())
+	c.note("hint: %s", hint)
+	return exitWaits
 }
 
 // usageKind is the kind of a command line that is wrong.

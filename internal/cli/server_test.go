@@ -91,7 +91,7 @@ type demo struct {
 // make makes it and returns the token of the tenant's administrator.
 func (d demo) make(ctx context.Context, operator, status string) string {
 	cl := d.client(operator)
-	_, err := cl.CreateTenant(ctx, client.NewTenant{ID: "demo", Organization: "Example Meters"})
+	_, err := cl.CreateTenant(ctx, client.NewTenant{ID: "demo", Organization: "Example Meters", Approvals: "none"})
 	d.ts.Check(err)
 	token, err := cl.CreateTenantToken(ctx, "demo", client.NewToken{Name: "administrator", Role: "tenant-administrator"})
 	d.ts.Check(err)

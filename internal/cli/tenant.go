@@ -24,18 +24,22 @@ func (tenantCommand) Help() string {
 type tenantCreate struct {
 	ID           string `arg:"" help:"Its name, of a-z, 0-9 and inner hyphens. It is never changed and never used again."`
 	Organization string `required:"" placeholder:"NAME" help:"The organization that its certificates name."`
+	Approvals    string `enum:"default,none" default:"default" help:"default: acts of weight need a security officer besides whoever asks. none: one administrator acts alone. One of ${enum}."`
 }
 
 func (tenantCreate) Help() string {
-	return `Examples:
+	return `Under the default rules of approval one who asks and one who approves are needed, of whom neither made the other: the first administrator makes a token for a PKI administrator and one for a security officer. 'pando approval rules' lists the rules.
+
+Examples:
 
     pando tenant create demo --organization "Example Meters"
-    pando token create --tenant demo --name "first administrator" --role tenant-administrator`
+    pando token create --tenant demo --name "first administrator" --role tenant-administrator
+    pando tenant create lab --organization "Laboratory" --approvals none`
 }
 
 // Run creates the tenant.
 func (t *tenantCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
-	tenant, err := cl.CreateTenant(ctx, client.NewTenant{ID: t.ID, Organization: t.Organization})
+	tenant, err := cl.CreateTenant(ctx, client.NewTenant{ID: t.ID, Organization: t.Organization, Approvals: t.Approvals})
 	if err != nil {
 		return err
 	}
@@ -95,9 +99,9 @@ func (t *tenantSet) Run(ctx context.Context, c *console, cl *client.Client) erro
 
 // tenants prints tenants for people.
 func tenants(items ...client.Tenant) func(io.Writer) error {
-	t := table{heading: []string{"TENANT", "ORGANIZATION", "CREATED", "REQUESTS/S", "BURST"}}
+	t := table{heading: []string{"TENANT", "ORGANIZATION", "CREATED", "APPROVALS", "REQUESTS/S", "BURST"}}
 	for _, x := range items {
-		t.add(x.ID, x.Organization, when(x.Created), orEmpty(x.Settings.PerSecond), orEmpty(x.Settings.Burst))
+		t.add(x.ID, x.Organization, when(x.Created), x.Approvals, orEmpty(x.Settings.PerSecond), orEmpty(x.Settings.Burst))
 	}
 	return t.write
 }

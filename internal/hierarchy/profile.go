@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
@@ -36,7 +37,34 @@ func (s *Service) PublishProfile(ctx context.Context, g access.Permit, source []
 		ProfileRef: pki.ProfileRef{Tenant: g.Tenant(), Name: p.Name()},
 		Hash:       sha256.Sum256(source), Source: string(source), Created: s.cfg.Now().UTC(),
 	}
+	latest, err := s.cfg.Store.Profile(ctx, v.ProfileRef)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		latest = new(pki.ProfileVersion)
+	case err != nil:
+		return nil, err
+	case latest.Hash == v.Hash:
+		return latest, nil
+	}
+	v.Version = latest.Version + 1
+	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.PublishProfile, Target: "profile:" + p.Name(), Summary: fmt.Sprintf("version %d of the profile %s", v.Version, p.Name()),
+		Payload: profileChange{Version: v.Version, Source: v.Source},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if g.Change().ID == "" {
+		v.Version = 0 // whichever is next: nobody approved it as that of a certain one
+	}
 	return v, s.cfg.Store.PutProfile(ctx, v, s.event(g, "profile.publish", "profile:"+p.Name(), fmt.Sprintf("sha256 %x", v.Hash)))
+}
+
+// profileChange is what a change of kind approval.PublishProfile asks for: a document
+// as that version of the profile which it names, and as no other.
+type profileChange struct {
+	Version int    `json:"version"`
+	Source  string `json:"source"`
 }
 
 // Profile returns a version of a profile of the permit's tenant; version 0 is the

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
@@ -43,6 +44,11 @@ type CA interface {
 	Register(ctx context.Context, parent *pki.Issuer, profile pki.ProfileRef, certificate *tbs.Parsed) error
 }
 
+// A Gate has acts of weight wait for approval.
+type Gate interface {
+	Pass(ctx context.Context, g access.Permit, r approval.Request) error
+}
+
 // Config is what a Service is made of; every field is needed.
 type Config struct {
 	Store       Store
@@ -51,6 +57,7 @@ type Config struct {
 	Keys        Keys
 	RA          RA
 	CA          CA
+	Gate        Gate
 	Now         pki.Clock
 }
 
@@ -76,9 +83,10 @@ func New(cfg Config) *Service {
 	}
 }
 
-// event makes the event of an act under the permit.
+// event makes the event of an act under the permit, which executes the change that
+// the permit is for.
 func (s *Service) event(g access.Permit, action, target, detail string) pki.Event {
-	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: target, Detail: detail}
+	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: target, Detail: detail, Change: g.Change().ID}
 }
 
 // Events returns events of the permit's tenant as Store.Events does. It needs

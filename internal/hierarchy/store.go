@@ -35,8 +35,9 @@ type Store interface {
 	// has one), makes it its authority's active one and the authority active.
 	ActivateIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, notBefore, notAfter time.Time, e pki.Event) error
 
-	// PutProfile stores the next version of a profile and sets p.Version; the
-	// latest version is returned unchanged (and no event stored) where its hash is equal.
+	// PutProfile stores the next version of a profile and sets p.Version, or is
+	// Conflict where p.Version is another than 0 and that; the latest version is
+	// returned unchanged (and no event stored) where its hash is equal.
 	PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Event) error
 	// Profile returns a version; 0 is the latest.
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)

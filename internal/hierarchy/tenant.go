@@ -8,21 +8,27 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// CreateTenant makes a tenant. Its id is a slug that is never used again; the
-// organisation is the O of subjects that its profiles name. It needs
-// access.ManageTenants on the platform.
-func (s *Service) CreateTenant(ctx context.Context, g access.Permit, id pki.TenantID, organization string) (*pki.Tenant, error) {
+// NewTenant is what is asked for when a tenant is made.
+type NewTenant struct {
+	ID           pki.TenantID // a slug that is never used again
+	Organization string       // the O of subjects that its profiles name
+	Alone        bool         // without the default rules of approval: one administrator acts alone
+}
+
+// CreateTenant makes a tenant. It needs access.ManageTenants on the platform.
+func (s *Service) CreateTenant(ctx context.Context, g access.Permit, n NewTenant) (*pki.Tenant, error) {
 	if err := g.Check(access.ManageTenants); err != nil {
 		return nil, err
 	}
-	if err := pki.CheckSlug("tenant", string(id)); err != nil {
+	if err := pki.CheckSlug("tenant", string(n.ID)); err != nil {
 		return nil, err
 	}
-	if err := pki.CheckText("organisation", organization); err != nil {
+	if err := pki.CheckText("organisation", n.Organization); err != nil {
 		return nil, err
 	}
-	t := &pki.Tenant{ID: id, Organization: organization, Created: s.cfg.Now().UTC()}
-	return t, s.cfg.Store.PutTenant(ctx, t, s.event(g, "tenant.create", "tenant:"+string(id), organization))
+	t := &pki.Tenant{ID: n.ID, Organization: n.Organization, Created: s.cfg.Now().UTC(), Approvals: !n.Alone}
+	approvals := map[bool]string{true: "default", false: "none"}[t.Approvals]
+	return t, s.cfg.Store.PutTenant(ctx, t, s.event(g, "tenant.create", "tenant:"+string(n.ID), n.Organization+"; approvals: "+approvals))
 }
 
 // Tenants returns all tenants. It needs access.ManageTenants on the platform.

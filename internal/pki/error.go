@@ -28,6 +28,7 @@ const (
 	NotReady
 	RateLimited
 	Unavailable
+	Pending // not refused: others must approve first
 )
 
 var kindNames = [...]string{
@@ -35,6 +36,7 @@ var kindNames = [...]string{
 	PolicyRefused: "policy-refused", Forbidden: "forbidden", QuotaExceeded: "quota-exceeded", Unauthenticated: "unauthenticated",
 	NotFound: "not-found", AlreadyRevoked: "already-revoked", DuplicateKey: "duplicate-key",
 	Conflict: "conflict", NotReady: "not-ready", RateLimited: "rate-limited", Unavailable: "unavailable",
+	Pending: "pending",
 }
 
 // Kinds lists every kind, for tests that each has a code.

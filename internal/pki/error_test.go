@@ -23,10 +23,10 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%q is parsed as %s", name, got)
 		}
 	}
-	if last := pki.Kinds()[len(pki.Kinds())-1]; last != pki.Unavailable {
+	if last := pki.Kinds()[len(pki.Kinds())-1]; last != pki.Pending {
 		t.Errorf("the last kind is %s: Kinds does not list all", last)
 	}
-	for _, k := range []pki.Kind{-1, pki.Unavailable + 1, 1 << 20} {
+	for _, k := range []pki.Kind{-1, pki.Pending + 1, 1 << 20} {
 		if k.String() != "internal" {
 			t.Errorf("kind %d is called %q", int(k), k)
 		}

@@ -38,6 +38,9 @@ type IntentID string
 // A TokenID identifies an API token; it is not secret.
 type TokenID string
 
+// A ChangeID identifies an act that others must approve first.
+type ChangeID string
+
 // A DeviceID is a device's identifier within its owner's registry: 1 to 128
 // bytes of printable ASCII (see CheckDevice).
 type DeviceID string

@@ -7,6 +7,7 @@ type Tenant struct {
 	ID           TenantID
 	Organization string // the O of the subjects that its profiles name
 	Created      time.Time
+	Approvals    bool // the default rules of approval hold where it set none of its own
 	TenantSettings
 }
 
@@ -270,6 +271,10 @@ type Event struct {
 	Action string // as "authority.create"
 	Target string // what was acted on, as "authority:0abc"
 	Detail string // what changed, one line, no secrets
+
+	// Change is the approved change that the act executes; "" is none. Storing the
+	// event makes the change an executed one, and is Conflict unless it is approved.
+	Change ChangeID
 }
 
 // An Enrollment is a request with its fate.

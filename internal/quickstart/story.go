@@ -126,7 +126,8 @@ func (s *story) makeTenant(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := operator.CreateTenant(ctx, client.NewTenant{ID: tenant, Organization: organization}); err != nil {
+	s.cfg.Step("NO APPROVALS: in this tenant ONE ADMINISTRATOR ACTS ALONE, as a demonstration can; tenants that 'pando tenant create' makes have a security officer approve acts of weight")
+	if _, err := operator.CreateTenant(ctx, client.NewTenant{ID: tenant, Organization: organization, Approvals: "none"}); err != nil {
 		return err
 	}
 	made, err := operator.CreateTenantToken(ctx, tenant, client.NewToken{Name: "quickstart administrator", Role: "tenant-administrator"})

@@ -39,6 +39,7 @@ type Config struct {
 	Retention      Retention
 	Trust          Trust
 	Quotas         Quotas
+	Approvals      Approvals
 
 	// Certificates says that who asks is proved by the client certificate of the
 	// TLS connection, and by that alone; otherwise by a bearer token, and that alone.

@@ -48,6 +48,8 @@ func meaning(k pki.Kind) (status int, title string) {
 		return http.StatusTooManyRequests, "Too many requests"
 	case pki.Unavailable:
 		return http.StatusServiceUnavailable, "The service is not available now"
+	case pki.Pending:
+		return http.StatusAccepted, "The request waits for approval"
 	default:
 		return http.StatusInternalServerError, "The server failed"
 	}
@@ -97,6 +99,8 @@ func (f *refusal) ContentType(string) string { return "application/problem+json"
 // and huma's about bodies and parameters. It is a huma.Transformer.
 func problemOf(_ huma.Context, _ string, v any) (any, error) {
 	switch e := v.(type) {
+	case *waiting:
+		return &e.Change, nil
 	case *refusal:
 		return &e.Problem, nil
 	case *huma.ErrorModel:
@@ -128,12 +132,19 @@ func malformed(status int, detail string) *client.Problem {
 
 // refusal logs what an error hides and returns what to send.
 func (s *server) refusal(ctx context.Context, err error) error {
+	if w := waitingFor(err); w != nil {
+		return w
+	}
 	s.report(ctx, err)
 	return newRefusal(err)
 }
 
 // fail answers a request with an error, outside of huma.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if waits := waitingFor(err); waits != nil {
+		waits.write(w)
+		return
+	}
 	s.report(r.Context(), err)
 	f := newRefusal(err)
 	for name, values := range f.GetHeaders() {

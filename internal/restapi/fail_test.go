@@ -19,6 +19,7 @@ func TestEveryKindHasAStatus(t *testing.T) {
 		pki.Forbidden: 403, pki.Unauthenticated: 401, pki.NotFound: 404, pki.AlreadyRevoked: 409,
 		pki.DuplicateKey: 409, pki.Conflict: 409, pki.NotReady: 409, pki.RateLimited: 429, pki.Unavailable: 503,
 		pki.QuotaExceeded: 403,
+		pki.Pending:       202,
 	}
 	titles := map[string]pki.Kind{}
 	for _, k := range pki.Kinds() {

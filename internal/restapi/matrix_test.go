@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/packs"
@@ -61,7 +63,7 @@ func newMatrix(t *testing.T) *matrix {
 	s.AddTenant(t, "beta", "meter")
 	m.log = s.NewLog(t)
 	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Quotas: s.Quotas, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Quotas: s.Quotas, Approvals: s.Approvals, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url, m.http = srv.URL, srv.Client()
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -133,6 +135,16 @@ func (m *matrix) fill(t *testing.T) {
 	if err := m.stack.Store.PutArchive(ctx, &retention.Archive{ID: "hidden-archive", Tenant: "beta", Created: m.stack.Now(), Before: m.stack.Now()}); err != nil {
 		t.Fatal(err)
 	}
+	for _, id := range []pki.ChangeID{"hidden-approved", "hidden-refused", "hidden-withdrawn"} {
+		ch := &approval.Change{ID: id, Tenant: "beta", Kind: approval.PublishProfile, Target: "profile:hidden", Summary: string(id), Payload: []byte("{}"),
+			Requester: approval.Party{Tenant: "beta", ID: "token:other"}, Created: m.stack.Now(), Expires: m.stack.Now().Add(time.Hour), State: approval.Pending,
+			Steps: []approval.Step{{Role: access.TenantAdministrator, N: 2}}}
+		ch.Hash = approval.HashOf(ch.Tenant, ch.Kind, ch.Target, ch.Payload)
+		ch.Requester.ID += string(id)
+		if _, err := m.stack.Store.PutChange(ctx, ch, 10, pki.Event{Tenant: "beta", At: m.stack.Now(), Action: "change.request"}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	m.stack.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "beta", Name: "test.hidden", Target: "hidden"}, Severity: alarm.Critical, What: "hidden", Do: "hidden"})
 	m.revocation = must(c.StartRevocation(ctx, client.NewRevocationJob{
 		RevocationSelection: client.RevocationSelection{Device: "hidden-device"}, Reason: "superseded", DryRun: true}, ""))(t).ID
@@ -182,6 +194,8 @@ func (m *matrix) rows(t *testing.T) []row {
 	certificate := "/certificates/" + m.certificate.Issuer + "/" + m.certificate.Serial
 	batch, revocation := "/batches/"+m.batch, "/revocations/"+m.revocation
 	text := func(v any) string { return string(must(json.Marshal(v))(t)) }
+	hash := approval.HashOf("beta", approval.PublishProfile, "profile:hidden", []byte("{}"))
+	decision := text(client.NewDecision{Hash: hex.EncodeToString(hash[:])})
 	meters := func(prefix string) string { return pandotest.PEMRequests(t, prefix, 1).String() }
 	return []row{
 		{route: "GET /tenants", attack: 403, own: 200, platform: true},
@@ -219,6 +233,14 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "PUT /quotas/{quota}", path: "/quotas/profile:hidden-profile", body: `{"limit":5}`, own: 200},
 		{route: "PUT /quotas/{quota}", path: "/quotas/authority:" + m.authority.ID, body: `{"limit":5000}`, own: 200},
 		{route: "DELETE /quotas/{quota}", path: "/quotas/profile:hidden-profile", own: 204},
+
+		{route: "GET /approvals/rules", attack: 200, own: 200},
+		{route: "PUT /approvals/rules/{kind}", path: "/approvals/rules/authority.retire", body: `{"steps":[]}`, attack: 200, own: 200},
+		{route: "GET /changes", attack: 200, own: 200},
+		{route: "GET /changes/{id}", path: "/changes/hidden-approved", own: 200},
+		{route: "POST /changes/{id}/approve", path: "/changes/hidden-approved/approve", body: decision, own: 200},
+		{route: "POST /changes/{id}/refuse", path: "/changes/hidden-refused/refuse", body: decision, own: 200},
+		{route: "POST /changes/{id}/withdraw", path: "/changes/hidden-withdrawn/withdraw", body: "{}", own: 200},
 
 		{route: "GET /trust", attack: 200, own: 200},
 		{route: "POST /trust", body: text(client.NewTrust{Name: "mine", Authority: m.authority.ID, Role: "factory-operator"}), own: 201},
@@ -337,7 +359,7 @@ func (m *matrix) ask(t *testing.T, r row, token client.Token) (status int, text 
 func (m *matrix) seen(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/revocations", "/alarms", "/trust", "/quotas",
+	for _, path := range []string{"/tokens", "/events?limit=1000", "/authorities", "/profiles", "/endpoints", "/certificates", "/batches", "/revocations", "/alarms", "/trust", "/quotas", "/changes", "/approvals/rules",
 		"/registry", "/product-lines", "/sites", "/lots", "/devices"} {
 		status, text := m.ask(t, row{route: "GET " + path}, m.beta)
 		if status != 200 {
@@ -423,7 +445,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewTLSServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Quotas: m.stack.Quotas, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Quotas: m.stack.Quotas, Approvals: m.stack.Approvals, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url, m.http = srv.URL, srv.Client()
 	for _, role := range access.Roles() {

@@ -101,6 +101,12 @@ type media struct {
 	value reflect.Type
 }
 
+// waitingDoc describes the answer of an act that waits for approval.
+func (s *server) waitingDoc() *huma.Response {
+	return &huma.Response{Description: "It waits for approval, and nothing was done yet; Location names the change.",
+		Content: s.content([]media{{mediaJSON, reflect.TypeFor[client.Change]()}})}
+}
+
 // describe adds a plain route to the OpenAPI document.
 func (s *server) describe(op *huma.Operation, d document) {
 	op.OperationID, op.Summary, op.Description = d.id, d.summary, d.description

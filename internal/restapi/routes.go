@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/registry"
 )
 
@@ -37,6 +38,7 @@ type route struct {
 	doc      huma.Operation
 	repeats  bool // see repeatable
 	lasts    bool // see lasting
+	waits    bool // see gated
 	register func(*server, route)
 }
 
@@ -85,6 +87,14 @@ func (s *server) table() []route {
 		operation("POST /trust", access.ManageTrust, "add-trust", "Trust an authority's client certificates", s.addTrust).created(),
 		operation("DELETE /trust/{name}", access.ManageTrust, "remove-trust", "End the trust in an authority", s.removeTrust),
 
+		operation("GET /approvals/rules", access.ReadApprovals, "list-approval-rules", "List what acts of each kind need", s.listRules),
+		operation("PUT /approvals/rules/{kind}", access.ManageApprovals, "set-approval-rule", "Say what acts of a kind need", s.setRule).gated(),
+		operation("GET /changes", access.ReadApprovals, "list-changes", "List what waits for approval, or did, newest first", s.listChanges),
+		operation("GET /changes/{id}", "", "get-change", "Get a change with its payload", s.getChange),
+		operation("POST /changes/{id}/approve", access.DecideApprovals, "approve-change", "Approve a change; with the last approval it is done", s.decide(approval.Approve)),
+		operation("POST /changes/{id}/refuse", access.DecideApprovals, "refuse-change", "Refuse a change, which ends it", s.decide(approval.Refuse)),
+		operation("POST /changes/{id}/withdraw", "", "withdraw-change", "Withdraw a change that waits", s.withdrawChange),
+
 		plain("GET /events/{id}/proof", access.ReadEvents, s.eventProof, eventProofDoc()),
 
 		operation("GET /log/checkpoint", access.ReadEvents, "get-checkpoint", "Get the newest signed checkpoint of the log", s.checkpoint),
@@ -103,7 +113,7 @@ func (s *server) table() []route {
 		plain("GET /authorities/{authority}/chain", access.ReadConfiguration, s.chain, chainDoc()),
 
 		operation("GET /profiles", access.ReadConfiguration, "list-profiles", "List the profiles in their latest version", s.listProfiles),
-		operation("POST /profiles", access.ManageProfiles, "publish-profile", "Publish the next version of a profile", s.publishProfile).created(),
+		operation("POST /profiles", access.ManageProfiles, "publish-profile", "Publish the next version of a profile", s.publishProfile).created().gated(),
 		operation("GET /profiles/{name}", access.ReadConfiguration, "get-profile", "Get a version of a profile", s.getProfile),
 
 		operation("GET /endpoints", access.ReadConfiguration, "list-endpoints", "List the endpoints", s.listEndpoints),
@@ -208,6 +218,13 @@ func (rt route) lasting() route {
 	return rt
 }
 
+// gated says that what is asked for may have to be approved first: then it is answered
+// with 202 and the change.
+func (rt route) gated() route {
+	rt.waits = true
+	return rt
+}
+
 func (rt route) body(limit int64) route {
 	rt.doc.MaxBodyBytes = limit
 	return rt
@@ -247,6 +264,9 @@ func operation[I, O any, P input[I]](pattern string, permission access.Permissio
 			made := rt.doc.Responses[strconv.Itoa(rt.doc.DefaultStatus)]
 			rt.doc.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{Description: "The same request again: what it got before.", Content: made.Content}
 		}
+		if rt.waits {
+			rt.doc.Responses[strconv.Itoa(http.StatusAccepted)] = s.waitingDoc()
+		}
 	}
 	return rt
 }
@@ -257,6 +277,9 @@ func plain(pattern string, permission access.Permission, handler func(http.Respo
 	rt := newRoute(pattern, permission)
 	rt.register = func(s *server, rt route) {
 		s.describe(&rt.doc, doc)
+		if rt.waits {
+			rt.doc.Responses[strconv.Itoa(http.StatusAccepted)] = s.waitingDoc()
+		}
 		s.mux.HandleFunc(rt.Method+" "+prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
 			c, leave, err := s.admit(r, rt)
 			if err == nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
@@ -36,7 +37,7 @@ type Tokens interface {
 
 // Hierarchy is what the API needs of hierarchy.Service.
 type Hierarchy interface {
-	CreateTenant(ctx context.Context, g access.Permit, id pki.TenantID, organization string) (*pki.Tenant, error)
+	CreateTenant(ctx context.Context, g access.Permit, n hierarchy.NewTenant) (*pki.Tenant, error)
 	Tenants(ctx context.Context, g access.Permit) ([]*pki.Tenant, error)
 	SetTenant(ctx context.Context, g access.Permit, n pki.TenantSettings) (*pki.Tenant, error)
 	ImportRoot(ctx context.Context, g access.Permit, n hierarchy.NewRoot) (*hierarchy.View, error)
@@ -145,6 +146,16 @@ type Trust interface {
 	Anchors(ctx context.Context, g access.Permit) ([]*trust.Anchor, error)
 	Remove(ctx context.Context, g access.Permit, name string) error
 	Authenticate(ctx context.Context, presented []*x509.Certificate, tenant pki.TenantID) (access.Principal, error)
+}
+
+// Approvals is what the API needs of approval.Service.
+type Approvals interface {
+	Changes(ctx context.Context, g access.Permit, state approval.State, before pki.ChangeID, limit int) (all []*approval.Change, next pki.ChangeID, err error)
+	Change(ctx context.Context, who access.Principal, id pki.ChangeID) (*approval.Change, error)
+	Decide(ctx context.Context, g access.Permit, id pki.ChangeID, v approval.Verdict, seen [32]byte, comment string) (*approval.Change, error)
+	Withdraw(ctx context.Context, who access.Principal, id pki.ChangeID, comment string) (*approval.Change, error)
+	Rules(ctx context.Context, g access.Permit) ([]approval.Rule, error)
+	SetRule(ctx context.Context, g access.Permit, r approval.Rule) (*approval.Rule, error)
 }
 
 // Expiry is what the API needs of expiry.Service.

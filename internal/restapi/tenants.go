@@ -5,8 +5,12 @@ import (
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 )
+
+// approvalsNone says of a tenant that one administrator acts alone.
+const approvalsNone = "none"
 
 type tenantInput struct {
 	Caller
@@ -27,7 +31,8 @@ func (s *server) listTenants(ctx context.Context, g access.Permit, _ *nothing) (
 }
 
 func (s *server) createTenant(ctx context.Context, g access.Permit, in *newTenantInput) (*answer[client.Tenant], error) {
-	t, err := s.cfg.Hierarchy.CreateTenant(ctx, g, pki.TenantID(in.Body.ID), in.Body.Organization)
+	t, err := s.cfg.Hierarchy.CreateTenant(ctx, g, hierarchy.NewTenant{
+		ID: pki.TenantID(in.Body.ID), Organization: in.Body.Organization, Alone: in.Body.Approvals == approvalsNone})
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +75,10 @@ func (s *server) findTenant(ctx context.Context, g access.Permit) (*pki.Tenant, 
 }
 
 func wireTenant(t *pki.Tenant) client.Tenant {
-	return client.Tenant{ID: string(t.ID), Organization: t.Organization, Created: t.Created,
+	approvals := approvalsNone
+	if t.Approvals {
+		approvals = "default"
+	}
+	return client.Tenant{ID: string(t.ID), Organization: t.Organization, Created: t.Created, Approvals: approvals,
 		Settings: client.TenantSettings{PerSecond: t.PerSecond, Burst: t.Burst}}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -109,7 +110,7 @@ func TestTenantLimitRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.hierarchy.CreateTenant(t.Context(), g, "acme", "Acme"); err != nil {
+	if _, err := s.hierarchy.CreateTenant(t.Context(), g, hierarchy.NewTenant{ID: "acme", Organization: "Acme"}); err != nil {
 		t.Fatal(err)
 	}
 	if g, err = operator.Authorize(access.ManageTenants, "acme"); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
@@ -67,6 +68,7 @@ type Server struct {
 	retention   *retention.Service
 	trust       *trust.Service
 	quotas      *quota.Service
+	approvals   *approval.Service
 	metrics     *metrics.Metrics
 	publisher   *publish.Publisher
 	checker     *statuscheck.Checker
@@ -156,6 +158,7 @@ func (s *Server) openKeys(ctx context.Context, wrap func(keystore.Provider) keys
 // wire makes the services, each from those below it.
 func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte) error {
 	s.tokens = access.NewTokens(s.store, s.now)
+	s.approvals = approval.New(approval.Config{Store: s.store, Principals: s.tokens, Alarms: s.alarms, Now: s.now, Log: s.log})
 	responders := &responders{}
 	published := &published{}
 	s.revocation = revocation.New(revocation.Config{
@@ -172,8 +175,9 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	}
 	subordinates := &subordinates{}
 	s.hierarchy = hierarchy.New(hierarchy.Config{
-		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Now: s.now,
+		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Gate: s.approvals, Now: s.now,
 	})
+	s.approvals.Serve(s.hierarchy.Executors())
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: cursors, Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})
@@ -249,6 +253,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.quotas.Run(running) })
 	g.Go(func() error { return s.housekeeper().run(running) })
 	g.Go(func() error { return s.retention.Run(running) })
+	g.Go(func() error { return s.approvals.Run(running) })
 	g.Go(func() error {
 		s.listeners.tryEnsure(running) // so that nobody is shown the bootstrap certificate without need
 		return s.listeners.serve(running)

@@ -43,7 +43,7 @@ func (m *Moment) Value() time.Time {
 
 // ByKind counts errors by their kind. Its zero value is ready.
 type ByKind struct {
-	counts [pki.Unavailable + 1]Counter // the last of the kinds
+	counts [pki.Pending + 1]Counter // the last of the kinds
 }
 
 // Add counts one more of a kind.

@@ -17,6 +17,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/anchor"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
@@ -64,6 +65,7 @@ type Stack struct {
 	Archives       *blob.Directory    // where it archives
 	Now            pki.Clock          // of its ceremonies too
 	RevocationJobs *revocation.Jobs
+	Approvals      *approval.Service // it does not run
 
 	dir string            // of the roots' sealed files
 	log *auditlog.Service // the last that NewLog made
@@ -118,6 +120,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	s.Signer = signer.New(keystore.New(map[string]keystore.Provider{"software": provider}))
 	s.Tokens = access.NewTokens(s.Store, cfg.Now)
+	s.Approvals = approval.New(approval.Config{Store: s.Store, Principals: s.Tokens, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Alarms: alarm.NewBoard(cfg.Now), Now: cfg.Now, Log: log})
 	s.RevocationJobs = revocation.NewJobs(revocation.JobsConfig{Store: s.Store, VA: s.Revocation, Now: cfg.Now, Log: log})
 	var store issuance.Store = s.Store
@@ -129,7 +132,8 @@ func New(t testing.TB, cfg Config) *Stack {
 		t.Fatal(err)
 	}
 	ra := &struct{ hierarchy.RA }{}
-	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Now: cfg.Now})
+	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Gate: s.Approvals, Now: cfg.Now})
+	s.Approvals.Serve(s.Hierarchy.Executors())
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, CursorKey: [32]byte{1}, Revoked: s.Revocation.Changed})
 	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Now: cfg.Now})
@@ -200,7 +204,7 @@ func (s *Stack) Permit(t testing.TB, tenant pki.TenantID, p access.Permission) a
 func (s *Stack) AddTenant(t testing.TB, id pki.TenantID, endpoints ...string) {
 	t.Helper()
 	ctx := context.Background()
-	if _, err := s.Hierarchy.CreateTenant(ctx, s.Permit(t, pki.Platform, access.ManageTenants), id, "Example "+string(id)); err != nil {
+	if _, err := s.Hierarchy.CreateTenant(ctx, s.Permit(t, pki.Platform, access.ManageTenants), hierarchy.NewTenant{ID: id, Organization: "Example " + string(id), Alone: true}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range packs.Story() {

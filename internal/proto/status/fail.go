@@ -33,7 +33,7 @@ func codeOf(kind pki.Kind) code {
 		return code{tbs.OCSPTryLater, http.StatusTooManyRequests}
 	case pki.Unavailable, pki.NotReady:
 		return code{tbs.OCSPTryLater, http.StatusServiceUnavailable}
-	case pki.AlreadyRevoked, pki.DuplicateKey, pki.Conflict, pki.Internal:
+	case pki.AlreadyRevoked, pki.DuplicateKey, pki.Conflict, pki.Pending, pki.Internal:
 		return code{tbs.OCSPInternalError, http.StatusInternalServerError}
 	}
 	return code{tbs.OCSPInternalError, http.StatusInternalServerError}

@@ -39,5 +39,5 @@ func TestEveryKindHasACode(t *testing.T) {
 
 // faultOfOurs has the kinds that no request about status should lead to.
 var faultOfOurs = map[pki.Kind]bool{
-	pki.Internal: true, pki.AlreadyRevoked: true, pki.DuplicateKey: true, pki.Conflict: true,
+	pki.Internal: true, pki.AlreadyRevoked: true, pki.DuplicateKey: true, pki.Conflict: true, pki.Pending: true,
 }

@@ -21,7 +21,8 @@ func (t *tx) event(e pki.Event) error {
 
 var insertEvents = newRowsText(`INSERT INTO event (id, tenant, at, actor, action, target, detail) VALUES`, 7, `RETURNING num, id`)
 
-// storeEvents stores events and their leaves, in order. It changes all.
+// storeEvents stores events and their leaves, in order, and moves the changes that
+// they execute. It changes all.
 func (t *tx) storeEvents(all []pki.Event) error {
 	if len(all) == 0 {
 		return nil
@@ -31,6 +32,11 @@ func (t *tx) storeEvents(all []pki.Event) error {
 		e := &all[i]
 		if e.ID == "" {
 			e.ID = pki.NewID(e.At)
+		}
+		if e.Change != "" {
+			if err := t.executed(e); err != nil {
+				return err
+			}
 		}
 		// What is logged can be written down as text anywhere, to the byte.
 		for _, text := range []*string{&e.Actor, &e.Action, &e.Target, &e.Detail} {

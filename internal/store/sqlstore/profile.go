@@ -30,6 +30,8 @@ func (s *Store) PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Eve
 		case latest.Hash == p.Hash:
 			*p = *latest
 			return nil
+		case p.Version != 0 && p.Version != latest.Version+1:
+			return pki.Errorf(pki.Conflict, "the next version of the profile %s is %d, not %d", p.Name, latest.Version+1, p.Version)
 		}
 		p.Version = latest.Version + 1
 		num, err := t.intern(profileRef(p.ProfileRef))

@@ -124,6 +124,11 @@ func testProfiles(f *fixture) {
 	f.ok(f.PutProfile(f.ctx, first, publish))
 	f.ok(f.PutProfile(f.ctx, second, publish))
 	f.ok(f.PutProfile(f.ctx, again, publish))
+	for _, version := range []int{2, 4} { // three is the next
+		other := profile("another")
+		other.Version = version
+		f.is(pki.Conflict, f.PutProfile(f.ctx, other, publish))
+	}
 	f.same([]int{first.Version, second.Version}, []int{1, 2})
 	f.same(again, second)
 	events := f.actions(acme)

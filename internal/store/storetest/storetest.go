@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/check"
@@ -55,6 +56,7 @@ type Store interface {
 	trust.Store
 	retention.Store
 	quota.Store
+	approval.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
@@ -159,6 +161,10 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"quota counted", testQuotaCounted},
 		{"quota of a product line", testQuotaLine},
 		{"quotas at random", testQuotasAtRandom},
+
+		{"approval rules", testApprovalRules},
+		{"changes", testChanges},
+		{"changes executed once", testExecutedOnce},
 
 		{"retention", testRetention},
 		{"expired certificates", testExpired},

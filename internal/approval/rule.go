@@ -1,0 +1,137 @@
+package approval
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Kind is a kind of act that a rule can be about, as its events are called.
+type Kind string
+
+// The kinds.
+const (
+	CreateAuthority  Kind = "authority.create"
+	InstallAuthority Kind = "authority.activate"
+	RetireAuthority  Kind = "authority.retire"
+	PublishProfile   Kind = "profile.publish"
+
+	// LoosenRule is under the rule that is to be loosened, whatever that is about.
+	LoosenRule Kind = "approval.loosen"
+)
+
+// Kinds lists the kinds that a tenant can have rules for.
+func Kinds() []Kind {
+	return []Kind{CreateAuthority, InstallAuthority, RetireAuthority, PublishProfile}
+}
+
+// A Step is so many approvals by holders of a role. Steps come one after another.
+type Step struct {
+	Role access.Role `json:"role"`
+	N    int         `json:"n"`
+}
+
+// String returns the step for people.
+func (s Step) String() string {
+	if s.N == 1 {
+		return "1 " + string(s.Role)
+	}
+	return fmt.Sprintf("%d of role %s", s.N, s.Role)
+}
+
+// DefaultLife is how long a change waits.
+const DefaultLife = 7 * 24 * time.Hour
+
+// The bounds of rules.
+const (
+	MinLife  = time.Minute
+	MaxLife  = 90 * 24 * time.Hour
+	maxSteps = 5
+	maxN     = 10
+)
+
+// A Rule says what an act of a kind needs.
+type Rule struct {
+	Kind  Kind
+	Steps []Step        // none: whoever may do it does it alone
+	Life  time.Duration // how long a change waits
+}
+
+// Defaults returns the rules of a tenant that set none: one security officer besides
+// whoever asks.
+func Defaults() []Rule {
+	rules := make([]Rule, len(Kinds()))
+	for i, k := range Kinds() {
+		rules[i] = Rule{Kind: k, Steps: []Step{{access.SecurityOfficer, 1}}, Life: DefaultLife}
+	}
+	return rules
+}
+
+// check refuses a rule that nobody could follow or that says nothing.
+func (r *Rule) check() error {
+	if !slices.Contains(Kinds(), r.Kind) {
+		return pki.Errorf(pki.Malformed, "kind %.40q: it is one of %v", string(r.Kind), Kinds())
+	}
+	if r.Life == 0 {
+		r.Life = DefaultLife
+	}
+	if r.Life < MinLife || r.Life > MaxLife || r.Life%time.Second != 0 {
+		return pki.Errorf(pki.Malformed, "a change waits for whole seconds, from %s to %d days", MinLife, MaxLife/(24*time.Hour))
+	}
+	return CheckSteps(r.Steps)
+}
+
+// CheckSteps refuses steps that nobody could follow.
+func CheckSteps(steps []Step) error {
+	if len(steps) > maxSteps {
+		return pki.Errorf(pki.Malformed, "%d steps: there are %d at most", len(steps), maxSteps)
+	}
+	for _, s := range steps {
+		switch {
+		case !s.Role.Includes(access.DecideApprovals):
+			return pki.Errorf(pki.Malformed, "a step for the role %.40q: it is for one that includes %s, as %s", string(s.Role), access.DecideApprovals, access.SecurityOfficer)
+		case s.N < 1 || s.N > maxN:
+			return pki.Errorf(pki.Malformed, "%d approvals by a %s: from 1 to %d", s.N, s.Role, maxN)
+		}
+	}
+	return nil
+}
+
+// looser reports whether the rule lets something pass that the one before would not:
+// unless each step of before is in it, in their order, with as many approvals, and
+// no change waits longer.
+func (r Rule) looser(before Rule) bool {
+	rest := r.Steps
+	for _, s := range before.Steps {
+		at := slices.IndexFunc(rest, func(have Step) bool { return have.Role == s.Role && have.N >= s.N })
+		if at < 0 {
+			return true
+		}
+		rest = rest[at+1:]
+	}
+	return len(before.Steps) > 0 && r.Life > before.Life
+}
+
+// String returns the rule for people.
+func (r Rule) String() string {
+	if len(r.Steps) == 0 {
+		return "nobody else"
+	}
+	steps := make([]string, len(r.Steps))
+	for i, s := range r.Steps {
+		steps[i] = s.String()
+	}
+	return strings.Join(steps, ", then ") + " within " + days(r.Life)
+}
+
+func days(life time.Duration) string {
+	if n := life.Hours() / 24; n == math.Trunc(n) && n > 1 {
+		return fmt.Sprintf("%d days", int(n))
+	}
+	return life.String()
+}

@@ -1,0 +1,102 @@
+package approval
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Rules returns the rule of each kind for the permit's tenant. It needs
+// access.ReadApprovals.
+func (s *Service) Rules(ctx context.Context, g access.Permit) ([]Rule, error) {
+	if err := g.Check(access.ReadApprovals); err != nil {
+		return nil, err
+	}
+	return s.rules(ctx, g.Tenant())
+}
+
+func (s *Service) rules(ctx context.Context, tenant pki.TenantID) ([]Rule, error) {
+	set, defaults, err := s.cfg.Store.ApprovalRules(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	rules := Defaults()
+	for i := range rules {
+		at := slices.IndexFunc(set, func(r Rule) bool { return r.Kind == rules[i].Kind })
+		switch {
+		case at >= 0:
+			rules[i] = set[at]
+		case !defaults:
+			rules[i].Steps = nil
+		}
+	}
+	return rules, nil
+}
+
+func (s *Service) rule(ctx context.Context, tenant pki.TenantID, kind Kind) (Rule, error) {
+	rules, err := s.rules(ctx, tenant)
+	if err != nil {
+		return Rule{}, err
+	}
+	at := slices.IndexFunc(rules, func(r Rule) bool { return r.Kind == kind })
+	if at < 0 {
+		return Rule{}, nil
+	}
+	return rules[at], nil
+}
+
+// ruleChange is what a change of kind LoosenRule asks for: the rule as it is, and as
+// it is to be.
+type ruleChange struct {
+	Kind   Kind     `json:"kind"`
+	Before ruleText `json:"before"`
+	After  ruleText `json:"after"`
+}
+
+type ruleText struct {
+	Steps       []Step `json:"steps"`
+	LifeSeconds int64  `json:"life_seconds"`
+}
+
+func textOf(r Rule) ruleText { return ruleText{r.Steps, int64(r.Life / time.Second)} }
+
+// SetRule says what acts of a kind need from now on; what waits goes on under the rule
+// that it was asked for under. To loosen a rule is itself a change, under that rule. It
+// needs access.ManageApprovals.
+func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, error) {
+	if err := g.Check(access.ManageApprovals); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	before, err := s.rule(ctx, g.Tenant(), r.Kind)
+	if err != nil {
+		return nil, err
+	}
+	if r.looser(before) {
+		err := s.Pass(ctx, g, Request{
+			Kind: LoosenRule, Target: "rule:" + string(r.Kind), Summary: fmt.Sprintf("%s: before %s, after %s", r.Kind, before, r),
+			Payload: ruleChange{r.Kind, textOf(before), textOf(r)}, Rule: &before,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if slices.Equal(r.Steps, before.Steps) && r.Life == before.Life {
+		return &r, nil
+	}
+	e := pki.Event{Tenant: g.Tenant(), At: s.now(), Actor: g.Actor(), Action: "approval.rule", Target: "rule:" + string(r.Kind),
+		Detail: fmt.Sprintf("before %s, after %s", before, r), Change: g.Change().ID}
+	return &r, s.cfg.Store.SetApprovalRule(ctx, g.Tenant(), r, e)
+}
+
+// loosen executes a change of kind LoosenRule.
+func (s *Service) loosen(ctx context.Context, g access.Permit, ch ruleChange) error {
+	_, err := s.SetRule(ctx, g, Rule{Kind: ch.Kind, Steps: ch.After.Steps, Life: time.Duration(ch.After.LifeSeconds) * time.Second})
+	return err
+}

@@ -1,0 +1,124 @@
+package approval
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
+)
+
+// every is how often Run looks.
+const every = 30 * time.Second
+
+// The alarms.
+const (
+	alarmWaiting = "approval.waiting" // a change has waited for more than half of its life
+	alarmStuck   = "approval.stuck"   // an approved change could not be done yet
+)
+
+// Stats are what this process did.
+type Stats struct {
+	Requested, Approvals, Refusals stat.Counter
+	Executed, Failed, Delayed      stat.Counter
+}
+
+// Decided counts a decision.
+func (s *Stats) Decided(v Verdict) {
+	if v == Approve {
+		s.Approvals.Add(1)
+	} else {
+		s.Refusals.Add(1)
+	}
+}
+
+// Stats returns what this process did.
+func (s *Service) Stats() *Stats { return &s.stats }
+
+// Run executes what is approved and was not done, as after a crash, ends what nobody
+// decided in time, and raises alarms for what waits long, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	raised := make(map[alarm.Key]bool)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if err := s.round(ctx, raised); err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "looking after changes", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// round looks at every open change once. raised is what the rounds before raised.
+func (s *Service) round(ctx context.Context, raised map[alarm.Key]bool) error {
+	const page = 200
+	late := make(map[pki.TenantID]int)
+	wrong := make(map[alarm.Key]alarm.Alarm)
+	for after := (pki.ChangeID)(""); ; {
+		open, err := s.cfg.Store.OpenChanges(ctx, after, page)
+		if err != nil {
+			return err
+		}
+		for _, c := range open {
+			after = c.ID
+			switch now := s.now(); {
+			case c.State == Approved:
+				s.execute(ctx, c)
+				s.stuck(ctx, c, wrong)
+			case !now.Before(c.Expires):
+				if err := s.expire(ctx, c); err != nil {
+					return err
+				}
+			case now.Sub(c.Created) > c.Expires.Sub(c.Created)/2:
+				late[c.Tenant]++
+			}
+		}
+		if len(open) < page {
+			break
+		}
+	}
+	for tenant, n := range late {
+		k := alarm.Key{Tenant: tenant, Name: alarmWaiting}
+		wrong[k] = alarm.Alarm{Key: k, Severity: alarm.Warning, What: fmt.Sprintf("%d changes have waited for approval for more than half of their time", n),
+			Do: "approve or refuse them: 'pando change list' says who must"}
+	}
+	for _, a := range wrong {
+		s.cfg.Alarms.Raise(a)
+		raised[a.Key] = true
+	}
+	for _, k := range slices.Collect(maps.Keys(raised)) {
+		if _, still := wrong[k]; !still {
+			s.cfg.Alarms.Clear(k)
+			delete(raised, k)
+		}
+	}
+	return nil
+}
+
+// stuck adds an alarm for a change that is approved after it was to be executed.
+func (s *Service) stuck(ctx context.Context, c *Change, wrong map[alarm.Key]alarm.Alarm) {
+	if now, err := s.cfg.Store.Change(ctx, c.Tenant, c.ID); err != nil || now.State != Approved {
+		return
+	}
+	k := alarm.Key{Tenant: c.Tenant, Name: alarmStuck, Target: "change:" + string(c.ID)}
+	wrong[k] = alarm.Alarm{Key: k, Severity: alarm.Critical, What: fmt.Sprintf("the change %s (%s, %s) is approved and could not be done yet", c.ID, c.Kind, c.Target),
+		Do: "the server's log says why; it is tried again until it expires"}
+}
+
+// expire ends a change that nobody decided in time.
+func (s *Service) expire(ctx context.Context, c *Change) error {
+	e := s.event(c.Tenant, executor, "expire", c.ID, fmt.Sprintf("%s, %s", c.Kind, c.Target))
+	err := s.cfg.Store.EndChange(ctx, c.Tenant, c.ID, Pending, Expired, "", e.At, e)
+	if pki.KindOf(err) == pki.Conflict {
+		return nil // it came to another end meanwhile
+	}
+	return err
+}

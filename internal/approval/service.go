@@ -1,0 +1,126 @@
+package approval
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/strictjson"
+)
+
+// Principals tells who a principal is at this moment, and what it may do now. One
+// whose proof has ended is Unauthenticated.
+type Principals interface {
+	Principal(ctx context.Context, tenant pki.TenantID, id string) (access.Principal, error)
+	// Maker returns the id of the principal that made another; "" where nobody is
+	// known to have.
+	Maker(ctx context.Context, tenant pki.TenantID, id string) (string, error)
+}
+
+// An Executor does what a change of its kind asks for.
+type Executor struct {
+	Permission access.Permission // that the requester needs, still
+	// Do decodes the payload and has the service do it that asked the gate, under
+	// the permit, which carries the change.
+	Do func(ctx context.Context, g access.Permit, payload []byte) error
+}
+
+// Execute returns the executor that decodes payloads into P.
+func Execute[P any](permission access.Permission, do func(ctx context.Context, g access.Permit, p P) error) Executor {
+	return Executor{permission, func(ctx context.Context, g access.Permit, payload []byte) error {
+		var p P
+		if err := strictjson.Unmarshal(payload, &p); err != nil {
+			return fmt.Errorf("reading a change's payload: %w", err)
+		}
+		return do(ctx, g, p)
+	}}
+}
+
+// Config is what a Service is made of; every field is needed.
+type Config struct {
+	Store      Store
+	Principals Principals
+	Alarms     *alarm.Board
+	Now        pki.Clock
+	Log        *slog.Logger
+}
+
+// A Service keeps rules and changes. Its methods are safe for concurrent use.
+type Service struct {
+	cfg       Config
+	executors map[Kind]Executor // set once, before Run
+	stats     Stats
+
+	mu        sync.Mutex
+	executing map[pki.ChangeID]bool // on this node; guarded by mu
+}
+
+// New returns a Service that can execute nothing yet but what it does itself.
+func New(cfg Config) *Service {
+	s := &Service{cfg: cfg, executors: make(map[Kind]Executor), executing: make(map[pki.ChangeID]bool)}
+	s.executors[LoosenRule] = Execute(access.ManageApprovals, s.loosen)
+	return s
+}
+
+// Serve says how changes are executed. It is called before Run and before any other
+// method, since the services that execute ask this one.
+func (s *Service) Serve(executors map[Kind]Executor) {
+	for k, e := range executors {
+		s.executors[k] = e
+	}
+}
+
+// Change returns a change of the permit's tenant: any with access.ReadApprovals, and
+// the principal's own whatever it may do.
+func (s *Service) Change(ctx context.Context, who access.Principal, id pki.ChangeID) (*Change, error) {
+	c, err := s.cfg.Store.Change(ctx, who.Tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	if c.Requester.ID != who.ID {
+		if err := authorizeAt(who, access.ReadApprovals, c); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// authorizeAt refuses whoever does not have a permission where a change is.
+func authorizeAt(who access.Principal, permission access.Permission, c *Change) error {
+	g, err := who.Authorize(permission, c.Tenant)
+	if err != nil {
+		return err
+	}
+	return g.CheckAt(permission, c.Place)
+}
+
+// Changes returns up to limit changes of the permit's tenant, newest first, with ids
+// below before, of one state where it is not "", and where the next page begins ("" after
+// the last). Those outside of the permit's scopes are left out. It needs
+// access.ReadApprovals.
+func (s *Service) Changes(ctx context.Context, g access.Permit, state State, before pki.ChangeID, limit int) (all []*Change, next pki.ChangeID, err error) {
+	if err := g.CheckSome(access.ReadApprovals); err != nil {
+		return nil, "", err
+	}
+	if state != "" && !slices.Contains(States(), state) {
+		return nil, "", pki.Errorf(pki.Malformed, "state %.20q: it is one of %v", string(state), States())
+	}
+	all, err = s.cfg.Store.Changes(ctx, g.Tenant(), state, before, limit)
+	if err == nil && len(all) == limit {
+		next = all[limit-1].ID
+	}
+	return slices.DeleteFunc(all, func(c *Change) bool { return !g.Covers(c.Place) }), next, err
+}
+
+// event makes the event of what a principal did with a change.
+func (s *Service) event(tenant pki.TenantID, actor, action string, id pki.ChangeID, detail string) pki.Event {
+	return pki.Event{Tenant: tenant, At: s.now(), Actor: actor, Action: "change." + action, Target: "change:" + string(id), Detail: detail}
+}
+
+func (s *Service) now() time.Time { return s.cfg.Now().UTC() }

@@ -1,0 +1,37 @@
+package approval
+
+import (
+	"context"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Store keeps rules and changes. Each change of them stores its event in the same
+// transaction.
+type Store interface {
+	// ApprovalRules returns the rules that the tenant has set, by kind, and whether
+	// those of Defaults hold for the other kinds. NotFound without the tenant.
+	ApprovalRules(ctx context.Context, tenant pki.TenantID) (set []Rule, defaults bool, err error)
+	SetApprovalRule(ctx context.Context, tenant pki.TenantID, r Rule, e pki.Event) error
+
+	// PutChange stores a pending change, and returns it; or the one that is open
+	// with the same hash and requester, without an event. RateLimited where the
+	// tenant has limit open ones.
+	PutChange(ctx context.Context, c *Change, limit int, e pki.Event) (*Change, error)
+	Change(ctx context.Context, tenant pki.TenantID, id pki.ChangeID) (*Change, error)
+	// Changes returns up to limit changes, newest first, with ids below before (""
+	// from the newest), of one state where it is not "". They have no payload.
+	Changes(ctx context.Context, tenant pki.TenantID, state State, before pki.ChangeID, limit int) ([]*Change, error)
+	// OpenChanges returns up to limit changes of all tenants that are pending or
+	// approved, oldest first, with ids above after. They have no payload.
+	OpenChanges(ctx context.Context, after pki.ChangeID, limit int) ([]*Change, error)
+
+	// Decide adds a decision to a pending change that has seen others, and moves it
+	// to the given state; Conflict where it is not pending any more, has another
+	// number of decisions, or has one of the same principal.
+	Decide(ctx context.Context, tenant pki.TenantID, id pki.ChangeID, seen int, d Decision, to State, outcome string, e pki.Event) error
+	// EndChange moves a change from one state to a final one; Conflict where it is
+	// not in it.
+	EndChange(ctx context.Context, tenant pki.TenantID, id pki.ChangeID, from, to State, outcome string, at time.Time, e pki.Event) error
+}

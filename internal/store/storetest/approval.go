@@ -1,0 +1,172 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+var twoSteps = []approval.Step{{Role: access.RAOperator, N: 2}, {Role: access.SecurityOfficer, N: 1}}
+
+func testApprovalRules(f *fixture) {
+	f.ok(f.PutTenant(f.ctx, &pki.Tenant{ID: "guarded", Organization: "Guarded", Created: f.now, Approvals: true}, f.event("guarded", "tenant.create")))
+	got, err := f.Tenant(f.ctx, "guarded")
+	f.ok(err)
+	f.same(got.Approvals, true)
+	for tenant, want := range map[pki.TenantID]bool{acme: false, "guarded": true} {
+		set, defaults, err := f.ApprovalRules(f.ctx, tenant)
+		f.ok(err)
+		f.same([]any{len(set), defaults}, []any{0, want})
+	}
+	_, _, err = f.ApprovalRules(f.ctx, "nobody")
+	f.is(pki.NotFound, err)
+
+	two := approval.Rule{Kind: approval.RetireAuthority, Steps: twoSteps, Life: time.Hour}
+	none := approval.Rule{Kind: approval.CreateAuthority, Life: approval.DefaultLife}
+	f.is(pki.NotFound, f.SetApprovalRule(f.ctx, "nobody", two, f.event("nobody", "approval.rule")))
+	f.ok(f.SetApprovalRule(f.ctx, acme, none, f.event(acme, "approval.rule")))
+	f.ok(f.SetApprovalRule(f.ctx, acme, approval.Rule{Kind: two.Kind, Life: time.Minute}, f.event(acme, "approval.rule")))
+	f.ok(f.SetApprovalRule(f.ctx, acme, two, f.event(acme, "approval.rule")))
+	set, _, err := f.ApprovalRules(f.ctx, acme)
+	f.ok(err)
+	f.same(set, []approval.Rule{none, two})
+	set, _, err = f.ApprovalRules(f.ctx, stranger)
+	f.ok(err)
+	f.same(len(set), 0)
+	f.same(f.actions(acme)[0], "approval.rule")
+	f.same(f.actions(stranger), []string{"tenant.create"})
+}
+
+// newChange returns a change that waits, not stored; n tells it from others.
+func (f *fixture) newChange(n int) *approval.Change {
+	at := f.now.Add(time.Duration(n) * time.Second)
+	c := &approval.Change{
+		ID: pki.ChangeID(pki.NewID(at)), Tenant: acme, Kind: approval.PublishProfile, Target: "profile:meter", Place: access.Scope{ProductLine: "pro, 2"}, Summary: "version 2",
+		Payload: fmt.Appendf(nil, `{"n":%d}`, n), Requester: approval.Party{Tenant: acme, ID: "token:asks", Name: "laptop"},
+		Created: at, Expires: at.Add(time.Hour), State: approval.Pending, Steps: twoSteps,
+	}
+	c.Hash = approval.HashOf(c.Tenant, c.Kind, c.Target, c.Payload)
+	return c
+}
+
+func (f *fixture) putChange(n int) *approval.Change {
+	f.Helper()
+	c := f.newChange(n)
+	kept, err := f.PutChange(f.ctx, c, 10, f.event(acme, "change.request"))
+	f.ok(err)
+	f.same(kept, c)
+	return c
+}
+
+// isChange holds the stored change against c.
+func (f *fixture) isChange(c *approval.Change) {
+	f.Helper()
+	got, err := f.Change(f.ctx, acme, c.ID)
+	f.ok(err)
+	f.same(got, c)
+}
+
+func (f *fixture) decision(c *approval.Change, who string, v approval.Verdict) approval.Decision {
+	return approval.Decision{By: approval.Party{Tenant: acme, ID: who, Name: "officer"}, At: f.now, Verdict: v, Hash: c.Hash, Comment: "as agreed"}
+}
+
+func testChanges(f *fixture) {
+	first, second := f.putChange(1), f.putChange(2)
+	// The same of the same requester is the one that waits; the same of another is not.
+	again := *first
+	again.ID, again.Created = pki.ChangeID(pki.NewID(f.now)), f.now.Add(time.Minute)
+	kept, err := f.PutChange(f.ctx, &again, 10, f.event(acme, "change.request"))
+	f.ok(err)
+	f.same(kept, first)
+	another := again
+	another.Requester.ID = "token:other"
+	kept, err = f.PutChange(f.ctx, &another, 10, f.event(acme, "change.request"))
+	f.ok(err)
+	f.same(kept.ID, another.ID)
+	_, err = f.PutChange(f.ctx, f.newChange(9), 3, f.event(acme, "change.request"))
+	f.is(pki.RateLimited, err)
+	f.same(f.actions(acme)[:4], []string{"change.request", "change.request", "change.request", "authority.activate"})
+
+	_, err = f.Change(f.ctx, stranger, first.ID)
+	f.is(pki.NotFound, err)
+	for tenant, want := range map[pki.TenantID]int{acme: 3, stranger: 0} {
+		all, err := f.Changes(f.ctx, tenant, "", "", 10)
+		f.ok(err)
+		f.same(len(all), want)
+	}
+
+	// Decisions, one after another.
+	d := f.decision(first, "token:one", approval.Approve)
+	f.is(pki.NotFound, f.Decide(f.ctx, stranger, first.ID, 0, d, approval.Pending, "", f.event(stranger, "change.approve")))
+	f.ok(f.Decide(f.ctx, acme, first.ID, 0, d, approval.Pending, "", f.event(acme, "change.approve")))
+	first.Decisions = append(first.Decisions, d)
+	f.isChange(first)
+	f.is(pki.Conflict, f.Decide(f.ctx, acme, first.ID, 1, d, approval.Pending, "", f.event(acme, "change.approve")))
+	d = f.decision(first, "token:two", approval.Refuse)
+	f.is(pki.Conflict, f.Decide(f.ctx, acme, first.ID, 0, d, approval.Refused, "no", f.event(acme, "change.refuse")))
+	f.isChange(first)
+	f.ok(f.Decide(f.ctx, acme, first.ID, 1, d, approval.Refused, "no", f.event(acme, "change.refuse")))
+	first.Decisions, first.State, first.Outcome, first.Finished = append(first.Decisions, d), approval.Refused, "no", f.now
+	f.isChange(first)
+	f.is(pki.Conflict, f.Decide(f.ctx, acme, first.ID, 2, f.decision(first, "token:three", approval.Approve), approval.Approved, "", f.event(acme, "change.approve")))
+
+	// Ends, from the state that it is in.
+	f.is(pki.NotFound, f.EndChange(f.ctx, stranger, second.ID, approval.Pending, approval.Withdrawn, "", f.now, f.event(stranger, "change.withdraw")))
+	f.is(pki.Conflict, f.EndChange(f.ctx, acme, second.ID, approval.Approved, approval.Failed, "", f.now, f.event(acme, "change.fail")))
+	f.ok(f.EndChange(f.ctx, acme, second.ID, approval.Pending, approval.Withdrawn, "a mistake", f.now, f.event(acme, "change.withdraw")))
+	second.State, second.Outcome, second.Finished = approval.Withdrawn, "a mistake", f.now
+	f.isChange(second)
+	f.same(f.actions(acme)[:3], []string{"change.withdraw", "change.refuse", "change.approve"})
+	f.same(f.actions(stranger), []string{"tenant.create"})
+
+	// The same may be asked for again; pages, and those that are open.
+	f.later(time.Minute)
+	third := f.putChange(2)
+	page, err := f.Changes(f.ctx, acme, "", third.ID, 2)
+	f.ok(err)
+	f.same([]pki.ChangeID{page[0].ID, page[1].ID}, []pki.ChangeID{second.ID, first.ID})
+	page, err = f.Changes(f.ctx, acme, approval.Refused, "", 10)
+	f.ok(err)
+	first.Payload = nil
+	f.same(page, []*approval.Change{first})
+	open, err := f.OpenChanges(f.ctx, "", 10)
+	f.ok(err)
+	f.same(len(open), 2)
+	open, err = f.OpenChanges(f.ctx, open[0].ID, 10)
+	f.ok(err)
+	f.same(len(open), 1)
+}
+
+// testExecutedOnce: the event of an act moves the change that it executes, once, with
+// the act or not at all.
+func testExecutedOnce(f *fixture) {
+	c := f.putChange(1)
+	act := f.event(acme, "endpoint.create")
+	act.Change, act.Detail = c.ID, "what"
+	put := func(tenant pki.TenantID, name string, e pki.Event) error {
+		return f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: tenant, Name: name}, e)
+	}
+	f.is(pki.Conflict, put(acme, "early", act))
+	f.ok(f.Decide(f.ctx, acme, c.ID, 0, f.decision(c, "token:one", approval.Approve), approval.Approved, "", f.event(acme, "change.approve")))
+	theirs := act
+	theirs.Tenant = stranger
+	f.is(pki.NotFound, put(stranger, "theirs", theirs))
+	act.At = f.now.Add(time.Minute)
+	f.ok(put(acme, "done", act))
+	f.is(pki.Conflict, put(acme, "twice", act))
+	for _, name := range []string{"early", "twice"} {
+		_, err := f.Endpoint(f.ctx, acme, name)
+		f.is(pki.NotFound, err)
+	}
+	got, err := f.Change(f.ctx, acme, c.ID)
+	f.ok(err)
+	f.same([]any{got.State, got.Finished}, []any{approval.Executed, act.At})
+	events, _, err := f.Events(f.ctx, acme, hierarchy.EventFilter{}, "", 1)
+	f.ok(err)
+	f.same(events[0].Detail, "what (approved: change "+string(c.ID)+")")
+	f.is(pki.Conflict, f.EndChange(f.ctx, acme, c.ID, approval.Approved, approval.Failed, "", f.now, f.event(acme, "change.fail")))
+}
