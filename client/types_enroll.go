@@ -11,6 +11,14 @@ type Enrollment struct {
 	Lot         string            `json:"lot,omitempty" maxLength:"128"`
 	Site        string            `json:"site,omitempty" maxLength:"128"`
 	Attributes  map[string]string `json:"attributes,omitempty" maxProperties:"32" doc:"What the endpoint's profile asks for besides."`
+	Pair        *EnrollmentPair   `json:"pair,omitempty" doc:"The second certificate of a pair, which is issued with the first or not at all. The endpoints' profiles must name each other."`
+}
+
+// An EnrollmentPair asks for the second certificate of a pair: for the same device,
+// with another key.
+type EnrollmentPair struct {
+	Endpoint string `json:"endpoint" doc:"Of the same authority." example:"demo.gb-key-agreement"`
+	CSR      string `json:"csr" maxLength:"98304" doc:"As in the enrolment."`
 }
 
 // An Enrolled is the answer to an Enrollment.
@@ -24,6 +32,17 @@ type Enrolled struct {
 	Certificate string     `json:"certificate" doc:"PEM."`
 	Chain       []string   `json:"chain" doc:"PEM of the issuer's certificate and those above it, without the root."`
 	Repeated    bool       `json:"repeated" doc:"This answers an earlier request with the same idempotency key."`
+
+	Pair *EnrolledPair `json:"pair,omitempty" doc:"The second certificate, where a pair was asked for. Its issuer and chain are those of the first."`
+}
+
+// An EnrolledPair is the second certificate of a pair.
+type EnrolledPair struct {
+	Serial      string     `json:"serial" doc:"Serial number in hexadecimal."`
+	Profile     ProfileRef `json:"profile"`
+	NotBefore   time.Time  `json:"not_before"`
+	NotAfter    time.Time  `json:"not_after"`
+	Certificate string     `json:"certificate" doc:"PEM."`
 }
 
 // A Certificate is one issued certificate.

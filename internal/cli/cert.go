@@ -40,17 +40,20 @@ type certEnroll struct {
 	Lot            string            `placeholder:"NAME" help:"The device's lot."`
 	Site           string            `placeholder:"NAME" help:"The device's site."`
 	Attribute      map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"What the endpoint's profile asks for besides; may be repeated."`
+	PairEndpoint   string            `and:"pair" placeholder:"LABEL" help:"Endpoint of the second certificate of a pair, which is issued with the first or not at all."`
+	PairCSR        string            `and:"pair" name:"pair-csr" placeholder:"FILE" help:"Its certificate signing request, for another key."`
 	IdempotencyKey string            `placeholder:"TEXT" help:"The same request under the same key gets the same certificate (default: a new key)."`
 	Out            string            `placeholder:"FILE" help:"Write certificate and chain to this new file (default: standard output)."`
 }
 
 func (certEnroll) Help() string {
-	return `Prints the certificate and the chain up to, without, the root, as PEM. Pando never sees the private key.
+	return `Prints the certificate, or both of a pair, and the chain up to, without, the root, as PEM. Pando never sees the private key.
 
 Examples:
 
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout head-end.key -subj "/CN=head-end" -out head-end.csr
-    pando cert enroll --endpoint tls-client --csr head-end.csr --out head-end.pem`
+    pando cert enroll --endpoint tls-client --csr head-end.csr --out head-end.pem
+    pando cert enroll --endpoint gb-signing --csr sign.csr --pair-endpoint gb-key-agreement --pair-csr agree.csr --device 00124B0001020304 --out device.pem`
 }
 
 // maxCSR is the size of the largest file with a certificate signing request, in
@@ -72,15 +75,27 @@ func (e *certEnroll) Run(ctx context.Context, c *console, cl *client.Client) err
 	if key == "" {
 		key = rand.Text() // so that the client may ask again when an answer is lost
 	}
-	got, err := cl.Enroll(ctx, client.Enrollment{
+	request := client.Enrollment{
 		Endpoint: e.Endpoint, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})),
 		Device: e.Device, ProductLine: e.ProductLine, Lot: e.Lot, Site: e.Site, Attributes: e.Attribute,
-	}, key)
+	}
+	if e.PairCSR != "" {
+		if der, err = c.readPEM(e.PairCSR, "CERTIFICATE REQUEST", maxCSR); err != nil {
+			return err
+		}
+		request.Pair = &client.EnrollmentPair{Endpoint: e.PairEndpoint, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))}
+	}
+	got, err := cl.Enroll(ctx, request, key)
 	if err != nil {
 		return err
 	}
 	c.note("certificate %s %s, valid to %s", got.Issuer, got.Serial, when(got.NotAfter))
-	text := []byte(got.Certificate + strings.Join(got.Chain, ""))
+	certificates := got.Certificate
+	if got.Pair != nil {
+		c.note("certificate %s %s, valid to %s", got.Issuer, got.Pair.Serial, when(got.Pair.NotAfter))
+		certificates += got.Pair.Certificate
+	}
+	text := []byte(certificates + strings.Join(got.Chain, ""))
 	if e.Out != "" {
 		if err := c.writeOutput(e.Out, text); err != nil {
 			return err

@@ -26,6 +26,7 @@ type Request struct {
 	Protocol    pki.Protocol
 	Idempotency string // "" for none
 	Subject
+	Pair *Pair // the other certificate of a pair; nil for one alone
 }
 
 // A Subject is what a certificate is asked for: a key, proved by its request,
@@ -44,7 +45,7 @@ const (
 	MaxAttribute  = 256
 )
 
-// Enroll issues one certificate, or refuses. The same request under the same
+// Enroll issues one certificate, or both of a pair, or refuses. The same request under the same
 // idempotency key gets the same certificate; another request under it is
 // Conflict.
 func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
@@ -74,6 +75,9 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	}
 	if err := s.checkPlace(ctx, r.Grant, lane, &r.Subject); err != nil {
 		return nil, err
+	}
+	if r.Pair != nil {
+		return s.enrollPair(ctx, lane, &r, key)
 	}
 	return s.enrollAt(ctx, lane, r.Subject, r.Grant.Actor(), key)
 }
@@ -124,6 +128,11 @@ func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, act
 	if err != nil {
 		return nil, err
 	}
+	return s.enrollment(ctx, lane, c, repeated)
+}
+
+// enrollment returns a certificate with its chain.
+func (s *Service) enrollment(ctx context.Context, lane *Lane, c *pki.Certificate, repeated bool) (*pki.Enrollment, error) {
 	chain := lane.line.Chain
 	if c.Issuer != lane.line.Issuer.ID { // an earlier answer, from an earlier issuer
 		whole, err := s.cfg.Directory.Chain(ctx, c.Issuer)

@@ -26,6 +26,7 @@ type Lane struct {
 	commonName   string // of a responder or an authority, which no request may name
 	protocol     pki.Protocol
 	requester    policy.Requester
+	pair         string // the profile of the certificate that is asked for together with this one's; "" for none
 }
 
 // label returns the endpoint's label, or "" where there is no endpoint.

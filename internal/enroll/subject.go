@@ -54,6 +54,9 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject, now time.Ti
 	if profile.CA() && lane.commonName == "" {
 		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities, which are not enrolled at endpoints", profile.Name())
 	}
+	if profile.Pair() != lane.pair {
+		return nil, unpaired(profile, lane.pair)
+	}
 	content, err := lane.profile.Content(&in)
 	if err != nil {
 		return nil, err

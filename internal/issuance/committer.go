@@ -27,7 +27,7 @@ var errStopped = errors.New("the committer has stopped")
 type single struct {
 	ctx      context.Context
 	line     *Line
-	item     *Item
+	items    []*Item // one, or a pair
 	group    *group
 	intended chan error // receives once: nil when the item's fate is decided
 }
@@ -36,7 +36,7 @@ type single struct {
 type group struct {
 	line     *Line
 	intent   *Intent
-	waiting  atomic.Int32  // single requests that have not signed yet
+	waiting  atomic.Int32  // items of single requests that are not signed yet
 	intended chan error    // of a chunk; receives once
 	recorded chan struct{} // closed when err is set
 	err      error
@@ -44,9 +44,9 @@ type group struct {
 	orphan   bool // nobody waits: a void record, tried until the store takes it
 }
 
-// signed tells the group that one more of its single requests has signed, and
-// returns whether it was the last.
-func (g *group) signed() bool { return g.waiting.Add(-1) == 0 }
+// signed tells the group that a single request has signed its n items, and returns
+// whether they were the last.
+func (g *group) signed(n int) bool { return g.waiting.Add(-int32(n)) == 0 }
 
 // A committer is the one place from which intents and records reach the store.
 // One goroutine, run, drains what has come since the last commit and stores it
@@ -77,7 +77,7 @@ func (c *committer) addSingle(r *single) {
 		r.intended <- c.closed
 		return
 	}
-	c.singles.push(r.item.Owner, r)
+	c.singles.push(r.items[0].Owner, r)
 	if c.waiting() >= c.enough {
 		c.awaken()
 	}
@@ -307,7 +307,7 @@ func (c *committer) take() (records, fresh []*group, singles []*single) {
 	records = append(records, c.signed[:signed]...)
 	c.signed = slices.Delete(c.signed, 0, signed)
 	byIssuer := make(map[pki.IssuerID]*group)
-	for len(singles) < MaxGroup && c.singles.len() > 0 {
+	for n := 0; n < MaxGroup-1 && c.singles.len() > 0; {
 		r := c.singles.pop()
 		if err := r.ctx.Err(); err != nil {
 			r.intended <- pki.Because(pki.Unavailable, err, "the request was given up before its turn came")
@@ -320,7 +320,8 @@ func (c *committer) take() (records, fresh []*group, singles []*single) {
 			fresh = append(fresh, g)
 		}
 		r.group = g
-		g.intent.Items = append(g.intent.Items, r.item)
+		g.intent.Items = append(g.intent.Items, r.items...)
+		n += len(r.items)
 		singles = append(singles, r)
 	}
 	for range groups {
@@ -401,7 +402,7 @@ func voided(n *Intent) *Intent {
 	v.Items = make([]*Item, len(n.Items))
 	for i, item := range n.Items {
 		cp := *item
-		cp.DER = nil
+		cp.DER, cp.With = nil, nil
 		v.Items[i] = &cp
 	}
 	return &v

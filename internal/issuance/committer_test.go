@@ -32,7 +32,7 @@ func TestTakeTurns(t *testing.T) {
 	}
 	var got []int
 	for range 7 {
-		c.addSingle(&single{ctx: t.Context(), line: line, item: &Item{Owner: "acme"}, intended: make(chan error, 1)})
+		c.addSingle(&single{ctx: t.Context(), line: line, items: []*Item{{Owner: "acme"}}, intended: make(chan error, 1)})
 		singles, batches := take()
 		if singles != 1 {
 			t.Errorf("%d single requests in a commit", singles)

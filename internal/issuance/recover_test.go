@@ -83,6 +83,55 @@ func TestRecoverSingle(t *testing.T) {
 	}
 }
 
+// A pair whose process died between intent and record is issued whole or not at all:
+// here both become void, and the request sent again gets both.
+func TestRecoverPair(t *testing.T) {
+	s, d := start(t)
+	permit := s.Permit(t, "acme", access.ManageProfiles)
+	for name, other := range map[string]string{"sign": "agree", "agree": "sign"} {
+		document := "profile: " + name + "\npair: " + other + `
+keys: {allow: [p256]}
+validity: 1y
+subject: [{type: serialNumber, from: device.id}]
+keyUsage: {use: [digitalSignature]}
+keyIdentifiers: [subject, authority]
+`
+		if _, err := s.Hierarchy.PublishProfile(t.Context(), permit, []byte(document)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Enroll.CreateEndpoint(t.Context(), s.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: name, Authority: "issuing", Profile: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := meter(t, s, "SM-1")
+	r.Endpoint, r.Idempotency = "acme.sign", "key"
+	r.Pair = &enroll.Pair{Endpoint: "acme.agree", CSR: meter(t, s, "SM-1").CSR}
+	go s.Enroll.Enroll(context.Background(), r)
+	<-d.dead
+	lost := d.intents[0]
+	if len(lost.Items) != 2 {
+		t.Fatalf("an intent of %d", len(lost.Items))
+	}
+	reborn(t, s)
+	if n := count(t, s); n != 0 {
+		t.Errorf("%d certificates of a request that nobody waits for", n)
+	}
+	for _, item := range lost.Items {
+		status, err := s.Store.Status(t.Context(), lost.Issuer, item.Serial)
+		if err != nil || !status.Known || status.Revocation == nil {
+			t.Errorf("the void serial: %+v, %v", status, err)
+		}
+	}
+	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s, "another"), Registry: s.Registry, Now: time.Now})
+	got, err := again.Enroll(t.Context(), r)
+	if err != nil || got.Pair == nil || got.Repeated {
+		t.Fatalf("again: %+v, %v", got, err)
+	}
+	if n := count(t, s); n != 2 {
+		t.Errorf("%d certificates of a pair", n)
+	}
+}
+
 // alive returns an issuance service of a node that runs until the test ends.
 func alive(t *testing.T, s *stack.Stack, node string) *issuance.Service {
 	t.Helper()

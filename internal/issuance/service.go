@@ -111,55 +111,92 @@ func (s *Service) Each(n int, f func(i int) error) error { return s.cores.Each(n
 // committed the end of ctx is ignored: the certificate is made and kept, and a
 // repeated request finds it.
 func (s *Service) Issue(ctx context.Context, o *Order) (c *pki.Certificate, repeated bool, err error) {
-	if !s.enter(o.Owner) {
+	all, repeated, err := s.issue(ctx, o)
+	if err != nil {
+		return nil, repeated, err
+	}
+	return all[0], repeated, nil
+}
+
+// IssuePair is Issue for two orders of one line: both certificates are made or
+// neither, also where the process ends in between. Each has an idempotency key of
+// its own, or neither has one.
+func (s *Service) IssuePair(ctx context.Context, orders [2]*Order) (pair [2]*pki.Certificate, repeated bool, err error) {
+	all, repeated, err := s.issue(ctx, orders[0], orders[1])
+	copy(pair[:], all)
+	return pair, repeated, err
+}
+
+// issue makes the certificates of one order or two.
+func (s *Service) issue(ctx context.Context, orders ...*Order) (all []*pki.Certificate, repeated bool, err error) {
+	owner := orders[0].Owner
+	if !s.enter(owner) {
 		return nil, false, &pki.Error{Kind: pki.Unavailable, Detail: "too many requests are under way", RetryAfter: time.Second}
 	}
-	defer s.leave(o.Owner)
+	defer s.leave(owner)
 	defer s.cores.Single()()
 	for {
 		now, err := s.guard.time()
 		if err != nil {
 			return nil, false, err
 		}
-		item, err := Prepare(o, now)
-		if err != nil {
-			return nil, false, err
+		items := make([]*Item, len(orders))
+		for i, o := range orders {
+			if items[i], err = Prepare(o, now); err != nil {
+				return nil, false, err
+			}
 		}
-		c, earlier, err := s.one(ctx, o.Line, item)
+		if len(items) == 2 {
+			items[0].With, items[1].With = items[1], items[0]
+		}
+		all, earlier, err := s.together(ctx, orders[0].Line, items)
 		if earlier == nil {
-			return c, false, err
+			return all, false, err
 		}
-		c, err = s.await(ctx, o.Owner, earlier)
-		if c != nil || err != nil {
-			return c, true, err
+		all, err = s.await(ctx, owner, earlier)
+		if all != nil || err != nil {
+			return all, true, err
 		}
 		// The earlier request came to nothing and gave up its claim.
 	}
 }
 
-// one takes a prepared item through intent, signature and record.
-func (s *Service) one(ctx context.Context, line *Line, item *Item) (*pki.Certificate, *Earlier, error) {
-	r := &single{ctx: ctx, line: line, item: item, intended: make(chan error, 1)}
+// together takes the prepared items of one request through intent, signature and
+// record.
+func (s *Service) together(ctx context.Context, line *Line, items []*Item) ([]*pki.Certificate, []*Earlier, error) {
+	r := &single{ctx: ctx, line: line, items: items, intended: make(chan error, 1)}
 	s.commit.addSingle(r)
 	if err := <-r.intended; err != nil {
 		return nil, nil, err
 	}
-	switch {
-	case item.Refused != nil:
-		return nil, nil, item.Refused
-	case item.Earlier != nil:
-		return nil, item.Earlier, nil
+	var earlier []*Earlier
+	for _, item := range items {
+		switch {
+		case item.Refused != nil:
+			return nil, nil, item.Refused
+		case item.Earlier != nil:
+			earlier = append(earlier, item.Earlier)
+		}
 	}
-	signErr := s.sign(context.WithoutCancel(ctx), line, item)
-	if r.group.signed() {
+	if earlier != nil {
+		return nil, earlier, nil
+	}
+	signErr := s.signRequest(context.WithoutCancel(ctx), line, items)
+	if r.group.signed(len(items)) {
 		s.commit.addRecord(r.group)
 	}
 	<-r.group.recorded
 	if signErr != nil {
 		return nil, nil, pki.Because(pki.Unavailable, signErr, "the authority's key cannot sign at present")
 	}
-	c, err := s.released(ctx, r.group, item)
-	return c, nil, err
+	all := make([]*pki.Certificate, len(items))
+	for i, item := range items {
+		var err error
+		if all[i], err = s.released(ctx, r.group, item); err != nil {
+			return nil, nil, err
+		}
+	}
+	return all, nil, nil
 }
 
 // released returns the certificate that the store has for an item whose group
@@ -179,9 +216,21 @@ func (s *Service) released(ctx context.Context, g *group, item *Item) (*pki.Cert
 	}
 }
 
-// await returns what an earlier request led to: its certificate, or nil where it
+// await returns what an earlier request led to: its certificates, or nil where it
 // came to nothing.
-func (s *Service) await(ctx context.Context, owner pki.TenantID, e *Earlier) (*pki.Certificate, error) {
+func (s *Service) await(ctx context.Context, owner pki.TenantID, earlier []*Earlier) ([]*pki.Certificate, error) {
+	all := make([]*pki.Certificate, len(earlier))
+	for i, e := range earlier {
+		var err error
+		if all[i], err = s.awaitOne(ctx, owner, e); all[i] == nil || err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// awaitOne is await for one certificate.
+func (s *Service) awaitOne(ctx context.Context, owner pki.TenantID, e *Earlier) (*pki.Certificate, error) {
 	pause := 5 * time.Millisecond
 	for {
 		s.mu.Lock()

@@ -30,6 +30,20 @@ func (s *Service) sign(ctx context.Context, line *Line, item *Item) (err error) 
 	return nil
 }
 
+// signRequest signs the items of a single request: one, or a pair, of which both are
+// void where one fails.
+func (s *Service) signRequest(ctx context.Context, line *Line, items []*Item) error {
+	for _, item := range items {
+		if err := s.sign(ctx, line, item); err != nil {
+			for _, item := range items {
+				item.DER = nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
 // signAll signs the items of a chunk. Where one fails, all are void: a chunk is
 // made whole or given back whole.
 func (s *Service) signAll(ctx context.Context, line *Line, items []*Item) error {

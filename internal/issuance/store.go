@@ -72,6 +72,10 @@ type Item struct {
 	Request []byte
 	Actor   string
 
+	// With is the other of a pair, nil for most: the two stand side by side in one intent,
+	// and are issued both or neither.
+	With *Item
+
 	// Set by Store.Commit of a new intent. A refused item, or one that was
 	// claimed earlier, is not part of the intent.
 	Refused error    // DuplicateKey, or Conflict for an idempotency key of another request
@@ -114,7 +118,7 @@ type Store interface {
 	// adds a Refusal for it. A batch intent without items left closes its chunk
 	// at once; a single one without items is not stored. Two items of one
 	// commit that collide with each other are told apart the same way: the
-	// first wins.
+	// first wins. Of a pair both are refused where one is.
 	//
 	// A record is stored only if its intent is still open in its epoch and
 	// attempt; otherwise Err is ErrFenced and nothing of it is stored. It

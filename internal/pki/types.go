@@ -280,8 +280,9 @@ type Event struct {
 // An Enrollment is a request with its fate.
 type Enrollment struct {
 	Certificate *Certificate
-	Chain       [][]byte // DER of the issuer's certificate and up to, without, the root
-	Repeated    bool     // the answer to an earlier request with the same idempotency key
+	Chain       [][]byte     // DER of the issuer's certificate and up to, without, the root
+	Pair        *Certificate // the other of a pair, of the same issuer; nil where none was asked for
+	Repeated    bool         // the answer to an earlier request with the same idempotency key
 }
 
 // A Clock tells the time. time.Now is one.

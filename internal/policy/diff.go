@@ -36,6 +36,7 @@ func Diff(before, after *Profile) []Change {
 	d.scope(before.authorities, after.authorities)
 	d.flag("strict", "true", before.strict, after.strict, Narrows)
 	d.set("rules", rulesOf(before), rulesOf(after), Narrows)
+	d.pair(before.pair, after.pair)
 	d.set("keys.allow", before.keys.words(), after.keys.words(), Widens)
 	d.flag("keys.reuse", "shared", before.shared, after.shared, Widens)
 	d.flag("keys.renew", "same-key", before.sameKey, after.sameKey, Widens)
@@ -79,6 +80,17 @@ func (d *differ) add(what, before, after string, effect Effect) {
 func (d *differ) word(what, before, after string) {
 	if before != after {
 		d.add(what, before, after, Differs)
+	}
+}
+
+// pair compares what certificates are issued together with: alone is more than that.
+func (d *differ) pair(before, after string) {
+	switch {
+	case before == after:
+	case before == "":
+		d.add("pair", before, after, Narrows)
+	default:
+		d.add("pair", before, after, Widens)
 	}
 }
 

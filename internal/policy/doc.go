@@ -22,6 +22,9 @@
 //	rules:                          # expressions that must hold, each with what a refused requester is told
 //	  - {require: "lot.name.startsWith('LOT-')", because: its lot is one of ours}
 //
+//	pair: gb-key-agreement          # the profile of the certificate that is issued with this one, for the
+//	                                # same device and another key: both or neither; that profile names this one
+//
 //	keys:
 //	  allow: [p256]                 # preferred first: p256 p384 p521 ed25519 rsa2048 rsa3072 rsa4096;
 //	                                # mldsa44 mldsa65 mldsa87, and slhdsa-sha2-128s for CAs;
@@ -107,6 +110,15 @@
 // besides. authorized: true demands that the endpoint's names cover the value.
 // optional: true leaves out what is absent or empty; a list may yield any number of
 // names, also none.
+//
+// # Pairs
+//
+// Some devices have two certificates that make sense together alone, as those for
+// signatures and for key agreement of GB smart metering. Their profiles name each
+// other with pair. One request then asks for both, at an endpoint for each, of the
+// same authority: for one device and two keys (pair in POST /enrollments, or pando cert
+// enroll --pair-endpoint). Both are issued or neither, also where the server dies in
+// between. A request for one alone is refused; batches do not take pairs.
 //
 // # ASN.1
 //

@@ -36,6 +36,7 @@ type document struct {
 	Authorities      []word               `yaml:"authorities"`
 	Strict           bool                 `yaml:"strict"`
 	Rules            []documentRule       `yaml:"rules"`
+	Pair             word                 `yaml:"pair"`
 	Keys             documentKeys         `yaml:"keys"`
 	Validity         word                 `yaml:"validity"`
 	Backdate         word                 `yaml:"backdate"`

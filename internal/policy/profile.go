@@ -16,6 +16,7 @@ type Profile struct {
 	authorities []string // names of those it is for; none is any
 	strict      bool
 	rules       []rule
+	pair        string // the profile that it is issued together with; "" for none
 	keys        keyRule
 	shared      bool
 	sameKey     bool
@@ -82,6 +83,9 @@ func (p *Profile) compileScope(doc *document) (err error) {
 		p.authorities = append(p.authorities, w.text)
 	}
 	p.strict = doc.Strict
+	if p.pair = doc.Pair.text; p.pair != "" && (pki.CheckSlug("profile", p.pair) != nil || p.pair == p.name) {
+		return at(doc.Pair.token, "the other profile of the pair is named by its name")
+	}
 	p.rules, err = compileRules(doc.Rules)
 	return err
 }
@@ -304,6 +308,10 @@ func (p *Profile) Authorities() []string { return slices.Clone(p.authorities) }
 // SignsOCSP reports whether the profile is for delegated OCSP responders: who
 // holds such a certificate answers for the issuer.
 func (p *Profile) SignsOCSP() bool { return slices.Contains(p.purposes, purposes["OCSPSigning"]) }
+
+// Pair returns the name of the profile whose certificates are issued together with
+// those of this one, both or neither; "" for a profile that stands alone.
+func (p *Profile) Pair() string { return p.pair }
 
 // CA reports whether the profile is for CA certificates.
 func (p *Profile) CA() bool { return p.ca }

@@ -31,13 +31,23 @@ func (s *server) enroll(ctx context.Context, g access.Permit, in *enrollInput) (
 	if err != nil {
 		return nil, err
 	}
-	got, err := s.cfg.Enroll.Enroll(ctx, enroll.Request{
+	request := enroll.Request{
 		Grant: g, Endpoint: in.Body.Endpoint, Protocol: pki.ProtocolREST, Idempotency: in.IdempotencyKey,
 		Subject: enroll.Subject{
 			CSR: csr, Device: pki.DeviceID(in.Body.Device), Attributes: in.Body.Attributes,
 			Placement: pki.Placement{ProductLine: in.Body.ProductLine, Lot: in.Body.Lot, Site: in.Body.Site},
 		},
-	})
+	}
+	if p := in.Body.Pair; p != nil {
+		if p.Endpoint == "" {
+			return nil, pki.Errorf(pki.Malformed, "pair: endpoint: name one")
+		}
+		request.Pair = &enroll.Pair{Endpoint: p.Endpoint}
+		if request.Pair.CSR, err = readCSR(p.CSR); err != nil {
+			return nil, err
+		}
+	}
+	got, err := s.cfg.Enroll.Enroll(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +56,12 @@ func (s *server) enroll(ctx context.Context, g access.Permit, in *enrollInput) (
 		out.Status = http.StatusOK
 	}
 	out.Body.Profile = s.hashedProfileRef(ctx, g.Principal(), got.Certificate.Profile)
+	if c := got.Pair; c != nil {
+		out.Body.Pair = &client.EnrolledPair{
+			Serial: c.Serial.String(), Profile: s.hashedProfileRef(ctx, g.Principal(), c.Profile),
+			NotBefore: c.NotBefore, NotAfter: c.NotAfter, Certificate: certificatePEM(c.DER),
+		}
+	}
 	return out, nil
 }
 

@@ -45,7 +45,7 @@ type route struct {
 // The bounds of JSON request bodies, in bytes.
 const (
 	maxBody       = 64 << 10
-	maxEnrollBody = 128 << 10
+	maxEnrollBody = 256 << 10
 )
 
 // bodyPatience is how long the whole body of a request may take that is no stream:

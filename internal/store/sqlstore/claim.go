@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -119,9 +120,14 @@ func (t *tx) claims(intent int64, issuer issuerInfo, file batchFile, items []*is
 	if err := c.lookUp(items); err != nil {
 		return err
 	}
-	for _, it := range items {
-		it.Refused, it.Earlier = nil, nil
-		if err := c.claim(it); err != nil {
+	for i := 0; i < len(items); i++ {
+		if items[i].With == nil {
+			err = c.claim(items[i])
+		} else {
+			err = c.claimPair(items[i], items[i].With)
+			i++
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -192,11 +198,82 @@ var (
 // claim claims an item's idempotency key and its key, or sets Earlier or Refused
 // and claims nothing.
 func (c *claiming) claim(it *issuance.Item) error {
-	owner, err := c.intern(tenantRef(it.Owner))
+	w, err := c.want(it)
+	if err != nil || it.Refused != nil || it.Earlier != nil {
+		return err
+	}
+	if err := c.debit(c.intent, c.issuer, it); err != nil || it.Refused != nil {
+		return err
+	}
+	return c.take(it, &w)
+}
+
+// claimPair is claim for both of a pair, or for neither.
+func (c *claiming) claimPair(a, b *issuance.Item) error {
+	wantA, err := c.want(a)
 	if err != nil {
 		return err
 	}
-	e := claimEntry{owner: owner}
+	wantB, err := c.want(b)
+	if err != nil {
+		return err
+	}
+	if settlePair(a, b); a.Refused != nil || a.Earlier != nil {
+		return nil
+	}
+	if err := c.debit(c.intent, c.issuer, a); err != nil {
+		return err
+	}
+	if a.Refused == nil {
+		if err := c.debit(c.intent, c.issuer, b); err != nil {
+			return err
+		}
+		if b.Refused != nil {
+			if err := c.creditItem(c.intent, c.issuer, a); err != nil {
+				return err
+			}
+		}
+	}
+	if settlePair(a, b); a.Refused != nil {
+		return nil
+	}
+	if err := c.take(a, &wantA); err != nil {
+		return err
+	}
+	return c.take(b, &wantB)
+}
+
+// settlePair has both of a pair refused where one is. One alone that came before is
+// one whose idempotency key outlived the other's for a moment.
+func settlePair(a, b *issuance.Item) {
+	refused := cmp.Or(a.Refused, b.Refused)
+	if refused == nil && (a.Earlier == nil) != (b.Earlier == nil) {
+		refused = pki.Errorf(pki.Conflict, "the idempotency key is being forgotten: send the request under another")
+	}
+	if refused != nil {
+		a.Refused, a.Earlier, b.Refused, b.Earlier = refused, nil, refused, nil
+	}
+}
+
+// A wanted is what an item needs to claim, where nothing refuses it.
+type wanted struct {
+	entry  claimEntry
+	key    keyID
+	had    keyClaim
+	used   bool // had is the key's claim
+	device keyID
+	named  bool // device is claimed, too
+}
+
+// want finds out what an item needs to claim, or sets Earlier or Refused. It changes
+// nothing.
+func (c *claiming) want(it *issuance.Item) (w wanted, err error) {
+	it.Refused, it.Earlier = nil, nil
+	owner, err := c.intern(tenantRef(it.Owner))
+	if err != nil {
+		return w, err
+	}
+	w.entry.owner = owner
 	if it.Idempotency != "" {
 		id := orderID{owner, it.Idempotency}
 		o, claimed := c.recent.order(id)
@@ -204,49 +281,46 @@ func (c *claiming) claim(it *issuance.Item) error {
 			o, claimed = c.orders[id]
 		}
 		if claimed {
-			return c.findEarlier(o, it)
+			return w, c.findEarlier(o, it)
 		}
-		e.order, e.request, e.issuer, e.serial = strings.Clone(it.Idempotency), it.RequestHash, c.issuer.num, it.Serial
+		w.entry.order, w.entry.request, w.entry.issuer, w.entry.serial = strings.Clone(it.Idempotency), it.RequestHash, c.issuer.num, it.Serial
 	}
 	if err := c.refuseClosed(it); err != nil || it.Refused != nil {
-		return err
+		return w, err
 	}
-	var id keyID
-	var k keyClaim
-	var used bool
 	if !it.SharedKey {
-		id = keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
-		if k, used = c.key(id); used {
-			if it.Refused = refuseUsed(k, it); it.Refused != nil {
-				return nil
+		w.key = keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
+		if w.had, w.used = c.key(w.key); w.used {
+			if it.Refused = refuseUsed(w.had, it); it.Refused != nil {
+				return w, nil
 			}
 		}
 	}
-	device, named := c.file.device(it)
-	if named {
-		if first, there := c.key(device); there {
+	if w.device, w.named = c.file.device(it); w.named {
+		if first, there := c.key(w.device); there {
 			it.Refused = c.file.refuse(first, it)
-			return nil
 		}
 	}
-	if err := c.debit(c.intent, c.issuer, it); err != nil || it.Refused != nil {
-		return err
-	}
-	// Nothing refuses it any more.
+	return w, nil
+}
+
+// take claims what an item wants, which nothing refuses.
+func (c *claiming) take(it *issuance.Item, w *wanted) error {
+	e := w.entry
 	switch {
-	case used:
-		if err := c.keep(id, k); err != nil {
+	case w.used:
+		if err := c.keep(w.key, w.had); err != nil {
 			return err
 		}
 	case !it.SharedKey:
-		e.hasKey, e.hash, e.device = true, id.hash, strings.Clone(string(it.Device))
+		e.hasKey, e.hash, e.device = true, w.key.hash, strings.Clone(string(it.Device))
 	}
 	from := len(c.entries)
 	if e.hasKey || e.order != "" {
 		c.entries = append(c.entries, e)
 	}
-	if named {
-		c.entries = append(c.entries, claimEntry{owner: device.owner, hasKey: true, hash: device.hash, device: c.file.row(it)})
+	if w.named {
+		c.entries = append(c.entries, claimEntry{owner: w.device.owner, hasKey: true, hash: w.device.hash, device: c.file.row(it)})
 	}
 	if len(c.entries) > from {
 		c.recent.add(c.intent, micros(c.now), c.entries[from:])

@@ -148,6 +148,56 @@ func testUnknownIssuer(f *fixture) {
 	f.isOpen(other, true)
 }
 
+// testPair has pairs in one intent: both are in, or neither, and what is refused
+// claims nothing.
+func testPair(f *fixture) {
+	pair := func(device pki.DeviceID, order string) (a, b *issuance.Item) {
+		a, b = f.item(device), f.item(device)
+		a.With, b.With = b, a
+		if order != "" {
+			a.Idempotency, b.Idempotency = order, order+"\npair"
+			a.RequestHash, b.RequestHash = hash(order), hash(order)
+		}
+		return a, b
+	}
+	a, b := pair("meter-1", "order-1")
+	in := f.intent(a, b)
+	f.intend(in)
+	sign(a, b)
+	f.record(in)
+	for _, it := range in.Items {
+		_, err := f.Certificate(f.ctx, acme, in.Issuer, it.Serial)
+		f.ok(err)
+	}
+
+	same, samePair := pair("meter-1", "order-1")
+	c, d := pair("meter-2", "order-2")
+	d.KeyHash = b.KeyHash // of another device: d is refused, and c with it
+	e, g := pair("meter-3", "order-3")
+	e.KeyHash = c.KeyHash // free, since c claimed nothing
+	single := f.item("meter-4")
+	mixed := f.intent(same, samePair, c, d, e, g, single)
+	f.intend(mixed)
+	f.same(same.Earlier, &issuance.Earlier{Intent: in.ID, Issuer: in.Issuer, Serial: a.Serial})
+	f.same(samePair.Earlier, &issuance.Earlier{Intent: in.ID, Issuer: in.Issuer, Serial: b.Serial})
+	f.is(pki.DuplicateKey, c.Refused)
+	f.is(pki.DuplicateKey, d.Refused)
+	f.ok(e.Refused)
+	f.ok(g.Refused)
+	f.ok(single.Refused)
+
+	// A void pair gives up what both claimed.
+	mixed.Items = []*issuance.Item{e, g, single}
+	sign(single)
+	f.record(mixed)
+	again, againPair := pair("meter-3", "order-3")
+	again.KeyHash, againPair.KeyHash = e.KeyHash, g.KeyHash
+	f.intend(f.intent(again, againPair))
+	f.ok(again.Refused)
+	f.same(again.Earlier, (*issuance.Earlier)(nil))
+	f.same(againPair.Earlier, (*issuance.Earlier)(nil))
+}
+
 func testIdempotency(f *fixture) {
 	keyed := func(device pki.DeviceID, request string) *issuance.Item {
 		it := f.item(device)

@@ -91,6 +91,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"certificates of one group, several of one device", testPlaceInGroup},
 		{"issue without an issuer", testUnknownIssuer},
 		{"idempotency", testIdempotency},
+		{"pair", testPair},
 		{"idempotency purged", testPurge},
 		{"idempotency raced", testRace},
 		{"key use", testKeyUse},
