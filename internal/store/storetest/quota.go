@@ -156,6 +156,15 @@ func testQuotaRefuses(f *fixture) {
 	f.intend(none)
 	f.same(f.ends(b.ID, 3, 3), []string{"4 quota-exceeded", "5 quota-exceeded", "6 quota-exceeded"})
 
+	// A pair takes two or nothing.
+	f.setQuota(quota.Target{Kind: quota.Tenant}, 4)
+	one, other := f.asked("pair"), f.asked("pair")
+	one.With, other.With = other, one
+	f.intend(f.intent(one, other))
+	f.is(pki.QuotaExceeded, one.Refused)
+	f.is(pki.QuotaExceeded, other.Refused)
+	f.same(f.used(), map[string]int64{"tenant": 3})
+
 	// A limit below what is used refuses until that is less.
 	f.setQuota(quota.Target{Kind: quota.Tenant}, 1)
 	late := f.asked("late")
