@@ -115,7 +115,7 @@ func TestPairRefusals(t *testing.T) {
 	limited := p.ask("M-2", free, p.key())
 	limited.Grant = one
 	_, err := p.Enroll.Enroll(t.Context(), limited)
-	refused(t, err, pki.NotFound)
+	refused(t, err, pki.Forbidden)
 
 	if got, _ := p.get(p.ask("M-2", free, p.key())); got.Pair == nil {
 		t.Error("no pair with the key that was refused with another")
