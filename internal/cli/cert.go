@@ -283,7 +283,7 @@ func certificate(x *client.Certificate, l *logged) func(io.Writer) error {
 	t.add("issuer", x.Issuer)
 	t.add("serial", x.Serial)
 	t.add("device", x.Device)
-	t.add("profile", fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version))
+	t.add("profile", fmt.Sprintf("%s v%d %s", x.Profile.Name, x.Profile.Version, x.Profile.Hash))
 	if x.Batch != "" {
 		t.add("batch", fmt.Sprintf("%s, row %d", x.Batch, x.Row))
 	}

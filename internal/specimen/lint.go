@@ -113,6 +113,7 @@ func samples(profile *policy.Profile, key tbs.PublicKey, now time.Time) func(yie
 					CSR: &csr, Tenant: "sample", Organization: "Sample Organization", Endpoint: "sample.endpoint", Protocol: pki.ProtocolREST,
 					Names: pki.Names{DNS: []string{host}}, Device: device, Placement: pki.Placement{ProductLine: "Sample", Lot: "SAMPLE-1", Site: "Sample"},
 					Requester: policy.Requester{ID: "token:sample", Name: "Sample", Role: "factory-operator"}, Now: now,
+					Attributes: map[string]string{"sid": "S-1-5-21-1004336348-1177238915-682003330-1107"}, // of an account, for Microsoft's
 				}
 				if profile.CA() || profile.SignsOCSP() {
 					in.CommonName = "Sample Authority"
