@@ -18,8 +18,10 @@ type Kind string
 const (
 	CreateAuthority  Kind = "authority.create"
 	InstallAuthority Kind = "authority.activate"
+	ImportRoot       Kind = "authority.import-root"
 	RetireAuthority  Kind = "authority.retire"
 	PublishProfile   Kind = "profile.publish"
+	ChangeRetention  Kind = "retention.change"
 
 	// LoosenRule is under the rule that is to be loosened, whatever that is about.
 	LoosenRule Kind = "approval.loosen"
@@ -27,7 +29,7 @@ const (
 
 // Kinds lists the kinds that a tenant can have rules for.
 func Kinds() []Kind {
-	return []Kind{CreateAuthority, InstallAuthority, RetireAuthority, PublishProfile}
+	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention}
 }
 
 // A Step is so many approvals by holders of a role. Steps come one after another.

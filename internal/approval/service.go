@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -70,9 +71,9 @@ func New(cfg Config) *Service {
 
 // Serve says how changes are executed. It is called before Run and before any other
 // method, since the services that execute ask this one.
-func (s *Service) Serve(executors map[Kind]Executor) {
-	for k, e := range executors {
-		s.executors[k] = e
+func (s *Service) Serve(executors ...map[Kind]Executor) {
+	for _, some := range executors {
+		maps.Copy(s.executors, some)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/ceremony"
 )
 
 // Executors returns what does the acts of this service that were approved.
@@ -13,6 +14,21 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 		approval.PublishProfile: approval.Execute(access.ManageProfiles, func(ctx context.Context, g access.Permit, ch profileChange) error {
 			_, err := s.PublishProfile(ctx, g, []byte(ch.Source))
 			return err
+		}),
+		approval.CreateAuthority: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, n NewAuthority) error {
+			_, err := s.CreateAuthority(ctx, g, n)
+			return err
+		}),
+		approval.ImportRoot: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, n NewRoot) error {
+			_, err := s.ImportRoot(ctx, g, n)
+			return err
+		}),
+		approval.InstallAuthority: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, ch installChange) error {
+			_, err := s.Install(ctx, g, &ceremony.Response{Kind: ceremony.KindCertificate, Issuer: ch.Issuer, ProfileVersion: ch.ProfileVersion, Certificate: ch.Certificate})
+			return err
+		}),
+		approval.RetireAuthority: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, ch retireChange) error {
+			return s.Retire(ctx, g, string(ch.Authority))
 		}),
 	}
 }

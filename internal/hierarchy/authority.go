@@ -2,9 +2,11 @@ package hierarchy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -66,9 +68,23 @@ func (s *Service) Retire(ctx context.Context, g access.Permit, nameOrID string) 
 	if a.State == pki.AuthorityRetired {
 		return pki.Errorf(pki.Conflict, "the authority %s is retired already", a.Name)
 	}
+	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.RetireAuthority, Target: "authority:" + a.Name, Place: access.Scope{Authority: a.Name},
+		Summary: fmt.Sprintf("the %s authority %s, which is %s, signs no certificate any more", a.Kind, a.Name, a.State),
+		Payload: retireChange{a.ID, a.State},
+	})
+	if err != nil {
+		return err
+	}
 	defer s.forget(a.ID)
 	return s.cfg.Store.SetAuthorityState(ctx, g.Tenant(), a.ID, a.State, pki.AuthorityRetired,
 		s.event(g, "authority.retire", "authority:"+string(a.ID), a.Name))
+}
+
+// retireChange is what a change of kind approval.RetireAuthority asks for.
+type retireChange struct {
+	Authority pki.AuthorityID    `json:"authority"`
+	State     pki.AuthorityState `json:"state"` // that it is in
 }
 
 // FindAuthority returns the id of an authority by name or id, for the RA.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
@@ -127,6 +128,13 @@ func (s *Service) Install(ctx context.Context, g access.Permit, r *ceremony.Resp
 	}
 }
 
+// installChange is what a change of kind approval.InstallAuthority asks for.
+type installChange struct {
+	Issuer         pki.IssuerID `json:"issuer"`
+	ProfileVersion int          `json:"profile_version"`
+	Certificate    []byte       `json:"certificate"` // DER
+}
+
 func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ceremony.Response) (*View, error) {
 	issuer, err := s.own(ctx, g, r.Issuer)
 	if err != nil {
@@ -147,6 +155,13 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 		return nil, err
 	}
 	if err := s.checkCertificate(ctx, issuer, p); err != nil {
+		return nil, err
+	}
+	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.InstallAuthority, Target: "authority:" + a.Name, Payload: installChange{issuer.ID, r.ProfileVersion, r.Certificate},
+		Summary: fmt.Sprintf("the authority %s signs from now on, until %s; its certificate has the SHA-256 %s", a.Name, p.NotAfter.UTC().Format(time.RFC3339), fingerprint(r.Certificate)),
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := s.register(ctx, a, issuer, p, r.ProfileVersion); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
@@ -21,19 +22,19 @@ const MaxShards = 65536
 // its parent. Its mode is the parent's, so that a test authority chains only to
 // a test root.
 type NewAuthority struct {
-	Name       string
-	CommonName string
-	Kind       pki.AuthorityKind // intermediate or issuing
-	Parent     string            // name or id
-	Profile    string            // of its certificate; "" is issuing-ca
-	KeyKind    pki.KeyKind       // "" is the profile's first
-	StatusURL  string            // fixed for each issuer at its creation
-	Shards     int               // of CRLs; 0 is 1, at most MaxShards
-	SignCheck  pki.SignCheck     // "" is CheckHardware
+	Name       string            `json:"name"`
+	CommonName string            `json:"common_name"`
+	Kind       pki.AuthorityKind `json:"kind"`       // intermediate or issuing
+	Parent     string            `json:"parent"`     // name or id
+	Profile    string            `json:"profile"`    // of its certificate; "" is issuing-ca
+	KeyKind    pki.KeyKind       `json:"key"`        // "" is the profile's first
+	StatusURL  string            `json:"status_url"` // fixed for each issuer at its creation
+	Shards     int               `json:"shards"`     // of CRLs; 0 is 1, at most MaxShards
+	SignCheck  pki.SignCheck     `json:"sign_check"` // "" is CheckHardware
 
-	RandomSerials bool // see pki.Authority
-	Deltas        bool // see pki.Authority
-	Indexes       []pki.SearchIndex
+	RandomSerials bool              `json:"random_serials"` // see pki.Authority
+	Deltas        bool              `json:"deltas"`         // see pki.Authority
+	Indexes       []pki.SearchIndex `json:"indexes"`
 }
 
 // CreateAuthority makes a key and a request. Below an online parent the authority
@@ -69,6 +70,14 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	if err := s.needResponders(ctx, g.Tenant()); err != nil {
 		return nil, err
 	}
+	n.Parent = string(parent.ID) // what it is called may change hands
+	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.CreateAuthority, Target: "authority:" + n.Name, Payload: n,
+		Summary: fmt.Sprintf("an %s authority %s under %s, key %s, profile %s", n.Kind, n.Name, parent.Name, n.KeyKind, n.Profile),
+	})
+	if err != nil {
+		return nil, err
+	}
 	uri, request, err := s.newKey(ctx, g.Tenant(), n)
 	if err != nil {
 		return nil, err
@@ -98,7 +107,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 		return nil, err
 	}
 	if certificate != nil {
-		return s.activate(ctx, g, i, certificate)
+		return s.activate(ctx, g.For(access.Change{}), i, certificate) // the change is executed by now
 	}
 	return &View{*a, []*pki.Issuer{i}}, nil
 }

@@ -3,8 +3,10 @@ package hierarchy
 import (
 	"bytes"
 	"context"
+	"fmt"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
@@ -13,10 +15,10 @@ import (
 
 // NewRoot is a root whose certificate a ceremony made.
 type NewRoot struct {
-	Name        string
-	Mode        pki.Mode
-	StatusURL   string // where its CRL will be served
-	Certificate []byte // DER, self-signed
+	Name        string   `json:"name"`
+	Mode        pki.Mode `json:"mode"`
+	StatusURL   string   `json:"status_url"`  // where its CRL will be served
+	Certificate []byte   `json:"certificate"` // DER, self-signed
 }
 
 // ImportRoot registers a root. Its key stays offline. A key that the tenant has
@@ -49,6 +51,16 @@ func (s *Service) ImportRoot(ctx context.Context, g access.Permit, n NewRoot) (*
 	}
 	defer release()
 	if err := s.newRootKey(ctx, g.Tenant(), p); err != nil {
+		return nil, err
+	}
+	if err := s.nameFree(ctx, g.Tenant(), n.Name); err != nil {
+		return nil, err
+	}
+	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.ImportRoot, Target: "authority:" + n.Name, Payload: n,
+		Summary: fmt.Sprintf("the root %s in mode %s, SHA-256 %s", n.Name, n.Mode, fingerprint(n.Certificate)),
+	})
+	if err != nil {
 		return nil, err
 	}
 	now := s.cfg.Now().UTC()

@@ -32,6 +32,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	c.issuance(out)
 	c.status(out)
 	c.archives(out)
+	c.changes(out)
 	c.log(out)
 	c.publishing(out)
 	c.limits(out)
@@ -81,6 +82,16 @@ func (c collector) archives(out sink) {
 	out.counter(archiveFailures, uint64(s.Failures))
 	out.counter(archiveRounds, uint64(s.Rounds))
 	c.age(out, archiveRound, s.Round)
+}
+
+func (c collector) changes(out sink) {
+	s := c.m.cfg.Approvals
+	for what, n := range map[string]uint64{
+		"requested": s.Requested.Value(), "approval": s.Approvals.Value(), "refusal": s.Refusals.Value(),
+		"executed": s.Executed.Value(), "failed": s.Failed.Value(), "delayed": s.Delayed.Value(),
+	} {
+		out.counter(changes, n, what)
+	}
 }
 
 func (c collector) alarms(out sink) {

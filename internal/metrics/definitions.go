@@ -52,6 +52,8 @@ var (
 	archiveRounds = counter("pando_archive_rounds_total", "Rounds of archiving, of one tenant each, that came to their end.")
 	archiveRound  = gauge("pando_archive_round_age_seconds", "Time since a round of archiving last came to its end; absent before the first.")
 
+	changes = counter("pando_changes_total", "Changes that this process took for approval, approvals and refusals of them, those that it executed, those that failed, and attempts that are made again.", "what")
+
 	batches  = gauge("pando_batches", "Batches that have not come to their end, by state.", "state")
 	jobs     = gauge("pando_revocation_jobs", "Revocation jobs that have not come to their end, by state.", "state")
 	jobsSeen = gauge("pando_revocation_jobs_certificates", "Certificates that the revocation jobs that count or run now have looked at.")
@@ -103,6 +105,7 @@ func definitions() []definition {
 		build, requests, took,
 		issued, refused, underWay, waiting, intents, groups, commits, signature,
 		transactions, database, wal, entries, batches, jobs, jobsSeen,
+		changes,
 		archives, archived, archiveFailures, archiveRounds, archiveRound, quotas, quotasCounting,
 		logWaiting, logOldest, logSigned, logUnanchored, anchorTaken, anchorFailures,
 		crlsMade, crlAge, crlLeft, crlLate, ocspTold, ocspKept, ocspRefused,

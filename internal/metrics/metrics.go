@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/limit"
@@ -63,6 +64,7 @@ type Config struct {
 	Signatures map[pki.KeyKind]*stat.Histogram
 	Revocation *revocation.Stats
 	Retention  func() retention.Stats
+	Approvals  *approval.Stats
 	Audit      *auditlog.Stats
 	Publisher  Publisher
 	Checker    *stat.StatusChecks

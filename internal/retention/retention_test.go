@@ -167,7 +167,7 @@ func (p *plant) exported() []byte {
 
 // renew has a service without memory.
 func (p *plant) renew() {
-	p.Retention = retention.New(retention.Config{Store: p.Store, Objects: p.place, Hashes: p.log.Hashes, Time: p.Issuance.Time,
+	p.Retention = retention.New(retention.Config{Store: p.Store, Objects: p.place, Hashes: p.log.Hashes, Gate: p.Approvals, Time: p.Issuance.Time,
 		Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler)})
 }
 

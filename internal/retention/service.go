@@ -11,6 +11,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -24,8 +25,14 @@ type Config struct {
 	// certificates would go that have not had their time.
 	Time   func() (time.Time, error)
 	Alarms *alarm.Board
+	Gate   Gate
 	Now    pki.Clock
 	Log    *slog.Logger
+}
+
+// A Gate has acts of weight wait for approval.
+type Gate interface {
+	Pass(ctx context.Context, g access.Permit, r approval.Request) error
 }
 
 // A Service keeps to what tenants want kept. Its methods are safe for concurrent
@@ -109,13 +116,39 @@ func (s *Service) Set(ctx context.Context, g access.Permit, keep time.Duration) 
 		return nil, err
 	}
 	if before != keep {
+		err := s.cfg.Gate.Pass(ctx, g, approval.Request{
+			Kind: approval.ChangeRetention, Target: "retention", Payload: keepChange{seconds(before), seconds(keep)},
+			Summary: fmt.Sprintf("expired certificates stay: before %s, after %s", inWords(before), inWords(keep)),
+		})
+		if err != nil {
+			return nil, err
+		}
 		e := pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "retention.change", Target: "retention",
-			Detail: fmt.Sprintf("expired certificates stay: before %s, after %s", inWords(before), inWords(keep))}
+			Detail: fmt.Sprintf("expired certificates stay: before %s, after %s", inWords(before), inWords(keep)), Change: g.Change().ID}
 		if err := s.cfg.Store.SetKeep(ctx, g.Tenant(), before, keep, e); err != nil {
 			return nil, err
 		}
 	}
 	return s.setting(ctx, g.Tenant())
+}
+
+// keepChange is what a change of kind approval.ChangeRetention asks for, in seconds; 0
+// is for good.
+type keepChange struct {
+	Before int64 `json:"before_seconds"`
+	Keep   int64 `json:"keep_seconds"`
+}
+
+func seconds(keep time.Duration) int64 { return int64(keep / time.Second) }
+
+// Executors returns what does the acts of this service that were approved.
+func (s *Service) Executors() map[approval.Kind]approval.Executor {
+	return map[approval.Kind]approval.Executor{
+		approval.ChangeRetention: approval.Execute(access.ManageRetention, func(ctx context.Context, g access.Permit, ch keepChange) error {
+			_, err := s.Set(ctx, g, time.Duration(ch.Keep)*time.Second)
+			return err
+		}),
+	}
 }
 
 func inWords(keep time.Duration) string {

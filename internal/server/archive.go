@@ -52,6 +52,6 @@ func (s *Server) wireRetention() error {
 		return err
 	}
 	s.retention = retention.New(retention.Config{Store: s.store, Objects: objects, Hashes: s.audit.Hashes,
-		Time: func() (time.Time, error) { return s.issuance.Time() }, Alarms: s.alarms, Now: s.now, Log: s.log})
+		Time: func() (time.Time, error) { return s.issuance.Time() }, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
 	return nil
 }

@@ -114,6 +114,8 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err := s.openAudit(ctx, signatures, gate, archives); err != nil {
 		return nil, err
 	}
+	s.tokens = access.NewTokens(s.store, s.now)
+	s.approvals = approval.New(approval.Config{Store: s.store, Principals: s.tokens, Alarms: s.alarms, Now: s.now, Log: s.log})
 	if err := s.wireRetention(); err != nil {
 		return nil, err
 	}
@@ -123,7 +125,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	}
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
-		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
+		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Approvals: s.approvals.Stats(), Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
 		Connections: func() map[string]metrics.Connections { return s.listeners.connections() }, Alarms: s.alarms, Now: m.now, Log: log, Version: version,
 	})
 	s.listeners, err = s.listen(version)
@@ -157,8 +159,6 @@ func (s *Server) openKeys(ctx context.Context, wrap func(keystore.Provider) keys
 
 // wire makes the services, each from those below it.
 func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte) error {
-	s.tokens = access.NewTokens(s.store, s.now)
-	s.approvals = approval.New(approval.Config{Store: s.store, Principals: s.tokens, Alarms: s.alarms, Now: s.now, Log: s.log})
 	responders := &responders{}
 	published := &published{}
 	s.revocation = revocation.New(revocation.Config{
@@ -177,7 +177,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.hierarchy = hierarchy.New(hierarchy.Config{
 		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Gate: s.approvals, Now: s.now,
 	})
-	s.approvals.Serve(s.hierarchy.Executors())
+	s.approvals.Serve(s.hierarchy.Executors(), s.retention.Executors())
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: cursors, Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})

@@ -133,7 +133,6 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	ra := &struct{ hierarchy.RA }{}
 	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Gate: s.Approvals, Now: cfg.Now})
-	s.Approvals.Serve(s.Hierarchy.Executors())
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, CursorKey: [32]byte{1}, Revoked: s.Revocation.Changed})
 	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Now: cfg.Now})
@@ -155,7 +154,8 @@ func New(t testing.TB, cfg Config) *Stack {
 	if cfg.WrapArchives != nil {
 		archives = cfg.WrapArchives(archives)
 	}
-	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Time: s.Issuance.Time, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Time: s.Issuance.Time, Alarms: s.Alarms, Gate: s.Approvals, Now: cfg.Now, Log: log})
+	s.Approvals.Serve(s.Hierarchy.Executors(), s.Retention.Executors())
 	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Chains: s.Hierarchy, Store: s.Store})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)

@@ -1,0 +1,134 @@
+package approval_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// newPKI is a house whose tenant has a root and an authority, from before it had rules.
+func newPKI(t *testing.T) *house {
+	t.Helper()
+	h := &house{T: t, ctx: t.Context(), clock: &clock{t: time.Now().UTC().Truncate(time.Second)}, ids: map[string]pki.TokenID{}, who: map[string]access.Principal{}}
+	h.Stack = stack.New(t, stack.Config{Now: h.clock.now})
+	h.AddTenant(t, acme)
+	for _, r := range approval.Defaults() {
+		h.ok(h.Store.SetApprovalRule(h.ctx, acme, r, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
+	}
+	h.appoint("chief", access.TenantAdministrator)
+	h.appoint("admin", access.TenantAdministrator)
+	h.appoint("officer", access.SecurityOfficer)
+	return h
+}
+
+// TestActs: each act that a rule can be about waits, is not done before it is approved,
+// and is done once then, under the change.
+func TestActs(t *testing.T) {
+	h := newPKI(t)
+	manage := h.permit("admin", access.ManageAuthorities)
+	answer := new(ceremony.Response)
+	authority := func(name string) pki.AuthorityState {
+		a, err := h.Store.AuthorityByName(h.ctx, acme, name)
+		if pki.KindOf(err) == pki.NotFound {
+			return ""
+		}
+		h.ok(err)
+		return a.State
+	}
+	root := pandotest.NewRoot(t, "Another Root", h.clock.now()).Certificate.Raw
+	tried := map[approval.Kind]bool{approval.PublishProfile: true} // by the other tests
+	for _, act := range []struct {
+		kind   approval.Kind
+		action string
+		do     func() error
+		done   func() bool
+	}{
+		{approval.CreateAuthority, "authority.create", func() error {
+			_, err := h.Hierarchy.CreateAuthority(h.ctx, manage, hierarchy.NewAuthority{Name: "firmware", CommonName: "Firmware", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL})
+			return err
+		}, func() bool { return authority("firmware") == pki.AuthorityPending }},
+		{approval.InstallAuthority, "authority.activate", func() error {
+			if answer.Kind == "" {
+				answer = h.sign("firmware")
+			}
+			_, err := h.Hierarchy.Install(h.ctx, manage, answer)
+			return err
+		}, func() bool { return authority("firmware") == pki.AuthorityActive }},
+		{approval.RetireAuthority, "authority.retire", func() error { return h.Hierarchy.Retire(h.ctx, manage, "firmware") },
+			func() bool { return authority("firmware") == pki.AuthorityRetired }},
+		{approval.ImportRoot, "authority.import-root", func() error {
+			_, err := h.Hierarchy.ImportRoot(h.ctx, manage, hierarchy.NewRoot{Name: "other", Mode: pki.Test, StatusURL: stack.StatusURL, Certificate: root})
+			return err
+		}, func() bool { return authority("other") == pki.AuthorityActive }},
+		{approval.ChangeRetention, "retention.change", func() error {
+			_, err := h.Retention.Set(h.ctx, h.permit("admin", access.ManageRetention), 24*time.Hour)
+			return err
+		}, func() bool {
+			keep, err := h.Store.Keep(h.ctx, acme)
+			return err == nil && keep == 24*time.Hour
+		}},
+	} {
+		tried[act.kind] = true
+		t.Run(string(act.kind), func(t *testing.T) {
+			h.T = t
+			var c *approval.Change
+			for range 2 {
+				w, ok := errors.AsType[*approval.Waiting](act.do())
+				if !ok || c != nil && w.Change.ID != c.ID || w.Change.Kind != act.kind {
+					t.Fatalf("it does not wait, or another change does: %+v", w)
+				}
+				c = w.Change
+			}
+			if act.done() {
+				t.Fatal("it is done before it is approved")
+			}
+			h.clock.pass(time.Second)
+			if got := h.approve("officer", c); got.State != approval.Executed || got.Outcome != "" {
+				t.Errorf("it is %s: %s", got.State, got.Outcome)
+			}
+			if !act.done() {
+				t.Error("it is not done")
+			}
+			count := 0
+			events, _, err := h.Store.Events(h.ctx, acme, hierarchy.EventFilter{}, "", 100)
+			h.ok(err)
+			for _, e := range events {
+				if e.Action == act.action && strings.Contains(e.Detail, string(c.ID)) {
+					count++
+				}
+			}
+			if count != 1 {
+				t.Errorf("%d events of the act name its change", count)
+			}
+			if err := act.do(); pki.KindOf(err) == pki.Pending && err != nil {
+				t.Errorf("what is done waits again: %v", err)
+			}
+		})
+	}
+	for _, kind := range approval.Kinds() {
+		if !tried[kind] {
+			t.Errorf("%s is not tried", kind)
+		}
+	}
+}
+
+// sign has the root sign what an authority asks for.
+func (h *house) sign(name string) *ceremony.Response {
+	h.Helper()
+	request, err := h.Hierarchy.Request(h.ctx, h.permit("admin", access.ManageAuthorities), name)
+	h.ok(err)
+	answer, err := ceremony.Sign(h.ctx, ceremony.SignConfig{
+		Sealed: filepath.Join(filepath.Dir(h.Path), string(acme)+".sealed"), Passphrase: pki.NewSecret("only for tests"), Request: request, Now: h.clock.now})
+	h.ok(err)
+	return answer
+}
