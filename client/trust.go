@@ -24,7 +24,7 @@ type NewTrust struct {
 	Name        string   `json:"name" maxLength:"40" doc:"A slug of a-z, 0-9 and inner hyphens." example:"plant-brno"`
 	Authority   string   `json:"authority,omitempty" maxLength:"64" doc:"Name or id of one of the tenant's own."`
 	Certificate string   `json:"certificate,omitempty" maxLength:"32768" doc:"The certificate of another, in PEM: a CA's, with keyCertSign."`
-	Role        string   `json:"role" doc:"factory-operator, auditor, or device, which enrols for itself alone." example:"factory-operator"`
+	Role        string   `json:"role" doc:"One that does not administer, as factory-operator or auditor; or device, which enrols for itself alone." example:"factory-operator"`
 	Scopes      []string `json:"scopes,omitempty" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"Where they have the role; absent is the whole tenant. For device each names an endpoint, as endpoint:meter."`
 }
 

@@ -47,16 +47,6 @@ type Identity struct {
 	Expires time.Time `json:"expires" doc:"When the token ends."`
 }
 
-// A Grant gives a principal a role on a scope.
-type Grant struct {
-	ID        string    `json:"id,omitempty"`
-	Principal string    `json:"principal,omitempty" doc:"Who has it: token:ID, or trust:NAME for all whom a trusted authority certifies." example:"token:0d3k2"`
-	Role      string    `json:"role" example:"factory-operator"`
-	Scope     string    `json:"scope" doc:"tenant is all of it; or authority:NAME, product-line:NAME, site:NAME and endpoint:NAME, joined by + where all must hold." example:"product-line:pro+site:berlin"`
-	Actor     string    `json:"actor,omitempty" doc:"Who gave it; absent where that is not known."`
-	Created   time.Time `json:"created,omitzero"`
-}
-
 // An APIToken is an API token without its secret.
 type APIToken struct {
 	ID      string    `json:"id"`
@@ -72,7 +62,7 @@ type APIToken struct {
 // NewToken is what is asked for when a token is created.
 type NewToken struct {
 	Name        string   `json:"name" minLength:"1" maxLength:"100" doc:"Whose it is, or what for." example:"line 3, plant Brno"`
-	Role        string   `json:"role" doc:"One of platform-operator, tenant-administrator, pki-administrator, security-officer, ra-operator, factory-operator, device-manager, oem-partner and auditor." example:"factory-operator"`
+	Role        string   `json:"role" doc:"One that is built in, as GET /roles lists them, or one of the tenant's own." example:"factory-operator"`
 	Scopes      []string `json:"scopes,omitempty" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"Where it has the role, as product-line:pro or authority:manufacturing+site:berlin, which exist; absent is the whole tenant."`
 	LifeSeconds int64    `json:"life_seconds,omitzero" minimum:"0" maximum:"63072000" doc:"How long it lives, from 60 seconds to two years. Default: 90 days." example:"7776000"`
 }

@@ -123,11 +123,33 @@ func NewGrants(ctx context.Context, p Permit, store ScopeStore, principal string
 	if err := checkGrantable(p.tenant, role, scopes); err != nil {
 		return nil, err
 	}
-	if err := p.checkGive(role, permissions[role], scopes); err != nil {
+	gives, builtIn := permissions[role]
+	var own []Permission
+	if !builtIn {
+		r, err := ownRole(ctx, store, p.tenant, role)
+		if pki.KindOf(err) == pki.NotFound {
+			err = pki.Errorf(pki.Malformed, "role %.40q: it is one of the tenant's own, or of %v", string(role), Roles())
+		}
+		if err != nil {
+			return nil, err
+		}
+		gives, own = r.Permissions, r.Permissions
+	}
+	if certified(principal) {
+		if err := forCertificates(gives); err != nil {
+			return nil, err
+		}
+	} else if role == Device {
+		return nil, pki.Errorf(pki.Malformed, "the role %s is for client certificates", role)
+	}
+	if err := p.checkGive(role, gives, scopes); err != nil {
 		return nil, err
 	}
 	if err := checkScopes(ctx, store, p.tenant, scopes); err != nil {
 		return nil, err
 	}
-	return newGrants(p.tenant, principal, role, nil, scopes, p.Actor(), at), nil
+	return newGrants(p.tenant, principal, role, own, scopes, p.Actor(), at), nil
 }
+
+// certified reports whether a principal is whoever a trusted authority certifies.
+func certified(principal string) bool { return strings.HasPrefix(principal, "trust:") }

@@ -49,11 +49,13 @@ type TokenStore interface {
 	ScopeStore
 }
 
-// ScopeStore knows what scopes name.
+// ScopeStore knows what grants name.
 type ScopeStore interface {
 	// Missing returns the part of a scope that names nothing of the tenant, as
 	// "endpoint:metre"; "" where all is there.
 	Missing(ctx context.Context, tenant pki.TenantID, s Scope) (string, error)
+	// Roles returns the tenant's own roles, by name.
+	Roles(ctx context.Context, tenant pki.TenantID) ([]*OwnRole, error)
 }
 
 // Tokens makes, checks and revokes API tokens.
@@ -125,8 +127,6 @@ func (n *NewToken) check() error {
 		n.Scopes = []Scope{{}}
 	}
 	switch {
-	case !slices.Contains(Roles(), n.Role):
-		return pki.Errorf(pki.Malformed, "role %.40q: it is one of %v", n.Role, Roles())
 	case n.Name == "" || len(n.Name) > 100 || strings.ContainsFunc(n.Name, func(r rune) bool { return r < ' ' }):
 		return pki.Errorf(pki.Malformed, "a token has a name of 1 to 100 characters that says whose it is")
 	case n.Life < time.Minute || n.Life > MaxTokenLife:
@@ -194,6 +194,9 @@ func (t *Tokens) Revoke(ctx context.Context, g Permit, id pki.TokenID) error {
 	return t.store.RevokeToken(ctx, g.tenant, id, now, pki.Event{Tenant: g.tenant, At: now,
 		Actor: g.Actor(), Action: "token.revoke", Target: tokenPrincipal(id)})
 }
+
+// Forget has each token be read anew, after a change of grants or roles on this node.
+func (t *Tokens) Forget() { t.recent.forget() }
 
 // Authenticate returns the principal that holds the token text. A text that is
 // no token of ours, unknown, expired or revoked is an Unauthenticated error that

@@ -78,6 +78,10 @@ func (c *cupboard) Token(_ context.Context, tenant pki.TenantID, id pki.TokenID)
 	return nil, pki.Errorf(pki.NotFound, "no such token")
 }
 
+func (c *cupboard) Roles(_ context.Context, tenant pki.TenantID) ([]*access.OwnRole, error) {
+	return nil, c.err
+}
+
 func (c *cupboard) Missing(_ context.Context, tenant pki.TenantID, s access.Scope) (string, error) {
 	if s.Endpoint != "" && (tenant != "acme" || !slices.Contains(c.names, s.Endpoint)) {
 		return "endpoint:" + s.Endpoint, c.err

@@ -29,25 +29,29 @@ func (s *Service) newFold(ctx context.Context, g access.Permit, b *Batch) (*fold
 }
 
 // take sees one row. In an upload of somebody who may not enrol everywhere it is
-// Forbidden outside of where they may; the row's placement is then completed here, so
-// that what was checked holds whatever becomes of its lot before the row's turn.
-func (f *fold) take(ctx context.Context, row *enroll.Row) error {
+// Forbidden outside of where they may.
+func (f *fold) take(ctx context.Context, no int64, row *enroll.Row) error {
+	if !f.free && row.Problem == "" {
+		if err := f.check(ctx, no, row); err != nil {
+			return err
+		}
+	}
 	if row.Problem != "" { // it is never enrolled
 		return nil
 	}
-	if err := f.complete(ctx, row.Placement); err != nil {
-		return err
+	return f.complete(ctx, row.Placement)
+}
+
+func (f *fold) check(ctx context.Context, no int64, row *enroll.Row) (err error) {
+	row.Placement, err = f.ra.CheckSubject(ctx, f.permit, access.ManageBatches, f.where, row.Subject)
+	switch pki.KindOf(err) {
+	case pki.Forbidden:
+		return pki.Because(pki.Forbidden, errors.Join(errUnfit, err), "row %d: %s", no, pki.DetailOf(err))
+	case pki.Malformed, pki.PolicyRefused, pki.Conflict:
+		// As it is it was not checked; it must not become good later.
+		row.Subject, row.Problem, err = enroll.Subject{}, pki.DetailOf(err), nil
 	}
-	if f.free {
-		return nil
-	}
-	row.Placement = f.completed
-	where := f.where
-	where.ProductLine, where.Site = f.completed.ProductLine, f.completed.Site
-	if err := f.permit.CheckAt(access.ManageBatches, where); err != nil {
-		return pki.Because(pki.Forbidden, errors.Join(errUnfit, err), "row %d: %s", row.No, pki.DetailOf(err))
-	}
-	return nil
+	return err
 }
 
 // complete completes a placement, which most rows have in common with the one before.

@@ -23,6 +23,7 @@ type RA interface {
 	Open(ctx context.Context, g access.Permit, endpoint string, protocol pki.Protocol) (*enroll.Lane, error)
 	OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string) (*enroll.Lane, error)
 	Complete(ctx context.Context, g access.Permit, p pki.Placement) (pki.Placement, error)
+	CheckSubject(ctx context.Context, g access.Permit, permission access.Permission, where access.Scope, r enroll.Subject) (pki.Placement, error)
 	IssueChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk) error
 	CheckChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk, seen *enroll.Seen) ([]issuance.Refusal, error)
 }

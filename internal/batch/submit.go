@@ -186,7 +186,7 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 			return 0, none, uploadFault(err)
 		}
 		row.Placement = withDefaults(row.Placement, n.Defaults)
-		if err := fold.take(ctx, &row); err != nil {
+		if err := fold.take(ctx, c.First+int64(c.Count), &row); err != nil {
 			return 0, none, err
 		}
 		c.Rows = appendRow(c.Rows, &row)

@@ -16,6 +16,9 @@ type commands struct {
 	Token      tokenCommand      `cmd:"" group:"managing" help:"Manage API tokens."`
 	Change     changeCommand     `cmd:"" group:"managing" help:"Show and decide on what waits for approval."`
 	Approval   approvalCommand   `cmd:"" group:"managing" help:"Say which acts need whose approval."`
+	Role       roleCommand       `cmd:"" group:"managing" help:"Manage roles, which are sets of permissions."`
+	Grant      grantCommand      `cmd:"" group:"managing" help:"Give roles on scopes, and take them away."`
+	Access     accessCommand     `cmd:"" group:"managing" help:"Explain who may do what."`
 	Alarms     alarmsCommand     `cmd:"" group:"managing" help:"Show what is wrong now, since when, and what to do."`
 	Events     eventsCommand     `cmd:"" group:"managing" help:"List who did what, and when."`
 	Expiry     expiryCommand     `cmd:"" group:"managing" help:"Report what ends within a window."`

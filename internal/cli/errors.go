@@ -162,7 +162,7 @@ func problemHint(p *client.Problem) string {
 	case "not-found":
 		return listHint(p.Detail)
 	case "forbidden":
-		return "use a token with a role that includes this; 'pando token create' makes one"
+		return "use a token that has this there; 'pando access explain' says of one what it lacks, 'pando grant add' gives it"
 	case "rate-limited", "unavailable":
 		if p.RetryAfter > 0 {
 			return fmt.Sprintf("try again in %s", p.RetryAfter.Round(time.Second))

@@ -26,7 +26,7 @@ func (tokenCommand) Help() string {
 // tokenCreate is "pando token create".
 type tokenCreate struct {
 	Name   string        `required:"" placeholder:"TEXT" help:"Whose it is, or what for."`
-	Role   string        `required:"" enum:"platform-operator,tenant-administrator,pki-administrator,security-officer,ra-operator,factory-operator,device-manager,oem-partner,auditor" placeholder:"ROLE" help:"What it may do: ${enum}."`
+	Role   string        `required:"" placeholder:"ROLE" help:"What it may do: a role that is built in, as factory-operator, or one of the tenant's own; 'pando role list' lists them."`
 	Scope  []string      `placeholder:"SCOPE" help:"Where it has the role, as product-line:pro or authority:manufacturing+site:berlin; may be repeated (default: the whole tenant)."`
 	Life   time.Duration `placeholder:"DURATION" help:"How long it holds, as 30d or 12h; at most two years (default: 90d)."`
 	Tenant string        `placeholder:"TENANT" help:"Create it in this tenant; for platform operators."`

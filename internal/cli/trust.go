@@ -24,7 +24,7 @@ type trustAdd struct {
 	Name        string   `arg:"" help:"Its name here, of a-z, 0-9 and inner hyphens."`
 	Authority   string   `xor:"of" required:"" placeholder:"NAME" help:"One of the tenant's own, by name or id."`
 	Certificate string   `xor:"of" required:"" placeholder:"FILE" help:"PEM file of another's certificate: a CA's, that may sign certificates."`
-	Role        string   `required:"" enum:"factory-operator,auditor,device" placeholder:"ROLE" help:"What its certificates allow: ${enum}. A device enrols for itself alone: its id is the serialNumber of the certificate's subject, else the CN."`
+	Role        string   `required:"" placeholder:"ROLE" help:"What its certificates allow: factory-operator, auditor, another role that does not administer, or device. A device enrols for itself alone: its id is the serialNumber of the certificate's subject, else the CN."`
 	Scope       []string `placeholder:"SCOPE" help:"Where they have the role, as endpoint:meter; may be repeated (default: the whole tenant; a device needs an endpoint)."`
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // MaxIdempotency is the longest idempotency key, in bytes.
@@ -82,19 +83,58 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	return s.enrollAt(ctx, lane, r.Subject, r.Grant.Actor(), key)
 }
 
-// checkPlace refuses what is enrolled outside of a permit. The placement is completed
-// here, so that what was checked holds whatever becomes of its lot meanwhile.
+// checkPlace refuses what is enrolled outside of a permit.
 func (s *Service) checkPlace(ctx context.Context, g access.Permit, lane *Lane, r *Subject) (err error) {
 	if g.Covers(lane.Where(pki.Placement{})) {
 		return nil
 	}
-	if err := CheckPlacement(r.Placement); err != nil {
-		return err
+	r.Placement, err = s.CheckSubject(ctx, g, access.Enroll, lane.Where(pki.Placement{}), *r)
+	return err
+}
+
+// CheckSubject refuses a certificate that is outside of a permit which is not good for
+// wherever a device may be: at a place in the registry beside what where says, and for
+// a device that is somewhere else. It returns the placement with what is known of the
+// device and of the lot: with it, what was checked holds whatever becomes of the lot
+// before the certificate is issued.
+func (s *Service) CheckSubject(ctx context.Context, g access.Permit, permission access.Permission, where access.Scope, r Subject) (pki.Placement, error) {
+	if err := r.check(); err != nil {
+		return r.Placement, err
 	}
-	if r.Placement, err = s.Complete(ctx, g, r.Placement); err != nil {
-		return err
+	device := r.Device
+	if device == "" {
+		csr, err := tbs.ParseCSR(r.CSR)
+		if err != nil {
+			return r.Placement, err
+		}
+		if device, err = deviceOf(csr); err != nil {
+			device = "" // a profile that needs one refuses the request
+		}
 	}
-	return g.CheckAt(access.Enroll, lane.Where(r.Placement))
+	whole, err := s.Complete(ctx, g, r.Placement)
+	if err != nil {
+		return r.Placement, err
+	}
+	if device != "" {
+		is, known, err := s.cfg.Registry.Where(ctx, g.Tenant(), device)
+		if err != nil {
+			return r.Placement, err
+		}
+		if known {
+			if whole == (pki.Placement{}) {
+				whole = is
+			}
+			if err := g.CheckAt(permission, at(where, is)); err != nil {
+				return r.Placement, err
+			}
+		}
+	}
+	return whole, g.CheckAt(permission, at(where, whole))
+}
+
+func at(where access.Scope, p pki.Placement) access.Scope {
+	where.ProductLine, where.Site = p.ProductLine, p.Site
+	return where
 }
 
 // idempotencyKey returns the key under which a request is stored. The keys of each

@@ -46,6 +46,8 @@ type CA interface {
 type Registry interface {
 	// Admit refuses a device that may not enrol.
 	Admit(ctx context.Context, owner pki.TenantID, device pki.DeviceID) error
+	// Where returns the place of a device, and whether there is one of the id.
+	Where(ctx context.Context, owner pki.TenantID, device pki.DeviceID) (p pki.Placement, known bool, err error)
 	// Complete returns a placement with what is known of its lot, or refuses it.
 	Complete(ctx context.Context, tenant pki.TenantID, p pki.Placement) (pki.Placement, error)
 }

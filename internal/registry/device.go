@@ -104,11 +104,16 @@ type DeviceChange struct {
 // with the reason cessationOfOperation: state, entries and events are one
 // transaction. It needs access.ManageDevices.
 func (s *Service) ChangeDevice(ctx context.Context, g access.Permit, id pki.DeviceID, act Act, note string) (*Device, error) {
-	if err := g.Check(access.ManageDevices); err != nil {
+	if err := g.CheckSome(access.ManageDevices); err != nil {
 		return nil, err
 	}
 	if err := checkDescription(note); err != nil {
 		return nil, err
+	}
+	if !g.Whole() {
+		if _, err := s.within(ctx, g, access.ManageDevices, id); err != nil {
+			return nil, err
+		}
 	}
 	// Also after an error: it may mean that the outcome is unknown.
 	defer s.cfg.Revoked()
@@ -118,10 +123,39 @@ func (s *Service) ChangeDevice(ctx context.Context, g access.Permit, id pki.Devi
 
 // Device returns a device. It needs access.ReadRegistry.
 func (s *Service) Device(ctx context.Context, g access.Permit, id pki.DeviceID) (*Device, error) {
-	if err := g.Check(access.ReadRegistry); err != nil {
+	return s.within(ctx, g, access.ReadRegistry, id)
+}
+
+// Where returns the place of a device, for the RA, and whether there is one of the id.
+func (s *Service) Where(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (pki.Placement, bool, error) {
+	d, err := s.cfg.Store.Device(ctx, owner, id)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return pki.Placement{}, false, nil
+	case err != nil:
+		return pki.Placement{}, false, err
+	}
+	return d.Placement, true, nil
+}
+
+// within returns a device that is within a permit.
+func (s *Service) within(ctx context.Context, g access.Permit, permission access.Permission, id pki.DeviceID) (*Device, error) {
+	if err := g.CheckSome(permission); err != nil {
 		return nil, err
 	}
-	return s.cfg.Store.Device(ctx, g.Tenant(), id)
+	d, err := s.cfg.Store.Device(ctx, g.Tenant(), id)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.CheckAt(permission, whereIs(d.Placement)); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// whereIs returns where something with a placement is.
+func whereIs(p pki.Placement) access.Scope {
+	return access.Scope{ProductLine: p.ProductLine, Site: p.Site}
 }
 
 // Admit refuses, as PolicyRefused, a device that may not enrol. A change after it
@@ -164,10 +198,11 @@ type FoundDevice struct {
 // Devices returns a page of the tenant's devices. A lot or a product line leads
 // the search, else a state other than issued, else the id; what is left is looked
 // at row by row, so that a page of many rows that do not fit ends early, with
-// fewer items and a Next. It needs access.ReadRegistry.
+// fewer items and a Next. It needs access.ReadRegistry: who has it on a part of the
+// tenant names that part.
 func (s *Service) Devices(ctx context.Context, g access.Permit, f DeviceFilter, p Paging) (Page[*FoundDevice], error) {
 	var none Page[*FoundDevice]
-	if err := g.Check(access.ReadRegistry); err != nil {
+	if err := g.CheckAt(access.ReadRegistry, whereIs(f.Placement)); err != nil {
 		return none, err
 	}
 	known := f.State == ""

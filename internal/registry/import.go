@@ -54,7 +54,7 @@ type ImportProblem struct {
 // rows, and the same list again changes nothing more. It needs
 // access.ManageRegistry.
 func (s *Service) ImportDevices(ctx context.Context, g access.Permit, format ImportFormat, defaults pki.Placement, body io.Reader) (*Import, error) {
-	if err := g.Check(access.ManageRegistry); err != nil {
+	if err := g.CheckSome(access.ManageRegistry); err != nil {
 		return nil, err
 	}
 	rows, err := newRowReader(format, body)
@@ -84,7 +84,7 @@ func (s *Service) ImportDevices(ctx context.Context, g access.Permit, format Imp
 			return nil, pki.Errorf(pki.Malformed, "an import has at most %d rows: make several", MaxImport)
 		}
 		if err == nil {
-			err = s.plan(ctx, g.Tenant(), d, defaults)
+			err = s.plan(ctx, g, d, defaults)
 		}
 		switch kind := pki.KindOf(err); {
 		case err == nil:
@@ -93,7 +93,7 @@ func (s *Service) ImportDevices(ctx context.Context, g access.Permit, format Imp
 				first = n
 			}
 			chunk = append(chunk, d)
-		case kind == pki.Malformed || kind == pki.PolicyRefused || kind == pki.Conflict: // of a closed lot
+		case kind == pki.Malformed || kind == pki.PolicyRefused || kind == pki.Forbidden || kind == pki.Conflict: // of a closed lot
 			out.refuse(n, err)
 		default:
 			return nil, err
@@ -114,7 +114,7 @@ func (i *Import) refuse(row int64, err error) {
 }
 
 // plan checks a row and completes its place.
-func (s *Service) plan(ctx context.Context, tenant pki.TenantID, d *Device, defaults pki.Placement) error {
+func (s *Service) plan(ctx context.Context, g access.Permit, d *Device, defaults pki.Placement) error {
 	if err := pki.CheckDevice(d.ID); err != nil {
 		return err
 	}
@@ -135,9 +135,23 @@ func (s *Service) plan(ctx context.Context, tenant pki.TenantID, d *Device, defa
 			return err
 		}
 	}
-	whole, err := s.Complete(ctx, tenant, d.Placement)
+	whole, err := s.Complete(ctx, g.Tenant(), d.Placement)
 	d.Placement = whole
-	return err
+	if err != nil || g.Whole() {
+		return err
+	}
+	if err := g.CheckAt(access.ManageRegistry, whereIs(whole)); err != nil {
+		return err
+	}
+	// One that is planned somewhere else would be moved here.
+	is, err := s.cfg.Store.Device(ctx, g.Tenant(), d.ID)
+	if pki.KindOf(err) == pki.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return g.CheckAt(access.ManageRegistry, whereIs(is.Placement))
 }
 
 // A rowReader reads planned devices, one a line. It holds one line, of bounded

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -64,6 +65,11 @@ func (l *Lot) check() error {
 	return nil
 }
 
+// Where returns where the lot is.
+func (l *Lot) Where() access.Scope {
+	return access.Scope{ProductLine: l.ProductLine, Site: l.Site}
+}
+
 // says returns the lot in one line, for events.
 func (l *Lot) says() string {
 	return fmt.Sprintf("product line %q, site %q, ordered %d", l.ProductLine, l.Site, l.Ordered)
@@ -73,7 +79,7 @@ func (l *Lot) says() string {
 // and the tenant is not strict; Conflict where there is a lot of the name. It
 // needs access.ManageRegistry.
 func (s *Service) CreateLot(ctx context.Context, g access.Permit, l Lot) (*Lot, error) {
-	if err := g.Check(access.ManageRegistry); err != nil {
+	if err := g.CheckAt(access.ManageRegistry, l.Where()); err != nil {
 		return nil, err
 	}
 	l.Tenant, l.State, l.Actor, l.Created, l.Closed = g.Tenant(), LotOpen, g.Actor(), s.cfg.Now().UTC(), time.Time{}
@@ -91,10 +97,7 @@ func (s *Service) CreateLot(ctx context.Context, g access.Permit, l Lot) (*Lot, 
 // were issued before keep the place that they were issued in. It needs
 // access.ManageRegistry.
 func (s *Service) ChangeLot(ctx context.Context, g access.Permit, name string, ch LotChange) (*Lot, error) {
-	if err := g.Check(access.ManageRegistry); err != nil {
-		return nil, err
-	}
-	l, err := s.cfg.Store.Lot(ctx, g.Tenant(), name)
+	l, err := s.lot(ctx, g, access.ManageRegistry, name)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +109,9 @@ func (s *Service) ChangeLot(ctx context.Context, g access.Permit, name string, c
 	}
 	if ch.Ordered != nil {
 		l.Ordered = *ch.Ordered
+	}
+	if err := g.CheckAt(access.ManageRegistry, l.Where()); err != nil { // where it comes to be
+		return nil, err
 	}
 	if err := l.check(); err != nil {
 		return nil, err
@@ -119,22 +125,37 @@ func (s *Service) ChangeLot(ctx context.Context, g access.Permit, name string, c
 
 // Lot returns a lot. It needs access.ReadRegistry.
 func (s *Service) Lot(ctx context.Context, g access.Permit, name string) (*Lot, error) {
-	if err := g.Check(access.ReadRegistry); err != nil {
-		return nil, err
-	}
-	return s.cfg.Store.Lot(ctx, g.Tenant(), name)
+	return s.lot(ctx, g, access.ReadRegistry, name)
 }
 
-// Lots returns a page of the tenant's lots, in order of name. It needs
+// lot returns a lot that is within a permit.
+func (s *Service) lot(ctx context.Context, g access.Permit, permission access.Permission, name string) (*Lot, error) {
+	if err := g.CheckSome(permission); err != nil {
+		return nil, err
+	}
+	l, err := s.cfg.Store.Lot(ctx, g.Tenant(), name)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.CheckAt(permission, l.Where()); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Lots returns a page of the tenant's lots, in order of name: those that are within the
+// permit, so that a page may have fewer, or none, and a Next. It needs
 // access.ReadRegistry.
 func (s *Service) Lots(ctx context.Context, g access.Permit, f LotFilter, p Paging) (Page[*Lot], error) {
-	if err := g.Check(access.ReadRegistry); err != nil {
+	if err := g.CheckSome(access.ReadRegistry); err != nil {
 		return Page[*Lot]{}, err
 	}
 	if f.State != "" && f.State != LotOpen && f.State != LotClosed {
 		return Page[*Lot]{}, pki.Errorf(pki.Malformed, "state %.20q: a lot is %s or %s", f.State, LotOpen, LotClosed)
 	}
-	return page(s.list(g.Tenant(), fmt.Sprintf("lots %q", f)), p, func(after []byte) ([]*Lot, error) {
+	out, err := page(s.list(g.Tenant(), fmt.Sprintf("lots %q", f)), p, func(after []byte) ([]*Lot, error) {
 		return s.cfg.Store.Lots(ctx, g.Tenant(), f, string(after), p.Limit+1)
 	}, func(l *Lot) []byte { return []byte(l.Name) })
+	out.Items = slices.DeleteFunc(out.Items, func(l *Lot) bool { return !g.Covers(l.Where()) })
+	return out, err
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,14 @@ func (k PlaceKind) String() string {
 		return "product line"
 	}
 	return string(k)
+}
+
+// scope is where the place of a name is.
+func (k PlaceKind) scope(name string) access.Scope {
+	if k == ProductLine {
+		return access.Scope{ProductLine: name}
+	}
+	return access.Scope{Site: name}
 }
 
 // target is the kind as it stands in the targets and actions of events.
@@ -62,7 +71,7 @@ func checkDescription(text string) error {
 // CreatePlace registers a product line or a site; Conflict where it is there
 // already. It needs access.ManageRegistry.
 func (s *Service) CreatePlace(ctx context.Context, g access.Permit, kind PlaceKind, name, description string) (*Place, error) {
-	if err := g.Check(access.ManageRegistry); err != nil {
+	if err := g.CheckAt(access.ManageRegistry, kind.scope(name)); err != nil {
 		return nil, err
 	}
 	if err := CheckName(kind.String(), name); err != nil {
@@ -79,7 +88,7 @@ func (s *Service) CreatePlace(ctx context.Context, g access.Permit, kind PlaceKi
 // DescribePlace changes what is said of a product line or a site. It needs
 // access.ManageRegistry.
 func (s *Service) DescribePlace(ctx context.Context, g access.Permit, kind PlaceKind, name, description string) (*Place, error) {
-	if err := g.Check(access.ManageRegistry); err != nil {
+	if err := g.CheckAt(access.ManageRegistry, kind.scope(name)); err != nil {
 		return nil, err
 	}
 	if err := checkDescription(description); err != nil {
@@ -95,19 +104,22 @@ func (s *Service) DescribePlace(ctx context.Context, g access.Permit, kind Place
 
 // Place returns a product line or a site. It needs access.ReadRegistry.
 func (s *Service) Place(ctx context.Context, g access.Permit, kind PlaceKind, name string) (*Place, error) {
-	if err := g.Check(access.ReadRegistry); err != nil {
+	if err := g.CheckAt(access.ReadRegistry, kind.scope(name)); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Place(ctx, g.Tenant(), kind, name)
 }
 
-// Places returns a page of the tenant's product lines or sites, in order of name.
-// It needs access.ReadRegistry.
+// Places returns a page of the tenant's product lines or sites, in order of name: those
+// that are within the permit, so that a page may have fewer, or none, and a Next. It
+// needs access.ReadRegistry.
 func (s *Service) Places(ctx context.Context, g access.Permit, kind PlaceKind, p Paging) (Page[*Place], error) {
-	if err := g.Check(access.ReadRegistry); err != nil {
+	if err := g.CheckSome(access.ReadRegistry); err != nil {
 		return Page[*Place]{}, err
 	}
-	return page(s.list(g.Tenant(), "place "+string(kind)), p, func(after []byte) ([]*Place, error) {
+	out, err := page(s.list(g.Tenant(), "place "+string(kind)), p, func(after []byte) ([]*Place, error) {
 		return s.cfg.Store.Places(ctx, g.Tenant(), kind, string(after), p.Limit+1)
 	}, func(x *Place) []byte { return []byte(x.Name) })
+	out.Items = slices.DeleteFunc(out.Items, func(x *Place) bool { return !g.Covers(kind.scope(x.Name)) })
+	return out, err
 }

@@ -117,10 +117,13 @@ func (q *Query) check() error {
 // expiry lead only among authorities that keep the index: NotReady where none
 // does.
 func (s *Service) Certificates(ctx context.Context, g access.Permit, q Query, p Paging) (*Certificates, error) {
-	if err := g.Check(access.ReadCertificates); err != nil {
+	if err := g.CheckSome(access.ReadCertificates); err != nil {
 		return nil, err
 	}
 	if err := q.check(); err != nil {
+		return nil, err
+	}
+	if err := s.checkQuery(ctx, g, &q); err != nil {
 		return nil, err
 	}
 	out := new(Certificates)
@@ -137,7 +140,53 @@ func (s *Service) Certificates(ctx context.Context, g access.Permit, q Query, p 
 		f.Cursor = l.cursor(f.Position)
 	}
 	out.Page = page
-	return out, nil
+	return out, s.keepWithin(ctx, g, &q, out)
+}
+
+// checkQuery sees that who may read a part of the tenant looks there: by a product line
+// or an issuer that is within the permit, or by what few certificates have. What is
+// found is looked at again.
+func (s *Service) checkQuery(ctx context.Context, g access.Permit, q *Query) error {
+	if g.Whole() {
+		return nil
+	}
+	where := access.Scope{ProductLine: q.ProductLine}
+	if q.Issuer != "" {
+		var err error
+		if where.Authority, err = s.cfg.Store.IssuerAuthorityName(ctx, g.Tenant(), q.Issuer); err != nil {
+			return err
+		}
+	}
+	if q.Serial != "" || q.Fingerprint != "" || q.Device != "" || q.Batch != "" || q.Lot != "" || where != (access.Scope{}) {
+		return g.CheckToward(access.ReadCertificates, where)
+	}
+	err := g.Check(access.ReadCertificates)
+	return pki.Because(pki.Forbidden, err, "%s: search by product line, issuer, lot, batch, device, serial or fingerprint", pki.DetailOf(err))
+}
+
+// keepWithin leaves out what is outside of the permit. One certificate that was asked
+// for by its own name is Forbidden, as it is by itself.
+func (s *Service) keepWithin(ctx context.Context, g access.Permit, q *Query, out *Certificates) error {
+	if g.Whole() {
+		return nil
+	}
+	kept := out.Items[:0]
+	var refusal error
+	for _, f := range out.Items {
+		err := g.CheckCertificate(ctx, s.cfg.Store, access.ReadCertificates, f.Certificate)
+		switch {
+		case err == nil:
+			kept = append(kept, f)
+		case pki.KindOf(err) != pki.Forbidden:
+			return err
+		case q.Serial != "" || q.Fingerprint != "":
+			refusal = err
+		}
+	}
+	if out.Items = kept; len(kept) > 0 {
+		return nil
+	}
+	return refusal
 }
 
 // The bounds of what is kept of a subject, in words and bytes of each.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
 // Store keeps the registry. A name that certificates are issued under without
 // being registered is registered with their intent: see issuance.Store.Commit.
 type Store interface {
+	access.AuthorityNames
+
 	// PutPlace stores a new product line or site; Conflict where it is there.
 	PutPlace(ctx context.Context, p *Place, e pki.Event) error
 	DescribePlace(ctx context.Context, tenant pki.TenantID, kind PlaceKind, name, description string, e pki.Event) error

@@ -38,6 +38,7 @@ type Config struct {
 	Expiry         Expiry
 	Retention      Retention
 	Trust          Trust
+	Access         Access
 	Quotas         Quotas
 	Approvals      Approvals
 

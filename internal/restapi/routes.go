@@ -95,6 +95,15 @@ func (s *server) table() []route {
 		operation("POST /changes/{id}/refuse", access.DecideApprovals, "refuse-change", "Refuse a change, which ends it", s.decide(approval.Refuse)),
 		operation("POST /changes/{id}/withdraw", "", "withdraw-change", "Withdraw a change that waits", s.withdrawChange),
 
+		operation("GET /roles", access.ReadAccess, "list-roles", "List the roles, built in and own, with what they include", s.listRoles),
+		operation("POST /roles", access.ManageAccess, "create-role", "Create an own role", s.createRole).created(),
+		operation("PUT /roles/{role}", access.ManageAccess, "change-role", "Change what an own role includes, for all who have it", s.changeRole),
+		operation("DELETE /roles/{role}", access.ManageAccess, "delete-role", "Delete an own role that nobody has", s.deleteRole),
+		operation("GET /grants", access.ReadAccess, "list-grants", "List who has which role where", s.listGrants),
+		operation("POST /grants", access.ManageAccess, "add-grant", "Give a role on a scope", s.addGrant).created(),
+		operation("DELETE /grants/{id}", access.ManageAccess, "remove-grant", "Take a grant away", s.removeGrant),
+		operation("GET /access/explain", access.ReadAccess, "explain-access", "Say whether somebody may do something somewhere, and why", s.explainAccess),
+
 		plain("GET /events/{id}/proof", access.ReadEvents, s.eventProof, eventProofDoc()),
 
 		operation("GET /log/checkpoint", access.ReadEvents, "get-checkpoint", "Get the newest signed checkpoint of the log", s.checkpoint),

@@ -158,6 +158,18 @@ type Approvals interface {
 	SetRule(ctx context.Context, g access.Permit, r approval.Rule) (*approval.Rule, error)
 }
 
+// Access is what the API needs of access.Office.
+type Access interface {
+	OwnRoles(ctx context.Context, p access.Permit) ([]*access.OwnRole, error)
+	CreateRole(ctx context.Context, p access.Permit, r access.OwnRole) (*access.OwnRole, error)
+	ChangeRole(ctx context.Context, p access.Permit, r access.OwnRole) (*access.OwnRole, error)
+	DeleteRole(ctx context.Context, p access.Permit, name access.Role) error
+	Grants(ctx context.Context, p access.Permit, principal string, role access.Role) ([]access.Grant, error)
+	Give(ctx context.Context, p access.Permit, principal string, role access.Role, s access.Scope) (*access.Grant, error)
+	Take(ctx context.Context, p access.Permit, id string) error
+	Explain(ctx context.Context, p access.Permit, principal string, permission access.Permission, s access.Scope) (*access.Explanation, error)
+}
+
 // Expiry is what the API needs of expiry.Service.
 type Expiry interface {
 	Report(ctx context.Context, g access.Permit, window time.Duration) (*expiry.Report, error)

@@ -97,11 +97,3 @@ func wireToken(t *access.Token) client.APIToken {
 	return client.APIToken{ID: string(t.ID), Tenant: string(t.Tenant), Name: t.Name,
 		Grants: wireGrants(t.Grants), Maker: t.Maker, Created: t.Created, Expires: t.Expires, Revoked: t.Revoked}
 }
-
-func wireGrants(all []access.Grant) []client.Grant {
-	out := make([]client.Grant, len(all))
-	for i, g := range all {
-		out[i] = client.Grant{ID: g.ID, Principal: g.Principal, Role: string(g.Role), Scope: g.Scope.String(), Actor: g.Actor, Created: g.Created}
-	}
-	return out
-}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -175,6 +176,10 @@ type JobStore interface {
 	// NotFound where nothing can be selected: the tenant has no such batch or
 	// issuer, or no certificate of such a device, lot or product line.
 	CreateJob(ctx context.Context, j *Job, e pki.Event) (got *Job, existed bool, err error)
+	// PlacesOf returns where the certificates of a selection are that the tenant issued
+	// or owns, each place once, limit at most. NotFound as with CreateJob, but for a
+	// device, a lot and a product line that have none.
+	PlacesOf(ctx context.Context, tenant pki.TenantID, sel Selection, limit int) ([]access.Scope, error)
 	// SetJobState moves a job that is in one of from; Conflict otherwise. A job
 	// that was Counted begins anew when it runs.
 	SetJobState(ctx context.Context, tenant pki.TenantID, id JobID, from []JobState, to JobState, at time.Time, e pki.Event) error

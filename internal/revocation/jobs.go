@@ -49,7 +49,7 @@ type NewJob struct {
 // is the same job, with existed set; another request under it is Conflict. It
 // needs access.Revoke.
 func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, existed bool, err error) {
-	if err := g.Check(access.Revoke); err != nil {
+	if err := g.CheckSome(access.Revoke); err != nil {
 		return nil, false, err
 	}
 	_, name, err := n.Selection.By()
@@ -61,6 +61,9 @@ func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, e
 	}
 	if len(n.Idempotency) > maxJobKey || len(name) > maxName {
 		return nil, false, pki.Errorf(pki.Malformed, "an idempotency key has at most %d bytes, and a name %d", maxJobKey, maxName)
+	}
+	if err := s.within(ctx, g, access.Revoke, n.Selection); err != nil {
+		return nil, false, err
 	}
 	now := s.cfg.Now().UTC()
 	j = &Job{
@@ -106,10 +109,7 @@ func (s *Jobs) Cancel(ctx context.Context, g access.Permit, id JobID) (*Job, err
 // move changes a job's state by order of the permit's principal, who needs
 // access.Revoke. A job that is in the state already is returned as it is.
 func (s *Jobs) move(ctx context.Context, g access.Permit, id JobID, verb string, to JobState, from ...JobState) (*Job, error) {
-	if err := g.Check(access.Revoke); err != nil {
-		return nil, err
-	}
-	j, err := s.cfg.Store.Job(ctx, g.Tenant(), id)
+	j, err := s.job(ctx, g, access.Revoke, id)
 	if err != nil || j.State == to || verb == "start" && j.State == Done {
 		return j, err
 	}
@@ -123,28 +123,85 @@ func (s *Jobs) move(ctx context.Context, g access.Permit, id JobID, verb string,
 // Job returns a job of the permit's tenant. It needs access.ReadCertificates, as do
 // the others that only read.
 func (s *Jobs) Job(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
-	if err := g.Check(access.ReadCertificates); err != nil {
+	return s.job(ctx, g, access.ReadCertificates, id)
+}
+
+// job returns a job whose selection is within a permit.
+func (s *Jobs) job(ctx context.Context, g access.Permit, permission access.Permission, id JobID) (*Job, error) {
+	if err := g.CheckSome(permission); err != nil {
 		return nil, err
 	}
-	return s.cfg.Store.Job(ctx, g.Tenant(), id)
+	j, err := s.cfg.Store.Job(ctx, g.Tenant(), id)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.within(ctx, g, permission, j.Selection); err != nil {
+		return nil, err
+	}
+	return j, nil
 }
+
+// within reports whether all that a selection selects is within a permit.
+func (s *Jobs) within(ctx context.Context, g access.Permit, permission access.Permission, sel Selection) error {
+	if g.Whole() || g.Covers(access.Scope{ProductLine: sel.ProductLine}) {
+		return g.CheckSome(permission)
+	}
+	places, err := s.cfg.Store.PlacesOf(ctx, g.Tenant(), sel, maxPlaces)
+	if err != nil {
+		return err
+	}
+	if len(places) == 0 || len(places) == maxPlaces { // what cannot be told is for who has it all
+		return g.Check(permission)
+	}
+	for _, p := range places {
+		if err := g.CheckAt(permission, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxPlaces bounds the places that the certificates of a selection can be in for
+// somebody who may not revoke everywhere.
+const maxPlaces = 1000
 
 // List returns up to limit jobs of the permit's tenant, newest first, with ids
 // below before ("" from the newest).
 func (s *Jobs) List(ctx context.Context, g access.Permit, before JobID, limit int) ([]*Job, error) {
-	if err := g.Check(access.ReadCertificates); err != nil {
+	if err := g.CheckSome(access.ReadCertificates); err != nil {
 		return nil, err
 	}
 	if err := checkPage(limit); err != nil {
 		return nil, err
 	}
-	return s.cfg.Store.Jobs(ctx, g.Tenant(), before, limit)
+	var seen []*Job
+	for {
+		all, err := s.cfg.Store.Jobs(ctx, g.Tenant(), before, limit)
+		if err != nil {
+			return nil, err
+		}
+		for _, j := range all {
+			err := s.within(ctx, g, access.ReadCertificates, j.Selection)
+			if err != nil && pki.KindOf(err) != pki.Forbidden {
+				return nil, err
+			}
+			if err == nil {
+				seen = append(seen, j)
+			}
+			if before = j.ID; len(seen) == limit {
+				return seen, nil
+			}
+		}
+		if len(all) < limit { // a page that the scope thins out is not the last
+			return seen, nil
+		}
+	}
 }
 
 // Counts returns up to limit of a job's counts by issuer and shard, after the
 // given one (zero from the first).
 func (s *Jobs) Counts(ctx context.Context, g access.Permit, id JobID, after ShardCounts, limit int) ([]ShardCounts, error) {
-	if err := g.Check(access.ReadCertificates); err != nil {
+	if _, err := s.job(ctx, g, access.ReadCertificates, id); err != nil {
 		return nil, err
 	}
 	if err := checkPage(limit); err != nil {

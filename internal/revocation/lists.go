@@ -18,18 +18,18 @@ type ListState struct {
 	Pending bool   // there are entries that are not in it
 }
 
-// Lists returns up to limit lists of the tenant's issuers, beginning after cursor,
+// Lists returns up to limit lists of the issuers within the permit, beginning after cursor,
 // and the next cursor, "" at the end: access.ReadConfiguration. An issuer whose
 // certificate ended is left out.
 func (s *Service) Lists(ctx context.Context, g access.Permit, cursor string, limit int) (lists []ListState, next string, err error) {
-	if err := g.Check(access.ReadConfiguration); err != nil {
+	if err := g.CheckSome(access.ReadConfiguration); err != nil {
 		return nil, "", err
 	}
 	from, shard, err := parseCursor(cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	issuers, err := s.issuersOf(ctx, g.Tenant())
+	issuers, err := s.issuersWithin(ctx, g)
 	if err != nil {
 		return nil, "", err
 	}
@@ -87,15 +87,25 @@ func parseCursor(cursor string) (pki.IssuerID, int, error) {
 	return pki.IssuerID(issuer), n, nil
 }
 
-// issuersOf returns the tenant's issuers whose certificates have not ended.
-func (s *Service) issuersOf(ctx context.Context, tenant pki.TenantID) ([]*pki.Issuer, error) {
+// issuersWithin returns the issuers of authorities within a permit whose certificates
+// have not ended.
+func (s *Service) issuersWithin(ctx context.Context, g access.Permit) ([]*pki.Issuer, error) {
 	all, err := s.cfg.Issuers.AllIssuers(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var own []*pki.Issuer
 	for _, i := range all {
-		if i.Tenant == tenant && !s.cfg.Now().After(i.NotAfter) {
+		if i.Tenant != g.Tenant() || s.cfg.Now().After(i.NotAfter) {
+			continue
+		}
+		where := access.Scope{}
+		if !g.Whole() {
+			if where.Authority, err = s.cfg.Store.AuthorityName(ctx, i.Tenant, i.Authority); err != nil {
+				return nil, err
+			}
+		}
+		if g.Covers(where) {
 			own = append(own, i)
 		}
 	}
@@ -113,13 +123,13 @@ type ResponderState struct {
 	Problem     error // why there is none
 }
 
-// OCSPResponders returns the responder of each of the tenant's online issuers:
+// OCSPResponders returns the responder of each online issuer within the permit:
 // access.ReadConfiguration.
 func (s *Service) OCSPResponders(ctx context.Context, g access.Permit) ([]ResponderState, error) {
-	if err := g.Check(access.ReadConfiguration); err != nil {
+	if err := g.CheckSome(access.ReadConfiguration); err != nil {
 		return nil, err
 	}
-	issuers, err := s.issuersOf(ctx, g.Tenant())
+	issuers, err := s.issuersWithin(ctx, g)
 	if err != nil {
 		return nil, err
 	}

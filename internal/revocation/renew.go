@@ -13,7 +13,7 @@ import (
 // as those do that are due. NotFound where the tenant has no such issuer, and
 // PolicyRefused where the issuer's key is offline.
 func (s *Service) Renew(ctx context.Context, g access.Permit, issuer pki.IssuerID, shard int) error {
-	if err := g.Check(access.ManageAuthorities); err != nil {
+	if err := g.CheckSome(access.ManageAuthorities); err != nil {
 		return err
 	}
 	id, err := s.identities.get(ctx, issuer)
@@ -24,6 +24,15 @@ func (s *Service) Renew(ctx context.Context, g access.Permit, issuer pki.IssuerI
 		return pki.Errorf(pki.NotFound, "no issuer %.60q", string(issuer))
 	case !id.online():
 		return pki.Errorf(pki.PolicyRefused, "the issuer's key is offline: its CRL is made in a ceremony ('pando authority crl-request')")
+	}
+	if !g.Whole() {
+		name, err := s.cfg.Store.AuthorityName(ctx, g.Tenant(), id.issuer.Authority)
+		if err == nil {
+			err = g.CheckAt(access.ManageAuthorities, access.Scope{Authority: name})
+		}
+		if err != nil {
+			return err
+		}
 	}
 	what := "all shards"
 	if shard != AllShards {

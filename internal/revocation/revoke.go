@@ -41,8 +41,20 @@ func (s *Service) Release(ctx context.Context, g access.Permit, issuer pki.Issue
 
 // enter stores the next entry of a certificate.
 func (s *Service) enter(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason, action string) (Status, error) {
-	if err := g.Check(access.Revoke); err != nil {
+	if err := g.CheckSome(access.Revoke); err != nil {
 		return Status{}, err
+	}
+	if !g.Whole() {
+		c, err := s.cfg.Store.Certificate(ctx, g.Tenant(), issuer, serial)
+		if pki.KindOf(err) == pki.NotFound {
+			return Status{}, errNoCertificate()
+		}
+		if err == nil {
+			err = g.CheckCertificate(ctx, s.cfg.Store, access.Revoke, c)
+		}
+		if err != nil {
+			return Status{}, err
+		}
 	}
 	id, err := s.identities.get(ctx, issuer)
 	if pki.KindOf(err) == pki.NotFound {

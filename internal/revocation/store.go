@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -110,6 +111,10 @@ type Recovery struct {
 // Store is what revocation needs kept. Status is served by issuer: look-ups for
 // relying parties carry no tenant, since an issuer's id is unique and public.
 type Store interface {
+	access.AuthorityNames
+
+	// Certificate is issuance.Store's.
+	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
 	// Revoke inserts a group of entries in order, each with its event, in one
 	// durable transaction. An entry is for a certificate that its Tenant issued or
 	// owns, or of its issuer that is known by a hold from Recover alone, and is the

@@ -67,6 +67,7 @@ type Server struct {
 	expiry      *expiry.Service
 	retention   *retention.Service
 	trust       *trust.Service
+	office      *access.Office
 	quotas      *quota.Service
 	approvals   *approval.Service
 	metrics     *metrics.Metrics
@@ -188,6 +189,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	}
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Spool: spool, Now: s.now, Log: s.log})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Now: s.now})
+	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})

@@ -276,7 +276,8 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 	return k, nil
 }
 
-func (s *Service) forget() {
+// Forget has what is known be read anew, after a change on this node.
+func (s *Service) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known = nil

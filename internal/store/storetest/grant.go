@@ -1,0 +1,85 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+func testRoles(f *fixture) {
+	lead := &access.OwnRole{Tenant: acme, Name: "lead", Description: "of a shift", Permissions: []access.Permission{access.Enroll, access.ReadBatches}, Created: f.now}
+	f.ok(f.PutRole(f.ctx, lead, f.event(acme, "role.create")))
+	f.is(pki.Conflict, f.PutRole(f.ctx, lead, f.event(acme, "role.create")))
+	theirs := *lead
+	theirs.Tenant = partner
+	f.ok(f.PutRole(f.ctx, &theirs, f.event(partner, "role.create")))
+	all, err := f.Roles(f.ctx, acme)
+	f.ok(err)
+	f.same(all, []*access.OwnRole{lead})
+	all, err = f.Roles(f.ctx, stranger)
+	f.ok(err)
+	f.same(len(all), 0)
+
+	token := &access.Token{ID: "0a", Tenant: acme, Name: "x", Hash: sha256.Sum256([]byte("x")), Created: f.now, Expires: f.now.AddDate(0, 3, 0)}
+	f.ok(f.PutToken(f.ctx, token, f.event(acme, "token.create")))
+	g := &access.Grant{ID: "g1", Tenant: acme, Principal: token.Principal(), Role: "lead", Scope: access.Scope{Site: "s"}, Actor: "a", Created: f.now}
+	f.ok(f.PutGrant(f.ctx, g, f.event(acme, "grant.add")))
+	again := *g
+	again.ID = "g2"
+	f.is(pki.Conflict, f.PutGrant(f.ctx, &again, f.event(acme, "grant.add")))
+	for what, change := range map[string]func(*access.Grant){
+		"no such role":      func(g *access.Grant) { g.Role = "other" },
+		"no such token":     func(g *access.Grant) { g.Principal = "token:0b" },
+		"no such authority": func(g *access.Grant) { g.Principal = "trust:0a" },
+		"a stranger":        func(g *access.Grant) { g.Tenant = stranger },
+	} {
+		wrong := again
+		change(&wrong)
+		if err := f.PutGrant(f.ctx, &wrong, f.event(acme, "grant.add")); pki.KindOf(err) != pki.NotFound {
+			f.Errorf("%s: %v", what, err)
+		}
+	}
+	for tenant, want := range map[pki.TenantID]bool{acme: true, stranger: false} {
+		held, err := f.Holds(f.ctx, tenant, token.Principal(), f.now)
+		f.ok(err)
+		f.same(held, want)
+	}
+	held, err := f.Holds(f.ctx, acme, token.Principal(), token.Expires)
+	f.ok(err)
+	f.same(held, false)
+
+	// What an own role includes comes with its grants, as it is now.
+	f.is(pki.Conflict, f.DeleteRole(f.ctx, acme, "lead", f.event(acme, "role.delete")))
+	lead.Permissions = []access.Permission{access.Revoke}
+	f.ok(f.ChangeRole(f.ctx, lead, f.event(acme, "role.change")))
+	f.is(pki.NotFound, f.ChangeRole(f.ctx, &access.OwnRole{Tenant: stranger, Name: "lead", Permissions: lead.Permissions}, f.event(stranger, "role.change")))
+	g.Own = lead.Permissions
+	got, err := f.TokenByHash(f.ctx, token.Hash)
+	f.ok(err)
+	f.same(got.Grants, []access.Grant{*g})
+	for i, query := range [][2]string{{"", ""}, {token.Principal(), ""}, {"", "lead"}, {token.Principal(), "lead"}, {"token:0b", ""}, {"", "auditor"}} {
+		some, err := f.Grants(f.ctx, acme, query[0], access.Role(query[1]))
+		f.ok(err)
+		f.same(len(some), map[bool]int{true: 1, false: 0}[i < 4])
+	}
+	none, err := f.Grants(f.ctx, stranger, "", "")
+	f.ok(err)
+	f.same(len(none), 0)
+
+	f.is(pki.NotFound, f.DeleteGrant(f.ctx, stranger, "g1", f.event(stranger, "grant.remove")))
+	f.ok(f.DeleteGrant(f.ctx, acme, "g1", f.event(acme, "grant.remove")))
+	f.is(pki.NotFound, f.DeleteGrant(f.ctx, acme, "g1", f.event(acme, "grant.remove")))
+	f.is(pki.NotFound, f.DeleteRole(f.ctx, stranger, "lead", f.event(stranger, "role.delete")))
+	f.ok(f.DeleteRole(f.ctx, acme, "lead", f.event(acme, "role.delete")))
+
+	for i := range access.MaxGrants {
+		f.ok(f.PutGrant(f.ctx, &access.Grant{ID: fmt.Sprint("m", i), Tenant: acme, Principal: token.Principal(), Role: access.Auditor, Scope: access.Scope{Site: fmt.Sprint(i)}, Created: f.now}, f.event(acme, "grant.add")))
+	}
+	f.is(pki.Conflict, f.PutGrant(f.ctx, &access.Grant{ID: "more", Tenant: acme, Principal: token.Principal(), Role: access.Auditor, Created: f.now}, f.event(acme, "grant.add")))
+	f.ok(f.RevokeToken(f.ctx, acme, token.ID, f.now, f.event(acme, "token.revoke")))
+	held, err = f.Holds(f.ctx, acme, token.Principal(), f.now)
+	f.ok(err)
+	f.same(held, false)
+}
