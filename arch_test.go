@@ -84,6 +84,7 @@ var peers = map[string][]string{
 	"internal/parallel":        {},
 	"internal/stat":            {"internal/pki"},
 	"internal/cms":             {"internal/tbs"},
+	"internal/keystore":        {"internal/tbs"},   // likewise
 	"internal/keystore/soft":   {"internal/tbs"},   // the public keys of all kinds
 	"internal/store/sqlstore":  {"internal/check"}, // implements what the checker reads
 	"internal/store/storetest": {"internal/check", "internal/statuscheck"},

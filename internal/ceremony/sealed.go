@@ -186,6 +186,7 @@ func parseRoot(content []byte) (*root, error) {
 	if !bytes.Equal(public.SPKI(), certificate.Key.SPKI()) {
 		return nil, pki.Errorf(pki.BadKey, "the sealed private key is not that of the root's certificate")
 	}
+	certificate.Key = public // how it signs the certificate does not say
 	return &root{mode: s.Mode, certificate: certificate, key: signer}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // checkCRLs checks the latest CRL of each shard of each issuer, and the latest delta.
@@ -114,7 +115,8 @@ func unsound(list *crl, record *revocation.CRL, s revocation.ShardState, i *issu
 		return fmt.Sprintf("it is for %q, relying parties fetch it from %q", list.URL, url)
 	}
 	key := i.parsed.Key
-	if alg := key.SignatureAlgorithm(); !bytes.Equal(list.Algorithm, alg.DER) {
+	alg, err := tbs.ParseSignatureAlgorithm(list.Algorithm)
+	if own := key.SignatureAlgorithm(); err != nil || !bytes.Equal(list.Algorithm, own.DER) && !alg.PSS() {
 		return "its signature algorithm is not that of its issuer's key"
 	} else if err := key.Verify(alg, list.TBS, list.Signature); err != nil {
 		return "its signature does not verify"

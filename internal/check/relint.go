@@ -10,6 +10,7 @@ import (
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // MaxSample is how many certificates a sample has at most.
@@ -38,8 +39,9 @@ type relinter struct {
 }
 
 type boundKey struct {
-	profile pki.ProfileRef
-	issuer  pki.IssuerID
+	profile   pki.ProfileRef
+	issuer    pki.IssuerID
+	algorithm string // DER of the signature algorithm
 }
 
 // A compiled is a profile version bound to an issuer, or why it cannot be.
@@ -72,29 +74,34 @@ func (r *relinter) check(ctx context.Context, cert *pki.Certificate) error {
 	if cert.DER == nil || issuer == nil || issuer.parsed == nil {
 		return nil // reported
 	}
-	b, err := r.compile(ctx, cert.Profile, issuer)
+	parsed, err := tbs.ParseCertificate(cert.DER)
+	if err != nil {
+		return err
+	}
+	b, err := r.compile(ctx, cert.Profile, issuer, parsed.Algorithm)
 	if err != nil {
 		return err
 	}
 	return b.Relint(cert.DER)
 }
 
-// compile returns the profile version bound to the issuer.
-func (r *relinter) compile(ctx context.Context, ref pki.ProfileRef, from *issuer) (*policy.Bound, error) {
-	key := boundKey{ref, from.ID}
+// compile returns the profile version bound to the issuer. Whether an issuer's RSA key
+// signs by PSS only what it signed says: that it did is checked with the signature.
+func (r *relinter) compile(ctx context.Context, ref pki.ProfileRef, from *issuer, algorithm []byte) (*policy.Bound, error) {
+	key := boundKey{ref, from.ID, string(algorithm)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c, ok := r.bound[key]; ok {
 		return c.Bound, c.err
 	}
-	b, err := r.bind(ctx, ref, from)
+	b, err := r.bind(ctx, ref, from, algorithm)
 	if ctx.Err() == nil {
 		r.bound[key] = compiled{b, err}
 	}
 	return b, err
 }
 
-func (r *relinter) bind(ctx context.Context, ref pki.ProfileRef, from *issuer) (*policy.Bound, error) {
+func (r *relinter) bind(ctx context.Context, ref pki.ProfileRef, from *issuer, algorithm []byte) (*policy.Bound, error) {
 	v, err := r.store.Profile(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("its profile %s version %d cannot be read: %w", ref.Name, ref.Version, err)
@@ -107,7 +114,11 @@ func (r *relinter) bind(ctx context.Context, ref pki.ProfileRef, from *issuer) (
 		return nil, fmt.Errorf("its profile %s version %d is no longer one: %w", ref.Name, ref.Version, err)
 	}
 	// Whether the authority's name is one that the profile is for was judged then.
-	return p.Bind(ref, hierarchy.Params("", *from.Issuer, from.parsed))
+	params := hierarchy.Params("", *from.Issuer, from.parsed)
+	if alg, err := tbs.ParseSignatureAlgorithm(algorithm); err == nil && alg.PSS() {
+		params.Algorithm = alg
+	}
+	return p.Bind(ref, params)
 }
 
 // relintSample reads the chosen certificates again.

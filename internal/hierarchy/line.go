@@ -93,6 +93,7 @@ func (s *Service) lineOf(ctx context.Context, a *pki.Authority, i *pki.Issuer) (
 	if !bytes.Equal(public.SPKI(), parsed.Key.SPKI()) {
 		return nil, fmt.Errorf("issuer %s: its key %s is not that of its certificate: its row was changed", i.ID, i.Key)
 	}
+	parsed.Key = public // how it signs the certificate does not say
 	chain, err := s.Chain(ctx, i.ID)
 	if err != nil {
 		return nil, err

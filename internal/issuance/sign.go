@@ -77,5 +77,6 @@ func (s *Service) lineOf(ctx context.Context, id pki.IssuerID) (*Line, error) {
 	if !bytes.Equal(public.SPKI(), parsed.Key.SPKI()) {
 		return nil, fmt.Errorf("issuer %s: its key %s is not that of its certificate", id, issuer.Key)
 	}
+	parsed.Key = public
 	return &Line{Authority: pki.Authority{ID: issuer.Authority, SignCheck: pki.CheckAlways, Kind: pki.Issuing}, Issuer: *issuer, Parsed: parsed}, nil
 }

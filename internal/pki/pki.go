@@ -111,6 +111,14 @@ const (
 	RSA3072 KeyKind = "rsa3072"
 	RSA4096 KeyKind = "rsa4096"
 	Ed25519 KeyKind = "ed25519"
+
+	// Keys of RSA that sign by RSASSA-PSS alone (RFC 4055), for authorities and
+	// responders: with SHA-256, SHA-384 and SHA-512. Their certificates say RSA, so
+	// that everybody reads them.
+	RSA2048PSS KeyKind = "rsa2048-pss"
+	RSA3072PSS KeyKind = "rsa3072-pss"
+	RSA4096PSS KeyKind = "rsa4096-pss"
+
 	MLDSA44 KeyKind = "mldsa44" // FIPS 204
 	MLDSA65 KeyKind = "mldsa65"
 	MLDSA87 KeyKind = "mldsa87"
@@ -119,7 +127,7 @@ const (
 
 // KeyKinds lists every KeyKind that a key can be generated in.
 func KeyKinds() []KeyKind {
-	return []KeyKind{P256, P384, P521, RSA2048, RSA3072, RSA4096, Ed25519, MLDSA44, MLDSA65, MLDSA87, SLHDSA}
+	return []KeyKind{P256, P384, P521, RSA2048, RSA3072, RSA4096, RSA2048PSS, RSA3072PSS, RSA4096PSS, Ed25519, MLDSA44, MLDSA65, MLDSA87, SLHDSA}
 }
 
 // ParseKeyKind returns the KeyKind named s, or a Malformed error that lists the

@@ -28,6 +28,7 @@
 //	keys:
 //	  allow: [p256]                 # preferred first: p256 p384 p521 ed25519 rsa2048 rsa3072 rsa4096;
 //	                                # mldsa44 mldsa65 mldsa87, and slhdsa-sha2-128s for CAs;
+//	                                # rsa2048-pss rsa3072-pss rsa4096-pss for CAs and OCSP responders that sign by PSS;
 //	                                # "rsa2048+" is any RSA modulus from 2048 to 4096 bits
 //	  reuse: per-device             # the default: no two devices share a key; or: shared
 //	  renew: new-key                # the default: a device's next certificate has a new key; or: same-key

@@ -23,7 +23,7 @@ func compileKeys(words []word) (keyRule, error) {
 		least, isRange := strings.CutSuffix(w.text, "+")
 		kind, err := pki.ParseKeyKind(least)
 		if err != nil || isRange && rsaBits(kind) == 0 {
-			return rule, at(w.token, `a key kind is p256, p384, p521, ed25519, rsa2048, rsa3072, rsa4096, mldsa44, mldsa65, mldsa87 or slhdsa-sha2-128s; "rsa2048+" is a range up to 4096 bits`)
+			return rule, at(w.token, `a key kind is p256, p384, p521, ed25519, rsa2048, rsa3072, rsa4096, each also with -pss for authorities and responders, mldsa44, mldsa65, mldsa87 or slhdsa-sha2-128s; "rsa2048+" is a range up to 4096 bits`)
 		}
 		kinds := []pki.KeyKind{kind}
 		if isRange {
@@ -45,6 +45,9 @@ func compileKeys(words []word) (keyRule, error) {
 	return rule, nil
 }
 
+// pssSuffix ends the kinds of RSA keys that sign by PSS alone.
+const pssSuffix = "-pss"
+
 // rsaBits returns the size of an RSA kind, and 0 for any other.
 func rsaBits(kind pki.KeyKind) int {
 	switch kind {
@@ -61,7 +64,8 @@ func rsaBits(kind pki.KeyKind) int {
 // check refuses, as BadKey, a key that the profile does not allow or that is weak.
 func (r *keyRule) check(key tbs.PublicKey) error {
 	kind := key.Kind()
-	allowed := slices.Contains(r.kinds, kind)
+	// How an RSA key signs its request's certificate will not say.
+	allowed := slices.Contains(r.kinds, kind) || slices.Contains(r.kinds, kind+pssSuffix)
 	if pub, ok := key.Crypto().(*rsa.PublicKey); ok && r.minRSA > 0 {
 		allowed = allowed || pub.N.BitLen() >= r.minRSA // CheckKey knows the upper end
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -242,6 +243,8 @@ func (p *Profile) checkExtensions() error {
 		return refuse("keyUsage: keyCertSign goes with basicConstraints of a CA and only with it (RFC 5280, 4.2.1.9)")
 	case p.pathLen < -1 || p.pathLen > 16 || p.pathLen >= 0 && !p.ca:
 		return refuse("basicConstraints: a CA has a pathLength from 0 to 16, another certificate none (RFC 5280, 4.2.1.9)")
+	case !p.ca && !p.SignsOCSP() && slices.ContainsFunc(p.keys.kinds, func(k pki.KeyKind) bool { return strings.HasSuffix(string(k), pssSuffix) }):
+		return refuse("keys: how an RSA key signs is said of authorities and OCSP responders alone; take the kind without %s", pssSuffix)
 	case !p.ca && slices.Contains(p.keys.kinds, pki.SLHDSA):
 		return refuse("keys: %s is for CA certificates alone: a signature takes it half a second", pki.SLHDSA)
 	case !p.alwaysExtends():

@@ -40,9 +40,13 @@ func (s *Service) build(ctx context.Context, id *identity, state *ShardState, ba
 		return nil, fmt.Errorf("reserve a number: %w", err)
 	}
 	c.ThisUpdate, c.NextUpdate = now.Add(-Backdate), now.Add(life)
+	public, _, err := s.cfg.Signer.Public(ctx, id.issuer.Key)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
 	info := &tbs.CRLInfo{
 		Issuer: id.certificate.Subject, IssuerKeyID: id.certificate.SubjectKeyID(),
-		Algorithm: id.certificate.Key.SignatureAlgorithm(), Number: c.Number, Base: c.Base,
+		Algorithm: public.SignatureAlgorithm(), Number: c.Number, Base: c.Base,
 		ThisUpdate: c.ThisUpdate, NextUpdate: c.NextUpdate, URL: scopeURL(id.issuer, state.Shard),
 	}
 	if id.issuer.Deltas && base == nil {

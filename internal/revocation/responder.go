@@ -42,6 +42,7 @@ type responders struct {
 	source Responders
 	store  Store
 	now    pki.Clock
+	signer Signer
 	alarms *alarm.Board
 	log    *slog.Logger
 	mu     sync.Mutex
@@ -60,7 +61,7 @@ type responderSlot struct {
 }
 
 func newResponders(cfg *Config) *responders {
-	return &responders{source: cfg.Responders, store: cfg.Store, now: cfg.Now, alarms: cfg.Alarms, log: cfg.Log, slots: make(map[pki.IssuerID]*responderSlot)}
+	return &responders{source: cfg.Responders, store: cfg.Store, now: cfg.Now, signer: cfg.Signer, alarms: cfg.Alarms, log: cfg.Log, slots: make(map[pki.IssuerID]*responderSlot)}
 }
 
 // get returns the issuer's responder; revoked is the count of this process's
@@ -162,9 +163,13 @@ func (r *responders) fetch(ctx context.Context, id *identity) (*responder, time.
 	if now := r.now(); now.Before(certificate.NotBefore) || !now.Before(notAfter) {
 		return nil, time.Time{}, pki.Errorf(pki.Unavailable, "the certificate is valid from %s to %s", certificate.NotBefore, notAfter)
 	}
+	public, _, err := r.signer.Public(ctx, key)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
 	return &responder{
 		serial: certificate.Serial, key: key, certificate: raw, keyID: certificate.Key.KeyID(),
-		algorithm: certificate.Key.SignatureAlgorithm(), notBefore: certificate.NotBefore, notAfter: notAfter,
+		algorithm: public.SignatureAlgorithm(), notBefore: certificate.NotBefore, notAfter: notAfter,
 	}, certificate.NotBefore.Add(notAfter.Sub(certificate.NotBefore) / 2), nil
 }
 

@@ -119,7 +119,7 @@ type crlShape struct {
 
 // crlHead is enough for the outer header, the version and the longest
 // AlgorithmIdentifier.
-const crlHead = 64
+const crlHead = 128
 
 // Write counts p and keeps of it what belongs to the head. It never fails.
 func (c *crlShape) Write(p []byte) (int, error) {

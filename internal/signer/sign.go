@@ -69,7 +69,8 @@ func (s *Signer) SignStream(ctx context.Context, uri pki.KeyURI, purpose Purpose
 	if err := purpose.allows(key.Use); err != nil {
 		return nil, err
 	}
-	hash := key.public.SignatureAlgorithm().Hash
+	alg := key.public.SignatureAlgorithm()
+	hash := alg.Hash
 	if hash == 0 {
 		var whole bytes.Buffer
 		if err := write(&whole); err != nil {
@@ -85,12 +86,12 @@ func (s *Signer) SignStream(ctx context.Context, uri pki.KeyURI, purpose Purpose
 		return nil, fmt.Errorf("sign with key %s: %w", uri, err)
 	}
 	sum, begun := digest.Sum(nil), time.Now()
-	signature, err := key.Signer.Sign(rand.Reader, sum, hash)
+	signature, err := key.Signer.Sign(rand.Reader, sum, alg.Options())
 	if err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", uri, err)
 	}
 	key.time.Observe(time.Since(begun).Seconds())
-	err = verifyDigest(key.public.Crypto(), hash, sum, signature)
+	err = verifyDigest(key.public.Crypto(), alg.Options(), sum, signature)
 	key.proven.Store(err == nil)
 	if err != nil {
 		return nil, fmt.Errorf("a %s signature by key %s does not verify: %w", purpose, uri, err)
@@ -100,7 +101,7 @@ func (s *Signer) SignStream(ctx context.Context, uri pki.KeyURI, purpose Purpose
 
 // verifyDigest checks a signature by the algorithms that pando signs digests
 // with (see tbs.PublicKey.SignatureAlgorithm).
-func verifyDigest(key crypto.PublicKey, hash crypto.Hash, digest, signature []byte) error {
+func verifyDigest(key crypto.PublicKey, options crypto.SignerOpts, digest, signature []byte) error {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
 		if !ecdsa.VerifyASN1(key, digest, signature) {
@@ -108,7 +109,10 @@ func verifyDigest(key crypto.PublicKey, hash crypto.Hash, digest, signature []by
 		}
 		return nil
 	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(key, hash, digest, signature)
+		if pss, ok := options.(*rsa.PSSOptions); ok {
+			return rsa.VerifyPSS(key, pss.Hash, digest, signature, pss)
+		}
+		return rsa.VerifyPKCS1v15(key, options.HashFunc(), digest, signature)
 	default:
 		return pki.Errorf(pki.BadKey, "a %T does not sign digests", key)
 	}

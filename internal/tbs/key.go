@@ -31,7 +31,7 @@ type PublicKey interface {
 	KeyID() []byte
 	// SignatureAlgorithm returns the algorithm that pando signs with under this
 	// key: ECDSA with the hash of the curve's size, RSA PKCS #1 v1.5 with
-	// SHA-256, Ed25519, ML-DSA, SLH-DSA.
+	// SHA-256, RSA PSS where the key is a PSSKey, Ed25519, ML-DSA, SLH-DSA.
 	SignatureAlgorithm() SignatureAlgorithm
 	// Verify checks a signature by this key over message. It fails for an
 	// algorithm that does not fit the key; for one that does, with any hash of
@@ -87,13 +87,20 @@ func identifier(b []byte) (id [sha1.Size]byte) {
 	return id
 }
 
-// NewPublicKey returns the key for one of the types that PublicKey.Crypto returns. It
-// refuses what ParsePublicKey refuses.
+// NewPublicKey returns the key for one of the types that PublicKey.Crypto returns, or
+// for a PSSKey. It refuses what ParsePublicKey refuses.
 func NewPublicKey(pub crypto.PublicKey) (PublicKey, error) {
 	var algorithm string
 	var bits []byte
 	var err error
 	switch pub := pub.(type) {
+	case PSSKey:
+		key, err := NewPublicKey(pub.PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		key.(*rsaKey).pss = true
+		return key, nil
 	case *ecdsa.PublicKey:
 		algorithm, bits, err = encodeECDSA(pub)
 	case *rsa.PublicKey:

@@ -20,11 +20,17 @@ const (
 	maxRSABits = 8192
 )
 
-// An rsaKey is an RSA public key, used with PKCS #1 v1.5.
+// An rsaKey is an RSA public key, used with PKCS #1 v1.5, or with PSS.
 type rsaKey struct {
 	keyBase
 	pub *rsa.PublicKey
+	pss bool
 }
+
+// A PSSKey is the public key of a private key that signs by RSASSA-PSS alone. Its
+// SubjectPublicKeyInfo is that of any RSA key (RFC 4055, 1.2: rsaEncryption), since few
+// read another: how it signs only its owner knows.
+type PSSKey struct{ *rsa.PublicKey }
 
 func parseRSA(base keyBase, bits []byte) (PublicKey, error) {
 	content, ok := der.ReadOnly(bits, asn1.SEQUENCE)
@@ -54,15 +60,36 @@ func encodeRSA(pub *rsa.PublicKey) []byte {
 	return der.Wrap(bits, 0, asn1.SEQUENCE)
 }
 
-func (k *rsaKey) Kind() pki.KeyKind        { return pki.KeyKind("rsa" + strconv.Itoa(k.pub.N.BitLen())) }
+func (k *rsaKey) Kind() pki.KeyKind {
+	kind := "rsa" + strconv.Itoa(k.pub.N.BitLen())
+	if k.pss {
+		kind += "-pss"
+	}
+	return pki.KeyKind(kind)
+}
+
 func (k *rsaKey) Crypto() crypto.PublicKey { return k.pub }
 
-func (k *rsaKey) SignatureAlgorithm() SignatureAlgorithm { return rsaSHA256 }
+func (k *rsaKey) SignatureAlgorithm() SignatureAlgorithm {
+	switch bits := k.pub.N.BitLen(); {
+	case !k.pss:
+		return rsaSHA256
+	case bits < 3072:
+		return pssSHA256
+	case bits < 4096:
+		return pssSHA384
+	default:
+		return pssSHA512
+	}
+}
 
 func (k *rsaKey) Verify(alg SignatureAlgorithm, message, signature []byte) error {
 	var buf [64]byte
 	switch alg.scheme {
 	case schemeRSA:
+		if k.pss {
+			break
+		}
 		return rsa.VerifyPKCS1v15(k.pub, alg.Hash, digest(buf[:0], alg.Hash, message), signature)
 	case schemePSS:
 		return rsa.VerifyPSS(k.pub, alg.Hash, digest(buf[:0], alg.Hash, message), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})

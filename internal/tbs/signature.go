@@ -107,15 +107,13 @@ func ParseSignatureAlgorithm(identifier []byte) (SignatureAlgorithm, error) {
 // alg does not fit is refused before it is used. The signature is not verified.
 func Sign(key crypto.Signer, alg SignatureAlgorithm, message []byte) ([]byte, error) {
 	var fits bool
-	var options crypto.SignerOpts = alg.Hash
 	switch public := key.Public().(type) {
 	case *ecdsa.PublicKey:
 		fits = alg.scheme == schemeECDSA
 	case *rsa.PublicKey:
 		fits = alg.scheme == schemeRSA || alg.scheme == schemePSS
-		if alg.scheme == schemePSS {
-			options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: alg.Hash}
-		}
+	case PSSKey:
+		fits = alg.scheme == schemePSS
 	case ed25519.PublicKey:
 		fits = alg.scheme == schemeEd25519
 	case *mldsa.PublicKey:
@@ -128,7 +126,18 @@ func Sign(key crypto.Signer, alg SignatureAlgorithm, message []byte) ([]byte, er
 		return nil, fmt.Errorf("signature algorithm %q does not fit a key of type %T", alg.Name, key.Public())
 	}
 	var buf [64]byte
-	return key.Sign(rand.Reader, digest(buf[:0], alg.Hash, message), options)
+	return key.Sign(rand.Reader, digest(buf[:0], alg.Hash, message), alg.Options())
+}
+
+// PSS reports whether the algorithm is RSASSA-PSS.
+func (a *SignatureAlgorithm) PSS() bool { return a.scheme == schemePSS }
+
+// Options returns what a crypto.Signer is told of the algorithm.
+func (a *SignatureAlgorithm) Options() crypto.SignerOpts {
+	if a.scheme == schemePSS {
+		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: a.Hash}
+	}
+	return a.Hash
 }
 
 // AppendSigned appends SEQUENCE{tbs, algorithm, BIT STRING signature}: a
