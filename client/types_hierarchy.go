@@ -11,7 +11,7 @@ type Authority struct {
 	Mode          string    `json:"mode" doc:"production or test. A test authority chains only to a test root."`
 	Parent        string    `json:"parent,omitempty" doc:"The id of the authority above; absent for a root."`
 	Profile       string    `json:"profile,omitempty" doc:"Of its own certificate."`
-	KeyKind       string    `json:"key_kind,omitempty" doc:"p256, p384, p521, rsa2048, rsa3072, rsa4096, ed25519, mldsa44, mldsa65, mldsa87 or slhdsa-sha2-128s."`
+	KeyKind       string    `json:"key_kind,omitempty" doc:"p256, p384, p521, rsa2048, rsa3072, rsa4096 (each also with -pss), ed25519, mldsa44, mldsa65, mldsa87 or slhdsa-sha2-128s."`
 	StatusURL     string    `json:"status_url,omitempty" doc:"The base of the OCSP, CRL and CA certificate URLs in what it signs."`
 	Shards        int       `json:"shards,omitzero" doc:"CRL shards of its issuers."`
 	SignCheck     string    `json:"sign_check,omitempty" doc:"Whether end-entity signatures are verified before release: always, or hardware for those by hardware keys alone."`

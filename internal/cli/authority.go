@@ -44,7 +44,7 @@ type authorityCreate struct {
 	Parent        string   `required:"" placeholder:"NAME" help:"Name or id of the authority above it."`
 	Kind          string   `enum:"issuing,intermediate" default:"issuing" help:"issuing, or intermediate: one that signs authorities."`
 	Profile       string   `placeholder:"NAME" help:"Profile of its certificate (default: issuing-ca)."`
-	KeyKind       string   `placeholder:"KIND" help:"p256, p384, p521, rsa2048, rsa3072, rsa4096, ed25519, mldsa44, mldsa65, mldsa87 or slhdsa-sha2-128s (default: the first that the profile allows)."`
+	KeyKind       string   `placeholder:"KIND" help:"p256, p384, p521, rsa2048, rsa3072, rsa4096 (each also with -pss), ed25519, mldsa44, mldsa65, mldsa87 or slhdsa-sha2-128s (default: the first that the profile allows)."`
 	StatusURL     string   `name:"status-url" placeholder:"URL" help:"Base of the OCSP, CRL and CA certificate URLs in what it signs, as http://pki.example.com."`
 	Shards        int      `placeholder:"N" help:"Number of CRL shards, fixed for life (default: 1)."`
 	SignCheck     string   `enum:"hardware,always" default:"hardware" help:"Verify end-entity signatures before release: those of hardware keys alone, or always."`
