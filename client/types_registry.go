@@ -31,6 +31,18 @@ type Lot struct {
 	By          string    `json:"by,omitempty" doc:"Who registered it; absent where its first use did."`
 	Created     time.Time `json:"created,omitzero"`
 	Closed      time.Time `json:"closed,omitzero"`
+
+	Counts *LotCounts `json:"counts,omitempty" doc:"Of one lot alone; lists do not have it."`
+}
+
+// LotCounts are the devices of a lot, each once. Of a closed lot they are those of its
+// report.
+type LotCounts struct {
+	Issued   int64 `json:"issued" doc:"Devices with a certificate of the lot that are not decommissioned."`
+	Refused  int64 `json:"refused" doc:"Devices of refused batch rows that have none, and that no retry has."`
+	Scrapped int64 `json:"scrapped" doc:"Devices with a certificate of the lot that are decommissioned; of a closed lot, those besides that were reported without one."`
+	Open     int64 `json:"open" doc:"What was ordered, without the others; below 0 where more was made; 0 where no quantity was said."`
+	AtLeast  bool  `json:"at_least,omitzero" doc:"The lot has more than 200,000 certificates or refused rows, of which so many were counted: issued, refused and scrapped may be more, and open less. The report of a closed lot counts all."`
 }
 
 // NewLot is a lot to register.

@@ -79,6 +79,7 @@ type verifier struct {
 	report *Report
 	key    Key
 	tree   *edge
+	next   int64                  // index that the next entry has
 	since  map[int64][]Checkpoint // that are still to be met, by size
 	hasher Hasher
 	sound  int64 // up to this size a signed checkpoint agreed
@@ -154,6 +155,7 @@ func (v *verifier) header(h *Header) (err error) {
 	if v.tree, err = edgeOf(h.From, h.Edge); err != nil {
 		return pki.Errorf(pki.Malformed, "the export's header: %v", err)
 	}
+	v.next = v.tree.size
 	if v.key, err = ParseKey(h.Key); err != nil {
 		return err
 	}
@@ -211,11 +213,12 @@ func (v *verifier) compare(c Checkpoint) {
 func (v *verifier) entry(e *Entry) {
 	r := v.report
 	switch {
-	case e.Index != v.tree.size:
-		r.addf("index %d follows %d: entries were taken out, added or moved", e.Index, v.tree.size-1)
+	case e.Index != v.next: // said once, not again of each that follows
+		r.addf("index %d follows %d: entries were taken out, added or moved", e.Index, v.next-1)
 	case e.Index >= r.To:
 		r.addf("index %d is beyond the export's own end, %d", e.Index, r.To)
 	}
+	v.next = e.Index + 1
 	kinds := 0
 	for _, k := range []struct {
 		set   bool

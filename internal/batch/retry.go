@@ -54,7 +54,7 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 		return nil, err
 	}
 	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, of.Every, sum, Running, s.cfg.Now().UTC(),
-		s.event(g, "retry", b.ID, fmt.Sprintf("%d rows of batch %s", rows, of.ID)))
+		s.event(g, "retry", b.ID, fmt.Sprintf("%s of batch %s", pki.Count(rows, "row"), of.ID)))
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, bod
 	var sum [32]byte
 	digest.Sum(sum[:0])
 	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, every, sum, next, s.cfg.Now().UTC(),
-		s.event(g, "submit", b.ID, fmt.Sprintf("%d rows at %s, sha256 %x", rows, b.Endpoint, sum)))
+		s.event(g, "submit", b.ID, fmt.Sprintf("%s at %s, sha256 %x", pki.Count(rows, "row"), b.Endpoint, sum)))
 	if err != nil {
 		return nil, err
 	}

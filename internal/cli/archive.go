@@ -95,7 +95,7 @@ func retained(r *client.Retention) func(io.Writer) error {
 	t.add("archiving", r.Round.State)
 	if r.Round.State != "none" {
 		t.add("begun", when(r.Round.Started))
-		t.add("looked at", fmt.Sprintf("%d of %d rows", r.Round.Scanned, r.Round.Rows))
+		t.add("looked at", fmt.Sprintf("%d of %s", r.Round.Scanned, pki.Count(r.Round.Rows, "row")))
 		t.add("archives", r.Round.Archives)
 		t.add("certificates taken out", r.Round.Certificates)
 	}
@@ -144,7 +144,7 @@ func (a *archiveRun) Run(ctx context.Context, c *console, cl *client.Client) err
 	}
 	if a.DryRun || a.Wait == 0 {
 		t := table{}
-		t.add("to be archived, at most", plural(due.Expired-due.InOpenLots-due.Unanchored, "certificate"))
+		t.add("to be archived, at most", pki.Count(due.Expired-due.InOpenLots-due.Unanchored, "certificate"))
 		t.add("expired", due.Expired)
 		t.add("of them in open lots, which stay", due.InOpenLots)
 		t.add("of them not anchored yet, which wait", due.Unanchored)

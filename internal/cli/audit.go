@@ -171,7 +171,8 @@ func writeAudit(w io.Writer, r *audit.Report) error {
 	var t table
 	t.add("log", r.Origin)
 	t.add("key", r.Key)
-	t.add("entries", fmt.Sprintf("index %d up to %d: %d certificates, %d events, %d revocations", r.From, r.To, r.Certificates, r.Events, r.Revocations))
+	t.add("entries", fmt.Sprintf("index %d up to %d: %s, %s, %s", r.From, r.To,
+		pki.Count(r.Certificates, "certificate"), pki.Count(r.Events, "event"), pki.Count(r.Revocations, "revocation")))
 	if r.Archived > 0 {
 		t.add("from archives", fmt.Sprintf("%d of the certificates", r.Archived))
 	}
@@ -198,7 +199,7 @@ func writeAudit(w io.Writer, r *audit.Report) error {
 	if r.Total == 1 {
 		verb = "is"
 	}
-	_, err := fmt.Fprintf(w, "%s %s wrong\n", plural(r.Total, "thing"), verb)
+	_, err := fmt.Fprintf(w, "%s %s wrong\n", pki.Count(r.Total, "thing"), verb)
 	return err
 }
 

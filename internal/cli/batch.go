@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // batchCommand is "pando batch".
@@ -168,7 +169,7 @@ func endOfBatch(c *console, b *client.Batch, results string) error {
 		if results != "" {
 			where = results
 		}
-		c.note("refused: %d of %s; %s says why", b.Refused, plural(b.Rows, "row"), where)
+		c.note("refused: %d of %s; %s says why", b.Refused, pki.Count(b.Rows, "row"), where)
 	}
 	if b.State == client.Paused {
 		c.note("the batch is paused; 'pando batch resume %s' lets it go on, 'pando batch cancel %s' ends it", b.ID, b.ID)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // batchResults is "pando batch results".
@@ -42,9 +43,9 @@ func (r *batchResults) Run(ctx context.Context, c *console, cl *client.Client) e
 	switch b.State {
 	case client.Done, client.Cancelled:
 	case client.Checked:
-		c.note("the batch is checked, and nothing of it is signed yet: these are the rows that were refused, all %d of %d", b.Refused, b.Rows)
+		c.note("the batch is checked, and nothing of it is signed yet: of %s %d would be refused, and are what the results have", pki.Count(b.Rows, "row"), b.Refused)
 	default:
-		c.note("the batch is %s, with %d of %d rows at their end: these are not all results", b.State, b.Issued+b.Refused, b.Rows)
+		c.note("the batch is %s, with %d of %s at their end: these are not all results", b.State, b.Issued+b.Refused, pki.Count(b.Rows, "row"))
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (u *upload) Read(b []byte) (int, error) {
 }
 
 func (u *upload) show() {
-	s := step{stage: client.Uploading, done: u.sent, total: u.size, unit: "bytes"}
+	s := step{stage: client.Uploading, done: u.sent, total: u.size, unit: "byte"}
 	if passed := time.Since(u.began); passed > time.Second {
 		s.rate = float64(u.sent) / passed.Seconds()
 	}

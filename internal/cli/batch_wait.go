@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // waiting is the flags of commands that start a batch and may follow it.
@@ -18,7 +19,7 @@ func (f *waiting) follow(ctx context.Context, c *console, cl *client.Client, b *
 	if !f.Wait && f.Results == "" {
 		return showBatch(c)(b, nil)
 	}
-	c.note("batch %s, %s", b.ID, plural(b.Rows, "row"))
+	c.note("batch %s, %s", b.ID, pki.Count(b.Rows, "row"))
 	b, err := followBatch(ctx, c, cl, b.ID)
 	if err != nil {
 		return err

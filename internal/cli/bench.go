@@ -17,7 +17,7 @@ import (
 // benchCommand is "pando bench".
 type benchCommand struct {
 	Quick        bool    `help:"A first picture in about a minute on a quiet machine of two cores: one round of each row, with less of everything. The report says with how much."`
-	Rows         []int   `placeholder:"N,..." help:"Only these rows of the table (default: all)."`
+	Rows         []int   `placeholder:"N" help:"Only these rows of the table (default: all)."`
 	Data         string  `placeholder:"DIR" help:"New directory for the server that is measured; it is kept (default: a temporary one, removed at the end)."`
 	Out          string  `placeholder:"FILE" help:"Write the report, with every measurement, to this new file as JSON."`
 	Seconds      float64 `placeholder:"N" help:"How long one measurement lasts, about (default: 8; 1 with --quick). Below 1 the figures are a trial of the command, and say nothing."`

@@ -204,7 +204,7 @@ func (s *certChain) Run(ctx context.Context, c *console, cl *client.Client) erro
 // certRevoke is "pando cert revoke".
 type certRevoke struct {
 	certName
-	Reason string `required:"" enum:"unspecified,keyCompromise,cACompromise,affiliationChanged,superseded,cessationOfOperation,privilegeWithdrawn,aACompromise" placeholder:"REASON" help:"Why, as RFC 5280, 5.3.1, names it: ${enum}."`
+	Reason string `required:"" enum:"unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn, aACompromise" placeholder:"REASON" help:"Why, as RFC 5280, 5.3.1, names it: ${enum}."`
 }
 
 func (certRevoke) Help() string {

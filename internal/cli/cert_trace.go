@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // certTrace is "pando cert trace".
@@ -43,7 +44,7 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		facts.add("valid", when(x.NotBefore)+" to "+when(x.NotAfter))
 		facts.add("issued", when(x.Issued)+by(t.By))
 		facts.add("profile", fmt.Sprintf("%s v%d %s", x.Profile.Name, x.Profile.Version, x.Profile.Hash))
-		facts.add("issuer", fmt.Sprintf("%s, %d certificates above", x.Issuer, len(t.Chain)))
+		facts.add("issuer", fmt.Sprintf("%s, %s above", x.Issuer, pki.Count(len(t.Chain), "certificate")))
 		if t.Batch != nil {
 			facts.add("batch", fmt.Sprintf("%s, row %d of %d, at %s", t.Batch.ID, x.Row, t.Batch.Rows, t.Batch.Endpoint))
 		}

@@ -119,7 +119,7 @@ func checked(r *check.Report, seed uint64) func(io.Writer) error {
 		case r.Relinted > 0:
 			t.add("linted again", r.Relinted)
 		}
-		archived := plural(r.Archives, "archive") + " with " + plural(r.Archived, "certificate")
+		archived := pki.Count(r.Archives, "archive") + " with " + pki.Count(r.Archived, "certificate")
 		if r.Unread > 0 {
 			archived += fmt.Sprintf(", and %d that could not be read", r.Unread)
 		}
@@ -141,7 +141,7 @@ func checked(r *check.Report, seed uint64) func(io.Writer) error {
 		}
 		verdict := "everything holds"
 		if !r.OK() {
-			verdict = plural(r.Total, "finding")
+			verdict = pki.Count(r.Total, "finding")
 		}
 		_, err := fmt.Fprintln(w, verdict)
 		return err

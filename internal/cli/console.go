@@ -83,14 +83,6 @@ func (t *table) write(w io.Writer) error {
 	return tw.Flush()
 }
 
-// plural returns a number with its noun, of which the plural has an s.
-func plural[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // when prints a time for people, in UTC to the second; a zero time is "".
 func when(t time.Time) string {
 	if t.IsZero() {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // deviceCommand is "pando device".
@@ -267,7 +268,7 @@ func (d *deviceDecommission) question(ctx context.Context, cl *client.Client) (s
 		names += fmt.Sprintf(" and %d more", more)
 	}
 	return fmt.Sprintf("This ends %s, whose ids never enrol again, and revokes %s, for good: %s.",
-		plural(len(d.IDs), "device"), plural(live, "certificate"), names), nil
+		pki.Count(len(d.IDs), "device"), pki.Count(live, "certificate"), names), nil
 }
 
 // countCertificates returns how many certificates a search finds.

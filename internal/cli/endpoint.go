@@ -43,7 +43,7 @@ type endpointCreate struct {
 	Authority string   `required:"" placeholder:"NAME" help:"Name or id of the authority that issues."`
 	Profile   string   `required:"" placeholder:"NAME" help:"Profile of what it issues."`
 	Version   int      `placeholder:"N" help:"Version of the profile (default: the latest)."`
-	Protocol  []string `enum:"rest,batch" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
+	Protocol  []string `enum:"rest, batch" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
 	nameFlags
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/pando-pki/pando/client"
@@ -11,7 +12,7 @@ import (
 type lotCommand struct {
 	Create lotCreate `cmd:"" help:"Register a lot."`
 	List   lotList   `cmd:"" help:"List the lots, in order of name."`
-	Show   lotShow   `cmd:"" help:"Show one lot."`
+	Show   lotShow   `cmd:"" help:"Show one lot, with how many devices were issued, refused and scrapped."`
 	Update lotUpdate `cmd:"" help:"Change an open lot."`
 	Close  lotClose  `cmd:"" help:"Close a lot and get its signed report."`
 	Report lotReport `cmd:"" help:"Get and check signed reports of closed lots."`
@@ -81,13 +82,53 @@ type lotShow struct {
 	Name string `arg:"" help:"Name of the lot."`
 }
 
+func (lotShow) Help() string {
+	return `Counts devices as the report of a closed lot does: issued, with a certificate of the lot; refused, in a batch row that was not retried; scrapped, decommissioned since; open, what is missing of the ordered ones. Of a lot with more than 200,000 certificates it says "at least".
+
+Examples:
+
+    pando lot show lot-7
+    pando lot show lot-7 --json | jq .counts`
+}
+
 // Run shows the lot.
 func (l *lotShow) Run(ctx context.Context, c *console, cl *client.Client) error {
 	got, err := cl.Lot(ctx, l.Name)
 	if err != nil {
 		return err
 	}
-	return c.result(got, lots(*got))
+	return c.result(got, lotFacts(got))
+}
+
+// lotFacts prints a lot with its counts for people.
+func lotFacts(l *client.Lot) func(io.Writer) error {
+	t := table{}
+	t.add("lot", l.Name)
+	t.add("state", l.State)
+	t.add("product line", l.ProductLine)
+	t.add("site", l.Site)
+	t.add("registered", when(l.Created)+" by "+registrar(l.By))
+	if !l.Closed.IsZero() {
+		t.add("closed", when(l.Closed))
+	}
+	ordered := any("not said")
+	if l.Ordered > 0 {
+		ordered = l.Ordered
+	}
+	t.add("ordered", ordered)
+	if n := l.Counts; n != nil {
+		least, most := "", ""
+		if n.AtLeast {
+			least, most = "at least ", "at most "
+		}
+		t.add("issued", fmt.Sprintf("%s%d", least, n.Issued))
+		t.add("refused", fmt.Sprintf("%s%d", least, n.Refused))
+		t.add("scrapped", fmt.Sprintf("%s%d", least, n.Scrapped))
+		if l.Ordered > 0 {
+			t.add("open", fmt.Sprintf("%s%d", most, n.Open))
+		}
+	}
+	return t.write
 }
 
 // lotUpdate is "pando lot update".

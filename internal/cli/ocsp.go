@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -109,6 +110,9 @@ func (q *ocspQuery) subject(c *console) (issuer *tbs.Parsed, serial pki.Serial, 
 	var chain []*tbs.Parsed
 	if q.Certificate != "" {
 		text, err := c.readInput(q.Certificate, maxCertificateFile)
+		if _, no := pki.ParseSerial(q.Certificate); errors.Is(err, os.ErrNotExist) && no == nil {
+			err = hintf(err, "this takes a file; of a serial number, 'pando cert show %s > certificate.pem' writes one, and 'pando cert trace' says the status", q.Certificate)
+		}
 		if err != nil {
 			return nil, serial, err
 		}

@@ -20,7 +20,7 @@ type profileDiff struct {
 }
 
 func (profileDiff) Help() string {
-	return `Shows what of the meaning of two documents differs, and whether more may be issued afterwards: a change widens, narrows, or does neither. One that cannot be told to narrow counts as widening. The exit status is 0 whatever the difference is.
+	return `Shows what of the meaning of two documents differs, and whether more may be issued afterwards: a change widens, narrows, or does neither. One that cannot be told to narrow counts as widening. Then it says which defaults of the language each relies on without saying them. The exit status is 0 whatever the difference is.
 
 Examples:
 
@@ -33,6 +33,15 @@ Examples:
 type compared struct {
 	Changes []comparedChange `json:"changes"`
 	Widens  bool             `json:"widens"` // one of them does
+
+	Defaults comparedDefaults `json:"defaults"` // that each relies on without saying it
+}
+
+// comparedDefaults are the values of what a document does not say, by where it would
+// stand.
+type comparedDefaults struct {
+	Before map[string]string `json:"before"`
+	After  map[string]string `json:"after"`
 }
 
 type comparedChange struct {
@@ -53,19 +62,46 @@ func (p *profileDiff) Run(ctx context.Context, c *console, g *globals) error {
 		return err
 	}
 	changes := policy.Diff(before, after)
-	got := compared{Changes: []comparedChange{}, Widens: policy.Widened(changes)}
+	got := compared{Changes: []comparedChange{}, Widens: policy.Widened(changes),
+		Defaults: comparedDefaults{defaultsOf(before), defaultsOf(after)}}
 	t := table{heading: []string{"EFFECT", "WHAT", "BEFORE", "AFTER"}}
 	for _, x := range changes {
 		got.Changes = append(got.Changes, comparedChange{x.What, x.Before, x.After, string(x.Effect)})
 		t.add(x.Effect, x.What, x.Before, x.After)
 	}
 	return c.result(got, func(w io.Writer) error {
-		if len(changes) == 0 {
-			_, err := fmt.Fprintln(w, "the documents say the same")
+		if len(changes) > 0 {
+			err = t.write(w)
+		} else {
+			_, err = fmt.Fprintln(w, "the documents say the same")
+		}
+		if err != nil {
 			return err
 		}
-		return t.write(w)
+		var unsaid table
+		for _, of := range []struct {
+			name    string
+			profile *policy.Profile
+		}{{p.Before, before}, {p.After, after}} {
+			var words []string
+			for _, d := range of.profile.Defaults() {
+				words = append(words, d.What+" "+d.Value)
+			}
+			unsaid.add(of.name+" relies on the defaults", strings.Join(words, ", "))
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+		return unsaid.write(w)
 	})
+}
+
+func defaultsOf(p *policy.Profile) map[string]string {
+	values := make(map[string]string)
+	for _, d := range p.Defaults() {
+		values[d.What] = d.Value
+	}
+	return values
 }
 
 // load returns the profile that an argument names.

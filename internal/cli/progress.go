@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/schollz/progressbar/v3"
 )
 
@@ -15,7 +16,7 @@ const quietTime = 5 * time.Second
 // A step is how far something is.
 type step struct {
 	stage       string
-	unit        string  // of what is counted; "" is rows
+	unit        string  // of what is counted, in the singular; "" is row
 	done, total int64   // units; a total of 0 is unknown
 	refused     int64   // rows
 	rate        float64 // units per second; 0 is unknown
@@ -38,16 +39,16 @@ func stepOf(b *client.Batch) step {
 
 // String says it in one line.
 func (s step) String() string {
-	unit := cmp.Or(s.unit, "rows")
-	line := fmt.Sprintf("%s: %d of %d %s", s.stage, s.done, s.total, unit)
+	unit := cmp.Or(s.unit, "row")
+	line := fmt.Sprintf("%s: %d of %s", s.stage, s.done, pki.Count(s.total, unit))
 	if s.total == 0 {
-		line = fmt.Sprintf("%s: %d %s", s.stage, s.done, unit)
+		line = fmt.Sprintf("%s: %s", s.stage, pki.Count(s.done, unit))
 	}
 	if s.refused > 0 {
 		line += fmt.Sprintf(", %d refused", s.refused)
 	}
 	if s.rate > 0 {
-		line += fmt.Sprintf(", %.0f %s/s", s.rate, unit)
+		line += fmt.Sprintf(", %.0f %ss/s", s.rate, unit)
 		if left := s.total - s.done; left > 0 {
 			line += fmt.Sprintf(", %s to go", time.Duration(float64(left)/s.rate*float64(time.Second)).Round(time.Second))
 		}
@@ -106,7 +107,7 @@ func newBar(c *console, s step) *progressbar.ProgressBar {
 		progressbar.OptionSetWriter(c.err),
 		progressbar.OptionSetDescription(fmt.Sprintf("%-10s", s.stage)),
 		progressbar.OptionShowCount(),
-		progressbar.OptionShowBytes(s.unit == "bytes"),
+		progressbar.OptionShowBytes(s.unit == "byte"),
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSetWidth(30),

@@ -90,8 +90,8 @@ func TestUpload(t *testing.T) {
 func TestStepWithUnits(t *testing.T) {
 	for want, s := range map[string]step{
 		"running: 5 of 10 rows, 1 refused, 5 rows/s, 1s to go": {stage: "running", done: 5, total: 10, refused: 1, rate: 5},
-		"uploading: 500 of 1000 bytes, 100 bytes/s, 5s to go":  {stage: "uploading", unit: "bytes", done: 500, total: 1000, rate: 100},
-		"uploading: 500 bytes, 100 bytes/s":                    {stage: "uploading", unit: "bytes", done: 500, rate: 100},
+		"uploading: 500 of 1000 bytes, 100 bytes/s, 5s to go":  {stage: "uploading", unit: "byte", done: 500, total: 1000, rate: 100},
+		"uploading: 500 bytes, 100 bytes/s":                    {stage: "uploading", unit: "byte", done: 500, rate: 100},
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("%s, want %s", got, want)

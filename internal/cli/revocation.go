@@ -202,7 +202,7 @@ func followRevocation(ctx context.Context, c *console, cl *client.Client, id str
 			return hintf(err, "the job does not depend on this command: 'pando revocation watch %s' takes it up again", id)
 		}
 		atRest := j.State != client.Counting && j.State != client.Running
-		p.show(step{stage: j.State, unit: "certificates", done: seenBy(j), total: j.Total, rate: j.Rate, rest: atRest})
+		p.show(step{stage: j.State, unit: "certificate", done: seenBy(j), total: j.Total, rate: j.Rate, rest: atRest})
 		last = j
 	}
 	p.end()

@@ -24,7 +24,7 @@ type deviceFlags struct {
 	Devices     int    `default:"1000" placeholder:"N" help:"How many devices (default: ${default})."`
 	Prefix      string `default:"SM-" placeholder:"TEXT" help:"Beginning of their ids (default: ${default})."`
 	First       int    `default:"1" placeholder:"N" help:"Number of the first (default: ${default})."`
-	Format      string `enum:"pem,ndjson" default:"pem" placeholder:"FORMAT" help:"How the CSRs are written: ${enum} (default: ${default})."`
+	Format      string `enum:"pem, ndjson" default:"pem" placeholder:"FORMAT" help:"How the CSRs are written: ${enum} (default: ${default})."`
 	ProductLine string `placeholder:"NAME" help:"Product line of the devices."`
 	Lot         string `placeholder:"NAME" help:"Lot of the devices."`
 	Site        string `placeholder:"NAME" help:"Site of the devices."`

@@ -94,8 +94,19 @@ func TestClose(t *testing.T) {
 	_, err = h.Registry.ChangeDevice(t.Context(), h.Permit(t, "acme", access.ManageDevices), "SM-5", registry.Decommission, "dropped")
 	h.ok(err)
 
+	counts := func() lotreport.Counts {
+		c, err := h.LotReports.Counts(t.Context(), h.Permit(t, "acme", access.ReadRegistry), "lot-7")
+		h.ok(err)
+		return *c
+	}
+	if got, want := counts(), (lotreport.Counts{Issued: 3, Refused: 2, Scrapped: 1, Open: 4}); got != want {
+		t.Errorf("while it is open: %+v, want %+v", got, want)
+	}
 	signed, err := h.close("lot-7", 2)
 	h.ok(err)
+	if got, want := counts(), (lotreport.Counts{Issued: 3, Refused: 2, Scrapped: 3, Open: 2}); got != want {
+		t.Errorf("when it is closed: %+v, want %+v", got, want)
+	}
 	r, err := lotreport.Verify([]byte(signed), h.key())
 	h.ok(err)
 	// Issued are SM-1, SM-2 and SM-4; refused SM-3, in the retry, and the row that
@@ -180,6 +191,8 @@ func TestCloseRefuses(t *testing.T) {
 	_, negative := h.LotReports.Close(t.Context(), manage, "lot-7", new(int64(-1)))
 	_, none := h.LotReports.Close(t.Context(), manage, "lot-8", nil)
 	_, stranger := h.LotReports.Close(t.Context(), h.Permit(t, "globex", access.ManageRegistry), "lot-7", nil)
+	_, uncounted := h.LotReports.Counts(t.Context(), h.Permit(t, "globex", access.ReadRegistry), "lot-7")
+	_, unread := h.LotReports.Counts(t.Context(), h.Permit(t, "acme", access.Enroll), "lot-7")
 	_, reader := h.LotReports.Close(t.Context(), read, "lot-7", nil)
 	for _, c := range []struct {
 		name string
@@ -187,7 +200,7 @@ func TestCloseRefuses(t *testing.T) {
 		want pki.Kind
 	}{
 		{"a report of an open lot", report, pki.NotFound}, {"a key before the first", key, pki.NotFound}, {"a negative number", negative, pki.Malformed},
-		{"no lot", none, pki.NotFound}, {"as a stranger", stranger, pki.NotFound}, {"as a reader", reader, pki.Forbidden},
+		{"no lot", none, pki.NotFound}, {"as a stranger", stranger, pki.NotFound}, {"counts as a stranger", uncounted, pki.NotFound}, {"counts without the right", unread, pki.Forbidden}, {"as a reader", reader, pki.Forbidden},
 	} {
 		if pki.KindOf(c.err) != c.want {
 			t.Errorf("%s: %v", c.name, c.err)

@@ -66,6 +66,31 @@ type Batch struct {
 	Created   time.Time   `json:"created"`
 }
 
+// Counts are the numbers of a lot, open or closed, counted as its report does.
+type Counts struct {
+	Issued   int64
+	Refused  int64
+	Scrapped int64
+	Open     int64 // ordered less the other three; 0 where no quantity was said
+	AtLeast  bool  // the lot has more than was looked at: there may be more of each but Open, and less of that
+}
+
+// Counts returns the numbers of a report.
+func (r *Report) Counts() Counts {
+	return Counts{Issued: r.Issued, Refused: r.Refused, Scrapped: r.Scrapped, Open: r.Open}
+}
+
+// Total sums up the places.
+func (r *Report) Total() {
+	for _, p := range r.Places {
+		r.Issued, r.Refused, r.ScrappedIssued = r.Issued+p.Issued, r.Refused+p.Refused, r.ScrappedIssued+p.Scrapped
+	}
+	r.Scrapped = r.ScrappedIssued + r.ScrappedReported
+	if r.Ordered > 0 {
+		r.Open = r.Ordered - r.Issued - r.Refused - r.Scrapped
+	}
+}
+
 // prefix begins the text of every report, so that a key for reports signs nothing
 // else.
 const prefix = "pando lot report 1\n"
@@ -90,7 +115,19 @@ func Verify(signed []byte, key string) (*Report, error) {
 	if err != nil {
 		return nil, pki.Because(pki.BadProof, err, "the report is not signed by the key %s, or was changed after it was", verifier.Name())
 	}
-	body, ok := strings.CutPrefix(n.Text, prefix)
+	r, err := read(n.Text)
+	if err != nil {
+		return nil, err
+	}
+	if verifier.Name() != keyName(r.Tenant) {
+		return nil, pki.Errorf(pki.BadProof, "the report of tenant %s is signed by the key %s", r.Tenant, verifier.Name())
+	}
+	return r, r.check()
+}
+
+// read reads the text of a report.
+func read(text string) (*Report, error) {
+	body, ok := strings.CutPrefix(text, prefix)
 	if !ok {
 		return nil, pki.Errorf(pki.Malformed, "it is no lot report of a form that this program knows")
 	}
@@ -98,10 +135,7 @@ func Verify(signed []byte, key string) (*Report, error) {
 	if err := strictjson.Unmarshal([]byte(body), r); err != nil {
 		return nil, pki.Because(pki.Malformed, err, "the report cannot be read")
 	}
-	if verifier.Name() != keyName(r.Tenant) {
-		return nil, pki.Errorf(pki.BadProof, "the report of tenant %s is signed by the key %s", r.Tenant, verifier.Name())
-	}
-	return r, r.check()
+	return r, nil
 }
 
 // check sees that the numbers of a report agree.

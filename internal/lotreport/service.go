@@ -47,6 +47,9 @@ type Store interface {
 	Closing(ctx context.Context, tenant pki.TenantID, lot string) (*Closing, error)
 	// Figures fills a report of the lot with what is stored, at one moment.
 	Figures(ctx context.Context, tenant pki.TenantID, lot string) (*Report, error)
+	// LotCounts counts a lot as Figures does, also an open one, and looks at so many
+	// certificates and refused rows at most. NotFound where there is no lot.
+	LotCounts(ctx context.Context, tenant pki.TenantID, lot string, most int64) (*Counts, error)
 	// PutReport keeps the signed report of a closed lot with its event, and returns
 	// the one that is kept: it is never replaced.
 	PutReport(ctx context.Context, tenant pki.TenantID, lot, report string, e pki.Event) (string, error)
@@ -158,6 +161,32 @@ func (s *Service) settle(ctx context.Context, tenant pki.TenantID, lot string, c
 		}
 	}
 	return nil
+}
+
+// mostCounted is how many certificates, and refused rows, Counts looks at: two lots
+// of the size that is usual.
+const mostCounted = 200_000
+
+// Counts returns the numbers of a lot: of a closed one those of its report, of
+// another what there is now. It needs access.ReadRegistry.
+func (s *Service) Counts(ctx context.Context, g access.Permit, lot string) (*Counts, error) {
+	if err := s.checkLot(ctx, g, access.ReadRegistry, lot); err != nil {
+		return nil, err
+	}
+	c, err := s.cfg.Store.Closing(ctx, g.Tenant(), lot)
+	if err == nil && c.Report != "" {
+		text, _, _ := strings.Cut(c.Report, "\n\n")
+		r, err := read(text + "\n")
+		if err != nil {
+			return nil, fmt.Errorf("the report of lot %q: %w", lot, err)
+		}
+		counts := r.Counts()
+		return &counts, nil
+	}
+	if err != nil && pki.KindOf(err) != pki.NotFound {
+		return nil, err
+	}
+	return s.cfg.Store.LotCounts(ctx, g.Tenant(), lot, mostCounted)
 }
 
 // Report returns the signed report of a closed lot; NotReady where it was not

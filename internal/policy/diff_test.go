@@ -68,6 +68,24 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// TestDefaults: a profile says which values it has by saying nothing, and one that
+// says everything relies on none.
+func TestDefaults(t *testing.T) {
+	short := parse(t, "profile: short\nkeys: {allow: [p256]}\nvalidity: 30d\nsubject: [{type: CN, from: device.id}]\nkeyUsage: {use: [digitalSignature]}\n")
+	want := []Default{
+		{"mode", "any"}, {"authorities", "any"}, {"strict", "false"}, {"keys.reuse", "per-device"}, {"keys.renew", "new-key"},
+		{"backdate", "none"}, {"outlive", "refuse"}, {"keyUsage.critical", "true"},
+	}
+	if diff := cmp.Diff(want, short.Defaults()); diff != "" {
+		t.Error(diff)
+	}
+	whole := parse(t, "profile: whole\nmode: test\nauthorities: [field]\nstrict: true\nkeys: {allow: [p256], reuse: per-device, renew: new-key}\nvalidity: 30d\nbackdate: 1h\noutlive: refuse\n"+
+		"subject: [{type: CN, from: device.id}]\nkeyUsage: {use: [digitalSignature], critical: true}\n")
+	if got := whole.Defaults(); got != nil {
+		t.Errorf("one that says everything relies on %v", got)
+	}
+}
+
 // TestDiffWidens has edits that may widen in both directions: one value for
 // another, or a check less.
 func TestDiffWidens(t *testing.T) {

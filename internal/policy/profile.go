@@ -47,6 +47,7 @@ type Profile struct {
 	others      []extension
 	lintExcept  []exception
 	needsDevice bool
+	defaults    []Default
 }
 
 // Parse reads a profile strictly: unknown keys, duplicate keys, wrong values and
@@ -63,7 +64,7 @@ func Parse(source []byte) (*Profile, error) {
 	if pki.CheckSlug("profile", doc.Profile.text) != nil {
 		return nil, at(doc.Profile.token, "a name has 1 to 40 characters of a-z, 0-9 and inner hyphens")
 	}
-	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1}
+	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1, defaults: defaultsOf(doc)}
 	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions} {
 		if err := compile(doc); err != nil {
 			return nil, err

@@ -185,7 +185,7 @@ func TestBadRequests(t *testing.T) {
 	}
 	t.Run("what is wrong where", func(t *testing.T) {
 		p := s.refused(t, 400, pki.Malformed, "admin", "POST", "/api/v1/tokens", `{"name":"x"}`)
-		want := []client.FieldError{{Location: "body", Message: "expected required property role to be present"}}
+		want := []client.FieldError{{Location: "body", Message: "the member role is missing"}}
 		if diff := cmp.Diff(want, p.Errors); diff != "" {
 			t.Error(diff)
 		}

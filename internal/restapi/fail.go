@@ -29,7 +29,7 @@ func meaning(k pki.Kind) (status int, title string) {
 	case pki.PolicyRefused:
 		return http.StatusForbidden, "Policy refuses the request"
 	case pki.Forbidden:
-		return http.StatusForbidden, "The token may not do this"
+		return http.StatusForbidden, "Whoever asks may not do this"
 	case pki.QuotaExceeded:
 		return http.StatusForbidden, "The quota is used up"
 	case pki.Unauthenticated:
@@ -113,7 +113,7 @@ func problemOf(_ huma.Context, _ string, v any) (any, error) {
 		}
 		p := malformed(e.Status, detail)
 		for _, d := range e.Errors {
-			p.Errors = append(p.Errors, client.FieldError{Location: d.Location, Message: d.Message})
+			p.Errors = append(p.Errors, client.FieldError{Location: d.Location, Message: inOurWords(d)})
 		}
 		return p, nil
 	default:

@@ -44,7 +44,16 @@ func (s *server) createLot(ctx context.Context, g access.Permit, in *newLotInput
 }
 
 func (s *server) getLot(ctx context.Context, g access.Permit, in *nameInput) (*answer[client.Lot], error) {
-	return lotAnswer(s.cfg.Registry.Lot(ctx, g, in.Name))
+	got, err := lotAnswer(s.cfg.Registry.Lot(ctx, g, in.Name))
+	if err != nil {
+		return nil, err
+	}
+	counts, err := s.cfg.LotReports.Counts(ctx, g, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	got.Body.Counts = (*client.LotCounts)(counts)
+	return got, nil
 }
 
 func (s *server) changeLot(ctx context.Context, g access.Permit, in *lotChangeInput) (*answer[client.Lot], error) {

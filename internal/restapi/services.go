@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
@@ -104,6 +105,7 @@ type Registry interface {
 type LotReports interface {
 	Close(ctx context.Context, g access.Permit, lot string, scrapped *int64) (string, error)
 	Report(ctx context.Context, g access.Permit, lot string) (string, error)
+	Counts(ctx context.Context, g access.Permit, lot string) (*lotreport.Counts, error)
 	Key(ctx context.Context, g access.Permit) (string, error)
 }
 

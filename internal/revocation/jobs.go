@@ -272,8 +272,8 @@ func findings(j *Job) string {
 	if j.Suspended > 0 {
 		suspended = fmt.Sprintf(" %d on hold with a suspended device,", j.Suspended)
 	}
-	return fmt.Sprintf("%d certificates, of which %d good, %d on hold,%s %d revoked before and %d expired; %d %s",
-		j.Seen(), j.Good, j.Held, suspended, j.Revoked, j.Expired, j.Changed(j.Reason), change)
+	return fmt.Sprintf("%s, of which %d good, %d on hold,%s %d revoked before and %d expired; %d %s",
+		pki.Count(j.Seen(), "certificate"), j.Good, j.Held, suspended, j.Revoked, j.Expired, j.Changed(j.Reason), change)
 }
 
 func (s *Jobs) awaken() {

@@ -200,11 +200,11 @@ func (s *Store) ChangeDevice(ctx context.Context, c registry.DeviceChange) (*reg
 		c.Event.Detail = fmt.Sprintf("%s to %s", d.State, to)
 		switch {
 		case entries > 0 && c.Act == registry.Suspend:
-			c.Event.Detail += fmt.Sprintf(", %d certificates put on hold", entries)
+			c.Event.Detail += ", " + pki.Count(entries, "certificate") + " put on hold"
 		case entries > 0 && c.Act == registry.Resume:
-			c.Event.Detail += fmt.Sprintf(", %d certificates released", entries)
+			c.Event.Detail += ", " + pki.Count(entries, "certificate") + " released"
 		case entries > 0:
-			c.Event.Detail += fmt.Sprintf(", %d certificates revoked", entries)
+			c.Event.Detail += ", " + pki.Count(entries, "certificate") + " revoked"
 		}
 		if c.Note != "" {
 			c.Event.Detail += ": " + c.Note

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -26,7 +27,9 @@ func (s *Store) CloseLot(ctx context.Context, tenant pki.TenantID, name string, 
 		switch {
 		case err != nil:
 			return fmt.Errorf("counting a lot's batches: %w", err)
-		case open > 0:
+		case open == 1:
+			return pki.Errorf(pki.NotReady, "1 batch of the lot is not at its end: wait for it or cancel it")
+		case open > 1:
 			return pki.Errorf(pki.NotReady, "%d batches of the lot are not at their end: wait for them or cancel them", open)
 		}
 		if _, err := t.exec(`UPDATE lot SET state = 'closed', closed = $1 WHERE tenant = $2 AND name = $3`, micros(at), tenant, name); err != nil {
@@ -149,7 +152,7 @@ func (s *Store) Figures(ctx context.Context, tenant pki.TenantID, name string) (
 		if r.ClosedBy, err = found(r.ClosedBy, err, "closed lot %q", name); err != nil {
 			return err
 		}
-		c := lotCount{s: s, ctx: ctx, from: from, report: r}
+		c := lotCount{ctx: ctx, from: from, report: r, most: math.MaxInt64}
 		if c.lot, err = one(ctx, from, scanInt, selectRefNum, "lot", tenant, name); err != nil {
 			return err
 		}
@@ -163,37 +166,97 @@ func (s *Store) Figures(ctx context.Context, tenant pki.TenantID, name string) (
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range r.Places {
-		r.Issued, r.Refused, r.ScrappedIssued = r.Issued+p.Issued, r.Refused+p.Refused, r.ScrappedIssued+p.Scrapped
-	}
-	r.Scrapped = r.ScrappedIssued + r.ScrappedReported
-	if r.Ordered > 0 {
-		r.Open = r.Ordered - r.Issued - r.Refused - r.Scrapped
-	}
+	r.Total()
 	slices.SortFunc(r.Places, func(a, b lotreport.Place) int {
 		return cmp.Or(cmp.Compare(a.ProductLine, b.ProductLine), cmp.Compare(a.Site, b.Site))
 	})
 	return r, nil
 }
 
+// LotCounts implements lotreport.Store.
+func (s *Store) LotCounts(ctx context.Context, tenant pki.TenantID, name string, most int64) (*lotreport.Counts, error) {
+	r := new(lotreport.Report)
+	more := false
+	err := s.read.snapshot(ctx, func(from source) error {
+		l, err := readLot(ctx, from, tenant, name)
+		if err != nil {
+			return err
+		}
+		r.Tenant, r.Lot, r.Ordered = l.Tenant, l.Name, l.Ordered
+		if r.ScrappedReported, err = one(ctx, from, scanInt, `SELECT coalesce(max(scrapped), 0) FROM lot_report WHERE tenant = $1 AND lot = $2`, tenant, name); err != nil {
+			return err
+		}
+		c := lotCount{ctx: ctx, from: from, report: r, most: most}
+		if c.lot, err = one(ctx, from, scanInt, selectRefNum, "lot", tenant, name); err != nil {
+			return err
+		}
+		if more, err = c.beyond(); err != nil {
+			return err
+		}
+		if err := c.devices(); err != nil {
+			return err
+		}
+		return c.refused()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("counting lot %q: %w", name, err)
+	}
+	r.Total()
+	counts := r.Counts()
+	counts.AtLeast = more
+	return &counts, nil
+}
+
 // A lotCount fills a report.
 type lotCount struct {
-	s      *Store
 	ctx    context.Context
 	from   source
 	report *lotreport.Report
 	lot    int64
+	most   int64 // certificates, and refused rows, that are looked at
 }
+
+// What a lotCount looks at of certificates: those of a lot in the order of their
+// index.
+const certificatesOfLot = `SELECT id, device FROM certificate WHERE lot = $1 AND lot <> 0 ORDER BY id LIMIT $2`
+
+const devicesOfLot = `SELECT coalesce(l.text, ''), coalesce(s.text, ''), coalesce(d.state, ''), count(*)
+	FROM certificate c
+	LEFT JOIN ref l ON l.num = c.product_line LEFT JOIN ref s ON s.num = c.site
+	LEFT JOIN device d ON d.owner = c.owner AND d.device = c.device
+	WHERE c.id IN (SELECT max(id) FROM (` + certificatesOfLot + `) taken WHERE device <> '' GROUP BY device
+		UNION ALL SELECT id FROM (` + certificatesOfLot + `) taken WHERE device = '')
+	GROUP BY 1, 2, 3`
+
+// beyond reports whether there is more than is looked at.
+func (c *lotCount) beyond() (bool, error) {
+	for _, count := range []struct {
+		text string
+		args []any
+	}{
+		{`SELECT count(*) FROM (SELECT 1 FROM certificate WHERE lot = $1 AND lot <> 0 LIMIT $2) taken`, []any{c.lot, c.most + 1}},
+		{`SELECT count(*) FROM (SELECT 1` + refusalsOfLot + `1 = 1 LIMIT $3) taken`, []any{c.report.Tenant, c.report.Lot, c.most + 1}},
+	} {
+		if n, err := one(c.ctx, c.from, scanInt, count.text, count.args...); err != nil || n > c.most {
+			return n > c.most, err
+		}
+	}
+	return false, nil
+}
+
+// refusalsOfLot are rows that were refused and not retried.
+const refusalsOfLot = ` FROM batch_refusal r JOIN batch b ON b.num = r.batch JOIN batch_chunk k ON k.batch = r.batch AND k.no = r.chunk
+	WHERE b.tenant = $1 AND r.lot = $2 AND r.lot <> '' AND r.retried = 0 AND k.state = 'closed' AND `
 
 // certificates counts the certificates and takes the digest over them.
 func (c *lotCount) certificates() error {
 	_, err := one(c.ctx, c.from, func(row row) (bool, error) {
 		return true, row.Scan(&c.report.Certificates, intoTime{&c.report.First}, intoTime{&c.report.Last})
-	}, `SELECT count(*), coalesce(min(issued), 0), coalesce(max(issued), 0) FROM certificate WHERE lot = $1 AND $1 <> 0`, c.lot)
+	}, `SELECT count(*), coalesce(min(issued), 0), coalesce(max(issued), 0) FROM certificate WHERE lot = $1 AND lot <> 0`, c.lot)
 	if err != nil {
 		return err
 	}
-	rows, err := c.from.query(c.ctx, `SELECT device, serial FROM certificate WHERE lot = $1 ORDER BY device, serial`, c.lot)
+	rows, err := c.from.query(c.ctx, `SELECT device, serial FROM certificate WHERE lot = $1 AND lot <> 0 ORDER BY device, serial`, c.lot)
 	if err != nil {
 		return err
 	}
@@ -237,13 +300,7 @@ func (c *lotCount) devices() error {
 		err = row.Scan(&d.line, &d.site, &state, &d.n)
 		d.scrapped = state == registry.Decommissioned
 		return d, err
-	}, `SELECT coalesce(l.text, ''), coalesce(s.text, ''), coalesce(d.state, ''), count(*)
-		FROM certificate c
-		LEFT JOIN ref l ON l.num = c.product_line LEFT JOIN ref s ON s.num = c.site
-		LEFT JOIN device d ON d.owner = c.owner AND d.device = c.device
-		WHERE c.id IN (SELECT max(id) FROM certificate WHERE lot = $1 AND device <> '' GROUP BY device
-			UNION ALL SELECT id FROM certificate WHERE lot = $1 AND device = '')
-		GROUP BY 1, 2, 3`, c.lot)
+	}, devicesOfLot, c.lot, c.most)
 	for _, d := range all {
 		p := c.place(d.line, d.site)
 		if d.scrapped {
@@ -258,8 +315,6 @@ func (c *lotCount) devices() error {
 // refused counts each device whose row was refused and not retried, and that has no
 // certificate of the lot; a row that names no device counts as one.
 func (c *lotCount) refused() error {
-	const rows = ` FROM batch_refusal r JOIN batch b ON b.num = r.batch JOIN batch_chunk k ON k.batch = r.batch AND k.no = r.chunk
-		WHERE b.tenant = $1 AND r.lot = $2 AND r.retried = 0 AND k.state = 'closed' AND `
 	type counted struct {
 		line, site string
 		n          int64
@@ -268,15 +323,16 @@ func (c *lotCount) refused() error {
 		err = row.Scan(&d.line, &d.site, &d.n)
 		return d, err
 	}
-	named, err := list(c.ctx, c.from, scan, `SELECT line, site, count(*) FROM (SELECT max(r.product_line) AS line, max(r.site) AS site`+rows+
-		`r.device <> '' AND NOT EXISTS (SELECT 1 FROM certificate x JOIN ref o ON o.num = x.owner
-			WHERE o.kind = 'tenant' AND o.text = $1 AND x.device = r.device AND x.lot = $3) GROUP BY r.device) refused GROUP BY line, site`,
-		c.report.Tenant, c.report.Lot, c.lot)
+	named, err := list(c.ctx, c.from, scan, `SELECT line, site, count(*) FROM (SELECT max(t.product_line) AS line, max(t.site) AS site
+		FROM (SELECT r.device, r.product_line, r.site`+refusalsOfLot+`r.device <> '' LIMIT $4) t
+		WHERE NOT EXISTS (SELECT 1 FROM certificate x JOIN ref o ON o.num = x.owner
+			WHERE o.kind = 'tenant' AND o.text = $1 AND x.device = t.device AND x.lot = $3) GROUP BY t.device) refused GROUP BY line, site`,
+		c.report.Tenant, c.report.Lot, c.lot, c.most)
 	if err != nil {
 		return err
 	}
-	nameless, err := list(c.ctx, c.from, scan, `SELECT r.product_line, r.site, count(*)`+rows+`r.device = '' GROUP BY r.product_line, r.site`,
-		c.report.Tenant, c.report.Lot)
+	nameless, err := list(c.ctx, c.from, scan, `SELECT product_line, site, count(*) FROM (SELECT r.product_line, r.site`+refusalsOfLot+`r.device = '' LIMIT $3) t
+		GROUP BY product_line, site`, c.report.Tenant, c.report.Lot, c.most)
 	for _, d := range append(named, nameless...) {
 		c.place(d.line, d.site).Refused += d.n
 	}

@@ -38,6 +38,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"planned in lot":  {plannedBy("lot"), []string{"device_lot"}},
 		"planned in line": {plannedBy("product_line"), []string{"device_line"}},
 		"issued in lot":   {issuedBy("lot"), []string{"certificate_lot", "certificate_device", "PRIMARY KEY"}},
+		"devices of lot":  {devicesOfLot, []string{"certificate_lot"}},
 		"issued in line":  {issuedBy("product_line"), []string{"certificate_line", "certificate_device", "PRIMARY KEY"}},
 	} {
 		var args []any

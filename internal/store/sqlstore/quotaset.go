@@ -23,10 +23,10 @@ func (s *Store) SetQuota(ctx context.Context, q quota.Quota, e pki.Event) (*quot
 		}, `SELECT bound, used, counting FROM quota WHERE tenant = $1 AND kind = $2 AND name = $3`, q.Tenant, q.Kind, q.Name)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			e.Detail = fmt.Sprintf("%d certificates", q.Limit)
+			e.Detail = pki.Count(q.Limit, "certificate")
 			err = t.putQuota(&q)
 		case err == nil:
-			e.Detail = fmt.Sprintf("from %d to %d certificates", before, q.Limit)
+			e.Detail = fmt.Sprintf("from %d to %s", before, pki.Count(q.Limit, "certificate"))
 			_, err = t.exec(`UPDATE quota SET bound = $1, actor = $2, changed = $3 WHERE tenant = $4 AND kind = $5 AND name = $6`,
 				q.Limit, q.Actor, micros(q.Changed), q.Tenant, q.Kind, q.Name)
 		}

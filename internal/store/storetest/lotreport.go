@@ -49,6 +49,14 @@ func testLotReport(f *fixture) {
 	_, err = f.ChangeDevice(f.ctx, registry.DeviceChange{Owner: acme, ID: "meter-2", Act: registry.Decommission, Event: f.event(acme, "device.decommission")})
 	f.ok(err)
 
+	// An open lot is counted, too, and no further than it is asked for.
+	counts, err := f.LotCounts(f.ctx, acme, "lot-1", 100)
+	f.ok(err)
+	f.same(*counts, lotreport.Counts{Issued: 2, Refused: 3, Scrapped: 1})
+	counts, err = f.LotCounts(f.ctx, acme, "lot-1", 2)
+	f.ok(err)
+	f.same([]any{counts.AtLeast, counts.Issued + counts.Scrapped}, []any{true, int64(2)})
+
 	// An intent that is open when the lot is closed is waited for.
 	late := f.intent()
 	item := f.item("meter-20")
@@ -86,6 +94,9 @@ func testLotReport(f *fixture) {
 	}
 	f.same(r.Digest, hex.EncodeToString(sum.Sum(nil)))
 	f.same([]int64{r.Certificates, r.Issued, r.Refused, r.Scrapped, r.ScrappedIssued, r.ScrappedReported}, []int64{4, 3, 3, 3, 1, 2})
+	counts, err = f.LotCounts(f.ctx, acme, "lot-1", 100)
+	f.ok(err)
+	f.same(*counts, r.Counts())
 	f.same(r.Places, []lotreport.Place{{ProductLine: "meters", Site: "north", Issued: 3, Refused: 3, Scrapped: 1}})
 	var batches []string
 	for _, b := range r.Batches {
@@ -110,10 +121,11 @@ func testLotReport(f *fixture) {
 
 	_, closeErr := f.CloseLot(f.ctx, stranger, "lot-1", 0, f.now, f.event(stranger, "lot.close"))
 	_, closingErr := f.Closing(f.ctx, stranger, "lot-1")
+	_, countsErr := f.LotCounts(f.ctx, stranger, "lot-1", 100)
 	_, figuresErr := f.Figures(f.ctx, stranger, "lot-1")
 	_, putErr := f.PutReport(f.ctx, stranger, "lot-1", "theirs", f.event(stranger, "lot.report"))
 	_, keyErr := f.ReportKey(f.ctx, stranger)
-	for _, err := range []error{closeErr, closingErr, figuresErr, putErr, keyErr} {
+	for _, err := range []error{closeErr, closingErr, countsErr, figuresErr, putErr, keyErr} {
 		f.is(pki.NotFound, err)
 	}
 }
