@@ -87,10 +87,10 @@ func (p Permit) checkGive(role Role, gives []Permission, scopes []Scope) error {
 		}
 		for _, permission := range gives {
 			had, err := p.principal.Authorize(permission, p.tenant)
-			if err == nil {
-				err = had.CheckAt(permission, s)
-			}
 			if err != nil {
+				return refuse(p.principal, permission, s, nil)
+			}
+			if err := had.CheckAt(permission, s); err != nil {
 				return err
 			}
 		}

@@ -214,7 +214,7 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 // uploadFault tells a file that cannot be a batch from an upload that broke off.
 func uploadFault(err error) error {
 	switch pki.KindOf(err) {
-	case pki.Unauthenticated, pki.Unavailable: // the token ended meanwhile, or there is no room
+	case pki.Unauthenticated, pki.Forbidden, pki.Unavailable: // who sends it may not any more, or there is no room
 		return err
 	case pki.Malformed:
 		return pki.Because(pki.Malformed, errors.Join(errUnfit, err), "%s", pki.DetailOf(err))

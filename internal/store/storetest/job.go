@@ -1,12 +1,14 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
@@ -315,4 +317,65 @@ func testJobRaced(f *fixture) {
 		f.ok(err)
 		f.same(status.Entries, 1)
 	}
+}
+
+// testPlacesOf: where the certificates of a selection are, each place once: by the
+// authority's name for its tenant alone, and by what else the owner calls its own.
+func testPlacesOf(f *fixture) {
+	mine, beside, other := f.placed(acme, "meter-1", "lot-1"), f.placed(acme, "meter-2", "lot-1"), f.placed(acme, "meter-1", "lot-2")
+	other.Placement.Site = "berlin"
+	lent := f.placed(partner, "meter-3", "lot-3")
+	f.issue(mine, beside, lent)
+	f.issue(other)
+	b, row := f.upload(1, batch.Running), f.placed(acme, "meter-4", "lot-4")
+	in := f.chunkIntent(b.ID, 0, 1)
+	in.Items, row.Row = []*issuance.Item{row}, 1
+	f.intend(in)
+	sign(row)
+	f.record(in)
+	authority := f.authority.Name
+	fourth := access.Scope{Authority: authority, ProductLine: "line of lot-4"}
+	first := access.Scope{Authority: authority, ProductLine: "line of lot-1"}
+	second := access.Scope{Authority: authority, ProductLine: "line of lot-2", Site: "berlin"}
+	theirs := access.Scope{ProductLine: "line of lot-3"}
+	for _, test := range []struct {
+		tenant pki.TenantID
+		by     revocation.Selector
+		name   string
+		want   []access.Scope
+	}{
+		{acme, revocation.ByDevice, "meter-1", []access.Scope{first, second}},
+		{acme, revocation.ByDevice, "meter-3", nil},
+		{acme, revocation.ByLot, "lot-1", []access.Scope{first}},
+		{acme, revocation.ByLot, "lot-3", nil},
+		{acme, revocation.ByProductLine, "line of lot-2", []access.Scope{second}},
+		{acme, revocation.ByIssuer, string(f.issuer.ID), []access.Scope{{Authority: authority}, first, second, fourth}},
+		{acme, revocation.ByBatch, string(b.ID), []access.Scope{fourth}},
+		{partner, revocation.ByBatch, string(b.ID), nil},
+		{partner, revocation.ByDevice, "meter-3", []access.Scope{theirs}},
+		{partner, revocation.ByLot, "lot-1", nil},
+		{partner, revocation.ByProductLine, "line of lot-3", []access.Scope{theirs}},
+		{partner, revocation.ByIssuer, string(f.issuer.ID), []access.Scope{theirs}},
+	} {
+		for _, tenant := range []pki.TenantID{stranger, test.tenant} {
+			want := test.want
+			if tenant == stranger {
+				want = nil
+			}
+			got, err := f.PlacesOf(f.ctx, tenant, revocation.Select(test.by, test.name), 10)
+			if test.by == revocation.ByBatch && want == nil {
+				f.is(pki.NotFound, err)
+				continue
+			}
+			f.ok(err)
+			slices.SortFunc(got, func(a, b access.Scope) int { return cmp.Compare(a.String(), b.String()) })
+			slices.SortFunc(want, func(a, b access.Scope) int { return cmp.Compare(a.String(), b.String()) })
+			if !slices.Equal(got, want) {
+				f.Errorf("%s: %s %q: %v, want %v", tenant, test.by, test.name, got, want)
+			}
+		}
+	}
+	got, err := f.PlacesOf(f.ctx, acme, revocation.Select(revocation.ByIssuer, string(f.issuer.ID)), 2)
+	f.ok(err)
+	f.same(len(got), 2)
 }

@@ -140,6 +140,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"hold and release", testHold},
 		{"revoked entries", testRevoked},
 		{"revocation job's selection", testJobSelection},
+		{"where the certificates of a revocation job are", testPlacesOf},
 		{"revocation job", testJob},
 		{"revocation job raced", testJobRaced},
 		{"revocation jobs bounded", testJobsBounded},

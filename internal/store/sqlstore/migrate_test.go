@@ -1,0 +1,100 @@
+package sqlstore
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// migrateTo makes a database of an earlier schema, and fills it.
+func migrateTo(t *testing.T, dir string, version int64, statements ...string) {
+	t.Helper()
+	db, err := writerDB(filepath.Join(dir, "pando.db"), Options{WriterCacheMiB: 1, synchronous: "FULL"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), version); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range statements {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestGrantsOfEarlierSchema: tokens and trusted authorities that had a role and names
+// of endpoints have it as grants, and no more than they had.
+func TestGrantsOfEarlierSchema(t *testing.T) {
+	dir := t.TempDir()
+	hash := sha256.Sum256([]byte("two"))
+	migrateTo(t, dir, 15,
+		`INSERT INTO endpoint (tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created) VALUES
+			('acme', 'meter', 'a', 'acme', 'meter', 1, 'rest', '{}', 5), ('acme', 'smart-meter', 'a', 'acme', 'meter', 1, 'rest', '{}', 5),
+			('acme', 'gateway', 'a', 'acme', 'meter', 1, 'rest', '{}', 5), ('globex', 'meter', 'a', 'globex', 'meter', 1, 'rest', '{}', 5)`,
+		`INSERT INTO token (id, tenant, name, role, endpoints, hash, created, expires, revoked) VALUES
+			('0all', 'acme', 'x', 'auditor', '', x'01', 7000000, 9000000, 0),
+			('0one', 'acme', 'x', 'ra-operator', 'smart-meter', x'02', 7000000, 9000000, 0),
+			('0gone', 'acme', 'x', 'ra-operator', 'not-there', x'04', 7000000, 9000000, 0),
+			('0theirs', 'globex', 'x', 'factory-operator', 'meter,gateway', x'05', 7000000, 9000000, 0),
+			('0platform', '`+string(pki.Platform)+`', 'x', 'platform-operator', '', x'06', 7000000, 9000000, 0)`,
+		`INSERT INTO token (id, tenant, name, role, endpoints, hash, created, expires, revoked)
+			SELECT '0two', 'acme', 'x', 'factory-operator', 'gateway,meter', x'`+hex.EncodeToString(hash[:])+`', 7000000, 9000000, 0`,
+		`INSERT INTO trust_anchor (tenant, name, id, issuer, certificate, role, endpoints, created) VALUES
+			('acme', 'devices', 't1', 'i', x'30', 'device', 'meter,smart-meter', 7000000), ('globex', 'auditors', 't2', '', x'30', 'auditor', '', 7000000)`)
+	s := open(t, dir)
+	defer s.Close()
+
+	grant := func(id string, tenant pki.TenantID, principal string, role access.Role, endpoint string) access.Grant {
+		return access.Grant{ID: id, Tenant: tenant, Principal: principal, Role: role, Scope: access.Scope{Endpoint: endpoint}, Created: time.Unix(7, 0).UTC()}
+	}
+	for _, tenant := range []struct {
+		id   pki.TenantID
+		want []access.Grant
+	}{
+		{"acme", []access.Grant{
+			grant("0all", "acme", "token:0all", access.Auditor, ""),
+			grant("0one.smart-meter", "acme", "token:0one", access.RAOperator, "smart-meter"),
+			grant("0two.gateway", "acme", "token:0two", access.FactoryOperator, "gateway"),
+			grant("0two.meter", "acme", "token:0two", access.FactoryOperator, "meter"),
+			grant("t1.meter", "acme", "trust:devices", access.Device, "meter"),
+			grant("t1.smart-meter", "acme", "trust:devices", access.Device, "smart-meter"),
+		}},
+		{"globex", []access.Grant{
+			grant("0theirs.meter", "globex", "token:0theirs", access.FactoryOperator, "meter"),
+			grant("t2", "globex", "trust:auditors", access.Auditor, ""),
+		}},
+		{pki.Platform, []access.Grant{grant("0platform", pki.Platform, "token:0platform", access.PlatformOperator, "")}},
+	} {
+		got, err := s.Grants(t.Context(), tenant.id, "", "")
+		if diff := cmp.Diff(tenant.want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v %s", tenant.id, err, diff)
+		}
+	}
+	two, err := s.TokenByHash(t.Context(), hash)
+	if err != nil || len(two.Grants) != 2 || two.Grants[0].Scope.Endpoint != "gateway" {
+		t.Errorf("as a token is read: %+v, %v", two, err)
+	}
+	anchors, err := s.AllAnchors(t.Context())
+	if err != nil || len(anchors) != 2 || len(anchors[0].Grants) != 2 || len(anchors[1].Grants) != 1 {
+		t.Errorf("as trusted authorities are read: %+v, %v", anchors, err)
+	}
+}
