@@ -28,13 +28,10 @@ func (s *Service) newFold(ctx context.Context, g access.Permit, b *Batch) (*fold
 	return &fold{ra: s.cfg.RA, permit: g, where: where, free: g.Covers(where)}, err
 }
 
-// take sees one row. In an upload of somebody who may not enrol everywhere it is
-// Forbidden outside of where they may.
+// take sees one row of an upload.
 func (f *fold) take(ctx context.Context, no int64, row *enroll.Row) error {
-	if !f.free && row.Problem == "" {
-		if err := f.check(ctx, no, row); err != nil {
-			return err
-		}
+	if err := f.keep(ctx, no, row); err != nil {
+		return err
 	}
 	if row.Problem != "" { // it is never enrolled
 		return nil
@@ -42,7 +39,12 @@ func (f *fold) take(ctx context.Context, no int64, row *enroll.Row) error {
 	return f.complete(ctx, row.Placement)
 }
 
-func (f *fold) check(ctx context.Context, no int64, row *enroll.Row) (err error) {
+// keep is Forbidden for a row outside of where somebody may enrol who may not
+// everywhere.
+func (f *fold) keep(ctx context.Context, no int64, row *enroll.Row) (err error) {
+	if f.free || row.Problem != "" {
+		return nil
+	}
 	row.Placement, err = f.ra.CheckSubject(ctx, f.permit, access.ManageBatches, f.where, row.Subject)
 	switch pki.KindOf(err) {
 	case pki.Forbidden:

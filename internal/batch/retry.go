@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,11 +44,11 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 			return nil, err
 		}
 	}
-	rows, sum, err := s.copyRows(ctx, b, kinds)
+	rows, sum, err := s.copyRows(ctx, g, b, kinds)
 	if err == nil && rows == 0 {
 		err = pki.Errorf(pki.Conflict, "the batch has no refused rows of this kind that are not retried already")
 	}
-	if pki.KindOf(err) == pki.Conflict {
+	if pki.KindOf(err) == pki.Conflict || errors.Is(err, errUnfit) {
 		return nil, s.cancel(ctx, g, b, err)
 	}
 	if err != nil {
@@ -78,8 +79,13 @@ func joinKinds(kinds []pki.Kind) string {
 	return strings.Join(slices.Compact(names), ",")
 }
 
-// copyRows stores the rows that a batch retries, chunk by chunk.
-func (s *Service) copyRows(ctx context.Context, b *Batch, kinds []pki.Kind) (rows int64, sum [32]byte, err error) {
+// copyRows stores the rows that a batch retries, chunk by chunk: each within the permit
+// of whoever retries them, who may not be who uploaded them.
+func (s *Service) copyRows(ctx context.Context, g access.Permit, b *Batch, kinds []pki.Kind) (rows int64, sum [32]byte, err error) {
+	fold, err := s.newFold(ctx, g, b)
+	if err != nil {
+		return 0, sum, err
+	}
 	digest := sha256.New()
 	c := Chunk{First: 1}
 	for after := int64(0); ; {
@@ -103,7 +109,11 @@ func (s *Service) copyRows(ctx context.Context, b *Batch, kinds []pki.Kind) (row
 			if r.Row >= from.First+int64(from.Count) {
 				break
 			}
-			c.Rows = appendRow(c.Rows, &old[r.Row-from.First])
+			row := &old[r.Row-from.First]
+			if err := fold.keep(ctx, r.Row, row); err != nil {
+				return 0, sum, err
+			}
+			c.Rows = appendRow(c.Rows, row)
 			c.Retries = append(c.Retries, r)
 			c.Count++
 			after = r.Row

@@ -157,3 +157,36 @@ func TestScopedTrust(t *testing.T) {
 		t.Errorf("within: %v", err)
 	}
 }
+
+// TestScopedRetry: a row is retried within the permit of whoever retries it, also where
+// its submitter might have enrolled it.
+func TestScopedRetry(t *testing.T) {
+	h := elsewhere(t)
+	state := func(act registry.Act) {
+		if _, err := h.Registry.ChangeDevice(t.Context(), h.grant(access.ManageDevices), "SM-home0", act, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := h.request("meter", meterCSR(t, "SM-home0"))
+	r.Placement.ProductLine = "home"
+	h.get(r)
+	state(registry.Suspend) // so that its row is refused
+	b, err := h.Batch.Submit(t.Context(), h.grant(access.ManageBatches), batch.Submission{Endpoint: "meter", Format: batch.PEM, Defaults: pki.Placement{ProductLine: "pro"}}, pandotest.PEMRequests(t, "SM-home", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for now, err := range h.Batch.Watch(t.Context(), h.grant(access.ReadBatches), b.ID) {
+		if b = now; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.State != batch.Done || b.Refused != 1 {
+		t.Fatalf("%+v", b)
+	}
+	state(registry.Resume)
+	_, err = h.Batch.Retry(t.Context(), h.scoped(access.ManageBatches, access.FactoryOperator, access.Scope{ProductLine: "pro"}), b.ID, nil, "")
+	outside(t, "a device from elsewhere", err, access.ManageBatches, place("home", ""))
+	if _, err := h.Batch.Retry(t.Context(), h.grant(access.ManageBatches), b.ID, nil, ""); err != nil {
+		t.Errorf("who may everywhere: %v", err)
+	}
+}
