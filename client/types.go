@@ -20,6 +20,8 @@ type Tenant struct {
 	Organization string    `json:"organization" maxLength:"64" doc:"The O of the subjects that its profiles name." example:"Example Meters"`
 	Created      time.Time `json:"created,omitzero" readOnly:"true"`
 	Approvals    string    `json:"approvals" enum:"default,none" readOnly:"true" doc:"Whether the default rules of approval hold for the kinds of act that have no rule of the tenant's own."`
+	Parent       string    `json:"parent,omitempty" readOnly:"true" doc:"The tenant that made it as its child; absent where a platform operator did."`
+	Suspended    bool      `json:"suspended,omitempty" readOnly:"true" doc:"By its parent."`
 
 	Settings TenantSettings `json:"settings" readOnly:"true"`
 }

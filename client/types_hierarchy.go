@@ -102,8 +102,9 @@ type ProfileRef struct {
 // NewEndpoint is an endpoint to create.
 type NewEndpoint struct {
 	Name      string   `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"meter"`
-	Authority string   `json:"authority" doc:"Name or id of the authority that issues."`
-	Profile   string   `json:"profile" doc:"Name of the profile."`
+	Loan      string   `json:"loan,omitempty" maxLength:"40" doc:"Of what the parent lends, in the place of authority and profile."`
+	Authority string   `json:"authority,omitempty" doc:"Name or id of the authority that issues."`
+	Profile   string   `json:"profile,omitempty" doc:"Name of the profile."`
 	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
 	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch. Default: both. None: it is switched off."`
 	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named."`

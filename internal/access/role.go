@@ -60,6 +60,7 @@ const (
 	ReadApprovals     Permission = "approvals.read"   // the rules, and what waits
 	DecideApprovals   Permission = "approvals.decide" // approve and refuse, in the role that a step is for
 	ManageApprovals   Permission = "approvals.manage" // the rules: what needs whose approval
+	ManageChildren    Permission = "children.manage"  // child tenants, and what is lent to them
 )
 
 var permissions = map[Role][]Permission{
@@ -67,7 +68,7 @@ var permissions = map[Role][]Permission{
 	TenantAdministrator: {ManageTokens, ManageAccess, ReadAccess, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
 		ReadRegistry, ManageRegistry, ManageDevices, ManageRetention, ReadQuotas, ManageQuotas,
-		ReadApprovals, DecideApprovals, ManageApprovals},
+		ReadApprovals, DecideApprovals, ManageApprovals, ManageChildren},
 	PKIAdministrator: {ReadAccess, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		ReadBatches, ReadCertificates, ReadEvents, ReadAlarms, ReadRegistry, ReadQuotas, ReadApprovals},
 	SecurityOfficer: {ReadAccess, ManageTrust, ReadConfiguration, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,

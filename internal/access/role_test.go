@@ -43,6 +43,7 @@ var matrix = map[access.Permission][]access.Role{
 	access.ReadApprovals:     {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.Auditor},
 	access.DecideApprovals:   {access.TenantAdministrator, access.SecurityOfficer, access.RAOperator},
 	access.ManageApprovals:   {access.TenantAdministrator, access.SecurityOfficer},
+	access.ManageChildren:    {access.TenantAdministrator},
 	access.ManageRetention:   {access.TenantAdministrator, access.SecurityOfficer},
 }
 

@@ -46,6 +46,9 @@ type TokenStore interface {
 	// RevokeToken sets the time of revocation; NotFound where the tenant has no
 	// such token.
 	RevokeToken(ctx context.Context, tenant pki.TenantID, id pki.TokenID, at time.Time, e pki.Event) error
+	// Parent returns the tenant that made a tenant, "" for the platform; NotFound where
+	// there is no such tenant.
+	Parent(ctx context.Context, child pki.TenantID) (pki.TenantID, error)
 	ScopeStore
 }
 

@@ -461,3 +461,54 @@ func FuzzAuthenticate(f *testing.F) {
 		}
 	})
 }
+
+func (c *cupboard) Parent(_ context.Context, child pki.TenantID) (pki.TenantID, error) {
+	switch child {
+	case "oem":
+		return "acme", nil
+	case "globex":
+		return "", nil
+	}
+	return "", pki.Errorf(pki.NotFound, "no tenant %q", child)
+}
+
+// TestAppoint: a parent makes the administrators of its children, and of nobody else.
+func TestAppoint(t *testing.T) {
+	d := newDesk()
+	g, err := principal(access.TenantAdministrator).Authorize(access.ManageChildren, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, secret, err := d.Appoint(t.Context(), g, "oem", "first administrator", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := d.Authenticate(t.Context(), secret)
+	if err != nil || who.Tenant != "oem" || tok.Maker != "tenant:acme" {
+		t.Fatal(who, tok, err)
+	}
+	if _, err := who.Authorize(access.ManageTokens, "oem"); err != nil {
+		t.Error(err)
+	}
+	if _, err := who.Authorize(access.ManageTokens, "acme"); pki.KindOf(err) != pki.NotFound {
+		t.Errorf("the child's administrator in the parent: %v", err)
+	}
+	if _, err := principal(access.TenantAdministrator).Authorize(access.ManageTokens, "oem"); pki.KindOf(err) != pki.NotFound {
+		t.Errorf("the parent's administrator in the child: %v", err)
+	}
+	if e := d.store.events[len(d.store.events)-1]; e.Tenant != "oem" || e.Actor != "tenant:acme" {
+		t.Errorf("the event is %+v", e)
+	}
+	other, err := principal(access.TenantAdministrator).Authorize(access.ManageQuotas, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for child, test := range map[pki.TenantID]struct {
+		permit access.Permit
+		want   pki.Kind
+	}{"globex": {g, pki.NotFound}, "nobody": {g, pki.NotFound}, "acme": {g, pki.NotFound}, "oem": {other, pki.Forbidden}} {
+		if _, _, err := d.Appoint(t.Context(), test.permit, child, "x", 0); pki.KindOf(err) != test.want {
+			t.Errorf("%s: %v", child, err)
+		}
+	}
+}

@@ -23,6 +23,8 @@ type commands struct {
 	Events     eventsCommand     `cmd:"" group:"managing" help:"List who did what, and when."`
 	Expiry     expiryCommand     `cmd:"" group:"managing" help:"Report what ends within a window."`
 	Quota      quotaCommand      `cmd:"" group:"managing" help:"Bound how many certificates there may be."`
+	Child      childCommand      `cmd:"" group:"managing" help:"Manage child tenants, and what is lent to them."`
+	Loans      loansCommand      `cmd:"" group:"managing" help:"List what the tenant's parent lends to it."`
 	Archive    archiveCommand    `cmd:"" group:"managing" help:"Archive certificates that have expired."`
 	Clock      clockCommand      `cmd:"" group:"managing" help:"Compare a node's clock, or accept it."`
 	Trust      trustCommand      `cmd:"" group:"managing" help:"Manage whose client certificates prove somebody."`

@@ -40,8 +40,9 @@ func (n *nameFlags) names() *client.Names {
 // endpointCreate is "pando endpoint create".
 type endpointCreate struct {
 	Name      string   `arg:"" help:"Its name, of a-z, 0-9 and inner hyphens."`
-	Authority string   `required:"" placeholder:"NAME" help:"Name or id of the authority that issues."`
-	Profile   string   `required:"" placeholder:"NAME" help:"Profile of what it issues."`
+	Authority string   `xor:"of" required:"" placeholder:"NAME" help:"Name or id of the authority that issues."`
+	Loan      string   `xor:"of" required:"" placeholder:"NAME" help:"Of what the tenant's parent lends, which is an authority with a profile: see 'pando loans'."`
+	Profile   string   `placeholder:"NAME" help:"Profile of what it issues, with --authority."`
 	Version   int      `placeholder:"N" help:"Version of the profile (default: the latest)."`
 	Protocol  []string `enum:"rest, batch" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
 	nameFlags
@@ -56,7 +57,10 @@ func (endpointCreate) Help() string {
 
 // Run creates the endpoint.
 func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
-	made, err := cl.CreateEndpoint(ctx, client.NewEndpoint{Name: e.Name, Authority: e.Authority,
+	if (e.Profile == "") == (e.Loan == "") {
+		return usagef("say the profile with --authority, and none with --loan, which has one")
+	}
+	made, err := cl.CreateEndpoint(ctx, client.NewEndpoint{Name: e.Name, Authority: e.Authority, Loan: e.Loan,
 		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names()})
 	if err != nil {
 		return err

@@ -57,6 +57,11 @@ func (t *tokenCreate) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err != nil {
 		return err
 	}
+	return c.showToken(token)
+}
+
+// showToken prints a new token's text, this once.
+func (c *console) showToken(token *client.CreatedToken) error {
 	c.note("token %s, %s, expires %s; its text is shown this once", token.ID, grantsText(token.Grants), when(token.Expires))
 	return c.result(token, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, token.Secret.Reveal())

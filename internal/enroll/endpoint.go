@@ -13,6 +13,7 @@ import (
 // NewEndpoint is an endpoint to create, or what to change of one.
 type NewEndpoint struct {
 	Name      string
+	Loan      string         // of its parent's, in the place of authority and profile; cannot be changed
 	Authority string         // name or id; cannot be changed
 	Profile   string         // name; "" with an update leaves it
 	Version   int            // 0 is the latest
@@ -29,14 +30,13 @@ func (s *Service) CreateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	if err := pki.CheckSlug("endpoint", n.Name); err != nil {
 		return nil, err
 	}
-	authority, err := s.cfg.Directory.FindAuthority(ctx, g.Tenant(), n.Authority)
-	if err != nil {
+	ep := &pki.Endpoint{Tenant: g.Tenant(), Name: n.Name, Created: s.cfg.Now().UTC()}
+	if err := s.bind(ctx, ep, &n); err != nil {
 		return nil, err
 	}
-	if err := s.checkEndpoint(ctx, g, access.ManageEndpoints, n.Name, authority); err != nil {
+	if err := s.checkEndpoint(ctx, g, access.ManageEndpoints, n.Name, ep.Authority); err != nil {
 		return nil, err
 	}
-	ep := &pki.Endpoint{Tenant: g.Tenant(), Name: n.Name, Authority: authority, Created: s.cfg.Now().UTC()}
 	if n.Protocols == nil {
 		n.Protocols = []pki.Protocol{pki.ProtocolREST, pki.ProtocolBatch}
 	}
@@ -44,6 +44,25 @@ func (s *Service) CreateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 		return nil, err
 	}
 	return ep, s.cfg.Store.PutEndpoint(ctx, ep, s.event(g, "endpoint.create", ep))
+}
+
+// bind sets the authority of a new endpoint: the tenant's own, or with a loan that of
+// its parent, whose profile it is then.
+func (s *Service) bind(ctx context.Context, ep *pki.Endpoint, n *NewEndpoint) error {
+	if n.Loan == "" {
+		authority, err := s.cfg.Directory.FindAuthority(ctx, ep.Tenant, n.Authority)
+		ep.Authority, ep.Profile.Tenant = authority, ep.Tenant
+		return err
+	}
+	if n.Authority != "" || n.Profile != "" {
+		return pki.Errorf(pki.Malformed, "a loan says which authority and which profile: leave them out")
+	}
+	l, err := s.cfg.Directory.Loan(ctx, ep.Tenant, n.Loan)
+	if err != nil {
+		return err
+	}
+	ep.Authority, ep.Profile.Tenant, ep.Profile.Name, n.Profile = l.Authority, l.Parent, l.Profile, l.Profile
+	return nil
 }
 
 // UpdateEndpoint changes the profile, the protocols or the names of an endpoint.
@@ -80,7 +99,10 @@ func sameNames(a, b pki.Names) bool {
 
 // apply sets what n says, and checks that the authority can issue the profile.
 func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) error {
-	version, err := s.cfg.Directory.ResolveProfile(ctx, pki.ProfileRef{Tenant: ep.Tenant, Name: n.Profile, Version: n.Version})
+	if ep.Profile.Tenant != ep.Tenant && n.Profile != ep.Profile.Name {
+		return pki.Errorf(pki.PolicyRefused, "the endpoint is of a loan, which is for the profile %s: make another endpoint for another", ep.Profile.Name)
+	}
+	version, err := s.cfg.Directory.ResolveProfile(ctx, pki.ProfileRef{Tenant: ep.Profile.Tenant, Name: n.Profile, Version: n.Version})
 	if err != nil {
 		return err
 	}
@@ -99,7 +121,7 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 		}
 		ep.Names = *n.Names
 	}
-	line, err := s.cfg.Directory.Line(ctx, ep.Tenant, ep.Authority)
+	line, err := s.cfg.Directory.Line(ctx, ep.Profile.Tenant, ep.Authority)
 	if err != nil {
 		return err
 	}

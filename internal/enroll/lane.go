@@ -135,7 +135,7 @@ func (s *Service) lane(ctx context.Context, tenant pki.TenantID, name string) (*
 	s.mu.RUnlock()
 	if c.lane != nil && now.Before(c.until) {
 		// The directory forgets an authority at once where it is retired here.
-		line, err := s.cfg.Directory.Line(ctx, tenant, c.lane.Endpoint.Authority)
+		line, err := s.cfg.Directory.Line(ctx, c.lane.Endpoint.Profile.Tenant, c.lane.Endpoint.Authority)
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +158,7 @@ func (s *Service) lane(ctx context.Context, tenant pki.TenantID, name string) (*
 }
 
 func (s *Service) resolve(ctx context.Context, ep pki.Endpoint) (*Lane, error) {
-	line, err := s.cfg.Directory.Line(ctx, ep.Tenant, ep.Authority)
+	line, err := s.cfg.Directory.Line(ctx, ep.Profile.Tenant, ep.Authority) // what is lent is both of the lender
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type Directory interface {
 	// Chain returns an issuer's certificate and up to and with the root.
 	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
 	Organization(ctx context.Context, tenant pki.TenantID) (string, error)
+	// Loan returns what a child's parent lends to it under a name.
+	Loan(ctx context.Context, child pki.TenantID, name string) (*pki.Loan, error)
 	FindAuthority(ctx context.Context, tenant pki.TenantID, nameOrID string) (pki.AuthorityID, error)
 	// ResolveProfile returns the exact version that ref means; 0 is the latest.
 	ResolveProfile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)

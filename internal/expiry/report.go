@@ -219,7 +219,7 @@ func (s *Service) profiles(ctx context.Context, tenant pki.TenantID, now time.Ti
 	}
 	var items []Item
 	for _, ep := range endpoints {
-		line, err := s.cfg.Directory.Line(ctx, tenant, ep.Authority)
+		line, err := s.cfg.Directory.Line(ctx, ep.Profile.Tenant, ep.Authority)
 		if err != nil {
 			continue // its authority issues no more: its requests are refused with that
 		}

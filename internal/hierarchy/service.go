@@ -65,21 +65,26 @@ type Config struct {
 type Service struct {
 	cfg Config
 
-	mu     sync.RWMutex // guards all of the below
-	lines  map[pki.AuthorityID]cachedLine
-	bound  map[boundKey]*policy.Bound
-	chains map[pki.IssuerID][][]byte // of issuers with a certificate: never changed
-	held   map[string]bool           // claims of hold
+	mu    sync.RWMutex // guards all of the below
+	lines map[pki.AuthorityID]cachedLine
+
+	suspensions   map[pki.TenantID]knownSuspension
+	suspensionAge int // grows with each change
+	bound         map[boundKey]*policy.Bound
+	chains        map[pki.IssuerID][][]byte // of issuers with a certificate: never changed
+	held          map[string]bool           // claims of hold
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
 	return &Service{
-		cfg:    cfg,
-		lines:  make(map[pki.AuthorityID]cachedLine),
-		bound:  make(map[boundKey]*policy.Bound),
-		chains: make(map[pki.IssuerID][][]byte),
-		held:   make(map[string]bool),
+		cfg:   cfg,
+		lines: make(map[pki.AuthorityID]cachedLine),
+
+		suspensions: make(map[pki.TenantID]knownSuspension),
+		bound:       make(map[boundKey]*policy.Bound),
+		chains:      make(map[pki.IssuerID][][]byte),
+		held:        make(map[string]bool),
 	}
 }
 

@@ -17,6 +17,23 @@ type Store interface {
 	// SetTenant replaces a tenant's settings, or is NotFound.
 	SetTenant(ctx context.Context, id pki.TenantID, n pki.TenantSettings, e pki.Event) error
 
+	// Children returns a tenant's children, in order of their ids. PutTenant of one is
+	// Conflict where the parent has MaxChildren, or is a child itself, and stores its
+	// event in the parent's log.
+	Children(ctx context.Context, parent pki.TenantID) ([]*pki.Tenant, error)
+	// SuspendChild suspends or resumes a child of the parent's, with an event in the
+	// logs of both; NotFound where it has no such child, Conflict where it is so already.
+	SuspendChild(ctx context.Context, parent, child pki.TenantID, suspended bool, e pki.Event) error
+	// PutLoan stores a loan to a child of its parent's, or changes its limit, with an
+	// event in the logs of both. NotFound where the parent has no such child, Conflict
+	// where the name or the pair is lent otherwise.
+	PutLoan(ctx context.Context, l *pki.Loan, e pki.Event) error
+	// TakeBack ends a loan, with an event in the logs of both: no intent for it is
+	// stored any more.
+	TakeBack(ctx context.Context, parent, child pki.TenantID, name string, e pki.Event) error
+	// Loans returns what was lent to a child, in order of name.
+	Loans(ctx context.Context, child pki.TenantID) ([]*pki.Loan, error)
+
 	// PutAuthority stores a new authority with its first issuer.
 	PutAuthority(ctx context.Context, a *pki.Authority, i *pki.Issuer, e pki.Event) error
 	Authority(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID) (*pki.Authority, error)

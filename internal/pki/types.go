@@ -7,7 +7,9 @@ type Tenant struct {
 	ID           TenantID
 	Organization string // the O of the subjects that its profiles name
 	Created      time.Time
-	Approvals    bool // the default rules of approval hold where it set none of its own
+	Approvals    bool     // the default rules of approval hold where it set none of its own
+	Parent       TenantID // that made it and may suspend it; "" is the platform
+	Suspended    bool     // by its parent
 	TenantSettings
 }
 
@@ -16,6 +18,19 @@ type Tenant struct {
 type TenantSettings struct {
 	PerSecond int // requests to the API, in the long run
 	Burst     int // and at once
+}
+
+// A Loan lets a child tenant issue from one of its parent's authorities, under one of
+// its parent's profiles.
+type Loan struct {
+	Parent, Child TenantID
+	Name          string // a slug, unique within the child
+	Authority     AuthorityID
+	AuthorityName string
+	Profile       string // by its name: all its versions
+	Limit         int64  // how many certificates there may be
+	Used          int64  // how many there are: as against a quota
+	Created       time.Time
 }
 
 // A Mode says whether a hierarchy is relied on. A test authority chains only to

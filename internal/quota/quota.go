@@ -24,6 +24,7 @@ const (
 	Authority   Kind = "authority"
 	Profile     Kind = "profile"
 	ProductLine Kind = "product-line"
+	Loan        Kind = "loan" // of what the parent lends: see pki.Loan; it is set by the parent alone
 )
 
 // A Target is what a quota is for. Its text is "tenant", or kind and name, as
@@ -100,6 +101,9 @@ func Counts(row int64, actor string) bool {
 
 // Exceeded is the refusal of what a quota has no room for.
 func Exceeded(t Target, limit int64) error {
+	if t.Kind == Loan {
+		return pki.Errorf(pki.QuotaExceeded, "the loan %s, %d certificates, is used up: whoever lent it can raise it, or decommission devices that are gone", t.Name, limit)
+	}
 	what := "the tenant's quota"
 	if t.Kind != Tenant {
 		what = "the quota of " + t.String()

@@ -50,6 +50,9 @@ func (s *server) credential(r *http.Request) uint64 {
 // authorize proves who asks, and that they may.
 func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
 	who, err := s.prove(r)
+	if err == nil {
+		err = s.cfg.Hierarchy.CheckSuspended(r.Context(), who.Tenant)
+	}
 	if err != nil || rt.Permission == "" {
 		return Caller{who: who}, err
 	}

@@ -41,7 +41,7 @@ func (s *server) getEndpoint(ctx context.Context, g access.Permit, in *endpointI
 func (s *server) createEndpoint(ctx context.Context, g access.Permit, in *newEndpointInput) (*answer[client.Endpoint], error) {
 	n := in.Body
 	return endpointAnswer(s.cfg.Enroll.CreateEndpoint(ctx, g, enroll.NewEndpoint{
-		Name: n.Name, Authority: n.Authority, Profile: n.Profile, Version: n.Version,
+		Name: n.Name, Loan: n.Loan, Authority: n.Authority, Profile: n.Profile, Version: n.Version,
 		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names),
 	}))
 }

@@ -87,6 +87,8 @@ func (h fakeHierarchy) Authority(_ context.Context, g access.Permit, name string
 	return h.f.authority(name)
 }
 
+func (h fakeHierarchy) CheckSuspended(context.Context, pki.TenantID) error { return nil }
+
 func (h fakeHierarchy) Authorities(context.Context, access.Permit) ([]*hierarchy.View, error) {
 	return nil, nil
 }

@@ -53,14 +53,41 @@ type matrix struct {
 	revocation           string // counted
 	event, grant         string
 	profile              string // a document whose name only beta knows
+	childless            bool   // beta is a child, and has none
 }
 
-func newMatrix(t *testing.T) *matrix {
+// A relation is what alpha is to beta, whose things it asks for.
+type relation string
+
+const (
+	strangers relation = "stranger"
+	child     relation = "child"
+	parent    relation = "parent"
+	sibling   relation = "sibling"
+)
+
+func newMatrix(t *testing.T) *matrix { return newMatrixOf(t, strangers) }
+
+func newMatrixOf(t *testing.T, alpha relation) *matrix {
 	t.Helper()
 	m := &matrix{stack: stack.New(t, stack.Config{})}
 	s := m.stack
-	s.AddTenant(t, "alpha", "meter")
-	s.AddTenant(t, "beta", "meter")
+	switch alpha {
+	case child:
+		s.AddTenant(t, "beta", "meter")
+		s.AddChild(t, "beta", "alpha", "meter")
+	case parent:
+		s.AddTenant(t, "alpha", "meter")
+		s.AddChild(t, "alpha", "beta", "meter")
+	case sibling:
+		s.AddTenant(t, "both")
+		s.AddChild(t, "both", "alpha", "meter")
+		s.AddChild(t, "both", "beta", "meter")
+	default:
+		s.AddTenant(t, "alpha", "meter")
+		s.AddTenant(t, "beta", "meter")
+	}
+	m.childless = alpha == parent || alpha == sibling
 	m.log = s.NewLog(t)
 	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
 		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Access: s.Office, Quotas: s.Quotas, Approvals: s.Approvals, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
@@ -134,6 +161,10 @@ func (m *matrix) fill(t *testing.T) {
 		must(c.CreateRole(ctx, client.NewRole{Name: name, RoleChange: client.RoleChange{Permissions: []string{"batches.read"}}}))(t)
 	}
 	m.grant = must(c.AddGrant(ctx, client.NewGrant{Principal: "token:" + m.tokens[0], Role: "hidden-role"}))(t).ID
+	if !m.childless {
+		must(c.CreateChild(ctx, client.NewChild{ID: "beta-child", Organization: "Hidden"}))(t)
+		must(c.Lend(ctx, "beta-child", "hidden-loan", client.NewLoan{Authority: "issuing", Profile: "hidden-profile", Limit: 5}))(t)
+	}
 	must(c.SetQuota(ctx, "product-line:hidden-line", 5000))(t)
 	must(c.AddTrust(ctx, client.NewTrust{Name: "hidden", Authority: "issuing", Role: "auditor"}))(t)
 	if err := m.stack.Store.PutArchive(ctx, &retention.Archive{ID: "hidden-archive", Tenant: "beta", Created: m.stack.Now(), Before: m.stack.Now()}); err != nil {
@@ -241,6 +272,17 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /archives", attack: 200, own: 200},
 		{route: "GET /archives/{id}", path: "/archives/hidden-archive", own: 200},
 		{route: "GET /expiry", path: "/expiry?days=1098", attack: 200, own: 200},
+
+		{route: "GET /children", attack: 200, own: 200},
+		{route: "POST /children", body: `{"id":"beta-hidden","organization":"Hidden"}`, attack: 400, own: 201},
+		{route: "POST /children/{child}/suspend", path: "/children/beta-child/suspend", own: 200},
+		{route: "POST /children/{child}/resume", path: "/children/beta-child/resume", own: 200},
+		{route: "POST /children/{child}/administrators", path: "/children/beta-child/administrators", body: `{"name":"x"}`, own: 201},
+		{route: "GET /children/{child}/loans", path: "/children/beta-child/loans", own: 200},
+		{route: "PUT /children/{child}/loans/{loan}", path: "/children/beta-child/loans/hidden-loan", body: text(client.NewLoan{Authority: m.authority.ID, Profile: "hidden-profile", Limit: 6}), own: 200},
+		{route: "PUT /children/{child}/loans/{loan}", path: "/children/beta-child/loans/second", body: text(client.NewLoan{Authority: "issuing", Profile: "meter", Limit: 6}), own: 200},
+		{route: "DELETE /children/{child}/loans/{loan}", path: "/children/beta-child/loans/hidden-loan", own: 204},
+		{route: "GET /loans", attack: 200, own: 200},
 
 		{route: "GET /quotas", attack: 200, own: 200},
 		{route: "PUT /quotas/{quota}", path: "/quotas/profile:hidden-profile", body: `{"limit":5}`, own: 200},
@@ -383,16 +425,10 @@ func (m *matrix) seen(t *testing.T) map[string]string {
 	return all
 }
 
-// TestMatrix asks every route for another tenant's things.
-func TestMatrix(t *testing.T) {
-	m := newMatrix(t)
-	rows := m.rows(t)
-	for _, rt := range Routes() {
-		name := rt.Method + " " + rt.Path
-		if !slices.ContainsFunc(rows, func(r row) bool { return r.route == name }) {
-			t.Errorf("%s has no row: say what another tenant gets", name)
-		}
-	}
+// attack has alpha ask for beta's things, and sees that it gets nothing and changes
+// nothing.
+func (m *matrix) attack(t *testing.T, rows []row) {
+	t.Helper()
 	before := m.seen(t)
 	secrets := []string{"hidden", "beta", m.rootID, m.authority.ID, m.authority.Issuers[0].ID, m.waiting, m.installable,
 		m.certificate.Issuer, m.certificate.Serial, m.batch, m.revocation, m.event, m.grant, m.tokens[0], m.tokens[1]}
@@ -417,6 +453,34 @@ func TestMatrix(t *testing.T) {
 	if diff := gocmp.Diff(before, m.seen(t)); diff != "" {
 		t.Errorf("the attacks changed something: %s", diff)
 	}
+}
+
+// TestFamily asks for the things of a parent as its child, for those of a child as its
+// parent, and for those of one child as the other: each gets what a stranger gets.
+func TestFamily(t *testing.T) {
+	for _, alpha := range []relation{child, parent, sibling} {
+		t.Run(string(alpha), func(t *testing.T) {
+			m := newMatrixOf(t, alpha)
+			rows := m.rows(t)
+			if alpha == parent { // who knows its children
+				rows = slices.DeleteFunc(rows, func(r row) bool { return r.route == "GET /children" })
+			}
+			m.attack(t, rows)
+		})
+	}
+}
+
+// TestMatrix asks every route for another tenant's things.
+func TestMatrix(t *testing.T) {
+	m := newMatrix(t)
+	rows := m.rows(t)
+	for _, rt := range Routes() {
+		name := rt.Method + " " + rt.Path
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.route == name }) {
+			t.Errorf("%s has no row: say what another tenant gets", name)
+		}
+	}
+	m.attack(t, rows)
 	for _, r := range rows {
 		t.Run("own/"+r.name(), func(t *testing.T) {
 			token := m.beta

@@ -77,20 +77,28 @@ type profileHashes struct {
 
 func newProfileHashes(h Hierarchy) *profileHashes { return &profileHashes{hierarchy: h} }
 
-// of returns the hash of a version, in hexadecimal, of the caller's own tenant.
+// of returns the hash of a version, in hexadecimal: of the caller's own tenant, or of
+// one that lent it, of which the caller has a certificate.
 func (h *profileHashes) of(ctx context.Context, who access.Principal, ref pki.ProfileRef) (string, error) {
 	if hash, ok := h.known.Load(ref); ok {
 		return hash.(string), nil
 	}
-	g, err := who.Authorize(access.ReadConfiguration, ref.Tenant)
-	if err != nil {
-		return "", err
-	}
-	v, err := h.hierarchy.Profile(ctx, g, ref.Name, ref.Version)
+	v, err := h.version(ctx, who, ref)
 	if err != nil {
 		return "", err
 	}
 	hash := hex.EncodeToString(v.Hash[:])
 	h.known.Store(ref, hash)
 	return hash, nil
+}
+
+func (h *profileHashes) version(ctx context.Context, who access.Principal, ref pki.ProfileRef) (*pki.ProfileVersion, error) {
+	if ref.Tenant != who.Tenant {
+		return h.hierarchy.ResolveProfile(ctx, ref)
+	}
+	g, err := who.Authorize(access.ReadConfiguration, ref.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	return h.hierarchy.Profile(ctx, g, ref.Name, ref.Version)
 }

@@ -29,7 +29,9 @@ func reaches() map[string]reach {
 			POST /tokens; DELETE /tokens/{id}; GET /events; GET /events/{id}/proof; GET /log/checkpoint; GET /log/consistency; GET /log/entries;
 			GET /log/export; GET /alarms; GET /retention; PUT /retention; POST /retention/run; GET /archives; GET /archives/{id}; GET /expiry;
 			GET /approvals/rules; PUT /approvals/rules/{kind}; GET /changes/{id}; POST /changes/{id}/approve; POST /changes/{id}/refuse;
-			POST /changes/{id}/withdraw; GET /quotas; PUT /quotas/{quota}; DELETE /quotas/{quota}; GET /trust; POST /trust; DELETE /trust/{name};
+			POST /changes/{id}/withdraw; GET /quotas; PUT /quotas/{quota}; DELETE /quotas/{quota}; GET /children; POST /children;
+			POST /children/{child}/suspend; POST /children/{child}/resume; POST /children/{child}/administrators; GET /children/{child}/loans;
+			PUT /children/{child}/loans/{loan}; DELETE /children/{child}/loans/{loan}; GET /loans; GET /trust; POST /trust; DELETE /trust/{name};
 			POST /authorities; POST /authorities/roots; POST /authorities/install; POST /profiles; GET /registry; PATCH /registry; POST /lots; GET /devices`,
 		place: `GET /authorities/{authority}; GET /authorities/{authority}/request; GET /authorities/{authority}/crl-request;
 			GET /authorities/{authority}/chain; POST /authorities/{authority}/retire; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};

@@ -34,10 +34,12 @@ type Tokens interface {
 	Create(ctx context.Context, g access.Permit, n access.NewToken) (*access.Token, pki.Secret, error)
 	List(ctx context.Context, g access.Permit) ([]*access.Token, error)
 	Revoke(ctx context.Context, g access.Permit, id pki.TokenID) error
+	Appoint(ctx context.Context, g access.Permit, child pki.TenantID, name string, life time.Duration) (*access.Token, pki.Secret, error)
 }
 
 // Hierarchy is what the API needs of hierarchy.Service.
 type Hierarchy interface {
+	Children
 	CreateTenant(ctx context.Context, g access.Permit, n hierarchy.NewTenant) (*pki.Tenant, error)
 	Tenants(ctx context.Context, g access.Permit) ([]*pki.Tenant, error)
 	SetTenant(ctx context.Context, g access.Permit, n pki.TenantSettings) (*pki.Tenant, error)
@@ -53,7 +55,20 @@ type Hierarchy interface {
 	PublishProfile(ctx context.Context, g access.Permit, source []byte) (*pki.ProfileVersion, error)
 	Profile(ctx context.Context, g access.Permit, name string, version int) (*pki.ProfileVersion, error)
 	Profiles(ctx context.Context, g access.Permit) ([]*pki.ProfileVersion, error)
+	ResolveProfile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	Events(ctx context.Context, g access.Permit, f hierarchy.EventFilter, before string, limit int) (events []pki.Event, next string, err error)
+}
+
+// Children is what the API needs of hierarchy.Service for child tenants.
+type Children interface {
+	CreateChild(ctx context.Context, g access.Permit, id pki.TenantID, organization string) (*pki.Tenant, error)
+	Children(ctx context.Context, g access.Permit) ([]*pki.Tenant, error)
+	SuspendChild(ctx context.Context, g access.Permit, child pki.TenantID, suspended bool) (*pki.Tenant, error)
+	CheckSuspended(ctx context.Context, tenant pki.TenantID) error
+	Lend(ctx context.Context, g access.Permit, child pki.TenantID, n hierarchy.NewLoan) (*pki.Loan, error)
+	TakeBack(ctx context.Context, g access.Permit, child pki.TenantID, name string) error
+	Lent(ctx context.Context, g access.Permit, child pki.TenantID) ([]*pki.Loan, error)
+	Loans(ctx context.Context, g access.Permit) ([]*pki.Loan, error)
 }
 
 // Enroll is what the API needs of enroll.Service.

@@ -80,5 +80,6 @@ func wireTenant(t *pki.Tenant) client.Tenant {
 		approvals = "default"
 	}
 	return client.Tenant{ID: string(t.ID), Organization: t.Organization, Created: t.Created, Approvals: approvals,
+		Parent: string(t.Parent), Suspended: t.Suspended,
 		Settings: client.TenantSettings{PerSecond: t.PerSecond, Burst: t.Burst}}
 }

@@ -209,6 +209,22 @@ func (s *Stack) AddTenant(t testing.TB, id pki.TenantID, endpoints ...string) {
 	if _, err := s.Hierarchy.CreateTenant(ctx, s.Permit(t, pki.Platform, access.ManageTenants), hierarchy.NewTenant{ID: id, Organization: "Example " + string(id), Alone: true}); err != nil {
 		t.Fatal(err)
 	}
+	s.fill(t, id, endpoints...)
+}
+
+// AddChild is AddTenant for a child of another, which may have any name.
+func (s *Stack) AddChild(t testing.TB, parent, id pki.TenantID, endpoints ...string) {
+	t.Helper()
+	child := &pki.Tenant{ID: id, Organization: "Example " + string(id), Created: s.Now(), Parent: parent}
+	if err := s.Store.PutTenant(context.Background(), child, pki.Event{Tenant: parent, At: s.Now(), Action: "child.create"}); err != nil {
+		t.Fatal(err)
+	}
+	s.fill(t, id, endpoints...)
+}
+
+func (s *Stack) fill(t testing.TB, id pki.TenantID, endpoints ...string) {
+	t.Helper()
+	ctx := context.Background()
 	for _, name := range packs.Story() {
 		source, err := packs.Document(name)
 		if err != nil {

@@ -106,12 +106,13 @@ func (s *Store) ActivateIssuer(ctx context.Context, tenant pki.TenantID, id pki.
 // An issuerInfo is what never changes about an issuer and is needed with each of
 // its certificates.
 type issuerInfo struct {
-	num       int64
-	tenant    int64
-	owner     pki.TenantID // the same, by its name
-	authority string       // by its name
-	shards    int
-	indexes   []pki.SearchIndex
+	num         int64
+	tenant      int64
+	owner       pki.TenantID // the same, by its name
+	authority   string       // by its name
+	authorityID pki.AuthorityID
+	shards      int
+	indexes     []pki.SearchIndex
 }
 
 // issuers caches issuerInfo. The zero value is empty.
@@ -130,10 +131,10 @@ func (s *Store) issuerInfo(ctx context.Context, id pki.IssuerID) (issuerInfo, er
 	}
 	info, err := one(ctx, s.read, func(row row) (i issuerInfo, err error) {
 		var indexes string
-		err = row.Scan(&i.num, &i.tenant, &i.owner, &i.authority, &i.shards, &indexes)
+		err = row.Scan(&i.num, &i.tenant, &i.owner, &i.authority, &i.authorityID, &i.shards, &indexes)
 		i.indexes = split[pki.SearchIndex](indexes)
 		return i, err
-	}, `SELECT i.num, r.num, i.tenant, a.name, i.shards, a.indexes FROM issuer i JOIN authority a ON a.id = i.authority
+	}, `SELECT i.num, r.num, i.tenant, a.name, a.id, i.shards, a.indexes FROM issuer i JOIN authority a ON a.id = i.authority
 		JOIN ref r ON r.kind = 'tenant' AND r.tenant = '' AND r.text = i.tenant WHERE i.id = $1`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return issuerInfo{}, pki.Errorf(pki.NotFound, "no issuer %q", id)

@@ -15,8 +15,9 @@ import (
 // so that it is true in it: no other process writes to the database (see takeLock).
 // Its zero value knows nothing.
 type quotas struct {
-	known bool
-	by    map[pki.TenantID]*tenantQuotas
+	known     bool
+	by        map[pki.TenantID]*tenantQuotas
+	suspended map[pki.TenantID]bool
 }
 
 // forget has the next transaction read them anew: after a change of which there are,
@@ -26,13 +27,22 @@ func (q *quotas) forget() { *q = quotas{} }
 // tenantQuotas is the quotas of one tenant.
 type tenantQuotas struct {
 	by        map[quota.Target]*quotaRow
+	loans     map[pair]*quotaRow
 	firstLine int64 // the lowest barrier of those for product lines
+}
+
+// A pair is what is lent: an authority with a profile.
+type pair struct {
+	authority pki.AuthorityID
+	lender    pki.TenantID
+	profile   string // by its name
 }
 
 // A quotaRow is a row of table quota.
 type quotaRow struct {
 	num      int64
 	target   quota.Target
+	lent     pair // of a loan
 	bound    int64
 	used     int64
 	barrier  int64
@@ -66,13 +76,46 @@ func (q *tenantQuotas) bounding(h *held) []*quotaRow {
 			rows = append(rows, row)
 		}
 	}
+	if h.lent() {
+		if row := q.loans[h.pair()]; row != nil {
+			rows = append(rows, row)
+		}
+	}
 	return rows
 }
+
+func (h *held) pair() pair { return pair{h.issuer.authorityID, h.profile.Tenant, h.profile.Name} }
+
+// lent reports whether the certificate is one tenant's for another.
+func (h *held) lent() bool { return h.issuer.owner != h.owner }
 
 // has reports whether h is in what is used.
 func (r *quotaRow) has(h *held) bool { return h.intent > r.barrier || h.id > 0 && h.id <= r.position }
 
-const selectQuotaRow = `SELECT tenant, num, kind, name, bound, used, barrier, position, counting FROM quota`
+const selectQuotaRow = `SELECT q.tenant, q.num, q.kind, q.name, q.bound, q.used, q.barrier, q.position, q.counting,
+	coalesce(l.authority, ''), coalesce(l.parent, ''), coalesce(l.profile, '')
+	FROM quota q LEFT JOIN loan l ON q.kind = 'loan' AND l.child = q.tenant AND l.name = q.name`
+
+func scanQuotaRow(row row) (owner pki.TenantID, r *quotaRow, err error) {
+	r = new(quotaRow)
+	err = row.Scan(&owner, &r.num, &r.target.Kind, &r.target.Name, &r.bound, &r.used, &r.barrier, &r.position, &r.counting,
+		&r.lent.authority, &r.lent.lender, &r.lent.profile)
+	return owner, r, err
+}
+
+func newTenantQuotas() *tenantQuotas {
+	return &tenantQuotas{by: make(map[quota.Target]*quotaRow), loans: make(map[pair]*quotaRow), firstLine: math.MaxInt64}
+}
+
+// add adds a tenant's quota.
+func (q *tenantQuotas) add(r *quotaRow) {
+	switch q.by[r.target] = r; r.target.Kind {
+	case quota.ProductLine:
+		q.firstLine = min(q.firstLine, r.barrier)
+	case quota.Loan:
+		q.loans[r.lent] = r
+	}
+}
 
 // quotasOf returns a tenant's quotas, nil for none.
 func (t *tx) quotasOf(tenant pki.TenantID) (*tenantQuotas, error) {
@@ -81,25 +124,29 @@ func (t *tx) quotasOf(tenant pki.TenantID) (*tenantQuotas, error) {
 	}
 	by := make(map[pki.TenantID]*tenantQuotas)
 	err := t.queryEach(func(row row) error {
-		var owner pki.TenantID
-		r := new(quotaRow)
-		if err := row.Scan(&owner, &r.num, &r.target.Kind, &r.target.Name, &r.bound, &r.used, &r.barrier, &r.position, &r.counting); err != nil {
+		owner, r, err := scanQuotaRow(row)
+		if err != nil {
 			return err
 		}
-		q := by[owner]
-		if q == nil {
-			q = &tenantQuotas{by: make(map[quota.Target]*quotaRow), firstLine: math.MaxInt64}
-			by[owner] = q
+		if by[owner] == nil {
+			by[owner] = newTenantQuotas()
 		}
-		if q.by[r.target] = r; r.target.Kind == quota.ProductLine {
-			q.firstLine = min(q.firstLine, r.barrier)
-		}
+		by[owner].add(r)
 		return nil
 	}, selectQuotaRow)
+	suspended := make(map[pki.TenantID]bool)
+	if err == nil {
+		err = t.queryEach(func(row row) error {
+			var id pki.TenantID
+			err := row.Scan(&id)
+			suspended[id] = true
+			return err
+		}, `SELECT id FROM tenant WHERE suspended = 1`)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading quotas: %w", err)
 	}
-	t.s.quotas = quotas{known: true, by: by}
+	t.s.quotas = quotas{known: true, by: by, suspended: suspended}
 	return by[tenant], nil
 }
 
@@ -126,15 +173,28 @@ func (t *tx) storeQuotas() error {
 // one of them is used up. Nothing refuses the item after it.
 func (t *tx) debit(intent int64, issuer issuerInfo, it *issuance.Item) error {
 	owner, err := t.quotasOf(it.Owner)
-	if owner == nil || err != nil || !quota.Counts(it.Row, it.Actor) {
+	h := heldItem(intent, issuer, it)
+	switch {
+	case err != nil:
 		return err
+	case h.lent() && (owner == nil || owner.loans[h.pair()] == nil):
+		it.Refused = pki.Errorf(pki.Forbidden, "the authority is not lent with this profile any more: whoever lent it took it back")
+		return nil
+	case !quota.Counts(it.Row, it.Actor):
+		return nil
+	case t.s.quotas.suspended[it.Owner]:
+		it.Refused = pki.Errorf(pki.Forbidden, "the tenant %s is suspended", it.Owner)
+		return nil
+	case owner == nil:
+		return nil
 	}
 	if owner.firstLine < intent {
 		if err := t.settleLine(it); err != nil {
 			return err
 		}
+		h.line = it.Placement.ProductLine
 	}
-	rows := owner.bounding(heldItem(intent, issuer, it))
+	rows := owner.bounding(h)
 	for _, r := range rows {
 		if r.used >= r.bound {
 			it.Refused = quota.Exceeded(r.target, r.bound)

@@ -107,13 +107,14 @@ func (s *Store) QuotaHeld(ctx context.Context, q *quota.Quota) (int64, error) {
 	err := s.read.snapshot(ctx, func(from source) error {
 		n = 0
 		r, err := one(ctx, from, func(row row) (*quotaRow, error) {
-			r := new(quotaRow)
-			return r, row.Scan(new(string), &r.num, &r.target.Kind, &r.target.Name, &r.bound, &r.used, &r.barrier, &r.position, &r.counting)
-		}, selectQuotaRow+` WHERE tenant = $1 AND kind = $2 AND name = $3`, q.Tenant, q.Kind, q.Name)
+			_, r, err := scanQuotaRow(row)
+			return r, err
+		}, selectQuotaRow+` WHERE q.tenant = $1 AND q.kind = $2 AND q.name = $3`, q.Tenant, q.Kind, q.Name)
 		if r, err = found(r, err, "quota for %s", q.Target); err != nil {
 			return err
 		}
-		alone := &tenantQuotas{by: map[quota.Target]*quotaRow{r.target: r}}
+		alone := newTenantQuotas()
+		alone.add(r)
 		add := func(h *held) {
 			if h != nil && h.owner == q.Tenant && len(alone.bounding(h)) > 0 && r.has(h) {
 				n++

@@ -27,8 +27,7 @@ func (s *Store) SetQuota(ctx context.Context, q quota.Quota, e pki.Event) (*quot
 			err = t.putQuota(&q)
 		case err == nil:
 			e.Detail = fmt.Sprintf("from %d to %s", before, pki.Count(q.Limit, "certificate"))
-			_, err = t.exec(`UPDATE quota SET bound = $1, actor = $2, changed = $3 WHERE tenant = $4 AND kind = $5 AND name = $6`,
-				q.Limit, q.Actor, micros(q.Changed), q.Tenant, q.Kind, q.Name)
+			err = t.changeQuota(&q)
 		}
 		if err != nil {
 			return fmt.Errorf("setting the quota for %s: %w", q.Target, err)
@@ -81,19 +80,34 @@ func (t *tx) putQuota(q *quota.Quota) error {
 	return err
 }
 
+// changeQuota changes a quota's limit.
+func (t *tx) changeQuota(q *quota.Quota) error {
+	_, err := t.exec(`UPDATE quota SET bound = $1, actor = $2, changed = $3 WHERE tenant = $4 AND kind = $5 AND name = $6`,
+		q.Limit, q.Actor, micros(q.Changed), q.Tenant, q.Kind, q.Name)
+	return err
+}
+
 // RemoveQuota implements quota.Store.
 func (s *Store) RemoveQuota(ctx context.Context, tenant pki.TenantID, target quota.Target, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`DELETE FROM quota WHERE tenant = $1 AND kind = $2 AND name = $3`, tenant, target.Kind, target.Name)
-		switch {
-		case err != nil:
-			return fmt.Errorf("removing the quota for %s: %w", target, err)
-		case rows == 0:
-			return pki.Errorf(pki.NotFound, "no quota for %s", target)
+		if err := t.dropQuota(tenant, target); err != nil {
+			return err
 		}
-		t.forgetQuotas = true
 		return t.event(e)
 	})
+}
+
+// dropQuota ends a quota, or is NotFound.
+func (t *tx) dropQuota(tenant pki.TenantID, target quota.Target) error {
+	rows, err := t.exec(`DELETE FROM quota WHERE tenant = $1 AND kind = $2 AND name = $3`, tenant, target.Kind, target.Name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("removing the quota for %s: %w", target, err)
+	case rows == 0:
+		return pki.Errorf(pki.NotFound, "no quota for %s", target)
+	}
+	t.forgetQuotas = true
+	return nil
 }
 
 const selectQuota = `SELECT tenant, kind, name, bound, used, counting, actor, changed FROM quota `

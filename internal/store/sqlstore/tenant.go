@@ -12,8 +12,13 @@ import (
 // PutTenant implements hierarchy.Store.
 func (s *Store) PutTenant(ctx context.Context, n *pki.Tenant, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`INSERT INTO tenant (id, organization, created, approvals) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			n.ID, n.Organization, micros(n.Created), number(n.Approvals))
+		if n.Parent != "" {
+			if err := t.checkParent(n.Parent); err != nil {
+				return err
+			}
+		}
+		rows, err := t.exec(`INSERT INTO tenant (id, organization, created, approvals, parent) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			n.ID, n.Organization, micros(n.Created), number(n.Approvals), n.Parent)
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing tenant %s: %w", n.ID, err)
@@ -38,11 +43,11 @@ func (s *Store) SetTenant(ctx context.Context, id pki.TenantID, n pki.TenantSett
 	})
 }
 
-const selectTenant = `SELECT id, organization, created, approvals, per_second, burst FROM tenant `
+const selectTenant = `SELECT id, organization, created, approvals, per_second, burst, parent, suspended FROM tenant `
 
 func scanTenant(row row) (*pki.Tenant, error) {
 	n := new(pki.Tenant)
-	return n, row.Scan(&n.ID, &n.Organization, intoTime{&n.Created}, &n.Approvals, &n.PerSecond, &n.Burst)
+	return n, row.Scan(&n.ID, &n.Organization, intoTime{&n.Created}, &n.Approvals, &n.PerSecond, &n.Burst, &n.Parent, &n.Suspended)
 }
 
 // Tenant implements hierarchy.Store.

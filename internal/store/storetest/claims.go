@@ -23,6 +23,7 @@ func testClaims(f *fixture) {
 	seed := uint64(time.Now().UnixNano())
 	f.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
+	f.borrow()
 	keys, orders := map[string]*claim{}, map[string]*claim{}
 	var open []*issuance.Intent
 	for range 150 {

@@ -21,7 +21,7 @@ func testExpiry(f *fixture) {
 		it.NotAfter = at
 		items = append(items, it)
 	}
-	items[4].Owner = partner
+	f.borrow(items[4])
 	f.issue(items...)
 	count := func(limit, want int) {
 		f.Helper()

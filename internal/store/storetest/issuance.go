@@ -118,7 +118,7 @@ func (f *fixture) have(in *issuance.Intent, place int) *pki.Certificate {
 
 func testLent(f *fixture) {
 	it := f.item("their-1")
-	it.Owner = partner
+	f.borrow(it)
 	in := f.issue(it)
 	for _, tenant := range []pki.TenantID{acme, partner} {
 		got, err := f.Certificate(f.ctx, tenant, in.Issuer, it.Serial)
@@ -232,7 +232,7 @@ func testIdempotency(f *fixture) {
 
 	// The key is the owner's.
 	theirs := keyed("meter-1", "request")
-	theirs.Owner = partner
+	f.borrow(theirs)
 	f.issue(theirs)
 
 	// A request that is refused for its key gives its idempotency key back.

@@ -47,6 +47,9 @@ func (f *fixture) advance(j *revocation.Job, limit int) (*revocation.Job, int) {
 // placed returns an item for a device of the owner in a lot of a product line.
 func (f *fixture) placed(owner pki.TenantID, device pki.DeviceID, lot string) *issuance.Item {
 	it := f.item(device)
+	if owner == partner {
+		f.borrow(it)
+	}
 	it.Owner = owner
 	it.Placement = pki.Placement{ProductLine: "line of " + lot, Lot: lot}
 	return it

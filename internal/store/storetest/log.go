@@ -114,7 +114,7 @@ func testLog(f *fixture) {
 	sign(first, renewal)
 	f.record(in)
 	lent := f.item("meter-3")
-	lent.Owner = partner
+	f.borrow(lent)
 	lone := f.issue(lent)
 	_, _, err = f.CertificateIndex(f.ctx, in.Issuer, renewal.Serial)
 	f.is(pki.NotReady, err)
@@ -165,7 +165,7 @@ func testLog(f *fixture) {
 		}
 	}
 	f.same(order, []string{"tenant.create", "authority.create", "authority.activate", "log.create",
-		"certificate", "certificate", "revocation", "certificate", "revocation", "certificate.superseded"})
+		"certificate", "certificate", "revocation", "child.lend", "certificate", "revocation", "certificate.superseded"})
 
 	// A tenant that has nothing sees nothing.
 	none, err := f.Leaves(f.ctx, "nobody", 0, 10)

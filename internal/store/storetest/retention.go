@@ -72,7 +72,8 @@ func testExpired(f *fixture) {
 	held := add("held", "", end)
 	add("open", "lot-1", end)
 	lent := f.item("lent")
-	lent.NotAfter, lent.Owner = end, partner
+	lent.NotAfter = end
+	f.borrow(lent)
 	f.issue(lent)
 	add("last", "", end)
 	f.ok(f.revoke(f.entry(acme, held, pki.CertificateHold)))

@@ -27,7 +27,7 @@ func (f *fixture) revoke(e *revocation.Entry) error {
 
 func testRevoke(f *fixture) {
 	it := f.item("meter-1")
-	it.Owner = partner
+	f.borrow(it)
 	f.issue(it)
 	f.later(time.Hour)
 	f.is(pki.NotFound, f.revoke(f.entry(stranger, it, pki.KeyCompromise)))
@@ -44,7 +44,7 @@ func testRevoke(f *fixture) {
 	r := &e.Revocation
 	f.same(r, &pki.Revocation{Issuer: f.issuer.ID, Serial: it.Serial, N: 1, Reason: pki.KeyCompromise, At: f.now,
 		Shard: it.Serial.Shard(shards), NotAfter: it.NotAfter})
-	f.same(f.actions(partner), []string{"certificate.keyCompromise", "tenant.create"})
+	f.same(f.actions(partner), []string{"certificate.keyCompromise", "child.lend", "tenant.create"})
 	f.same(f.actions(stranger), []string{"tenant.create"})
 
 	got, err := f.Status(f.ctx, f.issuer.ID, it.Serial)

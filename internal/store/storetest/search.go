@@ -57,7 +57,7 @@ func testSearch(f *fixture) {
 	d.Profile.Name = "other"
 	f.issue(a, b, c, d, e)
 	theirs := f.item("theirs") // of acme's issuer, owned by partner
-	theirs.Owner = partner
+	f.borrow(theirs)
 	f.issue(theirs)
 	job := f.upload(1, batch.Running)
 	chunk := f.chunkIntent(job.ID, 0, 1, 2, 3)
@@ -134,6 +134,7 @@ func testIndexes(f *fixture) {
 	got, err := f.Authority(f.ctx, acme, a.ID)
 	f.ok(err)
 	f.same(got.Indexes, pki.SearchIndexes())
+	f.lendFrom(a, "indexed", f.profile.Name, 5)
 
 	var all []*issuance.Item
 	for n := range 5 {

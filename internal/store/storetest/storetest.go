@@ -170,6 +170,9 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"changes", testChanges},
 		{"changes executed once", testExecutedOnce},
 
+		{"children", testChildren},
+		{"loans", testLoans},
+
 		{"retention", testRetention},
 		{"expired certificates", testExpired},
 		{"archive", testArchive},
@@ -187,7 +190,8 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 	}
 }
 
-// The tenants of every test. The stranger exists and has nothing.
+// The tenants of every test. The partner is a child of acme, which lends to it; the
+// stranger exists and has nothing.
 const (
 	acme     = pki.TenantID("acme")
 	partner  = pki.TenantID("partner")
@@ -207,6 +211,7 @@ type fixture struct {
 	node      string
 	epoch     int64
 	events    int
+	lending   bool // acme lends its authority with the profile to the partner
 }
 
 const shards = 4
@@ -221,7 +226,11 @@ func setup(t *testing.T, open func(t *testing.T, dir string) Store) *fixture {
 		f.Store = open(t, dir)
 	}
 	for _, id := range []pki.TenantID{acme, partner, stranger} {
-		f.ok(f.PutTenant(f.ctx, &pki.Tenant{ID: id, Organization: string(id) + " Ltd", Created: f.now}, f.event(id, "tenant.create")))
+		t := &pki.Tenant{ID: id, Organization: string(id) + " Ltd", Created: f.now}
+		if id == partner {
+			t.Parent = acme
+		}
+		f.ok(f.PutTenant(f.ctx, t, f.event(id, "tenant.create")))
 	}
 	f.authority, f.issuer = f.newAuthority(acme, "manufacturing")
 	f.ok(f.PutAuthority(f.ctx, f.authority, f.issuer, f.event(acme, "authority.create")))

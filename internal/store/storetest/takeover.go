@@ -63,7 +63,8 @@ func testAdoption(f *fixture) {
 	f.issue(f.item("meter-0")) // so that there is a certificate like those to come
 	a, b := f.item("meter-1"), f.item("")
 	a.Idempotency, a.RequestHash, a.RenewSameKey = "order-1", hash("request"), true
-	b.SharedKey, b.Placement, b.Owner = true, pki.Placement{}, partner
+	b.SharedKey, b.Placement = true, pki.Placement{}
+	f.borrow(b)
 	refused := f.item("meter-9")
 	refused.Idempotency = "order-1"
 	in := f.intent(a, refused, b)
