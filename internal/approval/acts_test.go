@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 )
 
 // newPKI is a house whose tenant has a root and an authority, from before it had rules.
@@ -46,6 +47,19 @@ func TestActs(t *testing.T) {
 		return a.State
 	}
 	root := pandotest.NewRoot(t, "Another Root", h.clock.now()).Certificate.Raw
+	all := quota.Target{Kind: quota.Tenant}
+	for _, lower := range []int64{50, 10} { // needs nobody
+		_, err := h.Quotas.Set(h.ctx, h.permit("admin", access.ManageQuotas), all, lower)
+		h.ok(err)
+	}
+	limit := func() int64 {
+		quotas, err := h.Store.Quotas(h.ctx, acme)
+		h.ok(err)
+		if len(quotas) == 0 {
+			return -1
+		}
+		return quotas[0].Limit
+	}
 	tried := map[approval.Kind]bool{approval.PublishProfile: true} // by the other tests
 	for _, act := range []struct {
 		kind   approval.Kind
@@ -70,6 +84,12 @@ func TestActs(t *testing.T) {
 			_, err := h.Hierarchy.ImportRoot(h.ctx, manage, hierarchy.NewRoot{Name: "other", Mode: pki.Test, StatusURL: stack.StatusURL, Certificate: root})
 			return err
 		}, func() bool { return authority("other") == pki.AuthorityActive }},
+		{approval.RaiseQuota, "quota.set", func() error {
+			_, err := h.Quotas.Set(h.ctx, h.permit("admin", access.ManageQuotas), all, 20)
+			return err
+		}, func() bool { return limit() == 20 }},
+		{approval.RaiseQuota, "quota.remove", func() error { return h.Quotas.Remove(h.ctx, h.permit("admin", access.ManageQuotas), all) },
+			func() bool { return limit() < 0 }},
 		{approval.ChangeRetention, "retention.change", func() error {
 			_, err := h.Retention.Set(h.ctx, h.permit("admin", access.ManageRetention), 24*time.Hour)
 			return err
@@ -79,7 +99,7 @@ func TestActs(t *testing.T) {
 		}},
 	} {
 		tried[act.kind] = true
-		t.Run(string(act.kind), func(t *testing.T) {
+		t.Run(act.action, func(t *testing.T) {
 			h.T = t
 			var c *approval.Change
 			for range 2 {

@@ -22,6 +22,7 @@ const (
 	RetireAuthority  Kind = "authority.retire"
 	PublishProfile   Kind = "profile.publish"
 	ChangeRetention  Kind = "retention.change"
+	RaiseQuota       Kind = "quota.raise"
 
 	// LoosenRule is under the rule that is to be loosened, whatever that is about.
 	LoosenRule Kind = "approval.loosen"
@@ -29,7 +30,7 @@ const (
 
 // Kinds lists the kinds that a tenant can have rules for.
 func Kinds() []Kind {
-	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention}
+	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention, RaiseQuota}
 }
 
 // A Step is so many approvals by holders of a role. Steps come one after another.

@@ -116,8 +116,9 @@ type Store interface {
 	// SetQuota sets a quota's limit, and begins to count where it is new. An
 	// authority may be given by its id, which becomes its name. NotFound where the
 	// tenant has no such authority, profile or product line, Conflict where it has
-	// MaxQuotas. The store completes the event's target and detail.
-	SetQuota(ctx context.Context, q Quota, e pki.Event) (*Quota, error)
+	// MaxQuotas, or where the limit would be raised without raise. The store completes
+	// the event's target and detail.
+	SetQuota(ctx context.Context, q Quota, raise bool, e pki.Event) (*Quota, error)
 	// RemoveQuota ends a quota; NotFound where there is none.
 	RemoveQuota(ctx context.Context, tenant pki.TenantID, t Target, e pki.Event) error
 	// Quotas returns a tenant's quotas, in order of kind and name.

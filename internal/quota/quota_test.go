@@ -304,7 +304,7 @@ type slow struct {
 
 func newSlow() *slow { return &slow{looked: make(chan struct{}, 1), counted: make(chan struct{})} }
 
-func (s *slow) SetQuota(_ context.Context, q quota.Quota, _ pki.Event) (*quota.Quota, error) {
+func (s *slow) SetQuota(_ context.Context, q quota.Quota, _ bool, _ pki.Event) (*quota.Quota, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q.Counting, s.left, s.set = true, 100, &q
@@ -314,6 +314,9 @@ func (s *slow) SetQuota(_ context.Context, q quota.Quota, _ pki.Event) (*quota.Q
 func (s *slow) Quotas(context.Context, pki.TenantID) ([]*quota.Quota, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.set == nil {
+		return nil, nil
+	}
 	return []*quota.Quota{s.set}, nil
 }
 

@@ -88,8 +88,8 @@ func (s *server) table() []route {
 		operation("DELETE /children/{child}/loans/{loan}", access.ManageChildren, "take-back", "End a loan", s.takeBack),
 		operation("GET /loans", access.ReadConfiguration, "list-loans", "List what the parent lends to the tenant", s.listLoans),
 		operation("GET /quotas", access.ReadQuotas, "list-quotas", "List the quotas, and what of them is used", s.listQuotas),
-		operation("PUT /quotas/{quota}", access.ManageQuotas, "set-quota", "Set how many certificates there may be", s.setQuota),
-		operation("DELETE /quotas/{quota}", access.ManageQuotas, "remove-quota", "End a quota", s.removeQuota),
+		operation("PUT /quotas/{quota}", access.ManageQuotas, "set-quota", "Set how many certificates there may be", s.setQuota).gated(),
+		operation("DELETE /quotas/{quota}", access.ManageQuotas, "remove-quota", "End a quota", s.removeQuota).gated(),
 		operation("GET /expiry", access.ReadAlarms, "report-expiry", "Report what ends within a window", s.reportExpiry),
 
 		operation("GET /trust", access.ReadConfiguration, "list-trust", "List the authorities whose client certificates prove somebody", s.listTrust),

@@ -191,7 +191,8 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Now: s.now})
 	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
-	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Now: s.now, Log: s.log})
+	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
+	s.approvals.Serve(s.quotas.Executors())
 	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials

@@ -146,7 +146,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Now: cfg.Now})
 	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
-	s.Quotas = quota.New(quota.Config{Store: s.Store, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	s.Quotas = quota.New(quota.Config{Store: s.Store, Alarms: s.Alarms, Gate: s.Approvals, Now: cfg.Now, Log: log})
 	places := filepath.Join(dir, "archives")
 	if err := os.Mkdir(places, 0o700); err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func New(t testing.TB, cfg Config) *Stack {
 		archives = cfg.WrapArchives(archives)
 	}
 	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Time: s.Issuance.Time, Alarms: s.Alarms, Gate: s.Approvals, Now: cfg.Now, Log: log})
-	s.Approvals.Serve(s.Hierarchy.Executors(), s.Retention.Executors())
+	s.Approvals.Serve(s.Hierarchy.Executors(), s.Retention.Executors(), s.Quotas.Executors())
 	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Chains: s.Hierarchy, Store: s.Store})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)

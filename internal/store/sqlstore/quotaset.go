@@ -12,7 +12,7 @@ import (
 )
 
 // SetQuota implements quota.Store.
-func (s *Store) SetQuota(ctx context.Context, q quota.Quota, e pki.Event) (*quota.Quota, error) {
+func (s *Store) SetQuota(ctx context.Context, q quota.Quota, raise bool, e pki.Event) (*quota.Quota, error) {
 	err := s.update(ctx, func(t *tx) error {
 		if err := t.findTarget(q.Tenant, &q.Target); err != nil {
 			return err
@@ -25,6 +25,8 @@ func (s *Store) SetQuota(ctx context.Context, q quota.Quota, e pki.Event) (*quot
 		case errors.Is(err, sql.ErrNoRows):
 			e.Detail = pki.Count(q.Limit, "certificate")
 			err = t.putQuota(&q)
+		case err == nil && q.Limit > before && !raise:
+			return pki.Errorf(pki.Conflict, "the quota for %s is %d at this moment, and would be raised: set it under this name", q.Target, before)
 		case err == nil:
 			e.Detail = fmt.Sprintf("from %d to %s", before, pki.Count(q.Limit, "certificate"))
 			err = t.changeQuota(&q)

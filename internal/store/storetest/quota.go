@@ -30,7 +30,7 @@ func (f *fixture) quotaTargets() []quota.Target {
 
 func (f *fixture) setQuota(t quota.Target, limit int64) {
 	f.Helper()
-	_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: acme, Target: t, Limit: limit, Actor: "token:0abc", Changed: f.now}, f.event(acme, "quota.set"))
+	_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: acme, Target: t, Limit: limit, Actor: "token:0abc", Changed: f.now}, true, f.event(acme, "quota.set"))
 	f.ok(err)
 }
 
@@ -76,11 +76,11 @@ func (f *fixture) asked(device pki.DeviceID) *issuance.Item {
 func testQuotas(f *fixture) {
 	targets := f.quotaTargets()
 	for _, t := range targets[1:] {
-		_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: stranger, Target: t, Limit: 5}, f.event(stranger, "quota.set"))
+		_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: stranger, Target: t, Limit: 5}, true, f.event(stranger, "quota.set"))
 		f.is(pki.NotFound, err)
 	}
 	for _, kind := range []quota.Kind{quota.Authority, quota.Profile, quota.ProductLine} {
-		_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: acme, Target: quota.Target{Kind: kind, Name: "missing"}, Limit: 5}, f.event(acme, "quota.set"))
+		_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: acme, Target: quota.Target{Kind: kind, Name: "missing"}, Limit: 5}, true, f.event(acme, "quota.set"))
 		f.is(pki.NotFound, err)
 	}
 	f.setQuota(targets[2], 10)
@@ -94,7 +94,7 @@ func testQuotas(f *fixture) {
 		{Tenant: acme, Target: targets[1], Limit: 20, Actor: "token:0abc", Changed: f.now.Add(-time.Second)},
 		{Tenant: acme, Target: targets[2], Limit: 7, Actor: "token:0abc", Changed: f.now},
 	})
-	_, err = f.SetQuota(f.ctx, quota.Quota{Tenant: partner, Target: quota.Target{Kind: quota.Tenant}, Limit: 1, Changed: f.now}, f.event(partner, "quota.set"))
+	_, err = f.SetQuota(f.ctx, quota.Quota{Tenant: partner, Target: quota.Target{Kind: quota.Tenant}, Limit: 1, Changed: f.now}, true, f.event(partner, "quota.set"))
 	f.ok(err)
 	every, err := f.AllQuotas(f.ctx)
 	f.ok(err)
@@ -254,7 +254,7 @@ func testQuotaCounted(f *fixture) {
 	f.same(f.used(), map[string]int64{"tenant": 10})
 
 	// The owner's are counted, whoever issued them.
-	_, err = f.SetQuota(f.ctx, quota.Quota{Tenant: partner, Target: quota.Target{Kind: quota.Tenant}, Limit: 5, Changed: f.now}, f.event(partner, "quota.set"))
+	_, err = f.SetQuota(f.ctx, quota.Quota{Tenant: partner, Target: quota.Target{Kind: quota.Tenant}, Limit: 5, Changed: f.now}, true, f.event(partner, "quota.set"))
 	f.ok(err)
 	f.countQuotas(4)
 	all, err := f.Quotas(f.ctx, partner)
