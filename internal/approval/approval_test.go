@@ -279,6 +279,9 @@ func TestRefusals(t *testing.T) {
 			h.appointBy(h.who["between"], "own", access.SecurityOfficer)
 			h.dismiss("between")
 		}, "own", pki.Forbidden, "one of the two does not approve", approval.Pending},
+		"by a client certificate": {func(h *house, _ *approval.Change) {
+			h.who["certified"] = access.Principal{Tenant: acme, ID: "trust:hq", Grants: access.Given(access.SecurityOfficer)}
+		}, "certified", pki.Forbidden, "changes are decided on with an API token", approval.Pending},
 		"expired":              {func(h *house, _ *approval.Change) { h.clock.pass(approval.DefaultLife) }, "officer", pki.Conflict, "expired at", approval.Pending},
 		"withdrawn":            {func(h *house, c *approval.Change) { h.withdraw("self", c) }, "officer", pki.Conflict, "is withdrawn", approval.Withdrawn},
 		"refused":              {func(h *house, c *approval.Change) { h.refuse("deputy", c) }, "officer", pki.Conflict, "is refused", approval.Refused},

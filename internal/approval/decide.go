@@ -31,6 +31,9 @@ func (s *Service) Decide(ctx context.Context, g access.Permit, id pki.ChangeID, 
 	if err := checkComment(comment); err != nil {
 		return nil, err
 	}
+	if err := s.lasting(ctx, g.Principal(), "changes are decided on"); err != nil {
+		return nil, err
+	}
 	for attempt := 1; ; attempt++ {
 		c, err := s.decide(ctx, g, id, v, seen, comment)
 		if pki.KindOf(err) == pki.Conflict && c != nil && attempt < decideAttempts {

@@ -76,8 +76,8 @@ func (s *Service) Pass(ctx context.Context, g access.Permit, r Request) error {
 	if len(r.Rule.Steps) == 0 {
 		return nil
 	}
-	if _, err := s.cfg.Principals.Principal(ctx, g.Principal().Tenant, g.Principal().ID); err != nil {
-		return pki.Because(pki.Forbidden, err, "this needs approval, and is asked for with an API token: who asks is checked again when it is done")
+	if err := s.lasting(ctx, g.Principal(), "this needs approval, and is asked for"); err != nil {
+		return err
 	}
 	if len(payload) > maxPayload {
 		return pki.Errorf(pki.Malformed, "the request has %d bytes: one that waits for approval has %d at most", len(payload), maxPayload)
@@ -105,6 +105,16 @@ func (s *Service) Pass(ctx context.Context, g access.Permit, r Request) error {
 		s.stats.Requested.Add(1)
 	}
 	return &Waiting{Change: kept}
+}
+
+// lasting refuses whoever cannot be looked up when the change is done, as one whom a
+// client certificate proves. what is what it would do.
+func (s *Service) lasting(ctx context.Context, who access.Principal, what string) error {
+	_, err := s.cfg.Principals.Principal(ctx, who.Tenant, who.ID)
+	if pki.KindOf(err) == pki.Unauthenticated {
+		return pki.Because(pki.Forbidden, err, "%s with an API token that holds, for whoever does so is checked again when it is done: %s", what, pki.DetailOf(err))
+	}
+	return err
 }
 
 // canonical writes a value in canonical JSON, RFC 8785.

@@ -1,10 +1,13 @@
 package approval_test
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -116,5 +119,28 @@ func TestAlarms(t *testing.T) {
 	h.state(c, approval.Expired, 0)
 	if again := h.ask("pki", "1"); again.ID == c.ID {
 		t.Error("one that expired waits")
+	}
+}
+
+// TestFailedAlarm: that an approved change failed is told for a day, also by a process
+// that began after it.
+func TestFailedAlarm(t *testing.T) {
+	h := newHouse(t)
+	c := h.ask("pki", "1")
+	h.dismiss("pki")
+	h.approve("officer", c)
+	h.state(c, approval.Failed, 0)
+	for _, test := range []struct {
+		pass time.Duration
+		want int
+	}{{0, 1}, {24 * time.Hour, 1}, {time.Second, 0}} {
+		h.clock.pass(test.pass)
+		board := alarm.NewBoard(h.clock.now)
+		fresh := approval.New(approval.Config{Store: h.Store, Principals: h.Tokens, Alarms: board, Now: h.clock.now, Log: slog.New(slog.DiscardHandler)})
+		h.ok(fresh.Round(h.ctx))
+		alarms := board.Of(acme)
+		if len(alarms) != test.want || test.want > 0 && (alarms[0].Name != "approval.failed" || !strings.HasPrefix(alarms[0].What, "1 approved changes failed")) {
+			t.Errorf("after another %s: %+v", test.pass, alarms)
+		}
 	}
 }

@@ -19,7 +19,12 @@ const every = 30 * time.Second
 const (
 	alarmWaiting = "approval.waiting" // a change has waited for more than half of its life
 	alarmStuck   = "approval.stuck"   // an approved change could not be done yet
+	alarmFailed  = "approval.failed"  // an approved change was refused when it was to be done
 )
+
+// failedFor is how long the alarm for a change that failed stands: nobody can mend a
+// change, so that nothing else ends it.
+const failedFor = 24 * time.Hour
 
 // Stats are what this process did.
 type Stats struct {
@@ -89,6 +94,15 @@ func (s *Service) round(ctx context.Context, raised map[alarm.Key]bool) error {
 		k := alarm.Key{Tenant: tenant, Name: alarmWaiting}
 		wrong[k] = alarm.Alarm{Key: k, Severity: alarm.Warning, What: fmt.Sprintf("%d changes have waited for approval for more than half of their time", n),
 			Do: "approve or refuse them: 'pando change list' says who must"}
+	}
+	failed, err := s.cfg.Store.FailedChanges(ctx, s.now().Add(-failedFor))
+	if err != nil {
+		return err
+	}
+	for tenant, n := range failed {
+		k := alarm.Key{Tenant: tenant, Name: alarmFailed}
+		wrong[k] = alarm.Alarm{Key: k, Severity: alarm.Warning, What: fmt.Sprintf("%d approved changes failed within a day: what was approved is not done", n),
+			Do: "'pando change list --state failed' and 'pando change show' say why; ask for them again"}
 	}
 	for _, a := range wrong {
 		s.cfg.Alarms.Raise(a)

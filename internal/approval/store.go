@@ -26,6 +26,9 @@ type Store interface {
 	// OpenChanges returns up to limit changes of all tenants that are pending or
 	// approved, oldest first, with ids above after. They have no payload.
 	OpenChanges(ctx context.Context, after pki.ChangeID, limit int) ([]*Change, error)
+	// FailedChanges returns how many changes of each tenant that has any failed at
+	// since or later.
+	FailedChanges(ctx context.Context, since time.Time) (map[pki.TenantID]int, error)
 
 	// Decide adds a decision to a pending change that has seen others, and moves it
 	// to the given state; Conflict where it is not pending any more, has another

@@ -184,6 +184,22 @@ func (s *Store) OpenChanges(ctx context.Context, after pki.ChangeID, limit int) 
 	return all, nil
 }
 
+// FailedChanges implements approval.Store.
+func (s *Store) FailedChanges(ctx context.Context, since time.Time) (map[pki.TenantID]int, error) {
+	failed := make(map[pki.TenantID]int)
+	_, err := list(ctx, s.read, func(row row) (struct{}, error) {
+		var tenant pki.TenantID
+		var n int
+		err := row.Scan(&tenant, &n)
+		failed[tenant] = n
+		return struct{}{}, err
+	}, `SELECT tenant, count(*) FROM change WHERE state = 'failed' AND finished >= $1 GROUP BY tenant`, micros(since))
+	if err != nil {
+		return nil, fmt.Errorf("counting failed changes: %w", err)
+	}
+	return failed, nil
+}
+
 // Decide implements approval.Store.
 func (s *Store) Decide(ctx context.Context, tenant pki.TenantID, id pki.ChangeID, seen int, d approval.Decision, to approval.State, outcome string, e pki.Event) error {
 	finished := d.At

@@ -139,6 +139,18 @@ func testChanges(f *fixture) {
 	open, err = f.OpenChanges(f.ctx, open[0].ID, 10)
 	f.ok(err)
 	f.same(len(open), 1)
+
+	// Those that failed, and since when.
+	failed, err := f.FailedChanges(f.ctx, f.now)
+	f.ok(err)
+	f.same(failed, map[pki.TenantID]int{})
+	f.ok(f.EndChange(f.ctx, acme, third.ID, approval.Pending, approval.Failed, "gone", f.now, f.event(acme, "change.fail")))
+	failed, err = f.FailedChanges(f.ctx, f.now)
+	f.ok(err)
+	f.same(failed, map[pki.TenantID]int{acme: 1})
+	failed, err = f.FailedChanges(f.ctx, f.now.Add(time.Second))
+	f.ok(err)
+	f.same(failed, map[pki.TenantID]int{})
 }
 
 // testExecutedOnce: the event of an act moves the change that it executes, once, with
