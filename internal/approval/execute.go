@@ -9,7 +9,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// executing is the actor of what becomes of a change without anybody's doing.
+// executor is the actor of what becomes of a change without anybody's doing.
 const executor = "system:approval"
 
 // execute does what an approved change asks for, unless this node is at it. What may
