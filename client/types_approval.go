@@ -51,13 +51,15 @@ type Withdrawal struct {
 
 // An ApprovalRule says what an act of a kind needs.
 type ApprovalRule struct {
-	Kind        string         `json:"kind" readOnly:"true" example:"profile.publish"`
-	Steps       []ApprovalStep `json:"steps" maxItems:"5" doc:"One after another; none: whoever may do it does it alone."`
-	LifeSeconds int64          `json:"life_seconds,omitzero" minimum:"0" maximum:"7776000" doc:"How long a change waits. Default: seven days."`
+	Kind         string         `json:"kind" readOnly:"true" example:"profile.publish"`
+	Steps        []ApprovalStep `json:"steps" maxItems:"5" doc:"One after another; none: whoever may do it does it alone."`
+	LifeSeconds  int64          `json:"life_seconds,omitzero" minimum:"0" maximum:"7776000" doc:"How long a change waits. Default: seven days."`
+	SharePercent *float64       `json:"share_percent,omitempty" minimum:"0" maximum:"100" doc:"Of revocation.run: the share of the certificates in force that a job may change with nobody else, to a hundredth. Default: 1."`
 }
 
 // NewApprovalRule is what acts of a kind are to need.
 type NewApprovalRule struct {
-	Steps       []ApprovalStep `json:"steps" maxItems:"5" doc:"One after another; none: whoever may do it does it alone."`
-	LifeSeconds int64          `json:"life_seconds,omitzero" minimum:"0" maximum:"7776000" doc:"How long a change waits. Default: seven days."`
+	Steps        []ApprovalStep `json:"steps" maxItems:"5" doc:"One after another; none: whoever may do it does it alone."`
+	LifeSeconds  int64          `json:"life_seconds,omitzero" minimum:"0" maximum:"7776000" doc:"How long a change waits. Default: seven days."`
+	SharePercent *float64       `json:"share_percent,omitempty" minimum:"0" maximum:"100" doc:"Of revocation.run: the share of the certificates in force that a job may change with nobody else, to a hundredth. Default: 1."`
 }

@@ -22,7 +22,7 @@ func newPKI(t *testing.T) *house {
 	t.Helper()
 	h := &house{T: t, ctx: t.Context(), clock: &clock{t: time.Now().UTC().Truncate(time.Second)}, ids: map[string]pki.TokenID{}, who: map[string]access.Principal{}}
 	h.Stack = stack.New(t, stack.Config{Now: h.clock.now})
-	h.AddTenant(t, acme)
+	h.AddTenant(t, acme, "meter")
 	for _, r := range approval.Defaults() {
 		h.ok(h.Store.SetApprovalRule(h.ctx, acme, r, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
 	}
@@ -60,7 +60,7 @@ func TestActs(t *testing.T) {
 		}
 		return quotas[0].Limit
 	}
-	tried := map[approval.Kind]bool{approval.PublishProfile: true} // by the other tests
+	tried := map[approval.Kind]bool{approval.PublishProfile: true, approval.RunRevocation: true} // by the other tests
 	for _, act := range []struct {
 		kind   approval.Kind
 		action string

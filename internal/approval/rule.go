@@ -23,6 +23,7 @@ const (
 	PublishProfile   Kind = "profile.publish"
 	ChangeRetention  Kind = "retention.change"
 	RaiseQuota       Kind = "quota.raise"
+	RunRevocation    Kind = "revocation.run" // above a share of the fleet
 
 	// LoosenRule is under the rule that is to be loosened, whatever that is about.
 	LoosenRule Kind = "approval.loosen"
@@ -30,7 +31,7 @@ const (
 
 // Kinds lists the kinds that a tenant can have rules for.
 func Kinds() []Kind {
-	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention, RaiseQuota}
+	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention, RaiseQuota, RunRevocation}
 }
 
 // A Step is so many approvals by holders of a role. Steps come one after another.
@@ -56,6 +57,7 @@ const (
 	MaxLife  = 90 * 24 * time.Hour
 	maxSteps = 5
 	maxN     = 10
+	maxShare = 10_000
 )
 
 // A Rule says what an act of a kind needs.
@@ -63,7 +65,11 @@ type Rule struct {
 	Kind  Kind
 	Steps []Step        // none: whoever may do it does it alone
 	Life  time.Duration // how long a change waits
+	Share int           // of a rule for RunRevocation: how many of 10,000 certificates in force a job may change with nobody else
 }
+
+// DefaultShare is the share of a tenant that set none: one in a hundred.
+const DefaultShare = 100
 
 // Defaults returns the rules of a tenant that set none: one security officer besides
 // whoever asks.
@@ -71,6 +77,9 @@ func Defaults() []Rule {
 	rules := make([]Rule, len(Kinds()))
 	for i, k := range Kinds() {
 		rules[i] = Rule{Kind: k, Steps: []Step{{access.SecurityOfficer, 1}}, Life: DefaultLife}
+		if k == RunRevocation {
+			rules[i].Share = DefaultShare
+		}
 	}
 	return rules
 }
@@ -85,6 +94,12 @@ func (r *Rule) check() error {
 	}
 	if r.Life < MinLife || r.Life > MaxLife || r.Life%time.Second != 0 {
 		return pki.Errorf(pki.Malformed, "a change waits for whole seconds, from %s to %d days", MinLife, MaxLife/(24*time.Hour))
+	}
+	switch {
+	case r.Kind != RunRevocation && r.Share != 0:
+		return pki.Errorf(pki.Malformed, "a rule for %s has no share: it is about every act of its kind", r.Kind)
+	case r.Share < 0 || r.Share > maxShare:
+		return pki.Errorf(pki.Malformed, "a share is from 0 to 100 percent")
 	}
 	return CheckSteps(r.Steps)
 }
@@ -107,7 +122,7 @@ func CheckSteps(steps []Step) error {
 
 // looser reports whether the rule lets something pass that the one before would not:
 // unless each step of before is in it, in their order, with as many approvals, and
-// no change waits longer.
+// no change waits longer, nor may a greater share pass.
 func (r Rule) looser(before Rule) bool {
 	rest := r.Steps
 	for _, s := range before.Steps {
@@ -117,7 +132,7 @@ func (r Rule) looser(before Rule) bool {
 		}
 		rest = rest[at+1:]
 	}
-	return len(before.Steps) > 0 && r.Life > before.Life
+	return len(before.Steps) > 0 && (r.Life > before.Life || r.Share > before.Share)
 }
 
 // String returns the rule for people.
@@ -129,7 +144,11 @@ func (r Rule) String() string {
 	for i, s := range r.Steps {
 		steps[i] = s.String()
 	}
-	return strings.Join(steps, ", then ") + " within " + days(r.Life)
+	text := strings.Join(steps, ", then ") + " within " + days(r.Life)
+	if r.Kind == RunRevocation {
+		text += fmt.Sprintf(", above %g %% of the certificates in force", float64(r.Share)/100)
+	}
+	return text
 }
 
 func days(life time.Duration) string {

@@ -49,6 +49,13 @@ func (s *Service) rule(ctx context.Context, tenant pki.TenantID, kind Kind) (Rul
 	return rules[at], nil
 }
 
+// Share returns how many of 10,000 certificates in force a revocation job of a tenant
+// may change with nobody else; false where it may change all.
+func (s *Service) Share(ctx context.Context, tenant pki.TenantID) (share int, ruled bool, err error) {
+	r, err := s.rule(ctx, tenant, RunRevocation)
+	return r.Share, len(r.Steps) > 0, err
+}
+
 // ruleChange is what a change of kind LoosenRule asks for: the rule as it is, and as
 // it is to be.
 type ruleChange struct {
@@ -60,9 +67,10 @@ type ruleChange struct {
 type ruleText struct {
 	Steps       []Step `json:"steps"`
 	LifeSeconds int64  `json:"life_seconds"`
+	Share       int    `json:"share,omitzero"`
 }
 
-func textOf(r Rule) ruleText { return ruleText{r.Steps, int64(r.Life / time.Second)} }
+func textOf(r Rule) ruleText { return ruleText{r.Steps, int64(r.Life / time.Second), r.Share} }
 
 // SetRule says what acts of a kind need from now on; what waits goes on under the rule
 // that it was asked for under. To loosen a rule is itself a change, under that rule. It
@@ -87,7 +95,7 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 			return nil, err
 		}
 	}
-	if slices.Equal(r.Steps, before.Steps) && r.Life == before.Life {
+	if slices.Equal(r.Steps, before.Steps) && r.Life == before.Life && r.Share == before.Share {
 		return &r, nil
 	}
 	e := pki.Event{Tenant: g.Tenant(), At: s.now(), Actor: g.Actor(), Action: "approval.rule", Target: "rule:" + string(r.Kind),
@@ -97,6 +105,6 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 
 // loosen executes a change of kind LoosenRule.
 func (s *Service) loosen(ctx context.Context, g access.Permit, ch ruleChange) error {
-	_, err := s.SetRule(ctx, g, Rule{Kind: ch.Kind, Steps: ch.After.Steps, Life: time.Duration(ch.After.LifeSeconds) * time.Second})
+	_, err := s.SetRule(ctx, g, Rule{Kind: ch.Kind, Steps: ch.After.Steps, Life: time.Duration(ch.After.LifeSeconds) * time.Second, Share: ch.After.Share})
 	return err
 }

@@ -35,10 +35,11 @@ func (approvalRules) Run(ctx context.Context, c *console, cl *client.Client) err
 
 // approvalSet is "pando approval set".
 type approvalSet struct {
-	Kind string   `arg:"" help:"The kind of act, as 'pando approval rules' lists them."`
-	Step []string `xor:"needs" required:"" placeholder:"ROLE[:N]" help:"N holders of the role must approve (default: one); may be repeated, for steps that follow each other."`
-	None bool     `xor:"needs" required:"" help:"Nobody else must: whoever may do it does it alone."`
-	Days int      `default:"7" help:"How long a change waits, up to 90 days."`
+	Kind  string   `arg:"" help:"The kind of act, as 'pando approval rules' lists them."`
+	Step  []string `xor:"needs" required:"" placeholder:"ROLE[:N]" help:"N holders of the role must approve (default: one); may be repeated, for steps that follow each other."`
+	None  bool     `xor:"needs" required:"" help:"Nobody else must: whoever may do it does it alone."`
+	Days  int      `default:"7" help:"How long a change waits, up to 90 days."`
+	Share *float64 `placeholder:"PERCENT" help:"Of revocation.run: the share of the certificates in force that a job may change with nobody else (default: 1)."`
 }
 
 func (approvalSet) Help() string {
@@ -48,12 +49,13 @@ Examples:
 
     pando approval set profile.publish --step security-officer:2
     pando approval set authority.activate --step ra-operator --step security-officer --days 14
-    pando approval set authority.retire --none`
+    pando approval set authority.retire --none
+    pando approval set revocation.run --step security-officer --share 0.5`
 }
 
 // Run sets the rule.
 func (a *approvalSet) Run(ctx context.Context, c *console, cl *client.Client) error {
-	n := client.NewApprovalRule{Steps: []client.ApprovalStep{}, LifeSeconds: int64(a.Days) * 24 * 3600}
+	n := client.NewApprovalRule{Steps: []client.ApprovalStep{}, LifeSeconds: int64(a.Days) * 24 * 3600, SharePercent: a.Share}
 	for _, text := range a.Step {
 		role, count, given := strings.Cut(text, ":")
 		step := client.ApprovalStep{Role: role, N: 1}
@@ -76,7 +78,11 @@ func (a *approvalSet) Run(ctx context.Context, c *console, cl *client.Client) er
 func rules(items ...client.ApprovalRule) func(io.Writer) error {
 	t := table{heading: []string{"KIND", "APPROVALS", "WAITS"}}
 	for _, x := range items {
-		t.add(x.Kind, inSteps(x.Steps), (time.Duration(x.LifeSeconds) * time.Second).String())
+		needs := inSteps(x.Steps)
+		if x.SharePercent != nil && len(x.Steps) > 0 {
+			needs += fmt.Sprintf(" above %g %%", *x.SharePercent)
+		}
+		t.add(x.Kind, needs, (time.Duration(x.LifeSeconds) * time.Second).String())
 	}
 	return t.write
 }

@@ -92,6 +92,12 @@ func (s *server) listRules(ctx context.Context, g access.Permit, _ *nothing) (*l
 
 func (s *server) setRule(ctx context.Context, g access.Permit, in *ruleInput) (*answer[client.ApprovalRule], error) {
 	r := approval.Rule{Kind: approval.Kind(in.Kind), Life: time.Duration(in.Body.LifeSeconds) * time.Second}
+	if r.Kind == approval.RunRevocation {
+		r.Share = approval.DefaultShare
+	}
+	if in.Body.SharePercent != nil {
+		r.Share = int(math.Round(*in.Body.SharePercent * 100))
+	}
 	for _, step := range in.Body.Steps {
 		r.Steps = append(r.Steps, approval.Step{Role: access.Role(step.Role), N: step.N})
 	}
@@ -103,7 +109,11 @@ func (s *server) setRule(ctx context.Context, g access.Permit, in *ruleInput) (*
 }
 
 func wireRule(r approval.Rule) client.ApprovalRule {
-	return client.ApprovalRule{Kind: string(r.Kind), Steps: wireSteps(r.Steps), LifeSeconds: int64(r.Life / time.Second)}
+	out := client.ApprovalRule{Kind: string(r.Kind), Steps: wireSteps(r.Steps), LifeSeconds: int64(r.Life / time.Second)}
+	if r.Kind == approval.RunRevocation {
+		out.SharePercent = new(float64(r.Share) / 100)
+	}
+	return out
 }
 
 func wireSteps(steps []approval.Step) []client.ApprovalStep {

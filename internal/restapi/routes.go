@@ -182,7 +182,7 @@ func (s *server) table() []route {
 		operation("GET /revocations", access.ReadCertificates, "list-revocations", "List the revocation jobs, newest first", s.listRevocations),
 		operation("GET /revocations/{id}", access.ReadCertificates, "get-revocation", "Get a revocation job with its counts", s.getRevocation),
 		operation("GET /revocations/{id}/counts", access.ReadCertificates, "list-revocation-counts", "List a job's counts by issuer and CRL shard", s.revocationCounts),
-		operation("POST /revocations/{id}/run", access.Revoke, "run-revocation", "Run a job that was counted", s.runRevocation),
+		operation("POST /revocations/{id}/run", access.Revoke, "run-revocation", "Run a job that was counted", s.runRevocation).gated(),
 		operation("POST /revocations/{id}/pause", access.Revoke, "pause-revocation", "Pause a running job", s.pauseRevocation),
 		operation("POST /revocations/{id}/resume", access.Revoke, "resume-revocation", "Resume a paused job", s.resumeRevocation),
 		operation("POST /revocations/{id}/cancel", access.Revoke, "cancel-revocation", "Cancel a job; what was revoked stays revoked", s.cancelRevocation),

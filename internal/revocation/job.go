@@ -16,8 +16,8 @@ type JobID string
 // A JobState is where a job is in its life.
 type JobState string
 
-// The states. A job begins Counting (a dry run) or Running; one that is Counted
-// waits for the order to run.
+// The states. A job begins Counting (a dry run, or where others must approve one that
+// changes much) or Running; one that is Counted waits for the order to run.
 const (
 	Counting  JobState = "counting"
 	Counted   JobState = "counted"
@@ -180,6 +180,9 @@ type JobStore interface {
 	// or owns, each place once, limit at most. NotFound as with CreateJob, but for a
 	// device, a lot and a product line that have none.
 	PlacesOf(ctx context.Context, tenant pki.TenantID, sel Selection, limit int) ([]access.Scope, error)
+	// InForce returns how many certificates a tenant owns that end in the month of now
+	// or later, revoked ones with them. Those of the last seconds may be missing.
+	InForce(ctx context.Context, tenant pki.TenantID, now time.Time) (int64, error)
 	// SetJobState moves a job that is in one of from; Conflict otherwise. A job
 	// that was Counted begins anew when it runs.
 	SetJobState(ctx context.Context, tenant pki.TenantID, id JobID, from []JobState, to JobState, at time.Time, e pki.Event) error

@@ -107,6 +107,13 @@ func (s *Jobs) advance(ctx context.Context, j *Job) error {
 	to, verb := Done, "done"
 	if j.State == Counting {
 		to, verb = Counted, "counted"
+		mass, err := s.mass(ctx, end)
+		if err != nil {
+			return err
+		}
+		if !j.DryRun && !mass {
+			to, verb = Running, "start"
+		}
 	}
 	if err := s.cfg.Store.SetJobState(ctx, j.Tenant, j.ID, []JobState{j.State}, to, s.cfg.Now().UTC(), s.event(g, verb, end, findings(end))); err != nil {
 		return fmt.Errorf("end of the job: %w", err)

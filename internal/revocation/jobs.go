@@ -22,6 +22,7 @@ const (
 type JobsConfig struct {
 	Store JobStore
 	VA    *Service // shows what the jobs did, in OCSP and CRLs
+	Gate  Gate
 	Now   pki.Clock
 	Log   *slog.Logger
 }
@@ -45,7 +46,8 @@ type NewJob struct {
 }
 
 // Create creates a job over certificates that the permit's tenant issued or owns,
-// and starts it, or its dry run. The same request under the same idempotency key
+// and starts it, or its dry run. Where the tenant has a rule about large jobs, it
+// counts first, and goes on by itself unless it is one. The same request under the same idempotency key
 // is the same job, with existed set; another request under it is Conflict. It
 // needs access.Revoke.
 func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, existed bool, err error) {
@@ -71,7 +73,13 @@ func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, e
 		Idempotency: n.Idempotency, State: Running, By: g.Actor(), Created: now, Started: now,
 	}
 	verb := "start"
-	if n.DryRun {
+	count := n.DryRun
+	if !count {
+		if _, count, err = s.share(ctx, j); err != nil {
+			return nil, false, err
+		}
+	}
+	if count {
 		verb, j.State, j.Started = "count", Counting, time.Time{}
 	}
 	got, existed, err := s.cfg.Store.CreateJob(ctx, j, s.event(g, verb, j, ""))
@@ -86,8 +94,16 @@ func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, e
 }
 
 // Begin lets a job run whose dry run is through. One that runs or has run is
-// returned as it is: an order whose answer was lost can be given again.
+// returned as it is: an order whose answer was lost can be given again. One that
+// changes a greater share of the fleet than the tenant's rule has waits for approval.
 func (s *Jobs) Begin(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
+	j, err := s.job(ctx, g, access.Revoke, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.pass(ctx, g, j); err != nil {
+		return nil, err
+	}
 	return s.move(ctx, g, id, "start", Running, Counted)
 }
 
@@ -256,7 +272,7 @@ func (s *Jobs) event(g access.Permit, verb string, j *Job, detail string) pki.Ev
 	if detail != "" {
 		what += ": " + detail
 	}
-	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "revocation." + verb, Target: "revocation:" + string(j.ID), Detail: what}
+	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "revocation." + verb, Target: "revocation:" + string(j.ID), Detail: what, Change: g.Change().ID}
 }
 
 // findings says what a job found so far; "" before it looked at anything.

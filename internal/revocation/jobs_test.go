@@ -104,10 +104,15 @@ func (f *fakeJobs) AdvanceJob(_ context.Context, tenant pki.TenantID, id revocat
 	return f.left[id] <= 0, err
 }
 
+// free is a gate that has nothing wait.
+type free struct{ revocation.Gate }
+
+func (free) Share(context.Context, pki.TenantID) (int, bool, error) { return 0, false, nil }
+
 func newJobs(t *testing.T) (*revocation.Jobs, *fakeJobs) {
 	v := revocationtest.New(t, 1)
 	f := &fakeJobs{left: make(map[revocation.JobID]int), faults: make(map[revocation.JobID][]error)}
-	return revocation.NewJobs(revocation.JobsConfig{Store: f, VA: v.Service, Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler)}), f
+	return revocation.NewJobs(revocation.JobsConfig{Store: f, VA: v.Service, Gate: free{}, Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler)}), f
 }
 
 func TestJobRequests(t *testing.T) {

@@ -166,7 +166,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Alarms: s.alarms, Now: s.now, Log: s.log,
 		CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
 	})
-	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Now: s.now, Log: s.log})
+	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Gate: s.approvals, Now: s.now, Log: s.log})
 	var err error
 	s.issuance, err = issuance.New(ctx, issuance.Config{
 		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Elapsed: s.elapsed, Alarms: s.alarms, Log: s.log,
@@ -178,7 +178,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.hierarchy = hierarchy.New(hierarchy.Config{
 		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Gate: s.approvals, Now: s.now,
 	})
-	s.approvals.Serve(s.hierarchy.Executors(), s.retention.Executors())
+	s.approvals.Serve(s.hierarchy.Executors(), s.retention.Executors(), s.jobs.Executors())
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: cursors, Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})

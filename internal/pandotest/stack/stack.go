@@ -123,7 +123,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Tokens = access.NewTokens(s.Store, cfg.Now)
 	s.Approvals = approval.New(approval.Config{Store: s.Store, Principals: s.Tokens, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Alarms: alarm.NewBoard(cfg.Now), Now: cfg.Now, Log: log})
-	s.RevocationJobs = revocation.NewJobs(revocation.JobsConfig{Store: s.Store, VA: s.Revocation, Now: cfg.Now, Log: log})
+	s.RevocationJobs = revocation.NewJobs(revocation.JobsConfig{Store: s.Store, VA: s.Revocation, Gate: s.Approvals, Now: cfg.Now, Log: log})
 	var store issuance.Store = s.Store
 	if cfg.WrapStore != nil {
 		store = cfg.WrapStore(store)
@@ -157,7 +157,7 @@ func New(t testing.TB, cfg Config) *Stack {
 		archives = cfg.WrapArchives(archives)
 	}
 	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Time: s.Issuance.Time, Alarms: s.Alarms, Gate: s.Approvals, Now: cfg.Now, Log: log})
-	s.Approvals.Serve(s.Hierarchy.Executors(), s.Retention.Executors(), s.Quotas.Executors())
+	s.Approvals.Serve(s.Hierarchy.Executors(), s.Retention.Executors(), s.Quotas.Executors(), s.RevocationJobs.Executors())
 	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Chains: s.Hierarchy, Store: s.Store})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)

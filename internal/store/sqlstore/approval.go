@@ -22,11 +22,11 @@ func (s *Store) ApprovalRules(ctx context.Context, tenant pki.TenantID) ([]appro
 	}
 	rules, err := list(ctx, s.read, func(row row) (r approval.Rule, err error) {
 		var life int64
-		if err = row.Scan(&r.Kind, intoSteps{&r.Steps}, &life); err == nil {
+		if err = row.Scan(&r.Kind, intoSteps{&r.Steps}, &life, &r.Share); err == nil {
 			r.Life = time.Duration(life) * time.Microsecond
 		}
 		return r, err
-	}, `SELECT kind, steps, life FROM approval_rule WHERE tenant = $1 ORDER BY kind`, tenant)
+	}, `SELECT kind, steps, life, share FROM approval_rule WHERE tenant = $1 ORDER BY kind`, tenant)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the rules of approval: %w", err)
 	}
@@ -40,8 +40,8 @@ func (s *Store) SetApprovalRule(ctx context.Context, tenant pki.TenantID, r appr
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`INSERT INTO approval_rule (tenant, kind, steps, life) SELECT id, $2, $3, $4 FROM tenant WHERE id = $1
-			ON CONFLICT (tenant, kind) DO UPDATE SET steps = excluded.steps, life = excluded.life`, tenant, r.Kind, steps, r.Life.Microseconds())
+		rows, err := t.exec(`INSERT INTO approval_rule (tenant, kind, steps, life, share) SELECT id, $2, $3, $4, $5 FROM tenant WHERE id = $1
+			ON CONFLICT (tenant, kind) DO UPDATE SET steps = excluded.steps, life = excluded.life, share = excluded.share`, tenant, r.Kind, steps, r.Life.Microseconds(), r.Share)
 		switch {
 		case err != nil:
 			return fmt.Errorf("setting a rule of approval: %w", err)

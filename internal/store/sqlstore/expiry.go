@@ -86,6 +86,19 @@ func (s *Store) ExpiryCounts(ctx context.Context, owner pki.TenantID, from, to e
 	return counts, nil
 }
 
+// InForce implements revocation.JobStore, from the counts by expiry.
+func (s *Store) InForce(ctx context.Context, tenant pki.TenantID, now time.Time) (int64, error) {
+	owner, err := s.findRef(ctx, tenantRef(tenant))
+	if err != nil {
+		return 0, err
+	}
+	n, err := one(ctx, s.read, scanInt, `SELECT coalesce(sum(count), 0) FROM expiry_count WHERE owner = $1 AND month >= $2`, owner, expiry.MonthOf(now))
+	if err != nil {
+		return 0, fmt.Errorf("counting the certificates in force: %w", err)
+	}
+	return n, nil
+}
+
 // Credentials implements expiry.Store.
 func (s *Store) Credentials(ctx context.Context, tenant pki.TenantID) ([]*keystore.Credential, error) {
 	all, err := list(ctx, s.read, scanCredential, selectCredential+`WHERE tenant = $1 ORDER BY name`, tenant)

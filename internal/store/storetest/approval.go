@@ -34,6 +34,11 @@ func testApprovalRules(f *fixture) {
 	set, _, err := f.ApprovalRules(f.ctx, acme)
 	f.ok(err)
 	f.same(set, []approval.Rule{none, two})
+	mass := approval.Rule{Kind: approval.RunRevocation, Steps: twoSteps, Life: time.Hour, Share: 25}
+	f.ok(f.SetApprovalRule(f.ctx, acme, mass, f.event(acme, "approval.rule")))
+	set, _, err = f.ApprovalRules(f.ctx, acme)
+	f.ok(err)
+	f.same(set, []approval.Rule{none, two, mass})
 	set, _, err = f.ApprovalRules(f.ctx, stranger)
 	f.ok(err)
 	f.same(len(set), 0)

@@ -6,6 +6,7 @@ import (
 	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // testExpiry: each certificate is counted once, for its owner, in the month in which
@@ -51,6 +52,16 @@ func testExpiry(f *fixture) {
 	got, err = f.ExpiryCounts(f.ctx, stranger, 0, 999912)
 	f.ok(err)
 	f.same(len(got), 0)
+
+	for _, of := range []struct {
+		tenant pki.TenantID
+		now    time.Time
+		want   int64
+	}{{acme, ends[0], 5}, {acme, ends[1], 3}, {partner, ends[0], 1}, {stranger, ends[0], 0}} {
+		n, err := f.InForce(f.ctx, of.tenant, of.now)
+		f.ok(err)
+		f.same(n, of.want)
+	}
 
 	want := &keystore.Credential{Tenant: acme, Name: "listener:a", Source: "x", Key: "software:1", Issuer: f.issuer.ID, Chain: [][]byte{{1, 2}}}
 	f.ok(f.PutCredential(f.ctx, want))

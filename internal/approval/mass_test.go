@@ -1,0 +1,224 @@
+package approval_test
+
+import (
+	"context"
+	"crypto/x509/pkix"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+// newFleet is a newPKI with ten certificates in force: one in lot "one", two in "two",
+// three in "three"; a job may change a fifth with nobody else.
+func newFleet(t *testing.T) *house {
+	t.Helper()
+	h := newPKI(t)
+	n := 0
+	for lot, count := range map[string]int{"one": 1, "two": 2, "three": 3, "rest": 4} {
+		for range count {
+			n++
+			_, err := h.Enroll.Enroll(h.ctx, enroll.Request{Grant: h.Permit(t, acme, access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
+				Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-" + string(rune('A'+n))}), Placement: pki.Placement{Lot: lot}}})
+			h.ok(err)
+		}
+	}
+	for {
+		counted, err := h.Store.CountExpiry(h.ctx, 100)
+		h.ok(err)
+		if counted == 0 {
+			break
+		}
+	}
+	h.share(2000)
+	return h
+}
+
+// share sets the share, as a tenant of which nobody approves would.
+func (h *house) share(share int) {
+	h.Helper()
+	h.ok(h.Store.SetApprovalRule(h.ctx, acme, approval.Rule{Kind: approval.RunRevocation, Steps: []approval.Step{{Role: access.SecurityOfficer, N: 1}},
+		Life: time.Hour, Share: share}, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
+}
+
+// start starts a job and follows it until it rests.
+func (h *house) start(n revocation.NewJob) *revocation.Job {
+	h.Helper()
+	j, _, err := h.RevocationJobs.Create(h.ctx, h.permit("admin", access.Revoke), n)
+	h.ok(err)
+	return h.rests(j.ID)
+}
+
+func (h *house) rests(id revocation.JobID) (last *revocation.Job) {
+	h.Helper()
+	for j, err := range h.RevocationJobs.Watch(h.ctx, h.permit("admin", access.ReadCertificates), id) {
+		h.ok(err)
+		last = j
+	}
+	return last
+}
+
+// begin gives the order to run, which must wait.
+func (h *house) begin(id revocation.JobID) *approval.Change {
+	h.Helper()
+	_, err := h.RevocationJobs.Begin(h.ctx, h.permit("admin", access.Revoke), id)
+	w, ok := errors.AsType[*approval.Waiting](err)
+	if !ok || w.Change.Kind != approval.RunRevocation {
+		h.Fatalf("it does not wait: %v", err)
+	}
+	return w.Change
+}
+
+// TestShare: a job that changes no more than the share runs by itself, also one that
+// was to be counted only, by order; one that changes more waits, unless it releases.
+func TestShare(t *testing.T) {
+	for _, test := range []struct {
+		lot    string
+		dry    bool
+		reason pki.Reason
+		want   revocation.JobState
+		waits  bool
+	}{
+		{lot: "one", want: revocation.Done},
+		{lot: "two", want: revocation.Done}, // exactly the share
+		{lot: "three", want: revocation.Counted, waits: true},
+		{lot: "three", reason: pki.CertificateHold, want: revocation.Counted, waits: true},
+		{lot: "three", reason: pki.RemoveFromCRL, want: revocation.Done},
+		{lot: "two", dry: true, want: revocation.Counted},
+		{lot: "three", dry: true, want: revocation.Counted, waits: true},
+	} {
+		t.Run(test.lot, func(t *testing.T) {
+			h := newFleet(t)
+			if test.reason == pki.RemoveFromCRL {
+				h.share(10_000)
+				h.start(revocation.NewJob{Selection: revocation.Selection{Lot: test.lot}, Reason: pki.CertificateHold})
+				h.share(0)
+			}
+			j := h.start(revocation.NewJob{Selection: revocation.Selection{Lot: test.lot}, Reason: test.reason, DryRun: test.dry})
+			if j.State != test.want {
+				t.Fatalf("%+v is %s, not %s", test, j.State, test.want)
+			}
+			if test.want == revocation.Done {
+				return
+			}
+			if test.waits {
+				h.begin(j.ID)
+				if now := h.rests(j.ID); now.State != revocation.Counted {
+					t.Errorf("it is %s before it is approved", now.State)
+				}
+				return
+			}
+			_, err := h.RevocationJobs.Begin(h.ctx, h.permit("admin", access.Revoke), j.ID)
+			h.ok(err)
+			if now := h.rests(j.ID); now.State != revocation.Done {
+				t.Errorf("it is %s", now.State)
+			}
+		})
+	}
+}
+
+// TestMassRevocation: a large job runs once, when another has approved it, also where
+// the process ends at some place of that; a share that grew meanwhile changes nothing.
+func TestMassRevocation(t *testing.T) {
+	for name, dies := range map[string]func(do func() error) error{
+		"alive":          nil,
+		"before the act": func(func() error) error { panic("killed") },
+		"after the act": func(do func() error) error {
+			if err := do(); err != nil {
+				return err
+			}
+			panic("killed")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newFleet(t)
+			j := h.start(revocation.NewJob{Selection: revocation.Selection{Lot: "three"}, Reason: pki.Superseded})
+			c := h.begin(j.ID)
+			if again := h.begin(j.ID); again.ID != c.ID {
+				t.Error("the same order is another change")
+			}
+			h.share(10_000)
+			h.clock.pass(time.Second)
+			real := h.RevocationJobs.Executors()
+			if dies == nil {
+				h.approve("officer", c)
+			} else {
+				act := real[approval.RunRevocation]
+				dying := h.again(map[approval.Kind]approval.Executor{approval.RunRevocation: {Permission: act.Permission,
+					Do: func(ctx context.Context, g access.Permit, payload []byte) error {
+						return dies(func() error { return act.Do(ctx, g, payload) })
+					}}})
+				func() {
+					defer func() {
+						if recover() == nil {
+							t.Error("it lives")
+						}
+					}()
+					h.finish(dying, c, "officer")
+				}()
+				for range 2 {
+					h.ok(h.again(real).Round(h.ctx))
+				}
+			}
+			if got, err := h.Store.Change(h.ctx, acme, c.ID); err != nil || got.State != approval.Executed || got.Outcome != "" {
+				t.Errorf("the change is %+v, %v", got, err)
+			}
+			if now := h.rests(j.ID); now.State != revocation.Done || now.Good != 3 {
+				t.Errorf("the job is %s, with %d certificates", now.State, now.Good)
+			}
+			events, _, err := h.Store.Events(h.ctx, acme, hierarchy.EventFilter{Action: "revocation.start"}, "", 100)
+			h.ok(err)
+			if len(events) != 1 {
+				t.Errorf("%d starts", len(events))
+			}
+		})
+	}
+}
+
+// TestMassCancelled: a job that was cancelled while it waited is not run, and its change
+// fails.
+func TestMassCancelled(t *testing.T) {
+	h := newFleet(t)
+	j := h.start(revocation.NewJob{Selection: revocation.Selection{Lot: "three"}, Reason: pki.Superseded})
+	c := h.begin(j.ID)
+	_, err := h.RevocationJobs.Cancel(h.ctx, h.permit("admin", access.Revoke), j.ID)
+	h.ok(err)
+	h.clock.pass(time.Second)
+	if got := h.approve("officer", c); got.State != approval.Failed {
+		t.Errorf("the change is %s", got.State)
+	}
+	if now := h.rests(j.ID); now.State != revocation.Cancelled {
+		t.Errorf("the job is %s", now.State)
+	}
+}
+
+// TestShareOfRule: a greater share loosens a rule, a smaller does not, and no other kind
+// has one.
+func TestShareOfRule(t *testing.T) {
+	h := newHouse(t)
+	g := h.permit("admin", access.ManageApprovals)
+	rule := approval.Defaults()[len(approval.Defaults())-1]
+	rule.Share = approval.DefaultShare - 1
+	_, err := h.Approvals.SetRule(h.ctx, g, rule)
+	h.ok(err)
+	for share, want := range map[int]pki.Kind{approval.DefaultShare: pki.Pending, -1: pki.Malformed, 10_001: pki.Malformed} {
+		rule.Share = share
+		_, err := h.Approvals.SetRule(h.ctx, g, rule)
+		h.is(err, want, "")
+	}
+	rule.Kind, rule.Share = approval.PublishProfile, 1
+	_, err = h.Approvals.SetRule(h.ctx, g, rule)
+	h.is(err, pki.Malformed, "has no share")
+	share, ruled, err := h.Approvals.Share(h.ctx, acme)
+	h.ok(err)
+	if share != approval.DefaultShare-1 || !ruled {
+		t.Errorf("share %d, %t", share, ruled)
+	}
+}
