@@ -22,6 +22,29 @@ func (s *Service) Authority(ctx context.Context, g access.Permit, nameOrID strin
 	return s.within(ctx, g, access.ReadConfiguration, nameOrID)
 }
 
+// ActiveChain returns the certificate of an authority's active issuer and up to and
+// with the root. It needs access.ReadConfiguration anywhere but on another authority:
+// whoever may enrol at one of its endpoints needs it to check what they get. NotReady
+// where the authority has no certificate yet.
+func (s *Service) ActiveChain(ctx context.Context, g access.Permit, nameOrID string) ([][]byte, error) {
+	if err := g.CheckSome(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	a, err := s.find(ctx, g.Tenant(), nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.CheckToward(access.ReadConfiguration, access.Scope{Authority: a.Name}); err != nil {
+		return nil, err
+	}
+	for _, i := range a.Issuers {
+		if i.Active {
+			return s.Chain(ctx, i.ID)
+		}
+	}
+	return nil, pki.Errorf(pki.NotReady, "the authority %s has no certificate yet", a.Name)
+}
+
 // within returns an authority that is within a permit.
 func (s *Service) within(ctx context.Context, g access.Permit, permission access.Permission, nameOrID string) (*View, error) {
 	if err := g.CheckSome(permission); err != nil {

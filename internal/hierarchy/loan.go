@@ -53,6 +53,9 @@ func (s *Service) Lend(ctx context.Context, g access.Permit, child pki.TenantID,
 	if bound.Profile().CA() || bound.Profile().SignsOCSP() {
 		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities or OCSP responders, which are not lent", n.Profile)
 	}
+	if bound.Profile().AuthorizedNames() {
+		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s takes names that an endpoint authorises, and the endpoint would be the borrower's, who could authorise yours: lend one that makes its names of the device, or bounds them by a pattern", n.Profile)
+	}
 	l := &pki.Loan{Parent: g.Tenant(), Child: child, Name: n.Name, Authority: a.ID, AuthorityName: a.Name, Profile: n.Profile, Limit: n.Limit, Created: s.cfg.Now().UTC()}
 	e := s.event(g, "child.lend", "loan:"+string(child)+"/"+n.Name, fmt.Sprintf("authority %s, profile %s, %d certificates", a.Name, n.Profile, n.Limit))
 	if err := s.cfg.Store.PutLoan(ctx, l, e); err != nil {

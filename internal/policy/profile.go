@@ -320,6 +320,13 @@ func (p *Profile) Pair() string { return p.pair }
 // CA reports whether the profile is for CA certificates.
 func (p *Profile) CA() bool { return p.ca }
 
+// AuthorizedNames reports whether the profile takes names that an endpoint authorises
+// (authorized: true).
+func (p *Profile) AuthorizedNames() bool {
+	return slices.ContainsFunc(p.subject, func(a attribute) bool { return a.authorized }) ||
+		slices.ContainsFunc(p.san, func(r sanRule) bool { return r.authorized })
+}
+
 // SharedKeys reports whether devices may share a key (keys: reuse: shared).
 func (p *Profile) SharedKeys() bool { return p.shared }
 

@@ -108,21 +108,11 @@ func (s *server) chain(w http.ResponseWriter, r *http.Request, g access.Permit) 
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
-	v, err := s.cfg.Hierarchy.Authority(r.Context(), g, r.PathValue("authority"))
+	chain, err := s.cfg.Hierarchy.ActiveChain(r.Context(), g, r.PathValue("authority"))
 	if err != nil {
 		return err
 	}
-	for _, i := range v.Issuers {
-		if !i.Active {
-			continue
-		}
-		chain, err := s.cfg.Hierarchy.Chain(r.Context(), i.ID)
-		if err != nil {
-			return err
-		}
-		return writePEM(w, chain)
-	}
-	return pki.Errorf(pki.NotReady, "the authority %s has no certificate yet", v.Name)
+	return writePEM(w, chain)
 }
 
 func chainDoc() document {

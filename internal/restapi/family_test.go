@@ -64,7 +64,9 @@ func TestLoan(t *testing.T) {
 	f := newFamily(t, nil)
 	ctx, m := t.Context(), f.m
 	must(f.parent.Lend(ctx, "acme-oem", "meters", client.NewLoan{Authority: "issuing", Profile: "meter", Limit: 2}))(t)
-	_, err := f.child.CreateEndpoint(ctx, client.NewEndpoint{Name: "line", Authority: "issuing", Profile: "meter"})
+	_, err := f.parent.Lend(ctx, "acme-oem", "servers", client.NewLoan{Authority: "issuing", Profile: "tls-server", Limit: 2})
+	refused(t, "policy-refused", err) // the child's endpoint would say whose names
+	_, err = f.child.CreateEndpoint(ctx, client.NewEndpoint{Name: "line", Authority: "issuing", Profile: "meter"})
 	refused(t, "not-found", err)
 	_, err = f.sibling.CreateEndpoint(ctx, client.NewEndpoint{Name: "line", Loan: "meters"})
 	refused(t, "not-found", err)

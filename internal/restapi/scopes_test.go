@@ -34,7 +34,7 @@ func reaches() map[string]reach {
 			PUT /children/{child}/loans/{loan}; DELETE /children/{child}/loans/{loan}; GET /loans; GET /trust; POST /trust; DELETE /trust/{name};
 			POST /authorities; POST /authorities/roots; POST /authorities/install; POST /profiles; GET /registry; PATCH /registry; POST /lots; GET /devices`,
 		place: `GET /authorities/{authority}; GET /authorities/{authority}/request; GET /authorities/{authority}/crl-request;
-			GET /authorities/{authority}/chain; POST /authorities/{authority}/retire; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};
+			POST /authorities/{authority}/retire; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};
 			POST /enrollments; GET /certificates/{issuer}/{serial}; GET /certificates/{issuer}/{serial}/proof; GET /certificates/{issuer}/{serial}/trace;
 			POST /certificates/{issuer}/{serial}/revoke; POST /certificates/{issuer}/{serial}/release; POST /crls/{issuer}/renew;
 			POST /product-lines; POST /sites; GET /lots/{name}; POST /lots/{name}/close; GET /lots/{name}/report; PATCH /lots/{name};
@@ -43,7 +43,7 @@ func reaches() map[string]reach {
 			GET /batches/{id}/results; POST /batches/{id}/issue; POST /batches/{id}/pause; POST /batches/{id}/resume; POST /batches/{id}/cancel;
 			POST /batches/{id}/retry; POST /revocations; GET /revocations/{id}; GET /revocations/{id}/counts; GET /revocations/{id}/events;
 			POST /revocations/{id}/pause; POST /revocations/{id}/resume; POST /revocations/{id}/run; POST /revocations/{id}/cancel`,
-		lists: `GET /whoami; GET /tokens; GET /tenants/{tenant}/tokens; GET /authorities; GET /profiles; GET /profiles/{name}; GET /endpoints;
+		lists: `GET /whoami; GET /authorities/{authority}/chain; GET /tokens; GET /tenants/{tenant}/tokens; GET /authorities; GET /profiles; GET /profiles/{name}; GET /endpoints;
 			GET /certificates; GET /crls; GET /ocsp/responders; GET /product-lines; GET /sites; GET /lots; GET /lot-report-key; POST /devices;
 			GET /batches; GET /revocations; GET /changes`,
 		beyond: `GET /product-lines/{name}; PATCH /product-lines/{name}; GET /sites/{name}; PATCH /sites/{name}`,

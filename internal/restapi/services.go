@@ -51,6 +51,7 @@ type Hierarchy interface {
 	Request(ctx context.Context, g access.Permit, nameOrID string) (*ceremony.Request, error)
 	CRLRequest(ctx context.Context, g access.Permit, root string, days int) (*ceremony.Request, error)
 	Install(ctx context.Context, g access.Permit, r *ceremony.Response) (*hierarchy.View, error)
+	ActiveChain(ctx context.Context, g access.Permit, nameOrID string) ([][]byte, error)
 	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
 	PublishProfile(ctx context.Context, g access.Permit, source []byte) (*pki.ProfileVersion, error)
 	Profile(ctx context.Context, g access.Permit, name string, version int) (*pki.ProfileVersion, error)

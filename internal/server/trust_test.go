@@ -198,6 +198,38 @@ func TestOthersTrust(t *testing.T) {
 	}
 }
 
+// TestBorrowedCertificate: a child to which an authority is lent names its devices as it
+// likes; to its parent and to other children their certificates prove nobody.
+func TestBorrowedCertificate(t *testing.T) {
+	s, st, meter, _ := trusting(t)
+	children := st.Permit(t, "acme", access.ManageChildren)
+	borrower := meter
+	for _, id := range []pki.TenantID{"acme-oem", "acme-other"} {
+		if _, err := s.hierarchy.CreateChild(t.Context(), children, id, "Example "+string(id)); err != nil {
+			t.Fatal(err)
+		}
+		meter.trust(id, trust.NewAnchor{Name: "lender", Certificate: meter.chain[1], Role: access.FactoryOperator, Scopes: []access.Scope{{}}})
+	}
+	meter.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "meter"}}})
+	if _, err := s.hierarchy.Lend(t.Context(), children, "acme-oem", hierarchy.NewLoan{Name: "meters", Authority: "issuing", Profile: "meter", Limit: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme-oem", access.ManageEndpoints), enroll.NewEndpoint{Name: "line", Loan: "meters"}); err != nil {
+		t.Fatal(err)
+	}
+	borrower.key = pandotest.Key(t, pki.P256)
+	got, err := s.enroll.Enroll(t.Context(), enroll.Request{Grant: st.Permit(t, "acme-oem", access.Enroll), Endpoint: "line", Protocol: pki.ProtocolREST,
+		Subject: enroll.Subject{CSR: pandotest.CSR(t, borrower.key, pkix.Name{SerialNumber: "SM-1"})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	borrower.chain = append([][]byte{got.Certificate.DER}, got.Chain...)
+	for tenant, want := range map[string]int{"acme": http.StatusUnauthorized, "acme-other": http.StatusUnauthorized, "acme-oem": http.StatusOK} {
+		borrower.want(want, "GET", "/whoami", "", "Pando-Tenant", tenant)
+	}
+	meter.want(http.StatusOK, "GET", "/whoami", "", "Pando-Tenant", "acme")
+}
+
 // TestPlantByCertificate: an imported authority's certificates prove a factory
 // operator, if they are for client authentication and valid, until the trust ends.
 func TestPlantByCertificate(t *testing.T) {

@@ -132,8 +132,20 @@ func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presen
 		return access.Principal{}, false, err
 	}
 	at := slices.IndexFunc(anchors, func(a anchor) bool { return a.certificate.Equal(chain[len(chain)-1]) })
-	who, err = principalOf(anchors[at].Anchor, chain, record)
-	return who, record != nil && record.Owner != anchors[at].Tenant, err
+	by := anchors[at].Anchor
+	if record != nil && !speaksFor(by.Tenant, record) {
+		return access.Principal{}, false, pki.Errorf(pki.Unauthenticated, "certificate %s is of a tenant to which its authority was lent, and proves nobody elsewhere", record.Serial)
+	}
+	who, err = principalOf(by, chain, record)
+	return who, record != nil && record.Owner != by.Tenant, err
+}
+
+// speaksFor reports whether a certificate can prove somebody to a tenant that trusts
+// its authority: it is the tenant's own, or that of the other tenant whose authority
+// was named. One to whom an authority is lent chooses the ids of its devices, and must
+// not choose those of the lender's, or of another borrower's.
+func speaksFor(tenant pki.TenantID, record *pki.Certificate) bool {
+	return record.Owner == tenant || record.Owner == record.Tenant && record.Tenant != tenant
 }
 
 // standing looks up each certificate of a chain that an issuer of ours signed: it must
