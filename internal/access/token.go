@@ -101,7 +101,7 @@ func (t *Tokens) Create(ctx context.Context, g Permit, n NewToken) (*Token, pki.
 	if err != nil {
 		return nil, pki.Secret{}, err
 	}
-	return t.put(ctx, g.Actor(), n, &Token{ID: id, Tenant: g.tenant, Grants: grants, Maker: g.principal.ID, Created: now})
+	return t.put(ctx, g.tenant, g.Actor(), n, &Token{ID: id, Tenant: g.tenant, Grants: grants, Maker: g.principal.ID, Created: now})
 }
 
 // First makes the deployment's first platform operator, or its next where every
@@ -118,7 +118,7 @@ func (t *Tokens) First(ctx context.Context) (*Token, pki.Secret, error) {
 	const actor = "system:init"
 	tok := &Token{ID: pki.TokenID(pki.NewID(now)), Tenant: pki.Platform, Created: now.UTC()}
 	tok.Grants = newGrants(pki.Platform, tok.Principal(), PlatformOperator, nil, []Scope{{}}, actor, tok.Created)
-	return t.put(ctx, actor, NewToken{Name: "first platform operator", Life: DefaultTokenLife}, tok)
+	return t.put(ctx, pki.Platform, actor, NewToken{Name: "first platform operator", Life: DefaultTokenLife}, tok)
 }
 
 // check refuses what no token can be, and fills in what is left out.
@@ -139,10 +139,10 @@ func (n *NewToken) check() error {
 }
 
 // put completes and stores a token.
-func (t *Tokens) put(ctx context.Context, actor string, n NewToken, tok *Token) (*Token, pki.Secret, error) {
+func (t *Tokens) put(ctx context.Context, by pki.TenantID, actor string, n NewToken, tok *Token) (*Token, pki.Secret, error) {
 	secret := newSecret()
 	tok.Name, tok.Hash, tok.Expires = n.Name, sha256.Sum256([]byte(secret.Reveal())), tok.Created.Add(n.Life)
-	event := pki.Event{Tenant: tok.Tenant, At: tok.Created, Actor: actor, Action: "token.create", Target: tok.Principal(),
+	event := pki.Event{Tenant: by, At: tok.Created, Actor: actor, Action: "token.create", Target: tok.Principal(),
 		Detail: GrantsText(tok.Grants) + " until " + tok.Expires.Format(time.RFC3339)}
 	if err := t.store.PutToken(ctx, tok, event); err != nil {
 		return nil, pki.Secret{}, err

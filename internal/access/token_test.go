@@ -496,7 +496,7 @@ func TestAppoint(t *testing.T) {
 	if _, err := principal(access.TenantAdministrator).Authorize(access.ManageTokens, "oem"); pki.KindOf(err) != pki.NotFound {
 		t.Errorf("the parent's administrator in the child: %v", err)
 	}
-	if e := d.store.events[len(d.store.events)-1]; e.Tenant != "oem" || e.Actor != "tenant:acme" {
+	if e := d.store.events[len(d.store.events)-1]; e.Tenant != "acme" || e.Actor != "token:0abc (laptop)" {
 		t.Errorf("the event is %+v", e)
 	}
 	other, err := principal(access.TenantAdministrator).Authorize(access.ManageQuotas, "acme")

@@ -174,7 +174,8 @@ func (s *Service) authority(ctx context.Context, _ access.Permit, t *Trace) erro
 	return err
 }
 
-// place adds the device and its lot as they are now, and its other certificates.
+// place adds the device and its lot as they are now, where that is within the permit,
+// and its other certificates.
 func (s *Service) place(ctx context.Context, g access.Permit, t *Trace) error {
 	if t.Owner != g.Tenant() {
 		return nil
@@ -184,12 +185,18 @@ func (s *Service) place(ctx context.Context, g access.Permit, t *Trace) error {
 		if t.Lot, err = s.cfg.Store.Lot(ctx, t.Owner, t.Certificate.Lot); err != nil && pki.KindOf(err) != pki.NotFound {
 			return err
 		}
+		if t.Lot != nil && !g.Covers(access.Scope{ProductLine: t.Lot.ProductLine, Site: t.Lot.Site}) {
+			t.Lot = nil
+		}
 	}
 	if t.Certificate.Device == "" {
 		return nil
 	}
 	if t.Device, err = s.cfg.Store.Device(ctx, t.Owner, t.Certificate.Device); err != nil && pki.KindOf(err) != pki.NotFound {
 		return err
+	}
+	if t.Device != nil && !g.Covers(access.Scope{ProductLine: t.Device.ProductLine, Site: t.Device.Site}) {
+		t.Device = nil // it was moved since
 	}
 	others, err := s.cfg.Registry.Certificates(ctx, g, registry.Query{Device: t.Certificate.Device}, registry.Paging{Limit: maxOthers + 1})
 	if err != nil {
@@ -212,8 +219,9 @@ func (s *Service) history(ctx context.Context, g access.Permit, t *Trace) error 
 			return err
 		}
 	}
-	if _, err := g.Principal().Authorize(access.ReadEvents, g.Tenant()); err != nil {
-		return nil
+	events, err := g.Principal().Authorize(access.ReadEvents, g.Tenant())
+	if err != nil || events.Check(access.ReadEvents) != nil {
+		return nil // events are read of the whole tenant
 	}
 	targets := []string{"certificate:" + string(t.Issuer) + "/" + t.Serial.String()}
 	for kind, name := range map[string]string{"device:": string(t.Certificate.Device), "batch:": string(t.Certificate.Batch), "lot:": t.Certificate.Lot} {

@@ -24,6 +24,9 @@ func (s *Store) PutToken(ctx context.Context, k *access.Token, e pki.Event) erro
 		if err := t.putGrants(k.Grants); err != nil {
 			return err
 		}
+		if e.Tenant != k.Tenant { // the parent's, which appointed somebody
+			return t.eventOfBoth(k.Tenant, e)
+		}
 		return t.event(e)
 	})
 }
