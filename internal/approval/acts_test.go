@@ -52,6 +52,9 @@ func TestActs(t *testing.T) {
 		_, err := h.Quotas.Set(h.ctx, h.permit("admin", access.ManageQuotas), all, lower)
 		h.ok(err)
 	}
+	children := h.permit("admin", access.ManageChildren)
+	_, err := h.Hierarchy.CreateChild(h.ctx, children, "acme-oem", "Example OEM")
+	h.ok(err)
 	limit := func() int64 {
 		quotas, err := h.Store.Quotas(h.ctx, acme)
 		h.ok(err)
@@ -90,6 +93,13 @@ func TestActs(t *testing.T) {
 		}, func() bool { return limit() == 20 }},
 		{approval.RaiseQuota, "quota.remove", func() error { return h.Quotas.Remove(h.ctx, h.permit("admin", access.ManageQuotas), all) },
 			func() bool { return limit() < 0 }},
+		{approval.Lend, "child.lend", func() error {
+			_, err := h.Hierarchy.Lend(h.ctx, children, "acme-oem", hierarchy.NewLoan{Name: "meters", Authority: "issuing", Profile: "meter", Limit: 5})
+			return err
+		}, func() bool {
+			loan, err := h.Hierarchy.Loan(h.ctx, "acme-oem", "meters")
+			return err == nil && loan.Limit == 5
+		}},
 		{approval.ChangeRetention, "retention.change", func() error {
 			_, err := h.Retention.Set(h.ctx, h.permit("admin", access.ManageRetention), 24*time.Hour)
 			return err

@@ -23,6 +23,7 @@ const (
 	PublishProfile   Kind = "profile.publish"
 	ChangeRetention  Kind = "retention.change"
 	RaiseQuota       Kind = "quota.raise"
+	Lend             Kind = "child.lend"     // to a child tenant, or more than before
 	RunRevocation    Kind = "revocation.run" // above a share of the fleet
 
 	// LoosenRule is under the rule that is to be loosened, whatever that is about.
@@ -31,7 +32,7 @@ const (
 
 // Kinds lists the kinds that a tenant can have rules for.
 func Kinds() []Kind {
-	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention, RaiseQuota, RunRevocation}
+	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention, RaiseQuota, Lend, RunRevocation}
 }
 
 // A Step is so many approvals by holders of a role. Steps come one after another.

@@ -27,6 +27,10 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 			_, err := s.Install(ctx, g, &ceremony.Response{Kind: ceremony.KindCertificate, Issuer: ch.Issuer, ProfileVersion: ch.ProfileVersion, Certificate: ch.Certificate})
 			return err
 		}),
+		approval.Lend: approval.Execute(access.ManageChildren, func(ctx context.Context, g access.Permit, ch lendChange) error {
+			_, err := s.Lend(ctx, g, ch.Child, NewLoan{Name: ch.Name, Authority: string(ch.Authority), Profile: ch.Profile, Limit: ch.Limit})
+			return err
+		}),
 		approval.RetireAuthority: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, ch retireChange) error {
 			return s.Retire(ctx, g, string(ch.Authority))
 		}),

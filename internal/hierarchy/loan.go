@@ -3,8 +3,10 @@ package hierarchy
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -56,12 +58,50 @@ func (s *Service) Lend(ctx context.Context, g access.Permit, child pki.TenantID,
 	if bound.Profile().AuthorizedNames() {
 		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s takes names that an endpoint authorises, and the endpoint would be the borrower's, who could authorise yours: lend one that makes its names of the device, or bounds them by a pattern", n.Profile)
 	}
+	if err := s.passLoan(ctx, g, lendChange{Child: child, Name: n.Name, Authority: a.ID, Profile: n.Profile, Limit: n.Limit}); err != nil {
+		return nil, err
+	}
 	l := &pki.Loan{Parent: g.Tenant(), Child: child, Name: n.Name, Authority: a.ID, AuthorityName: a.Name, Profile: n.Profile, Limit: n.Limit, Created: s.cfg.Now().UTC()}
 	e := s.event(g, "child.lend", "loan:"+string(child)+"/"+n.Name, fmt.Sprintf("authority %s, profile %s, %d certificates", a.Name, n.Profile, n.Limit))
 	if err := s.cfg.Store.PutLoan(ctx, l, e); err != nil {
 		return nil, err
 	}
 	return s.Loan(ctx, child, n.Name)
+}
+
+// lendChange is what a change of kind approval.Lend asks for.
+type lendChange struct {
+	Child     pki.TenantID    `json:"child"`
+	Name      string          `json:"name"`
+	Authority pki.AuthorityID `json:"authority"`
+	Profile   string          `json:"profile"`
+	Before    int64           `json:"before"` // 0 also where it is not lent yet
+	Limit     int64           `json:"limit"`
+}
+
+// passLoan has a loan wait for approval that is for more than before.
+func (s *Service) passLoan(ctx context.Context, g access.Permit, ch lendChange) error {
+	children, err := s.cfg.Store.Children(ctx, g.Tenant())
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(children, func(t *pki.Tenant) bool { return t.ID == ch.Child }) {
+		return pki.Errorf(pki.NotFound, "no tenant %q", ch.Child)
+	}
+	was, err := s.Loan(ctx, ch.Child, ch.Name)
+	switch {
+	case err == nil:
+		ch.Before = was.Limit
+	case pki.KindOf(err) != pki.NotFound:
+		return err
+	}
+	if ch.Limit <= ch.Before {
+		return nil
+	}
+	return s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.Lend, Target: "loan:" + string(ch.Child) + "/" + ch.Name, Payload: ch,
+		Summary: fmt.Sprintf("authority %s with profile %s lent to %s: before %d certificates, after %d", ch.Authority, ch.Profile, ch.Child, ch.Before, ch.Limit),
+	})
 }
 
 // Loan returns a loan of the child's, for the RA.

@@ -78,7 +78,7 @@ func (t *tx) eventOfBoth(child pki.TenantID, e pki.Event) error {
 	if err := t.event(e); err != nil {
 		return err
 	}
-	e.ID, e.Actor, e.Tenant = "", "tenant:"+string(e.Tenant), child
+	e.ID, e.Actor, e.Tenant, e.Change = "", "tenant:"+string(e.Tenant), child, ""
 	return t.event(e)
 }
 
