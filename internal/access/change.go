@@ -73,7 +73,16 @@ func (t *Token) principal() Principal {
 // Includes reports whether holders of a built-in role have the permission.
 func (r Role) Includes(p Permission) bool { return slices.Contains(permissions[r], p) }
 
-// Holds reports whether the principal has a role on a scope that covers where.
-func (p Principal) Holds(r Role, where Scope) bool {
-	return slices.ContainsFunc(p.Grants, func(g Grant) bool { return g.Role == r && g.Scope.Covers(where) })
+// Holds reports whether the principal has a role on a scope that covers where, and not
+// only from one of some givers, who are named by their IDs.
+func (p Principal) Holds(r Role, where Scope, givers ...string) bool {
+	return slices.ContainsFunc(p.Grants, func(g Grant) bool {
+		return g.Role == r && g.Scope.Covers(where) && !slices.Contains(givers, g.giver())
+	})
+}
+
+// giver returns the ID of who gave the grant: its actor without the name.
+func (g *Grant) giver() string {
+	id, _, _ := strings.Cut(g.Actor, " ")
+	return id
 }

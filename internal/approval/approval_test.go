@@ -90,6 +90,15 @@ func (h *house) appointBy(by access.Principal, name string, role access.Role) {
 	h.ok(err)
 }
 
+// give gives somebody a role, who comes again with it.
+func (h *house) give(by, to string, role access.Role) {
+	h.Helper()
+	_, err := h.Office.Give(h.ctx, h.permit(by, access.ManageAccess), h.who[to].ID, role, access.Scope{})
+	h.ok(err)
+	h.who[to], err = h.Tokens.Principal(h.ctx, acme, h.who[to].ID)
+	h.ok(err)
+}
+
 // dismiss revokes a token.
 func (h *house) dismiss(name string) {
 	h.Helper()
@@ -279,6 +288,12 @@ func TestRefusals(t *testing.T) {
 			h.appointBy(h.who["between"], "own", access.SecurityOfficer)
 			h.dismiss("between")
 		}, "own", pki.Forbidden, "one of the two does not approve", approval.Pending},
+		"an officer by the requester's doing": {func(h *house, _ *approval.Change) {
+			h.give("self", "ra", access.SecurityOfficer)
+		}, "ra", pki.Forbidden, "by that of whoever asks", approval.Pending},
+		"an officer by its own doing": {func(h *house, _ *approval.Change) {
+			h.give("admin", "admin", access.SecurityOfficer)
+		}, "admin", pki.Forbidden, "by your own doing", approval.Pending},
 		"by a client certificate": {func(h *house, _ *approval.Change) {
 			h.who["certified"] = access.Principal{Tenant: acme, ID: "trust:hq", Grants: access.Given(access.SecurityOfficer)}
 		}, "certified", pki.Forbidden, "changes are decided on with an API token", approval.Pending},

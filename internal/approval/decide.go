@@ -98,7 +98,13 @@ func (s *Service) mayDecide(ctx context.Context, c *Change, who access.Principal
 	if want := c.Steps[step].Role; !who.Holds(want, c.Place) {
 		return 0, pki.Errorf(pki.Forbidden, "step %d of this change is for a %s on %s, which you are not", step+1, want, c.Place)
 	}
-	return step, s.unrelated(ctx, c.Requester, partyOf(who))
+	if err := s.unrelated(ctx, c.Requester, partyOf(who)); err != nil {
+		return 0, err
+	}
+	if want := c.Steps[step].Role; !who.Holds(want, c.Place, who.ID, c.Requester.ID) {
+		return 0, pki.Errorf(pki.Forbidden, "you are a %s by your own doing or by that of whoever asks for this change: another must decide on it", want)
+	}
+	return step, nil
 }
 
 // maxMakers bounds how many makers of makers are followed.

@@ -105,7 +105,7 @@ func (s *Service) approvedStill(ctx context.Context, c *Change) error {
 		if err != nil {
 			return gone(err, "the approver "+d.By.String())
 		}
-		if want := c.Steps[d.Step].Role; !who.Holds(want, c.Place) {
+		if want := c.Steps[d.Step].Role; !who.Holds(want, c.Place, who.ID, c.Requester.ID) {
 			return pki.Errorf(pki.Forbidden, "the approver %s is no %s any more", d.By, want)
 		}
 		have[d.Step]++
