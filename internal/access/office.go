@@ -16,8 +16,9 @@ type GrantStore interface {
 	ScopeStore
 	// PutRole stores a role; Conflict where the tenant has one of the name.
 	PutRole(ctx context.Context, r *OwnRole, e pki.Event) error
-	// ChangeRole replaces description and permissions; NotFound where there is none.
-	ChangeRole(ctx context.Context, r *OwnRole, e pki.Event) error
+	// ChangeRole replaces description and permissions; Conflict where there is no role
+	// with the permissions that it was read with.
+	ChangeRole(ctx context.Context, r *OwnRole, was []Permission, e pki.Event) error
 	// DeleteRole is Conflict while somebody has it.
 	DeleteRole(ctx context.Context, tenant pki.TenantID, name Role, e pki.Event) error
 
@@ -95,7 +96,7 @@ func (o *Office) ChangeRole(ctx context.Context, p Permit, r OwnRole) (*OwnRole,
 	}
 	r.Created = was.Created
 	defer o.cfg.Changed() // also after an error, which may mean that the outcome is unknown
-	return &r, o.cfg.Store.ChangeRole(ctx, &r, o.event(p, "role.change", "role:"+string(r.Name), r.says()))
+	return &r, o.cfg.Store.ChangeRole(ctx, &r, was.Permissions, o.event(p, "role.change", "role:"+string(r.Name), r.says()))
 }
 
 // checkRole refuses a role that gives more than the permit's principal has; what it

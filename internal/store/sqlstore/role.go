@@ -26,15 +26,15 @@ func (s *Store) PutRole(ctx context.Context, r *access.OwnRole, e pki.Event) err
 }
 
 // ChangeRole implements access.GrantStore.
-func (s *Store) ChangeRole(ctx context.Context, r *access.OwnRole, e pki.Event) error {
+func (s *Store) ChangeRole(ctx context.Context, r *access.OwnRole, was []access.Permission, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`UPDATE access_role SET description = $1, permissions = $2 WHERE tenant = $3 AND name = $4`,
-			r.Description, joined(r.Permissions), r.Tenant, r.Name)
+		rows, err := t.exec(`UPDATE access_role SET description = $1, permissions = $2 WHERE tenant = $3 AND name = $4 AND permissions = $5`,
+			r.Description, joined(r.Permissions), r.Tenant, r.Name, joined(was))
 		switch {
 		case err != nil:
 			return fmt.Errorf("changing role %s: %w", r.Name, err)
 		case rows == 0:
-			return pki.Errorf(pki.NotFound, "no own role %q", r.Name)
+			return pki.Errorf(pki.Conflict, "the role %q was changed or deleted by somebody else meanwhile: look at it again", r.Name)
 		}
 		return t.event(e)
 	})

@@ -52,9 +52,11 @@ func testRoles(f *fixture) {
 
 	// What an own role includes comes with its grants, as it is now.
 	f.is(pki.Conflict, f.DeleteRole(f.ctx, acme, "lead", f.event(acme, "role.delete")))
+	was := lead.Permissions
 	lead.Permissions = []access.Permission{access.Revoke}
-	f.ok(f.ChangeRole(f.ctx, lead, f.event(acme, "role.change")))
-	f.is(pki.NotFound, f.ChangeRole(f.ctx, &access.OwnRole{Tenant: stranger, Name: "lead", Permissions: lead.Permissions}, f.event(stranger, "role.change")))
+	f.ok(f.ChangeRole(f.ctx, lead, was, f.event(acme, "role.change")))
+	f.is(pki.Conflict, f.ChangeRole(f.ctx, lead, was, f.event(acme, "role.change"))) // somebody was faster
+	f.is(pki.Conflict, f.ChangeRole(f.ctx, &access.OwnRole{Tenant: stranger, Name: "lead", Permissions: lead.Permissions}, lead.Permissions, f.event(stranger, "role.change")))
 	g.Own = lead.Permissions
 	got, err := f.TokenByHash(f.ctx, token.Hash)
 	f.ok(err)
