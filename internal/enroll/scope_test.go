@@ -175,8 +175,8 @@ func TestScopedRetry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for now, err := range h.Batch.Watch(t.Context(), h.grant(access.ReadBatches), b.ID) {
-		if b = now; err != nil {
+	for seen, err := range h.Batch.Watch(t.Context(), h.grant(access.ReadBatches), b.ID) {
+		if b = seen; err != nil {
 			t.Fatal(err)
 		}
 	}
