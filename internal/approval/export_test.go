@@ -8,5 +8,5 @@ import (
 
 // Round is one round of Run.
 func (s *Service) Round(ctx context.Context) error {
-	return s.round(ctx, make(map[alarm.Key]bool))
+	return s.round(ctx, new(alarm.Standing))
 }

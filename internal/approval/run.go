@@ -3,8 +3,6 @@ package approval
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/alarm"
@@ -47,11 +45,11 @@ func (s *Service) Stats() *Stats { return &s.stats }
 // Run executes what is approved and was not done, as after a crash, ends what nobody
 // decided in time, and raises alarms for what waits long, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	raised := make(map[alarm.Key]bool)
+	var alarms alarm.Standing
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		if err := s.round(ctx, raised); err != nil && ctx.Err() == nil {
+		if err := s.round(ctx, &alarms); err != nil && ctx.Err() == nil {
 			s.cfg.Log.ErrorContext(ctx, "looking after changes", "error", err)
 		}
 		select {
@@ -62,11 +60,11 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// round looks at every open change once. raised is what the rounds before raised.
-func (s *Service) round(ctx context.Context, raised map[alarm.Key]bool) error {
+// round looks at every open change once.
+func (s *Service) round(ctx context.Context, alarms *alarm.Standing) error {
 	const page = 200
 	late := make(map[pki.TenantID]int)
-	wrong := make(map[alarm.Key]alarm.Alarm)
+	var wrong []alarm.Alarm
 	for after := (pki.ChangeID)(""); ; {
 		open, err := s.cfg.Store.OpenChanges(ctx, after, page)
 		if err != nil {
@@ -77,7 +75,7 @@ func (s *Service) round(ctx context.Context, raised map[alarm.Key]bool) error {
 			switch now := s.now(); {
 			case c.State == Approved:
 				s.execute(ctx, c)
-				s.stuck(ctx, c, wrong)
+				wrong = append(wrong, s.stuck(ctx, c)...)
 			case !now.Before(c.Expires):
 				if err := s.expire(ctx, c); err != nil {
 					return err
@@ -91,40 +89,30 @@ func (s *Service) round(ctx context.Context, raised map[alarm.Key]bool) error {
 		}
 	}
 	for tenant, n := range late {
-		k := alarm.Key{Tenant: tenant, Name: alarmWaiting}
-		wrong[k] = alarm.Alarm{Key: k, Severity: alarm.Warning, What: fmt.Sprintf("%d changes have waited for approval for more than half of their time", n),
-			Do: "approve or refuse them: 'pando change list' says who must"}
+		wrong = append(wrong, alarm.Alarm{Key: alarm.Key{Tenant: tenant, Name: alarmWaiting}, Severity: alarm.Warning, What: fmt.Sprintf("%d changes have waited for approval for more than half of their time", n),
+			Do: "approve or refuse them: 'pando change list' says who must"})
 	}
 	failed, err := s.cfg.Store.FailedChanges(ctx, s.now().Add(-failedFor))
 	if err != nil {
 		return err
 	}
 	for tenant, n := range failed {
-		k := alarm.Key{Tenant: tenant, Name: alarmFailed}
-		wrong[k] = alarm.Alarm{Key: k, Severity: alarm.Warning, What: fmt.Sprintf("%d approved changes failed within a day: what was approved is not done", n),
-			Do: "'pando change list --state failed' and 'pando change show' say why; ask for them again"}
+		wrong = append(wrong, alarm.Alarm{Key: alarm.Key{Tenant: tenant, Name: alarmFailed}, Severity: alarm.Warning, What: fmt.Sprintf("%d approved changes failed within a day: what was approved is not done", n),
+			Do: "'pando change list --state failed' and 'pando change show' say why; ask for them again"})
 	}
-	for _, a := range wrong {
-		s.cfg.Alarms.Raise(a)
-		raised[a.Key] = true
-	}
-	for _, k := range slices.Collect(maps.Keys(raised)) {
-		if _, still := wrong[k]; !still {
-			s.cfg.Alarms.Clear(k)
-			delete(raised, k)
-		}
-	}
+	alarms.Replace(s.cfg.Alarms, wrong)
 	return nil
 }
 
-// stuck adds an alarm for a change that is approved after it was to be executed.
-func (s *Service) stuck(ctx context.Context, c *Change, wrong map[alarm.Key]alarm.Alarm) {
+// stuck returns the alarm for a change that is approved after it was to be executed;
+// none for one that is not any more.
+func (s *Service) stuck(ctx context.Context, c *Change) []alarm.Alarm {
 	if now, err := s.cfg.Store.Change(ctx, c.Tenant, c.ID); err != nil || now.State != Approved {
-		return
+		return nil
 	}
 	k := alarm.Key{Tenant: c.Tenant, Name: alarmStuck, Target: "change:" + string(c.ID)}
-	wrong[k] = alarm.Alarm{Key: k, Severity: alarm.Critical, What: fmt.Sprintf("the change %s (%s, %s) is approved and could not be done yet", c.ID, c.Kind, c.Target),
-		Do: "the server's log says why; it is tried again until it expires"}
+	return []alarm.Alarm{{Key: k, Severity: alarm.Critical, What: fmt.Sprintf("the change %s (%s, %s) is approved and could not be done yet", c.ID, c.Kind, c.Target),
+		Do: "the server's log says why; it is tried again until it expires"}}
 }
 
 // expire ends a change that nobody decided in time.

@@ -83,7 +83,7 @@ type Service struct {
 	hold Hold // guarded by mu; zero Epoch where another node has it
 
 	late map[string]time.Time // of each anchor, since when it fails; owned by deliver
-	own  map[alarm.Key]bool   // alarms of single logs that are raised; owned by watch
+	own  alarm.Standing       // alarms of single logs; owned by watch
 
 	stats *Stats
 }
@@ -287,8 +287,12 @@ func (s *Service) checkpoint(ctx context.Context, l *Log) (string, error) {
 
 func (s *Service) raise(ctx context.Context, a alarm.Alarm) {
 	if s.cfg.Alarms.Raise(a) {
-		s.cfg.Log.ErrorContext(ctx, "alarm", "name", a.Name, "target", a.Target, "what", a.What)
+		s.tell(ctx, a)
 	}
+}
+
+func (s *Service) tell(ctx context.Context, a alarm.Alarm) {
+	s.cfg.Log.ErrorContext(ctx, "alarm", "name", a.Name, "target", a.Target, "what", a.What)
 }
 
 // reader reads a log's tiles, for proofs. It checks each against the tree.

@@ -20,12 +20,13 @@ func (s *Service) watch(ctx context.Context) error {
 	var whole Backlog // of every log
 	var all Backlog   // of the logs that nothing of their own holds up
 	own := make(map[pki.TenantID]audit.Stop)
-	raised := make(map[alarm.Key]bool)
+	var wrong []alarm.Alarm // of single logs
 	for _, b := range backlog {
 		whole.Leaves += b.Leaves
 		whole.Oldest = earliest(whole.Oldest, b.Oldest)
 		whole.UnanchoredSince = earliest(whole.UnanchoredSince, b.UnanchoredSince)
-		stop := s.watchOne(ctx, &b, raised)
+		stop, found := s.watchOne(&b)
+		wrong = append(wrong, found...)
 		if stop != (audit.Stop{}) {
 			own[b.Tenant] = stop
 		}
@@ -37,12 +38,9 @@ func (s *Service) watch(ctx context.Context) error {
 			all.UnanchoredSince = earliest(all.UnanchoredSince, b.UnanchoredSince)
 		}
 	}
-	for key := range s.own {
-		if !raised[key] {
-			s.cfg.Alarms.Clear(key)
-		}
+	for _, a := range s.own.Replace(s.cfg.Alarms, wrong) {
+		s.tell(ctx, a)
 	}
-	s.own = raised
 	s.stats.waiting.Store(&whole)
 	s.cfg.Gate.Set(s.watchAll(ctx, &all), own, vouched)
 	return nil
@@ -93,17 +91,14 @@ func (s *Service) watchAll(ctx context.Context, b *Backlog) (stop audit.Stop) {
 	return stop
 }
 
-// watchOne returns what of a log's own stops its tenant, and notes the alarms that it
-// raised.
-func (s *Service) watchOne(ctx context.Context, b *Backlog, raised map[alarm.Key]bool) (stop audit.Stop) {
+// watchOne returns what of a log's own stops its tenant, and the alarms for it.
+func (s *Service) watchOne(b *Backlog) (stop audit.Stop, wrong []alarm.Alarm) {
 	target := "log of " + string(b.Tenant)
 	if b.Tenant == pki.Platform {
 		target = "log of the platform"
 	}
 	raise := func(name, what, do string) {
-		key := alarm.Key{Tenant: b.Tenant, Name: name, Target: target}
-		raised[key] = true
-		s.raise(ctx, alarm.Alarm{Key: key, Severity: alarm.Critical, What: what, Do: do})
+		wrong = append(wrong, alarm.Alarm{Key: alarm.Key{Tenant: b.Tenant, Name: name, Target: target}, Severity: alarm.Critical, What: what, Do: do})
 	}
 	const look = "The server's log says why, and 'pando check' where the log or the rows that it stands for were changed. Find out who or what did that before you put a backup back; it goes on by itself once it is mended. Other tenants go on meanwhile."
 	if b.Damaged {
@@ -119,5 +114,5 @@ func (s *Service) watchOne(ctx context.Context, b *Backlog, raised map[alarm.Key
 		raise("log.unsigned", fmt.Sprintf("no checkpoint of this audit log could be signed for %s: nothing of the tenant is issued until one is", s.cfg.Now().Sub(b.UnanchoredSince).Round(time.Second)),
 			"The server's log says why the key of the log does not sign. Issuance goes on by itself once it does.")
 	}
-	return stop
+	return stop, wrong
 }

@@ -22,11 +22,11 @@ type Config struct {
 // A Service looks out. Its methods are safe for concurrent use.
 type Service struct {
 	cfg    Config
-	raised map[alarm.Key]bool // of the look before; owned by Run
+	alarms alarm.Standing // owned by Run
 }
 
 // New returns a Service.
-func New(cfg Config) *Service { return &Service{cfg: cfg, raised: make(map[alarm.Key]bool)} }
+func New(cfg Config) *Service { return &Service{cfg: cfg} }
 
 const (
 	lookEvery  = 10 * time.Minute
@@ -79,27 +79,20 @@ func (s *Service) Look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now, standing := s.cfg.Now().UTC(), make(map[alarm.Key]bool)
+	now := s.cfg.Now().UTC()
+	var wrong []alarm.Alarm
 	for _, tenant := range append(tenants, &pki.Tenant{ID: pki.Platform}) {
 		items, err := s.items(ctx, tenant.ID, now)
 		if err != nil {
 			return fmt.Errorf("tenant %s: %w", tenant.ID, err)
 		}
 		for _, item := range items {
-			if item.Severity == "" {
-				continue
+			if item.Severity != "" {
+				wrong = append(wrong, alarmOf(tenant.ID, item))
 			}
-			a := alarmOf(tenant.ID, item)
-			standing[a.Key] = true
-			s.cfg.Alarms.Raise(a)
 		}
 	}
-	for key := range s.raised {
-		if !standing[key] {
-			s.cfg.Alarms.Clear(key)
-		}
-	}
-	s.raised = standing
+	s.alarms.Replace(s.cfg.Alarms, wrong)
 	return nil
 }
 

@@ -30,13 +30,13 @@ type Gate interface {
 // concurrent use.
 type Service struct {
 	cfg    Config
-	wake   chan struct{}      // capacity 1: there is something to count
-	raised map[alarm.Key]bool // of the look before; owned by Run
+	wake   chan struct{}  // capacity 1: there is something to count
+	alarms alarm.Standing // owned by Run
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, wake: make(chan struct{}, 1), raised: make(map[alarm.Key]bool)}
+	return &Service{cfg: cfg, wake: make(chan struct{}, 1)}
 }
 
 const (

@@ -48,7 +48,7 @@ func (s *Service) Look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	standing := make(map[alarm.Key]bool)
+	var wrong []alarm.Alarm
 	for _, q := range all {
 		if !q.High() {
 			continue
@@ -62,14 +62,8 @@ func (s *Service) Look(ctx context.Context) error {
 		if q.Left() == 0 {
 			a.Severity = alarm.Critical
 		}
-		standing[a.Key] = true
-		s.cfg.Alarms.Raise(a)
+		wrong = append(wrong, a)
 	}
-	for key := range s.raised {
-		if !standing[key] {
-			s.cfg.Alarms.Clear(key)
-		}
-	}
-	s.raised = standing
+	s.alarms.Replace(s.cfg.Alarms, wrong)
 	return nil
 }
