@@ -97,34 +97,41 @@ func TestRoleLostBeforeDecision(t *testing.T) {
 	h.is(pki.Errorf(pki.Conflict, "%s", got.Outcome), pki.Conflict, "the approver "+h.who["officer"].ID)
 }
 
+// deaths are where the process ends around an act.
+var deaths = map[string]func(do func() error) error{
+	"before the act": func(func() error) error { panic("killed") },
+	"after the act": func(do func() error) error {
+		if err := do(); err != nil {
+			return err
+		}
+		panic("killed")
+	},
+}
+
+// killed has the officer approve a change by a service that dies when it does the act.
+func (h *house) killed(c *approval.Change, real map[approval.Kind]approval.Executor, dies func(do func() error) error) {
+	h.Helper()
+	act := real[c.Kind]
+	dying := h.again(map[approval.Kind]approval.Executor{c.Kind: {Permission: act.Permission,
+		Do: func(ctx context.Context, g access.Permit, payload []byte) error {
+			return dies(func() error { return act.Do(ctx, g, payload) })
+		}}})
+	defer func() {
+		if recover() == nil {
+			h.Error("it lives")
+		}
+	}()
+	h.finish(dying, c, "officer")
+}
+
 // TestKilled: the process ends at some place of the execution; what comes after it
 // does the act once.
 func TestKilled(t *testing.T) {
-	for name, dies := range map[string]func(do func() error) error{
-		"before the act": func(func() error) error { panic("killed") },
-		"after the act": func(do func() error) error {
-			if err := do(); err != nil {
-				return err
-			}
-			panic("killed")
-		},
-	} {
+	for name, dies := range deaths {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
 			c := h.ask("pki", "1")
-			real := h.Hierarchy.Executors()[approval.PublishProfile]
-			dying := h.again(map[approval.Kind]approval.Executor{approval.PublishProfile: {Permission: real.Permission,
-				Do: func(ctx context.Context, g access.Permit, payload []byte) error {
-					return dies(func() error { return real.Do(ctx, g, payload) })
-				}}})
-			func() {
-				defer func() {
-					if recover() == nil {
-						t.Error("it lives")
-					}
-				}()
-				h.finish(dying, c, "officer")
-			}()
+			h.killed(c, h.Hierarchy.Executors(), dies)
 			for range 2 {
 				h.ok(h.again(h.Hierarchy.Executors()).Round(h.ctx))
 				h.state(c, approval.Executed, 1)

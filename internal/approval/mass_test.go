@@ -1,9 +1,9 @@
 package approval_test
 
 import (
-	"context"
 	"crypto/x509/pkix"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -127,16 +127,9 @@ func TestShare(t *testing.T) {
 // TestMassRevocation: a large job runs once, when another has approved it, also where
 // the process ends at some place of that; a share that grew meanwhile changes nothing.
 func TestMassRevocation(t *testing.T) {
-	for name, dies := range map[string]func(do func() error) error{
-		"alive":          nil,
-		"before the act": func(func() error) error { panic("killed") },
-		"after the act": func(do func() error) error {
-			if err := do(); err != nil {
-				return err
-			}
-			panic("killed")
-		},
-	} {
+	tests := maps.Clone(deaths)
+	tests["alive"] = nil
+	for name, dies := range tests {
 		t.Run(name, func(t *testing.T) {
 			h := newFleet(t)
 			j := h.start(revocation.NewJob{Selection: revocation.Selection{Lot: "three"}, Reason: pki.Superseded})
@@ -150,19 +143,7 @@ func TestMassRevocation(t *testing.T) {
 			if dies == nil {
 				h.approve("officer", c)
 			} else {
-				act := real[approval.RunRevocation]
-				dying := h.again(map[approval.Kind]approval.Executor{approval.RunRevocation: {Permission: act.Permission,
-					Do: func(ctx context.Context, g access.Permit, payload []byte) error {
-						return dies(func() error { return act.Do(ctx, g, payload) })
-					}}})
-				func() {
-					defer func() {
-						if recover() == nil {
-							t.Error("it lives")
-						}
-					}()
-					h.finish(dying, c, "officer")
-				}()
+				h.killed(c, real, dies)
 				for range 2 {
 					h.ok(h.again(real).Round(h.ctx))
 				}

@@ -28,32 +28,7 @@ func TestPostQuantum(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, "meter")
-			root := postQuantumRoot(t, h, kinds.root)
-			publish(t, h, "issuing-ca", "pq-ca", kinds.issuing)
-			publish(t, h, "rni-command", "pq-device", kinds.device)
-			g := h.grant(access.ManageAuthorities)
-			_, err := h.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
-				Name: "pq", CommonName: "Post-quantum", Kind: pki.Issuing, Parent: "pq-root", Profile: "pq-ca", StatusURL: stack.StatusURL,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			request, err := h.Hierarchy.Request(t.Context(), g, "pq")
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer, err := ceremony.Sign(t.Context(), ceremony.SignConfig{Sealed: root, Passphrase: pki.NewSecret("correct horse"), Request: request, Now: h.Now})
-			if err != nil {
-				t.Fatal(err)
-			}
-			authority, err := h.Hierarchy.Install(t.Context(), g, answer)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = h.Enroll.CreateEndpoint(t.Context(), h.grant(access.ManageEndpoints), enroll.NewEndpoint{Name: "pq", Authority: "pq", Profile: "pq-device"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			root, _, authority := hierarchyOf(t, h, "pq", kinds.root, kinds.issuing, kinds.device)
 
 			r := h.request("acme.pq", postQuantumCSR(t, kinds.device))
 			r.Device = "RNI-1"
@@ -103,19 +78,51 @@ func TestPostQuantum(t *testing.T) {
 			if crl.Entries != 1 {
 				t.Errorf("the CRL has %d entries", crl.Entries)
 			}
-			request, err = h.Hierarchy.CRLRequest(t.Context(), g, "pq-root", 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer, err = ceremony.Sign(t.Context(), ceremony.SignConfig{Sealed: root, Passphrase: pki.NewSecret("correct horse"), Request: request, Now: h.Now})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := h.Hierarchy.Install(t.Context(), g, answer); err != nil {
-				t.Fatal(err)
-			}
+			install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", 0))
 			t.Logf("a certificate of %d bytes, a CRL of %d", len(got.Certificate.DER), len(crl.DER))
 		})
+	}
+}
+
+// hierarchyOf makes a root, and an authority and an endpoint of the given name, for keys
+// of the given kinds. It returns the root's sealed file and what the authority asked for.
+func hierarchyOf(t *testing.T, h *house, name string, root, issuing, device pki.KeyKind) (sealed string, request *ceremony.Request, authority *hierarchy.View) {
+	t.Helper()
+	sealed = postQuantumRoot(t, h, root)
+	publish(t, h, "issuing-ca", "pq-ca", issuing)
+	publish(t, h, "rni-command", "pq-device", device)
+	g := h.grant(access.ManageAuthorities)
+	_, err := h.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
+		Name: name, CommonName: "Example", Kind: pki.Issuing, Parent: "pq-root", Profile: "pq-ca", StatusURL: stack.StatusURL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err = h.Hierarchy.Request(t.Context(), g, name)
+	authority = install(t, h, sealed)(request, err)
+	_, err = h.Enroll.CreateEndpoint(t.Context(), h.grant(access.ManageEndpoints), enroll.NewEndpoint{Name: name, Authority: name, Profile: "pq-device"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed, request, authority
+}
+
+// install has the root sign what is asked for, and installs the answer.
+func install(t *testing.T, h *house, sealed string) func(*ceremony.Request, error) *hierarchy.View {
+	return func(request *ceremony.Request, err error) *hierarchy.View {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := ceremony.Sign(t.Context(), ceremony.SignConfig{Sealed: sealed, Passphrase: pki.NewSecret("correct horse"), Request: request, Now: h.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		view, err := h.Hierarchy.Install(t.Context(), h.grant(access.ManageAuthorities), answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return view
 	}
 }
 

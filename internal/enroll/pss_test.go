@@ -5,11 +5,7 @@ import (
 	"testing"
 
 	"github.com/pando-pki/pando/internal/access"
-	"github.com/pando-pki/pando/internal/ceremony"
-	"github.com/pando-pki/pando/internal/enroll"
-	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
-	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -28,45 +24,12 @@ func TestPSS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, "meter")
-			root := postQuantumRoot(t, h, kinds.root)
-			publish(t, h, "issuing-ca", "pq-ca", kinds.issuing)
-			publish(t, h, "rni-command", "pq-device", pki.P256)
-			g := h.grant(access.ManageAuthorities)
-			_, err := h.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{
-				Name: "pss", CommonName: "PSS", Kind: pki.Issuing, Parent: "pq-root", Profile: "pq-ca", StatusURL: stack.StatusURL,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			sign := func(request *ceremony.Request, err error) *hierarchy.View {
-				t.Helper()
-				if err != nil {
-					t.Fatal(err)
-				}
-				answer, err := ceremony.Sign(t.Context(), ceremony.SignConfig{Sealed: root, Passphrase: pki.NewSecret("correct horse"), Request: request, Now: h.Now})
-				if err != nil {
-					t.Fatal(err)
-				}
-				view, err := h.Hierarchy.Install(t.Context(), g, answer)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return view
-			}
-			request, err := h.Hierarchy.Request(t.Context(), g, "pss")
-			if err != nil {
-				t.Fatal(err)
-			}
+			root, request, authority := hierarchyOf(t, h, "pss", kinds.root, kinds.issuing, pki.P256)
 			csr, err := x509.ParseCertificateRequest(request.CSR)
 			if err != nil || csr.SignatureAlgorithm != kinds.want[1] || csr.CheckSignature() != nil {
 				t.Errorf("a request by %v, %v", csr.SignatureAlgorithm, err)
 			}
-			authority := sign(request, nil)
-			sign(h.Hierarchy.CRLRequest(t.Context(), g, "pq-root", 0))
-			_, err = h.Enroll.CreateEndpoint(t.Context(), h.grant(access.ManageEndpoints), enroll.NewEndpoint{Name: "pss", Authority: "pss", Profile: "pq-device"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", 0))
 			r := h.request("acme.pss", meterCSR(t, "RNI-1"))
 			got, device := h.get(r)
 			chain, err := h.Hierarchy.Chain(t.Context(), got.Certificate.Issuer)
