@@ -43,8 +43,8 @@ func (s *Service) rule(ctx context.Context, tenant pki.TenantID, kind Kind) (Rul
 		return Rule{}, err
 	}
 	at := slices.IndexFunc(rules, func(r Rule) bool { return r.Kind == kind })
-	if at < 0 {
-		return Rule{}, nil
+	if at < 0 { // an act that no rule could be about must not pass for that
+		return Rule{}, fmt.Errorf("the kind %q is none that a rule is about", kind)
 	}
 	return rules[at], nil
 }

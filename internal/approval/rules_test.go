@@ -144,3 +144,12 @@ func TestFailedAlarm(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownKind: an act of a kind that no rule is about is stopped, not let pass.
+func TestUnknownKind(t *testing.T) {
+	h := newHouse(t)
+	err := h.Approvals.Pass(h.ctx, h.permit("pki", access.ManageProfiles), approval.Request{Kind: "profile.forget", Target: "profile:meter", Payload: "x"})
+	if err == nil || pki.KindOf(err) != pki.Internal {
+		t.Errorf("it passes: %v", err)
+	}
+}

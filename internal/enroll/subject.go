@@ -112,8 +112,7 @@ func deviceOf(csr *tbs.CSR) (pki.DeviceID, error) {
 }
 
 // prepare decides on the rows of a chunk, all at one time, on the cores that are free
-// for it. An error is a fault of
-// ours; what is wrong with a row is its refusal.
+// for it. An error is a fault of ours; what is wrong with a row is its refusal.
 func (s *Service) prepare(ctx context.Context, lane *Lane, rows []Row) (items []*issuance.Item, refusals []issuance.Refusal, err error) {
 	now, err := s.cfg.CA.Time()
 	if err != nil {
