@@ -82,7 +82,8 @@ func (s slowSigner) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts
 // TestOverloadOpenLoop offers ten times what a server can issue for a minute, as an
 // open loop: requests come by a schedule that waits for no answer, each from a device of
 // its own. At least nine of ten signatures that could be made in that time must reach a
-// client, everybody else must get 429 or 503 (429 here: there is one tenant, and its share is full before all is), and memory must stay bounded.
+// client, everybody else must get 429 or 503 (429 here: there is one tenant, and its
+// share is full before all is), and memory must stay bounded.
 //
 // What is narrow is the CA's key, of which a signature takes 20 ms here: so ten times the
 // capacity, five hundred requests a second, is a rate that the two cores of a small machine
