@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"iter"
+	"reflect"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -83,7 +84,7 @@ func (s *Service) Watch(ctx context.Context, g access.Permit, id pki.BatchID) it
 				yield(nil, err)
 				return
 			}
-			if *b != last {
+			if !reflect.DeepEqual(*b, last) {
 				if !yield(b, nil) {
 					return
 				}

@@ -110,7 +110,7 @@ func (s *Service) lane(ctx context.Context, b *Batch) (*enroll.Lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.RA.OpenPinned(ctx, g, b.Endpoint, b.Profile, b.By)
+	return s.cfg.RA.OpenPinned(ctx, g, b.Endpoint, b.Profile, b.By, b.Scopes)
 }
 
 // issue issues the pending chunks of a running batch, several at a time, and

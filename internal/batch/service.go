@@ -21,7 +21,7 @@ import (
 // An RA decides on rows and has them issued; enroll.Service is one.
 type RA interface {
 	Open(ctx context.Context, g access.Permit, endpoint string, protocol pki.Protocol) (*enroll.Lane, error)
-	OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string) (*enroll.Lane, error)
+	OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string, scopes []access.Scope) (*enroll.Lane, error)
 	Complete(ctx context.Context, g access.Permit, p pki.Placement) (pki.Placement, error)
 	CheckSubject(ctx context.Context, g access.Permit, permission access.Permission, where access.Scope, r enroll.Subject) (pki.Placement, error)
 	IssueChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk) error

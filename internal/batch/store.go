@@ -36,11 +36,12 @@ type Batch struct {
 	DryRun      bool          // stop after checking until told to issue
 	Idempotency string        // "" for none
 	State       State
-	Rows        int64       // known when the upload is complete
-	Digest      [32]byte    // SHA-256 of the uploaded file
-	By          string      // who submitted it
-	RetryOf     pki.BatchID // the batch whose refused rows these are; "" for an upload
-	RetryKinds  string      // kinds of the refusals that were asked for, separated by commas; "" is all
+	Rows        int64          // known when the upload is complete
+	Digest      [32]byte       // SHA-256 of the uploaded file
+	By          string         // who submitted it
+	Scopes      []access.Scope // where the submitter might submit batches then; nil is the whole tenant
+	RetryOf     pki.BatchID    // the batch whose refused rows these are; "" for an upload
+	RetryKinds  string         // kinds of the refusals that were asked for, separated by commas; "" is all
 	Created     time.Time
 	Started     time.Time // first Running; zero before
 	Finished    time.Time // Done or Cancelled; zero before

@@ -98,7 +98,7 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 	b := &Batch{
 		ID: pki.BatchID(pki.NewID(now)), Tenant: g.Tenant(), Endpoint: lane.Endpoint.Name, Profile: lane.Profile(),
 		Authority: lane.Authority(), Defaults: n.Defaults, DryRun: n.DryRun, Idempotency: n.Idempotency,
-		State: Uploading, By: g.Actor(), Created: now,
+		State: Uploading, By: g.Actor(), Scopes: g.Scopes(), Created: now,
 		RetryOf: of.batch, RetryKinds: of.kinds,
 	}
 	got, existed, err := s.cfg.Store.CreateBatch(ctx, b, s.event(g, "create", b.ID, "at "+b.Endpoint))

@@ -92,7 +92,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("with %s: %v, want a refusal", p, err)
 		}
 	}
-	_, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), "meter", pki.ProfileRef{Tenant: "acme", Name: "meter", Version: 9}, "token:1")
+	_, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), "meter", pki.ProfileRef{Tenant: "acme", Name: "meter", Version: 9}, "token:1", nil)
 	refused(t, err, pki.NotFound)
 }
 

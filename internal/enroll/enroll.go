@@ -132,6 +132,19 @@ func (s *Service) CheckSubject(ctx context.Context, g access.Permit, permission 
 	return whole, g.CheckAt(permission, at(where, whole))
 }
 
+// checkWithin refuses an item whose device is outside of where its batch's submitter may
+// enrol by now, as the intent does.
+func (s *Service) checkWithin(ctx context.Context, item *issuance.Item) error {
+	if item.Within == nil || item.Device == "" {
+		return nil
+	}
+	is, known, err := s.cfg.Registry.Where(ctx, item.Owner, item.Device)
+	if err != nil || !known {
+		return err
+	}
+	return item.Within.CheckAt(is)
+}
+
 func at(where access.Scope, p pki.Placement) access.Scope {
 	where.ProductLine, where.Site = p.ProductLine, p.Site
 	return where
@@ -251,12 +264,15 @@ func (s *Service) CheckChunk(ctx context.Context, lane *Lane, c Chunk, seen *See
 		return nil, err
 	}
 	for _, item := range items {
-		err := s.keyFree(ctx, item)
+		err := s.checkWithin(ctx, item)
+		if err == nil {
+			err = s.keyFree(ctx, item)
+		}
 		if err == nil { // a row that is refused takes nothing from those after it
 			err = seen.add(item)
 		}
 		switch kind := pki.KindOf(err); {
-		case kind == pki.DuplicateKey || kind == pki.Conflict:
+		case kind == pki.DuplicateKey || kind == pki.Conflict || kind == pki.Forbidden:
 			refusals = append(refusals, issuance.Refusal{Row: item.Row, Device: item.Device, Placement: item.Placement, Kind: kind, Reason: pki.DetailOf(err)})
 		case err != nil:
 			return nil, err

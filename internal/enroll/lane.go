@@ -26,7 +26,8 @@ type Lane struct {
 	commonName   string // of a responder or an authority, which no request may name
 	protocol     pki.Protocol
 	requester    policy.Requester
-	pair         string // the profile of the certificate that is asked for together with this one's; "" for none
+	within       *access.Within // of whoever asks; nil is wherever a device is
+	pair         string         // the profile of the certificate that is asked for together with this one's; "" for none
 }
 
 // label returns the endpoint's label, or "" where there is no endpoint.
@@ -76,6 +77,7 @@ func (s *Service) Open(ctx context.Context, g access.Permit, endpoint string, pr
 	}
 	opened := *lane
 	who := g.Principal()
+	opened.within = g.Within(lane.Where(pki.Placement{}))
 	opened.protocol, opened.requester = protocol, policy.Requester{ID: who.ID, Name: who.Name, Role: string(g.Role())}
 	return &opened, nil
 }
@@ -96,9 +98,10 @@ func (s *Service) Complete(ctx context.Context, g access.Permit, p pki.Placement
 }
 
 // OpenPinned returns the lane of an endpoint for a batch that somebody submitted
-// under a profile version: that one holds, whatever the endpoint binds now. The
+// under a profile version: that one holds, whatever the endpoint binds now; and so do
+// the scopes on which the submitter might submit it, nil for the whole tenant. The
 // grant is of access.ManageBatches.
-func (s *Service) OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string) (*Lane, error) {
+func (s *Service) OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string, scopes []access.Scope) (*Lane, error) {
 	lane, err := s.Open(ctx, g, endpoint, pki.ProtocolBatch)
 	if err != nil {
 		return nil, err
@@ -111,6 +114,7 @@ func (s *Service) OpenPinned(ctx context.Context, g access.Permit, endpoint stri
 		}
 		lane.protocol = pki.ProtocolBatch
 	}
+	lane.within = access.NewWithin(submitter, access.ManageBatches, lane.Where(pki.Placement{}), scopes)
 	lane.requester = policy.Requester{ID: submitter} // the permit is the batch's own
 	return lane, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
@@ -134,6 +135,67 @@ func TestScopedUpload(t *testing.T) {
 	outside(t, "a device from elsewhere", err, access.ManageBatches, place("home", ""))
 	if _, err := submit(batch.Submission{DryRun: true}, row("SM-a", "pro"), row("SM-b", "pro")); err != nil {
 		t.Errorf("within: %v", err)
+	}
+}
+
+// TestScopedBatchWaits: a device that is registered elsewhere while the batch of
+// somebody with a part of the tenant waits is not taken and not moved by it, and a dry
+// run says so.
+func TestScopedBatchWaits(t *testing.T) {
+	h := elsewhere(t)
+	factory := h.scoped(access.ManageBatches, access.FactoryOperator, access.Scope{ProductLine: "pro"}, access.Scope{Endpoint: "other"})
+	wait := func(b *batch.Batch) *batch.Batch {
+		t.Helper()
+		for seen, err := range h.Batch.Watch(t.Context(), h.grant(access.ReadBatches), b.ID) {
+			if b = seen; err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b
+	}
+	rows := pandotest.PEMRequests(t, "SM-wait", 3)
+	b, err := h.Batch.Submit(t.Context(), factory, batch.Submission{Endpoint: "meter", Format: batch.PEM, Defaults: pki.Placement{ProductLine: "pro"}, DryRun: true}, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b = wait(b); b.State != batch.Checked || b.Refused != 0 {
+		t.Fatalf("dry run: %+v", b)
+	}
+	home := pki.Placement{ProductLine: "home", Site: "berlin"}
+	r := h.request("meter", meterCSR(t, "SM-wait1"))
+	r.Placement = home
+	h.get(r)
+
+	again, err := h.Batch.Submit(t.Context(), h.grant(access.ManageBatches), batch.Submission{Endpoint: "meter", Format: batch.PEM, DryRun: true}, pandotest.PEMRequests(t, "SM-wait", 3))
+	if err != nil || wait(again).Refused != 0 {
+		t.Errorf("a dry run of whoever may everywhere: %v", err)
+	}
+	if _, err := h.Batch.Issue(t.Context(), h.grant(access.ManageBatches), b.ID); err != nil {
+		t.Fatal(err)
+	}
+	if b = wait(b); b.State != batch.Done || b.Issued != 2 || b.Refused != 1 {
+		t.Fatalf("%+v", b)
+	}
+	for res, err := range h.Batch.Results(t.Context(), h.grant(access.ReadBatches), b.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refused := res.Refusal != nil; refused != (res.Row == 2) {
+			t.Errorf("row %d: %+v", res.Row, res.Refusal)
+		} else if refused && (res.Refusal.Kind != pki.Forbidden || !strings.Contains(res.Refusal.Reason, "needs batches.manage on "+place("home", "berlin").String())) {
+			t.Errorf("row %d: %+v", res.Row, res.Refusal)
+		}
+	}
+	lane, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), "meter", b.Profile, b.By, b.Scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked, err := h.Enroll.CheckChunk(t.Context(), lane, enroll.Chunk{Rows: []enroll.Row{{No: 1, Subject: enroll.Subject{CSR: meterCSR(t, "SM-wait1")}}}}, new(enroll.Seen))
+	if err != nil || len(checked) != 1 || checked[0].Kind != pki.Forbidden {
+		t.Errorf("a dry run after the device moved: %+v, %v", checked, err)
+	}
+	if is, _, err := h.Registry.Where(t.Context(), "acme", "SM-wait1"); err != nil || is != home {
+		t.Errorf("the device went to %+v, %v", is, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -24,7 +25,8 @@ type Order struct {
 	Request     []byte // DER of the PKCS #10 request; kept without its key
 	Actor       string
 
-	Row int64 // of a batch
+	Row    int64          // of a batch
+	Within *access.Within // see Item
 }
 
 // Prepare chooses the serial, builds the to-be-signed bytes and lints them. A
@@ -51,7 +53,7 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 		Serial: o.Content.Serial, Owner: o.Owner, Device: o.Device, Placement: o.Placement,
 		Profile: o.Profile.Ref(), NotBefore: o.Content.NotBefore, NotAfter: o.Content.NotAfter,
 		TBS: bytes, KeyHash: sha256.Sum256(spki),
-		SharedKey: profile.SharedKeys(), RenewSameKey: profile.RenewSameKey(), Row: o.Row,
+		SharedKey: profile.SharedKeys(), RenewSameKey: profile.RenewSameKey(), Row: o.Row, Within: o.Within,
 		Idempotency: o.Idempotency, RequestHash: o.RequestHash, Request: request, Actor: o.Actor,
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -71,6 +72,10 @@ type Item struct {
 	// leaves it, and who asked, as events have it. A batch keeps its rows.
 	Request []byte
 	Actor   string
+
+	// Within, of a new intent, refuses the item where its device is by then in a part of
+	// the tenant that whoever asked may not enrol in. Nil is wherever it is.
+	Within *access.Within
 
 	// With is the other of a pair, nil for most: the two stand side by side in one intent,
 	// and are issued both or neither.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -22,7 +23,7 @@ const ofStop = ` FROM event e WHERE b.state IN ('paused', 'cancelled') AND e.ten
 // chunks that an intent still has.
 const selectBatch = `SELECT b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.profile_name, b.profile_version, b.authority,
 		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
-		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site,
+		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site, b.scopes,
 		coalesce((SELECT e.actor` + ofStop + `), ''), coalesce((SELECT e.detail` + ofStop + `), ''),
 		coalesce(sum(c.row_count * c.checked), 0),
 		coalesce(sum(c.issued), 0),
@@ -40,7 +41,7 @@ func scanBatch(row row) (*storedBatch, error) {
 	b := new(storedBatch)
 	return b, row.Scan(&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
 		&b.Defaults.ProductLine, &b.Defaults.Lot, &b.Defaults.Site, &b.DryRun, &b.Idempotency, &b.State, &b.Rows,
-		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds, &b.Every.ProductLine, &b.Every.Site,
+		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds, &b.Every.ProductLine, &b.Every.Site, intoScopes{&b.Scopes},
 		&b.StoppedBy, &b.Why, &b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
 }
 
@@ -66,11 +67,11 @@ func (s *Store) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*
 			return err
 		}
 		rows, err := t.exec(`INSERT INTO batch (num, id, tenant, endpoint, profile_tenant, profile_name, profile_version, authority,
-				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished, retry_of, retry_kinds)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0, $18, $19) ON CONFLICT DO NOTHING`,
+				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished, retry_of, retry_kinds, scopes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0, $18, $19, $20) ON CONFLICT DO NOTHING`,
 			num, b.ID, b.Tenant, b.Endpoint, b.Profile.Tenant, b.Profile.Name, b.Profile.Version, b.Authority,
 			b.Defaults.ProductLine, b.Defaults.Lot, b.Defaults.Site, number(b.DryRun), b.Idempotency, batch.Uploading,
-			make([]byte, len(b.Digest)), b.By, micros(b.Created), b.RetryOf, b.RetryKinds)
+			make([]byte, len(b.Digest)), b.By, micros(b.Created), b.RetryOf, b.RetryKinds, scopesText(b.Scopes))
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing batch %s: %w", b.ID, err)
@@ -215,4 +216,29 @@ func (t *tx) setState(b *storedBatch, to batch.State, at time.Time) error {
 		return fmt.Errorf("setting the state of a batch: %w", err)
 	}
 	return nil
+}
+
+// scopesText returns scopes as they are stored, separated by commas, which stand in no
+// scope's text.
+func scopesText(all []access.Scope) string {
+	text := make([]string, len(all))
+	for i, s := range all {
+		text[i] = s.String()
+	}
+	return strings.Join(text, ",")
+}
+
+// intoScopes is the reverse of scopesText.
+type intoScopes struct{ all *[]access.Scope }
+
+// Scan implements sql.Scanner.
+func (i intoScopes) Scan(src any) (err error) {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("scopes are stored as %T", src)
+	}
+	if text != "" {
+		*i.all, err = access.ParseScopes(strings.Split(text, ","))
+	}
+	return err
 }

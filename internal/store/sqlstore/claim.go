@@ -288,6 +288,9 @@ func (c *claiming) want(it *issuance.Item) (w wanted, err error) {
 	if err := c.refuseClosed(it); err != nil || it.Refused != nil {
 		return w, err
 	}
+	if err := c.refuseOutside(owner, it); err != nil || it.Refused != nil {
+		return w, err
+	}
 	if !it.SharedKey {
 		w.key = keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
 		if w.had, w.used = c.key(w.key); w.used {
@@ -302,6 +305,41 @@ func (c *claiming) want(it *issuance.Item) (w wanted, err error) {
 		}
 	}
 	return w, nil
+}
+
+// refuseOutside refuses an item whose device is, or is about to be, where whoever asked
+// may not enrol.
+func (c *claiming) refuseOutside(owner int64, it *issuance.Item) error {
+	if it.Within == nil {
+		return nil
+	}
+	var places [][2]int64
+	if it.Device != "" {
+		var err error
+		places, err = list(context.Background(), c.tx, func(row row) (p [2]int64, err error) {
+			return p, row.Scan(&p[0], &p[1])
+		}, `SELECT product_line, site FROM device WHERE owner = $1 AND device = $2`, owner, it.Device)
+		if err != nil {
+			return fmt.Errorf("reading where a device is: %w", err)
+		}
+	}
+	for _, p := range places {
+		line, err := c.refOf(p[0])
+		if err != nil {
+			return err
+		}
+		site, err := c.refOf(p[1])
+		if err != nil {
+			return err
+		}
+		if it.Refused = it.Within.CheckAt(pki.Placement{ProductLine: line.text, Site: site.text}); it.Refused != nil {
+			return nil
+		}
+	}
+	if stays := len(places) > 0 && it.Placement == (pki.Placement{}); !stays {
+		it.Refused = it.Within.CheckAt(it.Placement)
+	}
+	return nil
 }
 
 // take claims what an item wants, which nothing refuses.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
@@ -31,7 +32,8 @@ func (f *fixture) upload(chunks int, next batch.State) *batch.Batch {
 func (f *fixture) newBatch() *batch.Batch {
 	f.later(time.Millisecond) // so that ids are in order
 	return &batch.Batch{ID: pki.BatchID(pki.NewID(f.now)), Tenant: acme, Endpoint: "line-1", Profile: f.profile, Authority: f.authority.ID,
-		Defaults: pki.Placement{ProductLine: "meters", Lot: "lot-1", Site: "north"}, State: batch.Uploading, By: "token:0abc", Created: f.now}
+		Defaults: pki.Placement{ProductLine: "meters", Lot: "lot-1", Site: "north"}, State: batch.Uploading, By: "token:0abc", Created: f.now,
+		Scopes: []access.Scope{{ProductLine: "a,b+c"}, {Authority: "issuing", Site: "north"}}}
 }
 
 func (f *fixture) chunk(no int) *batch.Chunk {
