@@ -12,7 +12,7 @@ import (
 // every few megabytes. A multiple of it would cost a large one, with thousands of
 // connections, gigabytes; a fixed memory limit would have it collect without end.
 const (
-	growth     = 48 << 20 // bytes, where that is between the two below
+	growth     = 40 << 20 // bytes, where that is between the two below
 	minPercent = 100      // of what is live: Go's own default
 	maxPercent = 400
 )
