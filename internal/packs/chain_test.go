@@ -3,6 +3,7 @@ package packs_test
 import (
 	"crypto"
 	"maps"
+	"regexp"
 	"testing"
 	"time"
 
@@ -65,6 +66,24 @@ func profileOf(t testing.TB, p *packs.Pack, name string, others map[string]strin
 	return profile
 }
 
+// allowing returns an authority's profile that allows another kind of key.
+func allowing(t testing.TB, p *packs.Pack, name string, kind pki.KeyKind) *policy.Profile {
+	t.Helper()
+	text, err := p.Source(name, examples(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	allow := regexp.MustCompile(`(?m)^keys: \{allow: \[[^]]*\]`)
+	if len(allow.FindAll(text, -1)) != 1 {
+		t.Fatalf("%s: no keys on one line", name)
+	}
+	profile, err := policy.Parse(allow.ReplaceAll(text, []byte("keys: {allow: ["+string(kind)+"]")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return profile
+}
+
 func get(t testing.TB, name string) *packs.Pack {
 	t.Helper()
 	p, err := packs.Get(name)
@@ -82,9 +101,19 @@ func grow(t testing.TB, p *packs.Pack) *tree {
 
 func growAt(t testing.TB, p *packs.Pack, when time.Time) *tree {
 	t.Helper()
+	return growWith(t, p, when, nil)
+}
+
+// growWith has the authorities of some profiles have keys of other kinds than the
+// pack gives them.
+func growWith(t testing.TB, p *packs.Pack, when time.Time, kinds map[string]pki.KeyKind) *tree {
+	t.Helper()
 	tr := &tree{pack: p, authorities: make(map[string]*authority), now: when.UTC().Truncate(time.Second)}
 	for _, a := range p.Authorities {
 		profile := profileOf(t, p, a.Profile, nil)
+		if kind := kinds[a.Profile]; kind != "" {
+			profile = allowing(t, p, a.Profile, kind)
+		}
 		key := generate(t, profile.KeyKinds()[0])
 		public := publicKey(t, key)
 		in := &policy.Input{CSR: &tbs.CSR{Key: public}, CommonName: organization + " " + a.CommonName, Organization: organization, Now: tr.now}

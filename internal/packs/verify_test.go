@@ -5,6 +5,7 @@ import (
 	"encoding/asn1"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -19,16 +20,16 @@ func TestVerify(t *testing.T) {
 			p := get(t, name)
 			tr := grow(t, p)
 			for _, a := range p.Authorities {
-				verify(t, a.Name, tr.authorities[a.Name].made)
+				verify(t, a.Name, tr.authorities[a.Name].made, now)
 			}
 			for _, leaf := range leaves(t, p) {
-				verify(t, leaf, tr.leaf(t, leaf, ""))
+				verify(t, leaf, tr.leaf(t, leaf, ""), now)
 			}
 		})
 	}
 }
 
-func verify(t *testing.T, name string, m made) {
+func verify(t *testing.T, name string, m made, when time.Time) {
 	t.Helper()
 	certificate := parse(t, m.der)
 	if e := findSAN(certificate); e != nil {
@@ -47,7 +48,7 @@ func verify(t *testing.T, name string, m made) {
 	for _, raw := range above[:len(above)-1] {
 		between.AddCert(parse(t, raw))
 	}
-	if _, err := certificate.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+	if _, err := certificate.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: when, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
 		t.Errorf("%s: %v", name, err)
 	}
 }
