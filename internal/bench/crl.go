@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/quickstart"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
@@ -70,7 +71,7 @@ func (b *bench) buildCRL(ctx context.Context) (err error) {
 	only := &onlyIssuer{d.store, d.issuerOf(oneShard)}
 	keys := keystore.New(map[string]keystore.Provider{soft.Scheme: soft.New(d.store, kek, nil, now)})
 	va := revocation.New(revocation.Config{
-		Store: d.store, Signer: signer.New(keys), Issuers: only, Now: now, Log: slog.New(slog.DiscardHandler),
+		Store: d.store, Signer: signer.New(keys), Issuers: only, LintCRL: policy.LintCRL, Now: now, Log: slog.New(slog.DiscardHandler),
 	})
 	issuer, err := issuerCertificate(d.file.Authorities[oneShard].Chain)
 	if err != nil {

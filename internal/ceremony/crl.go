@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -53,7 +54,11 @@ func (r *root) signCRL(ctx context.Context, j *journal, req *Request, now time.T
 	if err != nil {
 		return nil, fmt.Errorf("encode CRL: %w", err)
 	}
-	intent := entry{At: now, Mode: r.mode, Act: KindCRL, Step: stepIntent, Number: req.Number, Request: req.hash(), TBS: slices.Concat(list.Begin(), encoded, list.End())}
+	message := slices.Concat(list.Begin(), encoded, list.End())
+	if err := policy.LintCRL(message, r.certificate.Key.SignatureAlgorithm()); err != nil {
+		return nil, err
+	}
+	intent := entry{At: now, Mode: r.mode, Act: KindCRL, Step: stepIntent, Number: req.Number, Request: req.hash(), TBS: message}
 	crl, err := r.act(ctx, j, intent, func(signed []byte) error { return r.checkCRL(signed, req.Number, len(entries)) })
 	if err != nil {
 		return nil, err

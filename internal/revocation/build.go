@@ -88,8 +88,12 @@ func (s *Service) signDelta(ctx context.Context, id *identity, c *CRL, info *tbs
 	}
 	slices.SortFunc(changes, func(a, b pki.Revocation) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
 	c.Entries = int64(len(changes))
-	encoded, err := appendEntries(make([]byte, 0, len(changes)*entrySize), changes)
+	var of sample
+	encoded, err := appendEntries(make([]byte, 0, len(changes)*entrySize), changes, &of)
 	if err != nil {
+		return err
+	}
+	if err := s.lintCRL(info, &of); err != nil {
 		return err
 	}
 	list, err := tbs.NewCertList(info, len(encoded))
@@ -119,13 +123,20 @@ func (s *Service) changed(ctx context.Context, c *CRL, since int64, expired time
 // entrySize is what an entry takes in a CRL: a serial of 20 octets, a time, a reason.
 const entrySize = 53
 
-func appendEntries(dst []byte, entries []pki.Revocation) (_ []byte, err error) {
+// appendEntries appends entries, which are in the order of their serials, each once,
+// and has some sampled.
+func appendEntries(dst []byte, entries []pki.Revocation, of *sample) (_ []byte, err error) {
 	for i := range entries {
 		r := &entries[i]
+		if i > 0 && bytes.Compare(entries[i-1].Serial[:], r.Serial[:]) >= 0 {
+			return nil, fmt.Errorf("serial %s of a CRL is there twice or out of order", r.Serial)
+		}
 		e := tbs.CRLEntry{Serial: r.Serial, At: r.At, Reason: r.Reason}
+		at := len(dst)
 		if dst, err = e.Append(dst); err != nil {
 			return nil, err
 		}
+		of.add(r.Reason, dst[at:])
 	}
 	return dst, nil
 }

@@ -49,6 +49,9 @@ func (s *Service) signFull(ctx context.Context, id *identity, c *CRL, info *tbs.
 var errParts = errors.New("the parts of the CRL before are damaged")
 
 func (s *Service) signParts(ctx context.Context, id *identity, c *CRL, info *tbs.CRLInfo, a *assembly) error {
+	if err := s.lintCRL(info, &a.sample); err != nil {
+		return err
+	}
 	list, err := tbs.NewCertList(info, a.octets)
 	if err != nil {
 		return err
@@ -64,6 +67,7 @@ type assembly struct {
 	order   []piece
 	entries int64
 	octets  int
+	sample  sample // of the new parts; those that stay were sampled when they were new
 }
 
 // A piece is new parts of an assembly, or parts of the CRL before, which stay.
@@ -164,7 +168,7 @@ func (s *Service) addParts(ctx context.Context, a *assembly, c *CRL, expired tim
 	begun := len(a.New)
 	err := s.eachPage(ctx, c.List, c.Covers, expired, span, func(got []pki.Revocation) error {
 		for some := range slices.Chunk(got, partEntries) {
-			p, err := newPart(some)
+			p, err := newPart(some, &a.sample)
 			if err != nil {
 				return err
 			}
@@ -178,14 +182,14 @@ func (s *Service) addParts(ctx context.Context, a *assembly, c *CRL, expired tim
 	return err
 }
 
-func newPart(entries []pki.Revocation) (p Part, err error) {
+func newPart(entries []pki.Revocation, of *sample) (p Part, err error) {
 	p.Last, p.Entries, p.Expires = entries[len(entries)-1].Serial, int64(len(entries)), entries[0].NotAfter
 	for i := range entries {
 		if end := entries[i].NotAfter; end.Before(p.Expires) {
 			p.Expires = end
 		}
 	}
-	p.DER, err = appendEntries(make([]byte, 0, len(entries)*entrySize), entries)
+	p.DER, err = appendEntries(make([]byte, 0, len(entries)*entrySize), entries, of)
 	p.Octets, p.Hash = len(p.DER), sha256.Sum256(p.DER)
 	return p, err
 }

@@ -108,6 +108,9 @@ func (s *Service) signResponse(ctx context.Context, id *identity, ids []tbs.Cert
 		response.told.add(singles[i].Status)
 	}
 	data := tbs.AppendResponseData(nil, r.keyID, now, singles, nonce)
+	if err := lintOCSP(data, response, singles, nonce); err != nil {
+		return nil, err
+	}
 	signature, err := s.cfg.Signer.Sign(ctx, r.key, signer.OCSP, data, false)
 	if err != nil {
 		return nil, fmt.Errorf("sign the OCSP response: %w", err)

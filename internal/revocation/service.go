@@ -79,6 +79,10 @@ type Config struct {
 	Now        pki.Clock
 	Log        *slog.Logger
 
+	// LintCRL reads the TBSCertList of each CRL before it is signed, with one entry of
+	// each reason in place of all; what it refuses is not signed. nil reads none.
+	LintCRL func(message []byte, alg tbs.SignatureAlgorithm) error
+
 	// Publisher is told of each CRL that is stored; nil is told of none.
 	Publisher Publisher
 

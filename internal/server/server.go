@@ -31,6 +31,7 @@ import (
 	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/publish"
 	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
@@ -164,7 +165,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	published := &published{}
 	s.revocation = revocation.New(revocation.Config{
 		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Alarms: s.alarms, Now: s.now, Log: s.log,
-		CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
+		LintCRL: policy.LintCRL, CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
 	})
 	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Gate: s.approvals, Now: s.now, Log: s.log})
 	var err error

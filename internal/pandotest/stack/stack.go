@@ -32,6 +32,7 @@ import (
 	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
@@ -122,7 +123,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Signer = signer.New(keystore.New(map[string]keystore.Provider{"software": provider}))
 	s.Tokens = access.NewTokens(s.Store, cfg.Now)
 	s.Approvals = approval.New(approval.Config{Store: s.Store, Principals: s.Tokens, Alarms: s.Alarms, Now: cfg.Now, Log: log})
-	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Alarms: alarm.NewBoard(cfg.Now), Now: cfg.Now, Log: log})
+	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, LintCRL: policy.LintCRL, Alarms: alarm.NewBoard(cfg.Now), Now: cfg.Now, Log: log})
 	s.RevocationJobs = revocation.NewJobs(revocation.JobsConfig{Store: s.Store, VA: s.Revocation, Gate: s.Approvals, Now: cfg.Now, Log: log})
 	var store issuance.Store = s.Store
 	if cfg.WrapStore != nil {

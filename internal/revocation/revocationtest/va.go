@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // Tenant owns the root and the issuer.
@@ -45,6 +46,9 @@ type VA struct {
 	Alarms     *alarm.Board
 	Root       CA // its key is offline
 	CA         CA // signs CRLs, and certificates that are in Store
+
+	// LintCRL is what Config.LintCRL does; nil takes all.
+	LintCRL func(message []byte, alg tbs.SignatureAlgorithm) error
 
 	others []*pki.Issuer
 }
@@ -71,6 +75,12 @@ func (v *VA) Over(store revocation.Store) *revocation.Service {
 	return revocation.New(revocation.Config{
 		Store: store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders, Alarms: v.Alarms,
 		Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler),
+		LintCRL: func(message []byte, alg tbs.SignatureAlgorithm) error {
+			if v.LintCRL == nil {
+				return nil
+			}
+			return v.LintCRL(message, alg)
+		},
 	})
 }
 
