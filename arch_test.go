@@ -100,6 +100,7 @@ var core = map[string][]string{
 	"internal/der":           {"golang.org/x/crypto/cryptobyte"},
 	"internal/p256":          {"golang.org/x/crypto/cryptobyte", "filippo.io/nistec"},
 	"internal/tbs":           {"golang.org/x/crypto/cryptobyte", "filippo.io/mldsa", "github.com/cloudflare/circl/sign/slhdsa"},
+	"internal/cms":           {"golang.org/x/crypto/cryptobyte"},
 	"internal/keystore":      {"golang.org/x/crypto/cryptobyte", "filippo.io/mldsa", "github.com/cloudflare/circl/sign/slhdsa"},
 	"internal/keystore/soft": {},
 	"internal/signer":        {"golang.org/x/crypto/cryptobyte"},

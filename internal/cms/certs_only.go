@@ -1,19 +1,6 @@
-// Package cms encodes Cryptographic Message Syntax (RFC 5652).
-//
-// So far it has the one form that distributes certificates: a degenerate
-// SignedData that nobody signs.
 package cms
 
-import (
-	"bytes"
-	"errors"
-	"fmt"
-	"slices"
-
-	"golang.org/x/crypto/cryptobyte/asn1"
-
-	"github.com/pando-pki/pando/internal/der"
-)
+import "errors"
 
 // CertsOnly returns the DER ContentInfo of a certs-only SignedData (RFC 5652, 5.1;
 // RFC 5272, 4.1), as served in .p7c files and by EST: no content, no signers, and
@@ -23,27 +10,11 @@ func CertsOnly(certificates [][]byte) ([]byte, error) {
 	if len(certificates) == 0 {
 		return nil, errors.New("certs-only message: no certificate")
 	}
-	for i, c := range certificates {
-		if _, ok := der.ReadOnly(c, asn1.SEQUENCE); !ok {
-			return nil, fmt.Errorf("certs-only message: certificate %d is not one DER sequence", i+1)
-		}
-	}
-	sorted := slices.SortedFunc(slices.Values(certificates), bytes.Compare)
+	return Sign(Message{Certificates: certificates})
+}
 
-	dst := der.MustOID(der.OIDSignedData)
-	content := len(dst)
-	dst = der.AppendInteger(dst, 1)          // version, RFC 5652, 5.1
-	dst = der.AppendHeader(dst, asn1.SET, 0) // digestAlgorithms
-	info := len(dst)
-	dst = append(dst, der.MustOID(der.OIDData)...)
-	dst = der.Wrap(dst, info, asn1.SEQUENCE) // encapContentInfo without content
-	set := len(dst)
-	for _, c := range sorted {
-		dst = append(dst, c...)
-	}
-	dst = der.Wrap(dst, set, der.Explicit(0)) // certificates, implicitly tagged
-	dst = der.AppendHeader(dst, asn1.SET, 0)  // signerInfos
-	dst = der.Wrap(dst, content, asn1.SEQUENCE)
-	dst = der.Wrap(dst, content, der.Explicit(0))
-	return der.Wrap(dst, 0, asn1.SEQUENCE), nil
+// CRLOnly returns the DER ContentInfo of a degenerate SignedData that carries one
+// DER CRL, as SCEP's GetCRL is answered with (RFC 8894, 3.4).
+func CRLOnly(crl []byte) ([]byte, error) {
+	return Sign(Message{CRLs: [][]byte{crl}})
 }

@@ -2,39 +2,16 @@ package cms
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"math/big"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/pki"
 )
-
-// newCertificate returns the DER of a self-signed certificate.
-func newCertificate(t *testing.T, serial int64) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "a certificate"},
-		NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour),
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
-}
 
 // contentInfo is the form of RFC 5652, 3 and 5.1 that encoding/asn1 can read.
 type contentInfo struct {
@@ -49,7 +26,7 @@ type contentInfo struct {
 }
 
 func TestCertsOnly(t *testing.T) {
-	one, two, three := newCertificate(t, 1), newCertificate(t, 2), newCertificate(t, 3)
+	one, two, three := newParty(t, pki.P256).certificate, newParty(t, pki.P256).certificate, newParty(t, pki.P256).certificate
 	for name, certificates := range map[string][][]byte{
 		"one":   {one},
 		"three": {three, one, two},

@@ -75,10 +75,19 @@ const (
 	OIDExtensionRequest  = "1.2.840.113549.1.9.14"
 )
 
-// Content types of CMS (RFC 5652, 4 and 5.1).
+// Content types of CMS (RFC 5652, 4, 5.1 and 6.1; RFC 5083, 2.1).
 const (
-	OIDData       = "1.2.840.113549.1.7.1"
-	OIDSignedData = "1.2.840.113549.1.7.2"
+	OIDData              = "1.2.840.113549.1.7.1"
+	OIDSignedData        = "1.2.840.113549.1.7.2"
+	OIDEnvelopedData     = "1.2.840.113549.1.7.3"
+	OIDAuthEnvelopedData = "1.2.840.113549.1.9.16.1.23"
+)
+
+// Attributes of CMS (RFC 5652, 11).
+const (
+	OIDContentType   = "1.2.840.113549.1.9.3"
+	OIDMessageDigest = "1.2.840.113549.1.9.4"
+	OIDSigningTime   = "1.2.840.113549.1.9.5"
 )
 
 // Public keys and curves (RFC 3279, 2.3.1; RFC 5480, 2.1.1; RFC 8410, 3).
@@ -97,6 +106,8 @@ const (
 
 // Signature algorithms (RFC 4055, 5; RFC 5758, 3.2).
 const (
+	OIDRSASHA1     = "1.2.840.113549.1.1.5" // old clients' messages only, as is the next
+	OIDECDSASHA1   = "1.2.840.10045.4.1"
 	OIDRSASHA256   = "1.2.840.113549.1.1.11"
 	OIDRSASHA384   = "1.2.840.113549.1.1.12"
 	OIDRSASHA512   = "1.2.840.113549.1.1.13"
