@@ -14,9 +14,9 @@ import (
 
 const (
 	lookEvery   = 500 * time.Millisecond // for batches that another node was given
-	inFlight    = 4                      // chunks of one batch: some prepared, some signed, some stored
+	inFlight    = 8                      // chunks of one batch: some prepared, some signed, some stored
 	maxWorking  = 4                      // batches at once
-	turn        = 8                      // chunks of a batch before another that waits goes on
+	turn        = 16                     // chunks of a batch before another that waits goes on
 	retryPause  = time.Second            // after a chunk that could not be issued, doubled each time up to maxPause
 	maxPause    = time.Minute            // each attempt voids serials, which stay in CRLs until they would have expired
 	abandonment = 24 * time.Hour         // after which an upload that nobody finished is cancelled

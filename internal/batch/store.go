@@ -65,7 +65,7 @@ type Every struct {
 
 // ChunkRows is the largest number of rows in a chunk: a single request that comes
 // while one is stored waits for so many.
-const ChunkRows = 250
+const ChunkRows = 125
 
 // A Chunk is up to ChunkRows consecutive rows of a batch.
 type Chunk struct {

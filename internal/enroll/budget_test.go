@@ -77,7 +77,7 @@ func TestEnrollAllocations(t *testing.T) {
 
 // A row of a batch, likewise.
 func TestRowAllocations(t *testing.T) {
-	const rows, budget = 250, 83
+	const rows, budget = 125, 83
 	h, ra, ca := newUpToIntent(t)
 	chunk := enroll.Chunk{Batch: "batch"}
 	for i := range rows {

@@ -14,7 +14,7 @@ import (
 const (
 	gather      = 2 * time.Millisecond // how long to wait for company where several requests are under way
 	company     = 4                    // more than so many requests are several
-	maxGroups   = 4                    // chunks of batches whose intents one commit takes, and as many whose records
+	maxGroups   = 8                    // chunks of batches whose intents one commit takes, and as many whose records
 	before      = 2                    // commits of single requests alone, where there are any, before one with a chunk of a batch
 	storeTrials = 6                    // of a record whose commit fails, before its requesters are told
 	longestWait = time.Second          // between commits that fail

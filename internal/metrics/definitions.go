@@ -34,7 +34,7 @@ var (
 	issued    = counter("pando_certificates_issued_total", "Certificates that were recorded; way is single or batch.", "way")
 	refused   = counter("pando_certificates_refused_total", "Requests without a certificate, by the kind of the error; way is single or batch.", "way", "kind")
 	underWay  = gauge("pando_issuance_requests", "Single requests that have no answer yet.")
-	waiting   = gauge("pando_issuance_queue", "What waits for an intent: single requests, and chunks of batches of up to 250 rows.", "way")
+	waiting   = gauge("pando_issuance_queue", "What waits for an intent: single requests, and chunks of batches of up to 125 rows.", "way")
 	intents   = gauge("pando_issuance_open_intents", "Groups that were committed by this process and are not recorded yet.")
 	groups    = histogram("pando_issuance_group_size", "Certificates in a committed intent.")
 	commits   = histogram("pando_issuance_commit_duration_seconds", "How long the transaction of intents and records took, with its wait for the writer.")

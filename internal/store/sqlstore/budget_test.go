@@ -33,7 +33,7 @@ func TestPackAllocations(t *testing.T) {
 // The transaction of a group, its intent and then its record, takes a bounded number of
 // allocations for each certificate, those of the driver included.
 func TestCommitAllocations(t *testing.T) {
-	const group, runs = 250, 4
+	const group, runs = 125, 4
 	const intend, record = 9, 21 // some of a transaction's own vary with the chance of maps
 	s, err := Open(t.Context(), t.TempDir()+"/pando.db", Options{})
 	if err != nil {
