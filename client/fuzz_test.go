@@ -61,6 +61,7 @@ func FuzzResults(f *testing.F) {
 func FuzzProblem(f *testing.F) {
 	f.Add(`{"type":"urn:pando:error:conflict","title":"T","status":409,"detail":"d","kind":"conflict","errors":[{"message":"m"}]}`, "5")
 	f.Add(`{"errors":null,"status":-1}`, "-1")
+	f.Add(`0`, "10000000000")
 	f.Fuzz(func(t *testing.T, body, after string) {
 		p := problem(&http.Response{StatusCode: 503, Body: io.NopCloser(strings.NewReader(body)),
 			Header: http.Header{"Content-Type": {"application/problem+json"}, "Retry-After": {after}}})

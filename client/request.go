@@ -186,10 +186,13 @@ func problem(resp *http.Response) *Problem {
 	return p
 }
 
+// retryAfter returns what the header says, and a day where it says more: what is
+// beyond any wait does not overflow.
 func retryAfter(resp *http.Response) time.Duration {
+	const longest = 24 * 60 * 60
 	n, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 	if err != nil || n < 0 {
 		return 0
 	}
-	return time.Duration(n) * time.Second
+	return time.Duration(min(n, longest)) * time.Second
 }
