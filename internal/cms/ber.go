@@ -27,7 +27,9 @@ func toDER(message []byte) ([]byte, bool) {
 	if check.plain {
 		return message, true
 	}
-	c := converter{write: true, out: make([]byte, 0, len(message)+16)}
+	// Room for the headers on the way down, guessed to be long, and for those that are
+	// longer than an indefinite length with its end: the content of each is above 64 KiB.
+	c := converter{write: true, out: make([]byte, 0, len(message)+4*maxDepth+len(message)>>14)}
 	_, ok := c.element(message, maxDepth, false)
 	return c.out, ok
 }

@@ -32,6 +32,8 @@ const (
 	maxCRLs         = 16
 	maxSigners      = 16
 	maxAttributes   = 64
+	maxRecipients   = 64
+	maxIterations   = 1_000_000 // of PBKDF2, over all that a message has tried
 )
 
 // readContentInfo returns the content of a ContentInfo (RFC 5652, 3) in DER or BER,
@@ -56,6 +58,27 @@ func readContentInfo(message []byte, wanted ...string) (content cryptobyte.Strin
 		}
 	}
 	return nil, "", pki.Errorf(pki.Malformed, "the message is of the CMS content type %.80s, which is not expected here", contentType)
+}
+
+// newContentInfo returns the ContentInfo (RFC 5652, 3) of a sequence whose content is
+// that of parts.
+func newContentInfo(oid string, parts ...[]byte) []byte {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	id := der.MustOID(oid)
+	sequence := der.Size(size)
+	explicit := der.Size(sequence)
+	dst := make([]byte, 0, der.Size(len(id)+explicit))
+	dst = der.AppendHeader(dst, asn1.SEQUENCE, len(id)+explicit)
+	dst = append(dst, id...)
+	dst = der.AppendHeader(dst, der.Explicit(0), sequence)
+	dst = der.AppendHeader(dst, asn1.SEQUENCE, size)
+	for _, p := range parts {
+		dst = append(dst, p...)
+	}
+	return dst
 }
 
 // readAlgorithm reads an AlgorithmIdentifier: its identifier, and its parameters as

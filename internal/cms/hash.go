@@ -2,6 +2,9 @@ package cms
 
 import (
 	"crypto"
+	_ "crypto/sha1" // the hashes of the table
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
 

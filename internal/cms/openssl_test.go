@@ -139,12 +139,12 @@ func TestOpenSSLSign(t *testing.T) {
 				t.Fatalf("%s%s begins with %x", c.options, stream, message[:4])
 			}
 			d := parseSigned(t, message)
-			got, err := d.Verify(0, Options{Legacy: c.legacy})
+			got, err := d.Verify(0, VerifyOptions{Legacy: c.legacy})
 			if err != nil || !bytes.Equal(got, p.certificate) || !bytes.Equal(d.Content, content) {
 				t.Errorf("%s %s%s: %v, %d octets", c.kind, c.options, stream, err, len(d.Content))
 			}
 			if c.legacy {
-				_, err := d.Verify(0, Options{})
+				_, err := d.Verify(0, VerifyOptions{})
 				wantKind(t, err, pki.BadKey)
 			}
 		}
@@ -165,7 +165,7 @@ func TestOpenSSLSeveral(t *testing.T) {
 		t.Fatalf("%d signers", len(d.Signers))
 	}
 	for i := range d.Signers {
-		if _, err := d.Verify(i, Options{}); err != nil {
+		if _, err := d.Verify(i, VerifyOptions{}); err != nil {
 			t.Errorf("signer %d: %v", i, err)
 		}
 	}

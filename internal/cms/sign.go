@@ -108,27 +108,6 @@ func assemble(m *Message, head, tail []byte) ([]byte, error) {
 	return newContentInfo(der.OIDSignedData, front, m.Content, tail), nil
 }
 
-// newContentInfo returns the ContentInfo (RFC 5652, 3) of a sequence whose content is
-// that of parts.
-func newContentInfo(oid string, parts ...[]byte) []byte {
-	size := 0
-	for _, p := range parts {
-		size += len(p)
-	}
-	id := der.MustOID(oid)
-	sequence := der.Size(size)
-	explicit := der.Size(sequence)
-	dst := make([]byte, 0, der.Size(len(id)+explicit))
-	dst = der.AppendHeader(dst, asn1.SEQUENCE, len(id)+explicit)
-	dst = append(dst, id...)
-	dst = der.AppendHeader(dst, der.Explicit(0), sequence)
-	dst = der.AppendHeader(dst, asn1.SEQUENCE, size)
-	for _, p := range parts {
-		dst = append(dst, p...)
-	}
-	return dst
-}
-
 // sign returns the AlgorithmIdentifier of the digest, and the SignerInfo.
 func (s *Signer) sign(m *Message) (digest, info []byte, err error) {
 	p, ok := readParty(s.Certificate)

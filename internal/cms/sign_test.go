@@ -64,11 +64,11 @@ func TestSign(t *testing.T) {
 				checkDER(t, message)
 				for form, message := range map[string][]byte{"DER": message, "BER": toBER(message)} {
 					d := parseSigned(t, message)
-					certificate, err := d.Verify(0, Options{})
+					certificate, err := d.Verify(0, VerifyOptions{})
 					if err != nil || !bytes.Equal(certificate, p.certificate) {
 						t.Fatalf("%s: %v", form, err)
 					}
-					if _, err := d.Verify(0, Options{Certificate: p.certificate}); err != nil {
+					if _, err := d.Verify(0, VerifyOptions{Certificate: p.certificate}); err != nil {
 						t.Errorf("%s: %v", form, err)
 					}
 					if !bytes.Equal(d.Content, m.Content) || (d.Content == nil) != (m.Content == nil) || len(d.Certificates) != 2 {
@@ -163,10 +163,7 @@ func TestSignRefuses(t *testing.T) {
 // TestCRLOnly has the answer to SCEP's GetCRL.
 func TestCRLOnly(t *testing.T) {
 	p := newParty(t, pki.P256)
-	issuer, err := x509.ParseCertificate(p.certificate)
-	if err != nil {
-		t.Fatal(err)
-	}
+	issuer := parseX509(t, p.certificate)
 	issuer.KeyUsage = x509.KeyUsageCRLSign
 	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), NextUpdate: time.Now()}, issuer, p.signer())
 	if err != nil {
@@ -191,10 +188,7 @@ func TestCRLOnly(t *testing.T) {
 func TestSmallstep(t *testing.T) {
 	for _, kind := range []pki.KeyKind{pki.RSA2048, pki.P256, pki.P384} {
 		p := newParty(t, kind)
-		cert, err := x509.ParseCertificate(p.certificate)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cert := parseX509(t, p.certificate)
 		ours := sign(t, Message{Content: []byte("content"), Certificates: [][]byte{p.certificate}},
 			Signer{Key: p.signer(), Certificate: p.certificate, SigningTime: time.Now(), Attributes: []Attribute{transactionID}})
 		other, err := pkcs7.Parse(ours)
@@ -219,7 +213,7 @@ func TestSmallstep(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := parseSigned(t, message)
-		if _, err := d.Verify(0, Options{}); err != nil || string(d.Content) != "content" ||
+		if _, err := d.Verify(0, VerifyOptions{}); err != nil || string(d.Content) != "content" ||
 			!bytes.Equal(d.Signers[0].Attributes.Get(oidTransactionID), transactionID.Value) {
 			t.Errorf("%s: %v, %q", kind, err, d.Content)
 		}

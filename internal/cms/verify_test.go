@@ -124,7 +124,7 @@ func TestVerify(t *testing.T) {
 		"an attribute that is thrice": {party: p, content: []byte("content"), attributes: []Attribute{value, value, {}, value}},
 	} {
 		d := parseSigned(t, f.message(t))
-		if _, err := d.Verify(0, Options{}); err != nil {
+		if _, err := d.Verify(0, VerifyOptions{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if v := d.Signers[0].Attributes.Get(oidTransactionID); name != "attributes not in order" && v != nil {
@@ -145,10 +145,10 @@ func TestVerifyLegacy(t *testing.T) {
 		"no content": {party: p, digest: crypto.SHA1},
 	} {
 		d := parseSigned(t, f.message(t))
-		if _, err := d.Verify(0, Options{Legacy: true}); err != nil {
+		if _, err := d.Verify(0, VerifyOptions{Legacy: true}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		_, err := d.Verify(0, Options{})
+		_, err := d.Verify(0, VerifyOptions{})
 		wantKind(t, err, pki.BadKey)
 	}
 }
@@ -189,25 +189,25 @@ func TestVerifyRefuses(t *testing.T) {
 		"PKCS #1 v1.5 as PSS":           {pki.BadProof, forger{party: p, attributes: usual, algorithm: identifier(der.OIDRSAPSS, pssOf(crypto.SHA256, crypto.SHA256, 32))}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := parseSigned(t, c.f.message(t)).Verify(0, Options{})
+			_, err := parseSigned(t, c.f.message(t)).Verify(0, VerifyOptions{})
 			wantKind(t, err, c.kind)
 		})
 	}
 	t.Run("certificates", func(t *testing.T) {
 		message := sign(t, Message{}, Signer{Key: p.signer(), Certificate: p.certificate})
-		_, err := parseSigned(t, message).Verify(0, Options{}) // carries none
+		_, err := parseSigned(t, message).Verify(0, VerifyOptions{}) // carries none
 		wantKind(t, err, pki.BadProof)
-		_, err = parseSigned(t, message).Verify(0, Options{Certificate: other.certificate})
+		_, err = parseSigned(t, message).Verify(0, VerifyOptions{Certificate: other.certificate})
 		wantKind(t, err, pki.BadProof)
-		_, err = parseSigned(t, message).Verify(0, Options{Certificate: []byte{0x30, 0}})
+		_, err = parseSigned(t, message).Verify(0, VerifyOptions{Certificate: []byte{0x30, 0}})
 		wantKind(t, err, pki.BadProof)
 	})
 	t.Run("two certificates of one name", func(t *testing.T) {
 		one, two := withoutKeyID(t, ec), withoutKeyID(t, newParty(t, pki.P256))
 		signer := Signer{Key: ec.signer(), Certificate: one}
-		_, err := parseSigned(t, sign(t, Message{Certificates: [][]byte{one, two}}, signer)).Verify(0, Options{})
+		_, err := parseSigned(t, sign(t, Message{Certificates: [][]byte{one, two}}, signer)).Verify(0, VerifyOptions{})
 		wantKind(t, err, pki.BadProof)
-		if _, err := parseSigned(t, sign(t, Message{Certificates: [][]byte{one, one}}, signer)).Verify(0, Options{}); err != nil {
+		if _, err := parseSigned(t, sign(t, Message{Certificates: [][]byte{one, one}}, signer)).Verify(0, VerifyOptions{}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -227,7 +227,7 @@ func everyOctetCounts(t *testing.T, p testParty) {
 			if err != nil || len(d.Signers) == 0 {
 				continue
 			}
-			if _, err := d.Verify(0, Options{Certificate: p.certificate}); err != nil {
+			if _, err := d.Verify(0, VerifyOptions{Certificate: p.certificate}); err != nil {
 				continue
 			}
 			if string(d.Content) != "content" || d.ContentType != der.OIDData || !bytes.Equal(d.Signers[0].Attributes.Get(oidTransactionID), transactionID.Value) {
@@ -322,7 +322,7 @@ func FuzzParseSigned(f *testing.F) {
 			t.Fatalf("%d certificates, %d CRLs, %d signers", len(d.Certificates), len(d.CRLs), len(d.Signers))
 		}
 		for i := range d.Signers {
-			_, err := d.Verify(i, Options{Legacy: true})
+			_, err := d.Verify(i, VerifyOptions{Legacy: true})
 			if k := pki.KindOf(err); err != nil && k != pki.Malformed && k != pki.BadKey && k != pki.BadProof {
 				t.Fatal(err)
 			}

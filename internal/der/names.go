@@ -90,6 +90,36 @@ const (
 	OIDSigningTime   = "1.2.840.113549.1.9.5"
 )
 
+// Ciphers and key encryption of CMS (RFC 3565, 2.3 and 4.1; RFC 5084, 3.2; RFC 3370,
+// 5.1; RFC 4055, 4.1; RFC 3211, 2.3; RFC 8018, A.2).
+const (
+	OIDAES128CBC    = "2.16.840.1.101.3.4.1.2"
+	OIDAES192CBC    = "2.16.840.1.101.3.4.1.22"
+	OIDAES256CBC    = "2.16.840.1.101.3.4.1.42"
+	OIDAES128GCM    = "2.16.840.1.101.3.4.1.6"
+	OIDAES192GCM    = "2.16.840.1.101.3.4.1.26"
+	OIDAES256GCM    = "2.16.840.1.101.3.4.1.46"
+	OIDAES128Wrap   = "2.16.840.1.101.3.4.1.5"
+	OIDAES192Wrap   = "2.16.840.1.101.3.4.1.25"
+	OIDAES256Wrap   = "2.16.840.1.101.3.4.1.45"
+	OIDTripleDESCBC = "1.2.840.113549.3.7"
+	OIDRSAOAEP      = "1.2.840.113549.1.1.7"
+	OIDPWRIKEK      = "1.2.840.113549.1.9.16.3.9"
+	OIDPBKDF2       = "1.2.840.113549.1.5.12"
+	OIDHMACSHA1     = "1.2.840.113549.2.7"
+	OIDHMACSHA256   = "1.2.840.113549.2.9"
+	OIDHMACSHA384   = "1.2.840.113549.2.10"
+	OIDHMACSHA512   = "1.2.840.113549.2.11"
+)
+
+// Key agreement by ephemeral-static ECDH with the KDF of ANSI X9.63 (RFC 5753, 7.1.4).
+const (
+	OIDECDHSHA1   = "1.3.133.16.840.63.0.2"
+	OIDECDHSHA256 = "1.3.132.1.11.1"
+	OIDECDHSHA384 = "1.3.132.1.11.2"
+	OIDECDHSHA512 = "1.3.132.1.11.3"
+)
+
 // Public keys and curves (RFC 3279, 2.3.1; RFC 5480, 2.1.1; RFC 8410, 3).
 const (
 	OIDRSA         = "1.2.840.113549.1.1.1"
@@ -97,6 +127,7 @@ const (
 	OIDP256        = "1.2.840.10045.3.1.7"
 	OIDP384        = "1.3.132.0.34"
 	OIDP521        = "1.3.132.0.35"
+	OIDX25519      = "1.3.101.110"
 	OIDEd25519     = "1.3.101.112"             // of keys and of signatures, as are the next
 	OIDMLDSA44     = "2.16.840.1.101.3.4.3.17" // RFC 9881
 	OIDMLDSA65     = "2.16.840.1.101.3.4.3.18"
