@@ -14,7 +14,6 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // MaxIdempotency is the longest idempotency key, in bytes.
@@ -103,7 +102,7 @@ func (s *Service) CheckSubject(ctx context.Context, g access.Permit, permission 
 	}
 	device := r.Device
 	if device == "" {
-		csr, err := tbs.ParseCSR(r.CSR)
+		csr, err := s.requests.Parse(r.CSR)
 		if err != nil {
 			return r.Placement, err
 		}

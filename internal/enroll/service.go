@@ -9,6 +9,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/stat"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // A Directory knows authorities, profiles and tenants.
@@ -66,8 +67,9 @@ type Config struct {
 // A Service is the registration authority. Its methods are safe for concurrent
 // use.
 type Service struct {
-	cfg     Config
-	refused stat.ByKind
+	cfg      Config
+	refused  stat.ByKind
+	requests tbs.CSRReader
 
 	mu    sync.RWMutex
 	lanes map[string]cachedLane // by label

@@ -20,7 +20,7 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject, now time.Ti
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	csr, err := tbs.ParseCSR(r.CSR)
+	csr, err := s.requests.Parse(r.CSR)
 	if err != nil {
 		return nil, err
 	}

@@ -35,14 +35,23 @@ type CSR struct {
 // A request has at most MaxCSR bytes, 64 attributes, 64 extensions and 100 names.
 // request must not change as long as the CSR or its key is used.
 func ParseCSR(request []byte) (*CSR, error) {
+	c, err := parseCSR(request)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.compareWithX509(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// parseCSR is ParseCSR without the second parser.
+func parseCSR(request []byte) (*CSR, error) {
 	if len(request) > MaxCSR {
 		return nil, pki.Errorf(pki.Malformed, "the request has %d bytes; it has at most %d", len(request), MaxCSR)
 	}
 	c := &CSR{Raw: request}
 	if err := c.parse(); err != nil {
-		return nil, err
-	}
-	if err := c.compareWithX509(); err != nil {
 		return nil, err
 	}
 	return c, nil
