@@ -52,35 +52,16 @@ var upsertDevices = newRowsText(`INSERT INTO device (owner, device, product_line
 		state = CASE WHEN device.state = 'planned' THEN excluded.state ELSE device.state END, updated = excluded.updated
 	RETURNING owner, device, product_line, lot, site, state`)
 
+// insertDevices is for devices that are new, as most of a batch are: nothing has to
+// come back of those.
+var insertDevices = newRowsText(upsertDevices.head, upsertDevices.columns, `ON CONFLICT (owner, device) DO NOTHING`)
+
 // devices stores the devices of the items that have a certificate and returns what
 // they are then, by the items' places.
 func (r *recording) devices(items []*issuance.Item) ([]storedItem, error) {
 	all := make([]storedItem, len(items))
-	type key struct {
-		owner  int64
-		device string
-	}
-	waiting := make(map[key]int)
-	var args []any
-	var got key // of the row that is read, as are the next
-	var at itemRefs
-	var state registry.State
-	flush := func() error {
-		err := r.queryRows(upsertDevices, args, func(row row) error {
-			if err := row.Scan(&got.owner, &got.device, &at.line, &at.lot, &at.site, &state); err != nil {
-				return err
-			}
-			d := &all[waiting[got]]
-			d.refs.line, d.refs.lot, d.refs.site, d.state = at.line, at.lot, at.site, state
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("storing devices: %w", err)
-		}
-		clear(waiting)
-		args = args[:0]
-		return nil
-	}
+	waiting := make(map[deviceKey]int)
+	args := make([]any, 0, upsertDevices.columns*len(items))
 	for i, it := range items {
 		if it.DER == nil {
 			continue
@@ -93,16 +74,55 @@ func (r *recording) devices(items []*issuance.Item) ([]storedItem, error) {
 		if it.Device == "" {
 			continue
 		}
-		k := key{refs.owner, string(it.Device)}
+		k := deviceKey{refs.owner, string(it.Device)}
 		if _, there := waiting[k]; there { // no statement may change a row twice
-			if err := flush(); err != nil {
+			if err := r.storeDevices(args, waiting, all); err != nil {
 				return nil, err
 			}
+			clear(waiting)
+			args = args[:0]
 		}
 		waiting[k] = i
-		args = append(args, refs.owner, k.device, refs.line, refs.lot, refs.site, "issued", micros(r.now), micros(r.now))
+		all[i].state = registry.Issued
+		args = append(args, refs.owner, k.device, refs.line, refs.lot, refs.site, string(registry.Issued), micros(r.now), micros(r.now))
 	}
-	return all, flush()
+	return all, r.storeDevices(args, waiting, all)
+}
+
+type deviceKey struct {
+	owner  int64
+	device string
+}
+
+// storeDevices stores devices, each in one row of args, and sets what the store has of
+// those that were there: waiting says at which place of all each is.
+func (r *recording) storeDevices(args []any, waiting map[deviceKey]int, all []storedItem) error {
+	for insert, part := range insertDevices.calls(args) {
+		stored, err := r.exec(insert, part...)
+		if err == nil && int(stored) < len(part)/insertDevices.columns {
+			err = r.updateDevices(part, waiting, all)
+		}
+		if err != nil {
+			return fmt.Errorf("storing devices: %w", err)
+		}
+	}
+	return nil
+}
+
+// updateDevices is storeDevices where some were there. Those that were not are stored
+// by now, and stay as they are.
+func (r *recording) updateDevices(args []any, waiting map[deviceKey]int, all []storedItem) error {
+	return r.queryRows(upsertDevices, args, func(row row) error {
+		var k deviceKey
+		var at itemRefs
+		var state registry.State
+		if err := row.Scan(&k.owner, &k.device, &at.line, &at.lot, &at.site, &state); err != nil {
+			return err
+		}
+		d := &all[waiting[k]]
+		d.refs.line, d.refs.lot, d.refs.site, d.state = at.line, at.lot, at.site, state
+		return nil
+	})
 }
 
 // orNull returns a number as an argument.
