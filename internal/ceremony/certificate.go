@@ -71,6 +71,9 @@ func (r *root) caCertificate(req *Request, csr *tbs.CSR, now time.Time) ([]byte,
 		PathLen:   pathLen,
 		StatusURL: req.StatusURL, Shards: 1,
 	}
+	if issuer.Constraints, err = policy.Constraints(r.certificate.Raw); err != nil {
+		return nil, err
+	}
 	return build(profile, ref, issuer, &policy.Input{
 		CSR: csr, CommonName: req.CommonName, Organization: req.Organization, Now: now,
 	})

@@ -115,10 +115,25 @@ func (r *relinter) bind(ctx context.Context, ref pki.ProfileRef, from *issuer, a
 	}
 	// Whether the authority's name is one that the profile is for was judged then.
 	params := hierarchy.Params("", *from.Issuer, from.parsed)
+	if params.Constraints, err = r.constraints(from); err != nil {
+		return nil, err
+	}
 	if alg, err := tbs.ParseSignatureAlgorithm(algorithm); err == nil && alg.PSS() {
 		params.Algorithm = alg
 	}
 	return p.Bind(ref, params)
+}
+
+// constraints returns the name constraints of an issuer and those above it.
+func (r *relinter) constraints(from *issuer) ([][]byte, error) {
+	var chain [][]byte
+	for at := from; at != nil && len(chain) < maxChain; at = r.issuers[at.Parent] {
+		chain = append(chain, at.Certificate)
+		if at.Parent == at.ID {
+			break
+		}
+	}
+	return policy.Constraints(chain...)
 }
 
 // relintSample reads the chosen certificates again.

@@ -117,7 +117,15 @@ func (s *Service) Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.
 	if err != nil {
 		return nil, err
 	}
-	if b, err = p.Bind(v.ProfileRef, Params(line.Authority.Name, line.Issuer, line.Parsed)); err != nil {
+	params := Params(line.Authority.Name, line.Issuer, line.Parsed)
+	chain, err := s.Chain(ctx, line.Issuer.ID)
+	if err != nil {
+		return nil, err
+	}
+	if params.Constraints, err = policy.Constraints(chain...); err != nil {
+		return nil, err
+	}
+	if b, err = p.Bind(v.ProfileRef, params); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -126,7 +134,8 @@ func (s *Service) Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.
 	return b, nil
 }
 
-// Params says what of an issuer goes into the certificates it signs.
+// Params says what of an issuer goes into the certificates it signs, without the name
+// constraints that hold for it.
 func Params(authority string, issuer pki.Issuer, parsed *tbs.Parsed) policy.IssuerParams {
 	_, pathLen := parsed.IsCA()
 	return policy.IssuerParams{

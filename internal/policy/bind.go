@@ -25,6 +25,10 @@ type IssuerParams struct {
 	StatusURL string                 // base without a slash at the end; "" leaves CRLDP and AIA out
 	Shards    int                    // CRL shards, >= 1
 	Deltas    bool                   // there are delta CRLs; then Shards is 1
+
+	// Constraints are the values of the nameConstraints of its certificate and of those
+	// above it.
+	Constraints [][]byte
 }
 
 // Bound is a profile version compiled for one issuer: precomputed encoder parts.
@@ -37,11 +41,15 @@ type Bound struct {
 	wants    []want   // the extensions in order, for Lint
 	crldp    [][]byte // value of the CRLDP of each shard, for Lint
 	passed   passed   // by zlint
+
+	constraints []nameSpaces // nil for none
+	vendor      tbs.Name     // the issuer's, where it is one of Matter's
 }
 
 // Bind compiles the profile for an issuer. It refuses, as PolicyRefused, a CA
-// profile whose path length is not below the issuer's, and an issuer that the
-// profile is not for.
+// profile whose path length is not below the issuer's, an issuer that the profile is
+// not for, and a profile that says what no certificate of the issuer may have: names
+// outside of the name constraints above, another vendor id in Matter.
 //
 // Extensions stand in this order: basicConstraints, nameConstraints, keyUsage,
 // extendedKeyUsage, certificatePolicies, subjectAltName, subjectKeyIdentifier,
@@ -58,10 +66,18 @@ func (p *Profile) Bind(ref pki.ProfileRef, issuer IssuerParams) (*Bound, error) 
 	case issuer.Authority != "" && len(p.authorities) > 0 && !slices.Contains(p.authorities, issuer.Authority):
 		return nil, pki.Errorf(pki.PolicyRefused, "profile %s is for the authorities %s alone", p.name, strings.Join(p.authorities, ", "))
 	}
-	b := &Bound{ref: ref, profile: p, issuer: issuer}
+	b := &Bound{ref: ref, profile: p, issuer: issuer, vendor: vendorOf(issuer.Subject)}
 	parts, err := b.parts()
 	if err != nil {
 		return nil, fmt.Errorf("profile %s: %w", p.name, err)
+	}
+	if b.constraints, err = parseConstraints(issuer.Constraints); err != nil {
+		return nil, err
+	}
+	for _, check := range [...]func() error{b.checkFixed, b.checkFixedMatter} {
+		if err := check(); err != nil {
+			return nil, pki.Because(pki.KindOf(err), err, "profile %s: %s", p.name, pki.DetailOf(err))
+		}
 	}
 	config := tbs.TemplateConfig{IssuerName: issuer.Subject, Algorithm: issuer.Algorithm, Parts: parts}
 	if p.status.CRL && issuer.StatusURL != "" {

@@ -36,6 +36,9 @@ func (b *Bound) Content(in *Input) (*tbs.Content, error) {
 	if san == nil && string(subject) == emptyName {
 		return nil, pki.Errorf(pki.PolicyRefused, "the request gives neither a subject nor a subject alternative name that the profile takes")
 	}
+	if err := b.checkNames(subject, san); err != nil {
+		return nil, err
+	}
 	c := &tbs.Content{
 		NotBefore: notBefore,
 		NotAfter:  notAfter,
@@ -56,6 +59,18 @@ func (b *Bound) Content(in *Input) (*tbs.Content, error) {
 		}
 	}
 	return c, nil
+}
+
+// checkNames refuses, as PolicyRefused, what the issuer may not name.
+func (b *Bound) checkNames(subject, san []byte) error {
+	if err := b.checkConstraints(subject, san); err != nil || b.vendor == nil {
+		return err
+	}
+	name, err := tbs.ParseName(subject)
+	if err != nil {
+		return err
+	}
+	return b.checkMatter(name, func(string) bool { return false })
 }
 
 // values returns the values of the extensions that vary, nil for one whose

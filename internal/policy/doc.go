@@ -112,6 +112,15 @@
 // optional: true leaves out what is absent or empty; a list may yield any number of
 // names, also none.
 //
+// # What the issuer holds it to
+//
+// Name constraints of the authority and of those above it hold for subjects and
+// alternative names of the forms that they are about (RFC 5280, 4.2.1.10); one that is
+// about a form which cannot be read here forbids every name of such a form. In Matter, a
+// subject with a vendor id has its issuer's, and the product id where the issuer has one.
+// What a profile says of every certificate is refused when an endpoint binds it to the
+// authority, what a request brings when it asks.
+//
 // # Pairs
 //
 // Some devices have two certificates that make sense together alone, as those for

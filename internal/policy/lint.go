@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -54,6 +55,9 @@ func (b *Bound) lintFields(p *tbs.Parsed, c *tbs.Content) error {
 		return errors.New("the public key is not the intended one (RFC 5280, 4.1.2.7)")
 	case string(p.Subject) == emptyName && c.SAN == nil:
 		return errors.New("there is neither a subject nor a subject alternative name (RFC 5280, 4.1.2.6)")
+	}
+	if err := b.checkNames(p.Subject, c.SAN); err != nil {
+		return errors.New(pki.DetailOf(err))
 	}
 	return nil
 }
