@@ -13,6 +13,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
@@ -360,5 +361,33 @@ func TestIdempotency(t *testing.T) {
 		if pki.KindOf(err) != pki.Conflict {
 			t.Errorf("%s: %v, want a conflict", name, err)
 		}
+	}
+}
+
+// TestNamesExactly: where the profile says so, a certificate has all names that its
+// endpoint authorises and no other.
+func TestNamesExactly(t *testing.T) {
+	h := newHouse(t)
+	source, err := packs.Document("tls-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("profile: tls-server", "profile: exact", "csr.san.dns, authorized: true", "csr.san.dns, authorized: exact").Replace(string(source))
+	if _, err := h.Hierarchy.PublishProfile(t.Context(), h.grant(access.ManageProfiles), []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Enroll.CreateEndpoint(t.Context(), h.grant(access.ManageEndpoints), enroll.NewEndpoint{
+		Name: "head", Authority: "issuing", Profile: "exact", Names: &pki.Names{DNS: []string{"a.example.com", "b.example.com"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := pandotest.Key(t, pki.P256)
+	for _, dns := range [][]string{{"a.example.com"}, {"a.example.com", "b.example.com", "c.example.com"}, {"a.example.com", "b.example.com", "b.example.com"}} {
+		_, err := h.Enroll.Enroll(t.Context(), h.request("head", csrWith(t, key, "", names{dns: dns})))
+		refused(t, err, pki.PolicyRefused)
+	}
+	if _, cert := h.get(h.request("head", csrWith(t, key, "", names{dns: []string{"b.example.com", "a.example.com"}}))); len(cert.DNSNames) != 2 {
+		t.Errorf("it has %v", cert.DNSNames)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +18,37 @@ type check struct {
 	name    string
 	valid   func(string) error                   // PolicyRefused
 	covered func(names pki.Names, s string) bool // nil where names do not speak of it
+}
+
+// agree refuses texts, names of the check's kind, that are not those which are
+// authorised, each once: every one is covered, and every entry has one that it covers,
+// which for an entry that is one name means this name.
+func (c *check) agree(names pki.Names, texts []string) error {
+	var entries []string
+	var alone func(entry string) pki.Names
+	switch c.name {
+	case "dns":
+		entries, alone = names.DNS, func(entry string) pki.Names { return pki.Names{DNS: []string{entry}} }
+	case "uri":
+		entries, alone = names.URI, func(entry string) pki.Names { return pki.Names{URI: []string{entry}} }
+	case "ip":
+		entries, alone = names.IP, func(entry string) pki.Names { return pki.Names{IP: []string{entry}} }
+	}
+	for i, text := range texts {
+		if !c.covered(names, text) {
+			return pki.Errorf(pki.PolicyRefused, "%s name %.260q is not authorised for this endpoint", c.name, text)
+		}
+		if slices.Contains(texts[:i], text) {
+			return pki.Errorf(pki.PolicyRefused, "%s name %.260q is there twice; the profile wants exactly the names that this endpoint authorises", c.name, text)
+		}
+	}
+	for _, entry := range entries {
+		one := alone(entry)
+		if !slices.ContainsFunc(texts, func(text string) bool { return c.covered(one, text) }) {
+			return pki.Errorf(pki.PolicyRefused, "the %s name %.260q is missing: the profile wants exactly the names that this endpoint authorises", c.name, entry)
+		}
+	}
+	return nil
 }
 
 // checkNamed returns the check of a name in a profile.

@@ -345,6 +345,9 @@ func (v *value) String() string {
 	if v.authorized {
 		text += ", authorized"
 	}
+	if v.exact {
+		text += " exactly"
+	}
 	if v.optional {
 		text += ", optional"
 	}

@@ -88,7 +88,7 @@ type documentValue struct {
 	As         word `yaml:"as"`
 	Check      word `yaml:"check"`
 	Pattern    word `yaml:"pattern"`
-	Authorized bool `yaml:"authorized"`
+	Authorized word `yaml:"authorized"`
 	Optional   bool `yaml:"optional"`
 }
 

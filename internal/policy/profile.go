@@ -321,7 +321,7 @@ func (p *Profile) Pair() string { return p.pair }
 func (p *Profile) CA() bool { return p.ca }
 
 // AuthorizedNames reports whether the profile takes names that an endpoint authorises
-// (authorized: true).
+// (authorized: true or exact).
 func (p *Profile) AuthorizedNames() bool {
 	return slices.ContainsFunc(p.subject, func(a attribute) bool { return a.authorized }) ||
 		slices.ContainsFunc(p.san, func(r sanRule) bool { return r.authorized })

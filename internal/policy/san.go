@@ -192,6 +192,16 @@ func (r *sanRule) names(in *Input) ([]tbs.GeneralName, error) {
 	return []tbs.GeneralName{{Kind: r.kind, HWType: r.hwType, HWSerial: serial}}, nil
 }
 
+// textsOf returns the names of a kind.
+func textsOf(names []tbs.GeneralName, kind tbs.GeneralNameKind) (texts []string) {
+	for i := range names {
+		if names[i].Kind == kind {
+			texts = append(texts, names[i].Text)
+		}
+	}
+	return texts
+}
+
 // sanOf returns the names that the profile gives to in, also as DER GeneralNames,
 // nil for none, or a PolicyRefused error.
 func (p *Profile) sanOf(in *Input) (names []tbs.GeneralName, encoded []byte, err error) {
@@ -201,6 +211,13 @@ func (p *Profile) sanOf(in *Input) (names []tbs.GeneralName, encoded []byte, err
 			return nil, nil, err
 		}
 		names = append(names, some...)
+	}
+	for i := range p.san {
+		if r := &p.san[i]; r.exact {
+			if err := r.check.agree(in.Names, textsOf(names, r.kind)); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
 	if len(names) == 0 {
 		if p.sanRequired {

@@ -117,15 +117,7 @@ func parsePath(text string) (source, bool) {
 }
 
 // namesOf returns the names of a kind that a request asks for.
-func namesOf(csr *tbs.CSR, kind tbs.GeneralNameKind) []string {
-	var texts []string
-	for i := range csr.Names {
-		if csr.Names[i].Kind == kind {
-			texts = append(texts, csr.Names[i].Text)
-		}
-	}
-	return texts
-}
+func namesOf(csr *tbs.CSR, kind tbs.GeneralNameKind) []string { return textsOf(csr.Names, kind) }
 
 // A value is a literal, or drawn from a source and checked.
 type value struct {
@@ -135,6 +127,7 @@ type value struct {
 	pattern    *regexp.Regexp // nil for none; anchored at both ends
 	as         string         // what octets the text stands for: "" and text are its own
 	authorized bool
+	exact      bool // the certificate's names of the kind are all that the endpoint authorises
 	optional   bool
 }
 
@@ -182,7 +175,14 @@ const anyLiteral = "asn1"
 // compile checks the value as written. Where kind is not "", the value is a name
 // of that kind, which brings its check with it, or anyLiteral.
 func (d *documentValue) compile(kind string) (value, error) {
-	v := value{literal: d.Value.text, as: d.As.text, authorized: d.Authorized, optional: d.Optional}
+	v := value{literal: d.Value.text, as: d.As.text, optional: d.Optional}
+	switch d.Authorized.text {
+	case "", "false":
+	case "true", "exact":
+		v.authorized, v.exact = true, d.Authorized.text == "exact"
+	default:
+		return v, at(d.Authorized.token, "authorized is true or exact")
+	}
 	switch {
 	case d.Value.text != "" && d.From.text != "":
 		return v, at(d.Value.token, "a value has from or value, not both")
@@ -210,8 +210,11 @@ func (d *documentValue) compile(kind string) (value, error) {
 	if v.authorized && v.check.covered == nil {
 		return v, at(d.first(), "authorized needs the check dns, uri or ip: names are authorised by kind")
 	}
+	if v.exact && (kind == "" || kind == anyLiteral) {
+		return v, at(d.Authorized.token, "authorized: exact is for names of san: a subject has one of them")
+	}
 	if v.literal != "" {
-		if d.Pattern.text != "" || d.Optional || d.Authorized || d.Check.text != "" {
+		if d.Pattern.text != "" || d.Optional || v.authorized || d.Check.text != "" {
 			return v, at(d.Value.token, "a literal value needs no check, pattern, authorized or optional")
 		}
 		if kind == anyLiteral {
