@@ -221,15 +221,16 @@ func TestConstraintsBind(t *testing.T) {
 			t.Errorf("%s: %v", names, err)
 		}
 	}
-	b := bind(t, parse(t, fmt.Sprintf(constrained, "[{type: CN, value: x}]", "{dns: {from: csr.san.dns}}")), from.IssuerParams)
+	p := parse(t, fmt.Sprintf(constrained, "[{type: CN, value: x}]", "{dns: {from: csr.san.dns}}"))
+	b := bind(t, p, from.IssuerParams)
+	from.Constraints = nil
+	free := bind(t, p, from.IssuerParams)
 	key := generate(t, pki.P256)
 	for host, want := range map[string]bool{"head.example.com": true, "head.example.org": false} {
 		in := &Input{CSR: request(t, key, "", host), Now: now}
 		if _, err := b.Content(in); (err == nil) != want || err != nil && pki.KindOf(err) != pki.PolicyRefused {
 			t.Errorf("%s: %v", host, err)
 		}
-		free := *b
-		free.constraints = nil
 		c, err := free.Content(in)
 		if err != nil {
 			t.Fatal(err)
