@@ -37,6 +37,7 @@ type GrantStore interface {
 // OfficeConfig is what an Office is made of; every field is needed.
 type OfficeConfig struct {
 	Store   GrantStore
+	Gate    Gate
 	Now     pki.Clock
 	Changed func() // called after a change: what was remembered of grants holds no more
 }
@@ -94,6 +95,11 @@ func (o *Office) ChangeRole(ctx context.Context, p Permit, r OwnRole) (*OwnRole,
 			return nil, err
 		}
 	}
+	if decides(slices.DeleteFunc(slices.Clone(r.Permissions), func(x Permission) bool { return slices.Contains(was.Permissions, x) })) {
+		if err := o.cfg.Gate.PassRole(ctx, p, &r, was.Permissions); err != nil {
+			return nil, err
+		}
+	}
 	r.Created = was.Created
 	defer o.cfg.Changed() // also after an error, which may mean that the outcome is unknown
 	return &r, o.cfg.Store.ChangeRole(ctx, &r, was.Permissions, o.event(p, "role.change", "role:"+string(r.Name), r.says()))
@@ -147,8 +153,32 @@ func (o *Office) Give(ctx context.Context, p Permit, principal string, role Role
 	if err != nil {
 		return nil, err
 	}
+	if decides(all[0].Permissions()) {
+		if err := o.checkNew(ctx, &all[0]); err != nil {
+			return nil, err
+		}
+		if err := o.cfg.Gate.PassGrant(ctx, p, principal, role, s); err != nil {
+			return nil, err
+		}
+	}
 	defer o.cfg.Changed()
 	return &all[0], o.cfg.Store.PutGrant(ctx, &all[0], o.event(p, "grant.add", principal, GrantsText(all)))
+}
+
+// checkNew refuses a grant that the store would refuse, before it waits for anybody.
+func (o *Office) checkNew(ctx context.Context, g *Grant) error {
+	there, err := o.cfg.Store.Holds(ctx, g.Tenant, g.Principal, g.Created)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return pki.Errorf(pki.NotFound, "there is no %s, or no more", g.Principal)
+	}
+	have, err := o.cfg.Store.Grants(ctx, g.Tenant, g.Principal, g.Role)
+	if err == nil && slices.ContainsFunc(have, func(h Grant) bool { return h.Scope == g.Scope }) {
+		err = pki.Errorf(pki.Conflict, "%s has the role %s on %s already", g.Principal, g.Role, g.Scope)
+	}
+	return err
 }
 
 // checkNoDevices refuses more for devices: one enrols for itself alone.
@@ -191,5 +221,5 @@ func (o *Office) Grants(ctx context.Context, p Permit, principal string, role Ro
 }
 
 func (o *Office) event(p Permit, action, target, detail string) pki.Event {
-	return pki.Event{Tenant: p.tenant, At: o.cfg.Now().UTC(), Actor: p.Actor(), Action: action, Target: target, Detail: detail}
+	return pki.Event{Tenant: p.tenant, At: o.cfg.Now().UTC(), Actor: p.Actor(), Action: action, Target: target, Detail: detail, Change: p.change.ID}
 }

@@ -57,7 +57,7 @@ func (d *drawer) Grants(_ context.Context, _ pki.TenantID, principal string, rol
 func TestNobodyGivesMore(t *testing.T) {
 	ctx, changed := t.Context(), 0
 	store := &drawer{}
-	office := access.NewOffice(access.OfficeConfig{Store: store, Now: time.Now, Changed: func() { changed++ }})
+	office := access.NewOffice(access.OfficeConfig{Store: store, Gate: alone{}, Now: time.Now, Changed: func() { changed++ }})
 	permit := func(grants ...access.Grant) access.Permit {
 		who := principal(access.Auditor)
 		who.Grants = grants
@@ -131,4 +131,21 @@ func TestNobodyGivesMore(t *testing.T) {
 	if err := office.Take(ctx, admin, store.grants[0].ID); err != nil || changed != before+1 {
 		t.Errorf("%v, told %d times", err, changed-before)
 	}
+}
+
+func (d *drawer) Holds(context.Context, pki.TenantID, string, time.Time) (bool, error) {
+	return true, nil
+}
+
+// alone is a gate that nothing waits at.
+type alone struct{}
+
+func (alone) GivesAlone(context.Context, access.Permit, access.Scope) (bool, error) { return true, nil }
+
+func (alone) PassGrant(context.Context, access.Permit, string, access.Role, access.Scope) error {
+	return nil
+}
+
+func (alone) PassRole(context.Context, access.Permit, *access.OwnRole, []access.Permission) error {
+	return nil
 }

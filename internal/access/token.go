@@ -65,6 +65,7 @@ type ScopeStore interface {
 type Tokens struct {
 	store  TokenStore
 	now    pki.Clock
+	gate   Gate // see Heed; set once
 	recent memory
 }
 
@@ -99,6 +100,9 @@ func (t *Tokens) Create(ctx context.Context, g Permit, n NewToken) (*Token, pki.
 	id := pki.TokenID(pki.NewID(now))
 	grants, err := NewGrants(ctx, g, t.store, tokenPrincipal(id), n.Role, n.Scopes, now)
 	if err != nil {
+		return nil, pki.Secret{}, err
+	}
+	if err := t.checkAlone(ctx, g, grants); err != nil {
 		return nil, pki.Secret{}, err
 	}
 	return t.put(ctx, g.tenant, g.Actor(), n, &Token{ID: id, Tenant: g.tenant, Grants: grants, Maker: g.principal.ID, Created: now})

@@ -10,11 +10,14 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
+	"github.com/pando-pki/pando/internal/tbs"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 // newPKI is a house whose tenant has a root and an authority, from before it had rules.
@@ -24,11 +27,13 @@ func newPKI(t *testing.T) *house {
 	h.Stack = stack.New(t, stack.Config{Now: h.clock.now})
 	h.AddTenant(t, acme, "meter")
 	for _, r := range approval.Defaults() {
+		r.Steps = []approval.Step{{Role: access.SecurityOfficer, N: 1}}
 		h.ok(h.Store.SetApprovalRule(h.ctx, acme, r, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
 	}
 	h.appoint("chief", access.TenantAdministrator)
 	h.appoint("admin", access.TenantAdministrator)
 	h.appoint("officer", access.SecurityOfficer)
+	h.appoint("clerk", access.Auditor)
 	return h
 }
 
@@ -63,6 +68,22 @@ func TestActs(t *testing.T) {
 		}
 		return quotas[0].Limit
 	}
+	endpoint := func(name string) *pki.Endpoint {
+		ep, err := h.Store.Endpoint(h.ctx, acme, name)
+		if pki.KindOf(err) == pki.NotFound {
+			return &pki.Endpoint{Protocols: []pki.Protocol{pki.ProtocolREST}}
+		}
+		h.ok(err)
+		return ep
+	}
+	anchors := func() []*trust.Anchor {
+		all, err := h.Store.Anchors(h.ctx, acme)
+		h.ok(err)
+		return all
+	}
+	_, err = h.Office.CreateRole(h.ctx, h.permit("admin", access.ManageAccess), access.OwnRole{Name: "reader", Permissions: []access.Permission{access.ReadAlarms}})
+	h.ok(err)
+	ca := h.certificateOf("issuing")
 	tried := map[approval.Kind]bool{approval.PublishProfile: true, approval.RunRevocation: true} // by the other tests
 	for _, act := range []struct {
 		kind   approval.Kind
@@ -106,6 +127,44 @@ func TestActs(t *testing.T) {
 		}, func() bool {
 			keep, err := h.Store.Keep(h.ctx, acme)
 			return err == nil && keep == 24*time.Hour
+		}},
+		{approval.CreateEndpoint, "endpoint.create", func() error {
+			_, err := h.Enroll.CreateEndpoint(h.ctx, h.permit("admin", access.ManageEndpoints), enroll.NewEndpoint{Name: "gate", Authority: "issuing", Profile: "meter"})
+			return err
+		}, func() bool { return len(endpoint("gate").Protocols) == 2 }},
+		{approval.UpdateEndpoint, "endpoint.update", func() error {
+			_, err := h.Enroll.UpdateEndpoint(h.ctx, h.permit("admin", access.ManageEndpoints), enroll.NewEndpoint{Name: "gate", Protocols: []pki.Protocol{}})
+			return err
+		}, func() bool { return len(endpoint("gate").Protocols) == 0 }},
+		{approval.AddTrust, "trust.add", func() error {
+			_, err := h.Trust.Add(h.ctx, h.permit("admin", access.ManageTrust), trust.NewAnchor{Name: "plant", Authority: "issuing", Role: access.FactoryOperator})
+			return err
+		}, func() bool { return len(anchors()) == 1 }},
+		{approval.RemoveTrust, "trust.remove", func() error { return h.Trust.Remove(h.ctx, h.permit("admin", access.ManageTrust), "plant") },
+			func() bool { return len(anchors()) == 0 }},
+		{approval.GiveDecider, "grant.add", func() error {
+			_, err := h.Office.Give(h.ctx, h.permit("admin", access.ManageAccess), h.who["clerk"].ID, access.RAOperator, access.Scope{Endpoint: "meter"})
+			return err
+		}, func() bool {
+			all, err := h.Store.Grants(h.ctx, acme, h.who["clerk"].ID, access.RAOperator)
+			h.ok(err)
+			return len(all) == 1
+		}},
+		{approval.WidenRole, "role.change", func() error {
+			_, err := h.Office.ChangeRole(h.ctx, h.permit("admin", access.ManageAccess), access.OwnRole{Name: "reader", Permissions: []access.Permission{access.ReadAlarms, access.DecideApprovals}})
+			return err
+		}, func() bool {
+			all, err := h.Store.Roles(h.ctx, acme)
+			h.ok(err)
+			return len(all[0].Permissions) == 2
+		}},
+		{approval.RevokeAuthority, "certificate.revoke", func() error {
+			_, err := h.Revocation.Revoke(h.ctx, h.permit("admin", access.Revoke), ca.Issuer, ca.Serial, pki.CACompromise)
+			return err
+		}, func() bool {
+			status, err := h.Store.Status(h.ctx, ca.Issuer, ca.Serial)
+			h.ok(err)
+			return status.Revocation != nil
 		}},
 	} {
 		tried[act.kind] = true
@@ -161,4 +220,14 @@ func (h *house) sign(name string) *ceremony.Response {
 		Sealed: filepath.Join(filepath.Dir(h.Path), string(acme)+".sealed"), Passphrase: pki.NewSecret("only for tests"), Request: request, Now: h.clock.now})
 	h.ok(err)
 	return answer
+}
+
+// certificateOf returns the certificate of an authority.
+func (h *house) certificateOf(name string) *pki.Certificate {
+	h.Helper()
+	a, err := h.Hierarchy.Authority(h.ctx, h.permit("admin", access.ReadConfiguration), name)
+	h.ok(err)
+	parsed, err := tbs.ParseCertificate(a.Issuers[0].Certificate)
+	h.ok(err)
+	return &pki.Certificate{Issuer: a.Issuers[0].Parent, Serial: parsed.Serial}
 }

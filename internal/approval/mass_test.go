@@ -4,6 +4,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -185,7 +186,7 @@ func TestMassCancelled(t *testing.T) {
 func TestShareOfRule(t *testing.T) {
 	h := newHouse(t)
 	g := h.permit("admin", access.ManageApprovals)
-	rule := approval.Defaults()[len(approval.Defaults())-1]
+	rule := ruleFor(approval.RunRevocation)
 	rule.Share = approval.DefaultShare - 1
 	_, err := h.Approvals.SetRule(h.ctx, g, rule)
 	h.ok(err)
@@ -202,4 +203,10 @@ func TestShareOfRule(t *testing.T) {
 	if share != approval.DefaultShare-1 || !ruled {
 		t.Errorf("share %d, %t", share, ruled)
 	}
+}
+
+// ruleFor returns the default rule for a kind.
+func ruleFor(kind approval.Kind) approval.Rule {
+	all := approval.Defaults()
+	return all[slices.IndexFunc(all, func(r approval.Rule) bool { return r.Kind == kind })]
 }

@@ -25,6 +25,13 @@ const (
 	RaiseQuota       Kind = "quota.raise"
 	Lend             Kind = "child.lend"     // to a child tenant, or more than before
 	RunRevocation    Kind = "revocation.run" // above a share of the fleet
+	RevokeAuthority  Kind = "authority.revoke"
+	GiveDecider      Kind = "grant.add"   // of a role that decides on approvals, or manages them
+	WidenRole        Kind = "role.change" // of one that comes to do so
+	CreateEndpoint   Kind = "endpoint.create"
+	UpdateEndpoint   Kind = "endpoint.update"
+	AddTrust         Kind = "trust.add"
+	RemoveTrust      Kind = "trust.remove"
 
 	// LoosenRule is under the rule that is to be loosened, whatever that is about.
 	LoosenRule Kind = "approval.loosen"
@@ -32,8 +39,13 @@ const (
 
 // Kinds lists the kinds that a tenant can have rules for.
 func Kinds() []Kind {
-	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention, RaiseQuota, Lend, RunRevocation}
+	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention, RaiseQuota, Lend, RunRevocation,
+		RevokeAuthority, GiveDecider, WidenRole, CreateEndpoint, UpdateEndpoint, AddTrust, RemoveTrust}
 }
+
+// everyday are the kinds that need nobody else unless the tenant says so: who may do
+// such acts does them as part of their day.
+func everyday() []Kind { return []Kind{CreateEndpoint, UpdateEndpoint, AddTrust, RemoveTrust} }
 
 // A Step is so many approvals by holders of a role. Steps come one after another.
 type Step struct {
@@ -73,13 +85,16 @@ type Rule struct {
 const DefaultShare = 100
 
 // Defaults returns the rules of a tenant that set none: one security officer besides
-// whoever asks.
+// whoever asks, and nobody for everyday acts.
 func Defaults() []Rule {
 	rules := make([]Rule, len(Kinds()))
 	for i, k := range Kinds() {
 		rules[i] = Rule{Kind: k, Steps: []Step{{access.SecurityOfficer, 1}}, Life: DefaultLife}
 		if k == RunRevocation {
 			rules[i].Share = DefaultShare
+		}
+		if slices.Contains(everyday(), k) {
+			rules[i].Steps = nil
 		}
 	}
 	return rules
@@ -141,11 +156,7 @@ func (r Rule) String() string {
 	if len(r.Steps) == 0 {
 		return "nobody else"
 	}
-	steps := make([]string, len(r.Steps))
-	for i, s := range r.Steps {
-		steps[i] = s.String()
-	}
-	text := strings.Join(steps, ", then ") + " within " + days(r.Life)
+	text := stepsText(r.Steps) + " within " + days(r.Life)
 	if r.Kind == RunRevocation {
 		text += fmt.Sprintf(", above %g %% of the certificates in force", float64(r.Share)/100)
 	}
@@ -157,4 +168,12 @@ func days(life time.Duration) string {
 		return fmt.Sprintf("%d days", int(n))
 	}
 	return life.String()
+}
+
+func stepsText(steps []Step) string {
+	texts := make([]string, len(steps))
+	for i, s := range steps {
+		texts[i] = s.String()
+	}
+	return strings.Join(texts, ", then ")
 }

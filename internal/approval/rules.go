@@ -86,6 +86,9 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.followable(ctx, g, r, before); err != nil {
+		return nil, err
+	}
 	if r.looser(before) {
 		err := s.Pass(ctx, g, Request{
 			Kind: LoosenRule, Target: "rule:" + string(r.Kind), Summary: fmt.Sprintf("%s: before %s, after %s", r.Kind, before, r),
@@ -101,6 +104,20 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 	e := pki.Event{Tenant: g.Tenant(), At: s.now(), Actor: g.Actor(), Action: "approval.rule", Target: "rule:" + string(r.Kind),
 		Detail: fmt.Sprintf("before %s, after %s", before, r), Change: g.Change().ID}
 	return &r, s.cfg.Store.SetApprovalRule(ctx, g.Tenant(), r, e)
+}
+
+// followable refuses new steps that those who hold tokens now could not make for what
+// the permit's principal asks for: such a rule would forbid the act, and its own
+// loosening.
+func (s *Service) followable(ctx context.Context, g access.Permit, r, before Rule) error {
+	if slices.Equal(r.Steps, before.Steps) {
+		return nil
+	}
+	could, err := s.able(ctx, g.Tenant(), access.Scope{}, r.Steps, func(who access.Principal) (bool, error) { return who.ID != g.Principal().ID, nil })
+	if err == nil && !could {
+		err = pki.Errorf(pki.Conflict, "nobody could follow this rule: %s is more than there are besides you, with tokens that hold and %s on the whole tenant; appoint them first ('pando grant add')", stepsText(r.Steps), access.DecideApprovals)
+	}
+	return err
 }
 
 // loosen executes a change of kind LoosenRule.

@@ -22,6 +22,8 @@ type Principals interface {
 	// Maker returns the id of the principal that made another; "" where nobody is
 	// known to have.
 	Maker(ctx context.Context, tenant pki.TenantID, id string) (string, error)
+	// Active returns everybody who holds a token of the tenant at this moment.
+	Active(ctx context.Context, tenant pki.TenantID) ([]access.Principal, error)
 }
 
 // An Executor does what a change of its kind asks for.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 )
@@ -41,6 +42,14 @@ func (s *Service) CreateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 		n.Protocols = []pki.Protocol{pki.ProtocolREST, pki.ProtocolBatch}
 	}
 	if err := s.apply(ctx, ep, n); err != nil {
+		return nil, err
+	}
+	if _, err := s.cfg.Store.Endpoint(ctx, g.Tenant(), n.Name); err == nil {
+		return nil, pki.Errorf(pki.Conflict, "there is an endpoint %q already", n.Name)
+	} else if pki.KindOf(err) != pki.NotFound {
+		return nil, err
+	}
+	if err := s.pass(ctx, g, approval.CreateEndpoint, n.Loan, nil, ep); err != nil {
 		return nil, err
 	}
 	return ep, s.cfg.Store.PutEndpoint(ctx, ep, s.event(g, "endpoint.create", ep))
@@ -88,6 +97,9 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	}
 	if before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) {
 		return ep, nil
+	}
+	if err := s.pass(ctx, g, approval.UpdateEndpoint, "", &before, ep); err != nil {
+		return nil, err
 	}
 	defer s.forget(ep.Label())
 	return ep, s.cfg.Store.UpdateEndpoint(ctx, ep, s.event(g, "endpoint.update", ep))
@@ -207,5 +219,6 @@ func (s *Service) event(g access.Permit, action string, ep *pki.Endpoint) pki.Ev
 	return pki.Event{
 		Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: "endpoint:" + ep.Name,
 		Detail: fmt.Sprintf("authority %s, profile %s version %d, protocols %v", ep.Authority, ep.Profile.Name, ep.Profile.Version, ep.Protocols),
+		Change: g.Change().ID,
 	}
 }

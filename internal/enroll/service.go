@@ -61,6 +61,7 @@ type Config struct {
 	Directory Directory
 	CA        CA
 	Registry  Registry
+	Gate      Gate
 	Now       pki.Clock
 }
 

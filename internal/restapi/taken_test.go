@@ -120,7 +120,7 @@ func TestTakenAway(t *testing.T) {
 func testTakenAway(t *testing.T, take func(t *testing.T, ask func(method, path, body string))) {
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "demo", "meter")
-	here, there := newNode(s, s.Tokens, s.Trust), newNode(s, access.NewTokens(s.Store, time.Now), trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Now: time.Now}))
+	here, there := newNode(s, s.Tokens, s.Trust), newNode(s, access.NewTokens(s.Store, time.Now), trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Gate: s.Approvals, Now: time.Now}))
 
 	must(s.Office.CreateRole(t.Context(), s.Permit(t, "demo", access.ManageAccess), access.OwnRole{Name: "shift", Permissions: []access.Permission{access.ManageBatches, access.ReadBatches}}))(t)
 	dial := func(role access.Role) (*access.Token, proof) {

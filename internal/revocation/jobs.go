@@ -67,6 +67,9 @@ func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, e
 	if err := s.within(ctx, g, access.Revoke, n.Selection); err != nil {
 		return nil, false, err
 	}
+	if err := s.cfg.VA.checkIssuer(ctx, n.Selection.Issuer, n.Reason); err != nil {
+		return nil, false, err
+	}
 	now := s.cfg.Now().UTC()
 	j = &Job{
 		ID: JobID(pki.NewID(now)), Tenant: g.Tenant(), Selection: n.Selection, Reason: n.Reason, DryRun: n.DryRun,

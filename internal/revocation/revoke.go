@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 //
 // It is Malformed where RFC 5280, 5.3.1 has no such reason or reserves it for
 // other uses, NotFound where the tenant has no such certificate, AlreadyRevoked,
-// and Conflict where it is on hold already, or archived.
+// and Conflict where it is on hold already, or archived. That of an authority may have
+// to wait for approval.
 func (s *Service) Revoke(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (Status, error) {
 	if _, err := pki.ParseReason(reason.String()); err != nil {
 		return Status{}, pki.Errorf(pki.Malformed, "a certificate cannot be revoked for reason code %d", reason)
@@ -63,6 +65,10 @@ func (s *Service) enter(ctx context.Context, g access.Permit, issuer pki.IssuerI
 	if err != nil {
 		return Status{}, err
 	}
+	ofAuthority, err := s.passAuthority(ctx, g, id, serial, reason)
+	if err != nil {
+		return Status{}, err
+	}
 	now := s.cfg.Now().UTC()
 	e := &Entry{
 		Tenant: g.Tenant(),
@@ -72,10 +78,14 @@ func (s *Service) enter(ctx context.Context, g access.Permit, issuer pki.IssuerI
 		},
 		Event: pki.Event{
 			Tenant: id.issuer.Tenant, At: now, Actor: g.Actor(), Action: action,
-			Target: "certificate:" + string(issuer) + "/" + serial.String(), Detail: "reason " + reason.String(),
+			Target: "certificate:" + string(issuer) + "/" + serial.String(), Detail: "reason " + reason.String(), Change: g.Change().ID,
 		},
 	}
-	err = s.queue.store(ctx, s.cfg.Store, e)
+	if ofAuthority { // alone: where its change is not approved any more, others go on
+		err = cmp.Or(s.cfg.Store.Revoke(ctx, []*Entry{e}), e.Err)
+	} else {
+		err = s.queue.store(ctx, s.cfg.Store, e)
+	}
 	s.Changed() // also after an error: it may mean that the outcome is unknown
 	if pki.KindOf(err) == pki.NotFound {
 		err = errNoCertificate() // in the words that a stranger to the certificate hears, too

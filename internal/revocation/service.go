@@ -75,6 +75,7 @@ type Config struct {
 	Signer     Signer
 	Issuers    Issuers
 	Responders Responders
+	Gate       Gate
 	Alarms     *alarm.Board
 	Now        pki.Clock
 	Log        *slog.Logger

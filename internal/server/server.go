@@ -118,6 +118,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	}
 	s.tokens = access.NewTokens(s.store, s.now)
 	s.approvals = approval.New(approval.Config{Store: s.store, Principals: s.tokens, Alarms: s.alarms, Now: s.now, Log: s.log})
+	s.tokens.Heed(s.approvals)
 	if err := s.wireRetention(); err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	responders := &responders{}
 	published := &published{}
 	s.revocation = revocation.New(revocation.Config{
-		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Alarms: s.alarms, Now: s.now, Log: s.log,
+		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Gate: s.approvals, Alarms: s.alarms, Now: s.now, Log: s.log,
 		LintCRL: policy.LintCRL, CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
 	})
 	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Gate: s.approvals, Now: s.now, Log: s.log})
@@ -182,18 +183,18 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.approvals.Serve(s.hierarchy.Executors(), s.retention.Executors(), s.jobs.Executors())
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: cursors, Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
-	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Now: s.now})
+	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Now: s.now})
 	subordinates.RA = s.enroll
 	spool, err := batch.OpenSpool(s.cfg.Spool())
 	if err != nil {
 		return err
 	}
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Spool: spool, Now: s.now, Log: s.log})
-	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Now: s.now})
-	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
+	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Gate: s.approvals, Now: s.now})
+	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Gate: s.approvals, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
-	s.approvals.Serve(s.quotas.Executors())
+	s.approvals.Serve(s.quotas.Executors(), s.revocation.Executors(), s.enroll.Executors(), s.trust.Executors(), approval.Giving(s.office))
 	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials

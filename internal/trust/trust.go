@@ -70,6 +70,7 @@ type Directory interface {
 type Config struct {
 	Store     Store
 	Directory Directory
+	Gate      Gate
 	Now       pki.Clock
 }
 
@@ -113,15 +114,15 @@ func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Ancho
 	now := s.cfg.Now().UTC()
 	a := &Anchor{ID: pki.NewID(now), Tenant: g.Tenant(), Name: n.Name, Certificate: n.Certificate, Created: now}
 	var err error
+	var authority pki.AuthorityID
 	if a.Grants, err = access.NewGrants(ctx, g, s.cfg.Store, a.Principal(), n.Role, n.Scopes, now); err != nil {
 		return nil, err
 	}
 	if n.Authority != "" {
-		id, err := s.cfg.Directory.FindAuthority(ctx, g.Tenant(), n.Authority)
-		if err != nil {
+		if authority, err = s.cfg.Directory.FindAuthority(ctx, g.Tenant(), n.Authority); err != nil {
 			return nil, err
 		}
-		line, err := s.cfg.Directory.Line(ctx, g.Tenant(), id)
+		line, err := s.cfg.Directory.Line(ctx, g.Tenant(), authority)
 		if err != nil {
 			return nil, err
 		}
@@ -136,6 +137,12 @@ func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Ancho
 	}
 	if len(have) >= MaxAnchors {
 		return nil, pki.Errorf(pki.Conflict, "a tenant trusts %d authorities at most", MaxAnchors)
+	}
+	if slices.ContainsFunc(have, func(h *Anchor) bool { return h.Name == a.Name }) {
+		return nil, pki.Errorf(pki.Conflict, "there is a trusted authority %q already", a.Name)
+	}
+	if err := s.passAdd(ctx, g, &n, authority, a); err != nil {
+		return nil, err
 	}
 	detail := fmt.Sprintf("%s, certificate %x", access.GrantsText(a.Grants), fingerprint(a.Certificate))
 	if err := s.cfg.Store.PutAnchor(ctx, a, s.event(g, "trust.add", a.Name, detail)); err != nil {
@@ -193,10 +200,21 @@ func (s *Service) Remove(ctx context.Context, g access.Permit, name string) erro
 	if err := g.Check(access.ManageTrust); err != nil {
 		return err
 	}
+	have, err := s.cfg.Store.Anchors(ctx, g.Tenant())
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(have, func(a *Anchor) bool { return a.Name == name })
+	if at < 0 {
+		return pki.Errorf(pki.NotFound, "no trusted authority %.60q", name)
+	}
+	if err := s.passRemove(ctx, g, have[at]); err != nil {
+		return err
+	}
 	defer s.Forget() // also after an error, which may mean that the outcome is unknown
 	return s.cfg.Store.RemoveAnchor(ctx, g.Tenant(), name, s.event(g, "trust.remove", name, ""))
 }
 
 func (s *Service) event(g access.Permit, action, name, detail string) pki.Event {
-	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: Principal(name), Detail: detail}
+	return pki.Event{Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: Principal(name), Detail: detail, Change: g.Change().ID}
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -73,7 +74,7 @@ func New(t testing.TB, shards int) *VA {
 // Over returns another service over the same surroundings, with another store.
 func (v *VA) Over(store revocation.Store) *revocation.Service {
 	return revocation.New(revocation.Config{
-		Store: store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders, Alarms: v.Alarms,
+		Store: store, Signer: v.Signer, Issuers: fakeIssuers{v}, Responders: v.Responders, Gate: noGate{}, Alarms: v.Alarms,
 		Now: v.Clock.Now, Log: slog.New(slog.DiscardHandler),
 		LintCRL: func(message []byte, alg tbs.SignatureAlgorithm) error {
 			if v.LintCRL == nil {
@@ -83,6 +84,13 @@ func (v *VA) Over(store revocation.Store) *revocation.Service {
 		},
 	})
 }
+
+// noGate lets everything pass: no rule is about what these tests do.
+type noGate struct{}
+
+func (noGate) Pass(context.Context, access.Permit, approval.Request) error { return nil }
+
+func (noGate) Share(context.Context, pki.TenantID) (int, bool, error) { return 0, false, nil }
 
 // AddCA adds another online issuer, whose turn is after that of those before it.
 func (v *VA) AddCA(t testing.TB, name string, shards int) CA {
@@ -131,7 +139,7 @@ func (v *VA) newCA(t testing.TB, name string, uri pki.KeyURI, shards int, parent
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: v.Clock.Now().Add(-time.Hour), NotAfter: v.Clock.Now().AddDate(10, 0, 0),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: parent != nil, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	signing, signer := template, crypto.Signer(key)
 	if parent != nil {

@@ -1,0 +1,77 @@
+package enroll
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Gate has acts wait for approval that the tenant has a rule about.
+type Gate interface {
+	Pass(ctx context.Context, g access.Permit, r approval.Request) error
+}
+
+// endpointChange is what a change of kind approval.CreateEndpoint or
+// approval.UpdateEndpoint asks for: an endpoint as it is to be, all said.
+type endpointChange struct {
+	Name      string            `json:"name"`
+	Loan      string            `json:"loan,omitempty"`
+	Authority pki.AuthorityID   `json:"authority"`
+	Before    *endpointSettings `json:"before,omitempty"` // of one that is there
+	After     endpointSettings  `json:"after"`
+}
+
+type endpointSettings struct {
+	Profile   string         `json:"profile"`
+	Version   int            `json:"version"`
+	Protocols []pki.Protocol `json:"protocols"`
+	Names     pki.Names      `json:"names"`
+}
+
+func settingsOf(ep *pki.Endpoint) endpointSettings {
+	return endpointSettings{ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names}
+}
+
+// pass has an endpoint wait that was there as before, or was not.
+func (s *Service) pass(ctx context.Context, g access.Permit, kind approval.Kind, loan string, before, ep *pki.Endpoint) error {
+	authority, err := s.cfg.Store.AuthorityName(ctx, g.Tenant(), ep.Authority)
+	if err != nil {
+		return err
+	}
+	ch := endpointChange{Name: ep.Name, Loan: loan, Authority: ep.Authority, After: settingsOf(ep)}
+	if before != nil {
+		was := settingsOf(before)
+		ch.Before = &was
+	}
+	return s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: kind, Target: "endpoint:" + ep.Name, Place: access.Scope{Endpoint: ep.Name, Authority: authority}, Payload: ch,
+		Summary: fmt.Sprintf("profile %s version %d, protocols %v, names %v", ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names),
+	})
+}
+
+// Executors returns what does the acts of this service that were approved.
+func (s *Service) Executors() map[approval.Kind]approval.Executor {
+	endpoint := func(act func(context.Context, access.Permit, NewEndpoint) (*pki.Endpoint, error)) approval.Executor {
+		return approval.Execute(access.ManageEndpoints, func(ctx context.Context, g access.Permit, ch endpointChange) error {
+			n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Version: ch.After.Version, Protocols: ch.After.Protocols, Names: &ch.After.Names}
+			if ch.Loan == "" {
+				n.Profile = ch.After.Profile
+			}
+			if ch.Loan == "" && ch.Before == nil {
+				n.Authority = string(ch.Authority)
+			}
+			if n.Protocols == nil {
+				n.Protocols = []pki.Protocol{}
+			}
+			_, err := act(ctx, g, n)
+			return err
+		})
+	}
+	return map[approval.Kind]approval.Executor{
+		approval.CreateEndpoint: endpoint(s.CreateEndpoint),
+		approval.UpdateEndpoint: endpoint(s.UpdateEndpoint),
+	}
+}
