@@ -93,7 +93,9 @@ func (r *Recipient) agree(p *party, pub *ecdh.PublicKey, key secret) ([]byte, er
 	}
 	scheme, hash := schemeOf(pub.Curve())
 	wrap := der.Append(nil, asn1.SEQUENCE, der.MustOID(wrapOf(len(key))))
-	wrapped, err := wrapKey(deriveX963(hash, z, wrap, nil, len(key)), key)
+	kek := deriveX963(hash, z, wrap, nil, len(key))
+	defer clear(kek)
+	wrapped, err := wrapKey(kek, key)
 	if err != nil {
 		return nil, err
 	}
@@ -105,11 +107,12 @@ func (r *Recipient) agree(p *party, pub *ecdh.PublicKey, key secret) ([]byte, er
 	originator = der.AppendBitString(originator, ephemeral.PublicKey().Bytes())
 	originator = der.Append(nil, der.Explicit(1), originator)
 
-	var recipient []byte
-	if r.KeyID {
+	recipient, err := p.appendName(nil, r.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	if r.KeyID { // a RecipientKeyIdentifier without date and other
 		recipient = der.Append(nil, der.Explicit(0), der.Append(nil, asn1.OCTET_STRING, p.keyID))
-	} else {
-		recipient = p.appendIssuerAndSerial(nil)
 	}
 	recipient = der.Append(recipient, asn1.OCTET_STRING, wrapped)
 	recipient = der.Append(nil, asn1.SEQUENCE, recipient)

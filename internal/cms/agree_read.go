@@ -85,5 +85,7 @@ func (r *recipientInfo) fromAgreement(k *Key, size int, legacy bool) (secret, er
 	if err != nil {
 		return nil, nil
 	}
-	return unwrapKey(deriveX963(hash, z, r.parameters, r.ukm, wraps[wrap]), r.encrypted, size), nil
+	kek := deriveX963(hash, z, r.parameters, r.ukm, wraps[wrap])
+	defer clear(kek)
+	return unwrapKey(kek, r.encrypted, size), nil
 }

@@ -27,12 +27,15 @@ func toDER(message []byte) ([]byte, bool) {
 	if check.plain {
 		return message, true
 	}
-	// Room for the headers on the way down, guessed to be long, and for those that are
-	// longer than an indefinite length with its end: the content of each is above 64 KiB.
-	c := converter{write: true, out: make([]byte, 0, len(message)+4*maxDepth+len(message)>>14)}
+	c := converter{write: true, out: make([]byte, 0, len(message)+growth(len(message)))}
 	_, ok := c.element(message, maxDepth, false)
 	return c.out, ok
 }
+
+// growth bounds how much longer than a message of n octets its DER is, on the way: by the
+// headers down to where it is, whose lengths are guesses, and by those that have an octet
+// or two more than an indefinite length with its end, of contents above 64 KiB each.
+func growth(n int) int { return 4*maxDepth + n>>10 }
 
 // A converter reads BER and, where it writes, appends DER to out.
 type converter struct {

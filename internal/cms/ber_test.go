@@ -115,7 +115,7 @@ func FuzzToDER(f *testing.F) {
 		if !ok {
 			return
 		}
-		if len(der) > len(message)+len(message)>>14 {
+		if len(der) > len(message)+growth(len(message)) {
 			t.Fatalf("%d octets of %d", len(der), len(message))
 		}
 		again, ok := toDER(der)
@@ -131,4 +131,19 @@ func unhex(s string) []byte {
 		panic(err)
 	}
 	return b
+}
+
+// TestGrowth has the messages that grow most: deep indefinite lengths around contents of
+// 64 KiB.
+func TestGrowth(t *testing.T) {
+	one := append([]byte{4, 0x83, 1, 0, 0}, make([]byte, 1<<16)...)
+	for range maxDepth - 2 {
+		one = append(append([]byte{0x30, 0x80}, one...), 0, 0)
+	}
+	message := append(append([]byte{0x30, 0x80}, bytes.Repeat(one, 20)...), 0, 0)
+	before := allocated()
+	der, ok := toDER(message)
+	if got := allocated() - before; !ok || len(der) <= len(message) || len(der) > len(message)+growth(len(message)) || got > uint64(len(message)+2*growth(len(message))+1<<14) {
+		t.Errorf("%t: %d octets of %d, %d allocated", ok, len(der), len(message), got)
+	}
 }

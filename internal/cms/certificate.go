@@ -2,6 +2,7 @@ package cms
 
 import (
 	"bytes"
+	"errors"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -66,6 +67,18 @@ func readKeyID(extensions cryptobyte.String) (keyID []byte, ok bool) {
 func (p *party) appendIssuerAndSerial(dst []byte) []byte {
 	dst = der.AppendHeader(dst, asn1.SEQUENCE, len(p.issuer)+len(p.serial))
 	return append(append(dst, p.issuer...), p.serial...)
+}
+
+// appendName appends the party's SignerIdentifier or RecipientIdentifier (RFC 5652, 5.3
+// and 6.2.1): its key identifier under the tag [0], or issuer and serial.
+func (p *party) appendName(dst []byte, keyID bool) ([]byte, error) {
+	if !keyID {
+		return p.appendIssuerAndSerial(dst), nil
+	}
+	if p.keyID == nil {
+		return nil, errors.New("the certificate has no subjectKeyIdentifier to be named by")
+	}
+	return der.Append(dst, der.Implicit(0), p.keyID), nil
 }
 
 // A name is how a message names the certificate of a signer or a recipient: by

@@ -19,7 +19,8 @@ import (
 type Cipher int
 
 // The ciphers. With CBC a message is an EnvelopedData (RFC 5652, 6; RFC 3565), which
-// protects no integrity; with GCM it is an AuthEnvelopedData (RFC 5083; RFC 5084).
+// protects no integrity; with GCM it is an AuthEnvelopedData (RFC 5083; RFC 5084), which
+// OpenSSL before mid-2026 reads only where the content is id-data.
 const (
 	AES128CBC Cipher = iota + 1
 	AES192CBC

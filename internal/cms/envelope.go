@@ -129,9 +129,6 @@ func (r *Recipient) info(key secret) ([]byte, error) {
 	if !ok {
 		return nil, pki.Errorf(pki.Malformed, "the recipient's certificate is not well-formed")
 	}
-	if r.KeyID && p.keyID == nil {
-		return nil, errors.New("its certificate has no subjectKeyIdentifier to be named by")
-	}
 	if pub := agreementKey(p.spki); pub != nil {
 		return r.agree(&p, pub, key)
 	}

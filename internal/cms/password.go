@@ -37,6 +37,7 @@ func (r *Recipient) password(key secret) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(kek)
 	block, err := aes.NewCipher(kek)
 	if err != nil {
 		return nil, err
@@ -113,6 +114,7 @@ func (r *recipientInfo) fromPassword(k *Key, size int, _ bool) (secret, error) {
 	if err != nil {
 		return nil, nil
 	}
+	defer clear(derived)
 	block, err := aes.NewCipher(derived)
 	if err != nil {
 		return nil, nil

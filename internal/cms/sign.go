@@ -137,15 +137,12 @@ func (s *Signer) sign(m *Message) (digest, info []byte, err error) {
 		return nil, nil, err
 	}
 	digest = digestAlgorithm(hash)
+	version := uint64(1)
 	if s.KeyID {
-		if p.keyID == nil {
-			return nil, nil, errors.New("its certificate has no subjectKeyIdentifier to be named by")
-		}
-		info = der.AppendInteger(info, 3)
-		info = der.Append(info, der.Implicit(0), p.keyID)
-	} else {
-		info = der.AppendInteger(info, 1)
-		info = p.appendIssuerAndSerial(info)
+		version = 3
+	}
+	if info, err = p.appendName(der.AppendInteger(nil, version), s.KeyID); err != nil {
+		return nil, nil, err
 	}
 	info = append(info, digest...)
 	info = der.Append(info, der.Explicit(0), attributes)

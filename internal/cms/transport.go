@@ -37,12 +37,12 @@ func (r *Recipient) transport(p *party, pub *rsa.PublicKey, key secret) (info []
 	if err != nil {
 		return nil, pki.Because(pki.BadKey, err, "the recipient's RSA key cannot be encrypted to")
 	}
+	version := uint64(0)
 	if r.KeyID {
-		info = der.AppendInteger(info, 2)
-		info = der.Append(info, der.Implicit(0), p.keyID)
-	} else {
-		info = der.AppendInteger(info, 0)
-		info = p.appendIssuerAndSerial(info)
+		version = 2
+	}
+	if info, err = p.appendName(der.AppendInteger(nil, version), r.KeyID); err != nil {
+		return nil, err
 	}
 	info = append(info, algorithm...)
 	info = der.Append(info, asn1.OCTET_STRING, encrypted)
