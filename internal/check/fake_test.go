@@ -207,7 +207,7 @@ func (s *fakeStore) issue(t testing.TB, intent pki.IntentID, place int) *pki.Cer
 	cert := &pki.Certificate{
 		Issuer: "issuing", Serial: pki.NewSerial(pki.SerialLong, s.now), Tenant: "demo", Owner: "demo",
 		Profile: pki.ProfileRef{Tenant: "demo", Name: "meter", Version: 1}, Intent: intent, Place: place,
-		NotBefore: s.now, NotAfter: s.now.AddDate(10, 0, 0), Issued: s.now,
+		NotBefore: s.now, NotAfter: s.now.AddDate(10, 0, 0).Add(-time.Second), Issued: s.now,
 	}
 	s.sign(t, cert)
 	s.certificates = append(s.certificates, cert)
@@ -245,7 +245,7 @@ func (s *fakeStore) digest(intent pki.IntentID, voids ...check.VoidedItem) [32]b
 func (s *fakeStore) revoke(serial pki.Serial, reason pki.Reason) {
 	s.revocations = append(s.revocations, pki.Revocation{
 		Issuer: "issuing", Serial: serial, N: 1, Reason: reason, At: s.now.Add(500 * time.Millisecond),
-		Shard: serial.Shard(s.issuer.Shards), NotAfter: s.now.AddDate(10, 0, 0),
+		Shard: serial.Shard(s.issuer.Shards), NotAfter: s.now.AddDate(10, 0, 0).Add(-time.Second),
 	})
 }
 

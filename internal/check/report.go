@@ -49,7 +49,7 @@ func Rules() []Rule {
 		{Parses, "Each certificate is read by pando's strict parser and by Go's, to the same content."},
 		{Columns, "Each certificate's record has the serial number, validity, issuer and tenant that its bytes have, and an owner, a profile and a batch that are in the store."},
 		{Signature, "Each certificate's signature verifies under its issuer's key."},
-		{Linted, "Each certificate that was linted again is what its profile version makes, with a key that is not weak, and zlint has no error against it."},
+		{Linted, "Each certificate that was linted again is one that its profile version can make: its validity, and the types, forms and order of what varies; with a key that is not weak, and zlint has no error against it."},
 		{Intended, "Each certificate was intended: its intent is closed, and the digest committed before signing is that of its certificates."},
 		{IntentComplete, "A closed intent has a certificate or a void for each of its places."},
 		{VoidRevoked, "Each serial number given up as void is revoked."},

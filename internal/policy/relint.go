@@ -10,8 +10,8 @@ import (
 // Relint checks a certificate that was issued under the profile version by the
 // issuer: what Lint checks before the signature, as far as it can be told without the
 // request, and the key as one would be checked today. It has zlint read the
-// certificate itself, whatever its shape. Whether the subject, the names and the
-// values of extensions are those of the request, it cannot tell.
+// certificate itself, whatever its shape. Of subject, names and values that vary it
+// tells whether the version could have made them: see couldHave.
 func (b *Bound) Relint(certificate []byte) error {
 	parsed, err := tbs.ParseCertificate(certificate)
 	if err != nil {
@@ -24,7 +24,7 @@ func (b *Bound) Relint(certificate []byte) error {
 	if b.profile.sanRequired && c.SAN == nil {
 		return errors.New("it has no subject alternative name, which the profile demands")
 	}
-	for _, check := range [...]func(*tbs.Parsed, *tbs.Content) error{b.lintFields, b.lintExtensions, b.lintUsage} {
+	for _, check := range [...]func(*tbs.Parsed, *tbs.Content) error{b.lintFields, b.lintExtensions, b.lintUsage, b.couldHave} {
 		if err := check(parsed, c); err != nil {
 			return fmt.Errorf("profile %s: %w", b.profile.name, err)
 		}
