@@ -87,7 +87,7 @@
 // authority.commonName, csr.subject.cn, csr.subject.serialNumber, csr.san.dns,
 // csr.san.uri, csr.san.ip, csr.san.email, request.attributes.NAME, which is empty
 // where the request has no such attribute. Anything else is an expression in CEL
-// (cel.dev) with its standard functions and those for strings, encodings and
+// (cel.dev) with its standard functions and those for strings, base64 and
 // optional values. It yields a text, or for names a list of texts, and sees
 //
 //	tenant.id tenant.organization  authority.commonName   device.id
@@ -101,8 +101,10 @@
 // An expression has at most 900 characters and two loops within each other; patterns
 // of matches are literals of bounded size, times are in UTC, and no list is made in
 // the order of a map. One that fails, costs more than it may (some milliseconds, and
-// three times that for all of a request) or yields more than 100 texts or 4096 bytes
-// is a refusal that says so.
+// three times that for all of a request), makes a value of more than 64 KiB on the way
+// or yields more than 100 texts or 4096 bytes is a refusal that says so; so is a request
+// whose CSR has a subject value or a name above 4 KiB, for a profile whose expressions
+// look at the CSR. A profile that costs too much for a sample cannot be published.
 //
 // What whoever asks has written, or may have, passes a check, also where it comes
 // through an expression (csr, request, requester, product_line, lot, site): dns, uri,

@@ -14,6 +14,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
 
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
@@ -96,7 +97,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 	native := []any{ext.ParseStructTags(true), reflect.TypeFor[factAttribute](), reflect.TypeFor[factSubject](), reflect.TypeFor[factNames](), reflect.TypeFor[factKey]()}
 	options := []cel.EnvOption{
 		cel.ParserExpressionSizeLimit(maxExpression), cel.ParserRecursionLimit(maxNesting),
-		cel.OptionalTypes(), ext.Strings(), ext.Encoders(),
+		cel.OptionalTypes(), ext.Strings(), ext.Encoders(ext.EncodersVersion(0)), // base64 alone
 		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateRegexProgramSizeLimit(maxPattern), cel.ValidateComprehensionNestingLimit(maxLoops)),
 	}
 	for name, example := range variables {
@@ -107,7 +108,15 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 			options = append(options, cel.Variable(name, cel.TimestampType))
 		}
 	}
-	return cel.NewEnv(append([]cel.EnvOption{ext.NativeTypes(native...)}, options...)...)
+	env, err := cel.NewEnv(append([]cel.EnvOption{ext.NativeTypes(native...)}, options...)...)
+	if err != nil {
+		return nil, err
+	}
+	behind, err := guarded(env)
+	if err != nil {
+		return nil, err
+	}
+	return env.Extend(behind...)
 })
 
 // An expression is a compiled CEL expression (cel.dev): it ends, costs at most
@@ -116,6 +125,7 @@ type expression struct {
 	text    string
 	outside bool // it draws on what whoever asks has written
 	device  bool // it draws on the device
+	csr     bool // it draws on the CSR
 	program cel.Program
 	kind    *cel.Type
 }
@@ -146,7 +156,7 @@ func compileExpression(text string, kinds ...*cel.Type) (*expression, error) {
 	if err := e.inspect(compiled.NativeRep()); err != nil {
 		return nil, err
 	}
-	e.program, err = env.Program(compiled, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize, cel.OptTrackCost))
+	e.program, err = env.Program(compiled, append(limits(), cel.EvalOptions(cel.OptOptimize))...)
 	return e, err
 }
 
@@ -163,6 +173,7 @@ func (e *expression) inspect(tree *ast.AST) (err error) {
 			name := strings.TrimPrefix(node.AsIdent(), ".") // as CEL writes one that a loop's variable hides
 			e.outside = e.outside || slices.Contains(fromOutside, name)
 			e.device = e.device || name == "device"
+			e.csr = e.csr || name == "csr"
 		case ast.CallKind:
 			call := node.AsCall()
 			if name := call.FunctionName(); name == "matches" {
@@ -186,13 +197,22 @@ func (e *expression) inspect(tree *ast.AST) (err error) {
 // too much.
 func (e *expression) eval(in *Input) (ref.Val, error) {
 	if in.spent > maxSpent {
-		return nil, pki.Errorf(pki.PolicyRefused, "the profile's expressions cost more than all of a request's may")
+		return nil, pki.Because(pki.PolicyRefused, errCost, "the profile's expressions cost more than all of a request's may")
+	}
+	if e.csr {
+		if err := checkFacts(in.CSR); err != nil {
+			return nil, err
+		}
 	}
 	result, details, err := e.program.Eval(&activation{in: in})
 	if details != nil && details.ActualCost() != nil {
 		in.spent += *details.ActualCost()
 	}
-	if err != nil {
+	var cancelled interpreter.EvalCancelledError
+	switch {
+	case errors.As(err, &cancelled):
+		return nil, pki.Because(pki.PolicyRefused, fmt.Errorf("%w: %w", errCost, err), "the profile's expression %.200q costs too much: %.300s", e.text, cancelled.Message)
+	case err != nil:
 		return nil, pki.Because(pki.PolicyRefused, err, "the profile's expression %.200q fails: %.300s", e.text, err.Error())
 	}
 	return result, nil
@@ -232,7 +252,10 @@ func (e *expression) texts(in *Input) ([]string, error) {
 
 // An activation gives an Input to an expression, each variable when it is asked
 // for. An expression is evaluated by one goroutine.
-type activation struct{ in *Input }
+type activation struct {
+	in  *Input
+	csr *factCSR // made once: a loop may ask for it each time
+}
 
 // Parent implements cel.Activation.
 func (*activation) Parent() cel.Activation { return nil }
@@ -258,7 +281,10 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case "request":
 		return factRequest{in.Attributes, string(in.Protocol), in.Endpoint}, true
 	case "csr":
-		return factsOf(in.CSR), true
+		if a.csr == nil {
+			a.csr = factsOf(in.CSR)
+		}
+		return *a.csr, true
 	case "now":
 		return in.Now, true
 	}
@@ -266,8 +292,8 @@ func (a *activation) ResolveName(name string) (any, bool) {
 }
 
 // factsOf returns what an expression sees of a request.
-func factsOf(csr *tbs.CSR) factCSR {
-	facts := factCSR{
+func factsOf(csr *tbs.CSR) *factCSR {
+	facts := &factCSR{
 		Subject: factSubject{CN: csr.Subject.Get(der.OIDCommonName), SerialNumber: csr.Subject.Get(der.OIDSerialNumber)},
 		Key:     factKey{string(csr.Key.Kind())},
 	}

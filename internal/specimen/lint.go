@@ -21,7 +21,8 @@ type Verdict struct {
 }
 
 // Lint issues specimens of a profile for samples of requests, one for each family of
-// keys that it allows, and has zlint read them.
+// keys that it allows, and has zlint read them. A profile whose expressions cost more
+// than they may for a sample is PolicyRefused.
 func Lint(profile *policy.Profile, now time.Time) (*Verdict, error) {
 	v := new(Verdict)
 	for _, kind := range families(profile.KeyKinds()) {
@@ -78,6 +79,9 @@ func families(kinds []pki.KeyKind) (firsts []pki.KeyKind) {
 func read(profile *policy.Profile, key tbs.PublicKey, now time.Time) (findings []policy.Finding, ok bool, err error) {
 	for in := range samples(profile, key, now) {
 		m, err := prepare(Config{Profile: profile, Input: *in})
+		if policy.CostsTooMuch(err) {
+			return nil, false, pki.Because(pki.PolicyRefused, err, "not even a sample of a request can be decided: %s; write expressions that cost less", pki.DetailOf(err))
+		}
 		if kind := pki.KindOf(err); kind == pki.PolicyRefused || kind == pki.BadKey {
 			continue
 		}

@@ -1,6 +1,7 @@
 package specimen
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -103,5 +104,22 @@ func TestLintRoot(t *testing.T) {
 		if err := v.Err(); err != nil || len(v.Tried) != 1 {
 			t.Errorf("%s: %v, tried %v", kind, err, v.Tried)
 		}
+	}
+}
+
+// TestLintCost holds that a profile whose expressions cost too much cannot be
+// published, and that the first sample shows it.
+func TestLintCost(t *testing.T) {
+	source := base + "rules: [{require: \"['" + strings.Repeat("x", 250) + "'].map(a,a.replace('','" + strings.Repeat("y", 60) + "')).map(a,a.replace('',a)).size()==1\", because: x}]\n"
+	p := parse(t, source)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Lint(p, time.Now())
+	runtime.ReadMemStats(&after)
+	if pki.KindOf(err) != pki.PolicyRefused || !strings.Contains(pki.DetailOf(err), "costs too much") {
+		t.Errorf("%v", err)
+	}
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4<<20 {
+		t.Errorf("it allocates %d octets", allocated)
 	}
 }
