@@ -12,6 +12,7 @@ const (
 	OIDOrganization        = "2.5.4.10"
 	OIDOrganizationalUnit  = "2.5.4.11"
 	OIDTitle               = "2.5.4.12"
+	OIDPostalCode          = "2.5.4.17"
 	OIDName                = "2.5.4.41"
 	OIDGivenName           = "2.5.4.42"
 	OIDInitials            = "2.5.4.43"

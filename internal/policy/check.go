@@ -148,6 +148,9 @@ func checkIP(s string) error {
 	return nil
 }
 
+// hostSchemes are schemes of which a URI without a host names nothing.
+var hostSchemes = []string{"http", "https", "ftp", "ws", "wss", "coap", "coaps"}
+
 // checkURI takes an absolute URI (RFC 5280, 4.2.1.6) with a scheme in lower
 // case, a host name or IP address where it has an authority, no user
 // information and no "." or ".." segment, which would lead out of a prefix.
@@ -171,6 +174,9 @@ func checkURI(s string) error {
 		return refuse("its scheme is not in lower case")
 	}
 	rest := s[len(u.Scheme)+1:]
+	if u.Hostname() == "" && slices.Contains(hostSchemes, u.Scheme) {
+		return refuse("its scheme needs a host")
+	}
 	if strings.HasPrefix(rest, "//") && !isHost(u.Hostname()) && checkIP(u.Hostname()) != nil {
 		return refuse("its host is neither a DNS name in lower case nor an IP address")
 	}

@@ -45,6 +45,7 @@ type Profile struct {
 	noCheck     bool
 	noRevAvail  bool
 	others      []extension
+	knownVaries bool // one of them varies that zlint has rules for
 	lintExcept  []exception
 	needsDevice bool
 	defaults    []Default
@@ -210,6 +211,9 @@ func (p *Profile) compileExtensions(doc *document) (err error) {
 	if p.others, err = compileOthers(doc.Extensions); err != nil {
 		return err
 	}
+	p.knownVaries = slices.ContainsFunc(p.others, func(e extension) bool {
+		return e.value.constant == nil && (strings.HasPrefix(e.oid, "2.5.29.") || strings.HasPrefix(e.oid, "1.3.6.1.5.5.7.1."))
+	})
 	if p.lintExcept, err = compileLint(doc.Lint.Except); err != nil {
 		return err
 	}

@@ -72,10 +72,7 @@ func appendStructure(dst []byte, encoded cryptobyte.String, depth int, whole *bo
 			dst = append(dst, content...)
 		default:
 			dst = append(dst, lengthClass(len(content)), charactersIn(content))
-			// An internationalised name has rules on what it decodes to (RFC 5891).
-			if bytes.Contains(content, []byte("xn--")) {
-				*whole = false
-			}
+			*whole = *whole && !isReadAsText(tag, content)
 		}
 		switch {
 		case !bytes.Equal(dst[last:at], dst[at:]):
@@ -87,6 +84,28 @@ func appendStructure(dst []byte, encoded cryptobyte.String, depth int, whole *bo
 		}
 	}
 	return dst
+}
+
+// uriTag is that of a uniformResourceIdentifier among GeneralNames.
+const uriTag asn1.Tag = 0x86
+
+// isReadAsText reports whether there is a rule of zlint's that tells the text from
+// another of its classes: of an internationalised name what it decodes to (RFC 5891),
+// of a URI its host, unless it is a URN and has none, and of a name an HTML entity, a
+// control character of Latin-1 or a letter that two of UTF-8 were mistaken for.
+func isReadAsText(tag asn1.Tag, text []byte) bool {
+	if bytes.Contains(text, []byte("xn--")) || tag == uriTag && (!bytes.HasPrefix(text, []byte("urn:")) || bytes.HasPrefix(text, []byte("urn:/"))) {
+		return true
+	}
+	if amp := bytes.IndexByte(text, '&'); amp >= 0 && bytes.IndexByte(text[amp:], ';') > 0 {
+		return true
+	}
+	for i, c := range text[:max(len(text)-1, 0)] {
+		if next := text[i+1]; c == 0xc3 && next == 0x83 || c == 0xc2 && next < 0xa0 { // Ã; U+0080 to U+009F
+			return true
+		}
+	}
+	return false
 }
 
 // lengthClass tells apart the lengths around the bounds that RFC 5280 and DNS have.

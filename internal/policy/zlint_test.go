@@ -128,6 +128,63 @@ func TestShapes(t *testing.T) {
 	}
 }
 
+// TestShapesHideNothing: what zlint refuses alone it refuses after another of its kind
+// that it has passed.
+func TestShapesHideNothing(t *testing.T) {
+	from := newIssuer(t, "x").IssuerParams
+	key := publicKey(t, generate(t, pki.P256).Public())
+	document := func(names string) string {
+		if strings.HasPrefix(names, "subject") {
+			return strings.Replace(minimal, "subject: [{type: CN, from: tenant.organization}]", names, 1)
+		}
+		return minimal + names + "\n"
+	}
+	for name, row := range map[string]struct {
+		names     string // in the document
+		good, bad string
+		rule      string
+	}{
+		"host of a URI":       {"san: {names: [{uri: {from: request.attributes.a}}]}", "https://a.example/x", "https://localhost/x", "e_ext_san_uri_host_not_fqdn_or_ip"},
+		"host of another":     {"san: {names: [{uri: {from: request.attributes.a}}]}", "opc.tcp://a.example/x", "opc.tcp://localhost/x", "e_ext_san_uri_host_not_fqdn_or_ip"},
+		"path of a URN":       {"san: {names: [{uri: {from: request.attributes.a}}]}", "urn:a/x", "urn:/ax", "e_ext_san_uri_host_not_fqdn_or_ip"},
+		"host of an issuer's": {"extensions: [{oid: 2.5.29.18, asn1: {sequence: [{implicit: {tag: 2, of: {ia5: {from: request.attributes.a, check: name}}}}]}}]", "a.example", ".aexample", "e_ian_dns_name_starts_with_period"},
+		"HTML in CN":          {"subject: [{type: CN, from: request.attributes.a, check: name}]", "a & b; c", "x &amp; yz", "e_subj_contains_html_entities"},
+		"HTML in OU":          {"subject: [{type: OU, from: request.attributes.a, check: name}]", "a & b; #c", "x &#39; yz", "e_subj_contains_html_entities"},
+		"letters mistaken":    {"subject: [{type: O, from: request.attributes.a, check: name}]", "müllers", "mÃ¼ller", "e_utf8_latin1_mixup"},
+		"an organization":     {"subject: [{type: O, from: tenant.organization}]", "müller", "m\u0085ller", "e_subject_dn_not_printable_characters"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := parse(t, document(row.names))
+			input := func(text string) *Input {
+				in := &Input{CSR: &tbs.CSR{Key: key}, Organization: "Example", Attributes: map[string]string{"a": text}, Now: now}
+				if name == "an organization" {
+					in.Organization = text
+				}
+				return in
+			}
+			wantFinding(t, lintOf(t, bind(t, p, from), input(row.bad)), row.rule)
+			b := bind(t, p, from)
+			for range 2 {
+				if err := lintOf(t, b, input(row.good)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantFinding(t, lintOf(t, b, input(row.bad)), row.rule)
+		})
+	}
+	// What zlint would refuse is refused before.
+	for name, row := range map[string]struct{ names, text, want string }{
+		"postal code": {"subject: [{type: 2.5.4.17, from: request.attributes.a, check: name}]", strings.Repeat("1", 60), "1 to 16"},
+		"no host":     {"san: {names: [{uri: {from: request.attributes.a}}]}", "https:/x", "needs a host"},
+		"empty host":  {"san: {names: [{uri: {from: request.attributes.a}}]}", "coaps:///x", "needs a host"},
+	} {
+		_, err := bind(t, parse(t, document(row.names)), from).Content(&Input{CSR: &tbs.CSR{Key: key}, Organization: "Example", Attributes: map[string]string{"a": row.text}, Now: now})
+		if pki.KindOf(err) != pki.PolicyRefused || !strings.Contains(pki.DetailOf(err), row.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestShapeMalformed holds that what is not DER is remembered for nothing.
 func TestShapeMalformed(t *testing.T) {
 	deep := []byte{}

@@ -17,7 +17,8 @@ type attributeRule struct {
 	directory bool
 }
 
-// attributeRules are the rules by attribute. Others are free.
+// attributeRules are the rules by attribute, with two bounds that others have set.
+// Attributes without a rule are free.
 var attributeRules = map[string]attributeRule{
 	der.OIDCommonName:          {min: 1, max: 64, directory: true},
 	der.OIDSurname:             {min: 1, max: 32768, directory: true},
@@ -28,6 +29,8 @@ var attributeRules = map[string]attributeRule{
 	der.OIDOrganization:        {min: 1, max: 64, directory: true},
 	der.OIDOrganizationalUnit:  {min: 1, max: 64, directory: true},
 	der.OIDTitle:               {min: 1, max: 64, directory: true},
+	der.OIDStreet:              {min: 1, max: 128, directory: true}, // X.520, ub-street-address
+	der.OIDPostalCode:          {min: 1, max: 16, directory: true},  // ub-postal-code-length
 	der.OIDName:                {min: 1, max: 32768, directory: true},
 	der.OIDGivenName:           {min: 1, max: 32768, directory: true},
 	der.OIDInitials:            {min: 1, max: 32768, directory: true},
@@ -54,7 +57,7 @@ func (a Attribute) check() error {
 		return pki.Errorf(pki.PolicyRefused, "subject attribute %s: RFC 5280 gives it another string type", attributeName(a.OID))
 	}
 	if n := utf8.RuneCountInString(a.Value); n < rule.min || rule.max > 0 && n > rule.max {
-		return pki.Errorf(pki.PolicyRefused, "subject attribute %s: the value has %d characters; RFC 5280 allows %d to %d", attributeName(a.OID), n, rule.min, rule.max)
+		return pki.Errorf(pki.PolicyRefused, "subject attribute %s: the value has %d characters; RFC 5280 and X.520 allow %d to %d", attributeName(a.OID), n, rule.min, rule.max)
 	}
 	return nil
 }
