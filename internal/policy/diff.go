@@ -195,21 +195,17 @@ func (d *differ) window(before, after window) {
 	if before.validity != after.validity {
 		d.add("validity", before.validity.String(), after.validity.String(), longer(before.validity, after.validity))
 	}
-	if before.backdate != after.backdate {
-		effect := Narrows
-		if after.backdate > before.backdate {
-			effect = Widens
-		}
-		d.add("backdate", before.backdate.String(), after.backdate.String(), effect)
+	if before.backdate != after.backdate { // one end or the other moves outwards
+		d.add("backdate", before.backdate.String(), after.backdate.String(), Widens)
 	}
 	d.flag("outlive", "clip", before.clip, after.clip, Widens)
 }
 
-// longer compares two periods over four years of beginnings, since months and
-// years have different lengths: one that is ever longer widens.
+// longer compares two periods over eighty years of beginnings, since months and years
+// have different lengths and 2100 is no leap year: one that is ever longer widens.
 func longer(before, after period) Effect {
 	shorter := false
-	for month := range 48 {
+	for month := range 80 * 12 {
 		begin := time.Date(2027, time.Month(1+month), 1, 0, 0, 0, 0, time.UTC)
 		switch a, b := after.last(begin), before.last(begin); {
 		case a.After(b):

@@ -56,6 +56,9 @@ func TestDiff(t *testing.T) {
 		}
 		after := parse(t, strings.Replace(string(source), row.old, row.new, 1))
 		want, back := []Change{row.want}, []Change{{row.want.What, row.want.After, row.want.Before, opposite(row.want.Effect)}}
+		if row.want.What == "backdate" { // with less of it notAfter is later
+			back[0].Effect = Widens
+		}
 		if row.want == (Change{}) {
 			want, back = nil, nil
 		}
@@ -184,6 +187,7 @@ func TestLonger(t *testing.T) {
 		want          Effect
 	}{
 		{"1y", "12mo", Differs}, {"1y", "365d", Narrows}, {"365d", "1y", Widens}, {"1y", "366d", Widens},
+		{"4y", "1461d", Widens}, {"1461d", "4y", Narrows}, // longer from 2097 to 2101
 		{"1mo", "31d", Widens}, {"31d", "1mo", Narrows}, {"90d", "1h", Narrows}, {"1d", "24h", Differs},
 	} {
 		before, err := parsePeriod(row.before)

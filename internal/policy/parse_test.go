@@ -108,6 +108,8 @@ func TestParseRefuses(t *testing.T) {
 		"backdate by days":       {add("backdate: 1d"), "backdating is"},
 		"backdate without end":   {add("backdate: 99991231235959Z"), "backdating is"},
 		"backdate too long":      {add("backdate: 73h"), "backdating is"},
+		"backdate as validity":   {change("90d", "1h\nbackdate: 60min"), "shorter than the validity"},
+		"backdate past validity": {change("90d", "1d\nbackdate: 48h"), "shorter than the validity"},
 		"outlive":                {add("outlive: maybe"), "refuse or clip"},
 		"no subject, no san":     {subject(""), "4.1.2.6"},
 		"subject not sure":       {subject("{type: CN, from: csr.subject.cn, check: name, optional: true}"), "4.1.2.6"},

@@ -95,6 +95,9 @@ func (w window) at(now, issuerFrom, issuerTo time.Time) (notBefore, notAfter tim
 		}
 		notAfter = issuerTo
 	}
+	if notAfter.Before(now) {
+		return now, now, pki.Errorf(pki.PolicyRefused, "the certificate would have expired at %s, before it is issued", stamp(notAfter))
+	}
 	return notBefore, notAfter, nil
 }
 

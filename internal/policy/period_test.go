@@ -42,17 +42,18 @@ func TestWindow(t *testing.T) {
 		issuerFrom, issuerTo  time.Time
 		wantBefore, wantAfter time.Time // zero for a refusal
 	}{
-		"free":            {now: day(5, 12), wantBefore: day(5, 12), wantAfter: day(7, 12)},
-		"another zone":    {now: day(5, 12).In(time.FixedZone("x", 3600)), wantBefore: day(5, 12), wantAfter: day(7, 12)},
-		"fraction":        {now: day(5, 12).Add(999 * time.Millisecond), wantBefore: day(5, 12), wantAfter: day(7, 12)},
-		"backdated":       {now: day(5, 12), backdate: hour, issuerFrom: day(1, 0), wantBefore: day(5, 11), wantAfter: day(7, 11)},
-		"young issuer":    {now: day(5, 12), backdate: 3 * hour, issuerFrom: day(5, 11), wantBefore: day(5, 11), wantAfter: day(7, 11)},
-		"just fits":       {now: day(5, 12), issuerTo: day(7, 12).Add(-time.Second), wantBefore: day(5, 12), wantAfter: day(7, 12)},
-		"one second":      {now: day(5, 12), issuerTo: day(7, 12).Add(-2 * time.Second)},
-		"clipped":         {now: day(5, 12), clip: true, issuerTo: day(6, 12).Add(-time.Second), wantBefore: day(5, 12), wantAfter: day(6, 12)},
-		"before issuer":   {now: day(5, 12), issuerFrom: day(5, 13)},
-		"after issuer":    {now: day(5, 12), clip: true, issuerTo: day(5, 11)},
-		"at its very end": {now: day(5, 12), clip: true, issuerTo: day(5, 12), wantBefore: day(5, 12), wantAfter: day(5, 12).Add(time.Second)},
+		"free":             {now: day(5, 12), wantBefore: day(5, 12), wantAfter: day(7, 12)},
+		"another zone":     {now: day(5, 12).In(time.FixedZone("x", 3600)), wantBefore: day(5, 12), wantAfter: day(7, 12)},
+		"fraction":         {now: day(5, 12).Add(999 * time.Millisecond), wantBefore: day(5, 12), wantAfter: day(7, 12)},
+		"backdated":        {now: day(5, 12), backdate: hour, issuerFrom: day(1, 0), wantBefore: day(5, 11), wantAfter: day(7, 11)},
+		"young issuer":     {now: day(5, 12), backdate: 3 * hour, issuerFrom: day(5, 11), wantBefore: day(5, 11), wantAfter: day(7, 11)},
+		"just fits":        {now: day(5, 12), issuerTo: day(7, 12).Add(-time.Second), wantBefore: day(5, 12), wantAfter: day(7, 12)},
+		"one second":       {now: day(5, 12), issuerTo: day(7, 12).Add(-2 * time.Second)},
+		"clipped":          {now: day(5, 12), clip: true, issuerTo: day(6, 12).Add(-time.Second), wantBefore: day(5, 12), wantAfter: day(6, 12)},
+		"ends in the past": {now: day(5, 12), backdate: 48 * hour},
+		"before issuer":    {now: day(5, 12), issuerFrom: day(5, 13)},
+		"after issuer":     {now: day(5, 12), clip: true, issuerTo: day(5, 11)},
+		"at its very end":  {now: day(5, 12), clip: true, issuerTo: day(5, 12), wantBefore: day(5, 12), wantAfter: day(5, 12).Add(time.Second)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := window{validity: period{days: twoDays}, backdate: row.backdate, clip: row.clip}

@@ -128,6 +128,9 @@ func (p *Profile) compileWindow(doc *document) (err error) {
 			return at(doc.Backdate.token, "backdating is a number and h, min or s, up to 72h")
 		}
 		p.window.backdate = back.clock
+		if some := time.Unix(0, 0).UTC(); p.window.validity.last(some).Before(some.Add(back.clock)) {
+			return at(doc.Backdate.token, "backdating is shorter than the validity; a certificate would have expired when it is issued")
+		}
 	}
 	p.window.clip, err = choose(doc.Outlive, "refuse", "clip")
 	return err
