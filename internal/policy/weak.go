@@ -20,8 +20,8 @@ const (
 )
 
 // CheckKey refuses, as BadKey, a key that is known to be weak: an RSA modulus that
-// does not have 2048 to 4096 bits, a multiple of 8, that has a small factor, the
-// ROCA fingerprint or factors close together; an RSA exponent that is even or
+// does not have 2048 to 4096 bits, a multiple of 8, that is a prime, has a factor below
+// 2^16, the ROCA fingerprint or factors close together; an RSA exponent that is even or
 // below 65537; an Ed25519 point of small order. That an EC point is on its curve,
 // and not the point at infinity, tbs.ParsePublicKey has seen. The block list of
 // keys is the caller's.
@@ -67,6 +67,12 @@ func checkRSA(pub *rsa.PublicKey) error {
 	}
 	if hasCloseFactors(pub.N, fermatRounds) {
 		return pki.Errorf(pki.BadKey, "the RSA modulus has factors that are close together: its private key can be computed")
+	}
+	if hasFactorBelow(pub.N, smallPrimorial()) {
+		return pki.Errorf(pki.BadKey, "the RSA modulus has a factor below %d", maxSmallPrime)
+	}
+	if pub.N.ProbablyPrime(0) {
+		return pki.Errorf(pki.BadKey, "the RSA modulus is a prime: its private key can be computed")
 	}
 	return nil
 }
