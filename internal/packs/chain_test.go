@@ -279,7 +279,7 @@ func sample(t testing.TB, profile string, key crypto.Signer) *policy.Input {
 		w = wish{common("pc7.corp.example.com"), []tbs.GeneralName{dns("pc7.corp.example.com")}}
 		in.Names = pki.Names{DNS: []string{"*.corp.example.com"}}
 		in.Attributes = map[string]string{"sid": "S-1-5-21-1004336348-1177238915-682003330-1107"}
-	case "ms-user":
+	case "ms-user", "ms-user-v1":
 		w.subject = common("Ada Example")
 		in.Attributes = map[string]string{"sid": "S-1-5-21-1004336348-1177238915-682003330-1108", "upn": "ada@corp.example.com"}
 	case "device":

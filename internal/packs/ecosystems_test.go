@@ -97,7 +97,7 @@ func TestPair(t *testing.T) {
 // TestSID reads the SID extension as Microsoft's clients do (MS-WCCE, 2.2.2.7.7.4).
 func TestSID(t *testing.T) {
 	tr := grow(t, get(t, "microsoft"))
-	for _, name := range []string{"ms-computer", "ms-computer-v1", "ms-user"} {
+	for _, name := range []string{"ms-computer", "ms-computer-v1", "ms-user", "ms-user-v1"} {
 		certificate := parse(t, tr.leaf(t, name, pki.P256).der)
 		i := slices.IndexFunc(certificate.Extensions, func(e pkix.Extension) bool { return e.Id.String() == "1.3.6.1.4.1.311.25.2" })
 		if i < 0 {

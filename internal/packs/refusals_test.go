@@ -120,6 +120,7 @@ func TestRefusals(t *testing.T) {
 		{"microsoft", "ms-user", "no UPN", without("upn"), nil, "upn"},
 		{"microsoft", "ms-user", "another domain", attribute("upn", "ada@evil.example"), nil, "users are of the domain"},
 		{"microsoft", "ms-user", "a domain below", attribute("upn", "ada@x.corp.example.com"), nil, "users are of the domain"},
+		{"microsoft", "ms-user-v1", "another domain", attribute("upn", "ada@evil.example"), nil, "users are of the domain"},
 		{"microsoft", "ms-user", "no SID", without("sid"), nil, "request.attributes.sid, which is absent"},
 	} {
 		p := get(t, row.pack)

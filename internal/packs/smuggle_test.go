@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -78,7 +79,7 @@ func TestNothingGetsIn(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v\n%x", target.name, err, request)
 		}
-		if why := target.differs(certificate); why != "" {
+		if why := target.differs(certificate, request); why != "" {
 			t.Fatalf("%s: %s\nrequest %x\ncertificate %x", target.name, why, request, message)
 		}
 		counts["as the plain one"]++
@@ -196,15 +197,26 @@ func newTarget(t *testing.T, name string, profile *policy.Profile, params policy
 	return made
 }
 
-// selfNamed are the profiles that take any host name or URI from the request, on
-// purpose; takesNames those that take what the endpoint's names cover.
+// The tags of GeneralNames that requests can get.
+const (
+	tagDNS = 2
+	tagURI = 6
+	tagIP  = 7
+)
+
+// selfNamed are the profiles that take any common name, host name or URI from the
+// request, on purpose; takesNames those that take names, what the endpoint covers or
+// any of the form, with the tags of those.
 var (
 	selfNamed  = []string{"device"}
-	takesNames = []string{"tls-server", "tls-client", "head-end", "everything", "ms-computer", "ms-computer-v1", "device"}
+	takesNames = map[string][]int{
+		"tls-server": {tagDNS, tagIP, tagURI}, "tls-client": {tagDNS, tagIP, tagURI}, "head-end": {tagDNS, tagIP, tagURI},
+		"everything": {tagDNS}, "ms-computer": {tagDNS}, "ms-computer-v1": {tagDNS}, "device": {tagDNS, tagURI},
+	}
 )
 
 // differs returns what of a certificate a plain request does not get, or "".
-func (g *target) differs(c *x509.Certificate) string {
+func (g *target) differs(c *x509.Certificate, request []byte) string {
 	profile := g.bound.Profile().Name()
 	switch {
 	case !bytes.Equal(c.RawSubjectPublicKeyInfo, g.plain.RawSubjectPublicKeyInfo):
@@ -217,13 +229,14 @@ func (g *target) differs(c *x509.Certificate) string {
 		return "what the request should not get"
 	case !bytes.Equal(c.RawSubject, g.plain.RawSubject) && strings.ContainsFunc(c.Subject.String(), odd):
 		return "an odd character in the subject"
+	case slices.Contains(selfNamed, profile) && !g.namesItself(c):
+		return "a subject with more than a common name"
 	}
-	san := func(e pkix.Extension) bool {
-		return slices.Contains(takesNames, profile) && e.Id.String() == "2.5.29.17"
-	}
-	for _, e := range c.Extensions {
-		if san(e) && (len(c.EmailAddresses) > len(g.plain.EmailAddresses) || strings.ContainsFunc(strings.Join(c.DNSNames, ""), odd)) {
-			return "a name that no profile takes"
+	tags := takesNames[profile]
+	san := func(e pkix.Extension) bool { return tags != nil && e.Id.String() == "2.5.29.17" }
+	if tags != nil {
+		if why := takenNames(findSAN(c), findSAN(g.plain), tags, request); why != "" {
+			return why
 		}
 	}
 	got, want := slices.DeleteFunc(slices.Clone(c.Extensions), san), slices.DeleteFunc(slices.Clone(g.plain.Extensions), san)
@@ -233,6 +246,74 @@ func (g *target) differs(c *x509.Certificate) string {
 		return fmt.Sprintf("extensions %v, not %v", got, want)
 	}
 	return ""
+}
+
+// namesItself reports whether the subject is the plain one but for a common name.
+func (g *target) namesItself(c *x509.Certificate) bool {
+	without := func(name pkix.Name) []pkix.AttributeTypeAndValue {
+		return slices.DeleteFunc(slices.Clone(name.Names), func(a pkix.AttributeTypeAndValue) bool { return a.Type.String() == "2.5.4.3" })
+	}
+	return len(c.Subject.Names) == len(g.plain.Subject.Names) && len([]rune(c.Subject.CommonName)) <= 64 && c.Subject.CommonName == strings.TrimSpace(c.Subject.CommonName) &&
+		slices.EqualFunc(without(c.Subject), without(g.plain.Subject), func(a, b pkix.AttributeTypeAndValue) bool {
+			return a.Type.Equal(b.Type) && a.Value == b.Value
+		})
+}
+
+// hostName is what a host name looks like; its last label is no number.
+var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9-]*[a-z-][a-z0-9-]*$`)
+
+// takenNames returns what of the names, as they stand in DER, is none that a request can
+// get: each is one of the plain certificate's, or of one of the tags, as it stands in
+// the request, and of its form. crypto/x509 passes over names of other tags.
+func takenNames(got, plain []byte, tags []int, request []byte) string {
+	var names, had []asn1.RawValue
+	if got != nil {
+		if rest, err := asn1.Unmarshal(got, &names); err != nil || len(rest) > 0 {
+			return "names that are not well-formed"
+		}
+	}
+	if plain != nil {
+		if _, err := asn1.Unmarshal(plain, &had); err != nil {
+			return "plain names that are not well-formed"
+		}
+	}
+	for _, n := range names {
+		if slices.ContainsFunc(had, func(p asn1.RawValue) bool { return bytes.Equal(p.FullBytes, n.FullBytes) }) {
+			continue
+		}
+		text := string(n.Bytes)
+		switch {
+		case n.Class != asn1.ClassContextSpecific || n.IsCompound || !slices.Contains(tags, n.Tag):
+			return fmt.Sprintf("a name with tag %d, which the profile does not take", n.Tag)
+		case !bytes.Contains(request, n.FullBytes):
+			return "a name that was not asked for"
+		case n.Tag == tagDNS && (len(text) > 253 || !hostName.MatchString(text)):
+			return fmt.Sprintf("a host name that is none: %q", text)
+		case n.Tag == tagURI && (strings.ContainsFunc(text, odd) || strings.Contains(text, "/../") || !strings.Contains(text, ":")):
+			return fmt.Sprintf("a URI that is none: %q", text)
+		}
+	}
+	return ""
+}
+
+// TestTakenNames has the oracle itself see what it is there for.
+func TestTakenNames(t *testing.T) {
+	id, host, path := tlv(0x88, object(1, 3, 6, 1, 4, 1, 32473, 66)[2:]), tlv(0x82, []byte("gw.example")), tlv(0x86, []byte("http://evil.example/../x"))
+	all := []int{tagDNS, tagURI, tagIP}
+	if why := takenNames(tlv(0x30, host), nil, all, host); why != "" {
+		t.Error(why)
+	}
+	for what, names := range map[string][]byte{
+		"a registeredID": id, "a path that leads out": path, "a wildcard": tlv(0x82, []byte("*.example")), "an address as a host": tlv(0x82, []byte("10.0.0.1")),
+		"a mail address": tlv(0x81, []byte("a@gw.example")), "a directoryName": tlv(0xa4, tlv(0x30)), "a NUL": tlv(0x82, []byte("gw\x00.example")),
+	} {
+		if takenNames(tlv(0x30, names), nil, all, names) == "" {
+			t.Errorf("%s passes", what)
+		}
+	}
+	if takenNames(tlv(0x30, host), nil, all, nil) == "" || takenNames(tlv(0x30, id), tlv(0x30, id), all, nil) != "" {
+		t.Error("a name that nobody asked for passes, or a plain one does not")
+	}
 }
 
 // odd reports a character that nobody's name has: NUL, controls, bidi marks.
