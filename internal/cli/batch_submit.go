@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/pando-pki/pando/client"
 )
@@ -71,12 +72,26 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 	}, newUpload(rows, p))
 	p.end()
 	if err != nil {
-		return err
+		return unanswered(err, key)
 	}
 	if s.File != "-" && s.IdempotencyKey == "" {
 		c.note("submitting the same file again finds this batch: its idempotency key is %s", key)
 	}
 	return s.follow(ctx, c, cl, b)
+}
+
+// unanswered adds to an error of an upload that got no answer what submitting again
+// does: the batch may have been made.
+func unanswered(err error, key string) error {
+	_, answered := errors.AsType[*client.Problem](err)
+	_, waits := errors.AsType[*client.Waiting](err)
+	switch {
+	case answered || waits || errors.Is(err, syscall.ECONNREFUSED) || hintOf(err) != "":
+		return err
+	case key == "":
+		return hintf(err, "the batch may have been made all the same, and would be made again: look with 'pando batch list' first")
+	}
+	return hintf(err, "submit the same file again: under its idempotency key, %s, it finds the batch if one was made", key)
 }
 
 // open opens the file and returns the idempotency key.

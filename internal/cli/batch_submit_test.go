@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// TestSubmitUnanswered: an upload whose answer is lost says how it is found again; one
+// that was refused does not.
+func TestSubmitUnanswered(t *testing.T) {
+	answer := func(w http.ResponseWriter) { panic(http.ErrAbortHandler) }
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // a client that went away is no fault of this test
+		answer(w)
+	}))
+	defer server.Close()
+	cl, err := client.New(client.Config{Server: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rows.ndjson")
+	if err := os.WriteFile(file, []byte("{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	submit := func(name, key string) string {
+		s := &batchSubmit{File: name, Format: "ndjson", Endpoint: "meter", IdempotencyKey: key}
+		err := s.Run(t.Context(), &console{in: strings.NewReader("{}\n"), out: io.Discard, err: io.Discard}, cl)
+		if err == nil {
+			t.Fatal("it is submitted")
+		}
+		return hintOf(err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	key, err := fileKey("meter", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hint := submit(file, ""); !strings.Contains(hint, "again") || !strings.Contains(hint, key) {
+		t.Errorf("a file: %q", hint)
+	}
+	if hint := submit(file, "order-7"); !strings.Contains(hint, "order-7") {
+		t.Errorf("a file with a key: %q", hint)
+	}
+	if hint := submit("-", ""); !strings.Contains(hint, "pando batch list") {
+		t.Errorf("standard input: %q", hint)
+	}
+	answer = func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `{"kind": "Forbidden", "status": 403, "detail": "no"}`)
+	}
+	if hint := submit(file, ""); strings.Contains(hint, key) {
+		t.Errorf("a refusal: %q", hint)
+	}
+}
