@@ -197,6 +197,18 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestMissingEntryIsSaidOnce: of an entry that was taken out there is one finding for
+// the gap and one for the end, and none that compares a size with itself.
+func TestMissingEntryIsSaidOnce(t *testing.T) {
+	l := newLedger(t, newRandom(t), 20)
+	newest, text := l.sign(t, l.tree(), 20)
+	lines := bytes.SplitAfter(l.export(t, 0, 20, newest, text), []byte("\n"))
+	r := verify(t, bytes.Join(slices.Delete(lines, 8, 9), nil), VerifyConfig{Key: l.signer.key.String()})
+	if len(r.Findings) != 2 || !strings.Contains(r.Findings[0], "follows") || !strings.Contains(r.Findings[1], "ends at index 19") {
+		t.Errorf("findings %q", r.Findings)
+	}
+}
+
 // The tampering of T31. Each changes what the operator holds, at or after index 0
 // and before the given size, which a checkpoint covers.
 var tampering = map[string]func(*mathrand.Rand, *ledger, int){
