@@ -54,7 +54,8 @@ type Store interface {
 
 	// PutProfile stores the next version of a profile and sets p.Version, or is
 	// Conflict where p.Version is another than 0 and that; the latest version is
-	// returned unchanged (and no event stored) where its hash is equal.
+	// returned unchanged (and no event stored) where its hash is equal. The event's
+	// detail is preceded by "version N, ".
 	PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Event) error
 	// Profile returns a version; 0 is the latest.
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)

@@ -42,6 +42,7 @@ func (s *Store) PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Eve
 			num, p.Tenant, p.Name, p.Version, p.Hash[:], micros(p.Created), p.Source); err != nil {
 			return fmt.Errorf("storing profile %s: %w", p.Name, err)
 		}
+		e.Detail = fmt.Sprintf("version %d, %s", p.Version, e.Detail)
 		return t.event(e)
 	})
 }
