@@ -35,9 +35,10 @@ type Loan struct {
 	Parent      string    `json:"parent"`
 	Authority   string    `json:"authority" doc:"Name of the parent's authority."`
 	AuthorityID string    `json:"authority_id"`
-	Profile     string    `json:"profile" doc:"Name of the parent's profile: all its versions."`
-	Limit       int64     `json:"limit" doc:"How many certificates there may be."`
-	Used        int64     `json:"used" doc:"How many count, as against a quota."`
+	Profile     string    `json:"profile" doc:"Name of the parent's profile."`
+	Version     int       `json:"version" doc:"The profile's version when it was lent last: it and later ones can be bound."`
+	Limit       int64     `json:"limit" doc:"How many certificates it is for, once and for all."`
+	Used        int64     `json:"used" doc:"How many were issued."`
 	Created     time.Time `json:"created"`
 }
 

@@ -1,6 +1,7 @@
 package approval_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -230,4 +231,24 @@ func (h *house) certificateOf(name string) *pki.Certificate {
 	parsed, err := tbs.ParseCertificate(a.Issuers[0].Certificate)
 	h.ok(err)
 	return &pki.Certificate{Issuer: a.Issuers[0].Parent, Serial: parsed.Serial}
+}
+
+// TestAuthorityOfOneVersion: an authority is made by the version of its profile that was
+// shown, or not at all.
+func TestAuthorityOfOneVersion(t *testing.T) {
+	h := newPKI(t)
+	_, err := h.Hierarchy.CreateAuthority(h.ctx, h.permit("admin", access.ManageAuthorities), hierarchy.NewAuthority{Name: "firmware", CommonName: "Firmware", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL})
+	w, ok := errors.AsType[*approval.Waiting](err)
+	if !ok || !strings.Contains(w.Change.Summary, "issuing-ca version 1") {
+		t.Fatalf("it waits for %+v: %v", w, err)
+	}
+	v, err := h.Store.Profile(h.ctx, pki.ProfileRef{Tenant: acme, Name: "issuing-ca"})
+	h.ok(err)
+	next := pki.ProfileVersion{ProfileRef: v.ProfileRef, Source: v.Source + "# changed\n", Created: h.clock.now()}
+	next.Version, next.Hash = 0, sha256.Sum256([]byte(next.Source))
+	h.ok(h.Store.PutProfile(h.ctx, &next, pki.Event{Tenant: acme, At: h.clock.now(), Action: "profile.publish"}))
+	h.clock.pass(time.Second)
+	if got := h.approve("officer", w.Change); got.State != approval.Failed || !strings.Contains(got.Outcome, "something it builds on has changed") {
+		t.Errorf("it is %s: %s", got.State, got.Outcome)
+	}
 }

@@ -118,6 +118,11 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	if err != nil {
 		return err
 	}
+	if ep.Profile.Tenant != ep.Tenant && version.Version != ep.Profile.Version {
+		if err := s.checkLent(ctx, ep, version.Version); err != nil {
+			return err
+		}
+	}
 	ep.Profile = version.ProfileRef
 	for _, p := range n.Protocols {
 		if p != pki.ProtocolREST && p != pki.ProtocolBatch {
@@ -143,6 +148,16 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	}
 	if err == nil && bound.Profile().SignsOCSP() {
 		err = pki.Errorf(pki.PolicyRefused, "the profile %s is for OCSP responders, which the server enrols itself: whoever had one could deny every revocation", n.Profile)
+	}
+	return err
+}
+
+// checkLent refuses a version of a lent profile that is older than what was lent: whoever
+// lends a later one has mended the earlier.
+func (s *Service) checkLent(ctx context.Context, ep *pki.Endpoint, version int) error {
+	l, err := s.cfg.Directory.LoanOf(ctx, ep.Tenant, ep.Authority, ep.Profile.Name)
+	if err == nil && version < l.Version {
+		err = pki.Errorf(pki.PolicyRefused, "the loan %s is of the profile %s from version %d on, and not of version %d", l.Name, l.Profile, l.Version, version)
 	}
 	return err
 }

@@ -26,12 +26,12 @@ func (s *Service) Responder(ctx context.Context, g access.Permit, issuer pki.Iss
 	if err != nil {
 		return nil, err
 	}
-	return s.registered(ctx, g.Tenant(), line, policy.ResponderProfile, responderName(line.Authority.CommonName), csr)
+	return s.registered(ctx, g.Tenant(), line, pki.ProfileRef{Tenant: g.Tenant(), Name: policy.ResponderProfile}, responderName(line.Authority.CommonName), csr)
 }
 
 // Subordinate issues the certificate of an authority below an online one. The
 // grant is of access.ManageAuthorities.
-func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile, commonName string, csr []byte) (*pki.Enrollment, error) {
+func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte) (*pki.Enrollment, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}
@@ -42,8 +42,8 @@ func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.A
 	return s.registered(ctx, g.Tenant(), line, profile, commonName, csr)
 }
 
-func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *issuance.Line, profile, commonName string, csr []byte) (*pki.Enrollment, error) {
-	version, err := s.cfg.Directory.ResolveProfile(ctx, pki.ProfileRef{Tenant: tenant, Name: profile})
+func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *issuance.Line, profile pki.ProfileRef, commonName string, csr []byte) (*pki.Enrollment, error) {
+	version, err := s.cfg.Directory.ResolveProfile(ctx, profile)
 	if err != nil {
 		return nil, err
 	}

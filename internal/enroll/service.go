@@ -25,6 +25,8 @@ type Directory interface {
 	Organization(ctx context.Context, tenant pki.TenantID) (string, error)
 	// Loan returns what a child's parent lends to it under a name.
 	Loan(ctx context.Context, child pki.TenantID, name string) (*pki.Loan, error)
+	// LoanOf returns what is lent to a child of an authority with a profile.
+	LoanOf(ctx context.Context, child pki.TenantID, authority pki.AuthorityID, profile string) (*pki.Loan, error)
 	FindAuthority(ctx context.Context, tenant pki.TenantID, nameOrID string) (pki.AuthorityID, error)
 	// ResolveProfile returns the exact version that ref means; 0 is the latest.
 	ResolveProfile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)

@@ -27,6 +27,7 @@ type NewAuthority struct {
 	Kind       pki.AuthorityKind `json:"kind"`       // intermediate or issuing
 	Parent     string            `json:"parent"`     // name or id
 	Profile    string            `json:"profile"`    // of its certificate; "" is issuing-ca
+	Version    int               `json:"version"`    // of the profile; CreateAuthority sets it, to the latest
 	KeyKind    pki.KeyKind       `json:"key"`        // "" is the profile's first
 	StatusURL  string            `json:"status_url"` // fixed for each issuer at its creation
 	Shards     int               `json:"shards"`     // of CRLs; 0 is 1, at most MaxShards
@@ -64,7 +65,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	if err := s.nameFree(ctx, g.Tenant(), n.Name); err != nil {
 		return nil, err
 	}
-	if n.KeyKind, err = s.keyKind(ctx, g.Tenant(), n); err != nil {
+	if err := s.useProfile(ctx, g.Tenant(), &n); err != nil {
 		return nil, err
 	}
 	if err := s.needResponders(ctx, g.Tenant()); err != nil {
@@ -73,7 +74,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	n.Parent = string(parent.ID) // what it is called may change hands
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.CreateAuthority, Target: "authority:" + n.Name, Payload: n,
-		Summary: fmt.Sprintf("an %s authority %s under %s, key %s, profile %s", n.Kind, n.Name, parent.Name, n.KeyKind, n.Profile),
+		Summary: fmt.Sprintf("an %s authority %s under %s, key %s, profile %s version %d", n.Kind, n.Name, parent.Name, n.KeyKind, n.Profile, n.Version),
 	})
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	}
 	var certificate []byte
 	if parent.Issuers[0].Key != pki.OfflineKey {
-		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, n.Profile, n.CommonName, request)
+		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: n.Profile, Version: n.Version}, n.CommonName, request)
 		if err != nil {
 			return nil, err
 		}
@@ -195,36 +196,36 @@ func (n *NewAuthority) complete(parent *View) error {
 	return policy.CheckStatusURL(n.StatusURL, parent.Mode)
 }
 
-// keyKind returns the kind of an authority's key: one that its profile allows.
-func (s *Service) keyKind(ctx context.Context, tenant pki.TenantID, n NewAuthority) (pki.KeyKind, error) {
-	p, err := s.caProfile(ctx, tenant, n.Profile)
+// useProfile sets which version of its profile an authority is made by, and the kind of
+// its key, which is one that the profile allows.
+func (s *Service) useProfile(ctx context.Context, tenant pki.TenantID, n *NewAuthority) error {
+	p, version, err := s.caProfile(ctx, tenant, n.Profile)
 	if err != nil {
-		return "", err
+		return err
 	}
+	n.Version = version
 	if n.KeyKind == "" {
-		return p.KeyKinds()[0], nil
+		n.KeyKind = p.KeyKinds()[0]
 	}
-	for _, k := range p.KeyKinds() {
-		if k == n.KeyKind {
-			return k, nil
-		}
+	if !slices.Contains(p.KeyKinds(), n.KeyKind) {
+		return pki.Errorf(pki.BadKey, "the profile %s allows keys of %v, not %.20q", n.Profile, p.KeyKinds(), n.KeyKind)
 	}
-	return "", pki.Errorf(pki.BadKey, "the profile %s allows keys of %v, not %.20q", n.Profile, p.KeyKinds(), n.KeyKind)
+	return nil
 }
 
-func (s *Service) caProfile(ctx context.Context, tenant pki.TenantID, name string) (*policy.Profile, error) {
+func (s *Service) caProfile(ctx context.Context, tenant pki.TenantID, name string) (*policy.Profile, int, error) {
 	v, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: tenant, Name: name})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	p, err := policy.Parse([]byte(v.Source))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !p.CA() {
-		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s is not one for authorities", name)
+		return nil, 0, pki.Errorf(pki.PolicyRefused, "the profile %s is not one for authorities", name)
 	}
-	return p, nil
+	return p, v.Version, nil
 }
 
 // newKey makes the key of a new authority and its PKCS #10 request.

@@ -58,11 +58,11 @@ func (s *Service) Lend(ctx context.Context, g access.Permit, child pki.TenantID,
 	if bound.Profile().AuthorizedNames() {
 		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s takes names that an endpoint authorises, and the endpoint would be the borrower's, who could authorise yours: lend one that makes its names of the device, or bounds them by a pattern", n.Profile)
 	}
-	if err := s.passLoan(ctx, g, lendChange{Child: child, Name: n.Name, Authority: a.ID, Profile: n.Profile, Limit: n.Limit}); err != nil {
+	if err := s.passLoan(ctx, g, lendChange{Child: child, Name: n.Name, Authority: a.ID, Profile: n.Profile, Version: version.Version, Limit: n.Limit}); err != nil {
 		return nil, err
 	}
-	l := &pki.Loan{Parent: g.Tenant(), Child: child, Name: n.Name, Authority: a.ID, AuthorityName: a.Name, Profile: n.Profile, Limit: n.Limit, Created: s.cfg.Now().UTC()}
-	e := s.event(g, "child.lend", "loan:"+string(child)+"/"+n.Name, fmt.Sprintf("authority %s, profile %s, %d certificates", a.Name, n.Profile, n.Limit))
+	l := &pki.Loan{Parent: g.Tenant(), Child: child, Name: n.Name, Authority: a.ID, AuthorityName: a.Name, Profile: n.Profile, Version: version.Version, Limit: n.Limit, Created: s.cfg.Now().UTC()}
+	e := s.event(g, "child.lend", "loan:"+string(child)+"/"+n.Name, fmt.Sprintf("authority %s, profile %s from version %d on, %d certificates", a.Name, n.Profile, version.Version, n.Limit))
 	if err := s.cfg.Store.PutLoan(ctx, l, e); err != nil {
 		return nil, err
 	}
@@ -75,6 +75,7 @@ type lendChange struct {
 	Name      string          `json:"name"`
 	Authority pki.AuthorityID `json:"authority"`
 	Profile   string          `json:"profile"`
+	Version   int             `json:"version"`
 	Before    int64           `json:"before"` // 0 also where it is not lent yet
 	Limit     int64           `json:"limit"`
 }
@@ -100,7 +101,7 @@ func (s *Service) passLoan(ctx context.Context, g access.Permit, ch lendChange) 
 	}
 	return s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.Lend, Target: "loan:" + string(ch.Child) + "/" + ch.Name, Payload: ch,
-		Summary: fmt.Sprintf("authority %s with profile %s lent to %s: before %d certificates, after %d", ch.Authority, ch.Profile, ch.Child, ch.Before, ch.Limit),
+		Summary: fmt.Sprintf("authority %s with profile %s from version %d on lent to %s: before %d certificates, after %d", ch.Authority, ch.Profile, ch.Version, ch.Child, ch.Before, ch.Limit),
 	})
 }
 
@@ -116,6 +117,20 @@ func (s *Service) Loan(ctx context.Context, child pki.TenantID, name string) (*p
 		}
 	}
 	return nil, pki.Errorf(pki.NotFound, "no loan %.60q", name)
+}
+
+// LoanOf returns what is lent to a child of an authority with a profile, for the RA.
+func (s *Service) LoanOf(ctx context.Context, child pki.TenantID, authority pki.AuthorityID, profile string) (*pki.Loan, error) {
+	loans, err := s.cfg.Store.Loans(ctx, child)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range loans {
+		if l.Authority == authority && l.Profile == profile {
+			return l, nil
+		}
+	}
+	return nil, pki.Errorf(pki.NotFound, "the authority is not lent with the profile %s any more", profile)
 }
 
 // TakeBack ends a loan: nothing is issued under it from now on. It needs

@@ -27,9 +27,10 @@ type Loan struct {
 	Name          string // a slug, unique within the child
 	Authority     AuthorityID
 	AuthorityName string
-	Profile       string // by its name: all its versions
-	Limit         int64  // how many certificates there may be
-	Used          int64  // how many there are: as against a quota
+	Profile       string // by its name
+	Version       int    // the profile's when it was lent last; later ones are lent with it
+	Limit         int64  // how many certificates it is for, once and for all
+	Used          int64  // how many were issued
 	Created       time.Time
 }
 

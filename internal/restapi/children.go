@@ -105,5 +105,5 @@ func wireChild(t *pki.Tenant) client.Child {
 
 func wireLoan(l *pki.Loan) client.Loan {
 	return client.Loan{Name: l.Name, Child: string(l.Child), Parent: string(l.Parent), Authority: l.AuthorityName, AuthorityID: string(l.Authority),
-		Profile: l.Profile, Limit: l.Limit, Used: l.Used, Created: l.Created}
+		Profile: l.Profile, Version: l.Version, Limit: l.Limit, Used: l.Used, Created: l.Created}
 }

@@ -93,8 +93,8 @@ func (s *Store) PutLoan(ctx context.Context, l *pki.Loan, e pki.Event) error {
 			l.Authority, l.Profile, l.Child, l.Name)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			rows, err := t.exec(`INSERT INTO loan (child, name, parent, authority, profile, created) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-				l.Child, l.Name, l.Parent, l.Authority, l.Profile, micros(l.Created))
+			rows, err := t.exec(`INSERT INTO loan (child, name, parent, authority, profile, version, created) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+				l.Child, l.Name, l.Parent, l.Authority, l.Profile, l.Version, micros(l.Created))
 			if err != nil {
 				return fmt.Errorf("storing a loan: %w", err)
 			}
@@ -109,6 +109,9 @@ func (s *Store) PutLoan(ctx context.Context, l *pki.Loan, e pki.Event) error {
 		case same == 0:
 			return pki.Errorf(pki.Conflict, "the loan %q is of another authority or profile: take it back first, or choose another name", l.Name)
 		default:
+			if _, err := t.exec(`UPDATE loan SET version = $1 WHERE child = $2 AND name = $3 AND version < $1`, l.Version, l.Child, l.Name); err != nil {
+				return fmt.Errorf("changing a loan: %w", err)
+			}
 			if err := t.changeQuota(&limit); err != nil {
 				return err
 			}
@@ -139,8 +142,8 @@ func (s *Store) TakeBack(ctx context.Context, parent, child pki.TenantID, name s
 func (s *Store) Loans(ctx context.Context, child pki.TenantID) ([]*pki.Loan, error) {
 	all, err := list(ctx, s.read, func(row row) (*pki.Loan, error) {
 		l := &pki.Loan{Child: child}
-		return l, row.Scan(&l.Parent, &l.Name, &l.Authority, &l.AuthorityName, &l.Profile, &l.Limit, &l.Used, intoTime{&l.Created})
-	}, `SELECT l.parent, l.name, l.authority, a.name, l.profile, q.bound, q.used, l.created FROM loan l JOIN authority a ON a.id = l.authority
+		return l, row.Scan(&l.Parent, &l.Name, &l.Authority, &l.AuthorityName, &l.Profile, &l.Version, &l.Limit, &l.Used, intoTime{&l.Created})
+	}, `SELECT l.parent, l.name, l.authority, a.name, l.profile, l.version, q.bound, q.used, l.created FROM loan l JOIN authority a ON a.id = l.authority
 		JOIN quota q ON q.tenant = l.child AND q.kind = 'loan' AND q.name = l.name WHERE l.child = $1 ORDER BY l.name`, child)
 	if err != nil {
 		return nil, fmt.Errorf("listing loans: %w", err)

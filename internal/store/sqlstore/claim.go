@@ -229,7 +229,7 @@ func (c *claiming) claimPair(a, b *issuance.Item) error {
 			return err
 		}
 		if b.Refused != nil {
-			if err := c.creditItem(c.intent, c.issuer, a); err != nil {
+			if err := c.creditItem(c.intent, c.issuer, a, false); err != nil {
 				return err
 			}
 		}

@@ -59,6 +59,7 @@ type held struct {
 	line    string
 	intent  int64
 	id      int64 // of the certificate's row; 0 is none yet
+	gone    bool  // its device is decommissioned: it counts against loans alone, which are for what is issued, once and for all
 }
 
 // bounding returns the quotas that h counts against.
@@ -72,7 +73,7 @@ func (q *tenantQuotas) bounding(h *held) []*quotaRow {
 	}
 	var rows []*quotaRow
 	for _, t := range targets {
-		if row := q.by[t]; row != nil {
+		if row := q.by[t]; row != nil && !h.gone {
 			rows = append(rows, row)
 		}
 	}
@@ -240,23 +241,23 @@ func (t *tx) settled(intent int64, it *issuance.Item) (bool, error) {
 	return owner != nil && owner.firstLine < intent && quota.Counts(it.Row, it.Actor), err
 }
 
-// creditItem gives back what an item took that came to nothing, or whose device may
-// have no certificates any more.
-func (t *tx) creditItem(intent int64, issuer issuerInfo, it *issuance.Item) error {
+// creditItem gives back what an item took: all of it where it came to nothing; where it
+// is issued, to a device that may have no certificates any more, nothing of a loan.
+func (t *tx) creditItem(intent int64, issuer issuerInfo, it *issuance.Item, issued bool) error {
 	if !quota.Counts(it.Row, it.Actor) {
 		return nil
 	}
-	return t.credit(heldItem(intent, issuer, it))
+	return t.credit(heldItem(intent, issuer, it), issued)
 }
 
-// credit gives back what h took.
-func (t *tx) credit(h *held) error {
+// credit gives back what h took; what was issued stays taken from a loan.
+func (t *tx) credit(h *held, issued bool) error {
 	owner, err := t.quotasOf(h.owner)
 	if owner == nil || err != nil {
 		return err
 	}
 	for _, r := range owner.bounding(h) {
-		if r.has(h) {
+		if spent := issued && r.target.Kind == quota.Loan; r.has(h) && !spent {
 			r.used--
 			t.touch(r)
 		}
@@ -281,11 +282,8 @@ func scanHeld(row row) (h heldRow, err error) {
 	return h, err
 }
 
-// held returns what a row stands for; nil where it does not count.
+// held returns what a row stands for; nil where it counts against nothing.
 func (s *Store) held(ctx context.Context, from source, r *heldRow) (*held, error) {
-	if r.gone {
-		return nil, nil
-	}
 	var refs [5]ref
 	for i, num := range []int64{r.owner, r.issuer, r.profile, r.line, r.actor} {
 		var err error
@@ -296,7 +294,7 @@ func (s *Store) held(ctx context.Context, from source, r *heldRow) (*held, error
 	if !quota.Counts(r.row, refs[4].text) {
 		return nil, nil
 	}
-	h := &held{owner: pki.TenantID(refs[0].text), line: refs[3].text, intent: r.intent, id: r.id}
+	h := &held{owner: pki.TenantID(refs[0].text), line: refs[3].text, intent: r.intent, id: r.id, gone: r.gone}
 	var err error
 	if h.profile, err = refs[2].profile(); err != nil {
 		return nil, err
@@ -327,7 +325,7 @@ func (t *tx) creditRows(tenant pki.TenantID, which string, args ...any) error {
 	for i := range rows {
 		h, err := t.s.held(context.Background(), t, &rows[i])
 		if err == nil && h != nil {
-			err = t.credit(h)
+			err = t.credit(h, true)
 		}
 		if err != nil {
 			return err

@@ -140,7 +140,7 @@ func (r *recording) certificate(place int, it *issuance.Item, d *storedItem) err
 	case registry.Suspended:
 		return r.enter(it, pki.CertificateHold)
 	case registry.Decommissioned:
-		if err := r.creditItem(r.num, r.issuer, it); err != nil {
+		if err := r.creditItem(r.num, r.issuer, it, true); err != nil {
 			return err
 		}
 		return r.enter(it, pki.CessationOfOperation)
@@ -186,7 +186,7 @@ func (r *recording) giveUp(place int, it *issuance.Item) error {
 	if err := r.enter(it, pki.Unspecified); err != nil {
 		return err
 	}
-	if err := r.creditItem(r.num, r.issuer, it); err != nil {
+	if err := r.creditItem(r.num, r.issuer, it, false); err != nil {
 		return err
 	}
 	r.voided = append(r.voided, check.VoidedItem{Place: place, Serial: it.Serial, TBSHash: sha256.Sum256(it.TBS)})

@@ -24,7 +24,7 @@ func (f *fixture) lendFrom(a *pki.Authority, name, profile string, limit int64) 
 }
 
 func (f *fixture) loanOf(name, profile string, limit int64) *pki.Loan {
-	return &pki.Loan{Parent: acme, Child: partner, Name: name, Authority: f.authority.ID, AuthorityName: f.authority.Name, Profile: profile, Limit: limit, Created: f.now}
+	return &pki.Loan{Parent: acme, Child: partner, Name: name, Authority: f.authority.ID, AuthorityName: f.authority.Name, Profile: profile, Version: 1, Limit: limit, Created: f.now}
 }
 
 // borrow makes items the partner's, to which acme lends as much as anybody needs.
@@ -140,7 +140,26 @@ func testLoans(f *fixture) {
 	e.Target = "device:b-1"
 	_, err = f.ChangeDevice(f.ctx, registry.DeviceChange{Owner: partner, ID: "b-1", Act: registry.Decommission, Event: e})
 	f.ok(err)
-	f.same(loan().Used, int64(1))
+	f.same(loan().Used, int64(2)) // a loan is for what is issued, once and for all
+
+	gone := f.borrowed("b-7") // to a device that is decommissioned before the record
+	f.lend("meters", f.profile.Name, 3)
+	racing := f.intent(gone)
+	f.intend(racing)
+	f.ok(gone.Refused)
+	void := f.intent(f.borrowed("b-8"))
+	f.intend(void)
+	f.is(pki.QuotaExceeded, void.Items[0].Refused)
+	f.record(racing) // it comes to nothing, which frees what it took
+	f.same(loan().Used, int64(2))
+
+	newer := f.loanOf("meters", f.profile.Name, 3)
+	newer.Version = 4
+	f.ok(f.PutLoan(f.ctx, newer, f.event(acme, "child.lend")))
+	f.lend("meters", f.profile.Name, 3) // as of an earlier version
+	loans, err = f.Loans(f.ctx, partner)
+	f.ok(err)
+	f.same(loans[0].Version, 4)
 
 	open := f.intent(f.borrowed("b-5"))
 	f.intend(open)
@@ -157,5 +176,5 @@ func testLoans(f *fixture) {
 	// Lent again, it counts what there is.
 	f.lend("again", f.profile.Name, 3)
 	f.countQuotas(1)
-	f.same([]any{loan().Used, loan().Counting}, []any{int64(2), false})
+	f.same([]any{loan().Used, loan().Counting}, []any{int64(3), false})
 }

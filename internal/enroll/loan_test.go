@@ -1,0 +1,79 @@
+package enroll_test
+
+import (
+	"crypto/sha256"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// TestLentVersions: a child binds the version of a profile that was lent to it and later
+// ones, and goes back to none from before.
+func TestLentVersions(t *testing.T) {
+	h := newHouse(t, "meter")
+	ref := pki.ProfileRef{Tenant: "acme", Name: "meter"}
+	publish := func() {
+		t.Helper()
+		v, err := h.Store.Profile(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := pki.ProfileVersion{ProfileRef: ref, Source: v.Source + "# mended\n", Created: time.Now()}
+		next.Hash = sha256.Sum256([]byte(next.Source))
+		if err := h.Store.PutProfile(t.Context(), &next, pki.Event{Tenant: "acme", At: time.Now(), Action: "profile.publish"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lend := func() {
+		t.Helper()
+		_, err := h.Hierarchy.Lend(t.Context(), h.grant(access.ManageChildren), "acme-oem", hierarchy.NewLoan{Name: "meters", Authority: "issuing", Profile: "meter", Limit: 9})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Hierarchy.CreateChild(t.Context(), h.grant(access.ManageChildren), "acme-oem", "Example OEM"); err != nil {
+		t.Fatal(err)
+	}
+	publish()
+	lend() // version 2
+	g, err := access.Principal{Tenant: "acme-oem", ID: "token:oem", Grants: access.Given(access.TenantAdministrator)}.Authorize(access.ManageEndpoints, "acme-oem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(name string, version int) error {
+		_, err := h.Enroll.CreateEndpoint(t.Context(), g, enroll.NewEndpoint{Name: name, Loan: "meters", Version: version})
+		return err
+	}
+	update := func(n enroll.NewEndpoint) error {
+		n.Name = "line"
+		_, err := h.Enroll.UpdateEndpoint(t.Context(), g, n)
+		return err
+	}
+	refused(t, create("old", 1), pki.PolicyRefused)
+	for what, err := range map[string]error{"the lent one": create("line", 2), "the latest": create("latest", 0)} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused(t, update(enroll.NewEndpoint{Version: 1}), pki.PolicyRefused)
+	publish()
+	if err := update(enroll.NewEndpoint{Version: 3}); err != nil {
+		t.Errorf("a later one: %v", err)
+	}
+	if err := update(enroll.NewEndpoint{Version: 2}); err != nil {
+		t.Errorf("back to the lent one: %v", err)
+	}
+	lend() // version 3: what is bound stays, and can be switched off
+	if err := update(enroll.NewEndpoint{Protocols: []pki.Protocol{}}); err != nil {
+		t.Errorf("switching it off: %v", err)
+	}
+	refused(t, create("old", 2), pki.PolicyRefused)
+	if err := h.Hierarchy.TakeBack(t.Context(), h.grant(access.ManageChildren), "acme-oem", "meters"); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, update(enroll.NewEndpoint{Version: 3}), pki.NotFound)
+}
