@@ -17,8 +17,15 @@ type Principal struct {
 	Subject []byte       // DER Name of a device's certificate; nil is none
 	Names   []byte       // DER GeneralNames of it; nil is none
 	Expires time.Time    // when its proof ends; zero with System
-	system  bool
+
+	// Presented are the certificates of a client, in DER, that proved it; nil for a
+	// token. They prove it again.
+	Presented [][]byte
+	system    bool
 }
+
+// CertificatePrincipal begins the IDs of those whom a client certificate proves.
+const CertificatePrincipal = "certificate:"
 
 // System returns the principal for pando's own acts within a tenant: the
 // certificates of its listeners and responders, and its workers.

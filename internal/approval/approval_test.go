@@ -218,7 +218,7 @@ func (h *house) actions() []string {
 // again returns a service over the same store, as after a restart, which executes as
 // given.
 func (h *house) again(executors map[approval.Kind]approval.Executor) *approval.Service {
-	s := approval.New(approval.Config{Store: h.Store, Principals: h.Tokens, Alarms: alarm.NewBoard(h.clock.now), Now: h.clock.now, Log: slog.New(slog.DiscardHandler)})
+	s := approval.New(approval.Config{Store: h.Store, Principals: h.Tokens, Certificates: h.Trust, Alarms: alarm.NewBoard(h.clock.now), Now: h.clock.now, Log: slog.New(slog.DiscardHandler)})
 	s.Serve(executors)
 	return s
 }

@@ -95,6 +95,18 @@ type Change struct {
 	Finished  time.Time // when it came to its final state
 	Steps     []Step    // as the rule had them when it was requested
 	Decisions []Decision
+
+	// Proof is what the requester presented, of one whom a client certificate proves:
+	// certificates in DER, one after another. Nil for one who holds a token.
+	Proof []byte
+	// Certificates are what an executed enrolment led to: one, or those of a pair.
+	Certificates []Certificate
+}
+
+// A Certificate names a certificate.
+type Certificate struct {
+	Issuer pki.IssuerID
+	Serial pki.Serial
 }
 
 // HashOf returns the hash that binds decisions to what they are about: SHA-256 over

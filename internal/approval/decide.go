@@ -31,7 +31,7 @@ func (s *Service) Decide(ctx context.Context, g access.Permit, id pki.ChangeID, 
 	if err := checkComment(comment); err != nil {
 		return nil, err
 	}
-	if err := s.lasting(ctx, g.Principal(), "changes are decided on"); err != nil {
+	if err := s.tokenHolds(ctx, g.Principal(), "changes are decided on"); err != nil {
 		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
@@ -115,7 +115,7 @@ func (s *Service) unrelated(ctx context.Context, a, b Party) error {
 	for _, pair := range [2][2]Party{{a, b}, {b, a}} {
 		id := pair[0].ID
 		for range maxMakers {
-			maker, err := s.cfg.Principals.Maker(ctx, pair[0].Tenant, id)
+			maker, err := s.maker(ctx, pair[0].Tenant, id)
 			if err != nil {
 				return err
 			}
@@ -133,6 +133,15 @@ func (s *Service) unrelated(ctx context.Context, a, b Party) error {
 		}
 	}
 	return nil
+}
+
+// maker returns who made a principal: whoever made its token, or asked for its
+// certificate; "" where nobody is known to have.
+func (s *Service) maker(ctx context.Context, tenant pki.TenantID, id string) (string, error) {
+	if strings.HasPrefix(id, access.CertificatePrincipal) {
+		return s.cfg.Certificates.Asker(ctx, tenant, id)
+	}
+	return s.cfg.Principals.Maker(ctx, tenant, id)
 }
 
 // open refuses a change that waits for no decision.

@@ -55,6 +55,7 @@ func (s *Service) finish(ctx context.Context, c *Change, to State, outcome strin
 		now = &Change{State: to}
 	}
 	switch {
+	case pki.KindOf(err) == pki.Conflict: // another is doing it, or has
 	case err != nil:
 		s.cfg.Log.ErrorContext(ctx, "ending a change", "tenant", c.Tenant, "change", c.ID, "error", err)
 	case now.State == Executed:
@@ -77,7 +78,7 @@ func (s *Service) perform(ctx context.Context, c *Change) error {
 	if !ok {
 		return fmt.Errorf("nothing executes changes of kind %s", c.Kind)
 	}
-	requester, err := s.cfg.Principals.Principal(ctx, c.Requester.Tenant, c.Requester.ID)
+	requester, err := s.requester(ctx, c)
 	if err != nil {
 		return gone(err, "the requester")
 	}
@@ -89,6 +90,20 @@ func (s *Service) perform(ctx context.Context, c *Change) error {
 		return err
 	}
 	return do.Do(ctx, g.For(access.Change{ID: c.ID, Hash: c.Hash}), c.Payload)
+}
+
+// requester returns who asked for a change, as they are at this moment. Whoever was
+// proved by a client certificate is proved by it anew, all of it: that it has not
+// ended, is not revoked, and leads to whom the tenant trusts.
+func (s *Service) requester(ctx context.Context, c *Change) (access.Principal, error) {
+	if len(c.Proof) == 0 {
+		return s.cfg.Principals.Principal(ctx, c.Requester.Tenant, c.Requester.ID)
+	}
+	who, err := s.cfg.Certificates.Again(ctx, c.Requester.Tenant, c.Proof)
+	if err == nil && who.ID != c.Requester.ID {
+		err = pki.Errorf(pki.Forbidden, "its certificate proves %s now", who.ID)
+	}
+	return who, err
 }
 
 // approvedStill counts the approvals of those who could give them at this moment.

@@ -33,6 +33,10 @@ const (
 	AddTrust         Kind = "trust.add"
 	RemoveTrust      Kind = "trust.remove"
 
+	// Enroll and IssueBatch are under the rule of the profile that is enrolled under.
+	Enroll     Kind = "enroll"
+	IssueBatch Kind = "batch.issue"
+
 	// LoosenRule is under the rule that is to be loosened, whatever that is about.
 	LoosenRule Kind = "approval.loosen"
 )
@@ -101,7 +105,7 @@ func Defaults() []Rule {
 }
 
 // check refuses a rule that nobody could follow or that says nothing.
-func (r *Rule) check() error {
+func (r *Rule) check(own []*access.OwnRole) error {
 	if !slices.Contains(Kinds(), r.Kind) {
 		return pki.Errorf(pki.Malformed, "kind %.40q: it is one of %v", string(r.Kind), Kinds())
 	}
@@ -117,18 +121,24 @@ func (r *Rule) check() error {
 	case r.Share < 0 || r.Share > maxShare:
 		return pki.Errorf(pki.Malformed, "a share is from 0 to 100 percent")
 	}
-	return CheckSteps(r.Steps)
+	return CheckSteps(r.Steps, own)
 }
 
-// CheckSteps refuses steps that nobody could follow.
-func CheckSteps(steps []Step) error {
+// CheckSteps refuses steps that nobody could follow. own are the roles of the tenant's
+// own; nil takes any name for one of those.
+func CheckSteps(steps []Step, own []*access.OwnRole) error {
 	if len(steps) > maxSteps {
 		return pki.Errorf(pki.Malformed, "%d steps: there are %d at most", len(steps), maxSteps)
 	}
 	for _, s := range steps {
+		decides := s.Role.Includes(access.DecideApprovals)
+		if at := slices.IndexFunc(own, func(r *access.OwnRole) bool { return r.Name == s.Role }); at >= 0 {
+			decides = slices.Contains(own[at].Permissions, access.DecideApprovals)
+		}
+		unknown := own == nil && access.PermissionsOf(s.Role) == nil
 		switch {
-		case !s.Role.Includes(access.DecideApprovals):
-			return pki.Errorf(pki.Malformed, "a step for the role %.40q: it is for one that includes %s, as %s", string(s.Role), access.DecideApprovals, access.SecurityOfficer)
+		case !decides && !unknown:
+			return pki.Errorf(pki.Malformed, "a step for the role %.40q: it is for one that there is and that includes %s, as %s", string(s.Role), access.DecideApprovals, access.SecurityOfficer)
 		case s.N < 1 || s.N > maxN:
 			return pki.Errorf(pki.Malformed, "%d approvals by a %s: from 1 to %d", s.N, s.Role, maxN)
 		}
@@ -136,10 +146,10 @@ func CheckSteps(steps []Step) error {
 	return nil
 }
 
-// looser reports whether the rule lets something pass that the one before would not:
+// Looser reports whether the rule lets something pass that the one before would not:
 // unless each step of before is in it, in their order, with as many approvals, and
 // no change waits longer, nor may a greater share pass.
-func (r Rule) looser(before Rule) bool {
+func (r Rule) Looser(before Rule) bool {
 	rest := r.Steps
 	for _, s := range before.Steps {
 		at := slices.IndexFunc(rest, func(have Step) bool { return have.Role == s.Role && have.N >= s.N })

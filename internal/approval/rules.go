@@ -79,7 +79,11 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 	if err := g.Check(access.ManageApprovals); err != nil {
 		return nil, err
 	}
-	if err := r.check(); err != nil {
+	own, err := s.ownRoles(ctx, g.Tenant())
+	if err != nil {
+		return nil, err
+	}
+	if err := r.check(own); err != nil {
 		return nil, err
 	}
 	before, err := s.rule(ctx, g.Tenant(), r.Kind)
@@ -89,7 +93,7 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 	if err := s.followable(ctx, g, r, before); err != nil {
 		return nil, err
 	}
-	if r.looser(before) {
+	if r.Looser(before) {
 		err := s.Pass(ctx, g, Request{
 			Kind: LoosenRule, Target: "rule:" + string(r.Kind), Summary: fmt.Sprintf("%s: before %s, after %s", r.Kind, before, r),
 			Payload: ruleChange{r.Kind, textOf(before), textOf(r)}, Rule: &before,
@@ -124,4 +128,22 @@ func (s *Service) followable(ctx context.Context, g access.Permit, r, before Rul
 func (s *Service) loosen(ctx context.Context, g access.Permit, ch ruleChange) error {
 	_, err := s.SetRule(ctx, g, Rule{Kind: ch.Kind, Steps: ch.After.Steps, Life: time.Duration(ch.After.LifeSeconds) * time.Second, Share: ch.After.Share})
 	return err
+}
+
+// CheckSteps refuses steps that nobody in a tenant could follow.
+func (s *Service) CheckSteps(ctx context.Context, tenant pki.TenantID, steps []Step) error {
+	own, err := s.ownRoles(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	return CheckSteps(steps, own)
+}
+
+// ownRoles returns the tenant's own roles, never nil.
+func (s *Service) ownRoles(ctx context.Context, tenant pki.TenantID) ([]*access.OwnRole, error) {
+	own, err := s.cfg.Store.Roles(ctx, tenant)
+	if own == nil {
+		own = []*access.OwnRole{}
+	}
+	return own, err
 }

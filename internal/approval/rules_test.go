@@ -136,7 +136,7 @@ func TestFailedAlarm(t *testing.T) {
 	}{{0, 1}, {24 * time.Hour, 1}, {time.Second, 0}} {
 		h.clock.pass(test.pass)
 		board := alarm.NewBoard(h.clock.now)
-		fresh := approval.New(approval.Config{Store: h.Store, Principals: h.Tokens, Alarms: board, Now: h.clock.now, Log: slog.New(slog.DiscardHandler)})
+		fresh := approval.New(approval.Config{Store: h.Store, Principals: h.Tokens, Certificates: h.Trust, Alarms: board, Now: h.clock.now, Log: slog.New(slog.DiscardHandler)})
 		h.ok(fresh.Round(h.ctx))
 		alarms := board.Of(acme)
 		if len(alarms) != test.want || test.want > 0 && (alarms[0].Name != "approval.failed" || !strings.HasPrefix(alarms[0].What, "1 approved changes failed")) {

@@ -26,6 +26,16 @@ type Principals interface {
 	Active(ctx context.Context, tenant pki.TenantID) ([]access.Principal, error)
 }
 
+// Certificates knows those whom a client certificate proves.
+type Certificates interface {
+	// Again tells whom the certificates that a client presented to a tenant prove at
+	// this moment, as if they came now.
+	Again(ctx context.Context, tenant pki.TenantID, presented []byte) (access.Principal, error)
+	// Asker returns the id of the principal that asked for the certificate by which
+	// another is proved, where that was issued here; "" where that is not known.
+	Asker(ctx context.Context, tenant pki.TenantID, id string) (string, error)
+}
+
 // An Executor does what a change of its kind asks for.
 type Executor struct {
 	Permission access.Permission // that the requester needs, still
@@ -47,11 +57,12 @@ func Execute[P any](permission access.Permission, do func(ctx context.Context, g
 
 // Config is what a Service is made of; every field is needed.
 type Config struct {
-	Store      Store
-	Principals Principals
-	Alarms     *alarm.Board
-	Now        pki.Clock
-	Log        *slog.Logger
+	Store        Store
+	Principals   Principals
+	Certificates Certificates
+	Alarms       *alarm.Board
+	Now          pki.Clock
+	Log          *slog.Logger
 }
 
 // A Service keeps rules and changes. Its methods are safe for concurrent use.

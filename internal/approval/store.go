@@ -4,8 +4,15 @@ import (
 	"context"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
+
+// Most is how many open changes there may be.
+type Most struct {
+	Tenant    int
+	Requester int // of one requester
+}
 
 // Store keeps rules and changes. Each change of them stores its event in the same
 // transaction.
@@ -14,11 +21,17 @@ type Store interface {
 	// those of Defaults hold for the other kinds. NotFound without the tenant.
 	ApprovalRules(ctx context.Context, tenant pki.TenantID) (set []Rule, defaults bool, err error)
 	SetApprovalRule(ctx context.Context, tenant pki.TenantID, r Rule, e pki.Event) error
+	// Roles returns the tenant's own roles, by name.
+	Roles(ctx context.Context, tenant pki.TenantID) ([]*access.OwnRole, error)
 
 	// PutChange stores a pending change, and returns it; or the one that is open
-	// with the same hash and requester, without an event. RateLimited where the
-	// tenant has limit open ones.
-	PutChange(ctx context.Context, c *Change, limit int, e pki.Event) (*Change, error)
+	// with the same hash and requester, without an event: with again also the newest
+	// that is not open any more. RateLimited where there are as many open ones as there
+	// may be.
+	PutChange(ctx context.Context, c *Change, again bool, most Most, e pki.Event) (*Change, error)
+	// AskedChange returns the newest change of a requester with the hash, in whatever
+	// state; NotFound where there is none.
+	AskedChange(ctx context.Context, tenant pki.TenantID, requester string, hash [32]byte) (*Change, error)
 	Change(ctx context.Context, tenant pki.TenantID, id pki.ChangeID) (*Change, error)
 	// Changes returns up to limit changes, newest first, with ids below before (""
 	// from the newest), of one state where it is not "". They have no payload.
@@ -35,6 +48,6 @@ type Store interface {
 	// number of decisions, or has one of the same principal.
 	Decide(ctx context.Context, tenant pki.TenantID, id pki.ChangeID, seen int, d Decision, to State, outcome string, e pki.Event) error
 	// EndChange moves a change from one state to a final one; Conflict where it is
-	// not in it.
+	// not in it, or an open intent is executing it.
 	EndChange(ctx context.Context, tenant pki.TenantID, id pki.ChangeID, from, to State, outcome string, at time.Time, e pki.Event) error
 }

@@ -94,6 +94,9 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 	if err != nil {
 		return nil, false, err
 	}
+	if lane.Approvals() != nil {
+		return nil, false, pki.Errorf(pki.PolicyRefused, "the profile of this endpoint has each enrolment approved, which batches do not wait for: enrol one by one")
+	}
 	now := s.cfg.Now().UTC()
 	b := &Batch{
 		ID: pki.BatchID(pki.NewID(now)), Tenant: g.Tenant(), Endpoint: lane.Endpoint.Name, Profile: lane.Profile(),

@@ -9,9 +9,15 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// A Gate has acts wait for approval that the tenant has a rule about.
+// A Gate has acts wait for approval that the tenant has a rule about, and enrolments
+// whose profile wants it; approval.Service is one.
 type Gate interface {
 	Pass(ctx context.Context, g access.Permit, r approval.Request) error
+	// Ask lets an enrolment go on, is an error of kind pki.Pending while it waits, and
+	// returns the change of the same request where that came to its end.
+	Ask(ctx context.Context, g access.Permit, r approval.Request) (ended *approval.Change, err error)
+	// CheckSteps refuses steps that nobody in a tenant could follow.
+	CheckSteps(ctx context.Context, tenant pki.TenantID, steps []approval.Step) error
 }
 
 // endpointChange is what a change of kind approval.CreateEndpoint or
@@ -73,5 +79,6 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 	return map[approval.Kind]approval.Executor{
 		approval.CreateEndpoint: endpoint(s.CreateEndpoint),
 		approval.UpdateEndpoint: endpoint(s.UpdateEndpoint),
+		approval.Enroll:         approval.Execute(access.Enroll, s.approved),
 	}
 }

@@ -47,10 +47,11 @@ const (
 
 // Enroll issues one certificate, or both of a pair, or refuses. The same request under the same
 // idempotency key gets the same certificate; another request under it is
-// Conflict.
+// Conflict. A request whose profile wants approval is Pending, and is sent again until
+// it is issued or refused: see the package.
 func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
 	got, err := s.enroll(ctx, r)
-	if err != nil {
+	if err != nil && pki.KindOf(err) != pki.Pending {
 		s.refused.Add(pki.KindOf(err))
 	}
 	return got, err
@@ -64,6 +65,7 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	if err != nil {
 		return nil, err
 	}
+	asked := r // as it came: what is known of the device is added below
 	lane, err := s.Open(ctx, r.Grant, r.Endpoint, r.Protocol)
 	if err != nil {
 		return nil, err
@@ -77,9 +79,19 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 		return nil, err
 	}
 	if r.Pair != nil {
-		return s.enrollPair(ctx, lane, &r, key)
+		return s.enrollPair(ctx, lane, &r, asked, key)
 	}
-	return s.enrollAt(ctx, lane, r.Subject, r.Grant.Actor(), key)
+	order, err := s.decideAt(ctx, lane, r.Subject, r.Grant.Actor(), key)
+	if err != nil {
+		return nil, err
+	}
+	if approves(&r, lane) {
+		d := decided{asked, []*Lane{lane}, []*issuance.Order{order}}
+		if got, err := s.approve(ctx, &d); got != nil || err != nil {
+			return got, err
+		}
+	}
+	return s.issue(ctx, lane, order)
 }
 
 // checkPlace refuses what is enrolled outside of a permit.
@@ -167,7 +179,8 @@ func idempotencyKey(g access.Permit, key string) (string, error) {
 	return "device\n" + hex.EncodeToString(h.Sum(nil)), nil // no key that is sent has a control character
 }
 
-func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, actor, idempotency string) (*pki.Enrollment, error) {
+// decideAt decides on a single request, with what it claims.
+func (s *Service) decideAt(ctx context.Context, lane *Lane, subject Subject, actor, idempotency string) (*issuance.Order, error) {
 	order, err := s.decide(ctx, lane, &subject)
 	if err != nil {
 		return nil, err
@@ -176,6 +189,10 @@ func (s *Service) enrollAt(ctx context.Context, lane *Lane, subject Subject, act
 	if idempotency != "" {
 		order.Idempotency, order.RequestHash = idempotency, requestHash(lane.Endpoint, subject)
 	}
+	return order, nil
+}
+
+func (s *Service) issue(ctx context.Context, lane *Lane, order *issuance.Order) (*pki.Enrollment, error) {
 	c, repeated, err := s.cfg.CA.Issue(ctx, order)
 	if err != nil {
 		return nil, err

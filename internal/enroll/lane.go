@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
@@ -43,6 +44,9 @@ func (l *Lane) Profile() pki.ProfileRef { return l.profile.Ref() }
 
 // Authority returns the authority that the lane's certificates come from.
 func (l *Lane) Authority() pki.AuthorityID { return l.line.Authority.ID }
+
+// Approvals returns whose approval each enrolment needs here; nil is nobody's.
+func (l *Lane) Approvals() *approval.Rule { return l.profile.Profile().Approvals() }
 
 // Open returns the lane of an endpoint, named by its label or, within the permit's
 // tenant, by its name. The permit is of access.Enroll or access.ManageBatches.

@@ -18,8 +18,9 @@ type Pair struct {
 	CSR      []byte // DER
 }
 
-// enrollPair is enrollAt for the request and its pair.
-func (s *Service) enrollPair(ctx context.Context, first *Lane, r *Request, idempotency string) (*pki.Enrollment, error) {
+// enrollPair issues the request's certificate and its pair's. asked is the request as
+// it came.
+func (s *Service) enrollPair(ctx context.Context, first *Lane, r *Request, asked Request, idempotency string) (*pki.Enrollment, error) {
 	second, err := s.Open(ctx, r.Grant, r.Pair.Endpoint, r.Protocol)
 	if err != nil {
 		return nil, err
@@ -56,6 +57,12 @@ func (s *Service) enrollPair(ctx context.Context, first *Lane, r *Request, idemp
 	}
 	if idempotency != "" {
 		orders[1].Idempotency += "\npair" // no key that is sent has a control character
+	}
+	if approves(r, lanes[:]...) {
+		d := decided{asked, lanes[:], orders[:]}
+		if got, err := s.approve(ctx, &d); got != nil || err != nil {
+			return got, err
+		}
 	}
 	pair, repeated, err := s.cfg.CA.IssuePair(ctx, orders)
 	if err != nil {

@@ -52,7 +52,11 @@ func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *iss
 		return nil, err
 	}
 	lane.commonName = commonName
-	return s.enrollAt(ctx, lane, Subject{CSR: csr}, "", "")
+	order, err := s.decideAt(ctx, lane, Subject{CSR: csr}, "", "")
+	if err != nil {
+		return nil, err
+	}
+	return s.issue(ctx, lane, order)
 }
 
 // responderName makes the responder's CN of its authority's, within the 64

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -27,6 +28,10 @@ type Store interface {
 	// KeyUse returns which device of the owner used the key with the hash, and
 	// whether one did.
 	KeyUse(ctx context.Context, owner pki.TenantID, keyHash [32]byte) (device pki.DeviceID, used bool, err error)
+
+	// Claimed returns what an owner's idempotency key led to, and the hash of its
+	// request, from the intent on; NotFound where it is not claimed.
+	Claimed(ctx context.Context, owner pki.TenantID, idempotency string) (e issuance.Earlier, request [32]byte, err error)
 
 	// Certificate returns a certificate to the tenant that issued or owns it, or
 	// NotFound.

@@ -33,6 +33,11 @@ func (s *Service) PublishProfile(ctx context.Context, g access.Permit, source []
 	if err := verdict.Err(); err != nil {
 		return nil, err
 	}
+	if rule := p.Approvals(); rule != nil {
+		if err := s.cfg.Gate.CheckSteps(ctx, g.Tenant(), rule.Steps); err != nil {
+			return nil, pki.Because(pki.KindOf(err), err, "approvals: %s", pki.DetailOf(err))
+		}
+	}
 	v := &pki.ProfileVersion{
 		ProfileRef: pki.ProfileRef{Tenant: g.Tenant(), Name: p.Name()},
 		Hash:       sha256.Sum256(source), Source: string(source), Created: s.cfg.Now().UTC(),

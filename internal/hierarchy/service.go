@@ -47,6 +47,8 @@ type CA interface {
 // A Gate has acts of weight wait for approval.
 type Gate interface {
 	Pass(ctx context.Context, g access.Permit, r approval.Request) error
+	// CheckSteps refuses steps that nobody in a tenant could follow.
+	CheckSteps(ctx context.Context, tenant pki.TenantID, steps []approval.Step) error
 }
 
 // Config is what a Service is made of; every field is needed.

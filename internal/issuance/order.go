@@ -24,6 +24,7 @@ type Order struct {
 	RequestHash [32]byte
 	Request     []byte // DER of the PKCS #10 request; kept without its key
 	Actor       string
+	Change      pki.ChangeID
 
 	Row    int64          // of a batch
 	Within *access.Within // see Item
@@ -54,6 +55,6 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 		Profile: o.Profile.Ref(), NotBefore: o.Content.NotBefore, NotAfter: o.Content.NotAfter,
 		TBS: bytes, KeyHash: sha256.Sum256(spki),
 		SharedKey: profile.SharedKeys(), RenewSameKey: profile.RenewSameKey(), Row: o.Row, Within: o.Within,
-		Idempotency: o.Idempotency, RequestHash: o.RequestHash, Request: request, Actor: o.Actor,
+		Idempotency: o.Idempotency, RequestHash: o.RequestHash, Request: request, Actor: o.Actor, Change: o.Change,
 	}, nil
 }

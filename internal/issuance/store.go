@@ -77,13 +77,17 @@ type Item struct {
 	// the tenant that whoever asked may not enrol in. Nil is wherever it is.
 	Within *access.Within
 
+	// Change is the approved change that the item executes, "" for most. The intent has
+	// it to itself; the record moves it to executed, and names the certificate with it.
+	Change pki.ChangeID
+
 	// With is the other of a pair, nil for most: the two stand side by side in one intent,
 	// and are issued both or neither.
 	With *Item
 
 	// Set by Store.Commit of a new intent. A refused item, or one that was
 	// claimed earlier, is not part of the intent.
-	Refused error    // DuplicateKey, or Conflict for an idempotency key of another request
+	Refused error    // DuplicateKey, or Conflict for an idempotency key of another request or a change that is not approved
 	Earlier *Earlier // the same request came before
 
 	// Set before Store.Commit of a record: the certificate, or nil for an item

@@ -72,7 +72,7 @@ type Error struct {
 	Kind       Kind
 	Detail     string
 	Cause      error         // may be nil; never shown outside
-	RetryAfter time.Duration // with RateLimited and Unavailable: when to come again; 0 is unsaid
+	RetryAfter time.Duration // with RateLimited, Unavailable and Pending: when to come again; 0 is unsaid
 }
 
 // Errorf returns an *Error with a detail made as fmt.Sprintf does. The detail is

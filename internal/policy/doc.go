@@ -25,6 +25,10 @@
 //	pair: gb-key-agreement          # the profile of the certificate that is issued with this one, for the
 //	                                # same device and another key: both or neither; that profile names this one
 //
+//	approvals:                      # who approves each enrolment before anything is issued, one step after another
+//	  steps: [1 of ra-operator, 2 of security-officer] # so many holders of a role, built-in or the tenant's own
+//	  expire: 7d                    # the default: what nobody decided by then is over; from 1min to 90d
+//
 //	keys:
 //	  allow: [p256]                 # preferred first: p256 p384 p521 ed25519 rsa2048 rsa3072 rsa4096;
 //	                                # mldsa44 mldsa65 mldsa87, and slhdsa-sha2-128s for CAs;
@@ -136,6 +140,19 @@
 // same authority: for one device and two keys (pair in POST /enrollments, or pando cert
 // enroll --pair-endpoint). Both are issued or neither, also where the server dies in
 // between. A request for one alone is refused; batches do not take pairs.
+//
+// # Approvals
+//
+// With approvals, an enrolment is checked whole and then waits until others than
+// whoever asks have approved it, as the exact request: with the last approval the server
+// checks all of it again and issues. The same request sent again says how it stands, and
+// gets the certificate when there is one. A pair waits as one; it needs what either of
+// its profiles says, first that of the request and then that of its pair, where they
+// differ. A batch waits as a whole, for one change, when its upload is complete. The
+// approvers are people of the tenant whose endpoint it is, also where the profile is
+// lent to it. A role of the tenant's own includes approvals.decide. The certificates of
+// the server's own listeners wait for nobody; authorities have rules of their own
+// (approvals.md), and OCSP responders none.
 //
 // # ASN.1
 //

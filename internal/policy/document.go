@@ -37,6 +37,7 @@ type document struct {
 	Strict           bool                 `yaml:"strict"`
 	Rules            []documentRule       `yaml:"rules"`
 	Pair             word                 `yaml:"pair"`
+	Approvals        *documentApprovals   `yaml:"approvals"`
 	Keys             documentKeys         `yaml:"keys"`
 	Validity         word                 `yaml:"validity"`
 	Backdate         word                 `yaml:"backdate"`

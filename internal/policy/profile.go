@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -18,6 +19,7 @@ type Profile struct {
 	strict      bool
 	rules       []rule
 	pair        string // the profile that it is issued together with; "" for none
+	approvals   *approval.Rule
 	keys        keyRule
 	shared      bool
 	sameKey     bool
@@ -66,7 +68,7 @@ func Parse(source []byte) (*Profile, error) {
 		return nil, at(doc.Profile.token, "a name has 1 to 40 characters of a-z, 0-9 and inner hyphens")
 	}
 	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1, defaults: defaultsOf(doc)}
-	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions} {
+	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions, p.compileApprovals} {
 		if err := compile(doc); err != nil {
 			return nil, err
 		}

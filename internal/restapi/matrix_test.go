@@ -176,7 +176,7 @@ func (m *matrix) fill(t *testing.T) {
 			Steps: []approval.Step{{Role: access.TenantAdministrator, N: 2}}}
 		ch.Hash = approval.HashOf(ch.Tenant, ch.Kind, ch.Target, ch.Payload)
 		ch.Requester.ID += string(id)
-		if _, err := m.stack.Store.PutChange(ctx, ch, 10, pki.Event{Tenant: "beta", At: m.stack.Now(), Action: "change.request"}); err != nil {
+		if _, err := m.stack.Store.PutChange(ctx, ch, false, approval.Most{Tenant: 10, Requester: 10}, pki.Event{Tenant: "beta", At: m.stack.Now(), Action: "change.request"}); err != nil {
 			t.Fatal(err)
 		}
 	}

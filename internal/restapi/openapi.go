@@ -103,7 +103,11 @@ type media struct {
 
 // waitingDoc describes the answer of an act that waits for approval.
 func (s *server) waitingDoc() *huma.Response {
-	return &huma.Response{Description: "It waits for approval, and nothing was done yet; Location names the change.",
+	return &huma.Response{Description: "It waits for approval, and nothing was done yet; Location names the change. With Retry-After it is asked for again, in the same words, until it is done.",
+		Headers: map[string]*huma.Param{
+			"Location":    {Description: "The change.", Schema: &huma.Schema{Type: huma.TypeString}},
+			"Retry-After": {Description: "Seconds, of what is asked for again until it is done.", Schema: &huma.Schema{Type: huma.TypeInteger}},
+		},
 		Content: s.content([]media{{mediaJSON, reflect.TypeFor[client.Change]()}})}
 }
 

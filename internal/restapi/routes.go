@@ -139,7 +139,7 @@ func (s *server) table() []route {
 		operation("GET /endpoints/{endpoint}", access.ReadConfiguration, "get-endpoint", "Get an endpoint by name or label", s.getEndpoint),
 		operation("PATCH /endpoints/{endpoint}", access.ManageEndpoints, "change-endpoint", "Change an endpoint", s.changeEndpoint),
 
-		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().repeatable().body(maxEnrollBody).checked(),
+		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().repeatable().gated().body(maxEnrollBody).checked(),
 		plain("GET /certificates", access.ReadCertificates, s.listCertificates, listCertificatesDoc()).lasting(),
 		operation("GET /certificates/{issuer}/{serial}/trace", access.ReadCertificates, "trace-certificate", "Tell all that is known of a certificate", s.traceCertificate),
 		plain("GET /certificates/{issuer}/{serial}", access.ReadCertificates, s.getCertificate, getCertificateDoc()),

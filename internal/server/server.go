@@ -117,7 +117,8 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		return nil, err
 	}
 	s.tokens = access.NewTokens(s.store, s.now)
-	s.approvals = approval.New(approval.Config{Store: s.store, Principals: s.tokens, Alarms: s.alarms, Now: s.now, Log: s.log})
+	certified := &certified{}
+	s.approvals = approval.New(approval.Config{Store: s.store, Principals: s.tokens, Certificates: certified, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.tokens.Heed(s.approvals)
 	if err := s.wireRetention(); err != nil {
 		return nil, err
@@ -126,6 +127,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err := s.wire(ctx, signatures, cursors); err != nil {
 		return nil, err
 	}
+	certified.Certificates = s.trust
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
 		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Approvals: s.approvals.Stats(), Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
@@ -226,6 +228,10 @@ type archives struct{ auditlog.Archives }
 // subordinates breaks the circle between the hierarchy, which has authorities
 // below online ones enrolled, and the RA, which asks the hierarchy for lines.
 type subordinates struct{ hierarchy.RA }
+
+// certified is the service that knows whom certificates prove; it is made after the
+// one that asks it.
+type certified struct{ approval.Certificates }
 
 // Run serves until ctx ends, then stops taking requests, finishes what is in
 // flight and closes the store.

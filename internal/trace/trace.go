@@ -44,6 +44,9 @@ type Store interface {
 	EventsOn(ctx context.Context, tenant pki.TenantID, targets []string, limit int) ([]pki.Event, error)
 	// LogPlace returns where a certificate stands in its issuer's tenant's log.
 	LogPlace(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (LogPlace, error)
+	// ChangeOf returns the change of a tenant by which a certificate was approved, of a
+	// single request; "" where nobody had to.
+	ChangeOf(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (pki.ChangeID, error)
 	// Archived is NotFound and says where a certificate is that is archived; nil for
 	// any other. An issuer of "" is any.
 	Archived(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) error

@@ -137,6 +137,9 @@ func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presen
 		return access.Principal{}, false, pki.Errorf(pki.Unauthenticated, "certificate %s is of a tenant to which its authority was lent, and proves nobody elsewhere", record.Serial)
 	}
 	who, err = principalOf(by, chain, record)
+	for _, c := range presented {
+		who.Presented = append(who.Presented, c.Raw)
+	}
 	return who, record != nil && record.Owner != by.Tenant, err
 }
 
@@ -209,7 +212,7 @@ func principalOf(a *Anchor, chain []*x509.Certificate, record *pki.Certificate) 
 	}
 	who := access.Principal{
 		Tenant: a.Tenant, Grants: a.Grants, Expires: leaf.NotAfter.UTC(),
-		ID:   fmt.Sprintf("certificate:%s/%x", issuer, leaf.SerialNumber),
+		ID:   fmt.Sprintf(access.CertificatePrincipal+"%s/%x", issuer, leaf.SerialNumber),
 		Name: printable(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName) + ", issued by " + chain[1].Subject.String()),
 	}
 	switch {

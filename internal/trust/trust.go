@@ -56,6 +56,9 @@ type Store interface {
 	access.ScopeStore
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+	// Asker returns who asked for a certificate or submitted its batch, as events have
+	// it; "" where that is not known.
+	Asker(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (string, error)
 	// Certificate is issuance.Store's.
 	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
 }

@@ -122,7 +122,8 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	s.Signer = signer.New(keystore.New(map[string]keystore.Provider{"software": provider}))
 	s.Tokens = access.NewTokens(s.Store, cfg.Now)
-	s.Approvals = approval.New(approval.Config{Store: s.Store, Principals: s.Tokens, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	certified := &struct{ approval.Certificates }{}
+	s.Approvals = approval.New(approval.Config{Store: s.Store, Principals: s.Tokens, Certificates: certified, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Tokens.Heed(s.Approvals)
 	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Gate: s.Approvals, LintCRL: policy.LintCRL, Alarms: alarm.NewBoard(cfg.Now), Now: cfg.Now, Log: log})
 	s.RevocationJobs = revocation.NewJobs(revocation.JobsConfig{Store: s.Store, VA: s.Revocation, Gate: s.Approvals, Now: cfg.Now, Log: log})
@@ -146,6 +147,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Spool: spool, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Gate: s.Approvals, Now: cfg.Now})
+	certified.Certificates = s.Trust
 	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Gate: s.Approvals, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Quotas = quota.New(quota.Config{Store: s.Store, Alarms: s.Alarms, Gate: s.Approvals, Now: cfg.Now, Log: log})

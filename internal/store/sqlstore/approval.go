@@ -74,15 +74,18 @@ func (i intoSteps) Scan(src any) error {
 }
 
 // PutChange implements approval.Store.
-func (s *Store) PutChange(ctx context.Context, c *approval.Change, limit int, e pki.Event) (*approval.Change, error) {
+func (s *Store) PutChange(ctx context.Context, c *approval.Change, again bool, most approval.Most, e pki.Event) (*approval.Change, error) {
 	steps, err := stepsText(c.Steps)
 	if err != nil {
 		return nil, err
 	}
 	kept := c
 	err = s.update(ctx, func(t *tx) error {
-		have, err := one(ctx, t, scanChange, selectChange+`WHERE tenant = $1 AND requester = $2 AND hash = $3 AND state IN ('pending', 'approved')`,
-			c.Tenant, c.Requester.ID, c.Hash[:])
+		text := openChange
+		if again {
+			text = askedChange
+		}
+		have, err := one(ctx, t, scanChange, text, c.Tenant, c.Requester.ID, c.Hash[:])
 		if err == nil {
 			kept = have
 			return nil
@@ -90,18 +93,14 @@ func (s *Store) PutChange(ctx context.Context, c *approval.Change, limit int, e 
 		if !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("looking for a change: %w", err)
 		}
-		open, err := one(ctx, t, scanInt, `SELECT count(*) FROM (SELECT 1 FROM change WHERE tenant = $1 AND state IN ('pending', 'approved') LIMIT $2) w`, c.Tenant, limit)
-		switch {
-		case err != nil:
-			return fmt.Errorf("counting changes: %w", err)
-		case open >= int64(limit):
-			return pki.Errorf(pki.RateLimited, "%d changes of this tenant wait for approval already: have them decided or withdrawn first", limit)
+		if err := t.roomForChange(ctx, c, most); err != nil {
+			return err
 		}
 		_, err = t.exec(`INSERT INTO change (id, tenant, kind, target, place, summary, payload, hash, requester_tenant, requester, requester_name,
-				created, expires, state, outcome, finished, steps, decided)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'pending', '', 0, $14, 0)`,
+				created, expires, state, outcome, finished, steps, decided, proof)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'pending', '', 0, $14, 0, $15)`,
 			c.ID, c.Tenant, c.Kind, c.Target, c.Place.String(), c.Summary, c.Payload, c.Hash[:], c.Requester.Tenant, c.Requester.ID, c.Requester.Name,
-			micros(c.Created), micros(c.Expires), steps)
+			micros(c.Created), micros(c.Expires), steps, bytesOf(c.Proof))
 		if err != nil {
 			return fmt.Errorf("storing a change: %w", err)
 		}
@@ -110,12 +109,52 @@ func (s *Store) PutChange(ctx context.Context, c *approval.Change, limit int, e 
 	if err != nil {
 		return nil, err
 	}
-	return kept, s.readDecisions(ctx, kept)
+	return kept, s.readParts(ctx, kept)
 }
+
+// roomForChange refuses one open change more than there may be.
+func (t *tx) roomForChange(ctx context.Context, c *approval.Change, most approval.Most) error {
+	open, err := one(ctx, t, scanInt, openOfTenant, c.Tenant, most.Tenant)
+	if err != nil {
+		return fmt.Errorf("counting changes: %w", err)
+	}
+	own, err := one(ctx, t, scanInt, openOfRequester, c.Tenant, c.Requester.ID, most.Requester)
+	switch {
+	case err != nil:
+		return fmt.Errorf("counting a requester's changes: %w", err)
+	case open >= int64(most.Tenant):
+		return pki.Errorf(pki.RateLimited, "%d changes of this tenant wait for approval already: have them decided or withdrawn first", most.Tenant)
+	case own >= int64(most.Requester):
+		return pki.Errorf(pki.RateLimited, "%d changes that you asked for wait for approval already: have them decided or withdraw some first", most.Requester)
+	}
+	return nil
+}
+
+// AskedChange implements approval.Store.
+func (s *Store) AskedChange(ctx context.Context, tenant pki.TenantID, requester string, hash [32]byte) (*approval.Change, error) {
+	c, err := one(ctx, s.read, scanChange, askedChange, tenant, requester, hash[:])
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, pki.Errorf(pki.NotFound, "nobody asked for this")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for a change: %w", err)
+	}
+	return c, s.readParts(ctx, c)
+}
+
+// The statements on what is there of the same request, which change_same and
+// change_asked lead.
+const (
+	ofRequest       = `WHERE tenant = $1 AND requester = $2 AND hash = $3 `
+	openChange      = selectChange + ofRequest + `AND state IN ('pending', 'approved')`
+	askedChange     = selectChange + ofRequest + `ORDER BY num DESC LIMIT 1`
+	openOfTenant    = `SELECT count(*) FROM (SELECT 1 FROM change WHERE tenant = $1 AND state IN ('pending', 'approved') LIMIT $2) w`
+	openOfRequester = `SELECT count(*) FROM (SELECT 1 FROM change WHERE tenant = $1 AND requester = $2 AND state IN ('pending', 'approved') LIMIT $3) w`
+)
 
 const (
 	changeColumns = `id, tenant, kind, target, place, summary, hash, requester_tenant, requester, requester_name, created, expires, state, outcome, finished, steps`
-	selectChange  = `SELECT ` + changeColumns + `, payload FROM change `
+	selectChange  = `SELECT ` + changeColumns + `, payload, proof FROM change `
 	selectListed  = `SELECT ` + changeColumns + ` FROM change `
 )
 
@@ -126,9 +165,11 @@ func scanListed(row row) (*approval.Change, error) {
 }
 
 func scanChange(row row) (*approval.Change, error) {
-	var payload []byte
-	c, err := scanListed(scannedAfter{row, []any{&payload}})
-	c.Payload = payload
+	var payload, proof []byte
+	c, err := scanListed(scannedAfter{row, []any{&payload, &proof}})
+	if c.Payload = payload; len(proof) > 0 {
+		c.Proof = proof
+	}
 	return c, err
 }
 
@@ -140,16 +181,31 @@ func (s *Store) Change(ctx context.Context, tenant pki.TenantID, id pki.ChangeID
 		if c, err = found(c, err, "change %.60q", string(id)); err != nil {
 			return err
 		}
-		return readDecisions(ctx, from, c)
+		return readParts(ctx, from, c)
 	})
 	return c, err
 }
 
-func (s *Store) readDecisions(ctx context.Context, changes ...*approval.Change) error {
+func (s *Store) readParts(ctx context.Context, changes ...*approval.Change) error {
 	for _, c := range changes {
-		if err := readDecisions(ctx, s.read, c); err != nil {
+		if err := readParts(ctx, s.read, c); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// readParts reads the decisions on a change, and what it led to.
+func readParts(ctx context.Context, from source, c *approval.Change) (err error) {
+	if err := readDecisions(ctx, from, c); err != nil || c.Kind != approval.Enroll || c.State != approval.Executed {
+		return err
+	}
+	c.Certificates, err = list(ctx, from, func(row row) (x approval.Certificate, err error) {
+		err = row.Scan(&x.Issuer, intoArray(x.Serial[:]))
+		return x, err
+	}, `SELECT r.text, x.serial FROM change_certificate x JOIN ref r ON r.num = x.issuer WHERE x.change = $1 ORDER BY x.place`, c.ID)
+	if err != nil {
+		return fmt.Errorf("reading what a change led to: %w", err)
 	}
 	return nil
 }
@@ -172,7 +228,7 @@ func (s *Store) Changes(ctx context.Context, tenant pki.TenantID, state approval
 	if err != nil {
 		return nil, fmt.Errorf("listing changes: %w", err)
 	}
-	return all, s.readDecisions(ctx, all...)
+	return all, s.readParts(ctx, all...)
 }
 
 // OpenChanges implements approval.Store.
@@ -225,7 +281,7 @@ func (s *Store) Decide(ctx context.Context, tenant pki.TenantID, id pki.ChangeID
 // EndChange implements approval.Store.
 func (s *Store) EndChange(ctx context.Context, tenant pki.TenantID, id pki.ChangeID, from, to approval.State, outcome string, at time.Time, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`UPDATE change SET state = $1, outcome = $2, finished = $3 WHERE tenant = $4 AND id = $5 AND state = $6`,
+		rows, err := t.exec(`UPDATE change SET state = $1, outcome = $2, finished = $3 WHERE tenant = $4 AND id = $5 AND state = $6 AND intent = 0`,
 			to, outcome, micros(at), tenant, id, from)
 		if err := t.changed(ctx, tenant, id, rows, err); err != nil {
 			return err

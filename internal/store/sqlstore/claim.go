@@ -291,6 +291,11 @@ func (c *claiming) want(it *issuance.Item) (w wanted, err error) {
 	if err := c.refuseOutside(owner, it); err != nil || it.Refused != nil {
 		return w, err
 	}
+	if it.Change != "" {
+		if err := c.refuseUnapproved(it); err != nil || it.Refused != nil {
+			return w, err
+		}
+	}
 	if !it.SharedKey {
 		w.key = keyID{owner, [keyHashSize]byte(it.KeyHash[:])}
 		if w.had, w.used = c.key(w.key); w.used {
@@ -344,6 +349,9 @@ func (c *claiming) refuseOutside(owner int64, it *issuance.Item) error {
 
 // take claims what an item wants, which nothing refuses.
 func (c *claiming) take(it *issuance.Item, w *wanted) error {
+	if err := c.takeChange(it); err != nil {
+		return err
+	}
 	e := w.entry
 	switch {
 	case w.used:
@@ -386,6 +394,8 @@ func refuseUsed(k keyClaim, it *issuance.Item) error {
 	return nil
 }
 
+const selectEarlier = `SELECT i.id, r.text FROM intent i JOIN ref r ON r.num = $1 WHERE i.num = $2`
+
 // findEarlier sets Earlier to what the item's idempotency key led to before, or
 // Refused where that was another request.
 func (c *claiming) findEarlier(o orderClaim, it *issuance.Item) error {
@@ -396,7 +406,7 @@ func (c *claiming) findEarlier(o orderClaim, it *issuance.Item) error {
 	earlier, err := one(context.Background(), c.tx, func(row row) (*issuance.Earlier, error) {
 		e := &issuance.Earlier{Serial: o.serial}
 		return e, row.Scan(&e.Intent, &e.Issuer)
-	}, `SELECT i.id, r.text FROM intent i JOIN ref r ON r.num = $1 WHERE i.num = $2`, o.issuer, o.intent)
+	}, selectEarlier, o.issuer, o.intent)
 	if err != nil {
 		return fmt.Errorf("reading an idempotency key: %w", err)
 	}
@@ -501,6 +511,9 @@ func (t *tx) giveUpClaims(intent int64, file batchFile, items []*issuance.Item) 
 			}
 		}
 	}
+	if err := t.giveUpChanges(intent); err != nil {
+		return err
+	}
 	err = t.changeClaims(intent, func(e *claimEntry) {
 		if !e.kept && keys[keyID{e.owner, e.hash}] {
 			e.hasKey = false
@@ -557,4 +570,38 @@ func (s *Store) KeyUse(ctx context.Context, owner pki.TenantID, keyHash [32]byte
 		return "", false, fmt.Errorf("reading a key's use: %w", err)
 	}
 	return device, true, nil
+}
+
+// Claimed implements enroll.Store.
+func (s *Store) Claimed(ctx context.Context, owner pki.TenantID, idempotency string) (issuance.Earlier, [32]byte, error) {
+	var none issuance.Earlier
+	num, err := s.findRef(ctx, tenantRef(owner))
+	if err != nil {
+		return none, [32]byte{}, err
+	}
+	var o orderClaim
+	var claimed bool
+	// Memory first: what it has no more is in the table by then.
+	err = s.readRecent(ctx, func(r *recent) { o, claimed = r.order(orderID{num, idempotency}) })
+	if err == nil && !claimed {
+		o, err = one(ctx, s.read, func(row row) (o orderClaim, err error) {
+			err = row.Scan(intoArray(o.request[:]), &o.intent, &o.issuer, intoArray(o.serial[:]))
+			return o, err
+		}, `SELECT request_hash, intent, issuer, serial FROM idempotency WHERE owner = $1 AND key = $2`, num, idempotency)
+		if errors.Is(err, sql.ErrNoRows) {
+			return none, [32]byte{}, pki.Errorf(pki.NotFound, "the idempotency key is not claimed")
+		}
+	}
+	if err != nil {
+		return none, [32]byte{}, fmt.Errorf("reading an idempotency key: %w", err)
+	}
+	e, err := one(ctx, s.read, func(row row) (e issuance.Earlier, err error) {
+		err = row.Scan(&e.Intent, &e.Issuer)
+		return e, err
+	}, selectEarlier, o.issuer, o.intent)
+	if err != nil {
+		return none, [32]byte{}, fmt.Errorf("reading an idempotency key: %w", err)
+	}
+	e.Serial = o.serial
+	return e, o.request, nil
 }

@@ -335,14 +335,20 @@ func (s *Store) moveBefore(ctx context.Context, before int64) error {
 }
 
 // recentKey returns the claim of a key that is not in its table yet.
-func (s *Store) recentKey(ctx context.Context, id keyID) (keyClaim, bool, error) {
+func (s *Store) recentKey(ctx context.Context, id keyID) (k keyClaim, ok bool, err error) {
+	err = s.readRecent(ctx, func(r *recent) { k, ok = r.key(id) })
+	return k, ok, err
+}
+
+// readRecent reads the claims that are not in their tables yet.
+func (s *Store) readRecent(ctx context.Context, read func(r *recent)) error {
 	r := &s.recent
 	for {
 		r.mu.RLock()
 		if r.loaded {
 			defer r.mu.RUnlock()
-			k, ok := r.key(id)
-			return k, ok, nil
+			read(r)
+			return nil
 		}
 		r.mu.RUnlock()
 		err := s.update(ctx, func(t *tx) error {
@@ -350,7 +356,7 @@ func (s *Store) recentKey(ctx context.Context, id keyID) (keyClaim, bool, error)
 			return err
 		})
 		if err != nil {
-			return keyClaim{}, false, err
+			return err
 		}
 	}
 }

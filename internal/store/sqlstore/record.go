@@ -80,6 +80,9 @@ func (t *tx) record(in *issuance.Intent, now time.Time) error {
 	if err := r.certificates(); err != nil {
 		return err
 	}
+	if err := r.executeChanges(items); err != nil {
+		return err
+	}
 	if err := r.finishVoid(); err != nil {
 		return err
 	}

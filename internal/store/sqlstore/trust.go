@@ -79,3 +79,20 @@ func (s *Store) RemoveAnchor(ctx context.Context, tenant pki.TenantID, name stri
 		return t.event(e)
 	})
 }
+
+// Asker implements trust.Store.
+func (s *Store) Asker(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (string, error) {
+	c, err := s.Certificate(ctx, tenant, issuer, serial)
+	if err != nil {
+		return "", err
+	}
+	if c.Batch == "" {
+		_, actor, err := s.Request(ctx, issuer, serial)
+		return actor, err
+	}
+	b, err := s.Batch(ctx, c.Owner, c.Batch)
+	if err != nil {
+		return "", err
+	}
+	return b.By, nil
+}

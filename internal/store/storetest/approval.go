@@ -7,6 +7,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -46,6 +47,9 @@ func testApprovalRules(f *fixture) {
 	f.same(f.actions(stranger), []string{"tenant.create"})
 }
 
+// few is how many changes may be open.
+var few = approval.Most{Tenant: 10, Requester: 10}
+
 // newChange returns a change that waits, not stored; n tells it from others.
 func (f *fixture) newChange(n int) *approval.Change {
 	at := f.now.Add(time.Duration(n) * time.Second)
@@ -61,7 +65,7 @@ func (f *fixture) newChange(n int) *approval.Change {
 func (f *fixture) putChange(n int) *approval.Change {
 	f.Helper()
 	c := f.newChange(n)
-	kept, err := f.PutChange(f.ctx, c, 10, f.event(acme, "change.request"))
+	kept, err := f.PutChange(f.ctx, c, false, few, f.event(acme, "change.request"))
 	f.ok(err)
 	f.same(kept, c)
 	return c
@@ -84,15 +88,17 @@ func testChanges(f *fixture) {
 	// The same of the same requester is the one that waits; the same of another is not.
 	again := *first
 	again.ID, again.Created = pki.ChangeID(pki.NewID(f.now)), f.now.Add(time.Minute)
-	kept, err := f.PutChange(f.ctx, &again, 10, f.event(acme, "change.request"))
+	kept, err := f.PutChange(f.ctx, &again, false, few, f.event(acme, "change.request"))
 	f.ok(err)
 	f.same(kept, first)
 	another := again
 	another.Requester.ID = "token:other"
-	kept, err = f.PutChange(f.ctx, &another, 10, f.event(acme, "change.request"))
+	kept, err = f.PutChange(f.ctx, &another, false, few, f.event(acme, "change.request"))
 	f.ok(err)
 	f.same(kept.ID, another.ID)
-	_, err = f.PutChange(f.ctx, f.newChange(9), 3, f.event(acme, "change.request"))
+	_, err = f.PutChange(f.ctx, f.newChange(9), false, approval.Most{Tenant: 3, Requester: 10}, f.event(acme, "change.request"))
+	f.is(pki.RateLimited, err)
+	_, err = f.PutChange(f.ctx, f.newChange(9), false, approval.Most{Tenant: 10, Requester: 2}, f.event(acme, "change.request"))
 	f.is(pki.RateLimited, err)
 	f.same(f.actions(acme)[:4], []string{"change.request", "change.request", "change.request", "authority.activate"})
 
@@ -186,4 +192,110 @@ func testExecutedOnce(f *fixture) {
 	f.ok(err)
 	f.same(events[0].Detail, "what (approved: change "+string(c.ID)+")")
 	f.is(pki.Conflict, f.EndChange(f.ctx, acme, c.ID, approval.Approved, approval.Failed, "", f.now, f.event(acme, "change.fail")))
+}
+
+// testAskedChange: an act that is asked for again is told what became of it.
+func testAskedChange(f *fixture) {
+	_, err := f.AskedChange(f.ctx, acme, "token:asks", [32]byte{1})
+	f.is(pki.NotFound, err)
+	c := f.newChange(1)
+	c.Proof = []byte("certificates")
+	ask := func() *approval.Change {
+		f.Helper()
+		again := f.newChange(2)
+		again.Payload, again.Hash = c.Payload, c.Hash
+		kept, err := f.PutChange(f.ctx, again, true, few, f.event(acme, "change.request"))
+		f.ok(err)
+		return kept
+	}
+	_, err = f.PutChange(f.ctx, c, true, few, f.event(acme, "change.request"))
+	f.ok(err)
+	f.same(ask(), c)
+	f.isChange(c)
+	f.ok(f.EndChange(f.ctx, acme, c.ID, approval.Pending, approval.Withdrawn, "no", f.now, f.event(acme, "change.withdraw")))
+	f.same(ask().State, approval.Withdrawn)
+	got, err := f.AskedChange(f.ctx, acme, c.Requester.ID, c.Hash)
+	f.ok(err)
+	f.same([]any{got.ID, got.State, string(got.Proof)}, []any{c.ID, approval.Withdrawn, "certificates"})
+	for _, other := range []struct {
+		tenant    pki.TenantID
+		requester string
+	}{{stranger, c.Requester.ID}, {acme, "token:other"}} {
+		_, err := f.AskedChange(f.ctx, other.tenant, other.requester, c.Hash)
+		f.is(pki.NotFound, err)
+	}
+}
+
+// testExecutedByIntent: an intent has the change that it executes to itself; the record
+// ends the change with the certificate, and a void intent gives it back.
+func testExecutedByIntent(f *fixture) {
+	c := f.newChange(1)
+	c.Kind, c.Target = approval.Enroll, "endpoint:meter"
+	c.Hash = approval.HashOf(c.Tenant, c.Kind, c.Target, c.Payload)
+	_, err := f.PutChange(f.ctx, c, true, few, f.event(acme, "change.request"))
+	f.ok(err)
+	executing := func(device pki.DeviceID) *issuance.Item {
+		it := f.item(device)
+		it.Change, it.Actor = c.ID, "token:asks (laptop)"
+		return it
+	}
+	state := func(want approval.State, certificates int) {
+		f.Helper()
+		got, err := f.Change(f.ctx, acme, c.ID)
+		f.ok(err)
+		f.same([]any{got.State, len(got.Certificates)}, []any{want, certificates})
+	}
+	early := executing("meter-1")
+	f.intend(f.intent(early))
+	f.is(pki.Conflict, early.Refused)
+	f.ok(f.Decide(f.ctx, acme, c.ID, 0, f.decision(c, "token:one", approval.Approve), approval.Approved, "", f.event(acme, "change.approve")))
+
+	// While it is being done nobody ends it, and nobody else does it.
+	first, second := executing("meter-1"), executing("meter-1")
+	in := f.intent(first)
+	f.intend(in, f.intent(second))
+	f.is(pki.Conflict, second.Refused)
+	f.is(pki.Conflict, f.EndChange(f.ctx, acme, c.ID, approval.Approved, approval.Failed, "", f.now, f.event(acme, "change.fail")))
+	f.record(in) // unsigned: void
+	state(approval.Approved, 0)
+
+	// Nor does it go when the process ends: what takes over gives it back.
+	third := executing("meter-1")
+	f.intend(f.intent(third))
+	f.later(time.Hour)
+	f.enter()
+	adopted, err := f.Adopt(f.ctx, f.node, f.epoch, f.now, 10)
+	f.ok(err)
+	f.record(adopted...)
+	state(approval.Approved, 0)
+
+	theirs := executing("meter-1")
+	f.borrow(theirs)
+	f.intend(f.intent(theirs))
+	f.is(pki.Conflict, theirs.Refused)
+
+	a, b := executing("meter-1"), executing("meter-1")
+	a.With, b.With = b, a
+	done := f.issue(a, b)
+	state(approval.Executed, 2)
+	got, err := f.AskedChange(f.ctx, acme, c.Requester.ID, c.Hash)
+	f.ok(err)
+	f.same(got.Certificates, []approval.Certificate{{Issuer: done.Issuer, Serial: a.Serial}, {Issuer: done.Issuer, Serial: b.Serial}})
+	events, _, err := f.Events(f.ctx, acme, hierarchy.EventFilter{Target: "change:" + string(c.ID)}, "", 2)
+	f.ok(err)
+	f.same(len(events), 1)
+	f.same([]string{events[0].Actor, events[0].Action, events[0].Target}, []string{a.Actor, "change.execute", "change:" + string(c.ID)})
+	late := executing("meter-1")
+	f.intend(f.intent(late))
+	f.is(pki.Conflict, late.Refused)
+	actor, err := f.Asker(f.ctx, acme, done.Issuer, a.Serial)
+	f.ok(err)
+	f.same(actor, a.Actor)
+	_, err = f.Asker(f.ctx, stranger, done.Issuer, a.Serial)
+	f.is(pki.NotFound, err)
+	for tenant, want := range map[pki.TenantID]pki.ChangeID{acme: c.ID, stranger: ""} {
+		id, err := f.ChangeOf(f.ctx, tenant, done.Issuer, b.Serial)
+		f.ok(err)
+		f.same(id, want)
+	}
 }

@@ -217,6 +217,13 @@ func testIdempotency(f *fixture) {
 	again := keyed("meter-1", "request")
 	f.intend(f.intent(again))
 	f.same(again.Earlier, want)
+	earlier, request, err := f.Claimed(f.ctx, acme, "order-1")
+	f.ok(err)
+	f.same([]any{earlier, request}, []any{*want, hash("request")})
+	for tenant, key := range map[pki.TenantID]string{acme: "order-9", stranger: "order-1"} {
+		_, _, err := f.Claimed(f.ctx, tenant, key)
+		f.is(pki.NotFound, err)
+	}
 
 	// What did not make it into an intent is not recorded with the rest.
 	fresh := f.item("meter-3")
@@ -224,7 +231,7 @@ func testIdempotency(f *fixture) {
 	f.intend(mixed)
 	sign(fresh)
 	f.record(mixed)
-	_, err := f.Certificate(f.ctx, acme, mixed.Issuer, fresh.Serial)
+	_, err = f.Certificate(f.ctx, acme, mixed.Issuer, fresh.Serial)
 	f.ok(err)
 	status, err := f.Status(f.ctx, mixed.Issuer, mixed.Items[0].Serial)
 	f.ok(err)

@@ -170,6 +170,8 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"approval rules", testApprovalRules},
 		{"changes", testChanges},
 		{"changes executed once", testExecutedOnce},
+		{"changes asked for again", testAskedChange},
+		{"changes executed by intents", testExecutedByIntent},
 
 		{"children", testChildren},
 		{"loans", testLoans},
