@@ -161,7 +161,7 @@ func (c *Client) ResultsAs(ctx context.Context, id string, after int64, status s
 }
 
 // Watch yields the batch now and at each change of its counts or state, until it
-// is at rest: checked, paused, cancelled or done. A broken connection is taken
+// is at rest: checked, waiting for approval, paused, cancelled or done. A broken connection is taken
 // up again. After an error it yields nothing more.
 func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[*Batch, error] {
 	return watch[Batch](ctx, c, batchPath(id))

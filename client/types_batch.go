@@ -12,7 +12,7 @@ type Batch struct {
 	Lot         string     `json:"lot,omitempty" doc:"Of rows that say nothing."`
 	Site        string     `json:"site,omitempty" doc:"Of rows that say nothing."`
 	DryRun      bool       `json:"dry_run" doc:"It stops after checking until it is told to issue."`
-	State       string     `json:"state" doc:"uploading, checking, checked, running, paused, cancelled or done."`
+	State       string     `json:"state" doc:"uploading, checking, checked, waiting, running, paused, cancelled or done."`
 	Digest      string     `json:"digest,omitempty" doc:"SHA-256 of the uploaded file, in hexadecimal; absent while uploading."`
 	By          string     `json:"by" doc:"Who submitted it."`
 	RetryOf     string     `json:"retry_of,omitempty" doc:"The batch whose refused rows these are."`
@@ -21,7 +21,9 @@ type Batch struct {
 	Started     time.Time  `json:"started,omitzero" doc:"When it first ran."`
 	Finished    time.Time  `json:"finished,omitzero" doc:"When it was done or cancelled."`
 	StoppedBy   string     `json:"stopped_by,omitempty" doc:"Who paused or cancelled it, where it is so." example:"system:batch"`
-	Why         string     `json:"why,omitempty" doc:"Why it was paused or cancelled, where nobody's order was the reason."`
+	Why         string     `json:"why,omitempty" doc:"Why it was paused or cancelled, where nobody's order was the reason; while waiting, for whom."`
+	Needs       string     `json:"needs,omitempty" doc:"Whose approval it needs before anything is issued; absent is nobody's." example:"2 of role security-officer within 7 days"`
+	Change      string     `json:"change,omitempty" doc:"The change by which it waits for approval, or was approved."`
 
 	Rows      int64   `json:"rows" doc:"How many rows it has; 0 while uploading."`
 	Checked   int64   `json:"checked" doc:"Rows that a dry run looked at."`
@@ -32,15 +34,17 @@ type Batch struct {
 }
 
 // The states of a batch. A batch begins uploading; with its last row it is
-// checking (a dry run) or running; one that is checked waits to be issued.
+// checking (a dry run) or running; one that is checked waits to be issued; one whose profile wants approval is waiting
+// before it runs.
 const (
-	Uploading = "uploading"
-	Checking  = "checking"
-	Checked   = "checked"
-	Running   = "running"
-	Paused    = "paused"
-	Cancelled = "cancelled"
-	Done      = "done"
+	Uploading  = "uploading"
+	Checking   = "checking"
+	Checked    = "checked"
+	Running    = "running"
+	Unapproved = "waiting" // for approval
+	Paused     = "paused"
+	Cancelled  = "cancelled"
+	Done       = "done"
 )
 
 // A Retry says which refused rows are tried again.

@@ -180,6 +180,17 @@ func (s *Service) Withdraw(ctx context.Context, who access.Principal, id pki.Cha
 	return s.cfg.Store.Change(ctx, who.Tenant, id)
 }
 
+// Drop ends a change that waits for nothing any more, as part of an act for which the
+// permit is. One that is not pending stays as it is.
+func (s *Service) Drop(ctx context.Context, g access.Permit, id pki.ChangeID, why string) error {
+	e := s.event(g.Tenant(), g.Actor(), "withdraw", id, why)
+	err := s.cfg.Store.EndChange(ctx, g.Tenant(), id, Pending, Withdrawn, why, e.At, e)
+	if pki.KindOf(err) == pki.Conflict {
+		return nil
+	}
+	return err
+}
+
 // checkComment refuses what is too long or cannot be seen.
 func checkComment(comment string) error {
 	unseen := func(r rune) bool { return !unicode.IsPrint(r) }

@@ -105,6 +105,18 @@ func (s *Service) Change(ctx context.Context, who access.Principal, id pki.Chang
 	return c, nil
 }
 
+// Waits says for people what a change waits for, or how it stands.
+func (s *Service) Waits(ctx context.Context, tenant pki.TenantID, id pki.ChangeID) (string, error) {
+	c, err := s.cfg.Store.Change(ctx, tenant, id)
+	if err != nil {
+		return "", err
+	}
+	if c.State != Pending && c.State != Approved {
+		return fmt.Sprintf("change %s is %s", c.ID, c.State), nil
+	}
+	return (&Waiting{Change: c}).Error(), nil
+}
+
 // authorizeAt refuses whoever does not have a permission where a change is.
 func authorizeAt(who access.Principal, permission access.Permission, c *Change) error {
 	g, err := who.Authorize(permission, c.Tenant)

@@ -91,7 +91,7 @@ func (s *Service) Watch(ctx context.Context, g access.Permit, id pki.BatchID) it
 				last = *b
 			}
 			switch b.State {
-			case Checked, Paused, Cancelled, Done:
+			case Checked, Waiting, Paused, Cancelled, Done:
 				return
 			}
 			select {

@@ -54,13 +54,8 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 	if err != nil {
 		return nil, err
 	}
-	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, of.Every, sum, Running, s.cfg.Now().UTC(),
-		s.event(g, "retry", b.ID, fmt.Sprintf("%s of batch %s", pki.Count(rows, "row"), of.ID)))
-	if err != nil {
-		return nil, err
-	}
-	s.awaken()
-	return s.cfg.Store.Batch(ctx, b.Tenant, b.ID)
+	b.Rows, b.Every, b.Digest = rows, of.Every, sum
+	return s.endUpload(ctx, g, b, s.event(g, "retry", b.ID, fmt.Sprintf("%s of batch %s", pki.Count(rows, "row"), of.ID)))
 }
 
 // retried says whose refused rows a batch is made of; nothing for an upload.

@@ -54,6 +54,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		s.turns.waiting.Store(int64(waiting))
 		s.cancelAbandoned(ctx)
+		s.cancelDenied(ctx)
 		select {
 		case <-ctx.Done():
 		case <-s.wake:

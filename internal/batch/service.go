@@ -32,6 +32,7 @@ type RA interface {
 type Config struct {
 	Store Store
 	RA    RA
+	Gate  Gate
 	Spool *Spool // for zip archives
 	Now   pki.Clock
 	Log   *slog.Logger
@@ -71,7 +72,10 @@ func (s *Service) visible(ctx context.Context, g access.Permit, permission acces
 	if err != nil {
 		return nil, err
 	}
-	return b, s.within(ctx, g, permission, b)
+	if err := s.within(ctx, g, permission, b); err != nil {
+		return nil, err
+	}
+	return s.told(ctx, b)
 }
 
 // within reports whether a batch is within a permit, with all its rows.
@@ -126,9 +130,25 @@ func (s *Service) Batches(ctx context.Context, g access.Permit, before pki.Batch
 	}
 }
 
-// Issue starts a batch whose dry run is through.
+// Issue starts a batch whose dry run is through, or has it wait where its profile wants
+// approval.
 func (s *Service) Issue(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
-	return s.move(ctx, g, id, "issue", Running, Checked)
+	b, err := s.visible(ctx, g, access.ManageBatches, id)
+	if err != nil || b.State != Checked {
+		if err == nil && b.State != Running && b.State != Waiting {
+			err = pki.Errorf(pki.Conflict, "the batch is %s", b.State)
+		}
+		return b, err
+	}
+	to, err := s.begin(ctx, g, b)
+	if err != nil {
+		return nil, err
+	}
+	verb := "issue"
+	if to == Waiting {
+		verb = "wait"
+	}
+	return s.move(ctx, g, id, verb, to, Checked)
 }
 
 // Pause stops a batch after the chunks that are in flight.
@@ -143,7 +163,11 @@ func (s *Service) Resume(ctx context.Context, g access.Permit, id pki.BatchID) (
 
 // Cancel ends a batch: rows that have no end yet get none.
 func (s *Service) Cancel(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
-	return s.move(ctx, g, id, "cancel", Cancelled, Uploading, Checking, Checked, Running, Paused)
+	b, err := s.move(ctx, g, id, "cancel", Cancelled, Uploading, Checking, Checked, Waiting, Running, Paused)
+	if err == nil && b.Change != "" && b.Started.IsZero() {
+		err = s.cfg.Gate.Drop(ctx, g, b.Change, "the batch was cancelled")
+	}
+	return b, err
 }
 
 // move changes a batch's state by order of the permit's principal, who needs

@@ -13,11 +13,13 @@ import (
 type State string
 
 // The states. A batch begins Uploading; with its last row it is Checking (a dry
-// run) or Running; Checked waits for the order to issue.
+// run) or Running; Checked waits for the order to issue. Waiting is before Running where
+// the profile wants approval.
 const (
 	Uploading State = "uploading"
 	Checking  State = "checking"
 	Checked   State = "checked"
+	Waiting   State = "waiting"
 	Running   State = "running"
 	Paused    State = "paused"
 	Cancelled State = "cancelled"
@@ -40,6 +42,7 @@ type Batch struct {
 	Digest      [32]byte       // SHA-256 of the uploaded file
 	By          string         // who submitted it
 	Scopes      []access.Scope // where the submitter might submit batches then; nil is the whole tenant
+	Needs       string         // whose approval it needs, for people; "" is nobody's
 	RetryOf     pki.BatchID    // the batch whose refused rows these are; "" for an upload
 	RetryKinds  string         // kinds of the refusals that were asked for, separated by commas; "" is all
 	Created     time.Time
@@ -47,8 +50,12 @@ type Batch struct {
 	Finished    time.Time // Done or Cancelled; zero before
 
 	// Of one that is Paused or Cancelled: who did that, and the reason, "" where a
-	// person did. Made up by the store on reading, from the newest event.
+	// person did. Made up by the store on reading, from the newest event. Of one that
+	// is Waiting, Why is for whom.
 	StoppedBy, Why string
+	// Change is by which it waits for approval or was approved, made up by the store on
+	// reading; "" is none.
+	Change pki.ChangeID
 
 	// Counts, made up by the store on reading.
 	Checked   int64 // rows a dry run looked at
@@ -106,7 +113,7 @@ type Store interface {
 	// RestartUpload drops what was uploaded of a batch that is still Uploading, or
 	// was Cancelled before its upload was complete: it is Uploading then. It is
 	// Conflict for any other. The marks on rows that it retries go, too; so they do
-	// with SetState from Uploading to Cancelled.
+	// with SetState from Uploading or Waiting to Cancelled.
 	RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error
 	// AddChunk adds rows while Uploading; Conflict otherwise. Rows of a retry are
 	// marked as retried; Conflict, too, where another retry has one of them.
@@ -114,7 +121,7 @@ type Store interface {
 	// EndUpload sets Rows, Every, Digest and the next state, with its event.
 	EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, every Every, digest [32]byte, next State, at time.Time, e pki.Event) error
 	// SetState moves the batch from one of the given states to another, or is
-	// Conflict. Entering Running from Checked drops what the dry run found;
+	// Conflict. Entering Running for the first time drops what the dry run found;
 	// entering Done needs every chunk closed, else it is NotReady.
 	SetState(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from []State, to State, at time.Time, e pki.Event) error
 
@@ -123,6 +130,9 @@ type Store interface {
 	Batches(ctx context.Context, tenant pki.TenantID, before pki.BatchID, limit int) ([]*Batch, error)
 	// Active returns the batches of all tenants in one of the given states, oldest first, for workers.
 	Active(ctx context.Context, states ...State) ([]*Batch, error)
+	// Denied returns the batches of all tenants that are Waiting for a change which is
+	// over and not executed.
+	Denied(ctx context.Context) ([]Denied, error)
 
 	// PendingChunks returns up to limit chunks with numbers from from on that no intent
 	// has claimed.

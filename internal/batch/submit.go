@@ -61,19 +61,48 @@ func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, bod
 	if err != nil {
 		return nil, err
 	}
-	next := Running
-	if n.DryRun {
-		next = Checking
+	b.Rows, b.Every = rows, every
+	digest.Sum(b.Digest[:0])
+	return s.endUpload(ctx, g, b, s.event(g, "submit", b.ID, fmt.Sprintf("%s at %s, sha256 %x", pki.Count(rows, "row"), b.Endpoint, b.Digest)))
+}
+
+// endUpload ends the upload of a batch of which all rows are there. Where it has to be
+// approved that is asked for first: a batch that waits has its change, also where the
+// process ends in between.
+func (s *Service) endUpload(ctx context.Context, g access.Permit, b *Batch, e pki.Event) (*Batch, error) {
+	next := Checking
+	if !b.DryRun {
+		var err error
+		next, err = s.begin(ctx, g, b)
+		if errors.Is(err, errDenied) {
+			return nil, s.cancel(ctx, g, b, err)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	var sum [32]byte
-	digest.Sum(sum[:0])
-	err = s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, rows, every, sum, next, s.cfg.Now().UTC(),
-		s.event(g, "submit", b.ID, fmt.Sprintf("%s at %s, sha256 %x", pki.Count(rows, "row"), b.Endpoint, sum)))
-	if err != nil {
+	if err := s.cfg.Store.EndUpload(ctx, b.Tenant, b.ID, b.Rows, b.Every, b.Digest, next, e.At, e); err != nil {
 		return nil, err
 	}
 	s.awaken()
-	return s.cfg.Store.Batch(ctx, b.Tenant, b.ID)
+	b, err := s.cfg.Store.Batch(ctx, b.Tenant, b.ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.told(ctx, b)
+}
+
+// needs returns whose approval a batch needs, for people, and refuses one that nobody
+// could approve.
+func (s *Service) needs(ctx context.Context, tenant pki.TenantID, lane *enroll.Lane) (string, error) {
+	rule := lane.Approvals()
+	if rule == nil {
+		return "", nil
+	}
+	if err := s.cfg.Gate.CheckSteps(ctx, tenant, rule.Steps); err != nil {
+		return "", pki.Because(pki.PolicyRefused, err, "nobody could approve what the profile %s has approved: %s", lane.Profile().Name, pki.DetailOf(err))
+	}
+	return rule.String(), nil
 }
 
 // create stores the batch, or finds the one with its idempotency key.
@@ -94,14 +123,15 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 	if err != nil {
 		return nil, false, err
 	}
-	if lane.Approvals() != nil {
-		return nil, false, pki.Errorf(pki.PolicyRefused, "the profile of this endpoint has each enrolment approved, which batches do not wait for: enrol one by one")
+	needs, err := s.needs(ctx, g.Tenant(), lane)
+	if err != nil {
+		return nil, false, err
 	}
 	now := s.cfg.Now().UTC()
 	b := &Batch{
 		ID: pki.BatchID(pki.NewID(now)), Tenant: g.Tenant(), Endpoint: lane.Endpoint.Name, Profile: lane.Profile(),
 		Authority: lane.Authority(), Defaults: n.Defaults, DryRun: n.DryRun, Idempotency: n.Idempotency,
-		State: Uploading, By: g.Actor(), Scopes: g.Scopes(), Created: now,
+		State: Uploading, By: g.Actor(), Scopes: g.Scopes(), Needs: needs, Created: now,
 		RetryOf: of.batch, RetryKinds: of.kinds,
 	}
 	got, existed, err := s.cfg.Store.CreateBatch(ctx, b, s.event(g, "create", b.ID, "at "+b.Endpoint))

@@ -125,7 +125,7 @@ func (s *batchCancel) Run(ctx context.Context, c *console, cl *client.Client) er
 type batchWatch struct{ batchID }
 
 func (batchWatch) Help() string {
-	return `Shows progress until the batch is checked, paused, cancelled or done, and why it is paused or cancelled. The exit status is 1 where it is that, or a row was refused. Interrupting this does not stop the batch.`
+	return `Shows progress until the batch is checked, waiting for approval, paused, cancelled or done, and why it is so. The exit status is 1 where it is paused or cancelled, or a row was refused, and 3 where it waits for approval. Interrupting this does not stop the batch.`
 }
 
 // Run follows the batch.
@@ -174,6 +174,14 @@ func endOfBatch(c *console, b *client.Batch, results string) error {
 	if b.State == client.Paused {
 		c.note("the batch is paused; 'pando batch resume %s' lets it go on, 'pando batch cancel %s' ends it", b.ID, b.ID)
 	}
+	if b.State == client.Checked && b.Needs != "" {
+		c.note("issuing it needs approval: %s", b.Needs)
+	}
+	if b.State == client.Unapproved {
+		c.note("not issued yet: %s", b.Why)
+		c.note("hint: 'pando batch watch %s' follows it once it is approved", b.ID)
+		return errWaits
+	}
 	if b.Refused > 0 || b.State == client.Cancelled || b.State == client.Paused {
 		return errSilent
 	}
@@ -196,6 +204,12 @@ func showBatch(c *console) func(*client.Batch, error) error {
 			}
 			if b.Why != "" {
 				t.add("why", b.Why)
+			}
+			if b.Needs != "" {
+				t.add("needs approval", b.Needs)
+			}
+			if b.Change != "" {
+				t.add("change", b.Change)
 			}
 			t.add("endpoint", b.Endpoint)
 			t.add("profile", fmt.Sprintf("%s v%d", b.Profile.Name, b.Profile.Version))

@@ -42,10 +42,16 @@ func usagef(format string, args ...any) error {
 // errSilent ends a command with exitRefused when its output has said why.
 var errSilent = errors.New("the output says why")
 
+// errWaits ends a command with exitWaits when its output has said for whom.
+var errWaits = errors.New("the output says who must approve")
+
 // fail prints an error with its hint, and returns the exit status.
 func (c *console) fail(err error) int {
 	if errors.Is(err, errSilent) {
 		return exitRefused
+	}
+	if errors.Is(err, errWaits) {
+		return exitWaits
 	}
 	if w, ok := errors.AsType[*client.Waiting](err); ok {
 		return c.waits(w)

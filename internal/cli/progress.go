@@ -31,7 +31,7 @@ func stepOf(b *client.Batch) step {
 		s.done = b.Checked
 	case client.Checked:
 		s.done, s.rest = b.Checked, true
-	case client.Paused, client.Cancelled, client.Done:
+	case client.Unapproved, client.Paused, client.Cancelled, client.Done:
 		s.rest = true
 	}
 	return s

@@ -39,13 +39,12 @@ keyIdentifiers: [subject, authority]
 // tokens: "asks" and "other" enrol, "ra", "officer" and "deputy" decide.
 type board struct {
 	*house
-	ids map[string]pki.TokenID
 	who map[string]access.Principal
 }
 
 func newBoard(t *testing.T) *board {
 	t.Helper()
-	b := &board{newHouse(t, "meter"), make(map[string]pki.TokenID), make(map[string]access.Principal)}
+	b := &board{newHouse(t, "meter"), make(map[string]access.Principal)}
 	b.endpoint("guarded", guarded)
 	for name, role := range map[string]access.Role{"asks": access.FactoryOperator, "other": access.FactoryOperator,
 		"ra": access.RAOperator, "officer": access.SecurityOfficer, "deputy": access.SecurityOfficer} {
@@ -72,11 +71,14 @@ func (b *board) endpoint(name, document string) {
 
 func (b *board) appoint(name string, role access.Role) {
 	b.t.Helper()
-	token, secret, err := b.Tokens.Create(b.t.Context(), b.grant(access.ManageTokens), access.NewToken{Name: name, Role: role})
-	b.ok(err)
-	b.ids[name] = token.ID
-	b.who[name], err = b.Tokens.Authenticate(b.t.Context(), secret)
-	b.ok(err)
+	b.who[name] = b.Appoint(b.t, "acme", name, role)
+}
+
+// dismiss revokes somebody's token.
+func (b *board) dismiss(name string) {
+	b.t.Helper()
+	id := pki.TokenID(strings.TrimPrefix(b.who[name].ID, "token:"))
+	b.ok(b.Tokens.Revoke(b.t.Context(), b.grant(access.ManageTokens), id))
 }
 
 // by returns a request of somebody's at the endpoint that wants approval.
@@ -257,8 +259,8 @@ func TestCheckedAtIssuance(t *testing.T) {
 		between func(b *board)
 		text    string
 	}{
-		"the requester's token is revoked":      {func(b *board) { b.ok(b.Tokens.Revoke(t.Context(), b.grant(access.ManageTokens), b.ids["asks"])) }, "the requester may not do this any more"},
-		"the first approver's token is revoked": {func(b *board) { b.ok(b.Tokens.Revoke(t.Context(), b.grant(access.ManageTokens), b.ids["ra"])) }, "the approver"},
+		"the requester's token is revoked":      {func(b *board) { b.dismiss("asks") }, "the requester may not do this any more"},
+		"the first approver's token is revoked": {func(b *board) { b.dismiss("ra") }, "the approver"},
 		"the device is suspended": {func(b *board) {
 			_, err := b.Registry.ChangeDevice(t.Context(), b.grant(access.ManageDevices), "SM-1", registry.Suspend, "")
 			b.ok(err)

@@ -60,7 +60,7 @@ func (c collector) work(ctx context.Context, out sink) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range []batch.State{batch.Uploading, batch.Checking, batch.Checked, batch.Running, batch.Paused} {
+	for _, s := range []batch.State{batch.Uploading, batch.Checking, batch.Checked, batch.Waiting, batch.Running, batch.Paused} {
 		out.gauge(batches, float64(w.Batches[string(s)]), string(s))
 	}
 	for _, s := range []revocation.JobState{revocation.Counting, revocation.Counted, revocation.Running, revocation.Paused} {

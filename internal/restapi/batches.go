@@ -169,7 +169,7 @@ func wireBatch(b *batch.Batch) client.Batch {
 		ID: string(b.ID), Endpoint: b.Endpoint, Authority: string(b.Authority), Profile: wireProfileRef(b.Profile),
 		ProductLine: b.Defaults.ProductLine, Lot: b.Defaults.Lot, Site: b.Defaults.Site, DryRun: b.DryRun,
 		State: string(b.State), By: b.By, Created: b.Created, Started: b.Started, Finished: b.Finished,
-		StoppedBy: b.StoppedBy, Why: b.Why,
+		StoppedBy: b.StoppedBy, Why: b.Why, Needs: b.Needs, Change: string(b.Change),
 		RetryOf: string(b.RetryOf), RetryKinds: b.RetryKinds, Rows: b.Rows, Checked: b.Checked, Issued: b.Issued, Refused: b.Refused, Cancelled: b.Cancelled,
 	}
 	if b.State != batch.Uploading {

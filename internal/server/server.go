@@ -191,12 +191,12 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	if err != nil {
 		return err
 	}
-	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Spool: spool, Now: s.now, Log: s.log})
+	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Gate: s.approvals, Spool: spool, Now: s.now, Log: s.log})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Gate: s.approvals, Now: s.now})
 	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Gate: s.approvals, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
-	s.approvals.Serve(s.quotas.Executors(), s.revocation.Executors(), s.enroll.Executors(), s.trust.Executors(), approval.Giving(s.office))
+	s.approvals.Serve(s.quotas.Executors(), s.revocation.Executors(), s.enroll.Executors(), s.batch.Executors(), s.trust.Executors(), approval.Giving(s.office))
 	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials

@@ -145,7 +145,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Spool: spool, Now: cfg.Now, Log: log})
+	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Gate: s.Approvals, Spool: spool, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Gate: s.Approvals, Now: cfg.Now})
 	certified.Certificates = s.Trust
 	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Gate: s.Approvals, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})
@@ -162,7 +162,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Time: s.Issuance.Time, Alarms: s.Alarms, Gate: s.Approvals, Now: cfg.Now, Log: log})
 	s.Approvals.Serve(s.Hierarchy.Executors(), s.Retention.Executors(), s.Quotas.Executors(), s.RevocationJobs.Executors(),
-		s.Revocation.Executors(), s.Enroll.Executors(), s.Trust.Executors(), approval.Giving(s.Office))
+		s.Revocation.Executors(), s.Enroll.Executors(), s.Batch.Executors(), s.Trust.Executors(), approval.Giving(s.Office))
 	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Chains: s.Hierarchy, Store: s.Store})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)
@@ -204,6 +204,20 @@ func (s *Stack) Permit(t testing.TB, tenant pki.TenantID, p access.Permission) a
 		t.Fatal(err)
 	}
 	return g
+}
+
+// Appoint makes a token and returns who holds it.
+func (s *Stack) Appoint(t testing.TB, tenant pki.TenantID, name string, role access.Role) access.Principal {
+	t.Helper()
+	token, _, err := s.Tokens.Create(context.Background(), s.Permit(t, tenant, access.ManageTokens), access.NewToken{Name: name, Role: role})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := s.Tokens.Principal(context.Background(), tenant, token.Principal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who
 }
 
 // AddTenant makes a tenant with the reference profiles, a test root and an

@@ -18,6 +18,9 @@ import (
 const ofStop = ` FROM event e WHERE b.state IN ('paused', 'cancelled') AND e.tenant = b.tenant
 	AND e.target = 'batch:' || b.id ORDER BY e.num DESC LIMIT 1`
 
+// changeOfBatch is the newest change that is about a batch.
+const changeOfBatch = ` FROM change c WHERE c.tenant = b.tenant AND c.target = 'batch:' || b.id ORDER BY c.num DESC LIMIT 1`
+
 // A dry run's refusals count while its batch is Checking or Checked; others once
 // their chunk is closed. What is left of a cancelled batch is cancelled, but for
 // chunks that an intent still has.
@@ -25,6 +28,7 @@ const selectBatch = `SELECT b.num, b.id, b.tenant, b.endpoint, b.profile_tenant,
 		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
 		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site, b.scopes,
 		coalesce((SELECT e.actor` + ofStop + `), ''), coalesce((SELECT e.detail` + ofStop + `), ''),
+		b.needs, CASE WHEN b.needs = '' THEN '' ELSE coalesce((SELECT c.id` + changeOfBatch + `), '') END,
 		coalesce(sum(c.row_count * c.checked), 0),
 		coalesce(sum(c.issued), 0),
 		coalesce(sum(CASE WHEN c.state = 'closed' OR b.state IN ('checking', 'checked') THEN c.refused ELSE 0 END), 0),
@@ -42,7 +46,7 @@ func scanBatch(row row) (*storedBatch, error) {
 	return b, row.Scan(&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
 		&b.Defaults.ProductLine, &b.Defaults.Lot, &b.Defaults.Site, &b.DryRun, &b.Idempotency, &b.State, &b.Rows,
 		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds, &b.Every.ProductLine, &b.Every.Site, intoScopes{&b.Scopes},
-		&b.StoppedBy, &b.Why, &b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
+		&b.StoppedBy, &b.Why, &b.Needs, &b.Change, &b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
 }
 
 const selectOneBatch = selectBatch + `WHERE b.tenant = $1 AND b.id = $2 GROUP BY b.num`
@@ -67,11 +71,11 @@ func (s *Store) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*
 			return err
 		}
 		rows, err := t.exec(`INSERT INTO batch (num, id, tenant, endpoint, profile_tenant, profile_name, profile_version, authority,
-				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished, retry_of, retry_kinds, scopes)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0, $18, $19, $20) ON CONFLICT DO NOTHING`,
+				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished, retry_of, retry_kinds, scopes, needs)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0, $18, $19, $20, $21) ON CONFLICT DO NOTHING`,
 			num, b.ID, b.Tenant, b.Endpoint, b.Profile.Tenant, b.Profile.Name, b.Profile.Version, b.Authority,
 			b.Defaults.ProductLine, b.Defaults.Lot, b.Defaults.Site, number(b.DryRun), b.Idempotency, batch.Uploading,
-			make([]byte, len(b.Digest)), b.By, micros(b.Created), b.RetryOf, b.RetryKinds, scopesText(b.Scopes))
+			make([]byte, len(b.Digest)), b.By, micros(b.Created), b.RetryOf, b.RetryKinds, scopesText(b.Scopes), b.Needs)
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing batch %s: %w", b.ID, err)
@@ -122,6 +126,20 @@ func (s *Store) Active(ctx context.Context, states ...batch.State) ([]*batch.Bat
 	all, err := list(ctx, s.read, scanBatch,
 		selectBatch+`WHERE b.state IN (`+strings.Join(marks, ", ")+`) GROUP BY b.num ORDER BY b.num`, args...)
 	return batches(all), listed(err)
+}
+
+// deniedBatches is led by batch_state and change_target.
+const deniedBatches = `SELECT b.tenant, b.id, c.id, c.state, c.outcome FROM batch b JOIN change c ON c.tenant = b.tenant AND c.target = 'batch:' || b.id
+	WHERE b.state = 'waiting' AND c.num = (SELECT max(n.num) FROM change n WHERE n.tenant = b.tenant AND n.target = 'batch:' || b.id)
+		AND c.state IN ('refused', 'withdrawn', 'expired', 'failed')`
+
+// Denied implements batch.Store.
+func (s *Store) Denied(ctx context.Context) ([]batch.Denied, error) {
+	all, err := list(ctx, s.read, func(row row) (d batch.Denied, err error) {
+		err = row.Scan(&d.Tenant, &d.ID, &d.Change, &d.State, &d.Outcome)
+		return d, err
+	}, deniedBatches)
+	return all, listed(err)
 }
 
 func batches(rows []*storedBatch) []*batch.Batch {
@@ -178,7 +196,7 @@ func (s *Store) SetState(ctx context.Context, tenant pki.TenantID, id pki.BatchI
 				return err
 			}
 		}
-		if to == batch.Cancelled && b.State == batch.Uploading {
+		if to == batch.Cancelled && (b.State == batch.Uploading || b.State == batch.Waiting) {
 			if err := t.giveUpRetries(b); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func (s *Store) CloseLot(ctx context.Context, tenant pki.TenantID, name string, 
 		if err != nil || l.State == registry.LotClosed {
 			return err
 		}
-		open, err := one(ctx, t, scanInt, `SELECT count(*) FROM batch WHERE tenant = $1 AND lot = $2 AND state IN ('uploading', 'checking', 'checked', 'running', 'paused')`, tenant, name)
+		open, err := one(ctx, t, scanInt, `SELECT count(*) FROM batch WHERE tenant = $1 AND lot = $2 AND state IN ('uploading', 'checking', 'checked', 'waiting', 'running', 'paused')`, tenant, name)
 		switch {
 		case err != nil:
 			return fmt.Errorf("counting a lot's batches: %w", err)

@@ -37,7 +37,7 @@ func (s *Store) OpenWork(ctx context.Context) (stat.OpenWork, error) {
 		to   map[string]int64
 		text string // reads an index of what is open, and nothing of what has ended
 	}{
-		{w.Batches, `SELECT state, count(*) FROM batch WHERE state IN ('uploading', 'checking', 'checked', 'running', 'paused') GROUP BY state`},
+		{w.Batches, `SELECT state, count(*) FROM batch WHERE state IN ('uploading', 'checking', 'checked', 'waiting', 'running', 'paused') GROUP BY state`},
 		{w.Jobs, `SELECT state, count(*) FROM revocation_job WHERE state IN ('counting', 'counted', 'running', 'paused') GROUP BY state`},
 	} {
 		_, err := list(ctx, s.read, func(row row) (struct{}, error) {

@@ -1,0 +1,165 @@
+package batch
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Gate has batches wait until others have approved them; approval.Service is one.
+type Gate interface {
+	// Ask lets a batch go on, is an error of kind pki.Pending while it waits, and
+	// returns its change where that came to its end.
+	Ask(ctx context.Context, g access.Permit, r approval.Request) (ended *approval.Change, err error)
+	// CheckSteps refuses steps that nobody in a tenant could follow.
+	CheckSteps(ctx context.Context, tenant pki.TenantID, steps []approval.Step) error
+	// Waits says for people what a change waits for.
+	Waits(ctx context.Context, tenant pki.TenantID, id pki.ChangeID) (string, error)
+	// Drop ends a change that waits for nothing any more.
+	Drop(ctx context.Context, g access.Permit, id pki.ChangeID, why string) error
+}
+
+// issueChange is what a change of kind approval.IssueBatch asks for: that the rows
+// which have this digest are issued, where and under what the batch was made for.
+type issueChange struct {
+	Batch       pki.BatchID     `json:"batch"`
+	Endpoint    string          `json:"endpoint"`
+	Authority   pki.AuthorityID `json:"authority"`
+	Profile     profileText     `json:"profile"`
+	Rows        int64           `json:"rows"`
+	SHA256      string          `json:"sha256"` // of the file, or of the rows of a retry
+	ProductLine string          `json:"product_line,omitzero"`
+	Lot         string          `json:"lot,omitzero"`
+	Site        string          `json:"site,omitzero"`
+	RetryOf     pki.BatchID     `json:"retry_of,omitzero"`
+}
+
+type profileText struct {
+	Tenant  pki.TenantID `json:"tenant"`
+	Name    string       `json:"name"`
+	Version int          `json:"version"` // never changed: see Batch.Profile
+}
+
+// Executors returns what starts a batch that was approved.
+func (s *Service) Executors() map[approval.Kind]approval.Executor {
+	return map[approval.Kind]approval.Executor{
+		approval.IssueBatch: approval.Execute(access.ManageBatches, func(ctx context.Context, g access.Permit, ch issueChange) error {
+			return s.start(ctx, g, ch.Batch)
+		}),
+	}
+}
+
+// start starts a batch under the change by which it was approved.
+func (s *Service) start(ctx context.Context, g access.Permit, id pki.BatchID) error {
+	b, err := s.visible(ctx, g, access.ManageBatches, id)
+	if err != nil {
+		return err
+	}
+	switch b.State {
+	case Waiting:
+	case Uploading, Checked: // it was approved before the order that asked for it was through
+		return pki.Errorf(pki.Unavailable, "the batch is %s, and not waiting yet", b.State)
+	default:
+		return pki.Errorf(pki.Conflict, "the batch is %s", b.State)
+	}
+	if _, err := s.begin(ctx, g, b); err != nil {
+		return err
+	}
+	e := s.event(g, "issue", id, "")
+	e.Change = g.Change().ID
+	if err := s.cfg.Store.SetState(ctx, b.Tenant, id, []State{Waiting}, Running, e.At, e); err != nil {
+		return err
+	}
+	s.awaken()
+	return nil
+}
+
+// begin returns the state in which a batch begins whose rows are all there: Running,
+// or Waiting where its profile wants approval.
+func (s *Service) begin(ctx context.Context, g access.Permit, b *Batch) (State, error) {
+	if b.Needs == "" {
+		return Running, nil
+	}
+	lane, err := s.lane(ctx, b)
+	if err != nil {
+		return "", err
+	}
+	place, err := s.where(ctx, b)
+	if err != nil {
+		return "", err
+	}
+	place.ProductLine, place.Site = b.Every.ProductLine, b.Every.Site
+	ended, err := s.cfg.Gate.Ask(ctx, g, approval.Request{
+		Kind: approval.IssueBatch, Target: "batch:" + string(b.ID), Place: place,
+		Summary: fmt.Sprintf("%s at %s under %s version %d", pki.Count(b.Rows, "row"), b.Endpoint, b.Profile.Name, b.Profile.Version),
+		Payload: issueChange{
+			Batch: b.ID, Endpoint: b.Endpoint, Authority: b.Authority, Profile: profileText{b.Profile.Tenant, b.Profile.Name, b.Profile.Version},
+			Rows: b.Rows, SHA256: hex.EncodeToString(b.Digest[:]), ProductLine: b.Defaults.ProductLine, Lot: b.Defaults.Lot, Site: b.Defaults.Site, RetryOf: b.RetryOf,
+		},
+		Rule: lane.Approvals(),
+	})
+	switch {
+	case pki.KindOf(err) == pki.Pending:
+		return Waiting, nil
+	case err != nil:
+		return "", err
+	case ended != nil:
+		return "", pki.Because(pki.PolicyRefused, errDenied, "%s", notApproved(ended.ID, ended.State, ended.Outcome))
+	}
+	return Running, nil
+}
+
+// errDenied marks a batch that will not be approved any more.
+var errDenied = errors.New("the batch was not approved")
+
+// notApproved says for people why a batch is not issued.
+func notApproved(id pki.ChangeID, state approval.State, outcome string) string {
+	text := fmt.Sprintf("change %s, which it waited for, is %s", id, state)
+	if outcome != "" {
+		text += ": " + outcome
+	}
+	return text
+}
+
+// told adds to a batch that waits what it waits for.
+func (s *Service) told(ctx context.Context, b *Batch) (*Batch, error) {
+	if b.State != Waiting || b.Change == "" {
+		return b, nil
+	}
+	var err error
+	b.Why, err = s.cfg.Gate.Waits(ctx, b.Tenant, b.Change)
+	return b, err
+}
+
+// A Denied is a batch that waits for a change which came to its end without it.
+type Denied struct {
+	Tenant  pki.TenantID
+	ID      pki.BatchID
+	Change  pki.ChangeID
+	State   approval.State
+	Outcome string
+}
+
+// cancelDenied cancels batches that were not approved.
+func (s *Service) cancelDenied(ctx context.Context) {
+	denied, err := s.cfg.Store.Denied(ctx)
+	if err != nil {
+		return // Run has logged that the store does not answer
+	}
+	for _, d := range denied {
+		b := &Batch{ID: d.ID, Tenant: d.Tenant}
+		g, err := s.grant(b)
+		if err == nil {
+			e := s.event(g, "cancel", d.ID, notApproved(d.Change, d.State, d.Outcome))
+			err = s.cfg.Store.SetState(ctx, d.Tenant, d.ID, []State{Waiting}, Cancelled, e.At, e)
+		}
+		if err != nil && pki.KindOf(err) != pki.Conflict {
+			s.cfg.Log.Error("cancel a batch that was not approved", "batch", d.ID, "error", err)
+		}
+	}
+}
