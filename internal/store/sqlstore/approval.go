@@ -148,8 +148,8 @@ const (
 	ofRequest       = `WHERE tenant = $1 AND requester = $2 AND hash = $3 `
 	openChange      = selectChange + ofRequest + `AND state IN ('pending', 'approved')`
 	askedChange     = selectChange + ofRequest + `ORDER BY num DESC LIMIT 1`
-	openOfTenant    = `SELECT count(*) FROM (SELECT 1 FROM change WHERE tenant = $1 AND state IN ('pending', 'approved') LIMIT $2) w`
-	openOfRequester = `SELECT count(*) FROM (SELECT 1 FROM change WHERE tenant = $1 AND requester = $2 AND state IN ('pending', 'approved') LIMIT $3) w`
+	openOfTenant    = `SELECT count(*) FROM (SELECT 1 FROM change WHERE tenant = $1 AND state IN ('pending', 'approved') LIMIT $2) c`
+	openOfRequester = `SELECT count(*) FROM (SELECT 1 FROM change WHERE tenant = $1 AND requester = $2 AND state IN ('pending', 'approved') LIMIT $3) c`
 )
 
 const (

@@ -6,7 +6,7 @@
 ALTER TABLE change ADD COLUMN proof BLOB NOT NULL DEFAULT x'';
 ALTER TABLE change ADD COLUMN intent INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX change_intent ON change (intent) WHERE intent <> 0;
-CREATE INDEX change_asked ON change (tenant, requester, hash, num);
+CREATE INDEX change_asked ON change (tenant, hash, requester, num);
 
 -- The certificates that an approved enrolment led to: one, or those of a pair.
 CREATE TABLE change_certificate (
