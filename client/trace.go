@@ -11,6 +11,7 @@ type Trace struct {
 	CSR         string            `json:"csr,omitempty" doc:"The PKCS#10 request as it was submitted, in PEM; absent where it is not kept."`
 	By          string            `json:"by,omitempty" doc:"Who asked for it; absent where that is not kept."`
 	Batch       *Batch            `json:"batch,omitempty" doc:"The batch that it came from."`
+	Approved    *Change           `json:"approved,omitempty" doc:"The change by which it, or its batch, was approved; absent where nobody had to, or the token may not read approvals there."`
 	Chain       []string          `json:"chain" doc:"PEM of the issuer's certificate and those above it, with the root."`
 	Device      *Device           `json:"device,omitempty" doc:"As it is now."`
 	Lot         *Lot              `json:"lot,omitempty" doc:"That it was issued in, as it is now."`

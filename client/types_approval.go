@@ -21,12 +21,20 @@ type Change struct {
 	Finished  time.Time      `json:"finished,omitzero" doc:"When it came to its final state."`
 	Steps     []ApprovalStep `json:"steps" doc:"What it needs, one step after another."`
 	Decisions []Decision     `json:"decisions" doc:"What was decided so far, in order."`
+
+	Certificates []ChangeCertificate `json:"certificates,omitempty" doc:"What an enrolment led to that was approved: one certificate, or those of a pair."`
 }
 
 // An ApprovalStep is so many approvals by holders of a role.
 type ApprovalStep struct {
 	Role string `json:"role" doc:"One that includes approvals.decide." example:"security-officer"`
 	N    int    `json:"n" minimum:"1" maximum:"10" doc:"How many of them."`
+}
+
+// A ChangeCertificate names a certificate that a change led to.
+type ChangeCertificate struct {
+	Issuer string `json:"issuer"`
+	Serial string `json:"serial"`
 }
 
 // A Decision is what one principal said of a change.

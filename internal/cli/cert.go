@@ -53,6 +53,7 @@ Examples:
 
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout head-end.key -subj "/CN=head-end" -out head-end.csr
     pando cert enroll --endpoint tls-client --csr head-end.csr --out head-end.pem
+    pando cert enroll --endpoint firmware --csr signer.csr --idempotency-key "order 7"   # again, until it is approved
     pando cert enroll --endpoint gb-signing --csr sign.csr --pair-endpoint gb-key-agreement --pair-csr agree.csr --device 00124B0001020304 --out device.pem`
 }
 
@@ -86,6 +87,9 @@ func (e *certEnroll) Run(ctx context.Context, c *console, cl *client.Client) err
 		request.Pair = &client.EnrollmentPair{Endpoint: e.PairEndpoint, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))}
 	}
 	got, err := cl.Enroll(ctx, request, key)
+	if _, waits := errors.AsType[*client.Waiting](err); waits && e.IdempotencyKey == "" {
+		c.note("the same command with --idempotency-key %s asks again for this certificate", key)
+	}
 	if err != nil {
 		return err
 	}

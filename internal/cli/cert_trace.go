@@ -48,6 +48,10 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		if t.Batch != nil {
 			facts.add("batch", fmt.Sprintf("%s, row %d of %d, at %s", t.Batch.ID, x.Row, t.Batch.Rows, t.Batch.Endpoint))
 		}
+		if a := t.Approved; a != nil {
+			facts.add("approved", fmt.Sprintf("change %s, asked for by %s", a.ID, a.Requester))
+			addDecisions(&facts, a)
+		}
 		facts.add("request", map[bool]string{true: "kept: --json has it", false: "not kept"}[t.CSR != ""])
 		if t.Device != nil {
 			facts.add("device", fmt.Sprintf("%s, %s since %s", t.Device.Device, t.Device.State, when(t.Device.Updated)))

@@ -15,6 +15,7 @@ import (
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // changeCommand is "pando change".
@@ -115,6 +116,16 @@ func describeChange(x *client.Change) *table {
 	if x.Outcome != "" {
 		t.add("outcome", x.Outcome)
 	}
+	addDecisions(t, x)
+	for _, led := range x.Certificates {
+		t.add("certificate", led.Serial+" of issuer "+led.Issuer)
+	}
+	t.add("hash", x.Hash)
+	return t
+}
+
+// addDecisions adds to a table who decided on a change.
+func addDecisions(t *table, x *client.Change) {
 	for _, d := range x.Decisions {
 		said := fmt.Sprintf("%s by %s at %s", d.Verdict, d.By, when(d.At))
 		if d.Comment != "" {
@@ -122,8 +133,6 @@ func describeChange(x *client.Change) *table {
 		}
 		t.add(fmt.Sprintf("step %d", d.Step), said)
 	}
-	t.add("hash", x.Hash)
-	return t
 }
 
 // writePayload prints exactly what is to be done: a profile's document with what it
@@ -139,12 +148,51 @@ func writePayload(ctx context.Context, w io.Writer, cl *client.Client, x *client
 		fmt.Fprintf(w, "\nThe document:\n\n%s\n", p.Source)
 		return writeProfileChange(ctx, w, cl, p.Source)
 	}
+	if x.Kind == string(approval.Enroll) {
+		if err := writeRequests(w, x.Payload); err != nil {
+			return err
+		}
+	}
 	request := jsontext.Value(slices.Clone([]byte(x.Payload)))
 	if err := request.Indent(); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\nThe request:\n\n%s\n", request)
 	return err
+}
+
+// writeRequests prints what the requests of an enrolment ask for: the server's summary
+// is not what an approval stands for.
+func writeRequests(w io.Writer, payload string) error {
+	var p struct {
+		CSR  []byte `json:"csr"`
+		Pair struct {
+			CSR []byte `json:"csr"`
+		} `json:"pair"`
+	}
+	if err := json.Unmarshal([]byte(payload), &p); err != nil {
+		return err
+	}
+	for _, der := range [][]byte{p.CSR, p.Pair.CSR} {
+		if der == nil {
+			continue
+		}
+		csr, err := tbs.ParseCSR(der)
+		if err != nil {
+			return err
+		}
+		t := new(table)
+		t.add("key", csr.Key.Kind())
+		t.add("subject", fmt.Sprintf("%q", csr.Subject))
+		for _, n := range csr.Names {
+			t.add("name", fmt.Sprintf("%q", n.Text))
+		}
+		fmt.Fprint(w, "\nA certificate is asked for with:\n\n")
+		if err := t.write(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeProfileChange prints what a document changes of the latest published version.

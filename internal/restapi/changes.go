@@ -130,6 +130,9 @@ func wireChange(c *approval.Change) client.Change {
 		Hash: hex.EncodeToString(c.Hash[:]), Requester: c.Requester.String(), Created: c.Created, Expires: c.Expires,
 		State: string(c.State), Waits: c.Waits(), Outcome: c.Outcome, Finished: c.Finished, Steps: wireSteps(c.Steps), Decisions: []client.Decision{},
 	}
+	for _, x := range c.Certificates {
+		out.Certificates = append(out.Certificates, client.ChangeCertificate{Issuer: string(x.Issuer), Serial: x.Serial.String()})
+	}
 	for _, d := range c.Decisions {
 		out.Decisions = append(out.Decisions, client.Decision{Step: d.Step + 1, By: d.By.String(), At: d.At, Verdict: string(d.Verdict), Comment: d.Comment})
 	}

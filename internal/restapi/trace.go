@@ -45,6 +45,10 @@ func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace)
 		b := wireBatch(t.Batch)
 		out.Batch = &b
 	}
+	if t.Approved != nil {
+		c := wireChange(t.Approved)
+		out.Approved = &c
+	}
 	for _, der := range t.Chain {
 		out.Chain = append(out.Chain, certificatePEM(der))
 	}

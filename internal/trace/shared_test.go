@@ -30,6 +30,10 @@ func (shared) Request(context.Context, pki.IssuerID, pki.Serial) ([]byte, string
 	return nil, "token:1 (somebody of oem)", nil
 }
 
+func (shared) ChangeOf(context.Context, pki.TenantID, pki.IssuerID, pki.Serial) (pki.ChangeID, error) {
+	return "", nil
+}
+
 func (shared) Entries(context.Context, pki.IssuerID, pki.Serial) ([]pki.Revocation, error) {
 	return []pki.Revocation{{N: 1}}, nil
 }

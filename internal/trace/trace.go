@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
@@ -47,6 +48,7 @@ type Store interface {
 	// ChangeOf returns the change of a tenant by which a certificate was approved, of a
 	// single request; "" where nobody had to.
 	ChangeOf(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (pki.ChangeID, error)
+	Change(ctx context.Context, tenant pki.TenantID, id pki.ChangeID) (*approval.Change, error)
 	// Archived is NotFound and says where a certificate is that is archived; nil for
 	// any other. An issuer of "" is any.
 	Archived(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) error
@@ -84,6 +86,7 @@ type Trace struct {
 	Request  []byte             // DER of what was asked for; nil where it is not kept
 	Actor    string             // who asked; "" where it is not kept
 	Batch    *batch.Batch       // nil for a single request
+	Approved *approval.Change   // by which it, or its batch, was approved; nil where nobody had to, or the principal may not read approvals there
 	Version  pki.ProfileVersion // that it was issued under
 	Chain    [][]byte           // above it, up to and with the root
 	Device   *registry.Device   // as it is now; nil where none of the tenant's is concerned
@@ -125,7 +128,7 @@ func (s *Service) Trace(ctx context.Context, g access.Permit, issuer pki.IssuerI
 	seen := *found.Items[0]
 	seen.Certificate = seen.SeenBy(g.Tenant())
 	t := &Trace{Found: &seen}
-	for _, part := range []func(context.Context, access.Permit, *Trace) error{s.request, s.authority, s.place, s.history} {
+	for _, part := range []func(context.Context, access.Permit, *Trace) error{s.request, s.approved, s.authority, s.place, s.history} {
 		if err := part(ctx, g, t); err != nil {
 			return nil, err
 		}
@@ -159,6 +162,28 @@ func (s *Service) request(ctx context.Context, g access.Permit, t *Trace) error 
 	}
 	t.Actor = actor
 	t.Request, err = tbs.RestoreKey(cut, parsed.Key.SPKI())
+	return err
+}
+
+// approved adds who approved it.
+func (s *Service) approved(ctx context.Context, g access.Permit, t *Trace) (err error) {
+	if t.Owner != g.Tenant() {
+		return nil
+	}
+	var id pki.ChangeID
+	if t.Batch != nil {
+		id = t.Batch.Change
+	} else if id, err = s.cfg.Store.ChangeOf(ctx, t.Owner, t.Issuer, t.Serial); err != nil {
+		return err
+	}
+	reads, refused := g.Principal().Authorize(access.ReadApprovals, g.Tenant())
+	if id == "" || refused != nil {
+		return nil
+	}
+	c, err := s.cfg.Store.Change(ctx, t.Owner, id)
+	if err == nil && reads.Covers(c.Place) {
+		t.Approved = c
+	}
 	return err
 }
 
