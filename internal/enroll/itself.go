@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -70,11 +69,8 @@ func ownNames(who access.Principal, authorized pki.Names, names []tbs.GeneralNam
 		had, _ = tbs.ParseGeneralNames(who.Names) // what cannot be read gives no names
 	}
 	for _, n := range names {
-		same := func(o tbs.GeneralName) bool {
-			return n.Kind == o.Kind && n.Text == o.Text && n.HWType == o.HWType && bytes.Equal(n.HWSerial, o.HWSerial) && bytes.Equal(n.DER, o.DER)
-		}
 		text := n.Text
-		ok := slices.ContainsFunc(had, same)
+		ok := slices.ContainsFunc(had, n.Equal)
 		switch n.Kind {
 		case tbs.DNSName:
 			label, parent, _ := strings.Cut(n.Text, ".")

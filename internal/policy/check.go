@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -21,7 +23,7 @@ type check struct {
 }
 
 // agree refuses texts, names of the check's kind, that are not those which are
-// authorised, each once: every one is covered, and every entry has one that it covers,
+// authorised: every one is covered, and every entry has one that it covers,
 // which for an entry that is one name means this name.
 func (c *check) agree(names pki.Names, texts []string) error {
 	var entries []string
@@ -34,12 +36,9 @@ func (c *check) agree(names pki.Names, texts []string) error {
 	case "ip":
 		entries, alone = names.IP, func(entry string) pki.Names { return pki.Names{IP: []string{entry}} }
 	}
-	for i, text := range texts {
+	for _, text := range texts {
 		if !c.covered(names, text) {
 			return pki.Errorf(pki.PolicyRefused, "%s name %.260q is not authorised for this endpoint", c.name, text)
-		}
-		if slices.Contains(texts[:i], text) {
-			return pki.Errorf(pki.PolicyRefused, "%s name %.260q is there twice; the profile wants exactly the names that this endpoint authorises", c.name, text)
 		}
 	}
 	for _, entry := range entries {
@@ -70,17 +69,28 @@ func checkNamed(name string) (check, bool) {
 	return check{}, false
 }
 
-// checkText takes 1 to 64 printable characters, spaces only inside.
+// checkText takes 1 to 64 printable characters that are seen, spaces only inside, in
+// the composed form (Unicode's NFC): one text, one way to write it.
 func checkText(s string) error {
 	if !utf8.ValidString(s) || s == "" || utf8.RuneCountInString(s) > 64 || s != strings.TrimSpace(s) {
 		return pki.Errorf(pki.PolicyRefused, "%.200q is not a name of 1 to 64 printable characters without space at either end", s)
 	}
 	for _, r := range s {
-		if !unicode.IsPrint(r) { // of all white space, the space alone is printable
+		if !unicode.IsPrint(r) || isHidden(r) { // of all white space, the space alone is printable
 			return pki.Errorf(pki.PolicyRefused, "%.200q has a character that is not printable", s)
 		}
 	}
+	if !norm.NFC.IsNormalString(s) {
+		return pki.Errorf(pki.PolicyRefused, "%.200q is not in Unicode's composed form (NFC)", s)
+	}
 	return nil
+}
+
+// isHidden reports whether r is a character that shows nothing, though it counts as a
+// letter or a mark: what renderers leave out (Default_Ignorable_Code_Point), and
+// blanks.
+func isHidden(r rune) bool {
+	return r >= 0x80 && (unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == '\u2800')
 }
 
 // checkEmail takes a mailbox (RFC 5280, 4.2.1.6): a local part of the characters of
@@ -106,8 +116,9 @@ func checkHex(s string) error {
 }
 
 // checkDNS takes a host name in lower case (RFC 1123, 2.1): labels of letters,
-// digits and inner hyphens, no wildcard, no dot at the end, and a last label
-// that is not a number, so that no IP address passes.
+// digits and inner hyphens, no wildcard, no dot at the end, and a last label that is
+// not a number, also not one that begins with 0x, so that no IP address passes in any
+// of the forms that browsers read.
 func checkDNS(s string) error {
 	if !isHost(s) {
 		return pki.Errorf(pki.PolicyRefused, "%.260q is not a DNS name in lower case without wildcard", s)
@@ -119,12 +130,12 @@ func isHost(s string) bool {
 	if len(s) > 253 {
 		return false
 	}
-	numeric := true // the label that is read, in the end the last
+	numeric, last := true, "" // the label that is read, in the end the last
 	for label := range strings.SplitSeq(s, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 			return false
 		}
-		numeric = true
+		numeric, last = true, label
 		for i := range len(label) {
 			switch c := label[i]; {
 			case 'a' <= c && c <= 'z', c == '-':
@@ -134,6 +145,9 @@ func isHost(s string) bool {
 				return false
 			}
 		}
+	}
+	if digits, ok := strings.CutPrefix(last, "0x"); ok {
+		numeric = strings.Trim(digits, "0123456789abcdef") == ""
 	}
 	return !numeric
 }
@@ -151,9 +165,13 @@ func checkIP(s string) error {
 // hostSchemes are schemes of which a URI without a host names nothing.
 var hostSchemes = []string{"http", "https", "ftp", "ws", "wss", "coap", "coaps"}
 
+// runSchemes are schemes of which a URI is a program or a document of its own.
+var runSchemes = []string{"javascript", "vbscript", "data", "blob"}
+
 // checkURI takes an absolute URI (RFC 5280, 4.2.1.6) with a scheme in lower
-// case, a host name or IP address where it has an authority, no user
-// information and no "." or ".." segment, which would lead out of a prefix.
+// case, a host name or IP address and maybe a port where it has an authority, no
+// user information, no "." or ".." segment, which would lead out of a prefix, and
+// nothing that cannot be seen, also behind an escape.
 func checkURI(s string) error {
 	refuse := func(why string) error {
 		return pki.Errorf(pki.PolicyRefused, "%.300q is not a URI that a certificate can name: %s", s, why)
@@ -180,6 +198,12 @@ func checkURI(s string) error {
 	if strings.HasPrefix(rest, "//") && !isHost(u.Hostname()) && checkIP(u.Hostname()) != nil {
 		return refuse("its host is neither a DNS name in lower case nor an IP address")
 	}
+	if port, ok := portOf(u.Host); ok && !isPort(port) {
+		return refuse("its port is not a number from 1 to 65535")
+	}
+	if slices.Contains(runSchemes, u.Scheme) {
+		return refuse("it names nothing: it is a program or a document")
+	}
 	if u.User != nil {
 		return refuse("it has user information")
 	}
@@ -187,10 +211,21 @@ func checkURI(s string) error {
 	if err != nil {
 		return refuse("it has a wrong escape")
 	}
+	for _, r := range plain {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.In(r, unicode.Zl, unicode.Zp) || isHidden(r) {
+			return refuse("it has an escaped character that cannot be seen")
+		}
+	}
 	for segment := range strings.FieldsFuncSeq(plain, func(r rune) bool { return strings.ContainsRune(`/\:?#`, r) }) {
 		if segment == "." || segment == ".." {
 			return refuse(`it has a "." or ".." segment`)
 		}
 	}
 	return nil
+}
+
+// portOf returns what stands behind the colon after a host.
+func portOf(host string) (port string, ok bool) {
+	_, port, ok = strings.Cut(host[strings.LastIndexByte(host, ']')+1:], ":")
+	return port, ok
 }

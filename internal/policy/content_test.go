@@ -88,6 +88,8 @@ func TestContentRefusesNames(t *testing.T) {
 		"other CN":           {func(in *Input) { in.CSR = request(t, p256, "evil.example.org", "head.example.com") }, `"evil.example.org" is not authorised`},
 		"no name":            {func(in *Input) { in.CSR = request(t, p256, "head.example.com") }, "needs a subject alternative name"},
 		"none is authorised": {func(in *Input) { in.Names = pki.Names{} }, `"head.example.com" is not authorised`},
+		"a name twice":       {func(in *Input) { in.CSR = request(t, p256, "", "head.example.com", "head.example.com") }, `"head.example.com" twice`},
+		"an address twice":   {func(in *Input) { in.CSR = request(t, p256, "", "10.1.2.3", "10.1.2.3") }, `"10.1.2.3" twice`},
 	} {
 		for _, profile := range []string{"tls-server", "tls-client"} {
 			t.Run(profile+", "+name, func(t *testing.T) { contentRefuses(t, profile, row.change, pki.PolicyRefused, row.want) })

@@ -112,16 +112,16 @@
 //
 // What whoever asks has written, or may have, passes a check, also where it comes
 // through an expression (csr, request, requester, product_line, lot, site): dns, uri,
-// ip, email, hex (1 to 64 octets) or name (1 to 64 printable characters). pattern: is
-// an RE2 expression that must match the whole value
-// besides. authorized: true demands that the endpoint's names cover the value: no name
+// ip, email, hex (1 to 64 octets) or name (1 to 64 printable characters that are seen,
+// in Unicode's composed form, NFC). pattern: is an RE2 expression that must match the
+// whole value besides. authorized: true demands that the endpoint's names cover the value: no name
 // that is not authorised. authorized: exact, for dns, uri and ip names of san, demands
 // that the sets agree: the certificate's names of the kind, wherever they come from, are
 // those that the endpoint authorises, each once. One more is refused, and one less: an
 // entry that stands for many (*.example.com, 10.0.0.0/8, urn:meter:) has at least one
 // name, and where the endpoint authorises none of the kind the certificate has none.
 // optional: true leaves out what is absent or empty; a list may yield any number of
-// names, also none.
+// names, also none. A name that stands twice in the SAN is refused.
 //
 // # What the issuer holds it to
 //

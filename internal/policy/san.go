@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -211,6 +213,11 @@ func (p *Profile) sanOf(in *Input) (names []tbs.GeneralName, encoded []byte, err
 			return nil, nil, err
 		}
 		names = append(names, some...)
+	}
+	for i := range names {
+		if slices.ContainsFunc(names[:i], names[i].Equal) {
+			return nil, nil, pki.Errorf(pki.PolicyRefused, "the certificate would have the subject alternative name %.260q twice; ask for it once", names[i].Text)
+		}
 	}
 	for i := range p.san {
 		if r := &p.san[i]; r.exact {

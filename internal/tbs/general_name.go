@@ -1,6 +1,7 @@
 package tbs
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 
@@ -32,6 +33,11 @@ type GeneralName struct {
 	HWType   string // dotted
 	HWSerial []byte
 	DER      []byte
+}
+
+// Equal reports whether n and o are the same name.
+func (n GeneralName) Equal(o GeneralName) bool {
+	return o.Kind == n.Kind && o.Text == n.Text && o.HWType == n.HWType && bytes.Equal(o.HWSerial, n.HWSerial) && bytes.Equal(o.DER, n.DER)
 }
 
 // DirectoryName returns the directoryName of a DER Name.
