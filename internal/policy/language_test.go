@@ -380,6 +380,12 @@ extensions: [{oid: 1.2.3, asn1: {utf8: {from: request.attributes.a, check: name,
 		}
 		return whole[bytes.LastIndex(whole, []byte{4, byte(len(oids)*10 + 2)})+2:]
 	}
+	// unread is a request that has an attribute with an extension for CAs in it.
+	unread := func(oid ...int) x509.CertificateRequest {
+		return x509.CertificateRequest{Attributes: []pkix.AttributeTypeAndValueSET{{
+			Type: oid, Value: [][]pkix.AttributeTypeAndValue{{{Type: asn1.ObjectIdentifier{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}}},
+		}}}
+	}
 	for name, row := range map[string]struct {
 		template x509.CertificateRequest
 		want     string
@@ -399,6 +405,11 @@ extensions: [{oid: 1.2.3, asn1: {utf8: {from: request.attributes.a, check: name,
 		"a usage more":         {x509.CertificateRequest{ExtraExtensions: []pkix.Extension{extension("2.5.29.15", []byte{3, 2, 2, 0x84})}}, "2.5.29.15"},
 		"a purpose more":       {x509.CertificateRequest{ExtraExtensions: []pkix.Extension{extension("2.5.29.37", purposes(der.OIDClientAuth, der.OIDCodeSigning))}}, "2.5.29.37"},
 		"another value":        {x509.CertificateRequest{ExtraExtensions: []pkix.Extension{extension("1.2.3", []byte("\x0c\x01w"))}}, "1.2.3"},
+		"CN twice":             {x509.CertificateRequest{Subject: pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "Example"}, {Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "Example"}}}}, "CN=Example, which the profile"},
+		"Microsoft's request":  {unread(1, 3, 6, 1, 4, 1, 311, 2, 1, 14), "the attribute 1.3.6.1.4.1.311.2.1.14"},
+		"unstructured name":    {unread(1, 2, 840, 113549, 1, 9, 2), "the attribute 1.2.840.113549.1.9.2"},
+		"a password":           {unread(1, 2, 840, 113549, 1, 9, 7), ""},
+		"what Windows says":    {unread(1, 3, 6, 1, 4, 1, 311, 13, 2, 3), ""},
 		"an unknown extension": {x509.CertificateRequest{ExtraExtensions: []pkix.Extension{extension("1.2.4", []byte{5, 0})}}, "1.2.4"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,16 +20,15 @@ func (b *Bound) checkNothingDropped(csr *tbs.CSR, c *tbs.Content, names []tbs.Ge
 	if err != nil {
 		return err
 	}
+	left := []tbs.Attribute(slices.Clone(subject)) // what is asked for twice is there twice
 	for _, a := range csr.Subject {
-		if !slices.ContainsFunc(subject, func(o tbs.Attribute) bool { return o.OID == a.OID && o.Value == a.Value }) {
+		if !take(&left, func(o tbs.Attribute) bool { return o.OID == a.OID && o.Value == a.Value }) {
 			return pki.Errorf(pki.PolicyRefused, "the request's subject has %s, which the profile, being strict, neither names nor drops; the certificate would have %s", tbs.Name{a}, instead(subject, a.OID))
 		}
 	}
+	names = slices.Clone(names)
 	for i, n := range csr.Names {
-		same := func(o tbs.GeneralName) bool {
-			return o.Kind == n.Kind && o.Text == n.Text && o.HWType == n.HWType && bytes.Equal(o.HWSerial, n.HWSerial) && bytes.Equal(o.DER, n.DER)
-		}
-		if !slices.ContainsFunc(names, same) {
+		if !take(&names, n.Equal) {
 			return pki.Errorf(pki.PolicyRefused, "the request's subject alternative name %d, %.260q, is one that the profile, being strict, neither names nor drops", i+1, n.Text)
 		}
 	}
@@ -38,7 +37,25 @@ func (b *Bound) checkNothingDropped(csr *tbs.CSR, c *tbs.Content, names []tbs.Ge
 			return pki.Errorf(pki.PolicyRefused, "the request asks for the extension %s with a value that the profile, being strict, neither gives nor drops", e.OID)
 		}
 	}
+	for _, oid := range csr.Unread {
+		if !slices.Contains(harmless, oid) {
+			return pki.Errorf(pki.PolicyRefused, "the request has the attribute %s, which nothing here reads and which may ask for something; the profile, being strict, does not drop it", oid)
+		}
+	}
 	return nil
+}
+
+// harmless are attributes of requests that ask for nothing in a certificate: a
+// password, and what Windows says of itself (MS-WCCE, 2.2.2.7).
+var harmless = []string{der.OIDChallengePassword, "1.3.6.1.4.1.311.13.2.2", "1.3.6.1.4.1.311.13.2.3", "1.3.6.1.4.1.311.21.20"}
+
+// take removes the first element that fits, and reports whether there was one.
+func take[T any](from *[]T, fits func(T) bool) bool {
+	i := slices.IndexFunc(*from, fits)
+	if i >= 0 {
+		*from = slices.Delete(*from, i, i+1)
+	}
+	return i >= 0
 }
 
 // instead says what the certificate's subject has of a type.

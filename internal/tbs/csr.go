@@ -23,6 +23,7 @@ type CSR struct {
 	Key        PublicKey
 	Names      []GeneralName // requested subjectAltName
 	Extensions []Extension   // all requested, also the SAN
+	Unread     []string      // OIDs of the attributes that are skipped
 	Algorithm  []byte        // DER AlgorithmIdentifier of the signature
 	Signature  []byte
 }
@@ -120,6 +121,7 @@ func (c *CSR) parseAttributes(attributes cryptobyte.String) error {
 			return pki.Errorf(pki.Malformed, "the request's attribute %d is not well-formed", n)
 		}
 		if oid != der.OIDExtensionRequest {
+			c.Unread = append(c.Unread, oid)
 			continue
 		}
 		if c.Extensions != nil {
