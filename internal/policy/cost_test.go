@@ -21,7 +21,7 @@ func allocated(f func()) uint64 {
 // TestExpressionMemory: what an expression may cost bounds what it allocates, whatever
 // its functions make of a request of any size.
 func TestExpressionMemory(t *testing.T) {
-	const most = 8 << 20
+	const most = 32 << 20
 	forty := strings.Repeat("%s", 40)
 	list := func(name string) string { return strings.TrimSuffix(strings.Repeat(name+",", 40), ",") }
 	sum := func(name string) string { return strings.TrimSuffix(strings.Repeat(name+"+", 45), "+") }
