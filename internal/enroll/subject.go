@@ -3,7 +3,6 @@ package enroll
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"time"
 
 	"github.com/pando-pki/pando/internal/der"
@@ -12,6 +11,17 @@ import (
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
 )
+
+// keyBlocked reports whether the key, or the other one that its secret makes, is on
+// the block list.
+func (s *Service) keyBlocked(ctx context.Context, key tbs.PublicKey) (bool, error) {
+	own, negative := tbs.KeyHashes(key)
+	blocked, err := s.cfg.Store.KeyBlocked(ctx, own)
+	if blocked || err != nil || negative == own {
+		return blocked, err
+	}
+	return s.cfg.Store.KeyBlocked(ctx, negative)
+}
 
 // order decides: it reads the request, checks its proof, its key and all that is
 // said of it, and returns what is to be issued. It sets r.Device where the
@@ -27,7 +37,7 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject, now time.Ti
 	if err := csr.CheckProof(); err != nil {
 		return nil, err
 	}
-	blocked, err := s.cfg.Store.KeyBlocked(ctx, sha256.Sum256(csr.Key.SPKI()))
+	blocked, err := s.keyBlocked(ctx, csr.Key)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package issuance
 
 import (
-	"crypto/sha256"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -53,7 +52,7 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 	return &Item{
 		Serial: o.Content.Serial, Owner: o.Owner, Device: o.Device, Placement: o.Placement,
 		Profile: o.Profile.Ref(), NotBefore: o.Content.NotBefore, NotAfter: o.Content.NotAfter,
-		TBS: bytes, KeyHash: sha256.Sum256(spki),
+		TBS: bytes, KeyHash: tbs.SecretHash(o.Content.Key),
 		SharedKey: profile.SharedKeys(), RenewSameKey: profile.RenewSameKey(), Row: o.Row, Within: o.Within,
 		Idempotency: o.Idempotency, RequestHash: o.RequestHash, Request: request, Actor: o.Actor, Change: o.Change,
 	}, nil

@@ -15,14 +15,14 @@ import (
 const (
 	minRSABits   = 2048
 	maxRSABits   = 4096
-	minExponent  = 65537 // FIPS 186-5, 5.4; smaller ones have a history of bad padding checks
+	exponent     = 65537 // of all that makes keys today: another would make a second key of the same secret
 	fermatRounds = 100
 )
 
 // CheckKey refuses, as BadKey, a key that is known to be weak: an RSA modulus that
 // does not have 2048 to 4096 bits, a multiple of 8, that is a prime, has a factor below
-// 2^16, the ROCA fingerprint or factors close together; an RSA exponent that is even or
-// below 65537; an Ed25519 point of small order. That an EC point is on its curve,
+// 2^16, the ROCA fingerprint or factors close together; an RSA exponent that is not
+// 65537; an Ed25519 point of small order. That an EC point is on its curve,
 // and not the point at infinity, tbs.ParsePublicKey has seen. The block list of
 // keys is the caller's.
 func CheckKey(key tbs.PublicKey) error {
@@ -50,8 +50,8 @@ func checkRSA(pub *rsa.PublicKey) error {
 	if bits < minRSABits || bits > maxRSABits || bits%8 != 0 {
 		return pki.Errorf(pki.BadKey, "the RSA modulus has %d bits; it has %d to %d, a multiple of 8", bits, minRSABits, maxRSABits)
 	}
-	if pub.E < minExponent || pub.E%2 == 0 {
-		return pki.Errorf(pki.BadKey, "the RSA exponent is %d; it is odd and at least %d", pub.E, minExponent)
+	if pub.E != exponent {
+		return pki.Errorf(pki.BadKey, "the RSA exponent is %d; it is %d", pub.E, exponent)
 	}
 	if pub.N.Bit(0) == 0 {
 		return pki.Errorf(pki.BadKey, "the RSA modulus is even")

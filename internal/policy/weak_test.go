@@ -31,24 +31,25 @@ func TestCheckKeyRefusesRSA(t *testing.T) {
 		e    int
 		want string
 	}{
-		"1024 bits":     {ofBits(1024), 65537, "1024 bits"},
-		"2040 bits":     {ofBits(2040), 65537, "2040 bits"},
-		"2052 bits":     {ofBits(2052), 65537, "multiple of 8"},
-		"4104 bits":     {ofBits(4104), 65537, "4104 bits"},
-		"exponent 1":    {n, 1, "exponent is 1"},
-		"exponent 3":    {n, 3, "exponent is 3"},
-		"exponent even": {n, 65538, "exponent is 65538"},
-		"factor 3":      {withFactor(t, 3), 65537, "small factor 3"},
-		"factor 7":      {withFactor(t, 7), 65537, "small factor 7"},
-		"factor 751":    {withFactor(t, 751), 65537, "small factor 751"},
-		"factor 757":    {withFactor(t, 757), 65537, "factor below 65536"},
-		"factor 65521":  {withFactor(t, 65521), 65537, "factor below 65536"},
-		"a prime":       {prime(t, 2048), 65537, "is a prime"},
-		"even":          {new(big.Int).Lsh(big.NewInt(1), 2047), 65537, "even"},
-		"square":        {new(big.Int).Mul(p, p), 65537, "close together"},
-		"close primes":  {new(big.Int).Mul(p, nextPrime(p, 0)), 65537, "close together"},
-		"near primes":   {new(big.Int).Mul(p, nextPrime(p, 516)), 65537, "close together"}, // some 40 rounds
-		"ROCA":          {new(big.Int).Mul(rocaPrime(t), rocaPrime(t)), 65537, "ROCA"},
+		"1024 bits":      {ofBits(1024), 65537, "1024 bits"},
+		"2040 bits":      {ofBits(2040), 65537, "2040 bits"},
+		"2052 bits":      {ofBits(2052), 65537, "multiple of 8"},
+		"4104 bits":      {ofBits(4104), 65537, "4104 bits"},
+		"exponent 1":     {n, 1, "exponent is 1"},
+		"exponent 3":     {n, 3, "exponent is 3"},
+		"exponent even":  {n, 65538, "exponent is 65538"},
+		"exponent 65539": {n, 65539, "exponent is 65539"},
+		"factor 3":       {withFactor(t, 3), 65537, "small factor 3"},
+		"factor 7":       {withFactor(t, 7), 65537, "small factor 7"},
+		"factor 751":     {withFactor(t, 751), 65537, "small factor 751"},
+		"factor 757":     {withFactor(t, 757), 65537, "factor below 65536"},
+		"factor 65521":   {withFactor(t, 65521), 65537, "factor below 65536"},
+		"a prime":        {prime(t, 2048), 65537, "is a prime"},
+		"even":           {new(big.Int).Lsh(big.NewInt(1), 2047), 65537, "even"},
+		"square":         {new(big.Int).Mul(p, p), 65537, "close together"},
+		"close primes":   {new(big.Int).Mul(p, nextPrime(p, 0)), 65537, "close together"},
+		"near primes":    {new(big.Int).Mul(p, nextPrime(p, 516)), 65537, "close together"}, // some 40 rounds
+		"ROCA":           {new(big.Int).Mul(rocaPrime(t), rocaPrime(t)), 65537, "ROCA"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := checkRSA(&rsa.PublicKey{N: row.n, E: row.e})

@@ -90,6 +90,12 @@ func (s *Store) KeyBlocked(ctx context.Context, hash [32]byte) (bool, error) {
 	if s.blocked.Load() == noneBlocked {
 		return false, nil
 	}
+	return s.listed(ctx, hash)
+}
+
+// listed looks for a hash on the block list. It is apart, since here the hash escapes
+// to the heap.
+func (s *Store) listed(ctx context.Context, hash [32]byte) (bool, error) {
 	_, err := one(ctx, s.read, scanInt, `SELECT 1 FROM blocked_key WHERE hash = $1`, hash[:])
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
