@@ -70,6 +70,7 @@ func (p *Profile) Approvals() *approval.Rule {
 		return nil
 	}
 	rule := *p.approvals
+	rule.Steps = slices.Clone(rule.Steps) // the caller's to add to
 	return &rule
 }
 
