@@ -1,11 +1,9 @@
 package policy
 
-import (
-	"math/big"
-	"sync"
-)
+import "math/big"
 
-// smallPrimes are the odd primes below 752, of which the fingerprint takes some.
+// smallPrimes are the odd primes below 752, the bound of trial division in
+// ordinary RSA key generation.
 var smallPrimes = oddPrimes()
 
 const smallPrimeCount = 132
@@ -45,32 +43,6 @@ func residuesOf(n *big.Int) residues {
 		}
 	}
 	return all
-}
-
-// maxSmallPrime bounds trial division.
-const maxSmallPrime = 1 << 16
-
-// smallPrimorial is the product of the primes below maxSmallPrime. One division of it
-// by a modulus and one greatest common divisor cost a fifth of 6,500 divisions.
-var smallPrimorial = sync.OnceValue(func() *big.Int {
-	var composite [maxSmallPrime]bool
-	product, factor := big.NewInt(1), new(big.Int)
-	for n := uint64(2); n < maxSmallPrime; n++ {
-		if composite[n] {
-			continue
-		}
-		product.Mul(product, factor.SetUint64(n))
-		for m := n * n; m < maxSmallPrime; m += n {
-			composite[m] = true
-		}
-	}
-	return product
-})
-
-// hasFactorBelow reports whether n has a factor in common with the product.
-func hasFactorBelow(n, product *big.Int) bool {
-	common := new(big.Int).Mod(product, n)
-	return common.GCD(nil, nil, common, n).BitLen() > 1
 }
 
 // A set of residues modulo a prime below 192.
