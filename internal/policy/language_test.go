@@ -382,6 +382,7 @@ extensions: [{oid: 1.2.3, asn1: {utf8: {from: request.attributes.a, check: name,
 	}
 	// unread is a request that has an attribute with an extension for CAs in it.
 	unread := func(oid ...int) x509.CertificateRequest {
+		//lint:ignore SA1019 the one way to write attributes that are no extensions (RFC 2986, 4.1)
 		return x509.CertificateRequest{Attributes: []pkix.AttributeTypeAndValueSET{{
 			Type: oid, Value: [][]pkix.AttributeTypeAndValue{{{Type: asn1.ObjectIdentifier{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}}},
 		}}}
