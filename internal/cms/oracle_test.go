@@ -46,13 +46,21 @@ func TestOpenHasOneError(t *testing.T) {
 	flip := func(i int) func([]byte) []byte {
 		return func(b []byte) []byte { b[(i+len(b))%len(b)] ^= 0x80; return b }
 	}
+	// One key in 256 makes sense of the padding: then another is taken.
+	another := replace(message, pkcs1(make([]byte, 32)))
+	for i := range byte(20) {
+		if _, err := Open(another, OpenOptions{}, p.opener(t), ec.opener(t)); err != nil {
+			break
+		}
+		another = replace(message, pkcs1(bytes.Repeat([]byte{i + 1}, 32)))
+	}
 	var want string
 	for name, m := range map[string][]byte{
 		"padding of PKCS #1":      replace(message, make([]byte, 256)),
 		"above the modulus":       replace(message, bytes.Repeat([]byte{0xff}, 256)),
 		"a key of another length": replace(message, pkcs1(make([]byte, 16))),
 		"a key of no length":      replace(message, pkcs1(nil)),
-		"another key":             replace(message, pkcs1(make([]byte, 32))),
+		"another key":             another,
 		"OAEP":                    replace(oaep, pkcs1(make([]byte, 32))),
 		"PKCS #1 for OAEP":        replace(oaep, make([]byte, 256)),
 		"GCM, another key":        replace(gcm, pkcs1(make([]byte, 32))),
