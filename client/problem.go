@@ -14,8 +14,9 @@ type Problem struct {
 	Status int    `json:"status" doc:"The HTTP status code."`
 	Detail string `json:"detail,omitempty" doc:"What was wrong this time."`
 	Kind   string `json:"kind" enum:"internal,malformed,bad-proof,bad-key,policy-refused,forbidden,quota-exceeded,unauthenticated,not-found,already-revoked,duplicate-key,conflict,not-ready,rate-limited,unavailable" doc:"The kind of problem, for programs."`
-	// Permission and Scope say of a refusal what was missing, where.
-	Permission string       `json:"permission,omitempty" doc:"Of forbidden: the permission that was missing." example:"certificates.revoke"`
+	// Permission and Scope say of a refusal which permission was missing, or does not go so
+	// far, and where.
+	Permission string       `json:"permission,omitempty" doc:"Of forbidden: the permission that was missing, or that does not go as far as this." example:"certificates.revoke"`
 	Scope      string       `json:"scope,omitempty" doc:"Where it was missing; tenant is all of it." example:"product-line:pro"`
 	Errors     []FieldError `json:"errors,omitempty" doc:"Where in the request it was, if more than the detail says."`
 

@@ -92,10 +92,11 @@ func (p Permit) Actor() string {
 // Principal returns who acts.
 func (p Permit) Principal() Principal { return p.principal }
 
-// CheckDevice reports whether the principal may enrol the device with the given id.
-func (p Permit) CheckDevice(id pki.DeviceID) error {
+// CheckDevice reports whether the principal may enrol the device with the given id. Its
+// error says where that was refused.
+func (p Permit) CheckDevice(id pki.DeviceID, where Scope) error {
 	if own := p.principal.Device; own != "" && own != id {
-		return pki.Errorf(pki.Forbidden, "a device enrols for itself alone, and this certificate is that of %s", own)
+		return Refuse(Enroll, where, "a device enrols for itself alone, and this certificate is that of %s", own)
 	}
 	return nil
 }

@@ -80,13 +80,13 @@ func (p Principal) operator() bool {
 // a role's permissions on some scopes. The permit is of the permission to give.
 func (p Permit) checkGive(role Role, gives []Permission, scopes []Scope) error {
 	if p.principal.system {
-		return pki.Errorf(pki.Forbidden, "pando itself grants no roles")
+		return Refuse(p.permission, Scope{}, "pando itself grants no roles")
 	}
 	if p.principal.operator() && p.tenant != pki.Platform {
 		if role == TenantAdministrator && slices.Equal(scopes, []Scope{{}}) {
 			return nil
 		}
-		return pki.Errorf(pki.Forbidden, "a platform operator appoints tenant administrators in a tenant, and nobody else there: they appoint the others")
+		return Refuse(p.permission, Scope{}, "a platform operator appoints tenant administrators in a tenant, and nobody else there: they appoint the others")
 	}
 	for _, s := range scopes {
 		if err := p.CheckAt(p.permission, s); err != nil {

@@ -15,6 +15,12 @@ func (r *Refusal) Error() string { return r.err.Error() }
 // Unwrap returns an error of kind Forbidden.
 func (r *Refusal) Unwrap() error { return r.err }
 
+// Refuse returns the Refusal of a permission at a place to somebody who has it, and may not
+// use it for what they ask: why, in words.
+func Refuse(permission Permission, where Scope, format string, args ...any) error {
+	return &Refusal{permission, where, pki.Errorf(pki.Forbidden, format, args...)}
+}
+
 // refuse makes the Refusal of a permission at a place to a principal that has it on
 // some scopes.
 func refuse(who Principal, permission Permission, where Scope, has []Scope) error {

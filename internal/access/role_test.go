@@ -204,7 +204,7 @@ func TestDevice(t *testing.T) {
 		if (err == nil) != (permission == access.Enroll) {
 			t.Errorf("%s: %v", permission, err)
 		}
-		if err == nil && (g.CheckDevice("SM-1") != nil || pki.KindOf(g.CheckDevice("SM-2")) != pki.Forbidden) {
+		if err == nil && (g.CheckDevice("SM-1", access.Scope{}) != nil || pki.KindOf(g.CheckDevice("SM-2", access.Scope{})) != pki.Forbidden) {
 			t.Error("it enrols for others")
 		}
 	}

@@ -168,7 +168,7 @@ func (t *Tokens) List(ctx context.Context, g Permit) ([]*Token, error) {
 func (p Permit) checkManage(t *Token) error {
 	if p.principal.operator() && p.tenant != pki.Platform {
 		if !slices.ContainsFunc(t.Grants, func(g Grant) bool { return g.Role == TenantAdministrator }) {
-			return pki.Errorf(pki.Forbidden, "a platform operator ends the tokens of tenant administrators in a tenant, and no others: its administrators do")
+			return Refuse(ManageTokens, Scope{}, "a platform operator ends the tokens of tenant administrators in a tenant, and no others: its administrators do")
 		}
 		return nil
 	}

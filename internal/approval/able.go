@@ -69,7 +69,7 @@ func (s *Service) approvable(ctx context.Context, g access.Permit, place access.
 		if who.ID == asks.ID {
 			return false, nil
 		}
-		err := s.unrelated(ctx, partyOf(asks), partyOf(who))
+		err := s.unrelated(ctx, place, partyOf(asks), partyOf(who))
 		if _, refused := errors.AsType[*pki.Error](err); refused && pki.KindOf(err) == pki.Forbidden {
 			return false, nil
 		}

@@ -347,9 +347,15 @@ func (h *house) refuse(name string, c *approval.Change) {
 // alter changes the payload of a change behind the store's back.
 func (h *house) alter(c *approval.Change) {
 	h.Helper()
+	h.edit(`UPDATE change SET payload = CAST(replace(CAST(payload AS TEXT), '# 1', '# 2') AS BLOB) WHERE id = $1`, c.ID)
+}
+
+// edit changes the store past it.
+func (h *house) edit(text string, args ...any) {
+	h.Helper()
 	db, err := sql.Open("sqlite", h.Path)
 	h.ok(err)
 	defer db.Close()
-	_, err = db.ExecContext(h.ctx, `UPDATE change SET payload = CAST(replace(CAST(payload AS TEXT), '# 1', '# 2') AS BLOB) WHERE id = $1`, c.ID)
+	_, err = db.ExecContext(h.ctx, text, args...)
 	h.ok(err)
 }

@@ -89,20 +89,20 @@ func (s *Service) mayDecide(ctx context.Context, c *Change, who access.Principal
 		return 0, pki.Errorf(pki.Conflict, "change %s has another hash than the one that you saw: look at it again ('pando change show %s')", c.ID, c.ID)
 	}
 	if c.Requester.ID == who.ID {
-		return 0, pki.Errorf(pki.Forbidden, "you asked for this change: somebody else must decide on it")
+		return 0, access.Refuse(access.DecideApprovals, c.Place, "you asked for this change: somebody else must decide on it")
 	}
 	if slices.ContainsFunc(c.Decisions, func(d Decision) bool { return d.By.ID == who.ID }) {
 		return 0, pki.Errorf(pki.Conflict, "you have decided on this change already")
 	}
 	step, _ = c.step()
 	if want := c.Steps[step].Role; !who.Holds(want, c.Place) {
-		return 0, pki.Errorf(pki.Forbidden, "step %d of this change is for a %s on %s, which you are not", step+1, want, c.Place)
+		return 0, access.Refuse(access.DecideApprovals, c.Place, "step %d of this change is for a %s on %s, which you are not", step+1, want, c.Place)
 	}
-	if err := s.unrelated(ctx, c.Requester, partyOf(who)); err != nil {
+	if err := s.unrelated(ctx, c.Place, c.Requester, partyOf(who)); err != nil {
 		return 0, err
 	}
 	if want := c.Steps[step].Role; !who.Holds(want, c.Place, who.ID, c.Requester.ID) {
-		return 0, pki.Errorf(pki.Forbidden, "you are a %s by your own doing or by that of whoever asks for this change: another must decide on it", want)
+		return 0, access.Refuse(access.DecideApprovals, c.Place, "you are a %s by your own doing or by that of whoever asks for this change: another must decide on it", want)
 	}
 	return step, nil
 }
@@ -111,7 +111,7 @@ func (s *Service) mayDecide(ctx context.Context, c *Change, who access.Principal
 const maxMakers = 1000
 
 // unrelated refuses two principals of which one made the other, or made who did.
-func (s *Service) unrelated(ctx context.Context, a, b Party) error {
+func (s *Service) unrelated(ctx context.Context, where access.Scope, a, b Party) error {
 	for _, pair := range [2][2]Party{{a, b}, {b, a}} {
 		id := pair[0].ID
 		for range maxMakers {
@@ -124,12 +124,12 @@ func (s *Service) unrelated(ctx context.Context, a, b Party) error {
 				break
 			}
 			if maker == pair[1].ID {
-				return pki.Errorf(pki.Forbidden, "%s was made by %s: one of the two does not approve what the other asks for", pair[0], pair[1])
+				return access.Refuse(access.DecideApprovals, where, "%s was made by %s: one of the two does not approve what the other asks for", pair[0], pair[1])
 			}
 			id = maker
 		}
 		if id != "" {
-			return pki.Errorf(pki.Forbidden, "it cannot be told who made %s", pair[0])
+			return access.Refuse(access.DecideApprovals, where, "it cannot be told who made %s", pair[0])
 		}
 	}
 	return nil

@@ -78,6 +78,9 @@ func (s *Service) perform(ctx context.Context, c *Change) error {
 	if !ok {
 		return fmt.Errorf("nothing executes changes of kind %s", c.Kind)
 	}
+	if err := s.inForce(ctx, c); err != nil {
+		return err
+	}
 	requester, err := s.requester(ctx, c)
 	if err != nil {
 		return gone(err, "the requester")
@@ -90,6 +93,19 @@ func (s *Service) perform(ctx context.Context, c *Change) error {
 		return err
 	}
 	return do.Do(ctx, g.For(access.Change{ID: c.ID, Hash: c.Hash}), c.Payload)
+}
+
+// inForce refuses what somebody of a tenant asked for that its parent has suspended
+// meanwhile. What its parent or the platform asks for in it is done.
+func (s *Service) inForce(ctx context.Context, c *Change) error {
+	if c.Requester.Tenant != c.Tenant || c.Tenant == pki.Platform {
+		return nil
+	}
+	t, err := s.cfg.Store.Tenant(ctx, c.Tenant)
+	if err == nil && t.Suspended {
+		err = pki.Errorf(pki.Forbidden, "the tenant %s was suspended by its parent meanwhile", c.Tenant)
+	}
+	return err
 }
 
 // requester returns who asked for a change, as they are at this moment. Whoever was
@@ -121,7 +137,7 @@ func (s *Service) approvedStill(ctx context.Context, c *Change) error {
 			return gone(err, "the approver "+d.By.String())
 		}
 		if want := c.Steps[d.Step].Role; !who.Holds(want, c.Place, who.ID, c.Requester.ID) {
-			return pki.Errorf(pki.Forbidden, "the approver %s is no %s any more", d.By, want)
+			return access.Refuse(access.DecideApprovals, c.Place, "the approver %s is no %s any more", d.By, want)
 		}
 		have[d.Step]++
 	}

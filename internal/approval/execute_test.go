@@ -60,7 +60,9 @@ func TestCheckedAgain(t *testing.T) {
 		"the requester's token is revoked": {func(h *house, _ *approval.Change) { h.dismiss("pki") }, "the requester may not do this any more"},
 		"the approver's token is revoked":  {func(h *house, _ *approval.Change) { h.dismiss("officer") }, "the approver token:"},
 		"it expired":                       {func(h *house, _ *approval.Change) { h.clock.pass(approval.DefaultLife) }, "not done before it expired"},
-		"it was altered":                   {func(h *house, c *approval.Change) { h.alter(c) }, "was altered in the store"},
+		"the tenant is suspended": {func(h *house, _ *approval.Change) { h.edit(`UPDATE tenant SET suspended = 1 WHERE id = $1`, acme) },
+			"was suspended by its parent meanwhile"},
+		"it was altered": {func(h *house, c *approval.Change) { h.alter(c) }, "was altered in the store"},
 		"something else came first": {func(h *house, _ *approval.Change) {
 			other := h.ask("admin", "other")
 			h.approve("deputy", other)

@@ -21,6 +21,8 @@ type Store interface {
 	// those of Defaults hold for the other kinds. NotFound without the tenant.
 	ApprovalRules(ctx context.Context, tenant pki.TenantID) (set []Rule, defaults bool, err error)
 	SetApprovalRule(ctx context.Context, tenant pki.TenantID, r Rule, e pki.Event) error
+	// Tenant returns a tenant, or NotFound.
+	Tenant(ctx context.Context, id pki.TenantID) (*pki.Tenant, error)
 	// Roles returns the tenant's own roles, by name.
 	Roles(ctx context.Context, tenant pki.TenantID) ([]*access.OwnRole, error)
 

@@ -71,7 +71,7 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 		return nil, err
 	}
 	if r.Grant.Principal().Device != "" {
-		if err := ofItself(r.Grant, lane.Endpoint.Names, &r.Subject); err != nil {
+		if err := ofItself(r.Grant, lane, &r.Subject); err != nil {
 			return nil, err
 		}
 	}

@@ -33,7 +33,7 @@ func (s *Service) enrollPair(ctx context.Context, first *Lane, r *Request, asked
 	subjects[1].CSR = r.Pair.CSR
 	first.pair, second.pair = second.profile.Profile().Name(), first.profile.Profile().Name()
 	if r.Grant.Principal().Device != "" {
-		if err := ofItself(r.Grant, second.Endpoint.Names, &subjects[1]); err != nil {
+		if err := ofItself(r.Grant, second, &subjects[1]); err != nil {
 			return nil, err
 		}
 	}

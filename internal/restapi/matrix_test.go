@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -501,7 +502,8 @@ func (r row) name() string {
 }
 
 // TestRoles asks every route with every role, for things that are nowhere: what
-// the role does not include is refused before anything is looked for.
+// the role does not include is refused before anything is looked for, and the refusal
+// names the permission and where it is missing.
 func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
@@ -509,6 +511,9 @@ func TestRoles(t *testing.T) {
 		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Access: m.stack.Office, Quotas: m.stack.Quotas, Approvals: m.stack.Approvals, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url, m.http = srv.URL, srv.Client()
+	if got := len(Routes()); got != len(permissions) {
+		t.Errorf("%d routes have a permission written down, and there are %d", len(permissions), got)
+	}
 	for _, role := range access.Roles() {
 		tenant := pki.TenantID("demo")
 		if role == access.PlatformOperator {
@@ -521,12 +526,19 @@ func TestRoles(t *testing.T) {
 			if rt.Tenant {
 				target = "demo"
 			}
-			_, refused := who.Authorize(rt.Permission, target)
-			forbidden := rt.Permission != "" && pki.KindOf(refused) == pki.Forbidden && refused != nil
+			needs, known := permissions[rt.Method+" "+rt.Path]
+			if !known {
+				t.Errorf("%s %s has no permission written down", rt.Method, rt.Path)
+			}
+			_, refused := who.Authorize(needs, target)
+			forbidden := needs != "" && pki.KindOf(refused) == pki.Forbidden && refused != nil
 			path := strings.NewReplacer("{tenant}", "demo", "{serial}", "01", "{", "", "}", "").Replace(rt.Path)
 			status, text := m.ask(t, row{route: rt.Method + " " + path, body: "{}"}, token)
 			if (status == http.StatusForbidden) != forbidden || status == http.StatusUnauthorized || status >= 500 {
 				t.Errorf("%s: %s %s: %d %s", role, rt.Method, path, status, text)
+			}
+			if forbidden && !strings.Contains(text, fmt.Sprintf(`"permission":%q`, needs)) || forbidden && !strings.Contains(text, `"scope":"`) {
+				t.Errorf("%s: %s %s does not say which permission is missing where: %s", role, rt.Method, path, text)
 			}
 		}
 	}

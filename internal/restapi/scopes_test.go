@@ -92,7 +92,7 @@ func TestScopes(t *testing.T) {
 			if may == (status == http.StatusForbidden) || status == http.StatusUnauthorized || status >= 500 {
 				t.Errorf("%s: %s: %d %.300s", who.name, r.name(), status, text)
 			}
-			if !may && !strings.Contains(text, `"permission":`) {
+			if !may && (!strings.Contains(text, `"permission":`) || !strings.Contains(text, `"scope":"`)) {
 				t.Errorf("%s: %s: the refusal does not say what is missing: %.300s", who.name, r.name(), text)
 			}
 			if who.name == "outside" && of[r.route] == lists && r.route != "POST /devices" {
