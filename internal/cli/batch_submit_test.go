@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pando-pki/pando/client"
@@ -16,10 +17,15 @@ import (
 // TestSubmitUnanswered: an upload whose answer is lost says how it is found again; one
 // that was refused does not.
 func TestSubmitUnanswered(t *testing.T) {
-	answer := func(w http.ResponseWriter) { panic(http.ErrAbortHandler) }
+	var refuse atomic.Bool // else there is no answer
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // a client that went away is no fault of this test
-		answer(w)
+		if !refuse.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `{"kind": "forbidden", "status": 403, "detail": "no"}`)
 	}))
 	defer server.Close()
 	cl, err := client.New(client.Config{Server: server.URL})
@@ -56,11 +62,7 @@ func TestSubmitUnanswered(t *testing.T) {
 	if hint := submit("-", ""); !strings.Contains(hint, "pando batch list") {
 		t.Errorf("standard input: %q", hint)
 	}
-	answer = func(w http.ResponseWriter) {
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusForbidden)
-		fmt.Fprint(w, `{"kind": "Forbidden", "status": 403, "detail": "no"}`)
-	}
+	refuse.Store(true)
 	if hint := submit(file, ""); strings.Contains(hint, key) {
 		t.Errorf("a refusal: %q", hint)
 	}

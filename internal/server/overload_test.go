@@ -33,10 +33,7 @@ type slowModule struct {
 	slots  atomic.Int64
 }
 
-// slot is what one signature takes.
-const slot = 20 * time.Millisecond
-
-func newSlowModule(t *testing.T) *slowModule {
+func newSlowModule(t *testing.T, slot time.Duration) *slowModule {
 	m := &slowModule{wanted: make(chan chan struct{}, 1<<20)}
 	go func() {
 		for tick := time.NewTicker(slot); t.Context().Err() == nil; <-tick.C {
@@ -85,22 +82,22 @@ func (s slowSigner) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts
 // client, everybody else must get 429 or 503 (429 here: there is one tenant, and its
 // share is full before all is), and memory must stay bounded.
 //
-// What is narrow is the CA's key, of which a signature takes 20 ms here: so ten times the
-// capacity, five hundred requests a second, is a rate that the two cores of a small machine
-// can send, receive and refuse. It shows that the bound on what is under way keeps the key
+// What is narrow is the CA's key, of which a signature takes 40 ms here: so ten times the
+// capacity, 250 requests a second, is a rate that the two cores of a small machine can
+// send, receive and refuse. The short run, which the race detector makes slow, has 100 ms. It shows that the bound on what is under way keeps the key
 // busy and everything else refused. It does not show what happens where the cores are what
 // is narrow, since the clients are on the same ones; see TestOverload of
 // internal/acceptance, whose clients wait when they are told to.
 func TestOverloadOpenLoop(t *testing.T) {
 	const times = 10
-	length := time.Minute
+	length, slot := time.Minute, 40*time.Millisecond // a signature takes a slot
 	if testing.Short() {
-		length = 10 * time.Second
+		length, slot = 15*time.Second, 100*time.Millisecond
 	}
-	module := newSlowModule(t)
+	module := newSlowModule(t, slot)
 	cfg := newConfig(t)
 	cfg.TLS.Endpoint = ""
-	cfg.Limits.Requests = 128 // a tenant has a quarter: 32 wait for the key, for two thirds of a second
+	cfg.Limits.Requests = 128 // a tenant has a quarter: 32 wait for the key, for a second or three
 	s := openOn(t, cfg, machine{now: time.Now, keys: func(p keystore.Provider) keystore.Provider { return slowKeys{p, module} }})
 	run(t, s)
 	crowd := newCrowd(t, s, furnish(t, s, "acme", "device"))
