@@ -143,6 +143,9 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 		return err
 	}
 	bound, err := s.cfg.Directory.Bound(ctx, ep.Profile, line)
+	if err == nil {
+		err = lent(*ep, bound)
+	}
 	if err == nil && bound.Profile().CA() {
 		err = pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities, which are not enrolled at endpoints", n.Profile)
 	}

@@ -178,11 +178,23 @@ func (s *Service) laneOf(ctx context.Context, ep pki.Endpoint, line *issuance.Li
 	if err != nil {
 		return nil, err
 	}
+	if err := lent(ep, bound); err != nil {
+		return nil, err
+	}
 	organization, err := s.cfg.Directory.Organization(ctx, ep.Tenant)
 	if err != nil {
 		return nil, err
 	}
 	return &Lane{Endpoint: ep, line: line, profile: bound, organization: organization}, nil
+}
+
+// lent refuses a version of a lent profile that would not be lent: a loan is of later
+// versions, too.
+func lent(ep pki.Endpoint, bound *policy.Bound) error {
+	if ep.Profile.Tenant == ep.Tenant {
+		return nil
+	}
+	return bound.Profile().CheckLendable()
 }
 
 func (s *Service) forget(label string) {

@@ -2,6 +2,7 @@ package enroll_test
 
 import (
 	"crypto/sha256"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,4 +77,59 @@ func TestLentVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, update(enroll.NewEndpoint{Version: 3}), pki.NotFound)
+}
+
+// TestLentNames: whoever borrows a profile cannot have it say the lender's names,
+// whatever version of it.
+func TestLentNames(t *testing.T) {
+	h := newHouse(t, "meter")
+	if _, err := h.Hierarchy.CreateChild(t.Context(), h.grant(access.ManageChildren), "acme-oem", "Example OEM"); err != nil {
+		t.Fatal(err)
+	}
+	first, err := h.Store.Profile(t.Context(), pki.ProfileRef{Tenant: "acme", Name: "meter"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(entry string) {
+		t.Helper()
+		source := strings.Replace(first.Source, "  names:\n", "  names:\n    - "+entry+"\n", 1)
+		next := pki.ProfileVersion{ProfileRef: pki.ProfileRef{Tenant: "acme", Name: "meter"}, Source: source, Hash: sha256.Sum256([]byte(source)), Created: time.Now()}
+		if err := h.Store.PutProfile(t.Context(), &next, pki.Event{Tenant: "acme", At: time.Now(), Action: "profile.publish"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lend := func() error {
+		_, err := h.Hierarchy.Lend(t.Context(), h.grant(access.ManageChildren), "acme-oem", hierarchy.NewLoan{Name: "meters", Authority: "issuing", Profile: "meter", Limit: 9})
+		return err
+	}
+	g, err := access.Principal{Tenant: "acme-oem", ID: "token:oem", Grants: access.Given(access.TenantAdministrator)}.Authorize(access.ManageEndpoints, "acme-oem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Enroll.CreateEndpoint(t.Context(), g, enroll.NewEndpoint{Name: "line", Loan: "meters"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		entry    string
+		lendable bool
+	}{
+		{"{dns: {from: csr.san.dns, authorized: true}}", false},
+		{"{uri: {from: csr.san.uri}}", false},
+		{"{uri: {from: csr.san.uri, pattern: 'urn:oem:[0-9]+'}}", true},
+		{"{dns: {from: \"csr.subject.cn + '.acme.example'\"}}", false},
+		{"{dns: {from: \"'www' + '.oem.example'\"}}", true},
+		{"{directoryName: [{type: CN, from: csr.subject.cn, check: name}]}", false},
+		{"{upn: {from: request.attributes.user, check: name}}", false},
+	} {
+		publish(test.entry)
+		_, bound := h.Enroll.CreateEndpoint(t.Context(), g, enroll.NewEndpoint{Name: "e" + pki.NewID(time.Now()), Loan: "meters"})
+		for what, err := range map[string]error{"bound": bound, "lent": lend()} {
+			if test.lendable != (err == nil) || err != nil && pki.KindOf(err) != pki.PolicyRefused {
+				t.Errorf("%s, %s: %v", test.entry, what, err)
+			}
+		}
+	}
 }

@@ -55,8 +55,8 @@ func (s *Service) Lend(ctx context.Context, g access.Permit, child pki.TenantID,
 	if bound.Profile().CA() || bound.Profile().SignsOCSP() {
 		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities or OCSP responders, which are not lent", n.Profile)
 	}
-	if bound.Profile().AuthorizedNames() {
-		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s takes names that an endpoint authorises, and the endpoint would be the borrower's, who could authorise yours: lend one that makes its names of the device, or bounds them by a pattern", n.Profile)
+	if err := bound.Profile().CheckLendable(); err != nil {
+		return nil, err
 	}
 	if err := s.passLoan(ctx, g, lendChange{Child: child, Name: n.Name, Authority: a.ID, Profile: n.Profile, Version: version.Version, Limit: n.Limit}); err != nil {
 		return nil, err

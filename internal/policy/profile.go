@@ -329,11 +329,59 @@ func (p *Profile) Pair() string { return p.pair }
 // CA reports whether the profile is for CA certificates.
 func (p *Profile) CA() bool { return p.ca }
 
-// AuthorizedNames reports whether the profile takes names that an endpoint authorises
-// (authorized: true or exact).
-func (p *Profile) AuthorizedNames() bool {
-	return slices.ContainsFunc(p.subject, func(a attribute) bool { return a.authorized }) ||
-		slices.ContainsFunc(p.san, func(r sanRule) bool { return r.authorized })
+// CheckLendable refuses, as PolicyRefused, a profile whose certificates a borrower could
+// have say what it likes: with names that an endpoint authorises, which would be the
+// borrower's endpoint, or with what comes from the request and has no pattern.
+func (p *Profile) CheckLendable() error {
+	for i := range p.subject {
+		if err := p.subject[i].lendable(p.name); err != nil {
+			return err
+		}
+	}
+	for i := range p.san {
+		r := &p.san[i]
+		if err := r.lendable(p.name); err != nil {
+			return err
+		}
+		for j := range r.name {
+			if err := r.name[j].lendable(p.name); err != nil {
+				return err
+			}
+		}
+		if r.other != nil {
+			if err := r.other.lendable(p.name); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range p.others {
+		if err := p.others[i].value.lendable(p.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *value) lendable(profile string) error {
+	switch {
+	case v.authorized:
+		return pki.Errorf(pki.PolicyRefused, "the profile %s takes names that an endpoint authorises, and the endpoint is the borrower's, who could authorise yours: lend one that makes its names of the device, or bounds them by a pattern", profile)
+	case v.from.outside && v.pattern == nil:
+		return pki.Errorf(pki.PolicyRefused, "the profile %s takes %s from the request as it comes, and a borrower could put your names there: lend one that bounds it by a pattern, or makes it of the device", profile, v.from.text)
+	}
+	return nil
+}
+
+func (v *asn1Value) lendable(profile string) error {
+	if v.leaf != nil {
+		return v.leaf.lendable(profile)
+	}
+	for i := range v.children {
+		if err := v.children[i].lendable(profile); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SharedKeys reports whether devices may share a key (keys: reuse: shared).
