@@ -33,7 +33,7 @@ import (
 // for everything.
 type Options struct {
 	WriterCacheMiB int // page cache of the one writing connection; 0 is 16
-	ReaderCacheMiB int // page cache of each reading connection; 0 is 1: a commit empties it
+	ReaderCacheMiB int // page cache of each reading connection; 0 is 2
 	Readers        int // reading connections; 0 is 8
 
 	Gate   *audit.Gate  // says whether acts may be stored; nil is always
@@ -88,7 +88,7 @@ var (
 // commits nothing any more. It also fails where commits would not be durable.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	o.WriterCacheMiB = cmp.Or(o.WriterCacheMiB, 16)
-	o.ReaderCacheMiB = cmp.Or(o.ReaderCacheMiB, 1)
+	o.ReaderCacheMiB = cmp.Or(o.ReaderCacheMiB, 2)
 	o.Readers = cmp.Or(o.Readers, 8)
 	o.recent = cmp.Or(o.recent, recentClaims)
 	o.synchronous = cmp.Or(o.synchronous, "FULL")
