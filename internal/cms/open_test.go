@@ -165,11 +165,11 @@ func encryptLegacy(t testing.TB, p testParty) []byte {
 // staticOriginator names the originator by a key identifier.
 func staticOriginator(w *wireEnvelope) {
 	content, _ := der.ReadOnly(w.Content.Recipients[0].FullBytes, der.Explicit(1))
-	var originator []byte
-	rest := content
-	rest.Skip(3)
-	rest.ReadASN1Element((*cryptobyte.String)(&originator), der.Explicit(0))
-	changed := append([]byte(nil), content[:3]...)
+	version, rest := content[:3], content[3:]
+	if !rest.SkipASN1(der.Explicit(0)) {
+		panic("no originator after the version")
+	}
+	changed := append([]byte(nil), version...)
 	changed = der.Append(changed, der.Explicit(0), der.Append(nil, der.Implicit(0), []byte("a key")))
 	changed = append(changed, rest...)
 	w.Content.Recipients[0].FullBytes = der.Append(nil, der.Explicit(1), changed)

@@ -444,11 +444,7 @@ func TestDeviceWaits(t *testing.T) {
 			first := b.by("asks", meterCSR(t, "SM-1"))
 			b.approve(b.waits(first), approval.Executed)
 			own, leaf := b.get(first)
-			who, err := b.Trust.Authenticate(t.Context(), []*x509.Certificate{leaf}, "")
-			b.ok(err)
-			g, err := who.Authorize(access.Enroll, "acme")
-			b.ok(err)
-			r := enroll.Request{Grant: g, Endpoint: "guarded", Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: meterCSR(t, "SM-1")}}
+			who, r := b.itself(leaf)
 			c := b.waits(r)
 			if c.Requester.ID != who.ID || b.waits(r).ID != c.ID {
 				t.Errorf("%+v", c)
@@ -468,6 +464,16 @@ func TestDeviceWaits(t *testing.T) {
 	}
 }
 
+// itself returns whom a device's certificate proves, and a request by it.
+func (b *board) itself(leaf *x509.Certificate) (access.Principal, enroll.Request) {
+	b.t.Helper()
+	who, err := b.Trust.Authenticate(b.t.Context(), []*x509.Certificate{leaf}, "")
+	b.ok(err)
+	g, err := who.Authorize(access.Enroll, "acme")
+	b.ok(err)
+	return who, enroll.Request{Grant: g, Endpoint: "guarded", Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: meterCSR(b.t, "SM-1")}}
+}
+
 // TestAskerDoesNotApprove: whoever asked for a certificate does not approve what is
 // asked for by it; and a device has few requests that wait.
 func TestAskerDoesNotApprove(t *testing.T) {
@@ -477,11 +483,7 @@ func TestAskerDoesNotApprove(t *testing.T) {
 	first := b.by("ra", meterCSR(t, "SM-1"))
 	first.Endpoint = "meter"
 	_, leaf := b.get(first)
-	who, err := b.Trust.Authenticate(t.Context(), []*x509.Certificate{leaf}, "")
-	b.ok(err)
-	g, err := who.Authorize(access.Enroll, "acme")
-	b.ok(err)
-	r := enroll.Request{Grant: g, Endpoint: "guarded", Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: meterCSR(t, "SM-1")}}
+	_, r := b.itself(leaf)
 	c := b.waits(r)
 	decides, err := b.who["ra"].Authorize(access.DecideApprovals, "acme")
 	b.ok(err)
