@@ -41,6 +41,10 @@ func FuzzParseCSR(f *testing.F) {
 		if len(c.Names) > maxGeneralNames || len(c.Extensions) > maxExtensions {
 			t.Fatalf("%d names, %d extensions", len(c.Names), len(c.Extensions))
 		}
+		secret, err := c.Challenge()
+		if len(secret.Reveal()) > MaxChallenge || err != nil && pki.KindOf(err) != pki.Malformed {
+			t.Fatalf("a challenge of %d octets, %v", len(secret.Reveal()), err)
+		}
 	})
 }
 
