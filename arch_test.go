@@ -59,6 +59,7 @@ var ranks = map[string]int{
 	"internal/store/sqlstore":            6,
 	"internal/store/storetest":           6,
 	"internal/proto/status":              6,
+	"internal/proto/scep":                6,
 	"internal/restapi":                   6,
 	"internal/metrics":                   6,
 	"internal/revocation/revocationtest": 6,
