@@ -29,8 +29,9 @@ type Tenant struct {
 // TenantSettings are what a platform operator sets for a tenant. What is absent is
 // the deployment's.
 type TenantSettings struct {
-	PerSecond int `json:"requests_per_second,omitzero" minimum:"0" maximum:"1000000" doc:"Requests to the API in the long run; absent is the deployment's limit."`
-	Burst     int `json:"burst,omitzero" minimum:"0" maximum:"1000000" doc:"Requests at once; set together with requests_per_second."`
+	PerSecond int  `json:"requests_per_second,omitzero" minimum:"0" maximum:"1000000" doc:"Requests to the API in the long run; absent is the deployment's limit."`
+	Burst     int  `json:"burst,omitzero" minimum:"0" maximum:"1000000" doc:"Requests at once; set together with requests_per_second."`
+	Children  *int `json:"children,omitempty" minimum:"0" maximum:"1000" doc:"How many children it may have; absent is 100."`
 }
 
 // NewTenant is what is asked for when a tenant is created.

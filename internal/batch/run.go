@@ -23,7 +23,7 @@ const (
 )
 
 // Run works on batches until ctx ends; chunks in flight are finished then. Where
-// there are more batches than workers they take turns, fairly by tenant.
+// there are more batches than workers they take turns, fairly by family and within one by tenant.
 func (s *Service) Run(ctx context.Context) error {
 	var workers errgroup.Group
 	workers.SetLimit(maxWorking)

@@ -28,14 +28,15 @@ type RA interface {
 	CheckChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk, seen *enroll.Seen) ([]issuance.Refusal, error)
 }
 
-// Config is what a Service is made of; every field is needed.
+// Config is what a Service is made of; every field but Family is needed.
 type Config struct {
-	Store Store
-	RA    RA
-	Gate  Gate
-	Spool *Spool // for zip archives
-	Now   pki.Clock
-	Log   *slog.Logger
+	Store  Store
+	RA     RA
+	Gate   Gate
+	Spool  *Spool // for zip archives
+	Family pki.FamilyOf
+	Now    pki.Clock
+	Log    *slog.Logger
 }
 
 // A Service runs batches. Its methods are safe for concurrent use.
@@ -54,7 +55,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	return &Service{
 		cfg: cfg, wake: make(chan struct{}, 1),
-		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool), turns: newTurns(),
+		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool), turns: newTurns(cfg.Family),
 	}
 }
 

@@ -26,8 +26,8 @@ type dryRun struct {
 	seen enroll.Seen
 }
 
-func newTurns() *batchTurns {
-	return &batchTurns{Turns: turns.New[*Batch, pki.BatchID, memory](func(b *Batch) (pki.TenantID, pki.BatchID) { return b.Tenant, b.ID })}
+func newTurns(family pki.FamilyOf) *batchTurns {
+	return &batchTurns{Turns: turns.New[*Batch, pki.BatchID, memory](family, func(b *Batch) (pki.TenantID, pki.BatchID) { return b.Tenant, b.ID })}
 }
 
 func (t *batchTurns) othersWait() bool { return t.waiting.Load() > 0 }

@@ -12,7 +12,7 @@ import (
 // CRLs for as long as the certificates would have lived: tries become rare.
 func TestFailingBatchIsTriedEverMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns, b := newTurns(), []*Batch{{ID: "b", Tenant: "acme"}}
+		turns, b := newTurns(nil), []*Batch{{ID: "b", Tenant: "acme"}}
 		unavailable := pki.Errorf(pki.Unavailable, "the key cannot sign")
 		pause := func() (d time.Duration) {
 			turns.rest("b")

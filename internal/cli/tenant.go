@@ -77,20 +77,21 @@ type tenantSet struct {
 	ID        string `arg:"" help:"The tenant's name."`
 	PerSecond int    `name:"requests-per-second" placeholder:"N" help:"Requests to the API in the long run (default: what the deployment's configuration says)."`
 	Burst     int    `placeholder:"N" help:"Requests at once; given together with --requests-per-second."`
+	Children  *int   `placeholder:"N" help:"How many children it may have (default: 100)."`
 }
 
 func (tenantSet) Help() string {
-	return `Replaces what is set: a flag that is not given goes back to what the configuration of the deployment says under "limits". The tenant's events tell of it.
+	return `Replaces what is set: a flag that is not given goes back to what the configuration of the deployment says under "limits", and the number of children to 100. The tenant's events tell of it.
 
 Examples:
 
-    pando tenant set demo --requests-per-second 200 --burst 400
+    pando tenant set demo --requests-per-second 200 --burst 400 --children 5
     pando tenant set demo`
 }
 
 // Run sets the limits.
 func (t *tenantSet) Run(ctx context.Context, c *console, cl *client.Client) error {
-	tenant, err := cl.SetTenant(ctx, t.ID, client.TenantSettings{PerSecond: t.PerSecond, Burst: t.Burst})
+	tenant, err := cl.SetTenant(ctx, t.ID, client.TenantSettings{PerSecond: t.PerSecond, Burst: t.Burst, Children: t.Children})
 	if err != nil {
 		return err
 	}
@@ -99,9 +100,13 @@ func (t *tenantSet) Run(ctx context.Context, c *console, cl *client.Client) erro
 
 // tenants prints tenants for people.
 func tenants(items ...client.Tenant) func(io.Writer) error {
-	t := table{heading: []string{"TENANT", "ORGANIZATION", "CREATED", "APPROVALS", "REQUESTS/S", "BURST"}}
+	t := table{heading: []string{"TENANT", "ORGANIZATION", "CREATED", "APPROVALS", "REQUESTS/S", "BURST", "CHILDREN"}}
 	for _, x := range items {
-		t.add(x.ID, x.Organization, when(x.Created), x.Approvals, orEmpty(x.Settings.PerSecond), orEmpty(x.Settings.Burst))
+		children := ""
+		if x.Settings.Children != nil {
+			children = strconv.Itoa(*x.Settings.Children)
+		}
+		t.add(x.ID, x.Organization, when(x.Created), x.Approvals, orEmpty(x.Settings.PerSecond), orEmpty(x.Settings.Burst), children)
 	}
 	return t.write
 }

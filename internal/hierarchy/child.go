@@ -9,8 +9,20 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// MaxChildren is the most children that a tenant has.
-const MaxChildren = 1000
+// DefaultChildren is how many children a tenant may have where the platform operator
+// set nothing else, and MaxChildren the most that can be set.
+const (
+	DefaultChildren = 100
+	MaxChildren     = 1000
+)
+
+// MayHave returns how many children a tenant may have.
+func MayHave(t *pki.Tenant) int64 {
+	if t.Children == nil {
+		return DefaultChildren
+	}
+	return int64(*t.Children)
+}
 
 // CreateChild makes a child of the permit's tenant: a tenant like any other, that its
 // parent may suspend and lend to. A child has no children. It needs

@@ -3,6 +3,7 @@ package hierarchy
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
@@ -70,8 +71,14 @@ func (s *Service) SetTenant(ctx context.Context, g access.Permit, n pki.TenantSe
 		return nil, pki.Errorf(pki.Malformed, "a rate and a burst are from 1 to %d, or 0 for the deployment's", maxPerSecond)
 	case (n.PerSecond == 0) != (n.Burst == 0):
 		return nil, pki.Errorf(pki.Malformed, "a rate and a burst are set together: how many requests a second in the long run, and how many at once")
+	case n.Children != nil && (*n.Children < 0 || *n.Children > MaxChildren):
+		return nil, pki.Errorf(pki.Malformed, "a tenant may have from 0 to %d children", MaxChildren)
 	}
-	e := s.event(g, "tenant.set", "tenant:"+string(g.Tenant()), fmt.Sprintf("requests a second: %d, at once: %d (0 is the deployment's)", n.PerSecond, n.Burst))
+	children := fmt.Sprintf("%d, the default", DefaultChildren)
+	if n.Children != nil {
+		children = strconv.Itoa(*n.Children)
+	}
+	e := s.event(g, "tenant.set", "tenant:"+string(g.Tenant()), fmt.Sprintf("requests a second: %d, at once: %d (0 is the deployment's); children: %s", n.PerSecond, n.Burst, children))
 	if err := s.cfg.Store.SetTenant(ctx, g.Tenant(), n, e); err != nil {
 		return nil, err
 	}

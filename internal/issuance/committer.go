@@ -36,6 +36,7 @@ type single struct {
 type group struct {
 	line     *Line
 	intent   *Intent
+	owner    pki.TenantID  // of a chunk: whose batch it is of
 	waiting  atomic.Int32  // items of single requests that are not signed yet
 	intended chan error    // of a chunk; receives once
 	recorded chan struct{} // closed when err is set
@@ -77,7 +78,8 @@ func (c *committer) addSingle(r *single) {
 		r.intended <- c.closed
 		return
 	}
-	c.singles.push(r.items[0].Owner, r)
+	owner := r.items[0].Owner
+	c.singles.push(c.s.cfg.Family.Of(owner), owner, r)
 	if c.waiting() >= c.enough {
 		c.awaken()
 	}
@@ -90,7 +92,7 @@ func (c *committer) addGroup(g *group) {
 		g.intended <- c.closed
 		return
 	}
-	c.groups.push(g.intent.Tenant, g)
+	c.groups.push(c.s.cfg.Family.Of(g.owner), g.owner, g)
 	c.awaken()
 }
 

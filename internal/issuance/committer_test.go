@@ -27,7 +27,8 @@ func TestTakeTurns(t *testing.T) {
 		records, fresh, singles := c.take()
 		return len(singles), len(records) + len(fresh) - min(len(singles), 1) // of the singles there is a group
 	}
-	if !s.enter("acme") {
+	leave, ok := s.enter("acme")
+	if !ok {
 		t.Fatal("no room")
 	}
 	var got []int
@@ -45,7 +46,7 @@ func TestTakeTurns(t *testing.T) {
 	if _, batches := take(); batches != 1 { // a single request is at its signature
 		t.Errorf("%d chunks where no single request waits", batches)
 	}
-	s.leave("acme")
+	leave()
 	if _, batches := take(); batches != 2*maxGroups {
 		t.Errorf("%d chunks without single requests", batches)
 	}

@@ -17,11 +17,13 @@ import (
 // MaxGroup is the largest number of certificates in one intent.
 const MaxGroup = 1000
 
-// MaxOpen is how many single requests may be under way at once, and MaxTenant how
-// many of them of one tenant; one more is Unavailable.
+// MaxOpen is how many single requests may be under way at once, MaxFamily how many of
+// them of one family of tenants, and MaxChild of one child in it; one more is
+// Unavailable.
 const (
 	MaxOpen   = 4096
-	MaxTenant = MaxOpen / 2
+	MaxFamily = MaxOpen / 2
+	MaxChild  = MaxFamily / 4
 )
 
 // A Signer signs whole structures with CA keys.
@@ -37,7 +39,8 @@ type Issuers interface {
 	Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error)
 }
 
-// Config is what a Service is made of; every field but Elapsed is needed.
+// Config is what a Service is made of; every field but Family and Elapsed
+// is needed.
 type Config struct {
 	Store   Store
 	Signer  Signer
@@ -46,6 +49,7 @@ type Config struct {
 	Now     pki.Clock
 	Alarms  *alarm.Board
 	Log     *slog.Logger
+	Family  pki.FamilyOf
 
 	// Elapsed is a clock that nobody sets, as a machine has since it was started.
 	// Nil: a jump of Now is seen only where it is behind the newest commit.
@@ -64,7 +68,7 @@ type Service struct {
 
 	mu   sync.Mutex
 	open map[pki.IntentID]chan struct{} // of this process; closed when the intent is recorded
-	live map[pki.TenantID]int           // single requests under way, by owner
+	live map[pki.TenantID]int           // single requests under way, by family, and by owner where that is a child
 	busy int                            // and of all owners
 
 	recovering sync.Mutex // held for one call of Recover
@@ -130,10 +134,11 @@ func (s *Service) IssuePair(ctx context.Context, orders [2]*Order) (pair [2]*pki
 // issue makes the certificates of one order or two.
 func (s *Service) issue(ctx context.Context, orders ...*Order) (all []*pki.Certificate, repeated bool, err error) {
 	owner := orders[0].Owner
-	if !s.enter(owner) {
+	leave, ok := s.enter(owner)
+	if !ok {
 		return nil, false, &pki.Error{Kind: pki.Unavailable, Detail: "too many requests are under way", RetryAfter: time.Second}
 	}
-	defer s.leave(owner)
+	defer leave()
 	defer s.cores.Single()()
 	for {
 		now, err := s.guard.time()
@@ -269,6 +274,9 @@ func (s *Service) awaitOne(ctx context.Context, owner pki.TenantID, e *Earlier) 
 func (s *Service) IssueChunk(ctx context.Context, line *Line, batch pki.BatchID, chunk int, items []*Item, refusals []Refusal) error {
 	g := &group{line: line, intent: s.newIntent(line), intended: make(chan error, 1), recorded: make(chan struct{})}
 	g.intent.Batch, g.intent.Chunk, g.intent.Items, g.intent.Refusals = batch, chunk, items, refusals
+	if g.owner = line.Issuer.Tenant; len(items) > 0 {
+		g.owner = items[0].Owner
+	}
 	s.commit.addGroup(g)
 	if err := <-g.intended; err != nil {
 		return err
@@ -300,23 +308,33 @@ func (s *Service) newIntent(line *Line) *Intent {
 	}
 }
 
-func (s *Service) enter(owner pki.TenantID) bool {
+func (s *Service) enter(owner pki.TenantID) (leave func(), ok bool) {
+	family := s.cfg.Family.Of(owner)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.busy >= MaxOpen || s.live[owner] >= MaxTenant {
-		return false
+	if s.busy >= MaxOpen || s.live[family] >= MaxFamily || owner != family && s.live[owner] >= MaxChild {
+		return nil, false
 	}
 	s.busy++
-	s.live[owner]++
-	return true
+	s.live[family]++
+	if owner != family {
+		s.live[owner]++
+	}
+	return func() { s.leave(family, owner) }, true
 }
 
-func (s *Service) leave(owner pki.TenantID) {
+func (s *Service) leave(family, owner pki.TenantID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy--
-	if s.live[owner]--; s.live[owner] == 0 {
-		delete(s.live, owner)
+	s.live[family]--
+	if owner != family {
+		s.live[owner]--
+	}
+	for _, t := range []pki.TenantID{owner, family} {
+		if s.live[t] == 0 {
+			delete(s.live, t)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,20 +102,36 @@ func TestSignCheck(t *testing.T) {
 	}
 }
 
-// One tenant's requests leave room for the others', and all of them have a bound.
+// One family's requests leave room for the others', a child's for its family's, and all
+// of them have a bound.
 func TestOpenRequestsAreBounded(t *testing.T) {
-	s := &Service{live: make(map[pki.TenantID]int)}
+	s := &Service{live: make(map[pki.TenantID]int), cfg: Config{Family: parentBeforeDash}}
+	leave := make(map[pki.TenantID]func())
 	fill := func(owner pki.TenantID) (n int) {
-		for n < 2*MaxOpen && s.enter(owner) {
+		for n < 2*MaxOpen {
+			done, ok := s.enter(owner)
+			if !ok {
+				break
+			}
+			leave[owner] = done
 			n++
 		}
 		return n
 	}
-	if a, b, c := fill("a"), fill("b"), fill("c"); a != MaxTenant || b != MaxOpen-MaxTenant || c != 0 {
-		t.Errorf("%d, %d and %d requests were let in", a, b, c)
+	if child, other, parent := fill("a-1"), fill("a-2"), fill("a"); child != MaxChild || other != MaxChild || parent != MaxFamily-2*MaxChild {
+		t.Errorf("%d and %d requests of children and %d of their parent were let in", child, other, parent)
 	}
-	s.leave("a")
-	if !s.enter("c") || s.enter("b") {
+	if b, c := fill("b"), fill("c"); b != MaxOpen-MaxFamily || c != 0 {
+		t.Errorf("%d and %d requests of others were let in", b, c)
+	}
+	leave["a-1"]()
+	if fill("c") != 1 || fill("b") != 0 {
 		t.Error("the place that became free was not the next one's")
 	}
+}
+
+// parentBeforeDash has a-1 and a-2 as children of a.
+func parentBeforeDash(t pki.TenantID) pki.TenantID {
+	top, _, _ := strings.Cut(string(t), "-")
+	return pki.TenantID(top)
 }

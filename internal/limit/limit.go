@@ -1,4 +1,4 @@
-// Package limit bounds what one tenant or one source may take of a node: requests
+// Package limit bounds what one family of tenants, one tenant or one source may take of a node: requests
 // a second by token buckets, and requests that are under way at once.
 //
 // It knows addresses, as net/http writes them, and no HTTP. What it remembers is bounded: of sources it
@@ -25,13 +25,14 @@ type Rate struct {
 
 // Config has the limits; a Rate of zero, and a bound of zero, limits nothing.
 type Config struct {
-	Tenant   Rate // requests to the API with a tenant's credentials
+	Tenant   Rate // requests to the API with a tenant's credentials, and those of its children
 	Device   Rate // requests to the API with one device's certificate
 	Failures Rate // requests of one source that prove nobody, before they are told so no more
 	Status   Rate // requests of one source for OCSP and CRLs
 	Requests int  // to the API, under way at once
 	Streams  int  // of these uploads, watches and results: they last
 	Answers  int  // requests for OCSP, CRLs and CA certificates under way at once
+	Family   pki.FamilyOf
 	Now      pki.Clock
 }
 
@@ -51,10 +52,7 @@ type Limits struct {
 	answersOf             *shares[netip.Addr]
 
 	refused [bounds]stat.Counter
-
-	mu      sync.Mutex
-	own     map[pki.TenantID]Rate          // guarded by mu, as is the next
-	tenants map[pki.TenantID]*rate.Limiter // those that asked since their limit was set
+	tenants *tenantRates
 }
 
 // New returns Limits.
@@ -65,43 +63,24 @@ func New(cfg Config) *Limits {
 		devices:  newRecent[device, *rate.Limiter](maxDevices),
 		proven:   newRecent[uint64, struct{}](maxProven),
 		failures: newSources(cfg.Failures), status: newSources(cfg.Status),
-		requestsOf: newTenantShares(cfg.Requests), streamsOf: newTenantShares(cfg.Streams),
+		requestsOf: newTenantShares(cfg.Requests, cfg.Family), streamsOf: newTenantShares(cfg.Streams, cfg.Family),
 		answersOf: newShares[netip.Addr](part(cfg.Answers, sourceShare), 0),
-		own:       make(map[pki.TenantID]Rate), tenants: make(map[pki.TenantID]*rate.Limiter),
+		tenants:   newTenantRates(cfg.Tenant, cfg.Family),
 	}
 }
 
 // SetTenants replaces the limits of the tenants that have their own; the others
-// have the deployment's. What a tenant has used stays used where its limit stays.
-func (l *Limits) SetTenants(own map[pki.TenantID]Rate) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for tenant := range l.tenants {
-		if l.own[tenant] != own[tenant] {
-			delete(l.tenants, tenant)
-		}
-	}
-	l.own = own
-}
+// have the deployment's, and children a part of what their parent has. What a tenant
+// has used stays used where its limit stays.
+func (l *Limits) SetTenants(own map[pki.TenantID]Rate) { l.tenants.set(own) }
 
-// Tenant takes one request from what a tenant has, or is RateLimited. The platform
-// is not limited: who is to raise a limit must be able to.
+// Tenant takes one request from what a tenant and its family have, or is RateLimited.
+// The platform is not limited: who is to raise a limit must be able to.
 func (l *Limits) Tenant(tenant pki.TenantID) error {
 	if l == nil || tenant == pki.Platform {
 		return nil
 	}
-	l.mu.Lock()
-	bucket := l.tenants[tenant]
-	if bucket == nil {
-		r := l.cfg.Tenant
-		if own, ok := l.own[tenant]; ok {
-			r = own
-		}
-		bucket = newBucket(r)
-		l.tenants[tenant] = bucket
-	}
-	l.mu.Unlock()
-	return l.count(TenantRate, take(bucket, l.cfg.Now(), "your organisation sends more requests than it may; the platform operator sets the limit"))
+	return l.count(TenantRate, l.tenants.take(tenant, l.cfg.Now()))
 }
 
 // maxDevices bounds the devices that are remembered, to some 4 MB. One that is
@@ -196,9 +175,9 @@ func (l *Limits) Request(stream bool) (leave func(), err error) {
 	}
 }
 
-// Share takes a place from what a tenant may have under way at once, of requests or
-// of streams, once it is known whose request it is: RateLimited where the tenant has
-// all that it may, Unavailable where all tenants together do. The platform has a
+// Share takes a place from what a tenant and its family may have under way at once, of
+// requests or of streams, once it is known whose request it is: RateLimited where they
+// have all that they may, Unavailable where all tenants together do. The platform has a
 // share that no tenant can take. leave gives the place back.
 func (l *Limits) Share(tenant pki.TenantID, stream bool) (leave func(), err error) {
 	switch {

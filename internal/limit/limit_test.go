@@ -64,6 +64,45 @@ func TestTenant(t *testing.T) {
 	}
 }
 
+// family has a-1 and a-2 as children of a.
+func family(t pki.TenantID) pki.TenantID {
+	top, _, _ := strings.Cut(string(t), "-")
+	return pki.TenantID(top)
+}
+
+// TestFamilyRate: a family with twenty children has the rate of one tenant, of which a
+// child has a quarter and all children three; what the operator sets holds instead.
+func TestFamilyRate(t *testing.T) {
+	l, _ := newLimits(Config{Tenant: Rate{40, 80}, Family: family})
+	asks := func(tenant pki.TenantID) int {
+		return count(t, 200, pki.RateLimited, func() error { return l.Tenant(tenant) })
+	}
+	if n := asks("a-0"); n != 20 {
+		t.Errorf("a child: %d at once, want a quarter", n)
+	}
+	sum := 0
+	for n := range 20 {
+		sum += asks(pki.TenantID("a-" + strconv.Itoa(n)))
+	}
+	if sum != 40 {
+		t.Errorf("the other children: %d at once, want two quarters", sum)
+	}
+	if n := asks("a"); n != 20 {
+		t.Errorf("their parent: %d at once, want a quarter", n)
+	}
+	if n := asks("b"); n != 80 {
+		t.Errorf("a single tenant: %d at once", n)
+	}
+	l.SetTenants(map[pki.TenantID]Rate{"c": {8, 16}, "c-1": {5, 10}})
+	if one, two, parent := asks("c-1"), asks("c-2"), asks("c"); one != 10 || two != 2 || parent != 4 {
+		t.Errorf("%d, %d and %d with own rates, want the child's own, what that leaves of three quarters, and the parent's", one, two, parent)
+	}
+	l.SetTenants(map[pki.TenantID]Rate{"c": {80, 160}, "c-1": {5, 10}})
+	if one, two := asks("c-1"), asks("c-2"); one != 0 || two != 40 {
+		t.Errorf("%d and %d after the parent's was raised", one, two)
+	}
+}
+
 func TestPlaces(t *testing.T) {
 	l, _ := newLimits(Config{Requests: 2, Streams: 1, Answers: 1})
 	leave, err := l.Request(false)
@@ -129,6 +168,33 @@ func TestShares(t *testing.T) {
 	leave()
 	if n := count(t, 5, pki.RateLimited, share("a", false)); n != 1 {
 		t.Errorf("%d after one place was given back", n)
+	}
+	l2, _ := newLimits(Config{Requests: 64, Family: family})
+	in := func(tenant pki.TenantID) (places int, leave []func()) {
+		places = count(t, 20, pki.RateLimited, func() error {
+			done, err := l2.Share(tenant, false)
+			if err == nil {
+				leave = append(leave, done)
+			}
+			return err
+		})
+		return places, leave
+	}
+	one, done := in("a-0")
+	all := one
+	for n := range 20 {
+		more, _ := in(pki.TenantID("a-" + strconv.Itoa(n)))
+		all += more
+	}
+	if parent, _ := in("a"); one != 4 || all != 12 || parent != 4 {
+		t.Errorf("a child took %d places, all twenty %d and their parent %d, of a family's 16", one, all, parent)
+	}
+	if single, _ := in("b"); single != 16 {
+		t.Errorf("a single tenant took %d places beside a family", single)
+	}
+	done[0]()
+	if n, _ := in("a-7"); n != 1 {
+		t.Errorf("%d places after one was given back", n)
 	}
 	answer := func(from string) func() error {
 		return func() error { _, err := l.Answer(from); return err }

@@ -56,7 +56,16 @@ func part(places, n int) int {
 	return max(places/n, 1)
 }
 
-// One tenant has one place in tenantShare, and so has the platform: four tenants that
+// rest returns what one part in n leaves of a number of places, one at least; of an
+// unbounded number it is unbounded.
+func rest(places, n int) int {
+	if places == 0 {
+		return 0
+	}
+	return max(places-part(places, n), 1)
+}
+
+// One family has one place in tenantShare, and so has the platform: four families that
 // fill theirs still leave an operator able to act. One source has one answer in
 // sourceShare.
 const (
@@ -64,31 +73,63 @@ const (
 	sourceShare = 16
 )
 
-// tenantShares are the places of the tenants, and those of the platform.
+// tenantShares are the places of families, within these of children, and those of the
+// platform.
 type tenantShares struct {
-	tenants  *shares[pki.TenantID]
+	family   pki.FamilyOf
+	families *shares[pki.TenantID]
+	kids     *shares[pki.TenantID] // all children of a family
+	child    *shares[pki.TenantID]
 	platform place
 }
 
-func newTenantShares(places int) *tenantShares {
+func newTenantShares(places int, family pki.FamilyOf) *tenantShares {
 	share := part(places, tenantShare)
-	all := 0
-	if places > 0 {
-		all = max(places-share, 1)
+	return &tenantShares{
+		family: family, families: newShares[pki.TenantID](share, rest(places, tenantShare)),
+		kids: newShares[pki.TenantID](rest(share, familyShare), 0), child: newShares[pki.TenantID](part(share, familyShare), 0),
+		platform: place{size: int64(share)},
 	}
-	return &tenantShares{tenants: newShares[pki.TenantID](share, all), platform: place{size: int64(share)}}
 }
 
 func (t *tenantShares) enter(tenant pki.TenantID) (func(), error) {
-	if tenant == pki.Platform {
+	family := t.family.Of(tenant)
+	switch tenant {
+	case pki.Platform:
 		return t.platform.enter()
+	case family:
+		return t.enterFamily(family)
 	}
-	leave, ok, full := t.tenants.enter(tenant)
+	child, ok, _ := t.child.enter(tenant)
+	if !ok {
+		return nil, tooMany("your organisation has")
+	}
+	kids, ok, _ := t.kids.enter(family)
+	if !ok {
+		child()
+		return nil, tooMany("your organisation and the others under the same parent have")
+	}
+	whole, err := t.enterFamily(family)
+	if err != nil {
+		child()
+		kids()
+		return nil, err
+	}
+	return func() { whole(); kids(); child() }, nil
+}
+
+// enterFamily takes a place from what the family has.
+func (t *tenantShares) enterFamily(family pki.TenantID) (func(), error) {
+	leave, ok, full := t.families.enter(family)
 	switch {
 	case full:
 		return nil, noPlace()
 	case !ok:
-		return nil, &pki.Error{Kind: pki.RateLimited, Detail: "your organisation has as many requests under way at once as it may; end some, or send the request again", RetryAfter: time.Second}
+		return nil, tooMany("your organisation, with its parent and children, has")
 	}
 	return leave, nil
+}
+
+func tooMany(who string) error {
+	return &pki.Error{Kind: pki.RateLimited, Detail: who + " as many requests under way at once as there may be; end some, or send the request again", RetryAfter: time.Second}
 }

@@ -16,8 +16,22 @@ type Tenant struct {
 // TenantSettings are what the platform operator sets for a tenant. The zero value
 // of each is what the deployment has.
 type TenantSettings struct {
-	PerSecond int // requests to the API, in the long run
-	Burst     int // and at once
+	PerSecond int  // requests to the API, in the long run
+	Burst     int  // and at once
+	Children  *int // how many children it may have; nil: hierarchy.DefaultChildren
+}
+
+// A FamilyOf names the family of a tenant by the tenant at its top: a parent and its
+// children are one family. What is shared out fairly is shared out to families first,
+// or whoever makes children would multiply their share. Nil: each tenant is its own.
+type FamilyOf func(TenantID) TenantID
+
+// Of returns the family of a tenant.
+func (f FamilyOf) Of(t TenantID) TenantID {
+	if f == nil {
+		return t
+	}
+	return f(t)
 }
 
 // A Loan lets a child tenant issue from one of its parent's authorities, under one of

@@ -53,7 +53,7 @@ type tenantSettingsInput struct {
 }
 
 func (s *server) setTenant(ctx context.Context, g access.Permit, in *tenantSettingsInput) (*answer[client.Tenant], error) {
-	t, err := s.cfg.Hierarchy.SetTenant(ctx, g, pki.TenantSettings{PerSecond: in.Body.PerSecond, Burst: in.Body.Burst})
+	t, err := s.cfg.Hierarchy.SetTenant(ctx, g, pki.TenantSettings{PerSecond: in.Body.PerSecond, Burst: in.Body.Burst, Children: in.Body.Children})
 	if err != nil {
 		return nil, err
 	}
@@ -81,5 +81,5 @@ func wireTenant(t *pki.Tenant) client.Tenant {
 	}
 	return client.Tenant{ID: string(t.ID), Organization: t.Organization, Created: t.Created, Approvals: approvals,
 		Parent: string(t.Parent), Suspended: t.Suspended,
-		Settings: client.TenantSettings{PerSecond: t.PerSecond, Burst: t.Burst}}
+		Settings: client.TenantSettings{PerSecond: t.PerSecond, Burst: t.Burst, Children: t.Children}}
 }

@@ -25,15 +25,15 @@ const (
 // jobTurns say which job goes on next, and remember how often it failed.
 type jobTurns = turns.Turns[*Job, JobID, int]
 
-func newJobTurns() *jobTurns {
-	return turns.New[*Job, JobID, int](func(j *Job) (pki.TenantID, JobID) { return j.Tenant, j.ID })
+func newJobTurns(family pki.FamilyOf) *jobTurns {
+	return turns.New[*Job, JobID, int](family, func(j *Job) (pki.TenantID, JobID) { return j.Tenant, j.ID })
 }
 
-// Run works on jobs until ctx ends: a step of each tenant in turn, and of its jobs in
-// turn, so that a small one does not wait for a large one, nor a tenant for the many
-// of another. Several processes may run at once.
+// Run works on jobs until ctx ends: a step of each family in turn, of its tenants
+// in turn and of their jobs in turn, so that a small one does not wait for a large one,
+// nor a family for the many of another. Several processes may run at once.
 func (s *Jobs) Run(ctx context.Context) error {
-	order := newJobTurns()
+	order := newJobTurns(s.cfg.Family)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -53,7 +53,7 @@ func (s *Jobs) Run(ctx context.Context) error {
 	return nil
 }
 
-// round takes a step of one job of each tenant, of those that did not fail a moment
+// round takes a step of one job of each family, of those that did not fail a moment
 // ago, and returns whether there was one.
 func (s *Jobs) round(ctx context.Context, order *jobTurns) (busy bool, err error) {
 	jobs, err := s.cfg.Store.ActiveJobs(ctx)
@@ -65,10 +65,11 @@ func (s *Jobs) round(ctx context.Context, order *jobTurns) (busy bool, err error
 		if ctx.Err() != nil {
 			return false, nil
 		}
-		if had[j.Tenant] {
+		family := s.cfg.Family.Of(j.Tenant)
+		if had[family] {
 			continue
 		}
-		had[j.Tenant] = true
+		had[family] = true
 		order.Begin(j)
 		failures := order.Memory(j.ID)
 		log := s.cfg.Log.With("job", j.ID, "tenant", j.Tenant, "selection", j.Selection.String(), "state", j.State)

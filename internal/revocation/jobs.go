@@ -18,13 +18,15 @@ const (
 	maxJobPage = 1000
 )
 
-// JobsConfig is what Jobs are made of; every field is needed.
+// JobsConfig is what Jobs are made of; every field but Family is
+// needed.
 type JobsConfig struct {
-	Store JobStore
-	VA    *Service // shows what the jobs did, in OCSP and CRLs
-	Gate  Gate
-	Now   pki.Clock
-	Log   *slog.Logger
+	Store  JobStore
+	VA     *Service // shows what the jobs did, in OCSP and CRLs
+	Gate   Gate
+	Family pki.FamilyOf
+	Now    pki.Clock
+	Log    *slog.Logger
 }
 
 // Jobs revokes, holds and releases certificates by the million, in steps of a few

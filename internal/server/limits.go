@@ -18,10 +18,10 @@ import (
 // another node holds here after that time.
 const limitsEvery = 5 * time.Second
 
-func newLimits(l Limits, now pki.Clock) *limit.Limits {
+func newLimits(l Limits, family pki.FamilyOf, now pki.Clock) *limit.Limits {
 	return limit.New(limit.Config{
 		Tenant: limit.Rate(l.Tenant), Device: limit.Rate(l.Device), Failures: limit.Rate(l.Failures), Status: limit.Rate(l.Status),
-		Requests: l.Requests, Streams: l.Streams, Answers: l.Answers, Now: now,
+		Requests: l.Requests, Streams: l.Streams, Answers: l.Answers, Family: family, Now: now,
 	})
 }
 

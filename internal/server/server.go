@@ -75,6 +75,7 @@ type Server struct {
 	publisher   *publish.Publisher
 	checker     *statuscheck.Checker
 	limits      *limit.Limits
+	family      pki.FamilyOf
 	listeners   *listeners
 	closing     sync.Once
 }
@@ -97,7 +98,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, now: m.now, elapsed: m.elapsed, alarms: alarm.NewBoard(m.now), limits: newLimits(cfg.Limits, m.now)}
+	s := &Server{cfg: cfg, log: log, now: m.now, elapsed: m.elapsed, alarms: alarm.NewBoard(m.now)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -107,6 +108,8 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{Gate: gate, Alarms: s.alarms}); err != nil {
 		return nil, err
 	}
+	s.family = hierarchy.NewFamilies(s.store).Of
+	s.limits = newLimits(cfg.Limits, s.family, m.now)
 	keys, cursors, err := s.openKeys(ctx, m.keys)
 	if err != nil {
 		return nil, err
@@ -170,10 +173,10 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 		Store: s.store, Signer: keys, Issuers: s.store, Responders: responders, Publisher: published, Gate: s.approvals, Alarms: s.alarms, Now: s.now, Log: s.log,
 		LintCRL: policy.LintCRL, CRLLife: time.Duration(s.cfg.Status.CRLLife), OCSPLife: time.Duration(s.cfg.Status.OCSPLife),
 	})
-	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Gate: s.approvals, Now: s.now, Log: s.log})
+	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Gate: s.approvals, Family: s.family, Now: s.now, Log: s.log})
 	var err error
 	s.issuance, err = issuance.New(ctx, issuance.Config{
-		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Elapsed: s.elapsed, Alarms: s.alarms, Log: s.log,
+		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Elapsed: s.elapsed, Alarms: s.alarms, Log: s.log, Family: s.family,
 	})
 	if err != nil {
 		return err
@@ -191,7 +194,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	if err != nil {
 		return err
 	}
-	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Gate: s.approvals, Spool: spool, Now: s.now, Log: s.log})
+	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Gate: s.approvals, Spool: spool, Family: s.family, Now: s.now, Log: s.log})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Gate: s.approvals, Now: s.now})
 	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Gate: s.approvals, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})

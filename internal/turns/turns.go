@@ -1,6 +1,6 @@
-// Package turns says whose work goes on next, fairly by tenant: that of the tenant
-// which has waited longest, and of its work the piece that has. What failed is put
-// off meanwhile.
+// Package turns says whose work goes on next, fairly by family and within one by
+// tenant: that of the family which has waited longest, of its tenants that which has,
+// and of its work the piece that has. What failed is put off meanwhile.
 //
 // It runs nothing, and knows nothing of what the work is.
 package turns
@@ -17,12 +17,14 @@ import (
 // Turns are those of pieces of work W, known by an ID. M is what a worker remembers of
 // a piece from one turn to the next. Its methods are safe for concurrent use.
 type Turns[W any, ID comparable, M any] struct {
-	of func(W) (pki.TenantID, ID)
+	of     func(W) (pki.TenantID, ID)
+	family pki.FamilyOf
 
-	mu      sync.Mutex // guards the rest
-	now     uint64     // counts the turns that began
-	tenants map[pki.TenantID]uint64
-	pieces  map[ID]*piece[M]
+	mu       sync.Mutex // guards the rest
+	now      uint64     // counts the turns that began
+	families map[pki.TenantID]uint64
+	tenants  map[pki.TenantID]uint64
+	pieces   map[ID]*piece[M]
 }
 
 type piece[M any] struct {
@@ -32,8 +34,11 @@ type piece[M any] struct {
 }
 
 // New returns Turns of work that belongs to a tenant and has an ID, as of says.
-func New[W any, ID comparable, M any](of func(W) (pki.TenantID, ID)) *Turns[W, ID, M] {
-	return &Turns[W, ID, M]{of: of, tenants: make(map[pki.TenantID]uint64), pieces: make(map[ID]*piece[M])}
+func New[W any, ID comparable, M any](family pki.FamilyOf, of func(W) (pki.TenantID, ID)) *Turns[W, ID, M] {
+	return &Turns[W, ID, M]{
+		of: of, family: family,
+		families: make(map[pki.TenantID]uint64), tenants: make(map[pki.TenantID]uint64), pieces: make(map[ID]*piece[M]),
+	}
 }
 
 // Order returns the pieces that may go on, the next one first, and forgets those that
@@ -41,11 +46,12 @@ func New[W any, ID comparable, M any](of func(W) (pki.TenantID, ID)) *Turns[W, I
 func (t *Turns[W, ID, M]) Order(active []W) []W {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tenants, pieces := t.tenants, t.pieces
-	t.tenants, t.pieces = make(map[pki.TenantID]uint64), make(map[ID]*piece[M])
+	families, tenants, pieces := t.families, t.tenants, t.pieces
+	t.families, t.tenants, t.pieces = make(map[pki.TenantID]uint64), make(map[pki.TenantID]uint64), make(map[ID]*piece[M])
 	for _, w := range active {
 		tenant, id := t.of(w)
-		t.tenants[tenant] = tenants[tenant]
+		family := t.family.Of(tenant)
+		t.families[family], t.tenants[tenant] = families[family], tenants[tenant]
 		if t.pieces[id] = pieces[id]; t.pieces[id] == nil {
 			t.pieces[id] = new(piece[M])
 		}
@@ -58,7 +64,10 @@ func (t *Turns[W, ID, M]) Order(active []W) []W {
 	slices.SortStableFunc(ready, func(x, y W) int {
 		tenantX, idX := t.of(x)
 		tenantY, idY := t.of(y)
-		return cmp.Or(cmp.Compare(t.tenants[tenantX], t.tenants[tenantY]), cmp.Compare(t.pieces[idX].last, t.pieces[idY].last))
+		return cmp.Or(
+			cmp.Compare(t.families[t.family.Of(tenantX)], t.families[t.family.Of(tenantY)]),
+			cmp.Compare(t.tenants[tenantX], t.tenants[tenantY]),
+			cmp.Compare(t.pieces[idX].last, t.pieces[idY].last))
 	})
 	return ready
 }
@@ -77,7 +86,7 @@ func (t *Turns[W, ID, M]) Begin(w W) {
 	defer t.mu.Unlock()
 	tenant, id := t.of(w)
 	t.now++
-	t.tenants[tenant], t.piece(id).last = t.now, t.now
+	t.families[t.family.Of(tenant)], t.tenants[tenant], t.piece(id).last = t.now, t.now, t.now
 }
 
 // Rest puts a piece off for a while.

@@ -1,6 +1,8 @@
 package turns
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +18,41 @@ type work struct {
 }
 
 func newTurns() *Turns[work, string, int] {
-	return New[work, string, int](func(w work) (pki.TenantID, string) { return w.tenant, w.id })
+	return New[work, string, int](parentBeforeDash, func(w work) (pki.TenantID, string) { return w.tenant, w.id })
+}
+
+// parentBeforeDash has a-1 and a-2 as children of a.
+func parentBeforeDash(t pki.TenantID) pki.TenantID {
+	top, _, _ := strings.Cut(string(t), "-")
+	return pki.TenantID(top)
+}
+
+// TestTurnsAreFairByFamily: a family with twenty children has every second turn beside
+// a single tenant, as another single tenant would, and its children have them in turn.
+func TestTurnsAreFairByFamily(t *testing.T) {
+	turns, active := newTurns(), []work{{"b", "b"}}
+	for n := range 20 {
+		tenant := pki.TenantID(fmt.Sprintf("a-%d", n))
+		active = append(active, work{string(tenant) + ".1", tenant}, work{string(tenant) + ".2", tenant})
+	}
+	had := make(map[string]int)
+	for range 80 {
+		w := turns.Order(active)[0]
+		turns.Begin(w)
+		had[w.id]++
+	}
+	if had["b"] != 40 {
+		t.Errorf("the single tenant had %d turns of 80", had["b"])
+	}
+	for id, n := range had {
+		if id != "b" && n != 1 {
+			t.Errorf("%s had %d turns", id, n)
+		}
+	}
+	turns.Order(active[:1])
+	if len(turns.families) != 1 {
+		t.Errorf("%d families are remembered", len(turns.families))
+	}
 }
 
 func TestTurnsAreFairByTenant(t *testing.T) {

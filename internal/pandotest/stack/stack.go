@@ -125,13 +125,14 @@ func New(t testing.TB, cfg Config) *Stack {
 	certified := &struct{ approval.Certificates }{}
 	s.Approvals = approval.New(approval.Config{Store: s.Store, Principals: s.Tokens, Certificates: certified, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Tokens.Heed(s.Approvals)
+	family := hierarchy.NewFamilies(s.Store).Of
 	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Gate: s.Approvals, LintCRL: policy.LintCRL, Alarms: alarm.NewBoard(cfg.Now), Now: cfg.Now, Log: log})
-	s.RevocationJobs = revocation.NewJobs(revocation.JobsConfig{Store: s.Store, VA: s.Revocation, Gate: s.Approvals, Now: cfg.Now, Log: log})
+	s.RevocationJobs = revocation.NewJobs(revocation.JobsConfig{Store: s.Store, VA: s.Revocation, Gate: s.Approvals, Family: family, Now: cfg.Now, Log: log})
 	var store issuance.Store = s.Store
 	if cfg.WrapStore != nil {
 		store = cfg.WrapStore(store)
 	}
-	s.Issuance, err = issuance.New(ctx, issuance.Config{Store: store, Signer: s.Signer, Issuers: s.Store, Node: "test", Now: cfg.Now, Elapsed: cfg.Elapsed, Alarms: s.Alarms, Log: log})
+	s.Issuance, err = issuance.New(ctx, issuance.Config{Store: store, Signer: s.Signer, Issuers: s.Store, Node: "test", Now: cfg.Now, Elapsed: cfg.Elapsed, Alarms: s.Alarms, Log: log, Family: family})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Gate: s.Approvals, Spool: spool, Now: cfg.Now, Log: log})
+	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Gate: s.Approvals, Spool: spool, Family: family, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Gate: s.Approvals, Now: cfg.Now})
 	certified.Certificates = s.Trust
 	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Gate: s.Approvals, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})

@@ -23,8 +23,8 @@ func (t *tx) checkParent(parent pki.TenantID) error {
 		return fmt.Errorf("counting the children of tenant %s: %w", parent, err)
 	case p.Parent != "":
 		return pki.Errorf(pki.Conflict, "the tenant %s is a child itself: a child has no children", parent)
-	case n >= hierarchy.MaxChildren:
-		return pki.Errorf(pki.Conflict, "the tenant has %d children, which is as many as there may be", n)
+	case n >= hierarchy.MayHave(p):
+		return pki.Errorf(pki.Conflict, "the tenant %s has %d children, which is as many as it may have; the platform operator sets how many ('pando tenant set --children')", parent, n)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (s *Store) PutTenant(ctx context.Context, n *pki.Tenant, e pki.Event) error
 // SetTenant implements hierarchy.Store.
 func (s *Store) SetTenant(ctx context.Context, id pki.TenantID, n pki.TenantSettings, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`UPDATE tenant SET per_second = $1, burst = $2 WHERE id = $3`, n.PerSecond, n.Burst, id)
+		rows, err := t.exec(`UPDATE tenant SET per_second = $1, burst = $2, children = $3 WHERE id = $4`, n.PerSecond, n.Burst, n.Children, id)
 		switch {
 		case err != nil:
 			return fmt.Errorf("changing tenant %s: %w", id, err)
@@ -43,11 +43,11 @@ func (s *Store) SetTenant(ctx context.Context, id pki.TenantID, n pki.TenantSett
 	})
 }
 
-const selectTenant = `SELECT id, organization, created, approvals, per_second, burst, parent, suspended FROM tenant `
+const selectTenant = `SELECT id, organization, created, approvals, per_second, burst, parent, suspended, children FROM tenant `
 
 func scanTenant(row row) (*pki.Tenant, error) {
 	n := new(pki.Tenant)
-	return n, row.Scan(&n.ID, &n.Organization, intoTime{&n.Created}, &n.Approvals, &n.PerSecond, &n.Burst, &n.Parent, &n.Suspended)
+	return n, row.Scan(&n.ID, &n.Organization, intoTime{&n.Created}, &n.Approvals, &n.PerSecond, &n.Burst, &n.Parent, &n.Suspended, &n.Children)
 }
 
 // Tenant implements hierarchy.Store.

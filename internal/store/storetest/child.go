@@ -67,6 +67,17 @@ func testChildren(f *fixture) {
 	f.is(pki.Conflict, f.PutTenant(f.ctx, &pki.Tenant{ID: "grandchild", Parent: partner}, f.event(partner, "child.create")))
 	f.is(pki.NotFound, f.PutTenant(f.ctx, &pki.Tenant{ID: "orphan", Parent: "nobody"}, f.event(acme, "child.create")))
 
+	one, none := 1, 0
+	for may, want := range map[*int]pki.Kind{&one: pki.Conflict, &none: pki.Conflict, nil: 0} { // it has one
+		f.ok(f.SetTenant(f.ctx, acme, pki.TenantSettings{Children: may}, f.event(acme, "tenant.set")))
+		err := f.PutTenant(f.ctx, &pki.Tenant{ID: "acme-second", Parent: acme}, f.event(acme, "child.create"))
+		if want == 0 {
+			f.ok(err)
+		} else {
+			f.is(want, err)
+		}
+	}
+
 	f.borrow()
 	before := f.borrowed("b-1")
 	in := f.intent(before)

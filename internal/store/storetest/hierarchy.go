@@ -29,7 +29,8 @@ func testTenants(f *fixture) {
 }
 
 func testTenantSettings(f *fixture) {
-	want := pki.TenantSettings{PerSecond: 50, Burst: 100}
+	children := 1
+	want := pki.TenantSettings{PerSecond: 50, Burst: 100, Children: &children}
 	f.ok(f.SetTenant(f.ctx, acme, want, f.event(acme, "tenant.set")))
 	f.is(pki.NotFound, f.SetTenant(f.ctx, "nobody", want, f.event("nobody", "tenant.set")))
 	for tenant, want := range map[pki.TenantID]pki.TenantSettings{acme: want, stranger: {}} {
