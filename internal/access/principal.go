@@ -21,7 +21,13 @@ type Principal struct {
 	// Presented are the certificates of a client, in DER, that proved it; nil for a
 	// token. They prove it again.
 	Presented [][]byte
-	system    bool
+
+	// Certificate is the record of the client certificate that proved it, where one
+	// of pando's own authorities issued that; nil is none.
+	Certificate *pki.Certificate
+	// Late says that the certificate has expired: it proves its own renewal alone.
+	Late   bool
+	system bool
 }
 
 // CertificatePrincipal begins the IDs of those whom a client certificate proves.
@@ -47,7 +53,7 @@ func (p Principal) Authorize(permission Permission, tenant pki.TenantID) (Permit
 	}
 	for i := range p.Grants {
 		g := &p.Grants[i]
-		if p.ID == "" || g.Role == Device && p.Device == "" || !g.includes(permission) {
+		if p.ID == "" || g.Role == Device && p.Device == "" || p.Late && permission != Enroll || !g.includes(permission) {
 			continue
 		}
 		if permit.role == "" {

@@ -30,6 +30,7 @@ type enrollChange struct {
 	Attributes  map[string]string `json:"attributes,omitempty"`
 	Idempotency string            `json:"idempotency_key,omitzero"`
 	Pair        *pairChange       `json:"pair,omitzero"`
+	Renews      bool              `json:"renews,omitzero"`
 }
 
 // pairChange is the other certificate of a pair.
@@ -50,7 +51,7 @@ type profileText struct {
 // approved issues what was approved: the same request, by the same requester, checked
 // again from the beginning.
 func (s *Service) approved(ctx context.Context, g access.Permit, ch enrollChange) error {
-	r := Request{Grant: g, Endpoint: ch.Endpoint, Protocol: ch.Protocol, Idempotency: ch.Idempotency, Subject: Subject{
+	r := Request{Grant: g, Endpoint: ch.Endpoint, Protocol: ch.Protocol, Idempotency: ch.Idempotency, Renews: ch.Renews, Subject: Subject{
 		CSR: ch.CSR, Device: ch.Device, Placement: pki.Placement{ProductLine: ch.ProductLine, Lot: ch.Lot, Site: ch.Site}, Attributes: ch.Attributes,
 	}}
 	if ch.Pair != nil {
@@ -189,7 +190,7 @@ func (s *Service) payload(ctx context.Context, d *decided) (*enrollChange, error
 	r := &d.asked
 	ch := &enrollChange{
 		Endpoint: d.lanes[0].Endpoint.Name, Profile: profiles[0], Protocol: r.Protocol, CSR: r.CSR, Device: r.Device,
-		ProductLine: r.Placement.ProductLine, Lot: r.Placement.Lot, Site: r.Placement.Site, Attributes: r.Attributes, Idempotency: r.Idempotency,
+		ProductLine: r.Placement.ProductLine, Lot: r.Placement.Lot, Site: r.Placement.Site, Attributes: r.Attributes, Idempotency: r.Idempotency, Renews: r.Renews,
 	}
 	if r.Pair != nil {
 		ch.Pair = &pairChange{Endpoint: d.lanes[1].Endpoint.Name, Profile: profiles[1], CSR: r.Pair.CSR}

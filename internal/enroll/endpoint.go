@@ -125,8 +125,8 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	}
 	ep.Profile = version.ProfileRef
 	for _, p := range n.Protocols {
-		if p != pki.ProtocolREST && p != pki.ProtocolBatch {
-			return pki.Errorf(pki.Malformed, "protocol %.20q: it is rest or batch", p)
+		if p != pki.ProtocolREST && p != pki.ProtocolBatch && p != pki.ProtocolEST {
+			return pki.Errorf(pki.Malformed, "protocol %.20q: it is rest, batch or est", p)
 		}
 	}
 	if n.Protocols != nil {

@@ -27,6 +27,11 @@ type Request struct {
 	Idempotency string // "" for none
 	Subject
 	Pair *Pair // the other certificate of a pair; nil for one alone
+
+	// Renews says that the certificate which the requester proved is renewed: the new
+	// one is for its subject, its names and its device, with the same key or another.
+	// It alone may have expired, where the profile grants a grace.
+	Renews bool
 }
 
 // A Subject is what a certificate is asked for: a key, proved by its request,
@@ -61,7 +66,7 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	if err := r.Grant.CheckSome(access.Enroll); err != nil {
 		return nil, err
 	}
-	key, err := idempotencyKey(r.Grant, r.Idempotency)
+	key, err := idempotencyKey(r.Grant, r.Protocol, r.Idempotency)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +80,9 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 			return nil, err
 		}
 	}
+	if err := s.checkRenewal(lane, &r); err != nil {
+		return nil, err
+	}
 	if err := s.checkPlace(ctx, r.Grant, lane, &r.Subject); err != nil {
 		return nil, err
 	}
@@ -84,6 +92,9 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	order, err := s.decideAt(ctx, lane, r.Subject, r.Grant.Actor(), key)
 	if err != nil {
 		return nil, err
+	}
+	if r.Renews && order.Device != r.Grant.Principal().Certificate.Device {
+		return nil, pki.Errorf(pki.PolicyRefused, "the certificate that is renewed is not that of the device %.130q", order.Device)
 	}
 	if approves(&r, lane) {
 		d := decided{asked, []*Lane{lane}, []*issuance.Order{order}}
@@ -163,20 +174,28 @@ func at(where access.Scope, p pki.Placement) access.Scope {
 
 // idempotencyKey returns the key under which a request is stored. The keys of each
 // device are apart from those of its tenant and of other devices: a device that guessed
-// what key the maker's server will use would have that server's request refused.
-func idempotencyKey(g access.Permit, key string) (string, error) {
+// what key the maker's server will use would have that server's request refused. Those
+// that an adapter makes for its clients are apart from what clients of REST choose.
+func idempotencyKey(g access.Permit, protocol pki.Protocol, key string) (string, error) {
 	switch {
 	case len(key) > MaxIdempotency:
 		return "", pki.Errorf(pki.Malformed, "the idempotency key is longer than %d bytes", MaxIdempotency)
 	case strings.ContainsFunc(key, unicode.IsControl):
 		return "", pki.Errorf(pki.Malformed, "the idempotency key has a control character")
-	case key == "" || g.Principal().Device == "":
-		return key, nil
+	case key == "":
+		return "", nil
+	}
+	space := string(protocol)
+	if protocol == pki.ProtocolREST {
+		if g.Principal().Device == "" {
+			return key, nil
+		}
+		space = "device"
 	}
 	h := sha256.New()
 	part(h, string(g.Principal().Device))
 	part(h, key)
-	return "device\n" + hex.EncodeToString(h.Sum(nil)), nil // no key that is sent has a control character
+	return space + "\n" + hex.EncodeToString(h.Sum(nil)), nil // no key that is sent has a control character
 }
 
 // decideAt decides on a single request, with what it claims.

@@ -22,6 +22,9 @@ type Directory interface {
 	Bound(ctx context.Context, ref pki.ProfileRef, line *issuance.Line) (*policy.Bound, error)
 	// Chain returns an issuer's certificate and up to and with the root.
 	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
+	// Above returns the certificates of an authority and of those above it, of each all
+	// that have not expired.
+	Above(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([][]byte, error)
 	Organization(ctx context.Context, tenant pki.TenantID) (string, error)
 	// Loan returns what a child's parent lends to it under a name.
 	Loan(ctx context.Context, child pki.TenantID, name string) (*pki.Loan, error)

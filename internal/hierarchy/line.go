@@ -140,3 +140,30 @@ func (s *Service) Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, err
 	s.chains[issuer] = chain
 	return chain, nil
 }
+
+// Above returns, in DER, the certificates of an authority and of those above it up to
+// and with the root: of each authority all that have not expired, newest first. They
+// are public.
+func (s *Service) Above(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([][]byte, error) {
+	var found [][]byte
+	for range maxDepth {
+		a, err := s.cfg.Store.Authority(ctx, tenant, authority)
+		if err != nil {
+			return nil, err
+		}
+		issuers, err := s.cfg.Store.Issuers(ctx, tenant, authority)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range issuers {
+			if len(i.Certificate) > 0 && s.cfg.Now().Before(i.NotAfter) {
+				found = append(found, i.Certificate)
+			}
+		}
+		if a.Parent == "" {
+			return found, nil
+		}
+		authority = a.Parent
+	}
+	return found, nil
+}

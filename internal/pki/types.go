@@ -173,6 +173,7 @@ type Protocol string
 const (
 	ProtocolREST  Protocol = "rest"
 	ProtocolBatch Protocol = "batch"
+	ProtocolEST   Protocol = "est" // RFC 7030
 )
 
 // Names are the subject alternative names that an endpoint authorises for

@@ -22,7 +22,7 @@ func defaultsOf(doc *document) (unsaid []Default) {
 		{len(doc.Authorities) > 0, "authorities", "any"},
 		{doc.Strict, "strict", "false"},
 		{doc.Keys.Reuse.text != "", "keys.reuse", "per-device"},
-		{doc.Keys.Renew.text != "", "keys.renew", "new-key"},
+		{doc.Keys.Renew.Key.text != "", "keys.renew", "new-key"},
 		{doc.Backdate.text != "", "backdate", "none"},
 		{doc.Outlive.text != "", "outlive", "refuse"},
 		{doc.KeyUsage == nil || doc.KeyUsage.Critical != nil, "keyUsage.critical", "true"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -41,6 +42,7 @@ func Diff(before, after *Profile) []Change {
 	d.set("keys.allow", before.keys.words(), after.keys.words(), Widens)
 	d.flag("keys.reuse", "shared", before.shared, after.shared, Widens)
 	d.flag("keys.renew", "same-key", before.sameKey, after.sameKey, Widens)
+	d.grace(before.grace, after.grace)
 	d.window(before.window, after.window)
 	d.list("subject", subjectOf(before), subjectOf(after))
 	d.names(before.san, after.san)
@@ -81,6 +83,22 @@ func (d *differ) add(what, before, after string, effect Effect) {
 func (d *differ) word(what, before, after string) {
 	if before != after {
 		d.add(what, before, after, Differs)
+	}
+}
+
+// grace compares for how long certificates are renewed after their end.
+func (d *differ) grace(before, after time.Duration) {
+	text := func(g time.Duration) string {
+		if g == 0 {
+			return ""
+		}
+		return pki.FormatDuration(g)
+	}
+	switch {
+	case before < after:
+		d.add("keys.renew.grace", text(before), text(after), Widens)
+	case before > after:
+		d.add("keys.renew.grace", text(before), text(after), Narrows)
 	}
 }
 

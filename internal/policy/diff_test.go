@@ -32,6 +32,7 @@ func TestDiff(t *testing.T) {
 		{"allow: [p256]", "allow: [p256, p384]", Change{"keys.allow", "", "p384", Widens}},
 		{"allow: [p256]", "allow: [p256], reuse: shared", Change{"keys.reuse", "", "shared", Widens}},
 		{"allow: [p256]", "allow: [p256], renew: same-key", Change{"keys.renew", "", "same-key", Widens}},
+		{"allow: [p256]", "allow: [p256], renew: {key: new-key}", Change{}},
 		{"99991231235959Z", "20y", Change{"validity", "99991231235959Z", "20y", Narrows}},
 		{"backdate: 5min", "backdate: 1h", Change{"backdate", "5m0s", "1h0m0s", Widens}},
 		{"outlive: clip", "outlive: refuse", Change{"outlive", "clip", "", Narrows}},

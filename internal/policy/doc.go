@@ -36,6 +36,7 @@
 //	                                # "rsa2048+" is any RSA modulus from 2048 to 4096 bits
 //	  reuse: per-device             # the default: no two devices share a key; or: shared
 //	  renew: new-key                # the default: a device's next certificate has a new key; or: same-key
+//	  renew: {key: same-key, grace: 90d} # so long after its end a certificate is still renewed, with its own key
 //
 //	validity: 20y                   # a number and y, mo, d, h, min or s; or 99991231235959Z, no expiry
 //	backdate: 5min                  # notBefore is so much before now; none by default

@@ -74,9 +74,24 @@ type documentRule struct {
 }
 
 type documentKeys struct {
-	Allow []word `yaml:"allow"`
-	Reuse word   `yaml:"reuse"`
-	Renew word   `yaml:"renew"`
+	Allow []word        `yaml:"allow"`
+	Reuse word          `yaml:"reuse"`
+	Renew documentRenew `yaml:"renew"`
+}
+
+// A documentRenew is one word about the key, or a mapping.
+type documentRenew struct {
+	Key   word `yaml:"key"`
+	Grace word `yaml:"grace"`
+}
+
+// UnmarshalYAML takes a word or a mapping.
+func (d *documentRenew) UnmarshalYAML(node ast.Node) error {
+	if _, scalar := node.(ast.ScalarNode); scalar {
+		return d.Key.UnmarshalYAML(node)
+	}
+	type plain documentRenew
+	return yaml.NodeToValue(node, (*plain)(d), yaml.Strict())
 }
 
 // A documentValue is one value with what it is for and what it must pass. A lone

@@ -23,6 +23,7 @@ type Profile struct {
 	keys        keyRule
 	shared      bool
 	sameKey     bool
+	grace       time.Duration // for so long after its end a certificate is renewed
 	window      window
 	subject     []attribute
 	san         []sanRule
@@ -102,8 +103,26 @@ func (p *Profile) compileKeys(doc *document) (err error) {
 	if p.shared, err = choose(doc.Keys.Reuse, "per-device", "shared"); err != nil {
 		return err
 	}
-	p.sameKey, err = choose(doc.Keys.Renew, "new-key", "same-key")
-	return err
+	if p.sameKey, err = choose(doc.Keys.Renew.Key, "new-key", "same-key"); err != nil {
+		return err
+	}
+	return p.compileGrace(doc.Keys.Renew.Grace)
+}
+
+// maxGrace bounds how late a certificate is renewed.
+const maxGrace = 5 * 366 * 24 * time.Hour
+
+func (p *Profile) compileGrace(grace word) (err error) {
+	if grace.text == "" {
+		return nil
+	}
+	if p.grace, err = pki.ParseDuration(grace.text); err != nil || p.grace <= 0 || p.grace > maxGrace {
+		return at(grace.token, "a grace is a time as 90d or 12h, of at most 5 years")
+	}
+	if !p.sameKey {
+		return at(grace.token, "after its end a certificate is renewed with its own key: say key: same-key beside it")
+	}
+	return nil
 }
 
 // choose reports whether w is the second word; no word means the first.
@@ -390,6 +409,10 @@ func (p *Profile) SharedKeys() bool { return p.shared }
 // RenewSameKey reports whether a device may have a certificate for the key of an
 // earlier one (keys: renew: same-key).
 func (p *Profile) RenewSameKey() bool { return p.sameKey }
+
+// RenewalGrace returns for how long after its end a certificate is renewed, with its
+// own key (keys: renew: grace); 0 is not at all.
+func (p *Profile) RenewalGrace() time.Duration { return p.grace }
 
 // KeyKinds returns the kinds of key that the profile allows, for those who
 // generate: preferred first. An RSA range is its usual sizes.

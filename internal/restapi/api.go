@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/pando-pki/pando/internal/intake"
 	"github.com/pando-pki/pando/internal/limit"
 )
 
@@ -62,6 +63,7 @@ type Config struct {
 type server struct {
 	cfg    Config
 	log    *slog.Logger
+	desk   *intake.Desk
 	mux    *http.ServeMux
 	api    huma.API
 	hashes *profileHashes
@@ -79,6 +81,7 @@ func New(cfg Config) http.Handler {
 		seed:   maphash.MakeSeed(),
 		lasts:  make(map[string]bool),
 	}
+	s.desk = &intake.Desk{Log: cfg.Logger, Fail: s.shed}
 	for _, rt := range s.table() {
 		s.lasts[rt.Method+" "+prefix+rt.Path] = rt.lasts
 		rt.register(s, rt)

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -78,22 +79,10 @@ func (s *server) vouch(r *http.Request, rt Route, before access.Permit) error {
 // the failures that its source may have. It comes before the body is read, so that
 // nobody waits for it in more places than their tenant has. leave gives the place back.
 func (s *server) admit(r *http.Request, rt route) (c Caller, leave func(), err error) {
-	credential := s.credential(r)
-	if err := s.cfg.Limits.Try(r.RemoteAddr, credential); err != nil {
-		return c, nil, err
-	}
-	c, err = s.authorize(r, rt.Route)
-	switch {
-	case pki.KindOf(err) == pki.Unauthenticated:
-		if limited := s.cfg.Limits.Failure(r.RemoteAddr, credential); limited != nil {
-			err = limited
-		}
-	case c.who.ID != "":
-		s.cfg.Limits.Proved(credential)
-		if limited := s.spend(c.who); limited != nil {
-			err = limited
-		}
-	}
+	err = s.cfg.Limits.Admit(r.RemoteAddr, s.credential(r), func() (limit.Asker, error) {
+		c, err = s.authorize(r, rt.Route)
+		return limit.Asker{Known: c.who.ID != "", Tenant: c.who.Tenant, Device: c.who.Device}, err
+	})
 	if err == nil {
 		err = checkRequest(r)
 	}
@@ -101,17 +90,6 @@ func (s *server) admit(r *http.Request, rt route) (c Caller, leave func(), err e
 		leave, err = s.cfg.Limits.Share(c.who.Tenant, rt.lasts)
 	}
 	return c, leave, err
-}
-
-// spend takes a request from what a device may send, lest one spends what all of its
-// tenant have, and then from what the tenant may.
-func (s *server) spend(who access.Principal) error {
-	if who.Device != "" {
-		if err := s.cfg.Limits.Device(who.Tenant, who.Device); err != nil {
-			return err
-		}
-	}
-	return s.cfg.Limits.Tenant(who.Tenant)
 }
 
 // guard authorises a request before huma reads anything of it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/intake"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -155,7 +156,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // shed answers a request that finds no place, at as little cost as can be: nothing
 // is logged, and what is left of its body is not waited for.
-func (s *server) shed(w http.ResponseWriter, err error) {
+func (s *server) shed(w http.ResponseWriter, _ *http.Request, err error) {
 	f := newRefusal(err)
 	for name, values := range f.GetHeaders() {
 		w.Header()[name] = values
@@ -183,7 +184,7 @@ func (s *server) report(ctx context.Context, err error) {
 	case !hasCause(err):
 		return
 	}
-	s.log.Log(ctx, level, "request failed", "request", requestID(ctx), "kind", pki.KindOf(err).String(), "error", err)
+	s.log.Log(ctx, level, "request failed", "request", intake.RequestID(ctx), "kind", pki.KindOf(err).String(), "error", err)
 }
 
 // hasCause reports whether err says more than pki.DetailOf shows of it.

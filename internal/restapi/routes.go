@@ -11,6 +11,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/intake"
 	"github.com/pando-pki/pando/internal/registry"
 )
 
@@ -47,10 +48,6 @@ const (
 	maxBody       = 64 << 10
 	maxEnrollBody = 256 << 10
 )
-
-// bodyPatience is how long the whole body of a request may take that is no stream:
-// its place is one of few.
-const bodyPatience = 5 * time.Second
 
 // table lists the operations. A permit of the permission is made before the
 // request's body is read, and handed to the operation.
@@ -209,7 +206,7 @@ func newRoute(pattern string, permission access.Permission) route {
 		Route: Route{Method: method, Path: path, Permission: permission, Tenant: strings.Contains(path, "{tenant}")},
 		doc: huma.Operation{
 			Method: method, Path: path, Tags: []string{tag},
-			MaxBodyBytes: maxBody, BodyReadTimeout: bodyPatience,
+			MaxBodyBytes: maxBody, BodyReadTimeout: intake.BodyPatience,
 			Responses: make(map[string]*huma.Response), // filled when it is registered
 		},
 	}

@@ -37,6 +37,9 @@ type Config struct {
 	// TLS says where the listeners' certificates come from.
 	TLS TLS `yaml:"tls,omitempty" json:"tls"`
 
+	// EST says how devices enrol by EST (RFC 7030).
+	EST EST `yaml:"est,omitempty" json:"est"`
+
 	// Status tunes CRLs and OCSP.
 	Status Status `yaml:"status,omitempty" json:"status"`
 
@@ -85,6 +88,13 @@ type TLS struct {
 	// Names are the DNS names and IP addresses of the certificate; the endpoint
 	// must authorise them. Default: localhost, 127.0.0.1 and ::1.
 	Names []string `yaml:"names,omitempty" json:"names"`
+}
+
+// EST says how devices enrol by EST, at the listener devices.
+type EST struct {
+	// Default is the label of the endpoint that paths without a label mean, as
+	// "demo.device" for /.well-known/est/simpleenroll. Default: none.
+	Default string `yaml:"default,omitempty" json:"default"`
 }
 
 // Status tunes CRLs and OCSP.
@@ -355,6 +365,9 @@ func (c Config) Check() error {
 	}
 	if err := checkLabel(c.TLS.Endpoint); c.TLS.Endpoint != "" && err != nil {
 		return pki.Errorf(pki.Malformed, "tls.endpoint %.90q: write the label {tenant}.{name}, as demo.tls", c.TLS.Endpoint)
+	}
+	if err := checkLabel(c.EST.Default); c.EST.Default != "" && err != nil {
+		return pki.Errorf(pki.Malformed, "est.default %.90q: write the label {tenant}.{name}, as demo.device", c.EST.Default)
 	}
 	if err := c.checkPublish(); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pando-pki/pando/internal/metrics"
+	"github.com/pando-pki/pando/internal/proto/est"
 	"github.com/pando-pki/pando/internal/proto/status"
 	"github.com/pando-pki/pando/internal/restapi"
 )
@@ -54,10 +55,11 @@ func (s *Server) listen(version string) (*listeners, error) {
 	ofDevices := api
 	ofDevices.Certificates = true
 	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Limiter: s.limits, Now: s.now, Log: s.log})
+	devices := est.New(est.Config{RA: s.enroll, Prover: &prover{s}, Default: s.cfg.EST.Default, Limits: s.limits, Log: s.log})
 	nothing := http.NotFoundHandler()
 	err := errors.Join(
 		l.add("https", s.cfg.Listen.HTTPS, l.tlsConfig(tls.NoClientCert), restapi.New(api)),
-		l.add("devices", s.cfg.Listen.Devices, l.tlsConfig(tls.RequestClientCert), restapi.New(ofDevices)),
+		l.add("devices", s.cfg.Listen.Devices, l.tlsConfig(tls.RequestClientCert), devices.Handler(restapi.New(ofDevices))),
 		l.add("http", s.cfg.Listen.HTTP, nil, open.Handler(nothing)),
 		l.add("ops", s.cfg.Listen.Ops, nil, s.ops()),
 	)

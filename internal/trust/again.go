@@ -11,13 +11,14 @@ import (
 )
 
 // Again tells whom certificates prove at this moment that a client presented to a
-// tenant before, in DER one after another: all that Authenticate checks is checked.
+// tenant before, in DER one after another: all that Authenticate checks is checked. One
+// that has expired proves its own renewal still, which may have waited.
 func (s *Service) Again(ctx context.Context, tenant pki.TenantID, presented []byte) (access.Principal, error) {
 	certificates, err := x509.ParseCertificates(presented)
 	if err != nil {
 		return access.Principal{}, pki.Because(pki.Unauthenticated, err, "what the client presented is not kept as it was")
 	}
-	return s.Authenticate(ctx, certificates, tenant)
+	return s.AuthenticateRenewal(ctx, certificates, tenant)
 }
 
 // Asker returns the id of the principal that asked for the certificate by which

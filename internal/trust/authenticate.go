@@ -59,6 +59,17 @@ type anchor struct {
 // Where the status of a certificate that an issuer of ours signed cannot be read, it
 // is an error: nobody gets in because something does not answer.
 func (s *Service) Authenticate(ctx context.Context, presented []*x509.Certificate, tenant pki.TenantID) (access.Principal, error) {
+	return s.authenticate(ctx, presented, tenant, false)
+}
+
+// AuthenticateRenewal is Authenticate for whoever renews the certificate: one that an
+// issuer of ours signed may have expired. Its principal is Late then, and may do nothing
+// but renew; whether it still may, enroll says.
+func (s *Service) AuthenticateRenewal(ctx context.Context, presented []*x509.Certificate, tenant pki.TenantID) (access.Principal, error) {
+	return s.authenticate(ctx, presented, tenant, true)
+}
+
+func (s *Service) authenticate(ctx context.Context, presented []*x509.Certificate, tenant pki.TenantID, renews bool) (access.Principal, error) {
 	none := access.Principal{}
 	if len(presented) == 0 || len(presented) > maxChain {
 		return none, pki.Errorf(pki.Unauthenticated, "present a client certificate of an authority that your organisation trusts, with at most %d others", maxChain-1)
@@ -78,7 +89,7 @@ func (s *Service) Authenticate(ctx context.Context, presented []*x509.Certificat
 		if tenant != "" && id != tenant || !slices.ContainsFunc(anchors, speaks) {
 			continue
 		}
-		who, foreign, err := s.within(ctx, k, anchors, presented)
+		who, foreign, err := s.within(ctx, k, anchors, presented, renews)
 		switch {
 		case err == nil && foreign && tenant == "":
 			// Whoever trusts another tenant's authority does not draw its devices to
@@ -105,7 +116,7 @@ func (s *Service) Authenticate(ctx context.Context, presented []*x509.Certificat
 
 // within proves who asks by the anchors of one tenant. foreign says that an issuer of
 // ours signed the certificate, for a device of another tenant.
-func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presented []*x509.Certificate) (who access.Principal, foreign bool, err error) {
+func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presented []*x509.Certificate, renews bool) (who access.Principal, foreign bool, err error) {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, a := range anchors {
 		roots.AddCert(a.certificate)
@@ -117,7 +128,12 @@ func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presen
 	// crypto/x509 leaves a critical SAN to its caller where it has no name of a kind
 	// that it knows, as a hardwareModuleName. No name of it is used here.
 	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions), oidSubjectAltName.Equal)
-	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: s.cfg.Now(),
+	at := s.cfg.Now()
+	late := renews && at.After(leaf.NotAfter)
+	if late { // then it counts whether the chain was valid when the certificate ended
+		at = leaf.NotAfter
+	}
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: at,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
 		return access.Principal{}, false, pki.Because(pki.Unauthenticated, err, "the client certificate is not valid here")
@@ -131,12 +147,16 @@ func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presen
 	if err != nil {
 		return access.Principal{}, false, err
 	}
-	at := slices.IndexFunc(anchors, func(a anchor) bool { return a.certificate.Equal(chain[len(chain)-1]) })
-	by := anchors[at].Anchor
+	if late && record == nil {
+		return access.Principal{}, false, pki.Errorf(pki.Unauthenticated, "the client certificate has expired, and none of our issuers signed it")
+	}
+	nearest := slices.IndexFunc(anchors, func(a anchor) bool { return a.certificate.Equal(chain[len(chain)-1]) })
+	by := anchors[nearest].Anchor
 	if record != nil && !speaksFor(by.Tenant, record) {
 		return access.Principal{}, false, pki.Errorf(pki.Unauthenticated, "certificate %s is of a tenant to which its authority was lent, and proves nobody elsewhere", record.Serial)
 	}
 	who, err = principalOf(by, chain, record)
+	who.Certificate, who.Late = record, late
 	for _, c := range presented {
 		who.Presented = append(who.Presented, c.Raw)
 	}

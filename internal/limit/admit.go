@@ -1,0 +1,44 @@
+package limit
+
+import "github.com/pando-pki/pando/internal/pki"
+
+// An Asker is whose request it is. The zero Asker is nobody.
+type Asker struct {
+	Known  bool
+	Tenant pki.TenantID
+	Device pki.DeviceID // "" for one that is no device
+}
+
+// Admit has prove find who asks, by a credential named by a hash, and takes the
+// request from what the device and the tenant may send, or from the failures that its
+// source may have. It comes before the rest of a request is looked at. The error is
+// prove's, or a limit's; who is what prove returned.
+func (l *Limits) Admit(remote string, credential uint64, prove func() (Asker, error)) error {
+	if err := l.Try(remote, credential); err != nil {
+		return err
+	}
+	who, err := prove()
+	switch {
+	case pki.KindOf(err) == pki.Unauthenticated:
+		if limited := l.Failure(remote, credential); limited != nil {
+			return limited
+		}
+	case who.Known:
+		l.Proved(credential)
+		if limited := l.spend(who); limited != nil {
+			return limited
+		}
+	}
+	return err
+}
+
+// spend takes a request from what a device may send, lest one spends what all of its
+// tenant have, and then from what the tenant may.
+func (l *Limits) spend(who Asker) error {
+	if who.Device != "" {
+		if err := l.Device(who.Tenant, who.Device); err != nil {
+			return err
+		}
+	}
+	return l.Tenant(who.Tenant)
+}

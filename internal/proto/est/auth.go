@@ -1,0 +1,105 @@
+package est
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/asn1"
+	"hash/maphash"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/limit"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Presented is what a client says who it is by.
+type Presented struct {
+	Certificates []*x509.Certificate // of the TLS connection, its own first; their key is proved
+	User         string              // of HTTP Basic (RFC 7617)
+	Secret       pki.Secret          // of HTTP Basic
+	Token        pki.Secret          // RFC 6750
+	Renews       bool                // an expired certificate may be what is renewed
+}
+
+// A Prover tells who asks at an endpoint.
+type Prover interface {
+	Prove(ctx context.Context, label string, p Presented) (access.Principal, error)
+}
+
+// presented reads what a request says of who sent it.
+func presented(r *http.Request, renews bool) (Presented, error) {
+	p := Presented{Renews: renews}
+	if r.TLS != nil {
+		p.Certificates = r.TLS.PeerCertificates
+	}
+	given := r.Header.Values("Authorization")
+	switch {
+	case len(given) == 0:
+		return p, nil
+	case len(given) > 1:
+		return p, pki.Errorf(pki.Malformed, "the header Authorization stands there twice")
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		p.Token = pki.NewSecret(token)
+		return p, nil
+	}
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return p, pki.Errorf(pki.Unauthenticated, "the header Authorization is neither Basic nor Bearer")
+	}
+	p.User, p.Secret = user, pki.NewSecret(password)
+	return p, nil
+}
+
+// credential names what a request would prove somebody by, without looking at it: a
+// hash under a key of this process, that nobody can make another's.
+func (s *Server) credential(r *http.Request) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		h.Write(r.TLS.PeerCertificates[0].Raw)
+	}
+	h.WriteString(r.Header.Get("Authorization"))
+	return h.Sum64()
+}
+
+// admit proves who asks and that they may enrol there, within the limits. It comes
+// before the body is read. leave gives the place back.
+func (s *Server) admit(r *http.Request, label string, renews bool) (g access.Permit, leave func(), err error) {
+	var who access.Principal
+	err = s.cfg.Limits.Admit(r.RemoteAddr, s.credential(r), func() (limit.Asker, error) {
+		p, err := presented(r, renews)
+		if err == nil {
+			who, err = s.cfg.Prover.Prove(r.Context(), label, p)
+		}
+		if err == nil {
+			g, err = authorize(who, label, p.Certificates)
+		}
+		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
+	})
+	if err == nil {
+		leave, err = s.cfg.Limits.Share(who.Tenant, false)
+	}
+	return g, leave, err
+}
+
+// oidCMCRA is id-kp-cmcRA, RFC 6402, 2.10.
+var oidCMCRA = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}
+
+// authorize returns the permit to enrol. Whoever enrols for others by a certificate
+// shows by it that it is an RA's (RFC 7030, 3.7).
+func authorize(who access.Principal, label string, presented []*x509.Certificate) (access.Permit, error) {
+	tenant, _, _ := strings.Cut(label, ".")
+	g, err := who.Authorize(access.Enroll, pki.TenantID(tenant))
+	if err != nil {
+		return g, err
+	}
+	if who.Device == "" && strings.HasPrefix(who.ID, access.CertificatePrincipal) &&
+		!slices.ContainsFunc(presented[0].UnknownExtKeyUsage, oidCMCRA.Equal) {
+		return g, access.Refuse(access.Enroll, access.Scope{}, "by EST a client certificate enrols for other devices only with the extended key usage id-kp-cmcRA (1.3.6.1.5.5.7.3.28)")
+	}
+	return g, nil
+}

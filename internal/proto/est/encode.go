@@ -1,0 +1,33 @@
+package est
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strconv"
+
+	"github.com/pando-pki/pando/internal/cms"
+)
+
+// writeCertificates answers with a certs-only CMS message.
+func writeCertificates(w http.ResponseWriter, r *http.Request, contentType string, certificates [][]byte) error {
+	message, err := cms.CertsOnly(certificates)
+	if err != nil {
+		return err
+	}
+	writeBase64(w, r, contentType, message)
+	return nil
+}
+
+// writeBase64 answers with one line of base64 and its length: clients in the field
+// read neither lines nor chunks. The header of the encoding says what RFC 8951, 3.1
+// makes true without it, for clients of before.
+func writeBase64(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
+	text := base64.StdEncoding.EncodeToString(body)
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Transfer-Encoding", "base64")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	if r.Method != http.MethodHead {
+		w.Write([]byte(text)) // an error is the client's going away
+	}
+}

@@ -1,0 +1,131 @@
+// Package est serves Enrollment over Secure Transport (RFC 7030, with the encodings
+// of RFC 8951) on the listener for devices: CA certificates, enrolment and
+// re-enrolment. Full CMC is not served.
+//
+// It turns bytes into an enroll.Request, has whoever asks proved, and turns the
+// certificate, or the kind of an error, back into bytes. What may be issued it does
+// not know.
+package est
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/intake"
+	"github.com/pando-pki/pando/internal/limit"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// prefix stands before every path, RFC 7030, 3.2.2.
+const prefix = "/.well-known/est/"
+
+// An RA enrols; enroll.Service is one.
+type RA interface {
+	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
+	// CACertificates returns the certificates of authorities that clients of an
+	// endpoint need, in DER; NotFound where there is none that takes the protocol.
+	CACertificates(ctx context.Context, label string, protocol pki.Protocol) ([][]byte, error)
+}
+
+// Config is what a Server is made of. Every field but Default and Limits is needed.
+type Config struct {
+	RA     RA
+	Prover Prover
+	// Default is the label of the endpoint that paths without a label mean; "" is none.
+	Default string
+	// Limits bounds what one tenant and one source may take. Nil limits nothing.
+	Limits *limit.Limits
+	// Log gets one line a request at level debug, refused credentials at warn, and the
+	// causes of failures. No secret is logged.
+	Log *slog.Logger
+}
+
+// A Server serves EST. It is not changed after New.
+type Server struct {
+	cfg  Config
+	desk *intake.Desk
+	mux  *http.ServeMux
+	seed maphash.Seed
+}
+
+// New returns a Server.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), seed: maphash.MakeSeed()}
+	s.desk = &intake.Desk{Log: cfg.Log, Fail: s.fail}
+	for operation, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET cacerts":         s.caCertificates,
+		"POST simpleenroll":   s.simpleEnroll,
+		"POST simplereenroll": s.simpleReenroll,
+	} {
+		method, name, _ := strings.Cut(operation, " ")
+		s.mux.HandleFunc(method+" "+prefix+name, s.bounded(serve))
+		s.mux.HandleFunc(method+" "+prefix+"{label}/"+name, s.bounded(serve))
+	}
+	s.mux.HandleFunc(prefix, func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, pki.Errorf(pki.NotFound, "EST has no such operation here: the path is %s{label}/{operation}", prefix))
+	})
+	return s
+}
+
+// Handler serves the paths of EST and hands every other to rest.
+func (s *Server) Handler(rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(path.Clean(r.URL.Path)+"/", prefix) {
+			rest.ServeHTTP(w, r)
+			return
+		}
+		s.desk.Serve(w, r, s.mux.ServeHTTP)
+	})
+}
+
+// bounded serves an operation within the places that there are.
+func (s *Server) bounded(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		leave, err := s.cfg.Limits.Request(false)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		defer leave()
+		intake.HurryBody(w, r)
+		if err := serve(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+// label returns the label of the endpoint that a request is for.
+func (s *Server) label(r *http.Request) (string, error) {
+	label := r.PathValue("label")
+	if label == "" {
+		label = s.cfg.Default
+	}
+	if label == "" {
+		return "", pki.Errorf(pki.NotFound, "there is no default endpoint: name one in the path, %s{tenant}.{name}/...", prefix)
+	}
+	if _, _, ok := strings.Cut(label, "."); !ok {
+		return "", noEndpoint(label)
+	}
+	return label, nil
+}
+
+func noEndpoint(label string) error { return pki.Errorf(pki.NotFound, "no endpoint %.90q", label) }
+
+// caCertificates serves GET cacerts, RFC 7030, 4.1: to anybody, since whoever asks
+// may have nothing yet to prove who it is.
+func (s *Server) caCertificates(w http.ResponseWriter, r *http.Request) error {
+	label, err := s.label(r)
+	if err != nil {
+		return err
+	}
+	certificates, err := s.cfg.RA.CACertificates(r.Context(), label, pki.ProtocolEST)
+	if err != nil {
+		return err
+	}
+	return writeCertificates(w, r, "application/pkcs7-mime", certificates)
+}
