@@ -40,6 +40,7 @@ var ranks = map[string]int{
 	"internal/packs":                     1,
 	"internal/approval":                  2,
 	"internal/policy":                    2,
+	"internal/keypool":                   2,
 	"internal/registry":                  2,
 	"internal/specimen":                  3,
 	"internal/issuance":                  3,

@@ -74,6 +74,17 @@ const (
 const (
 	OIDChallengePassword = "1.2.840.113549.1.9.7"
 	OIDExtensionRequest  = "1.2.840.113549.1.9.14"
+
+	OIDSMIMECapabilities = "1.2.840.113549.1.9.15" // RFC 8551, 2.5.2
+)
+
+// Attributes of requests in EST: for whom a key that the server makes is encrypted (RFC
+// 4108, 2.2.5; RFC 7030, 4.4.1), and what a request is to have (RFC 9908, 3.4).
+const (
+	OIDDecryptKeyIdentifier           = "1.2.840.113549.1.9.16.2.37"
+	OIDAsymmetricDecryptKeyIdentifier = "1.2.840.113549.1.9.16.2.54"
+	OIDRequestTemplate                = "1.2.840.113549.1.9.16.2.61"
+	OIDExtensionRequestTemplate       = "1.2.840.113549.1.9.16.2.62"
 )
 
 // Content types of CMS (RFC 5652, 4, 5.1 and 6.1; RFC 5083, 2.1).

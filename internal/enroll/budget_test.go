@@ -54,7 +54,7 @@ func newUpToIntent(t *testing.T) (*house, *enroll.Service, *upToIntent) {
 	h.AddTenant(t, "acme", "meter")
 	now := time.Now()
 	ca := &upToIntent{CA: h.Issuance, now: now}
-	return h, enroll.New(enroll.Config{Store: h.Store, Directory: h.Hierarchy, CA: ca, Registry: h.Registry, Gate: h.Approvals, Now: func() time.Time { return now }}), ca
+	return h, enroll.New(enroll.Config{Store: h.Store, Directory: h.Hierarchy, CA: ca, Registry: h.Registry, Gate: h.Approvals, Keys: h.Keypool, Now: func() time.Time { return now }}), ca
 }
 
 // A request from the RA's door up to its intent: the request read and its signature

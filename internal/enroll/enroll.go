@@ -32,6 +32,10 @@ type Request struct {
 	// one is for its subject, its names and its device, with the same key or another.
 	// It alone may have expired, where the profile grants a grace.
 	Renews bool
+
+	// MakeKey has the key made here, where the profile says so (RFC 7030, 4.4): the
+	// request's own, and its signature, count for nothing then.
+	MakeKey KeyDelivery
 }
 
 // A Subject is what a certificate is asked for: a key, proved by its request,
@@ -85,6 +89,9 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	}
 	if err := s.checkPlace(ctx, r.Grant, lane, &r.Subject); err != nil {
 		return nil, err
+	}
+	if r.MakeKey != OwnKey {
+		return s.enrollMade(ctx, lane, &r, key)
 	}
 	if r.Pair != nil {
 		return s.enrollPair(ctx, lane, &r, asked, key)

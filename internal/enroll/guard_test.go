@@ -60,7 +60,7 @@ func TestNoAuthorityAtEndpoint(t *testing.T) {
 	if err := h.Store.UpdateEndpoint(t.Context(), ep, pki.Event{Tenant: "acme", Action: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	ra := enroll.New(enroll.Config{Store: h.Store, Directory: deep{h.Hierarchy}, CA: h.Issuance, Registry: h.Registry, Gate: h.Approvals, Now: h.Now})
+	ra := enroll.New(enroll.Config{Store: h.Store, Directory: deep{h.Hierarchy}, CA: h.Issuance, Registry: h.Registry, Gate: h.Approvals, Keys: h.Keypool, Now: h.Now})
 	csr := pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "Mine"})
 	_, err = ra.Enroll(t.Context(), h.request("meter", csr))
 	if pki.KindOf(err) != pki.PolicyRefused || !strings.Contains(pki.DetailOf(err), "is for authorities") {

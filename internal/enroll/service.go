@@ -67,6 +67,7 @@ type Config struct {
 	CA        CA
 	Registry  Registry
 	Gate      Gate
+	Keys      Keys // for those who cannot make their own
 	Now       pki.Clock
 }
 

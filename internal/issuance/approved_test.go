@@ -57,7 +57,7 @@ keyIdentifiers: [subject, authority]
 		t.Fatal("something is issued, or the change is not approved any more")
 	}
 
-	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s, "another"), Registry: s.Registry, Gate: s.Approvals, Now: time.Now})
+	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s, "another"), Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: time.Now})
 	for range 2 {
 		node := approval.New(approval.Config{Store: s.Store, Principals: s.Tokens, Certificates: s.Trust, Alarms: s.Alarms, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 		node.Serve(again.Executors())

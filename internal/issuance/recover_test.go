@@ -76,7 +76,7 @@ func TestRecoverSingle(t *testing.T) {
 	if err != nil || !status.Known || status.Revocation == nil {
 		t.Errorf("the void serial: %+v, %v", status, err)
 	}
-	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s, "another"), Registry: s.Registry, Gate: s.Approvals, Now: time.Now})
+	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s, "another"), Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: time.Now})
 	got, err := again.Enroll(t.Context(), r)
 	if err != nil || got.Certificate.Serial == lost.Items[0].Serial {
 		t.Fatalf("again: %+v, %v", got, err)
@@ -122,7 +122,7 @@ keyIdentifiers: [subject, authority]
 			t.Errorf("the void serial: %+v, %v", status, err)
 		}
 	}
-	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s, "another"), Registry: s.Registry, Gate: s.Approvals, Now: time.Now})
+	again := enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: alive(t, s, "another"), Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: time.Now})
 	got, err := again.Enroll(t.Context(), r)
 	if err != nil || got.Pair == nil || got.Repeated {
 		t.Fatalf("again: %+v, %v", got, err)

@@ -30,6 +30,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	out := sink{to}
 	out.gauge(build, 1, c.m.cfg.Version)
 	c.issuance(out)
+	c.keys(out)
 	c.status(out)
 	c.archives(out)
 	c.changes(out)
@@ -61,6 +62,15 @@ func (c collector) issuance(out sink) {
 	for kind, times := range c.m.cfg.Signatures {
 		out.histogram(signature, times, string(kind))
 	}
+}
+
+func (c collector) keys(out sink) {
+	ready, waiting := c.m.cfg.Keys.Ready()
+	for kind, n := range ready {
+		out.gauge(keysReady, float64(n), string(kind))
+	}
+	out.gauge(keysWaiting, float64(waiting))
+	out.histogram(keysMade, c.m.cfg.Keys.Made())
 }
 
 func (c collector) status(out sink) {

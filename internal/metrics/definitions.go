@@ -40,6 +40,10 @@ var (
 	commits   = histogram("pando_issuance_commit_duration_seconds", "How long the transaction of intents and records took, with its wait for the writer.")
 	signature = histogram("pando_signature_duration_seconds", "How long a key took to sign, by its kind.", "key")
 
+	keysReady   = gauge("pando_server_keys_ready", "Private keys that are ready for devices that cannot make their own, by kind.", "key")
+	keysWaiting = gauge("pando_server_keys_waiting", "Requests that wait for such a key to be made.")
+	keysMade    = histogram("pando_server_key_duration_seconds", "How long such a key took to be made.")
+
 	transactions = histogram("pando_store_transaction_duration_seconds", "How long transactions that write took, from their turn until they were durable.")
 	database     = gauge("pando_store_database_bytes", "Size of the database's file.")
 	wal          = gauge("pando_store_wal_bytes", "Size of the write-ahead log's file.")
@@ -104,6 +108,7 @@ func definitions() []definition {
 	return []definition{
 		build, requests, took,
 		issued, refused, underWay, waiting, intents, groups, commits, signature,
+		keysReady, keysWaiting, keysMade,
 		transactions, database, wal, entries, batches, jobs, jobsSeen,
 		changes,
 		archives, archived, archiveFailures, archiveRounds, archiveRound, quotas, quotasCounting,

@@ -56,10 +56,17 @@ type Issuance interface {
 	Queue() issuance.Queue
 }
 
+// Keys is what there is to know of keys that are made here for others.
+type Keys interface {
+	Ready() (ready map[pki.KeyKind]int, waiting int)
+	Made() *stat.Histogram
+}
+
 // Config is what is shown; every field is needed.
 type Config struct {
 	Store      Store
 	Issuance   Issuance
+	Keys       Keys
 	Refused    *stat.ByKind // single requests
 	Signatures map[pki.KeyKind]*stat.Histogram
 	Revocation *revocation.Stats

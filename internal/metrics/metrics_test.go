@@ -60,7 +60,7 @@ func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
 	}
 	p.checker = statuscheck.New(statuscheck.Config{Store: s.Store, Authority: s.Revocation, Publisher: p.publisher, Alarms: s.Alarms, Now: time.Now, Log: log})
 	return s, metrics.New(metrics.Config{
-		Store: s.Store, Issuance: s.Issuance, Refused: s.Enroll.Refused(), Signatures: s.Signer.Times(),
+		Store: s.Store, Issuance: s.Issuance, Keys: s.Keypool, Refused: s.Enroll.Refused(), Signatures: s.Signer.Times(),
 		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Approvals: s.Approvals.Stats(), Audit: p.log.Stats(), Publisher: p.publisher, Checker: p.checker.Stats(), Limits: p.limits,
 		Connections: func() map[string]metrics.Connections {
 			return map[string]metrics.Connections{"https": {Open: 2, Most: 3, Refused: 1}}

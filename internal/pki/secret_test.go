@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,16 +16,21 @@ const hunter = "hunter2"
 
 // holders are the places where a secret may stand when something is printed.
 func holders() map[string]any {
-	secret := pki.NewSecret(hunter)
+	all := holdersOf("secret", pki.NewSecret(hunter))
+	maps.Copy(all, holdersOf("private key", pki.NewPrivateKey([]byte(hunter))))
+	return all
+}
+
+func holdersOf[S any](what string, secret S) map[string]any {
 	return map[string]any{
-		"itself":           secret,
-		"pointer":          &secret,
-		"field":            struct{ Password pki.Secret }{secret},
-		"unexported field": struct{ password pki.Secret }{secret},
-		"pointed to":       struct{ password *pki.Secret }{&secret},
-		"list":             []pki.Secret{secret},
-		"map":              map[string]pki.Secret{"password": secret},
-		"interface":        struct{ v any }{secret},
+		what + " itself":              secret,
+		what + " by pointer":          &secret,
+		what + " in field":            struct{ Password S }{secret},
+		what + " in unexported field": struct{ password S }{secret},
+		what + " pointed to":          struct{ password *S }{&secret},
+		what + " in list":             []S{secret},
+		what + " in map":              map[string]S{"password": secret},
+		what + " in interface":        struct{ v any }{secret},
 	}
 }
 
@@ -84,5 +90,24 @@ func TestSecretRevealed(t *testing.T) {
 	}
 	if !(pki.Secret{}).IsZero() || !pki.NewSecret("").IsZero() || pki.NewSecret("x").IsZero() || (pki.Secret{}).Reveal() != "" {
 		t.Error("the empty secret is the zero one")
+	}
+}
+
+// TestPrivateKeyCleared: whoever clears a key clears it for all who hold it.
+func TestPrivateKeyCleared(t *testing.T) {
+	octets := []byte(hunter)
+	key := pki.NewPrivateKey(octets)
+	other := key
+	if string(other.Reveal()) != hunter || other.IsZero() {
+		t.Error("it does not reveal the key")
+	}
+	key.Clear()
+	key.Clear()
+	(pki.PrivateKey{}).Clear()
+	if !other.IsZero() || other.Reveal() != nil || !bytes.Equal(octets, make([]byte, len(hunter))) {
+		t.Errorf("a key that was cleared is %q still", octets)
+	}
+	if !(pki.PrivateKey{}).IsZero() || (pki.PrivateKey{}).Reveal() != nil || key.String() != "[secret]" {
+		t.Error("the zero key is none")
 	}
 }

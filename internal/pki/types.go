@@ -314,6 +314,7 @@ type Enrollment struct {
 	Chain       [][]byte     // DER of the issuer's certificate and up to, without, the root
 	Pair        *Certificate // the other of a pair, of the same issuer; nil where none was asked for
 	Repeated    bool         // the answer to an earlier request with the same idempotency key
+	Key         PrivateKey   // the certificate's, where it was made here: it is nowhere else, and whoever answers clears it
 }
 
 // A Clock tells the time. time.Now is one.

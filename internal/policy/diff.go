@@ -43,6 +43,7 @@ func Diff(before, after *Profile) []Change {
 	d.flag("keys.reuse", "shared", before.shared, after.shared, Widens)
 	d.flag("keys.renew", "same-key", before.sameKey, after.sameKey, Widens)
 	d.grace(before.grace, after.grace)
+	d.serverKeys(before.serverKeys, after.serverKeys)
 	d.window(before.window, after.window)
 	d.list("subject", subjectOf(before), subjectOf(after))
 	d.names(before.san, after.san)

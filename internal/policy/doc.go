@@ -38,6 +38,10 @@
 //	  renew: new-key                # the default: a device's next certificate has a new key; or: same-key
 //	  renew: {key: same-key, grace: 90d} # so long after its end a certificate is still renewed, with its own key
 //
+//	serverKeys: {plain: true}       # keys may be made here for devices that cannot make their own (EST serverkeygen): handed out
+//	                                # under TLS alone, or without plain encrypted for the device besides; none are without the key
+//	serverKeys: {for: [device]}     # for requesters of these roles; by default for all who may enrol
+//
 //	validity: 20y                   # a number and y, mo, d, h, min or s; or 99991231235959Z, no expiry
 //	backdate: 5min                  # notBefore is so much before now; none by default
 //	outlive: refuse                 # the default where the issuer expires first; or: clip, to expire with it

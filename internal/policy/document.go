@@ -39,6 +39,7 @@ type document struct {
 	Pair             word                 `yaml:"pair"`
 	Approvals        *documentApprovals   `yaml:"approvals"`
 	Keys             documentKeys         `yaml:"keys"`
+	ServerKeys       *documentServerKeys  `yaml:"serverKeys"`
 	Validity         word                 `yaml:"validity"`
 	Backdate         word                 `yaml:"backdate"`
 	Outlive          word                 `yaml:"outlive"`

@@ -24,6 +24,7 @@ type Profile struct {
 	shared      bool
 	sameKey     bool
 	grace       time.Duration // for so long after its end a certificate is renewed
+	serverKeys  *serverKeys   // nil: no keys are made here
 	window      window
 	subject     []attribute
 	san         []sanRule
@@ -69,7 +70,7 @@ func Parse(source []byte) (*Profile, error) {
 		return nil, at(doc.Profile.token, "a name has 1 to 40 characters of a-z, 0-9 and inner hyphens")
 	}
 	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1, defaults: defaultsOf(doc)}
-	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions, p.compileApprovals} {
+	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions, p.compileApprovals, p.compileServerKeys} {
 		if err := compile(doc); err != nil {
 			return nil, err
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/keypool"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/limit"
@@ -56,6 +57,7 @@ type Server struct {
 	tokens      *access.Tokens
 	hierarchy   *hierarchy.Service
 	issuance    *issuance.Service
+	keyPool     *keypool.Pool
 	registry    *registry.Service
 	lotReports  *lotreport.Service
 	trace       *trace.Service
@@ -132,7 +134,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	}
 	certified.Certificates = s.trust
 	s.metrics = metrics.New(metrics.Config{
-		Store: s.store, Issuance: s.issuance, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
+		Store: s.store, Issuance: s.issuance, Keys: s.keyPool, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
 		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Approvals: s.approvals.Stats(), Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
 		Connections: func() map[string]metrics.Connections { return s.listeners.connections() }, Alarms: s.alarms, Now: m.now, Log: log, Version: version,
 	})
@@ -188,7 +190,8 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.approvals.Serve(s.hierarchy.Executors(), s.retention.Executors(), s.jobs.Executors())
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: cursors, Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
-	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Now: s.now})
+	s.keyPool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.issuance.Each, Log: s.log})
+	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now})
 	subordinates.RA = s.enroll
 	spool, err := batch.OpenSpool(s.cfg.Spool())
 	if err != nil {
@@ -256,6 +259,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.audit.Run(running) })
 	g.Go(func() error { return s.batch.Run(running) })
+	g.Go(func() error { return s.keyPool.Run(running) })
 	g.Go(func() error { return s.revocation.RunCRL(running) })
 	g.Go(func() error { return s.revocation.RunResponders(running) })
 	g.Go(func() error { return s.publisher.Run(running) })

@@ -19,28 +19,17 @@ const MaxChallenge = 255
 // strings that clients write it in, or UTF-8; anything else, and more than one, is
 // Malformed.
 func (c *CSR) Challenge() (pki.Secret, error) {
-	info, _ := der.ReadOnly(c.TBS, asn1.SEQUENCE)
-	var attributes cryptobyte.String
-	var found pki.Secret
-	there := false
-	ok := info.SkipASN1(asn1.INTEGER) && info.SkipASN1(asn1.SEQUENCE) && info.SkipASN1(asn1.SEQUENCE) &&
-		info.ReadASN1(&attributes, der.Explicit(0))
-	for ok && !attributes.Empty() {
-		var attribute, values, text cryptobyte.String
-		var tag asn1.Tag
-		var oid string
-		ok = attributes.ReadASN1(&attribute, asn1.SEQUENCE) && der.ReadOID(&attribute, &oid)
-		if !ok || oid != der.OIDChallengePassword {
-			continue
-		}
-		ok = attribute.ReadASN1(&values, asn1.SET) && values.ReadAnyASN1(&text, &tag) && values.Empty() &&
-			!there && isChallenge(tag, text)
-		there, found = true, pki.NewSecret(string(text))
+	value, err := c.Attribute(der.OIDChallengePassword)
+	if value == nil && err == nil {
+		return pki.Secret{}, nil
 	}
-	if !ok {
+	element := cryptobyte.String(value)
+	var text cryptobyte.String
+	var tag asn1.Tag
+	if err != nil || !element.ReadAnyASN1(&text, &tag) || !isChallenge(tag, text) {
 		return pki.Secret{}, pki.Errorf(pki.Malformed, "the request's challengePassword is not one text of at most %d octets", MaxChallenge)
 	}
-	return found, nil
+	return pki.NewSecret(string(text)), nil
 }
 
 // isChallenge reports whether text is one that is read: a DirectoryString but for those

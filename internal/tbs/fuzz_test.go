@@ -41,6 +41,10 @@ func FuzzParseCSR(f *testing.F) {
 		if len(c.Names) > maxGeneralNames || len(c.Extensions) > maxExtensions {
 			t.Fatalf("%d names, %d extensions", len(c.Names), len(c.Extensions))
 		}
+		again, err := ParseCSR(AppendSigned(nil, c.AppendRekeyed(nil, c.Key), c.Key.SignatureAlgorithm(), []byte("signature")))
+		if err != nil || !bytes.Equal(again.TBS, c.TBS) {
+			t.Fatalf("with its own key it is another request: %v", err)
+		}
 		secret, err := c.Challenge()
 		if len(secret.Reveal()) > MaxChallenge || err != nil && pki.KindOf(err) != pki.Malformed {
 			t.Fatalf("a challenge of %d octets, %v", len(secret.Reveal()), err)

@@ -27,6 +27,7 @@ import (
 	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
+	"github.com/pando-pki/pando/internal/keypool"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/lotreport"
@@ -68,6 +69,7 @@ type Stack struct {
 	Now            pki.Clock          // of its ceremonies too
 	RevocationJobs *revocation.Jobs
 	Approvals      *approval.Service // it does not run
+	Keypool        *keypool.Pool
 
 	dir string            // of the roots' sealed files
 	log *auditlog.Service // the last that NewLog made
@@ -140,7 +142,8 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Gate: s.Approvals, Now: cfg.Now})
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, CursorKey: [32]byte{1}, Revoked: s.Revocation.Changed})
 	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
-	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Now: cfg.Now})
+	s.Keypool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.Issuance.Each, Log: log})
+	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now})
 	ra.RA = s.Enroll
 	spool, err := batch.OpenSpool(filepath.Join(dir, "spool"))
 	if err != nil {
@@ -169,6 +172,7 @@ func New(t testing.TB, cfg Config) *Stack {
 		run(t, s.Issuance.Run)
 		run(t, s.Batch.Run)
 		run(t, s.RevocationJobs.Run)
+		run(t, s.Keypool.Run)
 	}
 	return s
 }

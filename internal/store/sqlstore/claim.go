@@ -599,7 +599,10 @@ func (s *Store) Claimed(ctx context.Context, owner pki.TenantID, idempotency str
 		err = row.Scan(&e.Intent, &e.Issuer)
 		return e, err
 	}, selectEarlier, o.issuer, o.intent)
-	if err != nil {
+	switch {
+	case claimed && errors.Is(err, sql.ErrNoRows): // memory has it while its transaction commits
+		return none, [32]byte{}, pki.Errorf(pki.NotFound, "the idempotency key is being claimed at this moment")
+	case err != nil:
 		return none, [32]byte{}, fmt.Errorf("reading an idempotency key: %w", err)
 	}
 	e.Serial = o.serial

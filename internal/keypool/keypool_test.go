@@ -1,0 +1,252 @@
+package keypool_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pando-pki/pando/internal/keypool"
+	"github.com/pando-pki/pando/internal/parallel"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// newPool returns a pool that has some keys of one kind ready.
+func newPool(ahead map[pki.KeyKind]int) *keypool.Pool {
+	return keypool.New(keypool.Config{Ahead: ahead, Each: new(parallel.Cores).Each, Log: slog.New(slog.DiscardHandler)})
+}
+
+// run runs a pool; stop ends it.
+func run(t *testing.T, p *keypool.Pool) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestKinds: a key of each kind can be had, and signs its request.
+func TestKinds(t *testing.T) {
+	p := newPool(keypool.Ahead())
+	defer run(t, p)()
+	for _, kind := range pki.KeyKinds() {
+		if kind == pki.RSA4096 || kind == pki.RSA3072 || kind == pki.RSA4096PSS || kind == pki.RSA3072PSS {
+			continue // as those of 2048 bits, and slower
+		}
+		key, err := p.Take(t.Context(), "acme", kind)
+		if err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		if key.Public().Kind() != kind {
+			t.Errorf("%s: a key of kind %s", kind, key.Public().Kind())
+		}
+		request, err := key.Request(tbs.AppendCSR(nil, []byte{0x30, 0}, key.Public(), nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		csr, err := tbs.ParseCSR(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := csr.CheckProof(); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if text := fmt.Sprintf("%v %+v %#v", key, *key, key.Private()); text != "[secret] [secret] [secret]" {
+			t.Errorf("it prints as %.60q", text)
+		}
+		key.Private().Clear()
+	}
+	if _, err := p.Take(t.Context(), "acme", "p224"); pki.KindOf(err) != pki.Malformed {
+		t.Errorf("a key of a kind that is not known: %v", err)
+	}
+}
+
+// TestEachKeyOnce: whoever asks, at once with others, has a key of its own, and what is
+// ready beforehand is bounded.
+func TestEachKeyOnce(t *testing.T) {
+	const most, takers, each = 8, 32, 10
+	p := newPool(map[pki.KeyKind]int{pki.P256: most, pki.Ed25519: most})
+	defer run(t, p)()
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	var wg sync.WaitGroup
+	for i := range takers {
+		wg.Go(func() {
+			kind := []pki.KeyKind{pki.P256, pki.Ed25519, pki.P384}[i%3]
+			for range each {
+				key, err := p.Take(t.Context(), "acme", kind)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				seen[string(key.Public().SPKI())]++
+				mu.Unlock()
+				key.Private().Clear()
+			}
+		})
+	}
+	wg.Wait()
+	if len(seen) != takers*each {
+		t.Errorf("%d keys for %d takers, want one each", len(seen), takers*each)
+	}
+	ready, waiting := p.Ready()
+	if ready[pki.P256] > most || ready[pki.Ed25519] > most || waiting != 0 {
+		t.Errorf("%v are ready, at most %d of a kind, and %d wait", ready, most, waiting)
+	}
+	if count, _, _ := p.Made().Read(); count < takers*each {
+		t.Errorf("%d keys are counted", count)
+	}
+}
+
+// TestReady: keys are ready for a kind that was asked for, as many as were wanted at
+// once, and given up when nobody asks any more.
+func TestReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(map[pki.KeyKind]int{pki.P256: 4, pki.P384: 4})
+		defer run(t, p)()
+		synctest.Wait()
+		if ready, _ := p.Ready(); ready[pki.P256] != 0 {
+			t.Errorf("%d keys are ready that nobody asked for", ready[pki.P256])
+		}
+		take := func() *keypool.Key {
+			key, err := p.Take(t.Context(), "acme", pki.P256)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			return key
+		}
+		take()
+		if ready, _ := p.Ready(); ready[pki.P256] != 2 || ready[pki.P384] != 0 {
+			t.Errorf("%v are ready after the first, want 2", ready)
+		}
+		held := take()
+		before := held.Private()
+		if ready, _ := p.Ready(); ready[pki.P256] != 2 {
+			t.Errorf("%v are ready, want 2", ready)
+		}
+		p.Return(held)
+		if !before.IsZero() {
+			t.Error("a key that came back and has no place is kept")
+		}
+		time.Sleep(59 * time.Minute)
+		if ready, _ := p.Ready(); ready[pki.P256] != 2 {
+			t.Errorf("%v are ready within the hour, want 2", ready)
+		}
+		time.Sleep(3 * time.Minute)
+		if ready, _ := p.Ready(); ready[pki.P256] != 0 {
+			t.Errorf("%v are ready though nobody asked for an hour", ready)
+		}
+	})
+}
+
+// TestReturn: a key of a request that was refused serves another.
+func TestReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(map[pki.KeyKind]int{pki.P256: 1})
+		stop := run(t, p)
+		key, err := p.Take(t.Context(), "acme", pki.P256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		other, err := p.Take(t.Context(), "acme", pki.P256) // the one that is ready
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop() // makes no more
+		for _, k := range []*keypool.Key{key, other} {
+			p.Return(k)
+			if private := k.Private(); !private.IsZero() {
+				t.Error("a key is kept at the end")
+			}
+		}
+	})
+}
+
+// TestStop: at the end keys are overwritten, and whoever waits or asks is told so.
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(map[pki.KeyKind]int{pki.P256: 4})
+		waits := make(chan error, 1)
+		go func() {
+			_, err := p.Take(t.Context(), "acme", pki.P256)
+			waits <- err
+		}()
+		synctest.Wait() // nobody makes keys
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := take(ctx, cancel, p); err == nil {
+			t.Error("a request that went away has a key")
+		}
+		if _, waiting := p.Ready(); waiting != 1 {
+			t.Errorf("%d wait, want 1", waiting)
+		}
+		done, end := context.WithCancel(t.Context())
+		end()
+		if err := p.Run(done); err != nil {
+			t.Error(err)
+		}
+		for _, err := range []error{<-waits, last(p.Take(t.Context(), "acme", pki.P256))} {
+			if pki.KindOf(err) != pki.Unavailable && err != nil {
+				t.Errorf("at the end: %v", err)
+			}
+		}
+		if ready, waiting := p.Ready(); ready[pki.P256] != 0 || waiting != 0 {
+			t.Errorf("%v are ready and %d wait after the end", ready, waiting)
+		}
+	})
+}
+
+// take asks for a key and goes away while it waits.
+func take(ctx context.Context, cancel func(), p *keypool.Pool) (*keypool.Key, error) {
+	time.AfterFunc(time.Second, cancel)
+	return p.Take(ctx, "acme", pki.P256)
+}
+
+func last(_ *keypool.Key, err error) error { return err }
+
+// TestWaiting: no more requests wait than may, and one tenant leaves places to others.
+func TestWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(map[pki.KeyKind]int{pki.P256: 4})
+		ctx, cancel := context.WithCancel(t.Context())
+		ask := func(tenant pki.TenantID, n int) (refused int) {
+			results := make(chan error, n)
+			for range n {
+				go func() { results <- last(p.Take(ctx, tenant, pki.P256)) }()
+			}
+			synctest.Wait()
+			for len(results) > 0 {
+				if err := <-results; pki.KindOf(err) != pki.Unavailable {
+					t.Errorf("one more is refused: %v", err)
+				}
+				refused++
+			}
+			return refused
+		}
+		if got := ask("acme", keypool.MaxTenant+3); got != 3 {
+			t.Errorf("%d of one tenant are refused, want 3", got)
+		}
+		if got := ask("other", keypool.MaxTenant+2); got != 2 {
+			t.Errorf("%d of the other tenant are refused, want 2", got)
+		}
+		if got := ask("third", 1); got != 1 {
+			t.Error("more wait than may")
+		}
+		cancel()
+		synctest.Wait()
+		if _, waiting := p.Ready(); waiting != 0 {
+			t.Errorf("%d wait after they went away", waiting)
+		}
+	})
+}
