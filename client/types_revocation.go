@@ -43,7 +43,7 @@ type RevocationJob struct {
 type RevocationCounts struct {
 	Good      int64 `json:"good"`
 	Held      int64 `json:"held" doc:"On hold. A hold leaves them, another reason revokes them for good."`
-	Suspended int64 `json:"suspended" doc:"On hold, and left by a release, since their devices are suspended: resume the devices. Counted as held by jobs that do not release."`
+	Suspended int64 `json:"suspended" doc:"On hold, and left by a release, since their devices are suspended (resume the devices) or the tenant whose authority issued them holds them (it releases them). Counted as held by jobs that do not release."`
 	Revoked   int64 `json:"revoked" doc:"Revoked for good before. They are left."`
 	Expired   int64 `json:"expired" doc:"Expired and not revoked. They are left."`
 	Changed   int64 `json:"changed" doc:"Those that the job revoked, held or released; while counting or counted: that it would."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,6 +162,84 @@ func TestMassRevocation(t *testing.T) {
 				t.Errorf("%d starts", len(events))
 			}
 		})
+	}
+}
+
+// TestMassInSlices: jobs of one day count together toward the share; a job that others
+// approved is not among them.
+func TestMassInSlices(t *testing.T) {
+	h := newFleet(t)
+	lot := func(name string) *revocation.Job {
+		return h.start(revocation.NewJob{Selection: revocation.Selection{Lot: name}, Reason: pki.Superseded})
+	}
+	if j := lot("three"); j.State != revocation.Counted {
+		t.Fatalf("three of ten: %s", j.State)
+	} else {
+		h.clock.pass(time.Second)
+		h.approve("officer", h.begin(j.ID))
+		if now := h.rests(j.ID); now.State != revocation.Done {
+			t.Fatalf("the approved one is %s", now.State)
+		}
+	}
+	if j := lot("one"); j.State != revocation.Done {
+		t.Errorf("one of ten after three that were approved: %s", j.State)
+	}
+	two := lot("two")
+	if two.State != revocation.Counted {
+		t.Errorf("two more of ten on the same day: %s", two.State)
+	}
+	h.begin(two.ID)
+	h.clock.pass(25 * time.Hour)
+	_, err := h.RevocationJobs.Begin(h.ctx, h.permit("admin", access.Revoke), two.ID)
+	h.ok(err)
+	if now := h.rests(two.ID); now.State != revocation.Done {
+		t.Errorf("on the next day: %s", now.State)
+	}
+}
+
+// TestMassHasGrown: an approved job that would change more than was approved does not
+// run, and waits for another approval.
+func TestMassHasGrown(t *testing.T) {
+	h := newFleet(t)
+	h.share(10_000)
+	h.start(revocation.NewJob{Selection: revocation.Selection{Lot: "two"}, Reason: pki.CertificateHold})
+	h.share(2000)
+	h.clock.pass(25 * time.Hour)
+	root, err := h.Hierarchy.Authorities(h.ctx, h.permit("admin", access.ReadConfiguration))
+	h.ok(err)
+	var issuer pki.IssuerID
+	for _, a := range root {
+		if a.Kind == pki.Issuing {
+			issuer = a.Issuers[0].ID
+		}
+	}
+	j := h.start(revocation.NewJob{Selection: revocation.Selection{Issuer: issuer}, Reason: pki.CertificateHold})
+	if j.State != revocation.Counted || j.Good != 8 || j.Held != 2 {
+		t.Fatalf("%+v", j)
+	}
+	c := h.begin(j.ID)
+	h.share(10_000)
+	h.start(revocation.NewJob{Selection: revocation.Selection{Lot: "two"}, Reason: pki.RemoveFromCRL})
+	h.share(2000)
+	h.clock.pass(time.Second)
+	h.approve("officer", c)
+	now := h.rests(j.ID)
+	if now.State != revocation.Counted || now.Good != 10 {
+		t.Fatalf("after it had grown it is %s with %d to change", now.State, now.Good)
+	}
+	events, _, err := h.Store.Events(h.ctx, acme, hierarchy.EventFilter{Action: "revocation.counted"}, "", 1)
+	h.ok(err)
+	if !strings.Contains(events[0].Detail, "where 8 were approved: it has grown since") {
+		t.Errorf("its event says %q", events[0].Detail)
+	}
+	again := h.begin(j.ID)
+	if again.ID == c.ID {
+		t.Error("the change of before")
+	}
+	h.clock.pass(time.Second)
+	h.approve("officer", again)
+	if now := h.rests(j.ID); now.State != revocation.Done {
+		t.Errorf("it is %s", now.State)
 	}
 }
 

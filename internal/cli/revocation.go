@@ -241,7 +241,7 @@ func showRevocation(c *console) func(*client.RevocationJob, error) error {
 			t.add("good", j.Good)
 			t.add("held", j.Held)
 			if j.Release {
-				t.add("device suspended", j.Suspended)
+				t.add("kept on hold", j.Suspended)
 			}
 			t.add("revoked before", j.Revoked)
 			t.add("expired", j.Expired)

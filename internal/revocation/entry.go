@@ -33,6 +33,12 @@ func Next(latest *pki.Revocation, reason pki.Reason) (n int, err error) {
 	return n, nil
 }
 
+// HeldByLender is why the owner of a certificate does not release it: the tenant whose
+// authority issued it placed the hold.
+func HeldByLender(lender pki.TenantID) error {
+	return pki.Errorf(pki.Forbidden, "the tenant %q, whose authority issued the certificate, placed the hold, and only it ends it: ask its people to release the certificate; you may revoke it for good", lender)
+}
+
 // DeviceSuspended is why a certificate is not released: its device is suspended,
 // which holds all that the device has, until it resumes.
 func DeviceSuspended(id pki.DeviceID) error {

@@ -105,6 +105,10 @@ type Job struct {
 	Started     time.Time // first Running; zero before
 	Finished    time.Time // Done or Cancelled; zero before
 
+	// Approved is how many certificates others approved that it changes, while it
+	// counts once more before it runs; 0 otherwise.
+	Approved int64
+
 	// Total is how many certificates are selected; 0 while that is not known. Of
 	// an issuer only a dry run finds out.
 	Total int64
@@ -118,7 +122,7 @@ type Job struct {
 type Counts struct {
 	Good      int64
 	Held      int64
-	Suspended int64 // on hold, and a release must leave it: its device is suspended
+	Suspended int64 // on hold, and a release must leave it: its device is suspended, or its lender holds it
 	Revoked   int64
 	Expired   int64
 }
@@ -140,7 +144,7 @@ func (c Counts) Changed(reason pki.Reason) int64 {
 }
 
 // Count counts one certificate: latest is its latest entry, nil where there is
-// none; kept says that a release must leave it for its device is suspended.
+// none; kept says that a release must leave it.
 func (c *Counts) Count(latest *pki.Revocation, kept bool, notAfter, now time.Time) {
 	switch {
 	case latest != nil && latest.Reason != pki.CertificateHold && latest.Reason != pki.RemoveFromCRL:
@@ -163,6 +167,30 @@ type ShardCounts struct {
 	Counts
 }
 
+// A JobMove is a change of a job's state.
+type JobMove struct {
+	From []JobState // it is in one of these
+	To   JobState
+	At   time.Time
+
+	// Alone bounds a job that begins to run with nobody else's approval; nil where there
+	// is no bound.
+	Alone *Alone
+	// Approved is the job's while it counts again.
+	Approved int64
+}
+
+// Alone bounds what jobs change with nobody's approval: all of a tenant that begin
+// from a time on, together. One beyond it does not begin: ErrShare. A job counts with
+// what it was to change when it began, so that two at once are two.
+type Alone struct {
+	Since time.Time
+	Most  int64
+}
+
+// ErrShare is why a job waits for approval.
+var ErrShare = pki.Errorf(pki.Conflict, "the revocation jobs of the last 24 hours would change more than the share of the certificates in force that the tenant lets one alone change")
+
 // MaxOpenJobs is how many jobs of a tenant may be under way, paused or waiting for the
 // order to run: each costs a look every half second.
 const MaxOpenJobs = 100
@@ -183,14 +211,16 @@ type JobStore interface {
 	// InForce returns how many certificates a tenant owns that end in the month of now
 	// or later, revoked ones with them. Those of the last seconds may be missing.
 	InForce(ctx context.Context, tenant pki.TenantID, now time.Time) (int64, error)
-	// SetJobState moves a job that is in one of from; Conflict otherwise. A job
-	// that was Counted begins anew when it runs.
-	SetJobState(ctx context.Context, tenant pki.TenantID, id JobID, from []JobState, to JobState, at time.Time, e pki.Event) error
+	// MoveJob changes the state of a job; Conflict where it is in none that the move is
+	// from, ErrShare as JobMove says. A job that was Counted begins anew when it runs,
+	// or counts again.
+	MoveJob(ctx context.Context, tenant pki.TenantID, id JobID, m JobMove, e pki.Event) error
 	// AdvanceJob takes a job that is Counting or Running on by up to limit
 	// certificates, as of now, and returns whether those were the last. In one
 	// durable transaction it inserts the entries that Next allows, with their
 	// leaves, counts, and notes how far the job is; so a job that is broken off
-	// anywhere goes on where it was. A release leaves what a suspended device has. Conflict where the job is in another state,
+	// anywhere goes on where it was. A release leaves what a suspended device
+	// has, and what the tenant of the issuer holds. Conflict where the job is in another state,
 	// or another process took the same step.
 	AdvanceJob(ctx context.Context, tenant pki.TenantID, id JobID, now time.Time, limit int) (last bool, err error)
 

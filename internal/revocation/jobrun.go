@@ -105,18 +105,26 @@ func (s *Jobs) advance(ctx context.Context, j *Job) error {
 	if err != nil {
 		return err
 	}
-	to, verb := Done, "done"
+	m, verb, detail := JobMove{From: []JobState{j.State}, To: Done, At: s.cfg.Now().UTC()}, "done", findings(end)
 	if j.State == Counting {
-		to, verb = Counted, "counted"
-		mass, err := s.mass(ctx, end)
-		if err != nil {
-			return err
+		switch m.To, verb = Counted, "counted"; {
+		case end.Approved > 0 && grown(end):
+			detail += fmt.Sprintf(", where %d were approved: it has grown since, and waits for the order to run", end.Approved)
+		case end.Approved > 0 || !j.DryRun:
+			m.To, verb = Running, "start"
 		}
-		if !j.DryRun && !mass {
-			to, verb = Running, "start"
+		if m.To == Running && end.Approved == 0 {
+			if m.Alone, err = s.alone(ctx, end); err != nil {
+				return err
+			}
 		}
 	}
-	if err := s.cfg.Store.SetJobState(ctx, j.Tenant, j.ID, []JobState{j.State}, to, s.cfg.Now().UTC(), s.event(g, verb, end, findings(end))); err != nil {
+	err = s.cfg.Store.MoveJob(ctx, j.Tenant, j.ID, m, s.event(g, verb, end, detail))
+	if err == ErrShare {
+		m.To, m.Alone = Counted, nil
+		err = s.cfg.Store.MoveJob(ctx, j.Tenant, j.ID, m, s.event(g, "counted", end, detail))
+	}
+	if err != nil {
 		return fmt.Errorf("end of the job: %w", err)
 	}
 	return nil

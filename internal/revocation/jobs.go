@@ -99,42 +99,45 @@ func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, e
 }
 
 // Begin lets a job run whose dry run is through. One that runs or has run is
-// returned as it is: an order whose answer was lost can be given again. One that
-// changes a greater share of the fleet than the tenant's rule has waits for approval.
+// returned as it is: an order whose answer was lost can be given again. One that, with
+// those of the last 24 hours, changes a greater share of the fleet than the tenant's
+// rule has waits for approval; it counts once more when it is approved, and stays
+// Counted where it has grown since.
 func (s *Jobs) Begin(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
 	j, err := s.job(ctx, g, access.Revoke, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.pass(ctx, g, j); err != nil {
-		return nil, err
+	if j.State == Counted {
+		return s.begin(ctx, g, j)
 	}
-	return s.move(ctx, g, id, "start", Running, Counted)
+	return s.move(ctx, g, id, "start", JobMove{To: Running, From: []JobState{Counted}})
 }
 
 // Pause stops a job after the step that is in flight.
 func (s *Jobs) Pause(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
-	return s.move(ctx, g, id, "pause", Paused, Running)
+	return s.move(ctx, g, id, "pause", JobMove{To: Paused, From: []JobState{Running}})
 }
 
 // Resume lets a paused job go on.
 func (s *Jobs) Resume(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
-	return s.move(ctx, g, id, "resume", Running, Paused)
+	return s.move(ctx, g, id, "resume", JobMove{To: Running, From: []JobState{Paused}})
 }
 
 // Cancel ends a job: what it did stays.
 func (s *Jobs) Cancel(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
-	return s.move(ctx, g, id, "cancel", Cancelled, Counting, Counted, Running, Paused)
+	return s.move(ctx, g, id, "cancel", JobMove{To: Cancelled, From: []JobState{Counting, Counted, Running, Paused}})
 }
 
 // move changes a job's state by order of the permit's principal, who needs
 // access.Revoke. A job that is in the state already is returned as it is.
-func (s *Jobs) move(ctx context.Context, g access.Permit, id JobID, verb string, to JobState, from ...JobState) (*Job, error) {
+func (s *Jobs) move(ctx context.Context, g access.Permit, id JobID, verb string, m JobMove) (*Job, error) {
 	j, err := s.job(ctx, g, access.Revoke, id)
-	if err != nil || j.State == to || verb == "start" && j.State == Done {
+	if err != nil || j.State == m.To || verb == "start" && j.State == Done {
 		return j, err
 	}
-	if err := s.cfg.Store.SetJobState(ctx, g.Tenant(), id, from, to, s.cfg.Now().UTC(), s.event(g, verb, j, findings(j))); err != nil {
+	m.At = s.cfg.Now().UTC()
+	if err := s.cfg.Store.MoveJob(ctx, g.Tenant(), id, m, s.event(g, verb, j, findings(j))); err != nil {
 		return nil, err
 	}
 	s.awaken()
@@ -291,7 +294,7 @@ func findings(j *Job) string {
 	}
 	suspended := ""
 	if j.Suspended > 0 {
-		suspended = fmt.Sprintf(" %d on hold with a suspended device,", j.Suspended)
+		suspended = fmt.Sprintf(" %d on hold with a suspended device or by their lender,", j.Suspended)
 	}
 	return fmt.Sprintf("%s, of which %d good, %d on hold,%s %d revoked before and %d expired; %d %s",
 		pki.Count(j.Seen(), "certificate"), j.Good, j.Held, suspended, j.Revoked, j.Expired, j.Changed(j.Reason), change)

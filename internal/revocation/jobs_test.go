@@ -73,17 +73,17 @@ func (f *fakeJobs) ActiveJobs(context.Context) (active []*revocation.Job, _ erro
 	return active, nil
 }
 
-func (f *fakeJobs) SetJobState(_ context.Context, tenant pki.TenantID, id revocation.JobID, from []revocation.JobState, to revocation.JobState, _ time.Time, e pki.Event) error {
+func (f *fakeJobs) MoveJob(_ context.Context, tenant pki.TenantID, id revocation.JobID, m revocation.JobMove, e pki.Event) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	j, err := f.find(tenant, id)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(from, j.State) {
+	if !slices.Contains(m.From, j.State) {
 		return pki.Errorf(pki.Conflict, "the job is %s", j.State)
 	}
-	j.State = to
+	j.State = m.To
 	f.events = append(f.events, e)
 	return nil
 }

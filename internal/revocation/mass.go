@@ -3,6 +3,7 @@ package revocation
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
@@ -26,16 +27,24 @@ func (s *Jobs) share(ctx context.Context, j *Job) (share int, ruled bool, err er
 	return s.cfg.Gate.Share(ctx, j.Tenant)
 }
 
-// mass reports whether a job that was counted changes a greater share of the
-// certificates in force than its tenant lets one alone change.
-func (s *Jobs) mass(ctx context.Context, j *Job) (bool, error) {
+// window is how long a job counts toward the share of those after it: a mass revocation
+// in slices is one.
+const window = 24 * time.Hour
+
+// alone returns what bounds a job that was counted and that nobody approved.
+func (s *Jobs) alone(ctx context.Context, j *Job) (*Alone, error) {
 	share, ruled, err := s.share(ctx, j)
 	if err != nil || !ruled {
-		return false, err
+		return nil, err
 	}
-	fleet, err := s.cfg.Store.InForce(ctx, j.Tenant, s.cfg.Now().UTC())
-	return j.Changed(j.Reason)*10_000 > int64(share)*fleet, err
+	now := s.cfg.Now().UTC()
+	fleet, err := s.cfg.Store.InForce(ctx, j.Tenant, now)
+	return &Alone{Since: now.Add(-window), Most: int64(share) * fleet / 10_000}, err
 }
+
+// grown reports whether a job would change more than others approved, by more than one
+// in a hundred: what was on hold may have been released since.
+func grown(j *Job) bool { return j.Changed(j.Reason) > j.Approved+j.Approved/100 }
 
 // runChange is what a change of kind approval.RunRevocation asks for.
 type runChange struct {
@@ -46,23 +55,32 @@ type runChange struct {
 	Changes   int64  `json:"changes"`
 }
 
-// pass has a job that was counted wait for approval where it is large. What is done by
-// a change is held against it, whatever the share is by now.
-func (s *Jobs) pass(ctx context.Context, g access.Permit, j *Job) error {
-	if j.State != Counted {
-		return nil
-	}
+// begin lets a job run that was counted: alone within the share, or by a change that
+// was approved, which has it count once more.
+func (s *Jobs) begin(ctx context.Context, g access.Permit, j *Job) (*Job, error) {
 	if g.Change().ID == "" {
-		if mass, err := s.mass(ctx, j); err != nil || !mass {
-			return err
+		alone, err := s.alone(ctx, j)
+		if err != nil {
+			return nil, err
+		}
+		got, err := s.move(ctx, g, j.ID, "start", JobMove{To: Running, From: []JobState{Counted}, Alone: alone})
+		if err != ErrShare {
+			return got, err
 		}
 	}
 	n := j.Changed(j.Reason)
-	return s.cfg.Gate.Pass(ctx, g, approval.Request{
+	err := s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.RunRevocation, Target: "revocation:" + string(j.ID), Place: access.Scope{ProductLine: j.Selection.ProductLine},
 		Summary: fmt.Sprintf("%s, reason %s: %d certificates to change", j.Selection, j.Reason, n),
 		Payload: runChange{j.ID, j.Selection.String(), j.Reason.String(), j.Total, n},
 	})
+	if err != nil {
+		return nil, err
+	}
+	if g.Change().ID == "" { // there is no rule any more
+		return s.move(ctx, g, j.ID, "start", JobMove{To: Running, From: []JobState{Counted}})
+	}
+	return s.move(ctx, g, j.ID, "count", JobMove{To: Counting, From: []JobState{Counted}, Approved: max(n, 1)})
 }
 
 // Executors returns what does the acts of Jobs that were approved.

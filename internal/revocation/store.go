@@ -120,7 +120,8 @@ type Store interface {
 	// owns, or of its issuer that is known by a hold from Recover alone, and is the
 	// one that Next allows; otherwise its Err is set, to NotFound or what Next says,
 	// and nothing of it is stored. A certificate of a device that is suspended is not
-	// released: DeviceSuspended.
+	// released: DeviceSuspended; nor is, by its owner, one that the tenant of the issuer
+	// holds: HeldByLender.
 	Revoke(ctx context.Context, group []*Entry) error
 	// Status returns what is known of a serial of an issuer.
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (Status, error)

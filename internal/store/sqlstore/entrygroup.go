@@ -24,6 +24,7 @@ type entryGroup struct {
 type waitingEntry struct {
 	*revocation.Entry
 	issuer issuerInfo
+	lender bool // see serialState
 }
 
 func newEntryGroup(t *tx) *entryGroup {
@@ -74,11 +75,14 @@ func (g *entryGroup) add(e *revocation.Entry) (refused, err error) {
 		return err, nil
 	}
 	if e.Reason == pki.RemoveFromCRL {
+		if k.keeps(who) {
+			return revocation.HeldByLender(issuer.owner), nil
+		}
 		if refused, err = suspension(context.Background(), g.tx, issuer, e.Serial); refused != nil || err != nil {
 			return refused, err
 		}
 	}
-	g.waiting = append(g.waiting, waitingEntry{e, issuer})
+	g.waiting = append(g.waiting, waitingEntry{e, issuer, k.owner != 0 && k.owner != who})
 	g.serials[e.Serial] = true
 	return nil, nil
 }
@@ -104,7 +108,7 @@ func (g *entryGroup) store() error {
 	return g.storeEvents(events)
 }
 
-var insertEntries = newRowsText(`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after) VALUES`, 7, `RETURNING seq, issuer, serial`)
+var insertEntries = newRowsText(`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after, lender) VALUES`, 8, `RETURNING seq, issuer, serial`)
 
 // insert inserts entries and their run of leaves.
 func (g *entryGroup) insert(entries []waitingEntry) error {
@@ -116,11 +120,11 @@ func (g *entryGroup) insert(entries []waitingEntry) error {
 		seq int64
 		key
 	}
-	args := make([]any, 0, 7*len(entries))
+	args := make([]any, 0, 8*len(entries))
 	by := make(map[key]*pki.Revocation, len(entries))
 	for _, e := range entries {
 		r := &e.Revocation
-		args = append(args, e.issuer.num, r.Serial[:], r.N, int64(r.Reason), micros(r.At), r.Shard, micros(r.NotAfter))
+		args = append(args, e.issuer.num, r.Serial[:], r.N, int64(r.Reason), micros(r.At), r.Shard, micros(r.NotAfter), number(e.lender))
 		by[key{e.issuer.num, r.Serial}] = r
 	}
 	rows := make([]inserted, 0, len(entries))

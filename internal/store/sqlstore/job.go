@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
 const selectJob = `SELECT j.num, j.id, j.tenant, j.selector, j.name, j.reason, j.dry_run, j.idempotency, j.state, j.bound, j.position, j.total,
-		j.submitter, j.created, j.started, j.finished,
+		j.submitter, j.created, j.started, j.finished, j.booked, j.approved,
 		coalesce(sum(c.good), 0), coalesce(sum(c.held), 0), coalesce(sum(c.suspended), 0), coalesce(sum(c.revoked), 0), coalesce(sum(c.expired), 0)
 	FROM revocation_job j LEFT JOIN revocation_count c ON c.job = j.num `
 
 type storedJob struct {
 	num, bound, position int64
+	booked               int64 // changed with nobody's approval
 	by                   revocation.Selector
 	name                 string
 	revocation.Job
@@ -27,7 +27,7 @@ type storedJob struct {
 func scanJob(row row) (*storedJob, error) {
 	j := new(storedJob)
 	err := row.Scan(&j.num, &j.ID, &j.Tenant, &j.by, &j.name, &j.Reason, &j.DryRun, &j.Idempotency, &j.State, &j.bound, &j.position, &j.Total,
-		&j.By, intoTime{&j.Created}, intoTime{&j.Started}, intoTime{&j.Finished}, &j.Good, &j.Held, &j.Suspended, &j.Revoked, &j.Expired)
+		&j.By, intoTime{&j.Created}, intoTime{&j.Started}, intoTime{&j.Finished}, &j.booked, &j.Approved, &j.Good, &j.Held, &j.Suspended, &j.Revoked, &j.Expired)
 	if err == nil && !slices.Contains(revocation.Selectors(), j.by) {
 		err = fmt.Errorf("job %s selects by %q", j.ID, j.by)
 	}
@@ -172,31 +172,58 @@ func (s *Store) JobCounts(ctx context.Context, tenant pki.TenantID, id revocatio
 	return counts, nil
 }
 
-// SetJobState implements revocation.JobStore.
-func (s *Store) SetJobState(ctx context.Context, tenant pki.TenantID, id revocation.JobID, from []revocation.JobState, to revocation.JobState, at time.Time, e pki.Event) error {
+// MoveJob implements revocation.JobStore.
+func (s *Store) MoveJob(ctx context.Context, tenant pki.TenantID, id revocation.JobID, m revocation.JobMove, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		j, err := storedJobOf(ctx, t, tenant, id)
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(from, j.State) {
+		if !slices.Contains(m.From, j.State) {
 			return pki.Errorf(pki.Conflict, "the revocation job is %s", j.State)
 		}
+		j.Approved = 0
+		anew := false
 		switch {
-		case to == revocation.Counted:
+		case m.To == revocation.Counted:
 			j.Total = j.Seen()
-		case to == revocation.Done || to == revocation.Cancelled:
-			j.Finished = at
-		case to == revocation.Running && j.Started.IsZero(): // what was counted is a dry run's
-			j.Started, j.position = at, 0
+		case m.To == revocation.Counting:
+			anew, j.Approved = true, m.Approved
+		case m.To == revocation.Done || m.To == revocation.Cancelled:
+			j.Finished = m.At
+		case m.To == revocation.Running && j.Started.IsZero(): // what was counted is a dry run's
+			anew, j.Started = true, m.At
+			if j.booked, err = t.book(j, m.Alone); err != nil {
+				return err
+			}
+		}
+		if anew {
+			j.position = 0
 			if _, err := t.exec(`DELETE FROM revocation_count WHERE job = $1`, j.num); err != nil {
 				return fmt.Errorf("dropping a dry run's counts: %w", err)
 			}
 		}
-		if _, err := t.exec(`UPDATE revocation_job SET state = $1, position = $2, total = $3, started = $4, finished = $5 WHERE num = $6`,
-			to, j.position, j.Total, micros(j.Started), micros(j.Finished), j.num); err != nil {
+		if _, err := t.exec(`UPDATE revocation_job SET state = $1, position = $2, total = $3, started = $4, finished = $5, booked = $6, approved = $7 WHERE num = $8`,
+			m.To, j.position, j.Total, micros(j.Started), micros(j.Finished), j.booked, j.Approved, j.num); err != nil {
 			return fmt.Errorf("setting the state of a job: %w", err)
 		}
 		return t.event(e)
 	})
+}
+
+// book returns what a job counts with toward the share of its tenant, or ErrShare.
+func (t *tx) book(j *storedJob, alone *revocation.Alone) (int64, error) {
+	if alone == nil {
+		return 0, nil
+	}
+	others, err := one(context.Background(), t, scanInt, `SELECT coalesce(sum(booked), 0) FROM revocation_job WHERE tenant = $1 AND started >= $2 AND booked > 0`,
+		j.Tenant, micros(alone.Since))
+	if err != nil {
+		return 0, fmt.Errorf("adding up what jobs changed: %w", err)
+	}
+	n := j.Changed(j.Reason)
+	if n > 0 && others+n > alone.Most {
+		return 0, revocation.ErrShare
+	}
+	return n, nil
 }

@@ -30,7 +30,11 @@ func (s *Store) AdvanceJob(ctx context.Context, tenant pki.TenantID, id revocati
 	if err != nil {
 		return false, err
 	}
-	step := jobStep{job: j, now: now, counts: make(map[shardNum]*revocation.Counts)}
+	who, err := s.findRef(ctx, tenantRef(tenant))
+	if err != nil {
+		return false, err
+	}
+	step := jobStep{job: j, who: who, now: now, counts: make(map[shardNum]*revocation.Counts)}
 	groups, err := s.byIssuer(ctx, page)
 	if err != nil {
 		return false, err
@@ -100,6 +104,7 @@ type shardNum struct {
 // A jobStep is one step of a job.
 type jobStep struct {
 	job    *storedJob
+	who    int64 // the job's tenant
 	now    time.Time
 	counts map[shardNum]*revocation.Counts
 }
@@ -136,6 +141,9 @@ func (st *jobStep) look(ctx context.Context, from source, g *issuerGroup) error 
 func (st *jobStep) keeps(ctx context.Context, from source, g *issuerGroup, c *candidate, k *serialState) (refused, err error) {
 	if st.job.Reason != pki.RemoveFromCRL || k.latest == nil || k.latest.Reason != pki.CertificateHold {
 		return nil, nil
+	}
+	if k.keeps(st.who) {
+		return revocation.HeldByLender(g.issuer.owner), nil
 	}
 	return suspension(ctx, from, g.issuer, c.serial)
 }
@@ -205,9 +213,9 @@ func (e *entering) insert(some []candidate, text string) (passed []candidate, er
 		seq    int64
 		serial pki.Serial
 	}
-	args := append(make([]any, 0, 3+3*len(some)), e.group.issuer.num, e.step.job.Reason, micros(e.step.now))
+	args := append(make([]any, 0, 3+4*len(some)), e.group.issuer.num, e.step.job.Reason, micros(e.step.now))
 	for i := range some {
-		args = append(args, some[i].serial[:], some[i].serial.Shard(e.group.issuer.shards), some[i].notAfter)
+		args = append(args, some[i].serial[:], some[i].serial.Shard(e.group.issuer.shards), some[i].notAfter, number(e.lends(&some[i])))
 	}
 	rows, err := list(context.Background(), e.tx, func(row row) (r inserted, err error) {
 		return r, row.Scan(&r.seq, intoArray(r.serial[:]))
@@ -257,13 +265,16 @@ func (e *entering) next(c *candidate) error {
 		Issuer: e.group.id, Serial: c.serial, N: n, Reason: e.step.job.Reason, At: e.step.now,
 		Shard: c.serial.Shard(e.group.issuer.shards), NotAfter: notAfter,
 	}
-	seq, err := e.insertEntry(r, e.group.issuer.num)
+	seq, err := e.insertEntry(r, e.group.issuer.num, e.lends(c))
 	if err != nil {
 		return err
 	}
 	e.entered(seq, r)
 	return nil
 }
+
+// lends reports whether a candidate is another's, under an authority of the job's tenant.
+func (e *entering) lends(c *candidate) bool { return c.owner != e.step.who }
 
 func (e *entering) entered(seq int64, r *pki.Revocation) {
 	e.run.addEntry(seq, r)
@@ -287,12 +298,12 @@ func (st *jobStep) store(t *tx) error {
 // serials that have none.
 func insertFirst(count int) string {
 	var b strings.Builder
-	b.WriteString(`INSERT INTO revocation (issuer, n, reason, at, serial, shard, not_after) VALUES `)
+	b.WriteString(`INSERT INTO revocation (issuer, n, reason, at, serial, shard, not_after, lender) VALUES `)
 	for i := range count {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "($1, 1, $2, $3, $%d, $%d, $%d)", 3*i+4, 3*i+5, 3*i+6)
+		fmt.Fprintf(&b, "($1, 1, $2, $3, $%d, $%d, $%d, $%d)", 4*i+4, 4*i+5, 4*i+6, 4*i+7)
 	}
 	b.WriteString(` ON CONFLICT DO NOTHING RETURNING seq, serial`)
 	return b.String()

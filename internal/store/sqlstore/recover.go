@@ -55,5 +55,6 @@ func (t *tx) recover(lost *pki.Revocation, issuer issuerInfo, ahead bool, run *l
 	if r.N, err = revocation.Next(k.latest, r.Reason); err != nil {
 		return false, err
 	}
-	return true, t.revoke(&r, issuer.num, run)
+	// Whose hold it was is not published: what is lent is for its lender to release.
+	return true, t.revoke(&r, issuer.num, k.owner != 0 && k.owner != issuer.tenant, run)
 }

@@ -29,8 +29,8 @@ func (s *Store) Revoke(ctx context.Context, group []*revocation.Entry) error {
 
 // revoke inserts an entry and adds its leaf to a run. The entries of a run follow
 // each other.
-func (t *tx) revoke(r *pki.Revocation, issuer int64, run *leafRun) error {
-	seq, err := t.insertEntry(r, issuer)
+func (t *tx) revoke(r *pki.Revocation, issuer int64, lender bool, run *leafRun) error {
+	seq, err := t.insertEntry(r, issuer, lender)
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,12 @@ func (t *tx) revoke(r *pki.Revocation, issuer int64, run *leafRun) error {
 	return t.newest(issuer, r.Shard, seq)
 }
 
-// insertEntry inserts an entry and returns its sequence number.
-func (t *tx) insertEntry(r *pki.Revocation, issuer int64) (int64, error) {
+// insertEntry inserts an entry and returns its sequence number. lender says that it is
+// the issuer's tenant's on a certificate of another owner.
+func (t *tx) insertEntry(r *pki.Revocation, issuer int64, lender bool) (int64, error) {
 	seq, err := one(context.Background(), t, scanInt,
-		`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING seq`,
-		issuer, r.Serial[:], r.N, r.Reason, micros(r.At), r.Shard, micros(r.NotAfter))
+		`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after, lender) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq`,
+		issuer, r.Serial[:], r.N, r.Reason, micros(r.At), r.Shard, micros(r.NotAfter), number(lender))
 	if err != nil {
 		return 0, fmt.Errorf("storing a revocation: %w", err)
 	}
@@ -65,6 +66,7 @@ type serialState struct {
 	tenant, owner int64
 	notAfter      time.Time       // of the certificate, else of the latest entry
 	latest        *pki.Revocation // the latest entry, nil where there is none
+	lender        bool            // the latest entry is the issuer's tenant's, on a certificate of another owner
 }
 
 // archived reports whether there is no more than a stub of the certificate.
@@ -72,6 +74,12 @@ func (k *serialState) archived() bool { return k.issued && k.tenant == 0 }
 
 // held reports whether the certificate is on hold.
 func (k *serialState) held() bool { return k.latest != nil && k.latest.Reason == pki.CertificateHold }
+
+// keeps reports whether the hold of a certificate stays, whatever somebody of a tenant
+// would: its lender placed it.
+func (k *serialState) keeps(tenant int64) bool {
+	return k.held() && k.lender && tenant == k.owner && tenant != k.tenant
+}
 
 // stateOf reads it in one statement, which costs half of two: it is read for each
 // OCSP answer that is signed. The shard, which follows from the serial, is in
@@ -81,20 +89,20 @@ func stateOf(ctx context.Context, from source, issuer issuerInfo, id pki.IssuerI
 	shard := serial.Shard(issuer.shards)
 	_, err := list(context.WithoutCancel(ctx), from, func(row row) (struct{}, error) { // as one does
 		r := pki.Revocation{Issuer: id, Serial: serial, Shard: shard}
-		var tenant, owner int64
-		if err := row.Scan(&r.N, &r.Reason, intoTime{&r.At}, intoTime{&r.NotAfter}, &tenant, &owner); err != nil {
+		var tenant, owner, lender int64
+		if err := row.Scan(&r.N, &r.Reason, intoTime{&r.At}, intoTime{&r.NotAfter}, &tenant, &owner, &lender); err != nil {
 			return struct{}{}, err
 		}
 		switch {
 		case r.N == 0:
 			k.issued, k.tenant, k.owner, k.notAfter = true, tenant, owner, r.NotAfter
 		case k.latest == nil || r.N > k.latest.N:
-			k.latest = &r
+			k.latest, k.lender = &r, lender == 1
 		}
 		return struct{}{}, nil
-	}, `SELECT n, reason, at, not_after, 0, 0 FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3
-		UNION ALL SELECT 0, 0, 0, not_after, tenant, owner FROM certificate WHERE serial = $3 AND issuer = $1
-		UNION ALL SELECT 0, 0, 0, not_after, 0, 0 FROM archived WHERE serial = $3 AND issuer = $1`,
+	}, `SELECT n, reason, at, not_after, 0, 0, lender FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3
+		UNION ALL SELECT 0, 0, 0, not_after, tenant, owner, 0 FROM certificate WHERE serial = $3 AND issuer = $1
+		UNION ALL SELECT 0, 0, 0, not_after, 0, 0, 0 FROM archived WHERE serial = $3 AND issuer = $1`,
 		issuer.num, shard, serial[:])
 	if err != nil {
 		return k, fmt.Errorf("reading what is known of a serial: %w", err)

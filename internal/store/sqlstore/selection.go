@@ -96,6 +96,7 @@ func (s *Store) PlacesOf(ctx context.Context, tenant pki.TenantID, sel revocatio
 type candidate struct {
 	place    int64
 	issuer   int64
+	owner    int64
 	serial   pki.Serial
 	notAfter int64
 }
@@ -108,8 +109,8 @@ func (sel *selection) page(ctx context.Context, from source, after, bound int64,
 		upto = min(bound, after+sel.window)
 	}
 	page, err = list(ctx, from, func(row row) (c candidate, err error) {
-		return c, row.Scan(&c.place, &c.issuer, intoArray(c.serial[:]), &c.notAfter)
-	}, fmt.Sprintf(`SELECT %[1]s, issuer, serial, not_after FROM certificate WHERE %[2]s AND %[1]s > $1 AND id <= $2 ORDER BY %[1]s LIMIT $%[3]d`,
+		return c, row.Scan(&c.place, &c.issuer, &c.owner, intoArray(c.serial[:]), &c.notAfter)
+	}, fmt.Sprintf(`SELECT %[1]s, issuer, owner, serial, not_after FROM certificate WHERE %[2]s AND %[1]s > $1 AND id <= $2 ORDER BY %[1]s LIMIT $%[3]d`,
 		sel.place, sel.where, len(sel.args)+3), append(append([]any{after, upto}, sel.args...), limit)...)
 	switch {
 	case err != nil:

@@ -175,7 +175,7 @@ func testJob(f *fixture) {
 	f.same(byShard(dry), found)
 	_, err := f.JobCounts(f.ctx, stranger, dry.ID, revocation.ShardCounts{}, 3)
 	f.is(pki.NotFound, err)
-	f.ok(f.SetJobState(f.ctx, acme, dry.ID, []revocation.JobState{revocation.Counting}, revocation.Counted, f.now, f.event(acme, "revocation.counted")))
+	f.ok(f.MoveJob(f.ctx, acme, dry.ID, revocation.JobMove{From: []revocation.JobState{revocation.Counting}, To: revocation.Counted, At: f.now}, f.event(acme, "revocation.counted")))
 	_, err = f.AdvanceJob(f.ctx, acme, dry.ID, f.now, 100)
 	f.is(pki.Conflict, err)
 
@@ -183,9 +183,9 @@ func testJob(f *fixture) {
 	late := f.placed(acme, "late", "lot-1")
 	f.issue(late)
 	run := []revocation.JobState{revocation.Counted}
-	f.is(pki.NotFound, f.SetJobState(f.ctx, stranger, dry.ID, run, revocation.Running, f.now, f.event(stranger, "revocation.start")))
-	f.ok(f.SetJobState(f.ctx, acme, dry.ID, run, revocation.Running, f.now, f.event(acme, "revocation.start")))
-	f.is(pki.Conflict, f.SetJobState(f.ctx, acme, dry.ID, run, revocation.Running, f.now, f.event(acme, "revocation.start")))
+	f.is(pki.NotFound, f.MoveJob(f.ctx, stranger, dry.ID, revocation.JobMove{From: run, To: revocation.Running, At: f.now}, f.event(stranger, "revocation.start")))
+	f.ok(f.MoveJob(f.ctx, acme, dry.ID, revocation.JobMove{From: run, To: revocation.Running, At: f.now}, f.event(acme, "revocation.start")))
+	f.is(pki.Conflict, f.MoveJob(f.ctx, acme, dry.ID, revocation.JobMove{From: run, To: revocation.Running, At: f.now}, f.event(acme, "revocation.start")))
 
 	// It stops and goes on, also in another process.
 	_, err = f.AdvanceJob(f.ctx, stranger, dry.ID, f.now, 100)
@@ -193,14 +193,14 @@ func testJob(f *fixture) {
 	_, err = f.AdvanceJob(f.ctx, acme, dry.ID, f.now, 100)
 	f.ok(err)
 	running := []revocation.JobState{revocation.Running}
-	f.ok(f.SetJobState(f.ctx, acme, dry.ID, running, revocation.Paused, f.now, f.event(acme, "revocation.pause")))
+	f.ok(f.MoveJob(f.ctx, acme, dry.ID, revocation.JobMove{From: running, To: revocation.Paused, At: f.now}, f.event(acme, "revocation.pause")))
 	_, err = f.AdvanceJob(f.ctx, acme, dry.ID, f.now, 100)
 	f.is(pki.Conflict, err)
 	active, err := f.ActiveJobs(f.ctx)
 	f.ok(err)
 	f.same(len(active), 0)
 	f.reopen()
-	f.ok(f.SetJobState(f.ctx, acme, dry.ID, []revocation.JobState{revocation.Paused}, revocation.Running, f.now, f.event(acme, "revocation.resume")))
+	f.ok(f.MoveJob(f.ctx, acme, dry.ID, revocation.JobMove{From: []revocation.JobState{revocation.Paused}, To: revocation.Running, At: f.now}, f.event(acme, "revocation.resume")))
 	active, err = f.ActiveJobs(f.ctx)
 	f.ok(err)
 	f.same(len(active), 1)
@@ -208,7 +208,7 @@ func testJob(f *fixture) {
 	done, _ := f.advance(dry, 100)
 	f.same(done.Counts, found)
 	f.same(byShard(done), found)
-	f.ok(f.SetJobState(f.ctx, acme, dry.ID, running, revocation.Done, f.now.Add(time.Second), f.event(acme, "revocation.done")))
+	f.ok(f.MoveJob(f.ctx, acme, dry.ID, revocation.JobMove{From: running, To: revocation.Done, At: f.now.Add(time.Second)}, f.event(acme, "revocation.done")))
 	want := map[string]string{"good": "keyCompromise after 1", "held": "keyCompromise after 2", "revoked": "superseded after 1",
 		"expired": "good after 0", "released": "keyCompromise after 3"}
 	got := map[string]string{}
@@ -267,7 +267,7 @@ func testJobsBounded(f *fixture) {
 	f.ok(err)
 	f.same(existed, true)
 	f.createJob(f.job(partner, revocation.ByLot, "lot-1", pki.Superseded)) // another's do not count
-	f.ok(f.SetJobState(f.ctx, acme, first.ID, []revocation.JobState{revocation.Running}, revocation.Cancelled, f.now, f.event(acme, "revocation.cancel")))
+	f.ok(f.MoveJob(f.ctx, acme, first.ID, revocation.JobMove{From: []revocation.JobState{revocation.Running}, To: revocation.Cancelled, At: f.now}, f.event(acme, "revocation.cancel")))
 	f.createJob(f.job(acme, revocation.ByLot, "lot-1", pki.Superseded))
 }
 

@@ -53,6 +53,6 @@ func testOpenWork(f *fixture) {
 	f.createJob(f.job(acme, revocation.ByDevice, "meter-1", pki.Superseded))
 	is(map[string]int64{"running": 1, "paused": 1}, map[string]int64{"running": 2}, 1)
 	f.advance(j, 10)
-	f.ok(f.SetJobState(f.ctx, acme, j.ID, []revocation.JobState{revocation.Running}, revocation.Done, f.now, f.event(acme, "revocation.done")))
+	f.ok(f.MoveJob(f.ctx, acme, j.ID, revocation.JobMove{From: []revocation.JobState{revocation.Running}, To: revocation.Done, At: f.now}, f.event(acme, "revocation.done")))
 	is(map[string]int64{"running": 1, "paused": 1}, map[string]int64{"running": 1}, 0)
 }

@@ -175,6 +175,8 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 
 		{"children", testChildren},
 		{"loans", testLoans},
+		{"holds of a lender", testLenderHolds},
+		{"jobs alone", testJobsAlone},
 
 		{"retention", testRetention},
 		{"expired certificates", testExpired},
