@@ -57,6 +57,7 @@ var ranks = map[string]int{
 	"internal/trust":                     4,
 	"internal/batch":                     5,
 	"internal/trace":                     5,
+	"internal/enrolauth":                 5,
 	"internal/store/sqlstore":            6,
 	"internal/store/storetest":           6,
 	"internal/proto/status":              6,
@@ -99,7 +100,7 @@ var peers = map[string][]string{
 }
 
 // protocols may import of pando only these: no key, no profile, no store.
-var protocols = []string{"internal/pki", "internal/der", "internal/tbs", "internal/cms", "internal/access", "internal/enroll", "internal/revocation", "internal/limit", "internal/intake"}
+var protocols = []string{"internal/pki", "internal/der", "internal/tbs", "internal/cms", "internal/access", "internal/enroll", "internal/enrolauth", "internal/revocation", "internal/limit", "internal/intake"}
 
 // core is the signing core: what it imports from outside is the audit surface.
 var core = map[string][]string{

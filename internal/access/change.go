@@ -67,7 +67,7 @@ func (t *Tokens) byPrincipal(ctx context.Context, tenant pki.TenantID, id string
 
 // principal returns who holds the token.
 func (t *Token) principal() Principal {
-	return Principal{Tenant: t.Tenant, ID: t.Principal(), Name: t.Name, Grants: t.Grants, Expires: t.Expires}
+	return Principal{Tenant: t.Tenant, ID: t.Principal(), Name: t.Name, Grants: t.Grants, Expires: t.Expires, Proofs: pki.ByToken}
 }
 
 // Includes reports whether holders of a built-in role have the permission.

@@ -142,6 +142,9 @@ func NewGrants(ctx context.Context, p Permit, store ScopeStore, principal string
 	} else if role == Device {
 		return nil, pki.Errorf(pki.Malformed, "the role %s is for client certificates", role)
 	}
+	if role == Enroller {
+		return nil, pki.Errorf(pki.Malformed, "the role %s is that of enrolment secrets: make one with 'pando secret create'", role)
+	}
 	if err := p.checkGive(role, gives, scopes); err != nil {
 		return nil, err
 	}

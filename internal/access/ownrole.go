@@ -79,7 +79,7 @@ func (r *OwnRole) check() error {
 // forCertificates refuses permissions that nobody has by a certificate that somebody
 // else may have issued: those to administer.
 func forCertificates(all []Permission) error {
-	may := []Permission{Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadConfiguration, ReadAccess, ReadEvents,
+	may := []Permission{Enroll, ManageSecrets, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadConfiguration, ReadAccess, ReadEvents,
 		ReadAlarms, ReadRegistry, ManageRegistry, ManageDevices, ReadQuotas, ReadApprovals}
 	for _, p := range all {
 		if !slices.Contains(may, p) {

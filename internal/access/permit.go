@@ -96,7 +96,7 @@ func (p Permit) Principal() Principal { return p.principal }
 // error says where that was refused.
 func (p Permit) CheckDevice(id pki.DeviceID, where Scope) error {
 	if own := p.principal.Device; own != "" && own != id {
-		return Refuse(Enroll, where, "a device enrols for itself alone, and this certificate is that of %s", own)
+		return Refuse(Enroll, where, "a device enrols for itself alone, and this is the proof of %s", own)
 	}
 	return nil
 }

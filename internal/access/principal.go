@@ -1,6 +1,7 @@
 package access
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,6 +18,19 @@ type Principal struct {
 	Subject []byte       // DER Name of a device's certificate; nil is none
 	Names   []byte       // DER GeneralNames of it; nil is none
 	Expires time.Time    // when its proof ends; zero with System
+	Proofs  pki.Proofs   // how it proved who it is; none with System
+	Source  netip.Addr   // where it asked from; the zero Addr where that is not known
+
+	// Foreign says that somebody else names the device: its certificate is of no issuer of
+	// pando's, or of another tenant's device. That it is the tenant's is for the registry
+	// to say.
+	Foreign bool
+	// CSRSubject is the only subject that it may ask for, as tbs.Name prints it; "" is any
+	// that the other rules allow.
+	CSRSubject string
+	// Once is the idempotency key of all that it asks for, "" for none: it enrols once,
+	// and gets the same answer to the same request.
+	Once string
 
 	// Presented are the certificates of a client, in DER, that proved it; nil for a
 	// token. They prove it again.

@@ -19,7 +19,8 @@ const (
 	DeviceManager       Role = "device-manager"       // devices in the field
 	OEMPartner          Role = "oem-partner"          // a partner's people: their devices and certificates
 	Auditor             Role = "auditor"              // reads all, changes nothing
-	Device              Role = "device"               // of client certificates alone: it enrols for itself
+	Device              Role = "device"               // of client certificates and enrolment secrets alone: it enrols for itself
+	Enroller            Role = "enroller"             // of enrolment secrets, and of several proofs at once, alone: it enrols
 )
 
 // Roles lists every built-in role that a token can have.
@@ -45,6 +46,7 @@ const (
 	ManageProfiles    Permission = "profiles.manage"
 	ManageEndpoints   Permission = "endpoints.manage"
 	Enroll            Permission = "enroll"
+	ManageSecrets     Permission = "secrets.manage" // give out what enrols at an endpoint, and take it back
 	ManageBatches     Permission = "batches.manage" // submit, issue, pause, resume, cancel
 	ReadBatches       Permission = "batches.read"
 	ReadCertificates  Permission = "certificates.read"
@@ -66,23 +68,24 @@ const (
 var permissions = map[Role][]Permission{
 	PlatformOperator: {ManageTenants, ManageBlocklist, ManageClock, ManageTokens, ReadEvents, ReadAlarms},
 	TenantAdministrator: {ManageTokens, ManageAccess, ReadAccess, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
-		Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
+		Enroll, ManageSecrets, ManageBatches, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
 		ReadRegistry, ManageRegistry, ManageDevices, ManageRetention, ReadQuotas, ManageQuotas,
 		ReadApprovals, DecideApprovals, ManageApprovals, ManageChildren},
 	PKIAdministrator: {ReadAccess, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,
 		ReadBatches, ReadCertificates, ReadEvents, ReadAlarms, ReadRegistry, ReadQuotas, ReadApprovals},
 	SecurityOfficer: {ReadAccess, ManageTrust, ReadConfiguration, ReadBatches, ReadCertificates, Revoke, ReadEvents, ReadAlarms,
 		ReadRegistry, ManageRetention, ReadQuotas, ReadApprovals, DecideApprovals, ManageApprovals},
-	RAOperator: {ReadConfiguration, Enroll, ReadBatches, ReadCertificates, Revoke, ReadRegistry,
+	RAOperator: {ReadConfiguration, Enroll, ManageSecrets, ReadBatches, ReadCertificates, Revoke, ReadRegistry,
 		ReadApprovals, DecideApprovals},
-	FactoryOperator: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates,
+	FactoryOperator: {ReadConfiguration, Enroll, ManageSecrets, ManageBatches, ReadBatches, ReadCertificates,
 		ReadRegistry, ManageRegistry, ReadQuotas},
 	DeviceManager: {ReadConfiguration, ReadCertificates, Revoke, ReadAlarms, ReadRegistry, ManageRegistry, ManageDevices},
-	OEMPartner: {ReadConfiguration, Enroll, ManageBatches, ReadBatches, ReadCertificates, Revoke,
+	OEMPartner: {ReadConfiguration, Enroll, ManageSecrets, ManageBatches, ReadBatches, ReadCertificates, Revoke,
 		ReadRegistry, ManageRegistry, ManageDevices, ReadQuotas},
 	Auditor: {ReadAccess, ReadConfiguration, ReadBatches, ReadCertificates, ReadEvents, ReadAlarms,
 		ReadRegistry, ReadQuotas, ReadApprovals},
-	Device: {Enroll},
+	Device:   {Enroll},
+	Enroller: {Enroll},
 }
 
 // platformOnly are the permissions that no role of a tenant has.

@@ -4,11 +4,13 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/netip"
 	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
@@ -27,6 +29,7 @@ var matrix = map[access.Permission][]access.Role{
 	access.ManageProfiles:    {access.TenantAdministrator, access.PKIAdministrator},
 	access.ManageEndpoints:   {access.TenantAdministrator, access.PKIAdministrator},
 	access.Enroll:            {access.TenantAdministrator, access.RAOperator, access.FactoryOperator, access.OEMPartner},
+	access.ManageSecrets:     {access.TenantAdministrator, access.RAOperator, access.FactoryOperator, access.OEMPartner},
 	access.ManageBatches:     {access.TenantAdministrator, access.FactoryOperator, access.OEMPartner},
 	access.ReadBatches:       {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.FactoryOperator, access.OEMPartner, access.Auditor},
 	access.ReadCertificates:  {access.TenantAdministrator, access.PKIAdministrator, access.SecurityOfficer, access.RAOperator, access.FactoryOperator, access.DeviceManager, access.OEMPartner, access.Auditor},
@@ -86,7 +89,7 @@ func TestMatrixIsComplete(t *testing.T) {
 	if diff := cmp.Diff(constants[access.Permission](t, "Permission"), listed); diff != "" {
 		t.Errorf("the matrix and the permissions differ (-there are +listed):\n%s", diff)
 	}
-	roles := slices.Sorted(slices.Values(append(access.Roles(), access.Device))) // which no token has
+	roles := slices.Sorted(slices.Values(append(access.Roles(), access.Device, access.Enroller))) // which no token has
 	if diff := cmp.Diff(constants[access.Role](t, "Role"), roles); diff != "" {
 		t.Errorf("Roles and the roles differ (-there are +listed):\n%s", diff)
 	}
@@ -114,7 +117,7 @@ func TestAuthorize(t *testing.T) {
 				if pki.KindOf(err) != pki.Forbidden {
 					t.Errorf("%s for %q is refused as %s", permission, role, pki.KindOf(err))
 				}
-				if diff := cmp.Diff(access.Permit{}, g, cmp.AllowUnexported(access.Permit{}, access.Principal{})); diff != "" {
+				if diff := cmp.Diff(access.Permit{}, g, cmp.AllowUnexported(access.Permit{}, access.Principal{}), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 					t.Errorf("a refusal comes with a grant:\n%s", diff)
 				}
 				continue

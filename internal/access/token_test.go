@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pandotest"
@@ -160,8 +162,8 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	principal := access.Principal{Tenant: "acme", ID: "token:" + string(tok.ID), Name: "line 1", Grants: grants, Expires: tok.Expires}
-	if diff := cmp.Diff(principal, who, cmp.AllowUnexported(access.Principal{})); diff != "" {
+	principal := access.Principal{Tenant: "acme", ID: "token:" + string(tok.ID), Name: "line 1", Grants: grants, Expires: tok.Expires, Proofs: pki.ByToken}
+	if diff := cmp.Diff(principal, who, cmp.AllowUnexported(access.Principal{}), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("principal (-want +got):\n%s", diff)
 	}
 	if _, again := d.make(t); again.Reveal() == text {

@@ -3,6 +3,7 @@ package approval
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -116,6 +117,12 @@ func (s *Service) requester(ctx context.Context, c *Change) (access.Principal, e
 		return s.cfg.Principals.Principal(ctx, c.Requester.Tenant, c.Requester.ID)
 	}
 	who, err := s.cfg.Certificates.Again(ctx, c.Requester.Tenant, c.Proof)
+	if err == nil && !strings.HasPrefix(c.Requester.ID, access.CertificatePrincipal) {
+		var first access.Principal // who proved itself by something else as well
+		if first, err = s.cfg.Principals.Principal(ctx, c.Requester.Tenant, c.Requester.ID); err == nil {
+			who, err = access.Combine(first, who)
+		}
+	}
 	if err == nil && who.ID != c.Requester.ID {
 		err = pki.Errorf(pki.Forbidden, "its certificate proves %s now", who.ID)
 	}

@@ -35,10 +35,24 @@ type endpointSettings struct {
 	Version   int            `json:"version"`
 	Protocols []pki.Protocol `json:"protocols"`
 	Names     pki.Names      `json:"names"`
+	Auth      []pki.Proofs   `json:"auth,omitempty"`
+	Networks  []string       `json:"networks,omitempty"`
 }
 
 func settingsOf(ep *pki.Endpoint) endpointSettings {
-	return endpointSettings{ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names}
+	return endpointSettings{ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names, ep.Auth, ep.Networks}
+}
+
+// says tells for people how an endpoint is set.
+func says(ep *pki.Endpoint) string {
+	text := fmt.Sprintf("profile %s version %d, protocols %v", ep.Profile.Name, ep.Profile.Version, ep.Protocols)
+	if len(ep.Auth) > 0 {
+		text += ", proof by " + pki.ProofsText(ep.Auth)
+	}
+	if len(ep.Networks) > 0 {
+		text += fmt.Sprintf(", from %v", ep.Networks)
+	}
+	return text
 }
 
 // pass has an endpoint wait that was there as before, or was not.
@@ -54,7 +68,7 @@ func (s *Service) pass(ctx context.Context, g access.Permit, kind approval.Kind,
 	}
 	return s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: kind, Target: "endpoint:" + ep.Name, Place: access.Scope{Endpoint: ep.Name, Authority: authority}, Payload: ch,
-		Summary: fmt.Sprintf("profile %s version %d, protocols %v, names %v", ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names),
+		Summary: fmt.Sprintf("%s, names %v", says(ep), ep.Names),
 	})
 }
 
@@ -62,7 +76,8 @@ func (s *Service) pass(ctx context.Context, g access.Permit, kind approval.Kind,
 func (s *Service) Executors() map[approval.Kind]approval.Executor {
 	endpoint := func(act func(context.Context, access.Permit, NewEndpoint) (*pki.Endpoint, error)) approval.Executor {
 		return approval.Execute(access.ManageEndpoints, func(ctx context.Context, g access.Permit, ch endpointChange) error {
-			n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Version: ch.After.Version, Protocols: ch.After.Protocols, Names: &ch.After.Names}
+			n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Version: ch.After.Version, Protocols: ch.After.Protocols, Names: &ch.After.Names,
+				Auth: append([]pki.Proofs{}, ch.After.Auth...), Networks: append([]string{}, ch.After.Networks...)} // none is said too
 			if ch.Loan == "" {
 				n.Profile = ch.After.Profile
 			}

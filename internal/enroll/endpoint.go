@@ -20,6 +20,8 @@ type NewEndpoint struct {
 	Version   int            // 0 is the latest
 	Protocols []pki.Protocol // nil with an update leaves them; none switches the endpoint off
 	Names     *pki.Names     // nil with an update leaves them
+	Auth      []pki.Proofs   // nil with an update leaves them; none is any one proof
+	Networks  []string       // nil with an update leaves them; none is from anywhere
 }
 
 // CreateEndpoint makes an endpoint. It binds one version of its profile: a later
@@ -74,7 +76,8 @@ func (s *Service) bind(ctx context.Context, ep *pki.Endpoint, n *NewEndpoint) er
 	return nil
 }
 
-// UpdateEndpoint changes the profile, the protocols or the names of an endpoint.
+// UpdateEndpoint changes the profile, the protocols, the names, the proofs or the
+// networks of an endpoint.
 // An update that says nothing is Malformed; one that says what is so already
 // leaves no event. It needs access.ManageEndpoints.
 func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndpoint) (*pki.Endpoint, error) {
@@ -82,8 +85,8 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	if err != nil {
 		return nil, err
 	}
-	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil {
-		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols or the names")
+	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil && n.Auth == nil && n.Networks == nil {
+		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols, the names, the proofs or the networks")
 	}
 	before := *ep
 	if n.Profile == "" {
@@ -95,7 +98,8 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	if err := s.apply(ctx, ep, n); err != nil {
 		return nil, err
 	}
-	if before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) {
+	if before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) &&
+		slices.Equal(before.Auth, ep.Auth) && slices.Equal(before.Networks, ep.Networks) {
 		return ep, nil
 	}
 	if err := s.pass(ctx, g, approval.UpdateEndpoint, "", &before, ep); err != nil {
@@ -125,8 +129,8 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	}
 	ep.Profile = version.ProfileRef
 	for _, p := range n.Protocols {
-		if p != pki.ProtocolREST && p != pki.ProtocolBatch && p != pki.ProtocolEST {
-			return pki.Errorf(pki.Malformed, "protocol %.20q: it is rest, batch or est", p)
+		if !slices.Contains(pki.Protocols(), p) {
+			return pki.Errorf(pki.Malformed, "protocol %.20q: it is one of %v", p, pki.Protocols())
 		}
 	}
 	if n.Protocols != nil {
@@ -137,6 +141,16 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 			return err
 		}
 		ep.Names = *n.Names
+	}
+	if n.Auth != nil {
+		if ep.Auth, err = checkAuth(n.Auth); err != nil {
+			return err
+		}
+	}
+	if n.Networks != nil {
+		if ep.Networks, err = checkNetworks(n.Networks); err != nil {
+			return err
+		}
 	}
 	line, err := s.cfg.Directory.Line(ctx, ep.Profile.Tenant, ep.Authority)
 	if err != nil {
@@ -236,7 +250,7 @@ func (s *Service) Endpoints(ctx context.Context, g access.Permit) ([]*pki.Endpoi
 func (s *Service) event(g access.Permit, action string, ep *pki.Endpoint) pki.Event {
 	return pki.Event{
 		Tenant: g.Tenant(), At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: action, Target: "endpoint:" + ep.Name,
-		Detail: fmt.Sprintf("authority %s, profile %s version %d, protocols %v", ep.Authority, ep.Profile.Name, ep.Profile.Version, ep.Protocols),
+		Detail: fmt.Sprintf("authority %s, %s", ep.Authority, says(ep)),
 		Change: g.Change().ID,
 	}
 }

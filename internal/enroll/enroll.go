@@ -79,10 +79,8 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	if err != nil {
 		return nil, err
 	}
-	if r.Grant.Principal().Device != "" {
-		if err := ofItself(r.Grant, lane, &r.Subject); err != nil {
-			return nil, err
-		}
+	if err := s.checkSubject(ctx, r.Grant, lane, &r.Subject); err != nil {
+		return nil, err
 	}
 	if err := s.checkRenewal(lane, &r); err != nil {
 		return nil, err
@@ -184,7 +182,9 @@ func at(where access.Scope, p pki.Placement) access.Scope {
 // what key the maker's server will use would have that server's request refused. Those
 // that an adapter makes for its clients are apart from what clients of REST choose.
 func idempotencyKey(g access.Permit, protocol pki.Protocol, key string) (string, error) {
-	switch {
+	switch once := g.Principal().Once; {
+	case once != "":
+		return once, nil
 	case len(key) > MaxIdempotency:
 		return "", pki.Errorf(pki.Malformed, "the idempotency key is longer than %d bytes", MaxIdempotency)
 	case strings.ContainsFunc(key, unicode.IsControl):

@@ -2,6 +2,8 @@ package enroll
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ type Lane struct {
 	commonName   string // of a responder or an authority, which no request may name
 	protocol     pki.Protocol
 	requester    policy.Requester
+	networks     []netip.Prefix // of the endpoint
 	within       *access.Within // of whoever asks; nil is wherever a device is
 	pair         string         // the profile of the certificate that is asked for together with this one's; "" for none
 }
@@ -78,6 +81,9 @@ func (s *Service) Open(ctx context.Context, g access.Permit, endpoint string, pr
 	}
 	if !slices.Contains(lane.Endpoint.Protocols, protocol) {
 		return nil, pki.Errorf(pki.PolicyRefused, "the endpoint %s does not take %s; switch it on with 'pando endpoint update'", lane.Endpoint.Label(), protocol)
+	}
+	if err := lane.checkAsker(g); err != nil {
+		return nil, err
 	}
 	opened := *lane
 	who := g.Principal()
@@ -185,7 +191,15 @@ func (s *Service) laneOf(ctx context.Context, ep pki.Endpoint, line *issuance.Li
 	if err != nil {
 		return nil, err
 	}
-	return &Lane{Endpoint: ep, line: line, profile: bound, organization: organization}, nil
+	lane := &Lane{Endpoint: ep, line: line, profile: bound, organization: organization}
+	for _, text := range ep.Networks {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("networks of the endpoint %s: %w", ep.Label(), err)
+		}
+		lane.networks = append(lane.networks, network)
+	}
+	return lane, nil
 }
 
 // lent refuses a version of a lent profile that would not be lent: a loan is of later

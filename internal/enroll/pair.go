@@ -32,10 +32,8 @@ func (s *Service) enrollPair(ctx context.Context, first *Lane, r *Request, asked
 	subjects := [2]Subject{r.Subject, r.Subject}
 	subjects[1].CSR = r.Pair.CSR
 	first.pair, second.pair = second.profile.Profile().Name(), first.profile.Profile().Name()
-	if r.Grant.Principal().Device != "" {
-		if err := ofItself(r.Grant, second, &subjects[1]); err != nil {
-			return nil, err
-		}
+	if err := s.checkSubject(ctx, r.Grant, second, &subjects[1]); err != nil {
+		return nil, err
 	}
 	if err := s.checkPlace(ctx, r.Grant, second, &subjects[1]); err != nil {
 		return nil, err

@@ -38,6 +38,9 @@ type IntentID string
 // A TokenID identifies an API token; it is not secret.
 type TokenID string
 
+// A SecretID identifies an enrolment secret; it is not secret itself.
+type SecretID string
+
 // A ChangeID identifies an act that others must approve first.
 type ChangeID string
 

@@ -173,8 +173,14 @@ type Protocol string
 const (
 	ProtocolREST  Protocol = "rest"
 	ProtocolBatch Protocol = "batch"
-	ProtocolEST   Protocol = "est" // RFC 7030
+	ProtocolEST   Protocol = "est"  // RFC 7030
+	ProtocolSCEP  Protocol = "scep" // RFC 8894
 )
+
+// Protocols lists every protocol.
+func Protocols() []Protocol {
+	return []Protocol{ProtocolREST, ProtocolBatch, ProtocolEST, ProtocolSCEP}
+}
 
 // Names are the subject alternative names that an endpoint authorises for
 // profiles whose names come from the request.
@@ -193,6 +199,8 @@ type Endpoint struct {
 	Profile   ProfileRef
 	Protocols []Protocol
 	Names     Names
+	Auth      []Proofs // of which one must be given; none is any one proof
+	Networks  []string // prefixes, as "10.0.0.0/8", from which it takes requests; none is from anywhere
 	Created   time.Time
 }
 

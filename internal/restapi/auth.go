@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"hash/maphash"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -51,6 +52,9 @@ func (s *server) credential(r *http.Request) uint64 {
 // authorize proves who asks, and that they may.
 func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
 	who, err := s.prove(r)
+	if from, unknown := netip.ParseAddrPort(r.RemoteAddr); unknown == nil {
+		who.Source = from.Addr()
+	}
 	if err == nil {
 		err = s.cfg.Hierarchy.CheckSuspended(r.Context(), who.Tenant)
 	}

@@ -55,7 +55,7 @@ func (s *Server) listen(version string) (*listeners, error) {
 	ofDevices := api
 	ofDevices.Certificates = true
 	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Limiter: s.limits, Now: s.now, Log: s.log})
-	devices := est.New(est.Config{RA: s.enroll, Prover: &prover{s}, Default: s.cfg.EST.Default, Limits: s.limits, Log: s.log})
+	devices := est.New(est.Config{RA: s.enroll, Prover: s.secrets, Default: s.cfg.EST.Default, Limits: s.limits, Log: s.log})
 	nothing := http.NotFoundHandler()
 	err := errors.Join(
 		l.add("https", s.cfg.Listen.HTTPS, l.tlsConfig(tls.NoClientCert), restapi.New(api)),

@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
@@ -70,6 +71,7 @@ type Server struct {
 	expiry      *expiry.Service
 	retention   *retention.Service
 	trust       *trust.Service
+	secrets     *enrolauth.Service
 	office      *access.Office
 	quotas      *quota.Service
 	approvals   *approval.Service
@@ -122,8 +124,8 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		return nil, err
 	}
 	s.tokens = access.NewTokens(s.store, s.now)
-	certified := &certified{}
-	s.approvals = approval.New(approval.Config{Store: s.store, Principals: s.tokens, Certificates: certified, Alarms: s.alarms, Now: s.now, Log: s.log})
+	certified, principals := &certified{}, &enrolauth.Principals{Tokens: s.tokens}
+	s.approvals = approval.New(approval.Config{Store: s.store, Principals: principals, Certificates: certified, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.tokens.Heed(s.approvals)
 	if err := s.wireRetention(); err != nil {
 		return nil, err
@@ -132,7 +134,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err := s.wire(ctx, signatures, cursors); err != nil {
 		return nil, err
 	}
-	certified.Certificates = s.trust
+	certified.Certificates, principals.Secrets = s.trust, s.secrets
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Keys: s.keyPool, Refused: s.enroll.Refused(), Signatures: signatures.Times(),
 		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Approvals: s.approvals.Stats(), Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
@@ -199,6 +201,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	}
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Gate: s.approvals, Spool: spool, Family: s.family, Now: s.now, Log: s.log})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Gate: s.approvals, Now: s.now})
+	s.secrets = enrolauth.New(enrolauth.Config{Store: s.store, Registry: s.registry, Tokens: s.tokens, Trust: s.trust, Tenants: s.hierarchy, Now: s.now})
 	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Gate: s.approvals, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})

@@ -231,7 +231,7 @@ func principalOf(a *Anchor, chain []*x509.Certificate, record *pki.Certificate) 
 		issuer, device = string(record.Issuer), record.Device
 	}
 	who := access.Principal{
-		Tenant: a.Tenant, Grants: a.Grants, Expires: leaf.NotAfter.UTC(),
+		Tenant: a.Tenant, Grants: a.Grants, Expires: leaf.NotAfter.UTC(), Proofs: pki.ByCertificate,
 		ID:   fmt.Sprintf(access.CertificatePrincipal+"%s/%x", issuer, leaf.SerialNumber),
 		Name: printable(cmp.Or(leaf.Subject.SerialNumber, leaf.Subject.CommonName) + ", issued by " + chain[1].Subject.String()),
 	}
@@ -243,7 +243,7 @@ func principalOf(a *Anchor, chain []*x509.Certificate, record *pki.Certificate) 
 	case device == "" || pki.CheckDevice(device) != nil:
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the certificate's subject names no device, by serialNumber or CN")
 	}
-	who.Device, who.Subject, who.Names = device, leaf.RawSubject, namesOf(leaf)
+	who.Device, who.Subject, who.Names, who.Foreign = device, leaf.RawSubject, namesOf(leaf), record == nil || record.Owner != a.Tenant
 	return who, nil
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/blob"
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
@@ -62,6 +63,7 @@ type Stack struct {
 	Revocation     *revocation.Service
 	Expiry         *expiry.Service
 	Trust          *trust.Service
+	Secrets        *enrolauth.Service
 	Office         *access.Office
 	Quotas         *quota.Service     // it does not run: Count and Look do its work
 	Retention      *retention.Service // it does not run: Round makes what is due
@@ -124,8 +126,8 @@ func New(t testing.TB, cfg Config) *Stack {
 	}
 	s.Signer = signer.New(keystore.New(map[string]keystore.Provider{"software": provider}))
 	s.Tokens = access.NewTokens(s.Store, cfg.Now)
-	certified := &struct{ approval.Certificates }{}
-	s.Approvals = approval.New(approval.Config{Store: s.Store, Principals: s.Tokens, Certificates: certified, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	certified, principals := &struct{ approval.Certificates }{}, &enrolauth.Principals{Tokens: s.Tokens}
+	s.Approvals = approval.New(approval.Config{Store: s.Store, Principals: principals, Certificates: certified, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Tokens.Heed(s.Approvals)
 	family := hierarchy.NewFamilies(s.Store).Of
 	s.Revocation = revocation.New(revocation.Config{Store: s.Store, Signer: s.Signer, Issuers: s.Store, Responders: noResponders{}, Gate: s.Approvals, LintCRL: policy.LintCRL, Alarms: alarm.NewBoard(cfg.Now), Now: cfg.Now, Log: log})
@@ -152,6 +154,8 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Gate: s.Approvals, Spool: spool, Family: family, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Gate: s.Approvals, Now: cfg.Now})
 	certified.Certificates = s.Trust
+	s.Secrets = enrolauth.New(enrolauth.Config{Store: s.Store, Registry: s.Registry, Tokens: s.Tokens, Trust: s.Trust, Tenants: s.Hierarchy, Now: cfg.Now})
+	principals.Secrets = s.Secrets
 	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Gate: s.Approvals, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	s.Quotas = quota.New(quota.Config{Store: s.Store, Alarms: s.Alarms, Gate: s.Approvals, Now: cfg.Now, Log: log})

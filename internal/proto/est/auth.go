@@ -10,27 +10,19 @@ import (
 	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// Presented is what a client says who it is by.
-type Presented struct {
-	Certificates []*x509.Certificate // of the TLS connection, its own first; their key is proved
-	User         string              // of HTTP Basic (RFC 7617)
-	Secret       pki.Secret          // of HTTP Basic
-	Token        pki.Secret          // RFC 6750
-	Renews       bool                // an expired certificate may be what is renewed
-}
-
-// A Prover tells who asks at an endpoint.
+// A Prover tells who asks at an endpoint; enrolauth.Service is one.
 type Prover interface {
-	Prove(ctx context.Context, label string, p Presented) (access.Principal, error)
+	Prove(ctx context.Context, label string, p enrolauth.Presented) (access.Principal, error)
 }
 
 // presented reads what a request says of who sent it.
-func presented(r *http.Request, renews bool) (Presented, error) {
-	p := Presented{Renews: renews}
+func presented(r *http.Request, renews bool) (enrolauth.Presented, error) {
+	p := enrolauth.Presented{Renews: renews, Remote: r.RemoteAddr}
 	if r.TLS != nil {
 		p.Certificates = r.TLS.PeerCertificates
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -528,8 +529,12 @@ func (t *tx) giveUpClaims(intent int64, file batchFile, items []*issuance.Item) 
 	return nil
 }
 
+// onceKey begins the idempotency keys of secrets for one certificate.
+var onceKey = enrolauth.OnceKey("")
+
 // PurgeIdempotency forgets up to limit idempotency keys that were claimed before
-// the given time and returns how many. Their requests, sent again, are new ones.
+// the given time and returns how many. Their requests, sent again, are new ones. That a
+// secret for one certificate was used is not forgotten while it holds.
 func (s *Store) PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error) {
 	var purged int64
 	err := s.moveBefore(ctx, micros(before))
@@ -537,7 +542,9 @@ func (s *Store) PurgeIdempotency(ctx context.Context, before time.Time, limit in
 		err = s.update(ctx, func(t *tx) (err error) {
 			purged, err = t.exec(`DELETE FROM idempotency WHERE (owner, key) IN
 				(SELECT k.owner, k.key FROM idempotency k JOIN intent i ON i.num = k.intent
-					WHERE k.created < $1 AND i.state <> 'open' ORDER BY k.created LIMIT $2)`, micros(before), limit)
+					LEFT JOIN enrol_secret s ON s.id = substr(k.key, $3) AND k.key LIKE $4
+					WHERE k.created < $1 AND i.state <> 'open' AND (s.id IS NULL OR s.expires < $1) ORDER BY k.created LIMIT $2)`,
+				micros(before), limit, len(onceKey)+1, onceKey+"%")
 			return err
 		})
 	}

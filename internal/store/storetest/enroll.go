@@ -94,6 +94,7 @@ func testEndpoints(f *fixture) {
 
 	changed := *ep
 	changed.Profile.Version, changed.Protocols, changed.Names = 2, nil, pki.Names{}
+	changed.Auth, changed.Networks = []pki.Proofs{pki.BySecret, pki.ByCertificate | pki.BySecret}, []string{"10.0.0.0/8", "2001:db8::/32"}
 	f.ok(f.UpdateEndpoint(f.ctx, &changed, f.event(acme, "endpoint.update")))
 	all, err := f.Endpoints(f.ctx, acme)
 	f.ok(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
@@ -58,6 +59,7 @@ type Store interface {
 	retention.Store
 	quota.Store
 	approval.Store
+	enrolauth.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
@@ -157,6 +159,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"clock", testClock},
 		{"expiry counted", testExpiry},
 		{"trusted authorities", testTrust},
+		{"enrolment secrets", testSecrets},
 		{"what scopes name", testScopes},
 		{"own roles and grants", testRoles},
 

@@ -1,0 +1,80 @@
+package enrolauth
+
+import (
+	"context"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"sync"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// Texts that somebody chose are hashed slowly: whoever has the database tries fewer of
+// them. Two hundred milliseconds a try are also what a stranger could have this machine
+// do, so that few are tried at once, and who tries wrongly is limited (package limit).
+const (
+	rounds    = 600_000 // of PBKDF2 with HMAC-SHA-256, as OWASP advises for it
+	atOnce    = 1
+	maxWaits  = 16
+	knownLife = 10 * time.Minute
+	maxKnown  = 4096
+)
+
+// chosen hashes texts that somebody chose, and remembers those that were right, by a hash
+// under a key of this process: a plant's devices come with the same one.
+type chosen struct {
+	key   [32]byte
+	work  chan struct{}
+	waits chan struct{}
+
+	mu    sync.Mutex
+	known map[[32]byte]time.Time // until when; guarded by mu
+}
+
+func newChosen() *chosen {
+	c := &chosen{work: make(chan struct{}, atOnce), waits: make(chan struct{}, maxWaits), known: make(map[[32]byte]time.Time)}
+	rand.Read(c.key[:])
+	return c
+}
+
+// hash hashes a text, or is Unavailable where too many wait for that.
+func (c *chosen) hash(ctx context.Context, text string, salt []byte) ([]byte, error) {
+	select {
+	case c.waits <- struct{}{}:
+	default:
+		return nil, &pki.Error{Kind: pki.Unavailable, Detail: "too many secrets are being checked at once; send the request again", RetryAfter: time.Second}
+	}
+	defer func() { <-c.waits }()
+	select {
+	case c.work <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-c.work }()
+	return pbkdf2.Key(sha256.New, text, salt, rounds, sha256.Size)
+}
+
+// matches reports whether a text is a secret's that somebody chose.
+func (c *chosen) matches(ctx context.Context, s *Secret, text string, now time.Time) (bool, error) {
+	name := sha256.Sum256(append(append(c.key[:], s.Hash...), text...))
+	c.mu.Lock()
+	until, known := c.known[name]
+	c.mu.Unlock()
+	if known && now.Before(until) {
+		return true, nil
+	}
+	sum, err := c.hash(ctx, text, s.Salt)
+	if err != nil || subtle.ConstantTimeCompare(sum, s.Hash) != 1 {
+		return false, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.known) >= maxKnown {
+		clear(c.known)
+	}
+	c.known[name] = now.Add(knownLife)
+	return true, nil
+}

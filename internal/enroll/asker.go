@@ -1,0 +1,105 @@
+package enroll
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// checkAsker refuses whoever did not prove themselves as the endpoint wants, or asks from
+// where it takes no requests. Pando itself proves nothing, and what was approved was
+// checked when it was asked for.
+func (l *Lane) checkAsker(g access.Permit) error {
+	who := g.Principal()
+	if who.System() || g.Change().ID != "" {
+		return nil
+	}
+	label := l.Endpoint.Label()
+	from := who.Source.Unmap().WithZone("")
+	if len(l.networks) > 0 && !slices.ContainsFunc(l.networks, func(n netip.Prefix) bool { return n.Contains(from) }) {
+		return access.Refuse(access.Enroll, l.Where(pki.Placement{}), "the endpoint %s takes no requests from %s: it is not in its networks", label, from)
+	}
+	auth := l.Endpoint.Auth
+	if len(auth) > 0 && !slices.ContainsFunc(auth, who.Proofs.Has) {
+		given := who.Proofs.String()
+		if given == "" {
+			given = "nothing"
+		}
+		return pki.Errorf(pki.Unauthenticated, "the endpoint %s wants proof by %s; this came with %s", label, pki.ProofsText(auth), given)
+	}
+	return nil
+}
+
+// checkSubject refuses what a request asks for beyond what its proof is for.
+func (s *Service) checkSubject(ctx context.Context, g access.Permit, lane *Lane, r *Subject) error {
+	who := g.Principal()
+	if who.Device != "" {
+		if err := ofItself(g, lane, r); err != nil {
+			return err
+		}
+	}
+	if who.CSRSubject != "" {
+		csr, err := s.requests.Parse(r.CSR)
+		if err != nil {
+			return err
+		}
+		if got := csr.Subject.String(); got != who.CSRSubject {
+			return access.Refuse(access.Enroll, lane.Where(pki.Placement{}), "this proof is for the subject %.300q, and the request has %.300q", who.CSRSubject, got)
+		}
+	}
+	if !who.Foreign {
+		return nil
+	}
+	_, known, err := s.cfg.Registry.Where(ctx, g.Tenant(), who.Device)
+	if err == nil && !known {
+		err = pki.Errorf(pki.PolicyRefused, "the device %q is not in the registry, and its certificate is another's: make it known first, with 'pando device import'", who.Device)
+	}
+	return err
+}
+
+// maxNetworks bounds the networks of an endpoint.
+const maxNetworks = 100
+
+// checkNetworks returns networks as they are kept: a single address as the prefix of
+// all its bits, and no bits beyond a prefix.
+func checkNetworks(networks []string) ([]string, error) {
+	if len(networks) > maxNetworks {
+		return nil, pki.Errorf(pki.Malformed, "an endpoint has at most %d networks", maxNetworks)
+	}
+	kept := make([]string, 0, len(networks))
+	for _, text := range networks {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			var single netip.Addr
+			if single, err = netip.ParseAddr(text); err == nil && single.Zone() == "" {
+				prefix = netip.PrefixFrom(single, single.BitLen())
+			}
+		}
+		if err != nil || !prefix.IsValid() || prefix.Addr().Is4In6() {
+			return nil, pki.Errorf(pki.Malformed, "network %.60q: write a prefix, as 10.0.0.0/8 or 2001:db8::/32, or one address", text)
+		}
+		kept = append(kept, prefix.Masked().String())
+	}
+	slices.Sort(kept)
+	return slices.Compact(kept), nil
+}
+
+// maxAuth bounds the alternatives of proofs of an endpoint: there are seven.
+const maxAuth = 7
+
+// checkAuth returns alternatives of proofs as they are kept.
+func checkAuth(auth []pki.Proofs) ([]pki.Proofs, error) {
+	kept := slices.Compact(slices.Sorted(slices.Values(auth)))
+	if len(kept) > maxAuth || slices.Contains(kept, 0) {
+		return nil, pki.Errorf(pki.Malformed, "a proof is certificate, secret or token, or several joined by +, each alternative once")
+	}
+	for _, p := range kept {
+		if p.Has(pki.BySecret | pki.ByToken) {
+			return nil, pki.Errorf(pki.Malformed, "the proof %s: one request carries a secret or a token, not both", p)
+		}
+	}
+	return kept, nil
+}
