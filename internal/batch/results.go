@@ -20,7 +20,7 @@ const resultPage = 500
 // yields what would be refused. It needs access.ReadBatches.
 func (s *Service) Results(ctx context.Context, g access.Permit, id pki.BatchID, after int64) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
-		b, err := s.Batch(ctx, g, id)
+		b, err := s.head(ctx, g, access.ReadBatches, id)
 		if err != nil {
 			yield(Result{}, err)
 			return

@@ -66,17 +66,28 @@ func (s *Service) Batch(ctx context.Context, g access.Permit, id pki.BatchID) (*
 
 // visible returns a batch of the permit's tenant that is within it.
 func (s *Service) visible(ctx context.Context, g access.Permit, permission access.Permission, id pki.BatchID) (*Batch, error) {
-	if err := g.CheckSome(permission); err != nil {
-		return nil, err
-	}
-	b, err := s.cfg.Store.Batch(ctx, g.Tenant(), id)
+	b, err := s.see(ctx, g, permission, id, s.cfg.Store.Batch)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.within(ctx, g, permission, b); err != nil {
+	return s.told(ctx, b)
+}
+
+// head is visible without what the store makes up on reading.
+func (s *Service) head(ctx context.Context, g access.Permit, permission access.Permission, id pki.BatchID) (*Batch, error) {
+	return s.see(ctx, g, permission, id, s.cfg.Store.BatchHead)
+}
+
+func (s *Service) see(ctx context.Context, g access.Permit, permission access.Permission, id pki.BatchID,
+	read func(context.Context, pki.TenantID, pki.BatchID) (*Batch, error)) (*Batch, error) {
+	if err := g.CheckSome(permission); err != nil {
 		return nil, err
 	}
-	return s.told(ctx, b)
+	b, err := read(ctx, g.Tenant(), id)
+	if err != nil {
+		return nil, err
+	}
+	return b, s.within(ctx, g, permission, b)
 }
 
 // within reports whether a batch is within a permit, with all its rows.

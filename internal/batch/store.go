@@ -126,6 +126,9 @@ type Store interface {
 	SetState(ctx context.Context, tenant pki.TenantID, id pki.BatchID, from []State, to State, at time.Time, e pki.Event) error
 
 	Batch(ctx context.Context, tenant pki.TenantID, id pki.BatchID) (*Batch, error)
+	// BatchHead is Batch without what is made up on reading, which is empty: its cost
+	// does not grow with the batch.
+	BatchHead(ctx context.Context, tenant pki.TenantID, id pki.BatchID) (*Batch, error)
 	// Batches returns up to limit of the tenant's batches, newest first, with ids below before ("" from the newest).
 	Batches(ctx context.Context, tenant pki.TenantID, before pki.BatchID, limit int) ([]*Batch, error)
 	// Active returns the batches of all tenants in one of the given states, oldest first, for workers.

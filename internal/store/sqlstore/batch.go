@@ -21,14 +21,18 @@ const ofStop = ` FROM event e WHERE b.state IN ('paused', 'cancelled') AND e.ten
 // changeOfBatch is the newest change that is about a batch.
 const changeOfBatch = ` FROM change c WHERE c.tenant = b.tenant AND c.target = 'batch:' || b.id ORDER BY c.num DESC LIMIT 1`
 
+const batchColumns = `b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.profile_name, b.profile_version, b.authority,
+		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
+		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site, b.scopes, b.needs`
+
+const selectHead = `SELECT ` + batchColumns + ` FROM batch b WHERE b.tenant = $1 AND b.id = $2`
+
 // A dry run's refusals count while its batch is Checking or Checked; others once
 // their chunk is closed. What is left of a cancelled batch is cancelled, but for
 // chunks that an intent still has.
-const selectBatch = `SELECT b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.profile_name, b.profile_version, b.authority,
-		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
-		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site, b.scopes,
+const selectBatch = `SELECT ` + batchColumns + `,
 		coalesce((SELECT e.actor` + ofStop + `), ''), coalesce((SELECT e.detail` + ofStop + `), ''),
-		b.needs, CASE WHEN b.needs = '' THEN '' ELSE coalesce((SELECT c.id` + changeOfBatch + `), '') END,
+		CASE WHEN b.needs = '' THEN '' ELSE coalesce((SELECT c.id` + changeOfBatch + `), '') END,
 		coalesce(sum(c.row_count * c.checked), 0),
 		coalesce(sum(c.issued), 0),
 		coalesce(sum(CASE WHEN c.state = 'closed' OR b.state IN ('checking', 'checked') THEN c.refused ELSE 0 END), 0),
@@ -43,10 +47,18 @@ type storedBatch struct {
 
 func scanBatch(row row) (*storedBatch, error) {
 	b := new(storedBatch)
-	return b, row.Scan(&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
+	return b, row.Scan(append(b.columns(), &b.StoppedBy, &b.Why, &b.Change, &b.Checked, &b.Issued, &b.Refused, &b.Cancelled)...)
+}
+
+func scanHead(row row) (*storedBatch, error) {
+	b := new(storedBatch)
+	return b, row.Scan(b.columns()...)
+}
+
+func (b *storedBatch) columns() []any {
+	return []any{&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
 		&b.Defaults.ProductLine, &b.Defaults.Lot, &b.Defaults.Site, &b.DryRun, &b.Idempotency, &b.State, &b.Rows,
-		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds, &b.Every.ProductLine, &b.Every.Site, intoScopes{&b.Scopes},
-		&b.StoppedBy, &b.Why, &b.Needs, &b.Change, &b.Checked, &b.Issued, &b.Refused, &b.Cancelled)
+		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds, &b.Every.ProductLine, &b.Every.Site, intoScopes{&b.Scopes}, &b.Needs}
 }
 
 const selectOneBatch = selectBatch + `WHERE b.tenant = $1 AND b.id = $2 GROUP BY b.num`
@@ -93,15 +105,24 @@ func (s *Store) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*
 
 // Batch implements batch.Store.
 func (s *Store) Batch(ctx context.Context, tenant pki.TenantID, id pki.BatchID) (*batch.Batch, error) {
-	b, err := s.storedBatch(ctx, s.read, tenant, id)
+	b, err := one(ctx, s.read, scanBatch, selectOneBatch, tenant, id)
+	if b, err = found(b, err, "batch %q", id); err != nil {
+		return nil, err
+	}
+	return &b.Batch, nil
+}
+
+// BatchHead implements batch.Store.
+func (s *Store) BatchHead(ctx context.Context, tenant pki.TenantID, id pki.BatchID) (*batch.Batch, error) {
+	b, err := batchHead(ctx, s.read, tenant, id)
 	if err != nil {
 		return nil, err
 	}
 	return &b.Batch, nil
 }
 
-func (s *Store) storedBatch(ctx context.Context, from source, tenant pki.TenantID, id pki.BatchID) (*storedBatch, error) {
-	b, err := one(ctx, from, scanBatch, selectOneBatch, tenant, id)
+func batchHead(ctx context.Context, from source, tenant pki.TenantID, id pki.BatchID) (*storedBatch, error) {
+	b, err := one(ctx, from, scanHead, selectHead, tenant, id)
 	return found(b, err, "batch %q", id)
 }
 
@@ -211,7 +232,7 @@ func (s *Store) SetState(ctx context.Context, tenant pki.TenantID, id pki.BatchI
 // inState returns the batch if it is in one of the given states; otherwise
 // Conflict, or NotFound.
 func (t *tx) inState(tenant pki.TenantID, id pki.BatchID, states ...batch.State) (*storedBatch, error) {
-	b, err := t.s.storedBatch(context.Background(), t, tenant, id)
+	b, err := batchHead(context.Background(), t, tenant, id)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 func (s *Store) Retryable(ctx context.Context, tenant pki.TenantID, id pki.BatchID, kinds []pki.Kind, after int64, limit int) ([]batch.Retry, error) {
 	var rows []batch.Retry
 	err := s.read.snapshot(ctx, func(from source) error {
-		b, err := s.storedBatch(ctx, from, tenant, id)
+		b, err := batchHead(ctx, from, tenant, id)
 		if err != nil {
 			return err
 		}

@@ -155,6 +155,10 @@ func testBatch(f *fixture) {
 	want.State, want.Issued, want.Refused, want.Finished = batch.Done, 8, 1, f.now
 	f.same(got, &want)
 	f.same(got.Started.Equal(b.Created), true) // the first time stays
+	want.Issued, want.Refused = 0, 0
+	head, err := f.BatchHead(f.ctx, acme, b.ID)
+	f.ok(err)
+	f.same(head, &want)
 
 	f.strangerBatch(b.ID)
 }
@@ -164,11 +168,12 @@ func (f *fixture) strangerBatch(id pki.BatchID) {
 	f.Helper()
 	e := f.event(stranger, "batch.meddle")
 	_, batchErr := f.Batch(f.ctx, stranger, id)
+	_, headErr := f.BatchHead(f.ctx, stranger, id)
 	_, resultsErr := f.Results(f.ctx, stranger, id, 0, 10)
 	_, pendingErr := f.PendingChunks(f.ctx, stranger, id, 0, 10)
 	_, chunkErr := f.ChunkOf(f.ctx, stranger, id, 1)
 	_, retryErr := f.Retryable(f.ctx, stranger, id, nil, 0, 10)
-	for _, err := range []error{batchErr, resultsErr, pendingErr, chunkErr, retryErr,
+	for _, err := range []error{batchErr, headErr, resultsErr, pendingErr, chunkErr, retryErr,
 		f.RestartUpload(f.ctx, stranger, id),
 		f.AddChunk(f.ctx, stranger, id, f.chunk(9)),
 		f.EndUpload(f.ctx, stranger, id, 1, batch.Every{}, hash("x"), batch.Running, f.now, e),
