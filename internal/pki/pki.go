@@ -79,10 +79,7 @@ func NewOpaqueID() string {
 	return idEncoding.EncodeToString(b[:])[:26]
 }
 
-var (
-	slug   = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
-	device = regexp.MustCompile(`^[!-~](?:[ -~]{0,126}[!-~])?$`)
-)
+var slug = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
 
 // CheckSlug reports whether s can name a tenant, an authority, a profile or an
 // endpoint: 1 to 40 characters of a-z, 0-9 and inner hyphens.
@@ -96,10 +93,22 @@ func CheckSlug(what, s string) error {
 // CheckDevice reports whether id can name a device: 1 to 128 printable ASCII
 // characters without space at either end.
 func CheckDevice(id DeviceID) error {
-	if !device.MatchString(string(id)) {
+	if !isDevice(string(id)) {
 		return Errorf(Malformed, "device id %.40q: it has 1 to 128 printable ASCII characters and no space at either end", string(id))
 	}
 	return nil
+}
+
+func isDevice(id string) bool {
+	if len(id) == 0 || len(id) > 128 || id[0] == ' ' || id[len(id)-1] == ' ' {
+		return false
+	}
+	for i := range len(id) {
+		if id[i] < ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // A KeyKind is a public key algorithm with its size.

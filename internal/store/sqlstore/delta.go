@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 // maxDelta is the longest DER that is kept as a delta, and the longest reference:
@@ -81,6 +82,11 @@ func run(der []byte, at int, b []byte) int {
 	}
 	der = der[at:]
 	n := 0
+	for ; n+8 <= len(der) && n+8 <= len(b); n += 8 {
+		if differ := binary.LittleEndian.Uint64(der[n:]) ^ binary.LittleEndian.Uint64(b[n:]); differ != 0 {
+			return n + bits.TrailingZeros64(differ)/8
+		}
+	}
 	for n < len(der) && n < len(b) && der[n] == b[n] {
 		n++
 	}
