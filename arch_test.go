@@ -90,10 +90,10 @@ var peers = map[string][]string{
 	"internal/parallel":        {},
 	"internal/stat":            {"internal/pki"},
 	"internal/cms":             {"internal/tbs"},
-	"internal/keystore":        {"internal/tbs"},   // likewise
-	"internal/keystore/soft":   {"internal/tbs"},   // the public keys of all kinds
-	"internal/store/sqlstore":  {"internal/check"}, // implements what the checker reads
-	"internal/store/storetest": {"internal/check", "internal/statuscheck"},
+	"internal/keystore":        {"internal/tbs"},                          // likewise
+	"internal/keystore/soft":   {"internal/tbs"},                          // the public keys of all kinds
+	"internal/store/sqlstore":  {"internal/check", "internal/proto/scep"}, // implements what the checker reads, and what a protocol keeps
+	"internal/store/storetest": {"internal/check", "internal/statuscheck", "internal/proto/scep"},
 	"internal/bench":           {"internal/quickstart"}, // measures what the story makes
 	"internal/restapi":         {"internal/intake"},
 	"internal/proto/est":       {"internal/intake"},

@@ -20,6 +20,16 @@ type party struct {
 	spki   []byte // DER SubjectPublicKeyInfo
 }
 
+// SubjectPublicKey returns the DER SubjectPublicKeyInfo of a DER certificate, of whatever
+// form the rest of it is; nil where it is none.
+func SubjectPublicKey(certificate []byte) []byte {
+	p, ok := readParty(certificate)
+	if !ok {
+		return nil
+	}
+	return p.spki
+}
+
 // readParty reads a DER Certificate (RFC 5280, 4.1).
 func readParty(certificate []byte) (p party, ok bool) {
 	outer, ok := der.ReadOnly(certificate, asn1.SEQUENCE)

@@ -136,6 +136,11 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	if n.Protocols != nil {
 		ep.Protocols = slices.Compact(slices.Sorted(slices.Values(n.Protocols)))
 	}
+	if slices.Contains(ep.Protocols, pki.ProtocolSCEP) {
+		if err := s.checkSCEP(ctx, ep.Profile.Tenant); err != nil {
+			return err
+		}
+	}
 	if n.Names != nil {
 		if err := checkNames(*n.Names); err != nil {
 			return err
@@ -167,6 +172,21 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 		err = pki.Errorf(pki.PolicyRefused, "the profile %s is for OCSP responders, which the server enrols itself: whoever had one could deny every revocation", n.Profile)
 	}
 	return err
+}
+
+// checkSCEP refuses to take SCEP where the tenant of the authority has not said what the
+// server's keys for it are to be.
+func (s *Service) checkSCEP(ctx context.Context, tenant pki.TenantID) error {
+	for _, name := range []string{policy.SCEPSignerProfile, policy.SCEPRecipientProfile} {
+		_, err := s.cfg.Directory.ResolveProfile(ctx, pki.ProfileRef{Tenant: tenant, Name: name})
+		if pki.KindOf(err) == pki.NotFound {
+			return pki.Errorf(pki.NotReady, "publish a profile named %s first: the server's keys for SCEP need it ('pando profile packs common %s' prints one)", name, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkLent refuses a version of a lent profile that is older than what was lent: whoever

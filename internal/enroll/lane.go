@@ -48,6 +48,9 @@ func (l *Lane) Profile() pki.ProfileRef { return l.profile.Ref() }
 // Authority returns the authority that the lane's certificates come from.
 func (l *Lane) Authority() pki.AuthorityID { return l.line.Authority.ID }
 
+// Issuer returns the issuer that the lane's certificates come from at this moment.
+func (l *Lane) Issuer() *pki.Issuer { return &l.line.Issuer }
+
 // Approvals returns whose approval each enrolment needs here; nil is nobody's.
 func (l *Lane) Approvals() *approval.Rule { return l.profile.Profile().Approvals() }
 

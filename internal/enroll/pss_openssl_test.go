@@ -155,6 +155,6 @@ func (r *pssResponder) enroll(ctx context.Context, issuer pki.IssuerID) (err err
 	if err != nil {
 		return err
 	}
-	r.got, err = r.h.Enroll.Responder(ctx, g, issuer, tbs.AppendSigned(nil, info, public.SignatureAlgorithm(), signature))
+	r.got, err = r.h.Enroll.Own(ctx, g, issuer, policy.ResponderProfile, tbs.AppendSigned(nil, info, public.SignatureAlgorithm(), signature))
 	return err
 }

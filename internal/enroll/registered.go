@@ -12,21 +12,30 @@ import (
 // What is enrolled here has no endpoint: it is pando's own, and its name comes
 // from the hierarchy, never from a request.
 
-// Responder issues the certificate of an issuer's OCSP responder under its
-// tenant's profile ocsp-responder. Only the server itself asks for it; the permit
-// is the system's, of access.Enroll.
-func (s *Service) Responder(ctx context.Context, g access.Permit, issuer pki.IssuerID, csr []byte) (*pki.Enrollment, error) {
+// ownSuffixes are what the server's own certificates under an authority append to its
+// common name, by their profile.
+var ownSuffixes = map[string]string{
+	policy.ResponderProfile:     " OCSP",
+	policy.SCEPSignerProfile:    " SCEP",
+	policy.SCEPRecipientProfile: " SCEP Encryption",
+}
+
+// Own issues a certificate of the server's own under an issuer: of its OCSP responder, or
+// of a key for SCEP, under the profile of its tenant that has the name. Only the server
+// itself asks for it; the permit is the system's, of access.Enroll.
+func (s *Service) Own(ctx context.Context, g access.Permit, issuer pki.IssuerID, profile string, csr []byte) (*pki.Enrollment, error) {
 	if err := g.Check(access.Enroll); err != nil {
 		return nil, err
 	}
-	if !g.Principal().System() {
-		return nil, pki.Errorf(pki.Forbidden, "responders are enrolled by the server itself")
+	suffix, ok := ownSuffixes[profile]
+	if !ok || !g.Principal().System() {
+		return nil, pki.Errorf(pki.Forbidden, "the server's own certificates are enrolled by the server itself")
 	}
 	line, err := s.cfg.Directory.IssuerLine(ctx, g.Tenant(), issuer)
 	if err != nil {
 		return nil, err
 	}
-	return s.registered(ctx, g.Tenant(), line, pki.ProfileRef{Tenant: g.Tenant(), Name: policy.ResponderProfile}, responderName(line.Authority.CommonName), csr)
+	return s.registered(ctx, g.Tenant(), line, pki.ProfileRef{Tenant: g.Tenant(), Name: profile}, ownName(line.Authority.CommonName, suffix), csr)
 }
 
 // Subordinate issues the certificate of an authority below an online one. The
@@ -59,10 +68,9 @@ func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *iss
 	return s.issue(ctx, lane, order)
 }
 
-// responderName makes the responder's CN of its authority's, within the 64
-// characters (not octets) that RFC 5280, appendix A.1, leaves a common name.
-func responderName(authority string) string {
-	const suffix = " OCSP"
+// ownName makes the CN of a certificate of the server's own of its authority's, within
+// the 64 characters (not octets) that RFC 5280, appendix A.1, leaves a common name.
+func ownName(authority, suffix string) string {
 	name := []rune(authority)
 	return string(name[:min(len(name), 64-len(suffix))]) + suffix
 }

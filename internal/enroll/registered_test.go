@@ -11,6 +11,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 )
 
 func system(t *testing.T, tenant pki.TenantID) access.Permit {
@@ -50,7 +51,7 @@ func TestResponder(t *testing.T) {
 		issuer := view.Issuers[0].ID
 		// What the request's subject says is nothing to a responder.
 		csr := pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "evil"}, "evil.example.com")
-		got, err := h.Enroll.Responder(t.Context(), system(t, "acme"), issuer, csr)
+		got, err := h.Enroll.Own(t.Context(), system(t, "acme"), issuer, policy.ResponderProfile, csr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,13 +73,13 @@ func TestResponder(t *testing.T) {
 			"by a token":         {h.grant(access.Enroll), pki.Forbidden},
 			"for another tenant": {system(t, "globex"), pki.NotFound},
 		} {
-			_, err := h.Enroll.Responder(t.Context(), test.grant, issuer, csr)
+			_, err := h.Enroll.Own(t.Context(), test.grant, issuer, policy.ResponderProfile, csr)
 			if err == nil || pki.KindOf(err) != test.want {
 				t.Errorf("%s: %v, want %s", name, err, test.want)
 			}
 		}
 	}
-	_, err := h.Enroll.Responder(t.Context(), system(t, "acme"), "nobody", meterCSR(t, "SM-1"))
+	_, err := h.Enroll.Own(t.Context(), system(t, "acme"), "nobody", policy.ResponderProfile, meterCSR(t, "SM-1"))
 	refused(t, err, pki.NotFound)
 }
 

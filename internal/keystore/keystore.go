@@ -16,7 +16,7 @@ import (
 )
 
 // A Use is what a key is for. The keys of an authority, of its OCSP responder, of
-// a TLS listener and of a tenant's log are all different keys.
+// SCEP, of a TLS listener and of a tenant's log are all different keys.
 type Use string
 
 // The uses.
@@ -27,10 +27,15 @@ const (
 	UseLog  Use = "log"
 
 	UseLotReport Use = "lot-report"
+
+	UseSCEPSigner    Use = "scep-signer"    // signs answers
+	UseSCEPRecipient Use = "scep-recipient" // opens requests
 )
 
 // Uses lists every Use.
-func Uses() []Use { return []Use{UseCA, UseOCSP, UseTLS, UseLog, UseLotReport} }
+func Uses() []Use {
+	return []Use{UseCA, UseOCSP, UseTLS, UseLog, UseLotReport, UseSCEPSigner, UseSCEPRecipient}
+}
 
 // A Key is an opened private key.
 type Key struct {

@@ -38,7 +38,7 @@ func TestGenerate(t *testing.T) {
 		{name: "no such kind", scheme: "one", kind: "p224", use: keystore.UseCA,
 			detail: `key kind "p224": it is one of [p256 p384 p521 rsa2048 rsa3072 rsa4096 rsa2048-pss rsa3072-pss rsa4096-pss ed25519 mldsa44 mldsa65 mldsa87 slhdsa-sha2-128s]`},
 		{name: "no such use", scheme: "one", kind: pki.P256, use: "any",
-			detail: `key use "any": it is one of [ca ocsp tls log lot-report]`},
+			detail: `key use "any": it is one of [ca ocsp tls log lot-report scep-signer scep-recipient]`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"maps"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -198,7 +199,7 @@ func (tr *tree) leaf(t testing.TB, name string, kind pki.KeyKind) made {
 }
 
 // issuerOf returns the authority that issues a profile: that of its endpoint, or the
-// last one for responders, which have no endpoint.
+// last one for what the server enrols itself, which has no endpoint.
 func (tr *tree) issuerOf(t testing.TB, profile string) *authority {
 	t.Helper()
 	for _, e := range tr.pack.Endpoints {
@@ -206,11 +207,14 @@ func (tr *tree) issuerOf(t testing.TB, profile string) *authority {
 			return tr.authorities[e.Authority]
 		}
 	}
-	if profile != policy.ResponderProfile {
+	if !slices.Contains(ownProfiles, profile) {
 		t.Fatalf("no endpoint issues %s", profile)
 	}
 	return tr.authorities[tr.pack.Authorities[len(tr.pack.Authorities)-1].Name]
 }
+
+// ownProfiles are those of the server's own certificates under an authority.
+var ownProfiles = []string{policy.ResponderProfile, policy.SCEPSignerProfile, policy.SCEPRecipientProfile}
 
 // leaves returns the end-entity profiles of a pack.
 func leaves(t testing.TB, p *packs.Pack) (names []string) {
@@ -267,6 +271,8 @@ func sample(t testing.TB, profile string, key crypto.Signer) *policy.Input {
 	switch profile {
 	case policy.ResponderProfile:
 		in.CommonName = "OCSP 1"
+	case policy.SCEPSignerProfile, policy.SCEPRecipientProfile:
+		in.CommonName = "SCEP 1"
 	case "meter", "rni-command", "idevid", "ldevid", "opcua-device", "ieee2030-5-device", "matter-dac":
 		in.Device = "M-0001"
 	case "wisun-router", "wisun-border-router", "gb-signing", "gb-key-agreement":

@@ -148,7 +148,7 @@ func document(pack, profile string) ([]byte, error) {
 // of the packs common, smart-meter and tls.
 func Story() []string {
 	return []string{
-		"root", "issuing-ca", "ocsp-responder", "meter", "head-end", "firmware-signing", "rni-command",
+		"root", "issuing-ca", "ocsp-responder", "scep-signer", "scep-recipient", "meter", "head-end", "firmware-signing", "rni-command",
 		"device", "tls-server", "tls-client",
 	}
 }

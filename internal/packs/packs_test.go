@@ -21,7 +21,7 @@ func TestPacks(t *testing.T) {
 		if p.Name != name || p.Version < 1 || p.Title == "" || len(p.Notes) == 0 {
 			t.Errorf("%s: %+v", name, p)
 		}
-		used := []string{policy.ResponderProfile}
+		used := slices.Clone(ownProfiles)
 		for _, x := range p.Profiles {
 			if other := owner[x.Name]; other != "" {
 				t.Errorf("profile %s is in %s and %s", x.Name, other, name)

@@ -48,7 +48,8 @@ type want struct {
 	source string // see keystore.Credential
 	use    keystore.Use
 	kind   pki.KeyKind // of its key
-	names  []string    // DNS names and IP addresses; nil for a responder
+	names  []string    // DNS names and IP addresses; nil where it has none
+	before string      // the name under which the one is kept that it replaces; "" keeps none
 	enroll func(ctx context.Context, g access.Permit, csr []byte) (*pki.Enrollment, error)
 }
 
@@ -70,6 +71,13 @@ func (c *credentials) get(ctx context.Context, w want) (*keystore.Credential, *x
 	case err != nil && !first:
 		c.log.Warn("a certificate of the server's own cannot be used", "credential", w.name, "error", err)
 	}
+	if w.before != "" && err == nil {
+		kept := *have
+		kept.Name = w.before
+		if err := c.store.PutCredential(ctx, &kept); err != nil {
+			return nil, nil, err
+		}
+	}
 	fresh, failed := c.make(ctx, w)
 	if failed != nil {
 		if err == nil {
@@ -83,6 +91,15 @@ func (c *credentials) get(ctx context.Context, w want) (*keystore.Credential, *x
 	}
 	c.log.Info("new certificate of the server's own", "credential", w.name, "serial", fmt.Sprintf("%x", leaf.SerialNumber), "expires", leaf.NotAfter)
 	return fresh, leaf, nil
+}
+
+// kept returns a credential as it is, for as long as it can be used; it is not made anew.
+func (c *credentials) kept(ctx context.Context, tenant pki.TenantID, name string) (*keystore.Credential, error) {
+	have, err := c.store.Credential(ctx, tenant, name)
+	if err == nil {
+		_, err = c.verify(ctx, have)
+	}
+	return have, err
 }
 
 // verify checks what relying parties will: a row that was damaged, or that came
@@ -212,7 +229,7 @@ func (r *responders) Responder(ctx context.Context, issuer pki.IssuerID) ([]byte
 		tenant: i.Tenant, name: "ocsp:" + string(issuer), use: keystore.UseOCSP, kind: kind,
 		source: fmt.Sprintf("profile %s, version %d", profile.Name, profile.Version),
 		enroll: func(ctx context.Context, g access.Permit, csr []byte) (*pki.Enrollment, error) {
-			return r.credentials.ra.Responder(ctx, g, issuer, csr)
+			return r.credentials.ra.Own(ctx, g, issuer, policy.ResponderProfile, csr)
 		},
 	})
 	if err != nil {

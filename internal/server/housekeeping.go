@@ -40,6 +40,7 @@ func (s *Server) housekeeper() *housekeeper {
 	keep := s.cfg.Retention
 	return &housekeeper{now: s.now, log: s.log, shelves: []shelf{
 		{"idempotency keys", s.store.PurgeIdempotency, time.Duration(keep.IdempotencyKeys), purgeSlice},
+		{"SCEP transactions", s.store.PurgeSCEP, time.Duration(keep.IdempotencyKeys), purgeSlice},
 		{"chunks of batches' rows", s.store.PurgeBatchRows, time.Duration(keep.BatchRows), purgeChunks},
 	}}
 }

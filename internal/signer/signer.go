@@ -96,12 +96,38 @@ func (s *Signer) Public(ctx context.Context, uri pki.KeyURI) (key tbs.PublicKey,
 // TLS returns the crypto.Signer of a key with use TLS, for crypto/tls. Another
 // key is Forbidden.
 func (s *Signer) TLS(ctx context.Context, uri pki.KeyURI) (crypto.Signer, error) {
+	return s.handOut(ctx, uri, keystore.UseTLS)
+}
+
+// SCEPSigner returns the crypto.Signer of a key that signs answers of SCEP. Another key is
+// Forbidden.
+func (s *Signer) SCEPSigner(ctx context.Context, uri pki.KeyURI) (crypto.Signer, error) {
+	return s.handOut(ctx, uri, keystore.UseSCEPSigner)
+}
+
+// SCEPRecipient returns the crypto.Decrypter of a key that requests of SCEP are encrypted
+// to. Another key is Forbidden.
+func (s *Signer) SCEPRecipient(ctx context.Context, uri pki.KeyURI) (crypto.Decrypter, error) {
+	key, err := s.handOut(ctx, uri, keystore.UseSCEPRecipient)
+	if err != nil {
+		return nil, err
+	}
+	decrypter, ok := key.(crypto.Decrypter)
+	if !ok {
+		return nil, fmt.Errorf("key %s does not decrypt", uri)
+	}
+	return decrypter, nil
+}
+
+// handOut returns a key of the given use to whoever's protocol signs more than this
+// package knows. No key of an authority is ever handed out.
+func (s *Signer) handOut(ctx context.Context, uri pki.KeyURI, use keystore.Use) (crypto.Signer, error) {
 	k, err := s.open(ctx, uri)
 	if err != nil {
 		return nil, err
 	}
-	if k.Use != keystore.UseTLS {
-		return nil, pki.Errorf(pki.Forbidden, "key %s is for use %s, not for TLS", uri, k.Use)
+	if k.Use != use {
+		return nil, pki.Errorf(pki.Forbidden, "key %s is for use %s, not for %s", uri, k.Use, use)
 	}
 	return k.Signer, nil
 }

@@ -43,6 +43,8 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"planned in line": {plannedBy("product_line"), []string{"device_line"}},
 		"issued in lot":   {issuedBy("lot"), []string{"certificate_lot", "certificate_device", "PRIMARY KEY"}},
 		"devices of lot":  {devicesOfLot, []string{"certificate_lot"}},
+		"SCEP":            {selectSCEP, []string{"PRIMARY KEY"}},
+		"SCEP purged":     {purgeSCEP, []string{"PRIMARY KEY", "scep_transaction_begun"}},
 		"issued in line":  {issuedBy("product_line"), []string{"certificate_line", "certificate_device", "PRIMARY KEY"}},
 	} {
 		var args []any

@@ -26,6 +26,7 @@ import (
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/proto/scep"
 	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
@@ -60,9 +61,11 @@ type Store interface {
 	quota.Store
 	approval.Store
 	enrolauth.Store
+	scep.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
+	PurgeSCEP(ctx context.Context, before time.Time, limit int) (int, error)
 	Size(ctx context.Context) (stat.StoreSize, error)
 	OpenWork(ctx context.Context) (stat.OpenWork, error)
 	Close() error
@@ -87,6 +90,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"credentials", testCredentials},
 		{"endpoints", testEndpoints},
 		{"block list", testBlockList},
+		{"SCEP transactions", testSCEP},
 
 		{"issue", testIssue},
 		{"issue for another owner", testLent},

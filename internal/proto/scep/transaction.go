@@ -1,0 +1,38 @@
+package scep
+
+import (
+	"context"
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Transaction is what the messages of one transaction identifier at one endpoint have
+// in common (RFC 8894, 3.2.1.1).
+type Transaction struct {
+	Tenant   pki.TenantID
+	Endpoint string // name
+	ID       string
+	Signer   [32]byte // SHA-256 of the SubjectPublicKeyInfo that signs its messages
+	Key      [32]byte // of the one that a certificate is asked for
+	Begun    time.Time
+
+	// Request is the DER request while it waits for approval, since a CertPoll does not
+	// bring it again; nil where none waited. Renews says that it was a RenewalReq, and
+	// Principal is who asked.
+	Request   []byte
+	Renews    bool
+	Principal string
+}
+
+// Store keeps transactions.
+type Store interface {
+	// BeginSCEP stores a transaction without its request, and returns it; one that is there
+	// already is returned as it is, and is Conflict where its messages are signed by another
+	// key, or ask for one.
+	BeginSCEP(ctx context.Context, t *Transaction) (*Transaction, error)
+	// KeepSCEP stores the request of a transaction that is there.
+	KeepSCEP(ctx context.Context, t *Transaction) error
+	// SCEPTransaction returns a transaction of a tenant's endpoint, or NotFound.
+	SCEPTransaction(ctx context.Context, tenant pki.TenantID, endpoint, id string) (*Transaction, error)
+}
