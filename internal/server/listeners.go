@@ -15,6 +15,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/proto/est"
+	"github.com/pando-pki/pando/internal/proto/scep"
 	"github.com/pando-pki/pando/internal/proto/status"
 	"github.com/pando-pki/pando/internal/restapi"
 )
@@ -56,11 +57,14 @@ func (s *Server) listen(version string) (*listeners, error) {
 	ofDevices.Certificates = true
 	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Limiter: s.limits, Now: s.now, Log: s.log})
 	devices := est.New(est.Config{RA: s.enroll, Prover: s.secrets, Default: s.cfg.EST.Default, Limits: s.limits, Log: s.log})
+	enrols := scep.New(scep.Config{
+		RA: s.enroll, Authorities: s.registrars, Prover: s.secrets, Store: s.store, Certificates: s.store, CRLs: s.revocation, Limits: s.limits, Now: s.now, Log: s.log,
+	})
 	nothing := http.NotFoundHandler()
 	err := errors.Join(
 		l.add("https", s.cfg.Listen.HTTPS, l.tlsConfig(tls.NoClientCert), restapi.New(api)),
 		l.add("devices", s.cfg.Listen.Devices, l.tlsConfig(tls.RequestClientCert), devices.Handler(restapi.New(ofDevices))),
-		l.add("http", s.cfg.Listen.HTTP, nil, open.Handler(nothing)),
+		l.add("http", s.cfg.Listen.HTTP, nil, open.Handler(enrols.Handler(nothing))),
 		l.add("ops", s.cfg.Listen.Ops, nil, s.ops()),
 	)
 	if err != nil {

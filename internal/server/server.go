@@ -68,6 +68,7 @@ type Server struct {
 	audit       *auditlog.Service
 	jobs        *revocation.Jobs
 	credentials *credentials
+	registrars  *registrars
 	expiry      *expiry.Service
 	retention   *retention.Service
 	trust       *trust.Service
@@ -209,6 +210,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials
+	s.registrars = &registrars{store: s.store, chains: s.hierarchy, ra: s.enroll, credentials: s.credentials, now: s.now}
 	targets, err := s.cfg.targets()
 	if err != nil {
 		return err

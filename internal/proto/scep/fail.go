@@ -1,8 +1,12 @@
 package scep
 
 import (
+	"errors"
+	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -53,4 +57,42 @@ func codeOf(kind pki.Kind) code {
 		return code{badRequest, http.StatusInternalServerError, true}
 	}
 	return code{badRequest, http.StatusInternalServerError, true}
+}
+
+// A statusError is an error with a status of HTTP of its own.
+type statusError struct {
+	status int
+	error
+}
+
+func (e statusError) Unwrap() error { return e.error }
+
+// retryAfter is when a client may come again after a fault of ours that does not say.
+const retryAfter = 10 * time.Second
+
+// fail answers by HTTP alone, with one line of text.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := codeOf(pki.KindOf(err)).http
+	if e, ok := errors.AsType[statusError](err); ok {
+		status = e.status
+	}
+	if status >= http.StatusInternalServerError {
+		after := retryAfter
+		e, ok := errors.AsType[*pki.Error](err)
+		if ok && e.RetryAfter > 0 {
+			after = e.RetryAfter
+		}
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+		if r.Context().Err() == nil && !(ok && (e.Kind == pki.RateLimited || e.Kind == pki.Unavailable && e.Cause == nil)) {
+			s.cfg.Log.ErrorContext(r.Context(), "SCEP", "path", r.URL.Path, "from", r.RemoteAddr, "error", err)
+		}
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, pki.DetailOf(err), status)
+}
+
+// log logs what a CertRep refuses. No challenge is in it.
+func (s *Server) log(r *http.Request, label string, m *message, err error) {
+	s.cfg.Log.LogAttrs(r.Context(), slog.LevelInfo, "SCEP refused", slog.String("endpoint", label), slog.String("type", m.kind.String()),
+		slog.String("transaction", m.id), slog.String("from", r.RemoteAddr), slog.String("kind", pki.KindOf(err).String()), slog.Any("error", err))
 }

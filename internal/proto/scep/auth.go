@@ -1,0 +1,80 @@
+package scep
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"hash/maphash"
+	"net/netip"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/enrolauth"
+	"github.com/pando-pki/pando/internal/limit"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// prove proves who sent a message, within the limits: by the certificate whose key signed
+// it, the challenge of its request, or both.
+func (op *operation) prove(ctx context.Context, renews bool) (who access.Principal, err error) {
+	cfg := &op.server.cfg
+	err = cfg.Limits.Admit(op.remote, op.credential(), func() (limit.Asker, error) {
+		who, err = cfg.Prover.Prove(ctx, op.label, enrolauth.Presented{Certificates: op.certificates(), Secret: op.challenge, Renews: renews, Remote: op.remote})
+		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
+	})
+	return who, err
+}
+
+// again returns whoever asked before, as they are at this moment: a challenge does not
+// come again, and the certificate that signed does.
+func (op *operation) again(ctx context.Context, t *Transaction) (access.Principal, error) {
+	if strings.HasPrefix(t.Principal, access.CertificatePrincipal) {
+		return op.prove(ctx, t.Renews)
+	}
+	who, err := op.server.cfg.Prover.Principal(ctx, t.Tenant, t.Principal)
+	if from, unknown := netip.ParseAddrPort(op.remote); unknown == nil {
+		who.Source = from.Addr()
+	}
+	return who, err
+}
+
+// certificates returns those that a message proves its sender by: the one that signed it,
+// and the others that it carries. One that a client made itself can be of any form; what
+// cannot be read proves nobody.
+func (op *operation) certificates() []*x509.Certificate {
+	signer, err := x509.ParseCertificate(op.signer)
+	if err != nil {
+		return nil
+	}
+	all := []*x509.Certificate{signer}
+	for _, raw := range op.signed.Certificates {
+		if c, err := x509.ParseCertificate(raw); err == nil && !bytes.Equal(raw, op.signer) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// credential names what a message would prove somebody by, without looking at it: a hash
+// under a key of this process, that nobody can make another's.
+func (op *operation) credential() uint64 {
+	var h maphash.Hash
+	h.SetSeed(op.server.seed)
+	h.WriteString(op.label + "\n" + op.challenge.Reveal() + "\n")
+	if op.challenge.IsZero() {
+		h.Write(op.signer)
+	}
+	return h.Sum64()
+}
+
+// checkSigner refuses a PKCSReq for another key than the one that signed the message,
+// unless that was signed by a certificate which proves who asks, as its maker's does: one
+// that a client made itself proves nothing but its key (RFC 8894, 2.3).
+func (op *operation) checkSigner(who access.Principal, csr *tbs.CSR) error {
+	if op.kind == renewalReq || who.Proofs.Has(pki.ByCertificate) || bytes.Equal(cms.SubjectPublicKey(op.signer), csr.Key.SPKI()) {
+		return nil
+	}
+	return pki.Errorf(pki.BadProof, "the request is for another key than the one that signed the message; a certificate that is there is renewed by RenewalReq")
+}

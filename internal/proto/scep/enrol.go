@@ -1,0 +1,130 @@
+package scep
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// enrol answers PKCSReq and RenewalReq (RFC 8894, 3.3.1) with what a CertRep carries.
+func (op *operation) enrol(ctx context.Context) ([]byte, error) {
+	csr, err := op.readRequest()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := op.recipient(); err != nil { // nothing is issued that cannot be handed over
+		return nil, err
+	}
+	renews := op.kind == renewalReq
+	who, err := op.prove(ctx, renews)
+	if err != nil {
+		return nil, err
+	}
+	if err := op.checkSigner(who, csr); err != nil {
+		return nil, err
+	}
+	t, err := op.server.cfg.Store.BeginSCEP(ctx, &Transaction{
+		Tenant: op.tenant(), Endpoint: op.endpoint(), ID: op.id, Begun: op.server.cfg.Now().UTC(),
+		Signer: sha256.Sum256(cms.SubjectPublicKey(op.signer)), Key: sha256.Sum256(csr.Key.SPKI()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Request, t.Renews, t.Principal = bytes.Clone(csr.Raw), renews, who.ID
+	content, err := op.ask(ctx, who, t)
+	if pki.KindOf(err) == pki.Pending {
+		if kept := op.server.cfg.Store.KeepSCEP(ctx, t); kept != nil {
+			return nil, kept
+		}
+	}
+	return content, err
+}
+
+// poll answers CertPoll (RFC 8894, 3.3.3): it asks again for what waits. The names that
+// it carries say nothing that the transaction does not, but the subject must be its own.
+func (op *operation) poll(ctx context.Context) ([]byte, error) {
+	_, subject, ok := readIssuerAndSubject(op.content)
+	if !ok {
+		return nil, errOpen(nil)
+	}
+	if _, err := op.recipient(); err != nil {
+		return nil, err
+	}
+	t, err := op.server.cfg.Store.SCEPTransaction(ctx, op.tenant(), op.endpoint(), op.id)
+	if err != nil {
+		return nil, err
+	}
+	none := pki.Errorf(pki.NotFound, "nothing waits in a transaction %.60q of this key and this subject: ask for a certificate first", op.id)
+	if t.Request == nil || t.Signer != sha256.Sum256(cms.SubjectPublicKey(op.signer)) {
+		return nil, none
+	}
+	csr, err := tbs.ParseCSR(t.Request)
+	if err != nil {
+		return nil, err
+	}
+	if named, err := tbs.ParseName(subject); err != nil || named.String() != csr.Subject.String() {
+		return nil, none
+	}
+	who, err := op.again(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return op.ask(ctx, who, t)
+}
+
+// ask has the registration authority issue what a transaction asks for. It returns the
+// certificate alone, since clients take the first of several for it and DER sorts them.
+func (op *operation) ask(ctx context.Context, who access.Principal, t *Transaction) ([]byte, error) {
+	grant, err := who.Authorize(access.Enroll, t.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	got, err := op.server.cfg.RA.Enroll(ctx, enroll.Request{
+		Grant: grant, Endpoint: op.label, Protocol: pki.ProtocolSCEP, Idempotency: t.retryKey(), Renews: t.Renews, Subject: enroll.Subject{CSR: t.Request},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cms.CertsOnly([][]byte{got.Certificate.DER})
+}
+
+// readRequest reads the request in a message, with its challenge.
+func (op *operation) readRequest() (*tbs.CSR, error) {
+	csr, err := tbs.ParseCSR(op.content)
+	if pki.KindOf(err) == pki.Malformed {
+		err = errOpen(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := csr.CheckProof(); err != nil {
+		return nil, err
+	}
+	op.challenge, err = csr.Challenge()
+	return csr, err
+}
+
+// retryKey is the idempotency key of an enrolment: a client that lost the answer and sends
+// its request again, in the same transaction, gets the same certificate.
+func (t *Transaction) retryKey() string {
+	h := sha256.New()
+	part := func(b []byte) { // each of one length, so that no two run together
+		sum := sha256.Sum256(b)
+		h.Write(sum[:])
+	}
+	part([]byte(t.Endpoint))
+	part([]byte(t.ID))
+	part([]byte(strconv.FormatInt(t.Begun.UnixMicro(), 10))) // an identifier comes again where the one before is forgotten
+	part([]byte(strconv.FormatBool(t.Renews)))
+	part(t.Signer[:])
+	part(t.Request)
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,189 @@
+package scep
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/enrolauth"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+)
+
+const label = "demo.device-scep"
+
+// A fake is all that a Server asks: it issues what is asked for, once for each
+// idempotency key.
+type fake struct {
+	t      testing.TB
+	ca     party
+	signer party
+	to     []party // recipients
+	err    error   // of Enroll
+	prove  error   // of Prove, whatever is presented
+
+	again error // of Again
+
+	mu           sync.Mutex
+	issued       map[string][]byte // by idempotency key
+	asked        []enroll.Request
+	proved       []enrolauth.Presented
+	transactions map[string]*Transaction // by id
+	certificates map[pki.Serial]*pki.Certificate
+	crls         map[revocation.List][]byte
+	device       pki.DeviceID // whom certificates prove
+}
+
+func newFake(t testing.TB) *fake {
+	return &fake{
+		t: t, ca: newParty(t, newEC(t), "CA"), signer: newParty(t, newRSA(t, "signer"), "RA"),
+		to: []party{newParty(t, newRSA(t, "ra"), "RA")}, issued: make(map[string][]byte), transactions: make(map[string]*Transaction),
+	}
+}
+
+func (f *fake) server() *Server {
+	return New(Config{RA: f, Authorities: f, Prover: f, Store: f, Certificates: f, CRLs: f, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+}
+
+func (f *fake) RA(_ context.Context, name string) (*RA, error) {
+	if name != label {
+		return nil, pki.Errorf(pki.NotFound, "no endpoint %.90q", name)
+	}
+	ra := &RA{Issuer: &pki.Issuer{ID: "1", Tenant: "demo", Shards: 4, Certificate: f.ca.certificate}, Chain: [][]byte{f.ca.certificate}, Signer: *f.signer.signer()}
+	for _, p := range f.to {
+		ra.Recipients = append(ra.Recipients, p.recipient())
+	}
+	return ra, nil
+}
+
+func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (access.Principal, error) {
+	f.proved = append(f.proved, p)
+	if f.prove != nil {
+		return access.Principal{}, f.prove
+	}
+	if f.device != "" && p.Secret.IsZero() {
+		return access.Principal{Tenant: "demo", ID: "certificate:1", Proofs: pki.ByCertificate, Device: f.device, Grants: access.Given(access.Device)}, nil
+	}
+	if name != label || p.Secret.Reveal() != "once" && !p.Renews {
+		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "what was presented proves nobody at this endpoint")
+	}
+	return access.Principal{Tenant: "demo", ID: "secret:1", Grants: access.Given(access.RAOperator)}, nil
+}
+
+func (f *fake) Principal(_ context.Context, tenant pki.TenantID, principal string) (access.Principal, error) {
+	if f.again != nil {
+		return access.Principal{}, f.again
+	}
+	return access.Principal{Tenant: tenant, ID: principal, Grants: access.Given(access.RAOperator)}, nil
+}
+
+func (f *fake) BeginSCEP(_ context.Context, t *Transaction) (*Transaction, error) {
+	have := f.transactions[t.ID]
+	if have == nil {
+		have = t
+		f.transactions[t.ID] = t
+	}
+	if have.Signer != t.Signer || have.Key != t.Key {
+		return nil, pki.Errorf(pki.Conflict, "the transaction is that of another key")
+	}
+	got := *have
+	return &got, nil
+}
+
+func (f *fake) KeepSCEP(_ context.Context, t *Transaction) error {
+	f.transactions[t.ID] = t
+	return nil
+}
+
+func (f *fake) SCEPTransaction(_ context.Context, tenant pki.TenantID, endpoint, id string) (*Transaction, error) {
+	if t := f.transactions[id]; t != nil && tenant == t.Tenant && endpoint == t.Endpoint {
+		return t, nil
+	}
+	return nil, pki.Errorf(pki.NotFound, "no transaction %.60q", id)
+}
+
+func (f *fake) Certificate(_ context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error) {
+	if c := f.certificates[serial]; c != nil && issuer == "1" {
+		return c, nil
+	}
+	return nil, pki.Errorf(pki.NotFound, "no certificate %s", serial)
+}
+
+func (f *fake) CRL(_ context.Context, list revocation.List) (*revocation.CRL, error) {
+	if crl := f.crls[list]; crl != nil {
+		return &revocation.CRL{DER: crl}, nil
+	}
+	return nil, pki.Errorf(pki.NotFound, "no CRL %s", list)
+}
+
+func (f *fake) Enroll(_ context.Context, r enroll.Request) (*pki.Enrollment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, r)
+	if f.err != nil {
+		return nil, f.err
+	}
+	if got := f.issued[r.Idempotency]; got != nil {
+		return &pki.Enrollment{Certificate: &pki.Certificate{DER: got}, Repeated: true}, nil
+	}
+	csr, err := x509.ParseCertificateRequest(r.CSR)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(int64(len(f.issued) + 2)), Subject: csr.Subject, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+	got, err := x509.CreateCertificate(rand.Reader, template, parse(f.t, f.ca.certificate), csr.PublicKey, f.ca.key)
+	if err != nil {
+		return nil, err
+	}
+	f.issued[r.Idempotency] = got
+	return &pki.Enrollment{Certificate: &pki.Certificate{DER: got}}, nil
+}
+
+// call sends a request to a server.
+func call(s *Server, method, target string, body []byte) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.Handler(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(method, target, bytes.NewReader(body)))
+	return w
+}
+
+const operationURL = prefix + label + "?operation=PKIOperation"
+
+// post sends a message and returns what answers it.
+func post(t testing.TB, s *Server, message []byte, keys ...cms.Key) *answer {
+	t.Helper()
+	w := call(s, http.MethodPost, operationURL, message)
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/x-pki-message" {
+		t.Fatalf("HTTP %d, %q: %s", w.Code, w.Header().Get("Content-Type"), w.Body)
+	}
+	return read(t, w.Body.Bytes(), keys...)
+}
+
+func messageQuery(message []byte) string {
+	return operationURL + "&message=" + url.QueryEscape(base64.StdEncoding.EncodeToString(message))
+}
+
+// certificateIn returns the one certificate that a success carries.
+func certificateIn(t testing.TB, a *answer) *x509.Certificate {
+	t.Helper()
+	if a.status != statusSuccess {
+		t.Fatalf("status %s, failInfo %s: %s", a.status, a.failInfo, a.text)
+	}
+	signed, err := cms.ParseSigned(a.content)
+	if err != nil || len(signed.Certificates) != 1 || len(signed.Signers) != 0 {
+		t.Fatalf("%d certificates, %v", len(signed.Certificates), err)
+	}
+	return parse(t, signed.Certificates[0])
+}

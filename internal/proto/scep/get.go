@@ -1,0 +1,91 @@
+package scep
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// Certificates finds issued certificates.
+type Certificates interface {
+	// Certificate returns a certificate to the tenant that issued or owns it, or NotFound.
+	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
+}
+
+// CRLs has the CRLs of issuers; revocation.Service is one.
+type CRLs interface {
+	CRL(ctx context.Context, list revocation.List) (*revocation.CRL, error)
+}
+
+// maxCRL bounds a CRL that is encrypted for one client.
+const maxCRL = 1 << 20
+
+// getCert answers GetCert (RFC 8894, 3.3.4) to whoever holds the certificate's key, or
+// proves by another certificate that they are its device. To everybody else it is as if
+// there were none: whose certificates there are is not anybody's business.
+func (op *operation) getCert(ctx context.Context) ([]byte, error) {
+	serial, err := op.readSerial()
+	if err != nil {
+		return nil, err
+	}
+	none := pki.Errorf(pki.NotFound, "the authority has issued no such certificate to you")
+	c, err := op.server.cfg.Certificates.Certificate(ctx, op.tenant(), op.ra.Issuer.ID, serial)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return nil, none
+	case err != nil:
+		return nil, err
+	case c.Owner != op.tenant():
+		return nil, none
+	}
+	if !bytes.Equal(cms.SubjectPublicKey(c.DER), cms.SubjectPublicKey(op.signer)) {
+		who, err := op.prove(ctx, false)
+		if pki.KindOf(err) == pki.Unauthenticated || err == nil && (who.Device == "" || who.Device != c.Device) {
+			return nil, none
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return cms.CertsOnly([][]byte{c.DER})
+}
+
+// getCRL answers GetCRL (RFC 8894, 3.3.4) with the CRL that a certificate's distribution
+// point names.
+func (op *operation) getCRL(ctx context.Context) ([]byte, error) {
+	serial, err := op.readSerial()
+	if err != nil {
+		return nil, err
+	}
+	issuer := op.ra.Issuer
+	crl, err := op.server.cfg.CRLs.CRL(ctx, revocation.List{Issuer: issuer.ID, Shard: serial.Shard(issuer.Shards)})
+	if err != nil {
+		return nil, err
+	}
+	if len(crl.DER) > maxCRL {
+		return nil, pki.Errorf(pki.PolicyRefused, "the CRL has %d octets, which is too much for SCEP: fetch it where the certificate's distribution point says", len(crl.DER))
+	}
+	return cms.CRLOnly(crl.DER)
+}
+
+// readSerial reads which certificate a GetCert or GetCRL is about: one of the endpoint's
+// issuer.
+func (op *operation) readSerial() (pki.Serial, error) {
+	name, serial, ok := readIssuerAndSerial(op.content)
+	if !ok {
+		return serial, errOpen(nil)
+	}
+	issuer, err := tbs.ParseCertificate(op.ra.Issuer.Certificate)
+	if err != nil {
+		return serial, err
+	}
+	if !bytes.Equal(name, issuer.Subject) {
+		return serial, pki.Errorf(pki.NotFound, "the issuer is not the one of this endpoint's certificates")
+	}
+	_, err = op.recipient()
+	return serial, err
+}

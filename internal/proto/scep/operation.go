@@ -1,0 +1,151 @@
+package scep
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// bodyPatience is how long the body of a message may take.
+const bodyPatience = 5 * time.Second
+
+// An operation is one message with what it is answered with.
+type operation struct {
+	*message
+	server  *Server
+	label   string
+	ra      *RA
+	remote  string
+	content []byte     // of the message's envelope
+	cipher  cms.Cipher // that the answer is encrypted with
+
+	challenge pki.Secret // of the request, once it is read
+}
+
+// pkiOperation serves PKIOperation (RFC 8894, 4.3). What can be answered by a CertRep is;
+// a message that is no SCEP message is answered by HTTP alone.
+func (s *Server) pkiOperation(w http.ResponseWriter, r *http.Request, label string, ra *RA) error {
+	raw, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	m, err := readMessage(raw)
+	if err != nil {
+		return err
+	}
+	op := &operation{message: m, server: s, label: label, ra: ra, remote: r.RemoteAddr}
+	answer, envelope, err := op.answer(r.Context())
+	if err != nil {
+		c := codeOf(pki.KindOf(err))
+		if c.again {
+			return err
+		}
+		s.log(r, label, m, err)
+		answer, envelope = &reply{status: statusFailure, failInfo: c.failInfo, text: pki.DetailOf(err)}, nil
+	}
+	signed, err := ra.Signer.sign(m, answer, envelope)
+	if err != nil {
+		return err
+	}
+	write(w, r, "application/x-pki-message", signed)
+	return nil
+}
+
+// readBody returns the message of a request: the body of a POST, or base64 in the query of
+// a GET (RFC 8894, 4.3), where a "+" that was not escaped has become a blank.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	switch r.Method {
+	case http.MethodPost:
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			return nil, statusError{http.StatusRequestEntityTooLarge, pki.Errorf(pki.Malformed, "the message has more than %d octets", maxMessage)}
+		}
+		if err != nil {
+			return nil, pki.Because(pki.Malformed, err, "the message did not come whole")
+		}
+		return body, nil
+	case http.MethodGet:
+		text := strings.NewReplacer(" ", "+", "\r", "", "\n", "").Replace(r.URL.Query().Get("message"))
+		body, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, pki.Because(pki.Malformed, err, "the parameter message is not base64")
+		}
+		return body, nil
+	}
+	w.Header().Set("Allow", "GET, POST")
+	return nil, statusError{http.StatusMethodNotAllowed, pki.Errorf(pki.Malformed, "PKIOperation is asked for by POST or GET")}
+}
+
+// answer does what a message asks for and returns what a CertRep says of it, with the
+// envelope of a success.
+func (op *operation) answer(ctx context.Context) (*reply, []byte, error) {
+	const legacy = false
+	if err := op.verify(legacy); err != nil {
+		return nil, nil, err
+	}
+	var err error
+	if op.content, op.cipher, err = op.open(op.ra.Recipients, legacy); err != nil {
+		return nil, nil, err
+	}
+	defer clear(op.content) // a request has its challenge in it
+	var content []byte
+	switch op.kind {
+	case pkcsReq, renewalReq:
+		content, err = op.enrol(ctx)
+	case certPoll:
+		content, err = op.poll(ctx)
+	case getCert:
+		content, err = op.getCert(ctx)
+	case getCRL:
+		content, err = op.getCRL(ctx)
+	}
+	switch {
+	case pki.KindOf(err) == pki.Pending:
+		return &reply{status: statusPending}, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	to, err := op.recipient()
+	if err != nil {
+		return nil, nil, err
+	}
+	envelope, err := cms.Encrypt(cms.Envelope{Content: content, Cipher: op.cipher}, to)
+	return &reply{status: statusSuccess}, envelope, err
+}
+
+// recipient returns whom a success is encrypted to (RFC 8894, 3.1): the key that signed
+// the message, or where that key does not decrypt, whoever knows the challenge.
+func (op *operation) recipient() (cms.Recipient, error) {
+	key, err := tbs.ParsePublicKey(cms.SubjectPublicKey(op.signer))
+	if err != nil {
+		return cms.Recipient{}, err
+	}
+	if strings.HasPrefix(string(key.Kind()), "rsa") {
+		return cms.Recipient{Certificate: op.signer}, nil
+	}
+	if op.challenge.IsZero() {
+		return cms.Recipient{}, pki.Errorf(pki.BadKey, "an answer cannot be encrypted to a key of kind %s, and the message carries no challengePassword to encrypt it with (RFC 8894, 3.1): use RSA", key.Kind())
+	}
+	return cms.Recipient{Password: op.challenge}, nil
+}
+
+// tenant returns the tenant of the endpoint.
+func (op *operation) tenant() pki.TenantID {
+	tenant, _, _ := strings.Cut(op.label, ".")
+	return pki.TenantID(tenant)
+}
+
+// endpoint returns the endpoint's name within its tenant.
+func (op *operation) endpoint() string {
+	_, name, _ := strings.Cut(op.label, ".")
+	return name
+}

@@ -1,0 +1,114 @@
+package scep
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/enrolauth"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/limit"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// An Enroller is the registration authority; enroll.Service is one.
+type Enroller interface {
+	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
+}
+
+// An RA is what an endpoint's messages are signed and opened with.
+type RA struct {
+	Issuer     *pki.Issuer // that certificates come from
+	Chain      [][]byte    // DER: the issuer's certificate, and up to and with the root
+	Signer     Signer
+	Recipients []cms.Key // by which requests are opened; the one to encrypt to is first
+}
+
+// Authorities finds the RA of an endpoint.
+type Authorities interface {
+	// RA is NotFound where no endpoint has the label, and PolicyRefused where it does not
+	// take SCEP.
+	RA(ctx context.Context, label string) (*RA, error)
+}
+
+// A Prover proves who asks; enrolauth.Service is one.
+type Prover interface {
+	// Prove returns who asks at an endpoint, or is Unauthenticated.
+	Prove(ctx context.Context, label string, p enrolauth.Presented) (access.Principal, error)
+	// Principal returns whoever holds a secret at this moment, by the id that its principal
+	// has.
+	Principal(ctx context.Context, tenant pki.TenantID, id string) (access.Principal, error)
+}
+
+// Config is what a Server is made of; every field is needed but Limits, where nil limits
+// nothing.
+type Config struct {
+	RA           Enroller
+	Authorities  Authorities
+	Prover       Prover
+	Store        Store
+	Certificates Certificates
+	CRLs         CRLs
+	Limits       *limit.Limits
+	Now          pki.Clock
+	Log          *slog.Logger
+}
+
+// A Server serves SCEP over HTTP. Its methods are safe for concurrent use.
+type Server struct {
+	cfg  Config
+	seed maphash.Seed // of credentials
+}
+
+// New returns a Server.
+func New(cfg Config) *Server { return &Server{cfg: cfg, seed: maphash.MakeSeed()} }
+
+// prefix is where SCEP is served. What clients append to an endpoint's URL, as
+// "/pkiclient.exe" of the first servers, is not looked at.
+const prefix = "/scep/"
+
+// Handler serves GET and POST /scep/{label}, and hands every other path to rest.
+func (s *Server) Handler(rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tail, ok := strings.CutPrefix(r.URL.Path, prefix)
+		if !ok {
+			rest.ServeHTTP(w, r)
+			return
+		}
+		r.Pattern = prefix + "{label}"
+		leave, err := s.cfg.Limits.Answer(r.RemoteAddr)
+		if err == nil {
+			defer leave()
+			label, _, _ := strings.Cut(tail, "/")
+			err = s.serve(w, r, label)
+		}
+		if err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// serve serves one operation (RFC 8894, 4.1). An error is answered by HTTP alone.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, label string) error {
+	ra, err := s.cfg.Authorities.RA(r.Context(), label)
+	if err != nil {
+		return err
+	}
+	operation := r.URL.Query().Get("operation")
+	switch {
+	case operation == "PKIOperation":
+		return s.pkiOperation(w, r, label, ra)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		return statusError{http.StatusMethodNotAllowed, pki.Errorf(pki.Malformed, "%.20q is asked for by GET", operation)}
+	case operation == "GetCACaps":
+		return getCACaps(w, r)
+	case operation == "GetCACert":
+		return getCACert(w, r, ra)
+	}
+	return pki.Errorf(pki.Malformed, "operation %.40q: it is GetCACaps, GetCACert or PKIOperation", operation)
+}

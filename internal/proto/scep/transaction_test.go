@@ -1,0 +1,125 @@
+package scep
+
+import (
+	"bytes"
+	"crypto/x509"
+	"testing"
+
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// names returns what a CertPoll carries.
+func names(issuer, subject []byte) []byte {
+	return der.Append(nil, asn1.SEQUENCE, append(bytes.Clone(issuer), subject...))
+}
+
+func subjectOf(t testing.TB, csr []byte) []byte {
+	t.Helper()
+	r, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.RawSubject
+}
+
+// TestTransactions: an identifier is that of its keys, and what is sent again in it gets
+// the same certificate.
+func TestTransactions(t *testing.T) {
+	f := newFake(t)
+	s := f.server()
+	device, other := newParty(t, newRSA(t, "device"), "device"), newParty(t, newRSA(t, "other"), "other")
+	ask := func(p party, id string, csr []byte) *answer {
+		return post(t, s, p.send(t, request{kind: pkcsReq, id: id, content: csr, to: f.to[0].certificate}), p.recipient())
+	}
+	csr := newCSR(t, device.key, "device", "once")
+	first := certificateIn(t, ask(device, "1", csr))
+	// With a new self-signed certificate of the key, as clients make one for each attempt.
+	if again := certificateIn(t, ask(newParty(t, device.key, "device"), "1", csr)); !again.Equal(first) {
+		t.Error("what was sent again got another certificate")
+	}
+	if a := ask(other, "1", newCSR(t, other.key, "device", "once")); a.status != statusFailure || a.failInfo != badRequest.value() {
+		t.Errorf("a transaction goes on with another key: %+v", a)
+	}
+	if len(f.issued) != 1 {
+		t.Errorf("%d certificates were issued", len(f.issued))
+	}
+	// One that was refused may ask better: identifiers are mostly a hash of the key.
+	certificateIn(t, ask(device, "1", newCSR(t, device.key, "device, better", "once")))
+	if len(f.issued) != 2 {
+		t.Errorf("%d certificates were issued", len(f.issued))
+	}
+}
+
+func TestRenewal(t *testing.T) {
+	f := newFake(t)
+	s := f.server()
+	old, fresh := newParty(t, newRSA(t, "device"), "device"), newRSA(t, "fresh")
+	message := old.send(t, request{kind: renewalReq, id: "1", content: newCSR(t, fresh, "device", ""), to: f.to[0].certificate})
+	got := certificateIn(t, post(t, s, message, old.recipient()))
+	if !bytes.Equal(got.RawSubjectPublicKeyInfo, spki(t, fresh.Public())) {
+		t.Error("a certificate of another key")
+	}
+	if again := certificateIn(t, post(t, s, message, old.recipient())); !again.Equal(got) {
+		t.Error("what was sent again got another certificate")
+	}
+	if asked := f.asked[0]; !asked.Renews {
+		t.Errorf("%+v", asked)
+	}
+	if p := f.proved[0]; !p.Renews || !bytes.Equal(p.Certificates[0].Raw, old.certificate) {
+		t.Errorf("%d certificates, renews %v", len(p.Certificates), p.Renews)
+	}
+	f.err = pki.Errorf(pki.PolicyRefused, "another subject")
+	if a := post(t, s, old.send(t, request{kind: renewalReq, id: "2", content: newCSR(t, fresh, "other", ""), to: f.to[0].certificate})); a.failInfo != badRequest.value() {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestCertPoll: what waits is asked for again until it is issued or refused, by the key
+// that asked for it and nobody else.
+func TestCertPoll(t *testing.T) {
+	f := newFake(t)
+	s := f.server()
+	device, other := newParty(t, newRSA(t, "device"), "device"), newParty(t, newRSA(t, "other"), "other")
+	csr := newCSR(t, device.key, "device", "once")
+	ca := parse(t, f.ca.certificate).RawSubject
+	good := names(ca, subjectOf(t, csr))
+	poll := func(p party, id string, content []byte) *answer {
+		t.Helper()
+		return post(t, s, p.send(t, request{kind: certPoll, id: id, content: content, to: f.to[0].certificate}), p.recipient())
+	}
+	wants := func(a *answer, status string, reason failInfo) {
+		t.Helper()
+		if a.status != status || status == statusFailure && a.failInfo != reason.value() {
+			t.Errorf("status %s, failInfo %s: %s", a.status, a.failInfo, a.text)
+		}
+	}
+	wants(poll(device, "1", good), statusFailure, badCertID)
+	f.err = pki.Errorf(pki.Pending, "others must approve")
+	wants(post(t, s, device.send(t, request{kind: pkcsReq, id: "1", content: csr, to: f.to[0].certificate})), statusPending, 0)
+	wants(poll(device, "1", good), statusPending, 0)
+	wants(poll(other, "1", good), statusFailure, badCertID)
+	wants(poll(device, "2", good), statusFailure, badCertID)
+	wants(poll(device, "1", names(ca, ca)), statusFailure, badCertID)
+	wants(poll(device, "1", csr), statusFailure, badMessageCheck)
+	f.again = pki.Errorf(pki.Unauthenticated, "the secret is revoked")
+	wants(poll(device, "1", good), statusFailure, badMessageCheck)
+	f.again, f.err = nil, pki.Errorf(pki.PolicyRefused, "this request was refused")
+	wants(poll(device, "1", good), statusFailure, badRequest)
+	if len(f.issued) != 0 {
+		t.Fatal("a certificate was issued")
+	}
+	f.err = nil
+	got := certificateIn(t, poll(device, "1", good))
+	if again := certificateIn(t, poll(device, "1", good)); !again.Equal(got) {
+		t.Error("the next poll got another certificate")
+	}
+	if sent := certificateIn(t, post(t, s, device.send(t, request{kind: pkcsReq, id: "1", content: csr, to: f.to[0].certificate}), device.recipient())); !sent.Equal(got) {
+		t.Error("the request itself got another certificate")
+	}
+	// What was never waiting is not polled.
+	post(t, s, device.send(t, request{kind: pkcsReq, id: "3", content: csr, to: f.to[0].certificate}), device.recipient())
+	wants(poll(device, "3", good), statusFailure, badCertID)
+}
