@@ -31,6 +31,7 @@ type enrollChange struct {
 	Idempotency string            `json:"idempotency_key,omitzero"`
 	Pair        *pairChange       `json:"pair,omitzero"`
 	Renews      bool              `json:"renews,omitzero"`
+	Bound       bool              `json:"bound,omitzero"`
 }
 
 // pairChange is the other certificate of a pair.
@@ -51,7 +52,7 @@ type profileText struct {
 // approved issues what was approved: the same request, by the same requester, checked
 // again from the beginning.
 func (s *Service) approved(ctx context.Context, g access.Permit, ch enrollChange) error {
-	r := Request{Grant: g, Endpoint: ch.Endpoint, Protocol: ch.Protocol, Idempotency: ch.Idempotency, Renews: ch.Renews, Subject: Subject{
+	r := Request{Grant: g, Endpoint: ch.Endpoint, Protocol: ch.Protocol, Idempotency: ch.Idempotency, Renews: ch.Renews, Bound: ch.Bound, Subject: Subject{
 		CSR: ch.CSR, Device: ch.Device, Placement: pki.Placement{ProductLine: ch.ProductLine, Lot: ch.Lot, Site: ch.Site}, Attributes: ch.Attributes,
 	}}
 	if ch.Pair != nil {
@@ -190,7 +191,7 @@ func (s *Service) payload(ctx context.Context, d *decided) (*enrollChange, error
 	r := &d.asked
 	ch := &enrollChange{
 		Endpoint: d.lanes[0].Endpoint.Name, Profile: profiles[0], Protocol: r.Protocol, CSR: r.CSR, Device: r.Device,
-		ProductLine: r.Placement.ProductLine, Lot: r.Placement.Lot, Site: r.Placement.Site, Attributes: r.Attributes, Idempotency: r.Idempotency, Renews: r.Renews,
+		ProductLine: r.Placement.ProductLine, Lot: r.Placement.Lot, Site: r.Placement.Site, Attributes: r.Attributes, Idempotency: r.Idempotency, Renews: r.Renews, Bound: r.Bound,
 	}
 	if r.Pair != nil {
 		ch.Pair = &pairChange{Endpoint: d.lanes[1].Endpoint.Name, Profile: profiles[1], CSR: r.Pair.CSR}

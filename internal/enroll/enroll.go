@@ -36,6 +36,9 @@ type Request struct {
 	// MakeKey has the key made here, where the profile says so (RFC 7030, 4.4): the
 	// request's own, and its signature, count for nothing then.
 	MakeKey KeyDelivery
+
+	// Bound says that the request is bound to the TLS connection that it came by.
+	Bound bool
 }
 
 // A Subject is what a certificate is asked for: a key, proved by its request,
@@ -81,6 +84,9 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	}
 	if err := s.checkSubject(ctx, r.Grant, lane, &r.Subject); err != nil {
 		return nil, err
+	}
+	if lane.profile.Profile().Bound() && !r.Bound {
+		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s wants requests that are bound to their TLS connection: send by EST, in the challengePassword, the base64 of tls-unique or tls-exporter", lane.profile.Profile().Name())
 	}
 	if err := s.checkRenewal(lane, &r); err != nil {
 		return nil, err

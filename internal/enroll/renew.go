@@ -26,8 +26,8 @@ func (s *Service) checkRenewal(lane *Lane, r *Request) error {
 	if record == nil || record.Owner != lane.Endpoint.Tenant {
 		return pki.Errorf(pki.PolicyRefused, "a renewal is asked for by the certificate that it renews, which an authority here issued to you; for a first certificate enrol")
 	}
-	if r.Pair != nil || lane.pair != "" {
-		return pki.Errorf(pki.PolicyRefused, "the certificates of a pair are enrolled, not renewed")
+	if r.Pair != nil || r.MakeKey != OwnKey {
+		return pki.Errorf(pki.PolicyRefused, "the certificates of a pair, and those of keys that are made here, are enrolled, not renewed")
 	}
 	old, err := tbs.ParseCertificate(record.DER)
 	if err != nil {

@@ -39,6 +39,7 @@ func Diff(before, after *Profile) []Change {
 	d.set("rules", rulesOf(before), rulesOf(after), Narrows)
 	d.pair(before.pair, after.pair)
 	d.approvals(before.approvals, after.approvals)
+	d.flag("binding", "tls", before.bound, after.bound, Narrows)
 	d.set("keys.allow", before.keys.words(), after.keys.words(), Widens)
 	d.flag("keys.reuse", "shared", before.shared, after.shared, Widens)
 	d.flag("keys.renew", "same-key", before.sameKey, after.sameKey, Widens)

@@ -28,6 +28,7 @@ func TestDiff(t *testing.T) {
 		{"authorities: [manufacturing]\n", "", Change{"authorities", "manufacturing", "any", Widens}},
 		{"rules:\n", "approvals: {steps: [2 of security-officer]}\nrules:\n", Change{"approvals", "nobody else", "2 of role security-officer within 7 days", Narrows}},
 		{"rules:\n", "strict: true\nrules:\n", Change{"strict", "", "true", Narrows}},
+		{"rules:\n", "binding: tls\nrules:\n", Change{"binding", "", "tls", Narrows}},
 		{"  - {require: \"lot.name != ''\", because: a certificate belongs to a lot}\n", "", Change{"rules", "lot.name != ''", "", Widens}},
 		{"allow: [p256]", "allow: [p256, p384]", Change{"keys.allow", "", "p384", Widens}},
 		{"allow: [p256]", "allow: [p256], reuse: shared", Change{"keys.reuse", "", "shared", Widens}},

@@ -29,6 +29,9 @@
 //	  steps: [1 of ra-operator, 2 of security-officer] # so many holders of a role, built-in or the tenant's own
 //	  expire: 7d                    # the default: what nobody decided by then is over; from 1min to 90d
 //
+//	binding: tls                    # each request names in its challengePassword the TLS connection that it comes by
+//	                                # (EST, RFC 7030, 3.5); without it, one that names another is refused alone
+//
 //	keys:
 //	  allow: [p256]                 # preferred first: p256 p384 p521 ed25519 rsa2048 rsa3072 rsa4096;
 //	                                # mldsa44 mldsa65 mldsa87, and slhdsa-sha2-128s for CAs;

@@ -38,6 +38,7 @@ type document struct {
 	Rules            []documentRule       `yaml:"rules"`
 	Pair             word                 `yaml:"pair"`
 	Approvals        *documentApprovals   `yaml:"approvals"`
+	Binding          word                 `yaml:"binding"`
 	Keys             documentKeys         `yaml:"keys"`
 	ServerKeys       *documentServerKeys  `yaml:"serverKeys"`
 	Validity         word                 `yaml:"validity"`

@@ -20,6 +20,7 @@ type Profile struct {
 	rules       []rule
 	pair        string // the profile that it is issued together with; "" for none
 	approvals   *approval.Rule
+	bound       bool // to the TLS connection that it came by
 	keys        keyRule
 	shared      bool
 	sameKey     bool
@@ -92,6 +93,9 @@ func (p *Profile) compileScope(doc *document) (err error) {
 	p.strict = doc.Strict
 	if p.pair = doc.Pair.text; p.pair != "" && (pki.CheckSlug("profile", p.pair) != nil || p.pair == p.name) {
 		return at(doc.Pair.token, "the other profile of the pair is named by its name")
+	}
+	if p.bound, err = choose(doc.Binding, "none", "tls"); err != nil {
+		return err
 	}
 	p.rules, err = compileRules(doc.Rules)
 	return err
@@ -410,6 +414,10 @@ func (p *Profile) SharedKeys() bool { return p.shared }
 // RenewSameKey reports whether a device may have a certificate for the key of an
 // earlier one (keys: renew: same-key).
 func (p *Profile) RenewSameKey() bool { return p.sameKey }
+
+// Bound reports whether each request must be bound to the TLS connection that it comes
+// by (binding: tls).
+func (p *Profile) Bound() bool { return p.bound }
 
 // RenewalGrace returns for how long after its end a certificate is renewed, with its
 // own key (keys: renew: grace); 0 is not at all.

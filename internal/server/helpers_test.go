@@ -88,7 +88,7 @@ func run(t *testing.T, s *Server) (stop func() error) {
 func furnish(t *testing.T, s *Server, tenant pki.TenantID, endpoints ...string) *stack.Stack {
 	t.Helper()
 	t.Chdir(t.TempDir()) // where such a stack keeps the sealed root
-	st := &stack.Stack{Store: s.store, Hierarchy: s.hierarchy, Enroll: s.enroll, Now: s.now}
+	st := &stack.Stack{Store: s.store, Tokens: s.tokens, Hierarchy: s.hierarchy, Enroll: s.enroll, Now: s.now}
 	st.AddTenant(t, tenant, endpoints...)
 	return st
 }

@@ -45,6 +45,8 @@ func (l *listeners) tlsConfig(clients tls.ClientAuthType) *tls.Config {
 		ClientAuth:         clients,
 		GetConfigForClient: l.s.handshake,
 		NextProtos:         []string{"h2", "http/1.1"},
+		// Some clients of EST take a record for the whole of an answer.
+		DynamicRecordSizingDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return l.certificate.Load(), nil
 		},

@@ -68,7 +68,7 @@ func (s *Server) admit(r *http.Request, label string, renews bool) (g access.Per
 			who, err = s.cfg.Prover.Prove(r.Context(), label, p)
 		}
 		if err == nil {
-			g, err = authorize(who, label, p.Certificates)
+			g, err = authorize(r, who, label)
 		}
 		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
 	})
@@ -83,15 +83,25 @@ var oidCMCRA = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}
 
 // authorize returns the permit to enrol. Whoever enrols for others by a certificate
 // shows by it that it is an RA's (RFC 7030, 3.7).
-func authorize(who access.Principal, label string, presented []*x509.Certificate) (access.Permit, error) {
+func authorize(r *http.Request, who access.Principal, label string) (access.Permit, error) {
 	tenant, _, _ := strings.Cut(label, ".")
 	g, err := who.Authorize(access.Enroll, pki.TenantID(tenant))
 	if err != nil {
 		return g, err
 	}
-	if who.Device == "" && strings.HasPrefix(who.ID, access.CertificatePrincipal) &&
-		!slices.ContainsFunc(presented[0].UnknownExtKeyUsage, oidCMCRA.Equal) {
+	if certified(who) && who.Device == "" && !isRA(r, who) {
 		return g, access.Refuse(access.Enroll, access.Scope{}, "by EST a client certificate enrols for other devices only with the extended key usage id-kp-cmcRA (1.3.6.1.5.5.7.3.28)")
 	}
 	return g, nil
+}
+
+// isRA reports whether who asks is an RA: somebody that is no device, by a certificate
+// that says so. One that a client sends and that proves nobody says nothing.
+func isRA(r *http.Request, who access.Principal) bool {
+	return certified(who) && who.Device == "" && slices.ContainsFunc(r.TLS.PeerCertificates[0].UnknownExtKeyUsage, oidCMCRA.Equal)
+}
+
+// certified reports whether who asks was proved by a client certificate.
+func certified(who access.Principal) bool {
+	return strings.HasPrefix(who.ID, access.CertificatePrincipal)
 }

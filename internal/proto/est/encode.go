@@ -19,15 +19,21 @@ func writeCertificates(w http.ResponseWriter, r *http.Request, contentType strin
 }
 
 // writeBase64 answers with one line of base64 and its length: clients in the field
-// read neither lines nor chunks. The header of the encoding says what RFC 8951, 3.1
-// makes true without it, for clients of before.
+// read neither lines nor chunks. strongSwan 5.9.8 reads twice and no more, the headers and
+// what is left of the body, and takes a TLS record at a time: the body has one of its own.
+// The header of the encoding says what RFC 8951, 3.1 makes true without it, for clients of
+// before.
 func writeBase64(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
 	text := base64.StdEncoding.EncodeToString(body)
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Transfer-Encoding", "base64")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
-	if r.Method != http.MethodHead {
-		w.Write([]byte(text)) // an error is the client's going away
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return
 	}
+	// Errors are the client's going away.
+	_ = http.NewResponseController(w).Flush()
+	_, _ = w.Write([]byte(text))
 }

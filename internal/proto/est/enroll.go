@@ -35,8 +35,15 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request, renews bool) err
 	if err != nil {
 		return err
 	}
+	bound, err := bound(r.TLS, csr)
+	if isRA(r, grant.Principal()) { // it has seen to that, on another connection (RFC 7030, 3.7)
+		bound, err = true, nil
+	}
+	if err != nil {
+		return err
+	}
 	got, err := s.cfg.RA.Enroll(r.Context(), enroll.Request{
-		Grant: grant, Endpoint: label, Protocol: pki.ProtocolEST, Renews: renews,
+		Grant: grant, Endpoint: label, Protocol: pki.ProtocolEST, Renews: renews, Bound: bound,
 		Idempotency: retryKey(r, label, renews, grant.Principal(), csr), Subject: enroll.Subject{CSR: csr},
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/pando-pki/pando/internal/enroll"
@@ -57,19 +58,25 @@ type Server struct {
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), seed: maphash.MakeSeed()}
 	s.desk = &intake.Desk{Log: cfg.Log, Fail: s.fail}
-	for operation, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET cacerts":         s.caCertificates,
-		"POST simpleenroll":   s.simpleEnroll,
-		"POST simplereenroll": s.simpleReenroll,
-	} {
-		method, name, _ := strings.Cut(operation, " ")
-		s.mux.HandleFunc(method+" "+prefix+name, s.bounded(serve))
-		s.mux.HandleFunc(method+" "+prefix+"{label}/"+name, s.bounded(serve))
+	for _, o := range s.operations() {
+		s.mux.HandleFunc(o.method+" "+prefix+o.name, s.bounded(o.serve))
+		s.mux.HandleFunc(o.method+" "+prefix+"{label}/"+o.name, s.bounded(o.serve))
 	}
-	s.mux.HandleFunc(prefix, func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, pki.Errorf(pki.NotFound, "EST has no such operation here: the path is %s{label}/{operation}", prefix))
-	})
 	return s
+}
+
+// An operation is one of RFC 7030, 3.2.2.
+type operation struct {
+	method, name string
+	serve        func(http.ResponseWriter, *http.Request) error
+}
+
+func (s *Server) operations() []operation {
+	return []operation{
+		{http.MethodGet, "cacerts", s.caCertificates},
+		{http.MethodPost, "simpleenroll", s.simpleEnroll},
+		{http.MethodPost, "simplereenroll", s.simpleReenroll},
+	}
 }
 
 // Handler serves the paths of EST and hands every other to rest.
@@ -79,8 +86,25 @@ func (s *Server) Handler(rest http.Handler) http.Handler {
 			rest.ServeHTTP(w, r)
 			return
 		}
-		s.desk.Serve(w, r, s.mux.ServeHTTP)
+		s.desk.Serve(w, r, s.route)
 	})
+}
+
+// route answers a request by its path; the mux alone would answer some with a page for
+// people.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := s.mux.Handler(r); pattern != "" && path.Clean(r.URL.Path) == r.URL.Path {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	name := path.Base(r.URL.Path)
+	at := slices.IndexFunc(s.operations(), func(o operation) bool { return o.name == name && o.method != r.Method })
+	if at < 0 {
+		s.fail(w, r, pki.Errorf(pki.NotFound, "EST has no such operation here: the path is %s{label}/{operation}", prefix))
+		return
+	}
+	w.Header().Set("Allow", s.operations()[at].method)
+	s.fail(w, r, precise(http.StatusMethodNotAllowed, "%s is asked for by %s", name, s.operations()[at].method))
 }
 
 // bounded serves an operation within the places that there are.
