@@ -2,7 +2,6 @@ package est
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/asn1"
 	"hash/maphash"
 	"net/http"
@@ -82,14 +81,14 @@ func (s *Server) admit(r *http.Request, label string, renews bool) (g access.Per
 var oidCMCRA = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}
 
 // authorize returns the permit to enrol. Whoever enrols for others by a certificate
-// shows by it that it is an RA's (RFC 7030, 3.7).
+// alone shows by it that it is an RA's (RFC 7030, 3.7).
 func authorize(r *http.Request, who access.Principal, label string) (access.Permit, error) {
 	tenant, _, _ := strings.Cut(label, ".")
 	g, err := who.Authorize(access.Enroll, pki.TenantID(tenant))
 	if err != nil {
 		return g, err
 	}
-	if certified(who) && who.Device == "" && !isRA(r, who) {
+	if who.Proofs == pki.ByCertificate && who.Device == "" && !isRA(r, who) {
 		return g, access.Refuse(access.Enroll, access.Scope{}, "by EST a client certificate enrols for other devices only with the extended key usage id-kp-cmcRA (1.3.6.1.5.5.7.3.28)")
 	}
 	return g, nil
@@ -98,10 +97,5 @@ func authorize(r *http.Request, who access.Principal, label string) (access.Perm
 // isRA reports whether who asks is an RA: somebody that is no device, by a certificate
 // that says so. One that a client sends and that proves nobody says nothing.
 func isRA(r *http.Request, who access.Principal) bool {
-	return certified(who) && who.Device == "" && slices.ContainsFunc(r.TLS.PeerCertificates[0].UnknownExtKeyUsage, oidCMCRA.Equal)
-}
-
-// certified reports whether who asks was proved by a client certificate.
-func certified(who access.Principal) bool {
-	return strings.HasPrefix(who.ID, access.CertificatePrincipal)
+	return who.Proofs.Has(pki.ByCertificate) && who.Device == "" && slices.ContainsFunc(r.TLS.PeerCertificates[0].UnknownExtKeyUsage, oidCMCRA.Equal)
 }
