@@ -12,13 +12,15 @@ import (
 )
 
 const (
-	gather      = 2 * time.Millisecond // how long to wait for company where several requests are under way
-	company     = 4                    // more than so many requests are several
-	maxGroups   = 8                    // chunks of batches whose intents one commit takes, and as many whose records
-	before      = 2                    // commits of single requests alone, where there are any, before one with a chunk of a batch
-	storeTrials = 6                    // of a record whose commit fails, before its requesters are told
-	longestWait = time.Second          // between commits that fail
-	finishing   = 20 * time.Second     // from the order to stop until what is in flight is left to the next start
+	gather      = 2 * time.Millisecond  // how long to wait for company where several requests are under way
+	company     = 4                     // more than so many requests are several
+	maxGroups   = 8                     // chunks of batches whose intents one commit takes, and as many whose records
+	together    = 4                     // so many intents and records of chunks wait for each other where there is nothing else
+	longestLull = 50 * time.Millisecond // that they wait
+	before      = 2                     // commits of single requests alone, where there are any, before one with a chunk of a batch
+	storeTrials = 6                     // of a record whose commit fails, before its requesters are told
+	longestWait = time.Second           // between commits that fail
+	finishing   = 20 * time.Second      // from the order to stop until what is in flight is left to the next start
 )
 
 var errStopped = errors.New("the committer has stopped")
@@ -170,6 +172,10 @@ func (c *committer) waiting() int {
 // few, too, where otherwise a batch would come between their intent and their record.
 func (c *committer) gather(ctx context.Context) {
 	open := c.s.openRequests() + int(c.s.coming.Load())
+	if !c.s.cores.Shared() {
+		c.gatherChunks(ctx)
+		return
+	}
 	if open <= company && !c.holdsBatch() || !c.expect(open) {
 		return
 	}
@@ -181,6 +187,30 @@ func (c *committer) gather(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	c.expect(0)
+}
+
+// gatherChunks waits for more of batches, as long as some of it is being worked on: a
+// commit writes the ends of all tables and indexes, and waits for the disk, however
+// much it takes. A single request that comes ends the wait.
+func (c *committer) gatherChunks(ctx context.Context) {
+	late := time.NewTimer(longestLull)
+	defer late.Stop()
+	for c.fewChunks() && c.s.cores.Busy() {
+		select {
+		case <-c.wake:
+		case <-late.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// fewChunks reports whether nothing but chunks of batches waits, and not many.
+func (c *committer) fewChunks() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting() == 0 && c.groups.len()+len(c.signed) < together
 }
 
 // holdsBatch reports whether something of a batch waits whose turn has not come.
@@ -286,15 +316,15 @@ func (c *committer) store(ctx context.Context, records, fresh []*group) error {
 }
 
 // take forms the next commit: the records of single requests, single requests up to
-// MaxGroup by issuer, and what batches have. While single requests are under way
-// that is one chunk at most, and only in its turn: a single request, which needs two
+// MaxGroup by issuer, and what batches have. While single requests are under way, or
+// expected, that is one chunk at most, and only in its turn: a single request, which needs two
 // commits, waits for a part of a batch once at most, and a batch goes on however many
 // single requests there are.
 func (c *committer) take() (records, fresh []*group, singles []*single) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	signed, groups := min(len(c.signed), maxGroups), min(c.groups.len(), maxGroups)
-	if c.s.openRequests() > 0 {
+	if c.s.openRequests() > 0 || c.s.cores.Shared() {
 		if c.singles.len()+len(c.records) > 0 && c.alone < before {
 			signed, groups = 0, 0
 		}

@@ -3,6 +3,7 @@ package issuance
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -50,4 +51,69 @@ func TestTakeTurns(t *testing.T) {
 	if _, batches := take(); batches != 2*maxGroups {
 		t.Errorf("%d chunks without single requests", batches)
 	}
+}
+
+// Where only chunks of batches wait, a commit waits for several as long as one is being
+// worked on, but not for ever, and not while a single request waits.
+func TestGatherChunks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Service{guard: newGuard(time.Now, nil, time.Time{}), open: map[pki.IntentID]chan struct{}{}, live: map[pki.TenantID]int{}}
+		c := newCommitter(s)
+		s.commit = c
+		line := new(Line)
+		chunk := func() {
+			in := s.newIntent(line)
+			in.Batch = "batch"
+			c.addGroup(&group{line: line, intent: in, intended: make(chan error, 1), recorded: make(chan struct{})})
+		}
+		gathered := func() <-chan struct{} {
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				c.gather(t.Context())
+			}()
+			synctest.Wait()
+			return over
+		}
+		waits := func(over <-chan struct{}) bool {
+			synctest.Wait()
+			select {
+			case <-over:
+				return false
+			default:
+				return true
+			}
+		}
+		chunk()
+		if waits(gathered()) {
+			t.Error("it waits while nobody works")
+		}
+		work := make(chan struct{})
+		defer close(work)
+		go s.cores.Each(1, func(int) error { <-work; return nil })
+		synctest.Wait()
+		over := gathered()
+		for n := 1; n < together; n++ {
+			if !waits(over) {
+				t.Errorf("it does not wait with %d chunks", n)
+			}
+			chunk()
+		}
+		if waits(over) {
+			t.Errorf("it waits with %d chunks", together)
+		}
+		c.take()
+		chunk()
+		over = gathered()
+		c.addSingle(&single{ctx: t.Context(), line: line, items: []*Item{{Owner: "acme"}}, intended: make(chan error, 1)})
+		if waits(over) {
+			t.Error("a single request waits for chunks")
+		}
+		c.take()
+		begun := time.Now()
+		<-gathered()
+		if got := time.Since(begun); got != longestLull {
+			t.Errorf("it waits for %s", got)
+		}
+	})
 }

@@ -63,6 +63,22 @@ func (c *Cores) Commit() (over func()) {
 	})
 }
 
+// Shared reports whether single requests are under way, or are expected.
+func (c *Cores) Shared() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shared()
+}
+
+func (c *Cores) shared() bool { return c.singles > 0 || time.Since(c.last) < lately }
+
+// Busy reports whether a worker of a batch works.
+func (c *Cores) Busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.working > 0
+}
+
 // begin waits until one worker more may work.
 func (c *Cores) begin() {
 	c.mu.Lock()
@@ -89,7 +105,7 @@ func (c *Cores) end() {
 // under way. It is called with mu held.
 func (c *Cores) most() int {
 	cores := runtime.GOMAXPROCS(0)
-	if c.singles > 0 || time.Since(c.last) < lately {
+	if c.shared() {
 		return max(cores-1-c.commits, min(1, 1-c.commits))
 	}
 	return cores + 1
