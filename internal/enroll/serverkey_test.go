@@ -6,7 +6,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -193,25 +192,11 @@ func TestServerKeyOfRefused(t *testing.T) {
 // nothing about how the key was handed out, and proves the key that was made.
 func TestServerKeyKeepsNoSecret(t *testing.T) {
 	h := newHouse(t, "device")
-	own := pandotest.Key(t, pki.P256)
-	plain, err := tbs.ParseCSR(pandotest.CSR(t, own, pkix.Name{CommonName: "SM-1"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	info := slices.Clone(plain.TBS[:len(plain.TBS)-2]) // without attributes
-	attributes := len(info)
-	for oid, text := range map[string]string{der.OIDChallengePassword: "challenge-hunter2", der.OIDDecryptKeyIdentifier: "decrypt-hunter2", "1.2.840.113549.1.9.2": "a name"} {
-		attribute := der.Append(der.MustOID(oid), asn1.SET, der.Append(nil, asn1.UTF8String, []byte(text)))
-		info = der.Append(info, asn1.SEQUENCE, attribute)
-	}
-	info = der.Wrap(info, attributes, der.Explicit(0))
-	content, _ := der.ReadOnly(plain.TBS, asn1.SEQUENCE)
-	info = der.Wrap(info[len(plain.TBS)-len(content):], 0, asn1.SEQUENCE)
-	signature, err := tbs.Sign(own, plain.Key.SignatureAlgorithm(), info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr := tbs.AppendSigned(nil, info, plain.Key.SignatureAlgorithm(), signature)
+	text := func(s string) []byte { return der.Append(nil, asn1.UTF8String, []byte(s)) }
+	csr := pandotest.CSRWith(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "SM-1"},
+		pandotest.Attribute{OID: der.OIDChallengePassword, Value: text("challenge-hunter2")},
+		pandotest.Attribute{OID: der.OIDDecryptKeyIdentifier, Value: text("decrypt-hunter2")},
+		pandotest.Attribute{OID: "1.2.840.113549.1.9.2", Value: text("a name")})
 	r := h.request("device", csr)
 	r.MakeKey = enroll.KeyPlain
 	got, c := h.get(r)

@@ -13,7 +13,11 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // CSR makes a certificate signing request in DER.
@@ -24,6 +28,33 @@ func CSR(t testing.TB, key crypto.Signer, subject pkix.Name, dnsNames ...string)
 		t.Fatalf("making a request: %v", err)
 	}
 	return der
+}
+
+// An Attribute is one of a request.
+type Attribute struct {
+	OID   string
+	Value []byte // DER
+}
+
+// CSRWith is CSR with attributes, which the standard library does not make.
+func CSRWith(t testing.TB, key crypto.Signer, subject pkix.Name, attributes ...Attribute) []byte {
+	t.Helper()
+	plain, err := tbs.ParseCSR(CSR(t, key, subject))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, _ := der.ReadOnly(plain.TBS, asn1.SEQUENCE)
+	info := slices.Clone([]byte(content[:len(content)-2])) // its attributes are an empty set
+	at := len(info)
+	for _, a := range attributes {
+		info = der.Append(info, asn1.SEQUENCE, der.Append(der.MustOID(a.OID), asn1.SET, a.Value))
+	}
+	info = der.Wrap(der.Wrap(info, at, der.Explicit(0)), 0, asn1.SEQUENCE)
+	signature, err := tbs.Sign(key, plain.Key.SignatureAlgorithm(), info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tbs.AppendSigned(nil, info, plain.Key.SignatureAlgorithm(), signature)
 }
 
 // A BadCSR is a request that every protocol must refuse.

@@ -35,10 +35,7 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request, renews bool) err
 	if err != nil {
 		return err
 	}
-	bound, err := bound(r.TLS, csr)
-	if isRA(r, grant.Principal()) { // it has seen to that, on another connection (RFC 7030, 3.7)
-		bound, err = true, nil
-	}
+	bound, err := boundBy(r, grant.Principal(), csr)
 	if err != nil {
 		return err
 	}
@@ -50,6 +47,15 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request, renews bool) err
 		return err
 	}
 	return writeCertificates(w, r, "application/pkcs7-mime; smime-type=certs-only", [][]byte{got.Certificate.DER})
+}
+
+// boundBy is bound for whoever asks: an RA has seen to that on another connection (RFC
+// 7030, 3.7).
+func boundBy(r *http.Request, who access.Principal, csr []byte) (bool, error) {
+	if isRA(r, who) {
+		return true, nil
+	}
+	return bound(r.TLS, csr)
 }
 
 // retryKey is the idempotency key of an enrolment: a client that lost the answer and

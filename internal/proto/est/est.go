@@ -1,6 +1,6 @@
 // Package est serves Enrollment over Secure Transport (RFC 7030, with the encodings
-// of RFC 8951) on the listener for devices: CA certificates, enrolment and
-// re-enrolment. Full CMC is not served.
+// of RFC 8951) on the listener for devices: CA certificates, enrolment,
+// re-enrolment, and enrolment with a key that is made here. Full CMC is not served.
 //
 // It turns bytes into an enroll.Request, has whoever asks proved, and turns the
 // certificate, or the kind of an error, back into bytes. What may be issued it does
@@ -76,6 +76,7 @@ func (s *Server) operations() []operation {
 		{http.MethodGet, "cacerts", s.caCertificates},
 		{http.MethodPost, "simpleenroll", s.simpleEnroll},
 		{http.MethodPost, "simplereenroll", s.simpleReenroll},
+		{http.MethodPost, "serverkeygen", s.serverKeyGen},
 	}
 }
 
