@@ -14,6 +14,25 @@ import (
 // the next. They are public. NotFound where there is no endpoint of the label, or none that
 // takes the protocol: whether there is one is not anybody's business.
 func (s *Service) CACertificates(ctx context.Context, label string, protocol pki.Protocol) ([][]byte, error) {
+	lane, err := s.public(ctx, label, protocol)
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Directory.Above(ctx, lane.line.Authority.Tenant, lane.line.Authority.ID)
+}
+
+// RequestAttributes returns what a request must have at an endpoint, as DER CsrAttrs (RFC
+// 7030, 4.5); nil where that is nothing. It is told to anybody, as CACertificates is.
+func (s *Service) RequestAttributes(ctx context.Context, label string, protocol pki.Protocol) ([]byte, error) {
+	lane, err := s.public(ctx, label, protocol)
+	if err != nil {
+		return nil, err
+	}
+	return lane.profile.Profile().RequestAttributes(), nil
+}
+
+// public returns the lane of an endpoint for what anybody may know of it.
+func (s *Service) public(ctx context.Context, label string, protocol pki.Protocol) (*Lane, error) {
 	tenant, name, _ := strings.Cut(label, ".")
 	lane, err := s.lane(ctx, pki.TenantID(tenant), name)
 	if err == nil && !slices.Contains(lane.Endpoint.Protocols, protocol) {
@@ -22,8 +41,5 @@ func (s *Service) CACertificates(ctx context.Context, label string, protocol pki
 	if pki.KindOf(err) == pki.NotFound {
 		return nil, pki.Errorf(pki.NotFound, "no endpoint %.90q takes %s", label, protocol)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Directory.Above(ctx, lane.line.Authority.Tenant, lane.line.Authority.ID)
+	return lane, err
 }

@@ -31,6 +31,9 @@ type RA interface {
 	// CACertificates returns the certificates of authorities that clients of an
 	// endpoint need, in DER; NotFound where there is none that takes the protocol.
 	CACertificates(ctx context.Context, label string, protocol pki.Protocol) ([][]byte, error)
+	// RequestAttributes returns what a request must have at an endpoint, as DER
+	// CsrAttrs; nil where that is nothing.
+	RequestAttributes(ctx context.Context, label string, protocol pki.Protocol) ([]byte, error)
 }
 
 // Config is what a Server is made of. Every field but Default and Limits is needed.
@@ -77,6 +80,7 @@ func (s *Server) operations() []operation {
 		{http.MethodPost, "simpleenroll", s.simpleEnroll},
 		{http.MethodPost, "simplereenroll", s.simpleReenroll},
 		{http.MethodPost, "serverkeygen", s.serverKeyGen},
+		{http.MethodGet, "csrattrs", s.requestAttributes},
 	}
 }
 
