@@ -2,11 +2,13 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"testing"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
@@ -50,6 +52,17 @@ func TestESTRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	basic := func(n enrolauth.NewSecret) func(user, suffix string) []string {
+		made, text, err := s.secrets.Create(t.Context(), st.Permit(t, "acme", access.ManageSecrets), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(user, suffix string) []string {
+			return []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(cmp.Or(user, string(made.ID))+":"+text.Reveal()+suffix))}
+		}
+	}
+	anybody, one := basic(enrolauth.NewSecret{Endpoint: "meter"}), basic(enrolauth.NewSecret{Endpoint: "meter", Device: "SM-4", Once: true})
+	elsewhere := basic(enrolauth.NewSecret{Endpoint: "no-est"})
 	stored := certificatesStored(t, s)
 
 	enrols, renews := estPath("acme.meter", "simpleenroll"), estPath("acme.meter", "simplereenroll")
@@ -71,6 +84,12 @@ func TestESTRefusals(t *testing.T) {
 		"nobody renews":               {nobody, "POST", renews, fresh("SM-1"), nil, 401},
 		"a wrong token":               {nobody, "POST", enrols, fresh("SM-1"), []string{"Authorization", "Bearer pando_x"}, 401},
 		"an unknown scheme":           {nobody, "POST", enrols, fresh("SM-1"), []string{"Authorization", "Digest x"}, 401},
+		"a wrong password":            {nobody, "POST", enrols, fresh("SM-4"), anybody("", "x"), 401},
+		"another's user name":         {nobody, "POST", enrols, fresh("SM-4"), one("SM-5", ""), 401},
+		"another endpoint's secret":   {nobody, "POST", enrols, fresh("SM-4"), elsewhere("", ""), 401},
+		"another device's secret":     {nobody, "POST", enrols, fresh("SM-5"), one("", ""), 403},
+		"a secret and another device": {meter, "POST", enrols, fresh("SM-4"), one("", ""), 401},
+		"a secret renews nothing":     {nobody, "POST", renews, fresh("SM-4"), anybody("", ""), 403},
 		"a revoked certificate":       {revoked, "POST", enrols, fresh("SM-2"), nil, 401},
 		"a revoked one renews":        {revoked, "POST", renews, goesOn(t, pandotest.Parse(t, got.Certificate.DER), pandotest.Key(t, pki.P256)), nil, 401},
 		"another content type":        {meter, "POST", enrols, fresh("SM-1"), []string{"Content-Type", "application/json"}, 415},
@@ -123,7 +142,16 @@ func TestESTRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	certificates(t, meter.est("POST", enrols, fresh("SM-1")))
-	if now := certificatesStored(t, s); now != stored+1 {
-		t.Errorf("%d certificates are there, %d were, and one was issued", now, stored)
+	certificates(t, nobody.est("POST", enrols, fresh("SM-6"), anybody("", "")...))
+	once := fresh("SM-4")
+	first := certificates(t, nobody.est("POST", enrols, once, one("SM-4", "")...))[0]
+	if again := certificates(t, nobody.est("POST", enrols, once, one("SM-4", "")...))[0]; !again.Equal(first) {
+		t.Error("a secret that is good for one certificate gave two")
+	}
+	if answer := nobody.est("POST", enrols, fresh("SM-4"), one("SM-4", "")...); answer.StatusCode != http.StatusConflict {
+		t.Errorf("a secret that was used, with another request: %s", answer.Status)
+	}
+	if now := certificatesStored(t, s); now != stored+3 {
+		t.Errorf("%d certificates are there, %d were, and three were issued", now, stored)
 	}
 }
