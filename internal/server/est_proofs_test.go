@@ -75,6 +75,7 @@ func TestESTByRA(t *testing.T) {
 			t.Errorf("enrolled %v", got[0].Subject)
 		}
 	}
+	certificates(t, ra.est("POST", estPath("acme.meter", "simpleenroll"), []byte(base64.StdEncoding.EncodeToString(withChallenge(t, "SM-24", "of the device's connection to it")))))
 	body := []byte(csrOf(t, pandotest.Key(t, pki.P256), "SM-23"))
 	for what, test := range map[string]struct {
 		by     caller
