@@ -12,8 +12,9 @@ import (
 
 // The endpoint and the place of what is issued.
 const (
-	endpoint = "meter"
-	lot      = "bench"
+	endpoint    = "meter"
+	estEndpoint = "bench-est"
+	lot         = "bench"
 )
 
 // issueSingles measures rows 1 and 11: devices that enrol one by one.
@@ -21,10 +22,25 @@ func (b *bench) issueSingles(ctx context.Context) error {
 	if err := b.startServer(ctx); err != nil {
 		return err
 	}
+	err := b.issueOneByOne(ctx, "rest", b.enrolments, func(r *result, limit pace) {
+		b.report.add(issueREST, r.cpu/limit.cpu)
+		b.report.add(restRate, r.rate/limit.rate)
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := b.api.CreateEndpoint(ctx, client.NewEndpoint{Name: estEndpoint, Authority: "manufacturing", Profile: endpoint, Protocols: []string{"est"}}); err != nil {
+		return err
+	}
+	return b.issueOneByOne(ctx, "est", b.estEnrolments, func(r *result, limit pace) { b.report.add(issueEST, r.cpu/limit.cpu) })
+}
+
+// issueOneByOne measures rounds of a load of n single requests, after one that fills caches.
+func (b *bench) issueOneByOne(ctx context.Context, way string, loadOf func(ctx context.Context, n int) (*load, error), found func(r *result, limit pace)) error {
 	rate := 500.0 // a guess, which the first load corrects
 	for round := range b.rounds + 1 {
 		n := max(clients, int(rate*b.length.Seconds()))
-		l, err := b.enrolments(ctx, n)
+		l, err := loadOf(ctx, n)
 		if err != nil {
 			return err
 		}
@@ -36,10 +52,9 @@ func (b *bench) issueSingles(ctx context.Context) error {
 		if round == 0 {
 			continue // caches were cold
 		}
-		b.report.add(issueREST, r.cpu/limit.cpu)
-		b.report.add(restRate, r.rate/limit.rate)
-		b.tell("rest: %d certificates, %.1f µs of CPU each, %.0f a second, p50 %v, p99 %v; %.2f × Limit, %.2f of all cores",
-			r.requests, r.cpu, r.rate, r.percentile(0.5), r.percentile(0.99), r.cpu/limit.cpu, r.rate/limit.rate)
+		found(r, limit)
+		b.tell("%s: %d certificates, %.1f µs of CPU each, %.0f a second, p50 %v, p99 %v; %.2f × Limit, %.2f of all cores",
+			way, r.requests, r.cpu, r.rate, r.percentile(0.5), r.percentile(0.99), r.cpu/limit.cpu, r.rate/limit.rate)
 	}
 	return nil
 }
@@ -69,4 +84,23 @@ func (b *bench) enrolmentsAt(ctx context.Context, at string, n int) (*load, erro
 		requests = append(requests, r)
 	}
 	return &load{clients: clients, dial: dial, status: http.StatusCreated, requests: slices.Values(requests)}, nil
+}
+
+// estEnrolments is enrolments over EST, which has no word for a lot.
+func (b *bench) estEnrolments(ctx context.Context, n int) (*load, error) {
+	file, err := b.newDevices(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	dial, host, err := b.listener(b.file.Devices)
+	if err != nil {
+		return nil, err
+	}
+	header := map[string]string{"Authorization": "Bearer " + b.file.Token.Reveal(), "Content-Type": "application/pkcs10"}
+	var requests [][]byte
+	for _, csr := range splitPEM(file) {
+		body := base64.StdEncoding.AppendEncode(nil, csr)
+		requests = append(requests, message("POST", host, "/.well-known/est/demo."+estEndpoint+"/simpleenroll", header, body))
+	}
+	return &load{clients: clients, dial: dial, status: http.StatusOK, requests: slices.Values(requests)}, nil
 }

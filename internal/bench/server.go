@@ -68,7 +68,12 @@ func (b *bench) stopServer() error {
 
 // people connects to the listener for people, with TLS.
 func (b *bench) people() (dial func(context.Context) (net.Conn, error), host string, err error) {
-	u, err := url.Parse(b.file.API)
+	return b.listener(b.file.API)
+}
+
+// listener connects to one of the listeners that speak TLS.
+func (b *bench) listener(base string) (dial func(context.Context) (net.Conn, error), host string, err error) {
+	u, err := url.Parse(base)
 	if err != nil {
 		return nil, "", err
 	}
