@@ -9,7 +9,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// RequestAttributes returns what a request must have, as DER CsrAttrs (RFC 8951, 3.2):
+// RequestAttributes returns what a request must have, as DER CsrAttrs (RFC 8951, 4):
 // the list of RFC 7030, 4.5.2, with the template of RFC 9908 at its end, which clients
 // that know it read alone; nil where the profile asks for nothing. It tells what is read
 // from requests, and not what the certificate will have besides: that is not a client's to
