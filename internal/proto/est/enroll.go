@@ -22,31 +22,39 @@ func (s *Server) simpleReenroll(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) enroll(w http.ResponseWriter, r *http.Request, renews bool) error {
-	label, err := s.label(r)
-	if err != nil {
-		return err
-	}
-	grant, leave, err := s.admit(r, label, renews)
+	q, leave, err := s.asked(w, r, renews)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	csr, err := readCSR(w, r)
-	if err != nil {
-		return err
-	}
-	bound, err := boundBy(r, grant.Principal(), csr)
-	if err != nil {
-		return err
-	}
-	got, err := s.cfg.RA.Enroll(r.Context(), enroll.Request{
-		Grant: grant, Endpoint: label, Protocol: pki.ProtocolEST, Renews: renews, Bound: bound,
-		Idempotency: retryKey(r, label, renews, grant.Principal(), csr), Subject: enroll.Subject{CSR: csr},
-	})
+	q.Idempotency = retryKey(r, q.Endpoint, renews, q.Grant.Principal(), q.CSR)
+	got, err := s.cfg.RA.Enroll(r.Context(), q)
 	if err != nil {
 		return err
 	}
 	return writeCertificates(w, r, "application/pkcs7-mime; smime-type=certs-only", [][]byte{got.Certificate.DER})
+}
+
+// asked proves who asks and reads what for, a request without its idempotency key.
+// leave gives the place back.
+func (s *Server) asked(w http.ResponseWriter, r *http.Request, renews bool) (q enroll.Request, leave func(), err error) {
+	label, err := s.label(r)
+	if err != nil {
+		return q, nil, err
+	}
+	grant, leave, err := s.admit(r, label, renews)
+	if err != nil {
+		return q, nil, err
+	}
+	q = enroll.Request{Grant: grant, Endpoint: label, Protocol: pki.ProtocolEST, Renews: renews}
+	if q.CSR, err = readCSR(w, r); err == nil {
+		q.Bound, err = boundBy(r, grant.Principal(), q.CSR)
+	}
+	if err != nil {
+		leave()
+		return q, nil, err
+	}
+	return q, leave, nil
 }
 
 // boundBy is bound for whoever asks: an RA has seen to that on another connection (RFC

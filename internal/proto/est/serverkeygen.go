@@ -17,34 +17,19 @@ import (
 // made here, and the key. There is no idempotency key, since the key can be had once:
 // the same request again is another certificate for another key.
 func (s *Server) serverKeyGen(w http.ResponseWriter, r *http.Request) error {
-	label, err := s.label(r)
-	if err != nil {
-		return err
-	}
-	grant, leave, err := s.admit(r, label, false)
+	q, leave, err := s.asked(w, r, false)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	csr, err := readCSR(w, r)
+	sealed, err := sealingOf(r, q.CSR)
 	if err != nil {
 		return err
 	}
-	sealed, err := sealingOf(r, csr)
-	if err != nil {
-		return err
+	if q.MakeKey = enroll.KeyPlain; sealed != nil {
+		q.MakeKey = enroll.KeySealed
 	}
-	bound, err := boundBy(r, grant.Principal(), csr)
-	if err != nil {
-		return err
-	}
-	how := enroll.KeyPlain
-	if sealed != nil {
-		how = enroll.KeySealed
-	}
-	got, err := s.cfg.RA.Enroll(r.Context(), enroll.Request{
-		Grant: grant, Endpoint: label, Protocol: pki.ProtocolEST, Bound: bound, MakeKey: how, Subject: enroll.Subject{CSR: csr},
-	})
+	got, err := s.cfg.RA.Enroll(r.Context(), q)
 	if err != nil {
 		return err
 	}
