@@ -29,7 +29,8 @@ const (
 	AES192GCM
 	AES256GCM
 
-	tripleDESCBC // read only
+	tripleDESCBC // read only, as the next
+	desCBC
 )
 
 // ciphers are what the ciphers are, in their order.
@@ -45,7 +46,12 @@ var ciphers = [...]struct {
 	AES192GCM:    {der.OIDAES192GCM, 24, true},
 	AES256GCM:    {der.OIDAES256GCM, 32, true},
 	tripleDESCBC: {der.OIDTripleDESCBC, 24, false},
+	desCBC:       {der.OIDDESCBC, 8, false},
 }
+
+// legacy reports whether the cipher is one that clients from before 2015 use, and that
+// nothing is written with.
+func (c Cipher) legacy() bool { return c >= tripleDESCBC }
 
 // GCM has nonces of 12 octets, and tags of 12 to 16 (RFC 5084, 3.2).
 const (
@@ -113,7 +119,7 @@ func (s *sealedContent) readCipher(in *cryptobyte.String) error {
 			return s.readGCM(parameters)
 		}
 		size := aes.BlockSize
-		if c == tripleDESCBC {
+		if c.legacy() {
 			size = des.BlockSize
 		}
 		if !parameters.ReadASN1((*cryptobyte.String)(&s.iv), asn1.OCTET_STRING) || !parameters.Empty() || len(s.iv) != size {
@@ -143,9 +149,12 @@ func (s *sealedContent) readGCM(parameters cryptobyte.String) error {
 func (s *sealedContent) open(key secret) []byte {
 	var block cipher.Block
 	var err error
-	if s.cipher == tripleDESCBC {
+	switch s.cipher {
+	case tripleDESCBC:
 		block, err = des.NewTripleDESCipher(key)
-	} else {
+	case desCBC:
+		block, err = des.NewCipher(key)
+	default:
 		block, err = aes.NewCipher(key)
 	}
 	if err != nil {

@@ -18,8 +18,9 @@ type Key struct {
 
 // OpenOptions are how envelopes are opened.
 type OpenOptions struct {
-	// Legacy takes 3DES-CBC and the key agreement with SHA-1, as clients from before
-	// 2015 and OpenSSL's defaults use them.
+	// Legacy takes 3DES-CBC and DES-CBC, and the key agreement with SHA-1, as clients from
+	// before 2015 and OpenSSL's defaults use them. DES hides nothing from anybody who wants
+	// to know: it is there for clients that choose nothing else.
 	Legacy bool
 }
 
@@ -42,8 +43,8 @@ func Open(message []byte, o OpenOptions, keys ...Key) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.cipher == tripleDESCBC && !o.Legacy {
-		return nil, pki.Errorf(pki.BadKey, "the message is encrypted with 3DES, which is not taken here; use AES")
+	if e.cipher.legacy() && !o.Legacy {
+		return nil, pki.Errorf(pki.BadKey, "the message is encrypted with DES or 3DES, which is not taken here; use AES")
 	}
 	size := ciphers[e.cipher].keySize
 	key := newSecret(size)
@@ -61,7 +62,7 @@ func Open(message []byte, o OpenOptions, keys ...Key) (*Opened, error) {
 		return nil, pki.Errorf(pki.BadProof, "the message cannot be opened with the key that it is for")
 	}
 	opened := &Opened{ContentType: e.contentType, Content: content, Cipher: e.cipher}
-	if e.cipher == tripleDESCBC {
+	if e.cipher.legacy() {
 		opened.Cipher = 0
 	}
 	return opened, nil

@@ -175,27 +175,33 @@ func staticOriginator(w *wireEnvelope) {
 	w.Content.Recipients[0].FullBytes = der.Append(nil, der.Explicit(1), changed)
 }
 
-// TestOpenLegacy opens 3DES.
+// TestOpenLegacy opens 3DES and DES, for those alone who take them.
 func TestOpenLegacy(t *testing.T) {
 	p := newParty(t, pki.RSA2048)
-	key := newSecret(24)
-	info, err := (&Recipient{Certificate: p.certificate}).info(key)
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		oid   string
+		size  int
+		block func([]byte) (cipher.Block, error)
+	}{{der.OIDTripleDESCBC, 24, des.NewTripleDESCipher}, {der.OIDDESCBC, 8, des.NewCipher}} {
+		key := newSecret(c.size)
+		info, err := (&Recipient{Certificate: p.certificate}).info(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, err := c.block(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		iv, sealed := make([]byte, 8), []byte("content\x01")
+		cipher.NewCBCEncrypter(block, iv).CryptBlocks(sealed, sealed)
+		message := envelopeOf(info, identifier(c.oid, string(der.Append(nil, tags.OCTET_STRING, iv))), sealed)
+		opened, err := Open(message, OpenOptions{Legacy: true}, p.opener(t))
+		if err != nil || string(opened.Content) != "content" || opened.Cipher != 0 {
+			t.Errorf("%s: %+v, %v", c.oid, opened, err)
+		}
+		_, err = Open(message, OpenOptions{}, p.opener(t))
+		wantKind(t, err, pki.BadKey)
 	}
-	block, err := des.NewTripleDESCipher(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	iv, sealed := make([]byte, 8), []byte("content\x01")
-	cipher.NewCBCEncrypter(block, iv).CryptBlocks(sealed, sealed)
-	message := envelopeOf(info, identifier(der.OIDTripleDESCBC, string(der.Append(nil, tags.OCTET_STRING, iv))), sealed)
-	opened, err := Open(message, OpenOptions{Legacy: true}, p.opener(t))
-	if err != nil || string(opened.Content) != "content" || opened.Cipher != 0 {
-		t.Errorf("%+v, %v", opened, err)
-	}
-	_, err = Open(message, OpenOptions{}, p.opener(t))
-	wantKind(t, err, pki.BadKey)
 }
 
 // TestOpenBounds has recipients without number, in both ways to have them.

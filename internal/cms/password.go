@@ -100,7 +100,7 @@ func (r *recipientInfo) fromPassword(k *Key, size int, _ bool) (secret, error) {
 	var kek sealedContent
 	encryption := r.parameters
 	if !ok || r.algorithm != der.OIDPWRIKEK || kek.readCipher(&encryption) != nil || !encryption.Empty() ||
-		ciphers[kek.cipher].gcm || kek.cipher == tripleDESCBC {
+		ciphers[kek.cipher].gcm || kek.cipher.legacy() {
 		return nil, pki.Errorf(pki.BadKey, "the message's key is encrypted under a password in a way that is not supported; supported are PBKDF2 with HMAC of SHA-1 or SHA-2, and PWRI-KEK with AES-CBC")
 	}
 	keySize := ciphers[kek.cipher].keySize

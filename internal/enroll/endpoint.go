@@ -136,6 +136,9 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	if n.Protocols != nil {
 		ep.Protocols = slices.Compact(slices.Sorted(slices.Values(n.Protocols)))
 	}
+	if slices.Contains(ep.Protocols, pki.ProtocolSCEPLegacy) && !slices.Contains(ep.Protocols, pki.ProtocolSCEP) {
+		return pki.Errorf(pki.Malformed, "the protocol %s is what %s takes beside its own: switch both on", pki.ProtocolSCEPLegacy, pki.ProtocolSCEP)
+	}
 	if slices.Contains(ep.Protocols, pki.ProtocolSCEP) {
 		if err := s.checkSCEP(ctx, ep.Profile.Tenant); err != nil {
 			return err

@@ -175,11 +175,15 @@ const (
 	ProtocolBatch Protocol = "batch"
 	ProtocolEST   Protocol = "est"  // RFC 7030
 	ProtocolSCEP  Protocol = "scep" // RFC 8894
+
+	// ProtocolSCEPLegacy is SCEP as clients from before 2015 speak it: with SHA-1, DES and
+	// 3DES, and any nonce. It is on beside ProtocolSCEP.
+	ProtocolSCEPLegacy Protocol = "scep-legacy"
 )
 
 // Protocols lists every protocol.
 func Protocols() []Protocol {
-	return []Protocol{ProtocolREST, ProtocolBatch, ProtocolEST, ProtocolSCEP}
+	return []Protocol{ProtocolREST, ProtocolBatch, ProtocolEST, ProtocolSCEP, ProtocolSCEPLegacy}
 }
 
 // Names are the subject alternative names that an endpoint authorises for

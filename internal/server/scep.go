@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/keystore"
@@ -25,13 +26,18 @@ const raLife = 5 * time.Second
 type registrars struct {
 	store interface {
 		Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
+		Tenants(ctx context.Context) ([]*pki.Tenant, error)
+		Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error)
 	}
 	chains interface {
 		Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
 	}
 	ra          *enroll.Service
 	credentials *credentials
+	alarms      *alarm.Board
 	now         pki.Clock
+
+	standing alarm.Standing // owned by Run
 
 	mu    sync.Mutex
 	known map[pki.IssuerID]knownRA // guarded by mu
@@ -58,20 +64,22 @@ func (r *registrars) RA(ctx context.Context, label string) (*scep.RA, error) {
 	r.mu.Lock()
 	have := r.known[issuer.ID]
 	r.mu.Unlock()
-	if have.ra != nil && now.Before(have.until) && have.until.Sub(now) <= raLife {
-		return have.ra, nil
+	if have.ra == nil || !now.Before(have.until) || have.until.Sub(now) > raLife { // or the clock was set back
+		made, err := r.make(ctx, issuer)
+		if err != nil {
+			return nil, pki.Because(pki.Unavailable, err, "the endpoint %s has no keys for SCEP at present", label)
+		}
+		have = knownRA{made, now.Add(raLife)}
+		r.mu.Lock()
+		if r.known == nil {
+			r.known = make(map[pki.IssuerID]knownRA)
+		}
+		r.known[issuer.ID] = have
+		r.mu.Unlock()
 	}
-	fresh, err := r.make(ctx, issuer)
-	if err != nil {
-		return nil, pki.Because(pki.Unavailable, err, "the endpoint %s has no keys for SCEP at present", label)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known == nil {
-		r.known = make(map[pki.IssuerID]knownRA)
-	}
-	r.known[issuer.ID] = knownRA{fresh, now.Add(raLife)}
-	return fresh, nil
+	of := *have.ra // one issuer has several endpoints
+	of.Legacy = slices.Contains(lane.Endpoint.Protocols, pki.ProtocolSCEPLegacy)
+	return &of, nil
 }
 
 // make gets an issuer's keys, made anew where that is due.

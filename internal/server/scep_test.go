@@ -11,9 +11,11 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/smallstep/pkcs7"
 	"github.com/smallstep/scep"
 	"github.com/smallstep/scep/x509util"
@@ -21,9 +23,11 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/trust"
 )
 
@@ -126,11 +130,11 @@ func (c *scepClient) ask(kind scep.MessageType, csr []byte) *scep.PKIMessage {
 	return got
 }
 
-// takesSCEP has an endpoint take SCEP.
-func takesSCEP(t *testing.T, s *Server, st *stack.Stack, endpoint string) {
+// takesSCEP has an endpoint take SCEP, and other protocols.
+func takesSCEP(t *testing.T, s *Server, st *stack.Stack, endpoint string, more ...pki.Protocol) {
 	t.Helper()
 	if _, err := s.enroll.UpdateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{
-		Name: endpoint, Protocols: []pki.Protocol{pki.ProtocolREST, pki.ProtocolSCEP}}); err != nil {
+		Name: endpoint, Protocols: append(more, pki.ProtocolREST, pki.ProtocolSCEP)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -354,5 +358,50 @@ func TestSCEPOff(t *testing.T) {
 		if answer.StatusCode != want {
 			t.Errorf("%s: %s, want %d", path, answer.Status, want)
 		}
+	}
+}
+
+// TestSCEPAlarms: an endpoint that takes legacy messages is among the alarms, and so is one
+// without keys; what is mended is taken off.
+func TestSCEPAlarms(t *testing.T) {
+	s := open(t, newConfig(t), time.Now)
+	issue(t, s)
+	st := furnish(t, s, "acme", "device")
+	look := func() (names []string) {
+		t.Helper()
+		if err := s.registrars.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range s.alarms.Of("acme") {
+			if strings.HasPrefix(a.Name, "scep.") {
+				names = append(names, a.Name+" "+a.Target)
+			}
+		}
+		return names
+	}
+	for _, c := range []struct {
+		more []pki.Protocol
+		want []string
+	}{{nil, nil}, {[]pki.Protocol{pki.ProtocolSCEPLegacy}, []string{"scep.legacy endpoint:device"}}, {nil, nil}} {
+		takesSCEP(t, s, st, "device", c.more...)
+		if diff := cmp.Diff(c.want, look()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if _, err := s.enroll.UpdateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{
+		Name: "device", Protocols: []pki.Protocol{pki.ProtocolSCEPLegacy}}); pki.KindOf(err) != pki.Malformed {
+		t.Errorf("legacy messages alone: %v", err)
+	}
+	source, err := packs.Document(policy.SCEPSignerProfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source = bytes.Replace(source, []byte("[rsa2048, rsa3072]"), []byte("[p256]"), 1)
+	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), source); err != nil {
+		t.Fatal(err)
+	}
+	s.registrars.known = nil
+	if diff := cmp.Diff([]string{"scep.keys endpoint:device"}, look()); diff != "" {
+		t.Error(diff)
 	}
 }

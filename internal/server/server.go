@@ -210,7 +210,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials
-	s.registrars = &registrars{store: s.store, chains: s.hierarchy, ra: s.enroll, credentials: s.credentials, now: s.now}
+	s.registrars = &registrars{store: s.store, chains: s.hierarchy, ra: s.enroll, credentials: s.credentials, alarms: s.alarms, now: s.now}
 	targets, err := s.cfg.targets()
 	if err != nil {
 		return err
@@ -267,6 +267,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.keyPool.Run(running) })
 	g.Go(func() error { return s.revocation.RunCRL(running) })
 	g.Go(func() error { return s.revocation.RunResponders(running) })
+	g.Go(func() error { return s.registrars.Run(running) })
 	g.Go(func() error { return s.publisher.Run(running) })
 	g.Go(func() error { return s.checker.Run(running) })
 	g.Go(func() error { return s.jobs.Run(running) })

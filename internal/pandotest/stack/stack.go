@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -72,6 +73,9 @@ type Stack struct {
 	RevocationJobs *revocation.Jobs
 	Approvals      *approval.Service // it does not run
 	Keypool        *keypool.Pool
+
+	// CAKey is the kind of the keys of roots and authorities; "" is that of their profiles.
+	CAKey pki.KeyKind
 
 	dir string            // of the roots' sealed files
 	log *auditlog.Service // the last that NewLog made
@@ -258,7 +262,7 @@ func (s *Stack) fill(t testing.TB, id pki.TenantID, endpoints ...string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Hierarchy.PublishProfile(ctx, s.Permit(t, id, access.ManageProfiles), source); err != nil {
+		if _, err := s.Hierarchy.PublishProfile(ctx, s.Permit(t, id, access.ManageProfiles), s.keyed(source)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -275,6 +279,17 @@ func (s *Stack) fill(t testing.TB, id pki.TenantID, endpoints ...string) {
 	}
 }
 
+// caKeys is what the profiles of roots and authorities allow.
+var caKeys = regexp.MustCompile(`(?m)^(profile: (?:root|issuing-ca)\n(?s:.*?)keys: \{allow: \[)p\d+\]`)
+
+// keyed returns a profile's document with the kind of key that the stack has.
+func (s *Stack) keyed(source []byte) []byte {
+	if s.CAKey == "" {
+		return source
+	}
+	return caKeys.ReplaceAll(source, []byte("${1}"+string(s.CAKey)+"]"))
+}
+
 func (s *Stack) addRoot(t testing.TB, tenant pki.TenantID) {
 	t.Helper()
 	profile, err := packs.Document("root")
@@ -282,7 +297,7 @@ func (s *Stack) addRoot(t testing.TB, tenant pki.TenantID) {
 		t.Fatal(err)
 	}
 	der, err := ceremony.NewRoot(t.Context(), ceremony.RootConfig{
-		Mode: pki.Test, CommonName: "Test Root", Organization: "Example", Profile: profile,
+		Mode: pki.Test, CommonName: "Test Root", Organization: "Example", Profile: s.keyed(profile),
 		Passphrase: pki.NewSecret(passphrase), WorkFactor: 10, Sealed: s.sealed(tenant), Now: s.Now,
 	})
 	if err != nil {

@@ -87,8 +87,12 @@ func (op *operation) ask(ctx context.Context, who access.Principal, t *Transacti
 	if err != nil {
 		return nil, err
 	}
+	protocol := pki.ProtocolSCEP
+	if op.legacy {
+		protocol = pki.ProtocolSCEPLegacy
+	}
 	got, err := op.server.cfg.RA.Enroll(ctx, enroll.Request{
-		Grant: grant, Endpoint: op.label, Protocol: pki.ProtocolSCEP, Idempotency: t.retryKey(), Renews: t.Renews, Subject: enroll.Subject{CSR: t.Request},
+		Grant: grant, Endpoint: op.label, Protocol: protocol, Idempotency: t.retryKey(), Renews: t.Renews, Subject: enroll.Subject{CSR: t.Request},
 	})
 	if err != nil {
 		return nil, err

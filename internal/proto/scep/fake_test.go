@@ -33,6 +33,7 @@ type fake struct {
 	signer party
 	to     []party // recipients
 	err    error   // of Enroll
+	legacy bool    // of the RA
 	prove  error   // of Prove, whatever is presented
 
 	again error // of Again
@@ -62,7 +63,7 @@ func (f *fake) RA(_ context.Context, name string) (*RA, error) {
 	if name != label {
 		return nil, pki.Errorf(pki.NotFound, "no endpoint %.90q", name)
 	}
-	ra := &RA{Issuer: &pki.Issuer{ID: "1", Tenant: "demo", Shards: 4, Certificate: f.ca.certificate}, Chain: [][]byte{f.ca.certificate}, Signer: *f.signer.signer()}
+	ra := &RA{Issuer: &pki.Issuer{ID: "1", Tenant: "demo", Shards: 4, Certificate: f.ca.certificate}, Chain: [][]byte{f.ca.certificate}, Signer: *f.signer.signer(), Legacy: f.legacy}
 	for _, p := range f.to {
 		ra.Recipients = append(ra.Recipients, p.recipient())
 	}

@@ -88,15 +88,17 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // answer does what a message asks for and returns what a CertRep says of it, with the
 // envelope of a success.
 func (op *operation) answer(ctx context.Context) (*reply, []byte, error) {
-	const legacy = false
-	if err := op.verify(legacy); err != nil {
+	if err := op.verify(op.ra.Legacy); err != nil {
 		return nil, nil, err
 	}
 	var err error
-	if op.content, op.cipher, err = op.open(op.ra.Recipients, legacy); err != nil {
+	if op.content, op.cipher, err = op.open(op.ra.Recipients, op.ra.Legacy); err != nil {
 		return nil, nil, err
 	}
 	defer clear(op.content) // a request has its challenge in it
+	if op.legacy {
+		op.server.cfg.Log.WarnContext(ctx, "SCEP with legacy algorithms or nonces", "endpoint", op.label, "type", op.kind.String(), "from", op.remote)
+	}
 	var content []byte
 	switch op.kind {
 	case pkcsReq, renewalReq:

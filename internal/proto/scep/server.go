@@ -26,6 +26,7 @@ type RA struct {
 	Chain      [][]byte    // DER: the issuer's certificate, and up to and with the root
 	Signer     Signer
 	Recipients []cms.Key // by which requests are opened; the one to encrypt to is first
+	Legacy     bool      // SHA-1, DES and 3DES, and other nonces than those of RFC 8894, are taken
 }
 
 // Authorities finds the RA of an endpoint.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/smallstep/pkcs7"
 
 	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/limit"
@@ -235,5 +236,42 @@ func TestLater(t *testing.T) {
 	a := post(t, f.server(), device.send(t, request{kind: pkcsReq, id: "1", content: newCSR(t, device.key, "device", "once"), to: f.to[0].certificate}))
 	if a.status != statusPending || a.failInfo != "" || a.content != nil {
 		t.Errorf("%+v", a)
+	}
+}
+
+// TestLegacy: what only the legacy switch takes enrols as legacy, and is refused without it;
+// what needs no switch is as before.
+func TestLegacy(t *testing.T) {
+	device := newParty(t, newRSA(t, "device"), "device")
+	csr := newCSR(t, device.key, "device", "once")
+	for _, legacy := range []bool{false, true} {
+		f := newFake(t)
+		f.legacy = legacy
+		to := f.to[0].certificate
+		for name, c := range map[string]struct {
+			message []byte
+			legacy  bool
+			want    failInfo
+		}{
+			"modern":        {device.send(t, request{kind: pkcsReq, id: "1", content: csr, to: to}), false, 0},
+			"a short nonce": {device.send(t, request{kind: pkcsReq, id: "1", nonce: []byte{1}, content: csr, to: to}), true, badRequest},
+			"DES":           {fromOracle(t, device, f.to[0], csr, pkcs7.EncryptionAlgorithmDESCBC), true, badAlg},
+		} {
+			a := post(t, f.server(), c.message, device.recipient())
+			if c.legacy && !legacy {
+				if a.status != statusFailure || a.failInfo != c.want.value() {
+					t.Errorf("%s without the switch: %+v", name, a)
+				}
+				continue
+			}
+			certificateIn(t, a)
+			want := pki.ProtocolSCEP
+			if c.legacy {
+				want = pki.ProtocolSCEPLegacy
+			}
+			if got := f.asked[len(f.asked)-1].Protocol; got != want {
+				t.Errorf("%s is enrolled as %s", name, got)
+			}
+		}
 	}
 }
