@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,8 +20,12 @@ import (
 	"github.com/smallstep/pkcs7"
 	"github.com/smallstep/scep"
 	"github.com/smallstep/scep/x509util"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/packs"
@@ -60,11 +65,11 @@ func newSCEP(t *testing.T, s *Server, label string) *scepClient {
 	modern(t)
 	c := &scepClient{t: t, url: s.URL("http") + "/scep/" + label, key: pandotest.Key(t, pki.RSA2048).(*rsa.PrivateKey)}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "self"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, c.key.Public(), c.key)
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, c.key.Public(), c.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.signer = pandotest.Parse(t, der)
+	c.signer = pandotest.Parse(t, raw)
 	c.ra = c.certificates()
 	return c
 }
@@ -98,7 +103,7 @@ func (c *scepClient) recipient() []*x509.Certificate {
 	return scep.EnciphermentCertsSelector().SelectCerts(c.ra)
 }
 
-// ask sends a request of a key and returns what answers it, opened where it is a success.
+// ask sends a request and returns what answers it.
 func (c *scepClient) ask(kind scep.MessageType, csr []byte) *scep.PKIMessage {
 	c.t.Helper()
 	request, err := x509.ParseCertificateRequest(csr)
@@ -109,7 +114,13 @@ func (c *scepClient) ask(kind scep.MessageType, csr []byte) *scep.PKIMessage {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	answer, err := http.Post(c.url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message.Raw))
+	return c.post(message.Raw)
+}
+
+// post sends a message and returns what answers it, opened where it is a success.
+func (c *scepClient) post(message []byte) *scep.PKIMessage {
+	c.t.Helper()
+	answer, err := http.Post(c.url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -142,13 +153,13 @@ func takesSCEP(t *testing.T, s *Server, st *stack.Stack, endpoint string, more .
 // challenged returns a request with a challenge.
 func challenged(t *testing.T, key crypto.Signer, name, challenge string) []byte {
 	t.Helper()
-	der, err := x509util.CreateCertificateRequest(rand.Reader, &x509util.CertificateRequest{
+	raw, err := x509util.CreateCertificateRequest(rand.Reader, &x509util.CertificateRequest{
 		CertificateRequest: x509.CertificateRequest{Subject: pkix.Name{CommonName: name}, SignatureAlgorithm: x509.SHA256WithRSA}, ChallengePassword: challenge,
 	}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return der
+	return raw
 }
 
 func refusedBy(t *testing.T, a *scep.PKIMessage, want scep.FailInfo) {
@@ -403,5 +414,94 @@ func TestSCEPAlarms(t *testing.T) {
 	s.registrars.known = nil
 	if diff := cmp.Diff([]string{"scep.keys endpoint:device"}, look()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// guardedSCEP is a profile whose enrolments wait for a security officer.
+const guardedSCEP = `profile: guarded
+approvals:
+  steps: [1 of security-officer]
+  expire: 1h
+keys: {allow: [rsa2048]}
+validity: 1y
+subject: [{type: CN, from: csr.subject.cn, check: name}]
+extendedKeyUsage: {use: [clientAuth]}
+keyIdentifiers: [subject, authority]
+`
+
+// poll sends a CertPoll, which smallstep/scep does not make, and returns what answers it.
+func (c *scepClient) poll(id string, subject []byte) *scep.PKIMessage {
+	c.t.Helper()
+	printable := func(oid, text string) cms.Attribute {
+		return cms.Attribute{OID: oid, Value: der.Append(nil, asn1.PrintableString, []byte(text))}
+	}
+	issuer := c.recipient()[0]
+	envelope, err := cms.Encrypt(cms.Envelope{Content: der.Append(nil, asn1.SEQUENCE, slices.Concat(issuer.RawIssuer, subject)), Cipher: cms.AES128CBC},
+		cms.Recipient{Certificate: issuer.Raw})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	message, err := cms.Sign(cms.Message{Content: envelope, Certificates: [][]byte{c.signer.Raw}}, cms.Signer{Key: c.key, Certificate: c.signer.Raw, Attributes: []cms.Attribute{
+		printable("2.16.840.1.113733.1.9.2", "20"), printable("2.16.840.1.113733.1.9.7", id),
+		{OID: "2.16.840.1.113733.1.9.5", Value: der.Append(nil, asn1.OCTET_STRING, make([]byte, 16))},
+	}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return c.post(message)
+}
+
+// TestSCEPApproval: what waits for approval is PENDING, also for who polls, until somebody
+// approves it; then the poll and the request itself get the one certificate.
+func TestSCEPApproval(t *testing.T) {
+	s := open(t, newConfig(t), time.Now)
+	run(t, s)
+	st := furnish(t, s, "acme")
+	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), []byte(guardedSCEP)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{
+		Name: "guarded", Authority: "issuing", Profile: "guarded", Protocols: []pki.Protocol{pki.ProtocolSCEP}}); err != nil {
+		t.Fatal(err)
+	}
+	_, text, err := s.secrets.Create(t.Context(), st.Permit(t, "acme", access.ManageSecrets), enrolauth.NewSecret{Endpoint: "guarded", Once: true, Life: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newSCEP(t, s, "acme.guarded")
+	csr := challenged(t, c.key, "gateway-1", text.Reveal())
+	asked := c.ask(scep.PKCSReq, csr)
+	if asked.PKIStatus != scep.PENDING {
+		t.Fatalf("status %s, failInfo %q", asked.PKIStatus, asked.FailInfo)
+	}
+	request, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := string(asked.TransactionID)
+	if got := c.poll(id, request.RawSubject); got.PKIStatus != scep.PENDING {
+		t.Errorf("a poll before approval: status %s, failInfo %q", got.PKIStatus, got.FailInfo)
+	}
+	refusedBy(t, c.poll("another", request.RawSubject), scep.BadCertID)
+
+	st.Tokens = s.tokens
+	officer := st.Appoint(t, "acme", "officer", access.SecurityOfficer)
+	g, err := officer.Authorize(access.DecideApprovals, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, _, err := s.approvals.Changes(t.Context(), st.Permit(t, "acme", access.ReadApprovals), approval.Pending, "", 10)
+	if err != nil || len(waiting) != 1 {
+		t.Fatalf("%d changes wait, %v", len(waiting), err)
+	}
+	if done, err := s.approvals.Decide(t.Context(), g, waiting[0].ID, approval.Approve, waiting[0].Hash, ""); err != nil || done.State != approval.Executed {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	polled := c.poll(id, request.RawSubject)
+	if polled.PKIStatus != scep.SUCCESS || polled.Certificate.Subject.CommonName != "gateway-1" {
+		t.Fatalf("status %s, failInfo %q", polled.PKIStatus, polled.FailInfo)
+	}
+	if again := c.ask(scep.PKCSReq, csr); again.PKIStatus != scep.SUCCESS || !again.Certificate.Equal(polled.Certificate) {
+		t.Error("the request itself got another certificate")
 	}
 }
