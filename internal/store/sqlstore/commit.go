@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -126,11 +127,12 @@ func (t *tx) intend(in *issuance.Intent, now time.Time) error {
 		}
 		return nil
 	}
-	payload, err := t.encodePayload(issuer.num, kept, now)
+	sums := sumsOf(kept)
+	payload, err := t.encodePayload(issuer.num, kept, sums, now)
 	if err != nil {
 		return err
 	}
-	digest := digestOf(kept)
+	digest := sha256.Sum256(sums)
 	_, err = t.exec(`UPDATE intent SET count = $1, digest = $2, payload = $3 WHERE num = $4`, len(kept), digest[:], payload, num)
 	return err
 }

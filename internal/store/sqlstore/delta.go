@@ -33,8 +33,17 @@ const (
 	minRun = 4 // bytes that must be equal where it begins as expected
 )
 
-func hashWindow(b []byte) uint64 {
-	return binary.LittleEndian.Uint64(b) * 0x9E3779B97F4A7C15 >> 54
+func hashWindow(b []byte) uint64 { return hashOf(binary.LittleEndian.Uint64(b)) }
+
+func hashOf(window uint64) uint64 { return window * 0x9E3779B97F4A7C15 >> 54 }
+
+// begins reports whether the first n bytes of a window are those at a position, or
+// there are too few left to tell. Most are not, which costs no more than this.
+func (r *reference) begins(at int, next uint64, n int) bool {
+	if at+window > len(r.der) {
+		return true
+	}
+	return (binary.LittleEndian.Uint64(r.der[at:])^next)<<(64-8*n) == 0
 }
 
 // appendDelta appends to dst what makes target from r:
@@ -49,11 +58,20 @@ func (r *reference) appendDelta(dst, target []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(target)))
 	literal, expected := 0, 0 // target[literal:i] waits to be written
 	for i := 0; i < len(target); {
-		at, n := expected, run(r.der, expected, target[i:])
-		if n < minRun && i+window <= len(target) {
-			p := int(r.at[hashWindow(target[i:])])
-			if m := run(r.der, p, target[i:]); m >= window {
-				at, n = p, m
+		at, n := expected, 0
+		if i+window > len(target) {
+			n = run(r.der, expected, target[i:])
+		} else {
+			next := binary.LittleEndian.Uint64(target[i:])
+			if r.begins(expected, next, minRun) {
+				n = run(r.der, expected, target[i:])
+			}
+			if n < minRun {
+				if p := int(r.at[hashOf(next)]); r.begins(p, next, window) {
+					if m := run(r.der, p, target[i:]); m >= window {
+						at, n = p, m
+					}
+				}
 			}
 		}
 		if n < minRun {

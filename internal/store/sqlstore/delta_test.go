@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -49,6 +50,8 @@ func newCertificates(t testing.TB, n int) [][]byte {
 	}
 	return all
 }
+
+func pack(r *reference, der []byte) []byte { return packSummed(r, der, sha256.Sum256(der)) }
 
 func TestDeltaOfCertificates(t *testing.T) {
 	certs := newCertificates(t, 100)

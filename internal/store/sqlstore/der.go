@@ -24,11 +24,8 @@ const checkSize = 16
 // errDamaged says that stored bytes are not those that were stored.
 var errDamaged = errors.New("the stored bytes do not match their hash")
 
-// pack returns der as it is stored: as a delta against r, or raw where r is nil or
-// the delta saves nothing.
-func pack(r *reference, der []byte) []byte { return packSummed(r, der, sha256.Sum256(der)) }
-
-// packSummed is pack of bytes whose SHA-256 is known.
+// packSummed returns der, whose SHA-256 is sum, as it is stored: as a delta against r,
+// or raw where r is nil or the delta saves nothing.
 func packSummed(r *reference, der []byte, sum [32]byte) []byte {
 	if r != nil && len(der) <= maxDelta {
 		b := append(make([]byte, 0, 512), packedDelta)
@@ -44,7 +41,7 @@ func packSummed(r *reference, der []byte, sum [32]byte) []byte {
 	return append(b, der...)
 }
 
-// unpack is the reverse of pack. It returns errDamaged rather than other bytes
+// unpack is the reverse of packSummed. It returns errDamaged rather than other bytes
 // than were packed.
 func unpack(packed []byte, referenceOf func(num int64) (*reference, error)) ([]byte, error) {
 	if len(packed) < 1+checkSize {

@@ -23,13 +23,16 @@ const (
 )
 
 // digestOf returns the SHA-256 of the items' SHA-256(TBS), in order.
-func digestOf(items []*issuance.Item) [32]byte {
-	h := sha256.New()
+func digestOf(items []*issuance.Item) [32]byte { return sha256.Sum256(sumsOf(items)) }
+
+// sumsOf returns the items' SHA-256(TBS), one after the other.
+func sumsOf(items []*issuance.Item) []byte {
+	sums := make([]byte, 0, sha256.Size*len(items))
 	for _, it := range items {
 		sum := sha256.Sum256(it.TBS)
-		h.Write(sum[:])
+		sums = append(sums, sum[:]...)
 	}
-	return [32]byte(h.Sum(nil))
+	return sums
 }
 
 // itemRefs are an item's names as numbers.
@@ -46,8 +49,9 @@ func (t *tx) itemRefs(it *issuance.Item, now time.Time) (r itemRefs, err error) 
 	return r, errors.Join(errs[:]...)
 }
 
-// encodePayload returns the payload for items of an issuer.
-func (t *tx) encodePayload(issuer int64, items []*issuance.Item, now time.Time) ([]byte, error) {
+// encodePayload returns the payload for items of an issuer; sums is what sumsOf says of
+// them.
+func (t *tx) encodePayload(issuer int64, items []*issuance.Item, sums []byte, now time.Time) ([]byte, error) {
 	b := make([]byte, 0, 256*len(items))
 	var against *reference
 	for i, profile := 0, int64(0); i < len(items); i++ {
@@ -84,7 +88,8 @@ func (t *tx) encodePayload(issuer int64, items []*issuance.Item, now time.Time) 
 		b = append(b, it.KeyHash[:]...)
 		b = appendText(b, it.Idempotency)
 		b = append(b, it.RequestHash[:]...)
-		b = appendText(b, string(pack(against, it.TBS)))
+		packed := packSummed(against, it.TBS, [sha256.Size]byte(sums[i*sha256.Size:]))
+		b = append(binary.AppendUvarint(b, uint64(len(packed))), packed...)
 		if flags&flagRequest != 0 {
 			b = binary.AppendUvarint(b, uint64(r.actor))
 			b = appendText(b, string(it.Request))

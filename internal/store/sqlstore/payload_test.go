@@ -65,7 +65,7 @@ func newPayload(t testing.TB) ([]*issuance.Item, []byte, known) {
 		if _, err := tx.packCertificate(1, num, certs[0], sha256.Sum256(certs[0])); err != nil {
 			return err
 		}
-		payload, err = tx.encodePayload(1, items, time.Now())
+		payload, err = tx.encodePayload(1, items, sumsOf(items), time.Now())
 		for r, num := range tx.refs {
 			k.refs[num] = r
 		}

@@ -32,6 +32,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"devices":         {devicesByID, []string{"PRIMARY KEY"}},
 		"state":           {devicesByState, []string{"device_state"}},
 		"keys used":       {selectKeys.texts[2], []string{"PRIMARY KEY"}},
+		"any key":         {anyKeyOf, []string{"PRIMARY KEY"}},
 		"requests known":  {selectOrders.texts[2], []string{"PRIMARY KEY"}},
 		"events":          {eventsOf, []string{"sqlite_autoindex_event_1"}},
 		"events on":       {eventsAt, []string{"event_target"}},

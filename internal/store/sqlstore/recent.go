@@ -91,6 +91,10 @@ type recent struct {
 	keys    []keyID
 	orders  []orderID
 	intents []int64
+
+	// whole says of the files whose rows claimed devices since memory last forgot
+	// something whether it has all that their rows claimed. The writer alone reads it.
+	whole map[int64]bool
 }
 
 // forget has memory read anew, where it may have more than is committed.
@@ -99,6 +103,7 @@ func (r *recent) forget() {
 	defer r.mu.Unlock()
 	r.loaded, r.young, r.old = false, nil, nil
 	r.keys, r.orders, r.intents = nil, nil, nil
+	clear(r.whole)
 }
 
 // recentClaims returns what memory has, for this transaction to change.
@@ -127,7 +132,7 @@ func (t *tx) recentClaims() (*recent, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.loaded, r.young = true, all
+	r.loaded, r.young, r.whole = true, all, make(map[int64]bool)
 	return r, nil
 }
 
@@ -302,6 +307,7 @@ func (t *tx) moveClaims(n int, now bool) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.old = nil
+		clear(r.whole)
 	}
 	return nil
 }
