@@ -202,9 +202,10 @@ func (p *Pool) leave(s *shelf, w *waiter) {
 	}
 }
 
-// keep puts a key on its shelf where it is wanted. It needs mu.
+// keep puts a key on its shelf where there is a place: also one more than is wanted, so
+// that requests which are refused one after the other cost no more. It needs mu.
 func (p *Pool) keep(s *shelf, key pki.PrivateKey) {
-	if p.closed || len(s.keys) >= s.wanted {
+	if p.closed || len(s.keys) >= s.most {
 		key.Clear()
 		return
 	}

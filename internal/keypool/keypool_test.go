@@ -136,16 +136,45 @@ func TestReady(t *testing.T) {
 			t.Errorf("%v are ready, want 2", ready)
 		}
 		p.Return(held)
-		if !before.IsZero() {
-			t.Error("a key that came back and has no place is kept")
+		if ready, _ := p.Ready(); ready[pki.P256] != 3 || before.IsZero() {
+			t.Errorf("%v are ready after one came back, want 3", ready)
 		}
 		time.Sleep(59 * time.Minute)
-		if ready, _ := p.Ready(); ready[pki.P256] != 2 {
-			t.Errorf("%v are ready within the hour, want 2", ready)
+		if ready, _ := p.Ready(); ready[pki.P256] != 3 {
+			t.Errorf("%v are ready within the hour, want 3", ready)
 		}
 		time.Sleep(3 * time.Minute)
 		if ready, _ := p.Ready(); ready[pki.P256] != 0 {
 			t.Errorf("%v are ready though nobody asked for an hour", ready)
+		}
+		if !before.IsZero() {
+			t.Error("a key that was given up is there still")
+		}
+	})
+}
+
+// TestReturnToFull: there are never more keys than may be.
+func TestReturnToFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(map[pki.KeyKind]int{pki.P256: 1})
+		defer run(t, p)()
+		var held []*keypool.Key
+		for range 3 {
+			key, err := p.Take(t.Context(), "acme", pki.P256)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, key)
+		}
+		synctest.Wait()
+		for _, k := range held {
+			p.Return(k)
+			if private := k.Private(); !private.IsZero() {
+				t.Error("a key that came back and has no place is there still")
+			}
+		}
+		if ready, _ := p.Ready(); ready[pki.P256] != 1 {
+			t.Errorf("%v are ready, want 1", ready)
 		}
 	})
 }
