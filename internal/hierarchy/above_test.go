@@ -1,0 +1,56 @@
+package hierarchy_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// rolled has an authority whose issuer was followed by another, below a root whose was,
+// too: three certificates of each, of which one has expired and one is not there yet.
+type rolled struct {
+	hierarchy.Store
+	now time.Time
+}
+
+func (r rolled) Authority(_ context.Context, tenant pki.TenantID, id pki.AuthorityID) (*pki.Authority, error) {
+	if tenant != "acme" {
+		return nil, pki.Errorf(pki.NotFound, "no authority")
+	}
+	return &pki.Authority{ID: id, Parent: map[pki.AuthorityID]pki.AuthorityID{"issuing": "root"}[id]}, nil
+}
+
+func (r rolled) Issuers(_ context.Context, _ pki.TenantID, id pki.AuthorityID) ([]*pki.Issuer, error) {
+	return []*pki.Issuer{
+		{NotAfter: r.now.Add(2 * time.Hour)}, // pending
+		{Certificate: []byte(id + " new"), NotAfter: r.now.Add(2 * time.Hour), Active: true},
+		{Certificate: []byte(id + " old"), NotAfter: r.now.Add(time.Hour)},
+		{Certificate: []byte(id + " oldest"), NotAfter: r.now},
+	}, nil
+}
+
+// TestAbove: clients get all certificates of the authorities above them that have not
+// expired, so that they follow from one issuer to the next (RFC 7030, 4.1.3).
+func TestAbove(t *testing.T) {
+	now := time.Now()
+	s := hierarchy.New(hierarchy.Config{Store: rolled{now: now}, Now: func() time.Time { return now }})
+	found, err := s.Above(t.Context(), "acme", "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range found {
+		got = append(got, string(c))
+	}
+	if diff := cmp.Diff([]string{"issuing new", "issuing old", "root new", "root old"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := s.Above(t.Context(), "globex", "issuing"); pki.KindOf(err) != pki.NotFound {
+		t.Errorf("another tenant's: %v", err)
+	}
+}
