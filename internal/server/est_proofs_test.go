@@ -309,3 +309,52 @@ func post(t *testing.T, conn *tls.Conn, label string, csr []byte) int {
 	}
 	return answer.StatusCode
 }
+
+// TestESTLate: a device that slept past the end of its certificate renews it in the
+// grace of the profile, with its own key, and can do nothing else with it.
+func TestESTLate(t *testing.T) {
+	clock := pandotest.NewClock(pandotest.Now())
+	s := open(t, newConfig(t), clock.Now)
+	run(t, s)
+	st := furnish(t, s, "acme", "device")
+	device := caller{t: t, s: s, roots: bootstrapOf(t, s), key: pandotest.Key(t, pki.P256)}
+	device.publish(st, `profile: field
+keys: {allow: [p256], renew: {key: same-key, grace: 90d}}
+validity: 30d
+subject: [{type: serialNumber, from: device.id}]
+keyUsage: {use: [digitalSignature]}
+keyIdentifiers: [subject, authority]
+status: {crl: true}
+`)
+	device.trust("acme", trust.NewAnchor{Name: "ours", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "field"}}})
+	got, err := s.enroll.Enroll(t.Context(), enroll.Request{Grant: st.Permit(t, "acme", access.Enroll), Endpoint: "field", Protocol: pki.ProtocolREST,
+		Subject: enroll.Subject{CSR: pandotest.CSR(t, device.key, meterSubject("SM-1"))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	device.chain = append([][]byte{got.Certificate.DER}, got.Chain...)
+	old := pandotest.Parse(t, got.Certificate.DER)
+	clock.Advance(40 * 24 * time.Hour)
+	for what, c := range map[string]struct {
+		operation string
+		body      []byte
+		status    int
+	}{
+		"enrols":              {"simpleenroll", goesOn(t, old, device.key), http.StatusUnauthorized},
+		"renews with another": {"simplereenroll", goesOn(t, old, pandotest.Key(t, pki.P256)), http.StatusForbidden},
+	} {
+		if answer := device.est("POST", estPath("acme.field", c.operation), c.body); answer.StatusCode != c.status {
+			t.Errorf("%s: %s, want %d", what, answer.Status, c.status)
+		}
+	}
+	var answer *http.Response
+	_ = patiently(func() error {
+		if answer = device.est("POST", estPath("acme.field", "simplereenroll"), goesOn(t, old, device.key)); answer.StatusCode == http.StatusServiceUnavailable {
+			return pki.Errorf(pki.Unavailable, "the clock was moved")
+		}
+		return nil
+	})
+	if renewed := certificates(t, answer)[0]; !renewed.NotAfter.After(clock.Now()) || !bytes.Equal(renewed.RawSubject, old.RawSubject) {
+		t.Errorf("renewed until %s", renewed.NotAfter)
+	}
+}
