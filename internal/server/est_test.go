@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -28,33 +27,10 @@ func estPath(label, operation string) string { return "/.well-known/est/" + labe
 // est sends a request to an operation of EST; headers come in pairs.
 func (c caller) est(method, path string, body []byte, headers ...string) *http.Response {
 	c.t.Helper()
-	cfg := &tls.Config{RootCAs: c.roots, ServerName: "localhost"}
-	if c.chain != nil {
-		cfg.Certificates = []tls.Certificate{{Certificate: c.chain, PrivateKey: c.key}}
-	}
-	over := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg}}
-	defer over.CloseIdleConnections()
-	r, err := http.NewRequest(method, c.s.URL("devices")+path, bytes.NewReader(body))
-	if err != nil {
-		c.t.Fatal(err)
-	}
 	if body != nil {
-		r.Header.Set("Content-Type", "application/pkcs10")
+		headers = append([]string{"Content-Type", "application/pkcs10"}, headers...)
 	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	answer, err := over.Do(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	answer.Body = io.NopCloser(bytes.NewReader(text))
-	return answer
+	return c.send(method, path, body, headers...)
 }
 
 // certificates reads a certs-only answer with an implementation that is not ours.

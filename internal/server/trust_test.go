@@ -36,30 +36,38 @@ type caller struct {
 
 func (c caller) ask(method, path, body string, headers ...string) (int, string) {
 	c.t.Helper()
+	answer := c.send(method, "/api/v1"+path, []byte(body), append([]string{"Content-Type", "application/json"}, headers...)...)
+	text, _ := io.ReadAll(answer.Body) // of a buffer
+	return answer.StatusCode, string(text)
+}
+
+// send sends a request; headers come in pairs. The answer's body has been read.
+func (c caller) send(method, path string, body []byte, headers ...string) *http.Response {
+	c.t.Helper()
 	cfg := &tls.Config{RootCAs: c.roots, ServerName: "localhost"}
 	if c.chain != nil {
 		cfg.Certificates = []tls.Certificate{{Certificate: c.chain, PrivateKey: c.key}}
 	}
 	over := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg}}
 	defer over.CloseIdleConnections()
-	r, err := http.NewRequest(method, c.s.URL("devices")+"/api/v1"+path, bytes.NewReader([]byte(body)))
+	r, err := http.NewRequest(method, c.s.URL("devices")+path, bytes.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := over.Do(r)
+	answer, err := over.Do(r)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return response.StatusCode, string(text)
+	answer.Body = io.NopCloser(bytes.NewReader(text))
+	return answer
 }
 
 // want asks and reports another status.
