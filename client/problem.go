@@ -16,9 +16,11 @@ type Problem struct {
 	Kind   string `json:"kind" enum:"internal,malformed,bad-proof,bad-key,policy-refused,forbidden,quota-exceeded,unauthenticated,not-found,already-revoked,duplicate-key,conflict,not-ready,rate-limited,unavailable" doc:"The kind of problem, for programs."`
 	// Permission and Scope say of a refusal which permission was missing, or does not go so
 	// far, and where.
-	Permission string       `json:"permission,omitempty" doc:"Of forbidden: the permission that was missing, or that does not go as far as this." example:"certificates.revoke"`
-	Scope      string       `json:"scope,omitempty" doc:"Where it was missing; tenant is all of it." example:"product-line:pro"`
-	Errors     []FieldError `json:"errors,omitempty" doc:"Where in the request it was, if more than the detail says."`
+	Permission string `json:"permission,omitempty" doc:"Of forbidden: the permission that was missing, or that does not go as far as this." example:"certificates.revoke"`
+	Scope      string `json:"scope,omitempty" doc:"Where it was missing; tenant is all of it." example:"product-line:pro"`
+	// Why says of other refusals what they are about.
+	Why    string       `json:"why,omitempty" enum:"tenant-suspended,loan-ended,permissions-changed,lender-holds" doc:"Of forbidden, where no permission was missing: what stands against it, for programs." example:"loan-ended"`
+	Errors []FieldError `json:"errors,omitempty" doc:"Where in the request it was, if more than the detail says."`
 
 	// RequestID is what the server's log calls the request; from a header.
 	RequestID string `json:"-"`

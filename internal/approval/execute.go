@@ -15,19 +15,20 @@ const executor = "system:approval"
 
 // execute does what an approved change asks for, unless this node is at it. What may
 // pass leaves it approved, for the next round of Run; any other failure ends it. Another
-// node that does the same at once does no harm: the store moves the change once.
-func (s *Service) execute(ctx context.Context, c *Change) {
+// node that does the same at once does no harm: the store moves the change once. It
+// reports whether the change was tried and put off.
+func (s *Service) execute(ctx context.Context, c *Change) (delayed bool) {
 	if !s.begin(c.ID) {
-		return
+		return false
 	}
 	defer s.end(c.ID)
 	c, err := s.cfg.Store.Change(ctx, c.Tenant, c.ID)
 	if err != nil {
 		s.cfg.Log.ErrorContext(ctx, "reading an approved change", "error", err)
-		return
+		return true
 	}
 	if c.State != Approved {
-		return
+		return false
 	}
 	err = s.perform(ctx, c)
 	switch kind := pki.KindOf(err); {
@@ -36,10 +37,12 @@ func (s *Service) execute(ctx context.Context, c *Change) {
 	case s.now().Before(c.Expires) && (kind == pki.Internal || kind == pki.Unavailable || kind == pki.RateLimited):
 		s.stats.Delayed.Add(1)
 		s.cfg.Log.WarnContext(ctx, "an approved change cannot be done now, and is tried again", "tenant", c.Tenant, "change", c.ID, "kind", c.Kind, "error", err)
+		return true
 	default:
 		s.cfg.Log.WarnContext(ctx, "an approved change failed", "tenant", c.Tenant, "change", c.ID, "kind", c.Kind, "error", err)
 		s.finish(ctx, c, Failed, pki.DetailOf(err))
 	}
+	return false
 }
 
 // finish ends an approved change that its act did not end: it failed, or there was
@@ -104,7 +107,7 @@ func (s *Service) inForce(ctx context.Context, c *Change) error {
 	}
 	t, err := s.cfg.Store.Tenant(ctx, c.Tenant)
 	if err == nil && t.Suspended {
-		err = pki.Errorf(pki.Forbidden, "the tenant %s was suspended by its parent meanwhile", c.Tenant)
+		err = pki.Forbid(pki.TenantSuspended, "the tenant %s was suspended by its parent meanwhile", c.Tenant)
 	}
 	return err
 }

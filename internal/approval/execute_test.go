@@ -40,6 +40,41 @@ func (h *house) finish(by *approval.Service, c *approval.Change, who ...string) 
 	}
 }
 
+// TestStuck: a change that could not be done raises an alarm; one that is being done at
+// that moment raises none.
+func TestStuck(t *testing.T) {
+	h := newHouse(t)
+	c := h.approved("officer")
+	board := func(s *approval.Service) (names []string) {
+		h.ok(s.Round(h.ctx))
+		for _, a := range s.Alarms().All() {
+			names = append(names, a.Name)
+		}
+		return names
+	}
+	if got := board(h.again(unable)); !slices.Equal(got, []string{"approval.stuck"}) {
+		t.Errorf("alarms %v of one that was put off", got)
+	}
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	s := h.again(map[approval.Kind]approval.Executor{approval.PublishProfile: {
+		Permission: access.ManageProfiles,
+		Do: func(ctx context.Context, g access.Permit, payload []byte) error {
+			close(begun)
+			<-goOn
+			return h.Hierarchy.Executors()[approval.PublishProfile].Do(ctx, g, payload)
+		},
+	}})
+	done := make(chan error, 1)
+	go func() { done <- s.Round(h.ctx) }()
+	<-begun
+	if got := board(s); len(got) > 0 {
+		t.Errorf("alarms %v while it is being done", got)
+	}
+	close(goOn)
+	h.ok(<-done)
+	h.state(c, approval.Executed, 1)
+}
+
 func TestExecutedAfterRestart(t *testing.T) {
 	h := newHouse(t)
 	c := h.approved("officer")

@@ -74,8 +74,9 @@ func (s *Service) round(ctx context.Context, alarms *alarm.Standing) error {
 			after = c.ID
 			switch now := s.now(); {
 			case c.State == Approved:
-				s.execute(ctx, c)
-				wrong = append(wrong, s.stuck(ctx, c)...)
+				if s.execute(ctx, c) {
+					wrong = append(wrong, stuck(c))
+				}
 			case !now.Before(c.Expires):
 				if err := s.expire(ctx, c); err != nil {
 					return err
@@ -104,15 +105,11 @@ func (s *Service) round(ctx context.Context, alarms *alarm.Standing) error {
 	return nil
 }
 
-// stuck returns the alarm for a change that is approved after it was to be executed;
-// none for one that is not any more.
-func (s *Service) stuck(ctx context.Context, c *Change) []alarm.Alarm {
-	if now, err := s.cfg.Store.Change(ctx, c.Tenant, c.ID); err != nil || now.State != Approved {
-		return nil
-	}
+// stuck returns the alarm for a change that was tried and put off.
+func stuck(c *Change) alarm.Alarm {
 	k := alarm.Key{Tenant: c.Tenant, Name: alarmStuck, Target: "change:" + string(c.ID)}
-	return []alarm.Alarm{{Key: k, Severity: alarm.Critical, What: fmt.Sprintf("the change %s (%s, %s) is approved and could not be done yet", c.ID, c.Kind, c.Target),
-		Do: "the server's log says why; it is tried again until it expires"}}
+	return alarm.Alarm{Key: k, Severity: alarm.Critical, What: fmt.Sprintf("the change %s (%s, %s) is approved and could not be done yet", c.ID, c.Kind, c.Target),
+		Do: "the server's log says why; it is tried again until it expires"}
 }
 
 // expire ends a change that nobody decided in time.

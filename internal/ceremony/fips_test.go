@@ -9,11 +9,19 @@ import (
 	"testing"
 
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
 // oldRoot names a sealed root to the process that TestFIPSOnly starts.
 const oldRoot = "PANDO_TEST_SEALED_ROOT"
+
+// TestFIPSListed: what of the ceremony docs/operator/fips.md says is refused.
+func TestFIPSListed(t *testing.T) {
+	pandotest.FIPSOnly(t, "ceremony", map[string]func(t *testing.T){
+		"root": func(t *testing.T) { newRoot(t) },
+	})
+}
 
 // TestFIPSOnly: where nothing but approved algorithms may be used, a root is neither
 // made nor opened, and nothing is written. The mode holds for a whole process, so

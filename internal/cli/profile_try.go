@@ -57,7 +57,8 @@ type tried struct {
 	Bytes       int    `json:"bytes"`       // of DER
 	Dump        string `json:"dump"`
 
-	Warnings []policy.Finding `json:"warnings"` // of zlint
+	Approvals string           `json:"approvals,omitempty"` // whose an enrolment waits for; absent where it needs nobody's
+	Warnings  []policy.Finding `json:"warnings"`            // of zlint
 }
 
 // Run issues the specimen.
@@ -82,7 +83,13 @@ func (p *profileTry) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	got := tried{pemOf("CERTIFICATE", made.Certificate), pemOf("CERTIFICATE REQUEST", made.Request), len(made.Certificate), dump, append([]policy.Finding{}, made.Warnings...)}
+	got := tried{
+		Certificate: pemOf("CERTIFICATE", made.Certificate), Request: pemOf("CERTIFICATE REQUEST", made.Request),
+		Bytes: len(made.Certificate), Dump: dump, Warnings: append([]policy.Finding{}, made.Warnings...),
+	}
+	if rule := profile.Approvals(); rule != nil {
+		got.Approvals = rule.String()
+	}
 	if p.AtMost > 0 && got.Bytes > p.AtMost {
 		return pki.Errorf(pki.PolicyRefused, "the certificate has %d bytes, more than %d:\n%s", got.Bytes, p.AtMost, dump)
 	}
@@ -93,6 +100,9 @@ func (p *profileTry) Run(c *console) error {
 	}
 	return c.result(got, func(w io.Writer) error {
 		fmt.Fprintf(w, "%ssize: %d bytes in DER, %d in PEM\n", dump, got.Bytes, len(got.Certificate))
+		if got.Approvals != "" {
+			fmt.Fprintf(w, "approvals: %s\n", got.Approvals)
+		}
 		return writeFindings(w, got.Warnings)
 	})
 }

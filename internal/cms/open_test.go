@@ -175,29 +175,40 @@ func staticOriginator(w *wireEnvelope) {
 	w.Content.Recipients[0].FullBytes = der.Append(nil, der.Explicit(1), changed)
 }
 
+// oldCiphers are those of old clients.
+var oldCiphers = map[string]struct {
+	oid   string
+	size  int
+	block func([]byte) (cipher.Block, error)
+}{"3des": {der.OIDTripleDESCBC, 24, des.NewTripleDESCipher}, "des": {der.OIDDESCBC, 8, des.NewCipher}}
+
+// encryptOld returns a message by an old client's cipher, to an RSA key by OAEP.
+func encryptOld(t testing.TB, p testParty, by string, content []byte) []byte {
+	t.Helper()
+	c := oldCiphers[by]
+	key := newSecret(c.size)
+	info, err := (&Recipient{Certificate: p.certificate, OAEP: true}).info(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := c.block(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pad := 8 - len(content)%8
+	iv, sealed := make([]byte, 8), append(bytes.Clone(content), bytes.Repeat([]byte{byte(pad)}, pad)...)
+	cipher.NewCBCEncrypter(block, iv).CryptBlocks(sealed, sealed)
+	return envelopeOf(info, identifier(c.oid, string(der.Append(nil, tags.OCTET_STRING, iv))), sealed)
+}
+
 // TestOpenLegacy opens 3DES and DES, for those alone who take them.
 func TestOpenLegacy(t *testing.T) {
 	p := newParty(t, pki.RSA2048)
-	for _, c := range []struct {
-		oid   string
-		size  int
-		block func([]byte) (cipher.Block, error)
-	}{{der.OIDTripleDESCBC, 24, des.NewTripleDESCipher}, {der.OIDDESCBC, 8, des.NewCipher}} {
-		key := newSecret(c.size)
-		info, err := (&Recipient{Certificate: p.certificate}).info(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		block, err := c.block(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		iv, sealed := make([]byte, 8), []byte("content\x01")
-		cipher.NewCBCEncrypter(block, iv).CryptBlocks(sealed, sealed)
-		message := envelopeOf(info, identifier(c.oid, string(der.Append(nil, tags.OCTET_STRING, iv))), sealed)
+	for name := range oldCiphers {
+		message := encryptOld(t, p, name, []byte("content"))
 		opened, err := Open(message, OpenOptions{Legacy: true}, p.opener(t))
 		if err != nil || string(opened.Content) != "content" || opened.Cipher != 0 {
-			t.Errorf("%s: %+v, %v", c.oid, opened, err)
+			t.Errorf("%s: %+v, %v", name, opened, err)
 		}
 		_, err = Open(message, OpenOptions{}, p.opener(t))
 		wantKind(t, err, pki.BadKey)

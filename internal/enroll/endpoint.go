@@ -89,13 +89,16 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols, the names, the proofs or the networks")
 	}
 	before := *ep
+	off := n.Protocols != nil && len(n.Protocols) == 0 && n.Profile == "" && n.Version == 0 && n.Names == nil
 	if n.Profile == "" {
 		n.Profile = ep.Profile.Name
 		if n.Version == 0 {
 			n.Version = ep.Profile.Version
 		}
 	}
-	if err := s.apply(ctx, ep, n); err != nil {
+	if off { // whatever has become of its authority, profile or loan
+		ep.Protocols = nil
+	} else if err := s.apply(ctx, ep, n); err != nil {
 		return nil, err
 	}
 	if before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) &&

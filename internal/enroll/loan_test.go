@@ -77,6 +77,10 @@ func TestLentVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, update(enroll.NewEndpoint{Version: 3}), pki.NotFound)
+	refused(t, update(enroll.NewEndpoint{Protocols: []pki.Protocol{pki.ProtocolREST}, Version: 3}), pki.NotFound)
+	if ep, err := h.Enroll.UpdateEndpoint(t.Context(), g, enroll.NewEndpoint{Name: "latest", Protocols: []pki.Protocol{}}); err != nil || len(ep.Protocols) > 0 {
+		t.Errorf("switching off what is not lent any more: %v", err)
+	}
 }
 
 // TestLentNames: whoever borrows a profile cannot have it say the lender's names,

@@ -103,7 +103,7 @@ func (s *Service) CheckSuspended(ctx context.Context, tenant pki.TenantID) error
 		s.mu.Unlock()
 	}
 	if known.suspended {
-		return pki.Errorf(pki.Forbidden, "the tenant %s is suspended by its parent: whoever administers that one resumes it", tenant)
+		return pki.Forbid(pki.TenantSuspended, "the tenant %s is suspended by its parent: whoever administers that one resumes it", tenant)
 	}
 	return nil
 }

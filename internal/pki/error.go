@@ -72,7 +72,39 @@ type Error struct {
 	Kind       Kind
 	Detail     string
 	Cause      error         // may be nil; never shown outside
+	Why        Why           // for programs, where the kind says too little; "" elsewhere
 	RetryAfter time.Duration // with RateLimited, Unavailable and Pending: when to come again; 0 is unsaid
+}
+
+// A Why says which of several things an error of a kind is about, for programs.
+type Why string
+
+// Why something is Forbidden that is no question of a permission.
+const (
+	TenantSuspended    Why = "tenant-suspended"    // by its parent
+	LoanEnded          Why = "loan-ended"          // its lender took it back
+	PermissionsChanged Why = "permissions-changed" // while the request was answered
+	LenderHolds        Why = "lender-holds"        // the certificate is on hold by its lender
+)
+
+// Forbid returns a Forbidden *Error that says why.
+func Forbid(why Why, format string, args ...any) error {
+	return &Error{Kind: Forbidden, Why: why, Detail: fmt.Sprintf(format, args...)}
+}
+
+// WhyOf returns why, as the first *Error in err's chain that says it.
+func WhyOf(err error) Why {
+	for err != nil {
+		e, ok := errors.AsType[*Error](err)
+		if !ok {
+			break
+		}
+		if e.Why != "" {
+			return e.Why
+		}
+		err = e.Cause
+	}
+	return ""
 }
 
 // Errorf returns an *Error with a detail made as fmt.Sprintf does. The detail is

@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"regexp"
+	"slices"
+
 	"cel.dev/cel-go/cel"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -32,6 +35,22 @@ func compileRules(written []documentRule) ([]rule, error) {
 		rules = append(rules, rule{e, d.Because})
 	}
 	return rules, nil
+}
+
+// quoted are texts in an expression without escapes.
+var quoted = regexp.MustCompile(`'([^'"\\]{1,100})'|"([^'"\\]{1,100})"`)
+
+// Texts returns the texts that the profile's rules speak of, each once: what a request
+// that fits has may end with one.
+func (p *Profile) Texts() (all []string) {
+	for _, r := range p.rules {
+		for _, m := range quoted.FindAllStringSubmatch(r.require.text, -1) {
+			if text := m[1] + m[2]; !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return all
 }
 
 // obey refuses, as PolicyRefused, what a rule does not hold for.

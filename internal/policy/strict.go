@@ -46,8 +46,13 @@ func (b *Bound) checkNothingDropped(csr *tbs.CSR, c *tbs.Content, names []tbs.Ge
 }
 
 // harmless are attributes of requests that ask for nothing in a certificate: a
-// password, and what Windows says of itself (MS-WCCE, 2.2.2.7).
-var harmless = []string{der.OIDChallengePassword, "1.3.6.1.4.1.311.13.2.2", "1.3.6.1.4.1.311.13.2.3", "1.3.6.1.4.1.311.21.20"}
+// password, and what Windows says of itself, whose OIDs are in MS-WCCE, 3.1.1.4.3.1.1.
+var harmless = []string{
+	der.OIDChallengePassword,
+	"1.3.6.1.4.1.311.13.2.2", // szOID_ENROLLMENT_CSP_PROVIDER: what made the key
+	"1.3.6.1.4.1.311.13.2.3", // szOID_OS_VERSION
+	"1.3.6.1.4.1.311.21.20",  // szOID_REQUEST_CLIENT_INFO: machine, user and program
+}
 
 // take removes the first element that fits, and reports whether there was one.
 func take[T any](from *[]T, fits func(T) bool) bool {

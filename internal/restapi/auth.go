@@ -74,7 +74,7 @@ func (s *server) authorize(r *http.Request, rt Route) (Caller, error) {
 func (s *server) vouch(r *http.Request, rt Route, before access.Permit) error {
 	now, err := s.authorize(r, rt)
 	if err == nil && rt.Permission != "" && !now.grant.Includes(before) {
-		err = pki.Errorf(pki.Forbidden, "what you may do was changed meanwhile: ask again")
+		err = pki.Forbid(pki.PermissionsChanged, "what you may do was changed meanwhile: ask again")
 	}
 	return err
 }

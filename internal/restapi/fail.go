@@ -70,6 +70,9 @@ func newRefusal(err error) *refusal {
 	if r, ok := errors.AsType[*access.Refusal](err); ok && kind == pki.Forbidden {
 		p.Permission, p.Scope = string(r.Permission), r.Scope.String()
 	}
+	if p.Permission == "" {
+		p.Why = string(pki.WhyOf(err))
+	}
 	if kind == pki.RateLimited || kind == pki.Unavailable {
 		p.RetryAfter = retryAfter(err)
 	}

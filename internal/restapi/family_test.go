@@ -112,6 +112,9 @@ func TestLoan(t *testing.T) {
 	}
 	_, err = f.child.Enroll(ctx, client.Enrollment{Endpoint: "line", CSR: m.csr(t, "SM-4")}, "")
 	refused(t, "forbidden", err)
+	if p, ok := errors.AsType[*client.Problem](err); !ok || p.Why != string(pki.LoanEnded) {
+		t.Errorf("it does not say why: %+v", p)
+	}
 }
 
 // TestSuspended: nobody of a suspended child is heard, at once, and its sibling is as
@@ -123,7 +126,7 @@ func TestSuspended(t *testing.T) {
 	must(f.parent.SuspendChild(ctx, "acme-oem"))(t)
 	_, err := f.child.WhoAmI(ctx)
 	refused(t, "forbidden", err)
-	if !strings.Contains(err.Error(), "suspended by its parent") {
+	if p, ok := errors.AsType[*client.Problem](err); !ok || p.Why != string(pki.TenantSuspended) || !strings.Contains(err.Error(), "suspended by its parent") {
 		t.Error(err)
 	}
 	must(f.sibling.WhoAmI(ctx))(t)

@@ -36,7 +36,7 @@ func Next(latest *pki.Revocation, reason pki.Reason) (n int, err error) {
 // HeldByLender is why the owner of a certificate does not release it: the tenant whose
 // authority issued it placed the hold.
 func HeldByLender(lender pki.TenantID) error {
-	return pki.Errorf(pki.Forbidden, "the tenant %q, whose authority issued the certificate, placed the hold, and only it ends it: ask its people to release the certificate; you may revoke it for good", lender)
+	return pki.Forbid(pki.LenderHolds, "the tenant %q, whose authority issued the certificate, placed the hold, and only it ends it: ask its people to release the certificate; you may revoke it for good", lender)
 }
 
 // DeviceSuspended is why a certificate is not released: its device is suspended,

@@ -110,6 +110,12 @@ func samples(profile *policy.Profile, key tbs.PublicKey, now time.Time) func(yie
 	name := tbs.Name{{OID: der.OIDCommonName, Value: host}}
 	hosts := []tbs.GeneralName{{Kind: tbs.DNSName, Text: host}}
 	return func(yield func(*policy.Input) bool) {
+		attributes := map[string]string{"sid": "S-1-5-21-1004336348-1177238915-682003330-1107"} // of an account, for Microsoft's
+		for _, text := range profile.Texts() {
+			if strings.HasPrefix(text, "@") { // the domain of its users
+				attributes["upn"] = "sample" + text
+			}
+		}
 		for _, device := range []pki.DeviceID{"SAMPLE-0001", "00124B0001020304"} {
 			for _, csr := range []tbs.CSR{{Subject: name, Names: hosts}, {Names: hosts}, {Subject: name}, {}} {
 				csr.Key = key
@@ -117,7 +123,7 @@ func samples(profile *policy.Profile, key tbs.PublicKey, now time.Time) func(yie
 					CSR: &csr, Tenant: "sample", Organization: "Sample Organization", Endpoint: "sample.endpoint", Protocol: pki.ProtocolREST,
 					Names: pki.Names{DNS: []string{host}}, Device: device, Placement: pki.Placement{ProductLine: "Sample", Lot: "SAMPLE-1", Site: "Sample"},
 					Requester: policy.Requester{ID: "token:sample", Name: "Sample", Role: "factory-operator"}, Now: now,
-					Attributes: map[string]string{"sid": "S-1-5-21-1004336348-1177238915-682003330-1107"}, // of an account, for Microsoft's
+					Attributes: attributes,
 				}
 				if profile.CA() || profile.SignsOCSP() {
 					in.CommonName = "Sample Authority"

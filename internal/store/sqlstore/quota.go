@@ -179,12 +179,12 @@ func (t *tx) debit(intent int64, issuer issuerInfo, it *issuance.Item) error {
 	case err != nil:
 		return err
 	case h.lent() && (owner == nil || owner.loans[h.pair()] == nil):
-		it.Refused = pki.Errorf(pki.Forbidden, "the authority is not lent with this profile any more: whoever lent it took it back")
+		it.Refused = pki.Forbid(pki.LoanEnded, "the authority is not lent with this profile any more: whoever lent it took it back; 'pando loans' lists what is lent")
 		return nil
 	case !quota.Counts(it.Row, it.Actor):
 		return nil
 	case t.s.quotas.suspended[it.Owner]:
-		it.Refused = pki.Errorf(pki.Forbidden, "the tenant %s is suspended", it.Owner)
+		it.Refused = pki.Forbid(pki.TenantSuspended, "the tenant %s is suspended by its parent: whoever administers that one resumes it", it.Owner)
 		return nil
 	case owner == nil:
 		return nil

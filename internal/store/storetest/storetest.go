@@ -182,6 +182,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 
 		{"children", testChildren},
 		{"loans", testLoans},
+		{"batches that wait", testWaitingBatches},
 		{"holds of a lender", testLenderHolds},
 		{"jobs alone", testJobsAlone},
 
