@@ -18,7 +18,8 @@ type Store interface {
 	SetTenant(ctx context.Context, id pki.TenantID, n pki.TenantSettings, e pki.Event) error
 
 	// Children returns a tenant's children, in order of their ids. PutTenant of one is
-	// Conflict where the parent has all that it MayHave, or is a child itself, and stores its
+	// Conflict where the parent has all that it MayHave, or is a child itself, or the name begins with
+	// that of a tenant that is longer than the parent's and no child of it; it stores its
 	// event in the parent's log.
 	Children(ctx context.Context, parent pki.TenantID) ([]*pki.Tenant, error)
 	// SuspendChild suspends or resumes a child of the parent's, with an event in the

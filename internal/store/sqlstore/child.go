@@ -11,16 +11,23 @@ import (
 	"github.com/pando-pki/pando/internal/quota"
 )
 
-// checkParent refuses a parent that cannot have another child.
-func (t *tx) checkParent(parent pki.TenantID) error {
+// checkParent refuses a parent that cannot have another child, or not of this name: one
+// that would look like another tenant's child.
+func (t *tx) checkParent(parent, child pki.TenantID) error {
 	p, err := one(context.Background(), t, scanTenant, selectTenant+`WHERE id = $1`, parent)
 	if p, err = found(p, err, "tenant %q", parent); err != nil {
 		return err
 	}
 	n, err := one(context.Background(), t, scanInt, `SELECT count(*) FROM tenant WHERE parent = $1 AND parent <> ''`, parent)
+	if err != nil {
+		return fmt.Errorf("counting the children of tenant %s: %w", parent, err)
+	}
+	nearer, err := one(context.Background(), t, scanInt, `SELECT count(*) FROM tenant WHERE parent <> $1 AND length(id) > length($1) AND $2 LIKE id || '-%'`, parent, child)
 	switch {
 	case err != nil:
-		return fmt.Errorf("counting the children of tenant %s: %w", parent, err)
+		return fmt.Errorf("looking for names that tenant %s begins with: %w", child, err)
+	case nearer > 0:
+		return pki.Errorf(pki.Conflict, "the name %q is another tenant's to give: choose another", child)
 	case p.Parent != "":
 		return pki.Errorf(pki.Conflict, "the tenant %s is a child itself: a child has no children", parent)
 	case n >= hierarchy.MayHave(p):

@@ -34,7 +34,7 @@ func newEntryGroup(t *tx) *entryGroup {
 // add takes an entry, or returns as refused why it may not be. That its log's gate is
 // closed is no refusal of the entry but an error.
 func (g *entryGroup) add(e *revocation.Entry) (refused, err error) {
-	if err := g.s.gate.Act(e.Event.Tenant); err != nil {
+	if err := g.s.gateOf(e); err != nil {
 		return nil, err
 	}
 	issuer, err := g.s.issuerInfo(context.Background(), e.Issuer)
@@ -87,6 +87,11 @@ func (g *entryGroup) add(e *revocation.Entry) (refused, err error) {
 	return nil, nil
 }
 
+// gateOf is an error where the log of the issuer's tenant, or of whoever acts, is closed.
+func (s *Store) gateOf(e *revocation.Entry) error {
+	return cmp.Or(s.gate.Act(e.Event.Tenant), s.gate.Act(e.Tenant))
+}
+
 // store stores those that wait, with their events and the leaves of both.
 func (g *entryGroup) store() error {
 	for rest := g.waiting; len(rest) > 0; { // a run of leaves is of one tenant
@@ -99,9 +104,16 @@ func (g *entryGroup) store() error {
 		}
 		rest = rest[n:]
 	}
-	events := make([]pki.Event, len(g.waiting))
-	for i, e := range g.waiting {
-		events[i] = e.Event
+	events := make([]pki.Event, 0, len(g.waiting))
+	for _, e := range g.waiting {
+		ev := e.Event
+		if ev.Tenant != e.Tenant { // who of the owner's people it was is the owner's to know
+			own := ev
+			own.ID, own.Tenant = "", e.Tenant
+			events = append(events, own)
+			ev.Actor, ev.Change = "tenant:"+string(e.Tenant), ""
+		}
+		events = append(events, ev)
 	}
 	g.waiting = g.waiting[:0]
 	clear(g.serials)

@@ -15,7 +15,7 @@ func (s *Store) Revoke(ctx context.Context, group []*revocation.Entry) error {
 	return s.update(ctx, func(t *tx) error {
 		g := newEntryGroup(t)
 		for _, e := range group {
-			if e.Err = s.gate.Act(e.Event.Tenant); e.Err != nil {
+			if e.Err = s.gateOf(e); e.Err != nil {
 				continue // others in the group have another log
 			}
 			var err error

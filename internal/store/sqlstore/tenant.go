@@ -13,7 +13,7 @@ import (
 func (s *Store) PutTenant(ctx context.Context, n *pki.Tenant, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		if n.Parent != "" {
-			if err := t.checkParent(n.Parent); err != nil {
+			if err := t.checkParent(n.Parent, n.ID); err != nil {
 				return err
 			}
 		}

@@ -67,6 +67,11 @@ func testChildren(f *fixture) {
 	f.is(pki.Conflict, f.PutTenant(f.ctx, &pki.Tenant{ID: "grandchild", Parent: partner}, f.event(partner, "child.create")))
 	f.is(pki.NotFound, f.PutTenant(f.ctx, &pki.Tenant{ID: "orphan", Parent: "nobody"}, f.event(acme, "child.create")))
 
+	// A name that begins with another tenant's is that one's to give.
+	f.ok(f.PutTenant(f.ctx, &pki.Tenant{ID: "acme-eu", Organization: "Europe"}, f.event("acme-eu", "tenant.create")))
+	f.is(pki.Conflict, f.PutTenant(f.ctx, &pki.Tenant{ID: "acme-eu-1", Parent: acme}, f.event(acme, "child.create")))
+	f.ok(f.PutTenant(f.ctx, &pki.Tenant{ID: "acme-eu-1", Parent: "acme-eu"}, f.event("acme-eu", "child.create")))
+
 	one, none := 1, 0
 	for may, want := range map[*int]pki.Kind{&one: pki.Conflict, &none: pki.Conflict, nil: 0} { // it has one
 		f.ok(f.SetTenant(f.ctx, acme, pki.TenantSettings{Children: may}, f.event(acme, "tenant.set")))

@@ -3,6 +3,7 @@ package storetest
 import (
 	"time"
 
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -43,6 +44,17 @@ func testLenderHolds(f *fixture) {
 	f.same(f.statusOf(jobs), "certificateHold after 1")
 	f.ok(f.revoke(f.entry(acme, jobs, pki.RemoveFromCRL)))
 	f.ok(f.revoke(f.entry(partner, gone, pki.KeyCompromise)))
+
+	// Who of the borrower's people did it stands in the borrower's log alone.
+	done := f.entry(partner, own, pki.Superseded)
+	done.Event.Tenant, done.Event.Actor = acme, "token:0abc (somebody)"
+	f.ok(f.revoke(done))
+	for tenant, actor := range map[pki.TenantID]string{acme: "tenant:" + string(partner), partner: "token:0abc (somebody)"} {
+		events, _, err := f.Events(f.ctx, tenant, hierarchy.EventFilter{Action: "certificate.superseded"}, "", 10)
+		f.ok(err)
+		f.same(len(events), 1)
+		f.same([]string{events[0].Actor, events[0].Target}, []string{actor, done.Event.Target})
+	}
 	f.sequence(f.sequencer())
 	f.checkLog(acme)
 }
