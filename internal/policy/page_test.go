@@ -19,7 +19,7 @@ A profile says exactly what goes into one type of certificate. A published versi
 ` + "```" + `
 pando profile packs smart-meter meter > meter.yaml  # begin with a document that there is (packs.md)
 pando profile lint meter.yaml                       # is it well-formed, and would zlint pass what it makes
-pando profile test meter.yaml --device SM-000001    # a throw-away certificate: all that is in it, and its size
+pando profile test meter.yaml --device SM-000001    # a throw-away certificate: all that is in it, its size, and whose approvals it would wait for
 pando profile diff meter@latest meter.yaml          # what differs, whether more may be issued, and the defaults that each relies on
 pando profile publish meter.yaml
 ` + "```" + `

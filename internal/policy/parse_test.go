@@ -37,6 +37,8 @@ func TestParseReference(t *testing.T) {
 		"tls-server":       {Kinds: append(ec[:2:2], rsa...)},
 		"tls-client":       {Kinds: append(ec[:2:2], rsa...)},
 		"ocsp-responder":   {Kinds: []pki.KeyKind{pki.P256}},
+		"scep-signer":      {Kinds: []pki.KeyKind{pki.RSA2048, pki.RSA3072}},
+		"scep-recipient":   {Kinds: []pki.KeyKind{pki.RSA2048, pki.RSA3072}},
 	}
 	got := make(map[string]facts)
 	for _, name := range packs.Story() {

@@ -137,8 +137,8 @@ func inputFor(t testing.TB, profile string, key crypto.Signer) *Input {
 	t.Helper()
 	in := &Input{Organization: "Example Meters", Now: now}
 	switch profile {
-	case "root", "issuing-ca", "ocsp-responder":
-		in.CommonName = map[string]string{"root": "Root 1", "issuing-ca": "Manufacturing 1", "ocsp-responder": "OCSP 1"}[profile]
+	case "root", "issuing-ca", "ocsp-responder", "scep-signer", "scep-recipient":
+		in.CommonName = map[string]string{"root": "Root 1", "issuing-ca": "Manufacturing 1", "ocsp-responder": "OCSP 1", "scep-signer": "SCEP 1", "scep-recipient": "SCEP 1"}[profile]
 		in.CSR = request(t, key, "")
 	case "meter", "rni-command":
 		in.Device = "M-0001"

@@ -125,10 +125,12 @@ func samples(profile *policy.Profile, key tbs.PublicKey, now time.Time) func(yie
 					Requester: policy.Requester{ID: "token:sample", Name: "Sample", Role: "factory-operator"}, Now: now,
 					Attributes: attributes,
 				}
-				if profile.CA() || profile.SignsOCSP() {
-					in.CommonName = "Sample Authority"
+				if !profile.CA() && !profile.SignsOCSP() && !yield(in) {
+					return
 				}
-				if !yield(in) {
+				named := *in // by the server: an authority, or a key of its own
+				named.CommonName = "Sample Authority"
+				if !yield(&named) {
 					return
 				}
 			}
