@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/fips140"
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -75,7 +76,7 @@ func TestListeners(t *testing.T) {
 		for suite, want := range map[uint16]bool{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       true,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384:       true,
-			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: !fips140.Enabled(),
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:          false,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:          false,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256:       false,
