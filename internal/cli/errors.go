@@ -168,6 +168,9 @@ func problemHint(p *client.Problem) string {
 	case "not-found":
 		return listHint(p.Detail)
 	case "forbidden":
+		if p.Why != "" { // no token of theirs would do; the detail says who may
+			return ""
+		}
 		return "use a token that has this there; 'pando access explain' says of one what it lacks, 'pando grant add' gives it"
 	case "rate-limited", "unavailable":
 		if p.RetryAfter > 0 {
