@@ -28,6 +28,7 @@ type commands struct {
 	Archive    archiveCommand    `cmd:"" group:"managing" help:"Archive certificates that have expired."`
 	Clock      clockCommand      `cmd:"" group:"managing" help:"Compare a node's clock, or accept it."`
 	Trust      trustCommand      `cmd:"" group:"managing" help:"Manage whose client certificates prove somebody."`
+	Secret     secretCommand     `cmd:"" group:"managing" help:"Give out what devices enrol by: passwords and challenges."`
 	Authority  authorityCommand  `cmd:"" group:"managing" help:"Manage a tenant's certification authorities."`
 	Profile    profileCommand    `cmd:"" group:"managing" help:"Manage the rules for each type of certificate."`
 	Endpoint   endpointCommand   `cmd:"" group:"managing" help:"Manage the places under which devices enrol."`

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ type endpointCommand struct {
 	Update endpointUpdate `cmd:"" help:"Change an endpoint."`
 	List   endpointList   `cmd:"" help:"List the endpoints."`
 	Show   endpointShow   `cmd:"" help:"Show one endpoint."`
+	Trace  endpointTrace  `cmd:"" help:"Show what comes to an endpoint, and which rule refuses it."`
 }
 
 func (endpointCommand) Help() string {
@@ -44,7 +46,9 @@ type endpointCreate struct {
 	Loan      string   `xor:"of" required:"" placeholder:"NAME" help:"Of what the tenant's parent lends, which is an authority with a profile: see 'pando loans'."`
 	Profile   string   `placeholder:"NAME" help:"Profile of what it issues, with --authority."`
 	Version   int      `placeholder:"N" help:"Version of the profile (default: the latest)."`
-	Protocol  []string `enum:"rest, batch" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
+	Protocol  []string `enum:"rest, batch, est, scep" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
+	Auth      []string `placeholder:"PROOF" help:"Proof that whoever asks must give: certificate, secret, token, or several together, as certificate+secret; may be repeated, and one of them is enough (default: any)."`
+	Network   []string `placeholder:"PREFIX" help:"Network that it takes requests from, as 10.0.0.0/8; may be repeated (default: anywhere)."`
 	nameFlags
 }
 
@@ -52,7 +56,8 @@ func (endpointCreate) Help() string {
 	return `Examples:
 
     pando endpoint create meter --authority manufacturing --profile meter
-    pando endpoint create tls --authority operations --profile tls-server --protocol rest --dns "*.example.com" --ip 10.0.0.0/8`
+    pando endpoint create tls --authority operations --profile tls-server --protocol rest --dns "*.example.com" --ip 10.0.0.0/8
+    pando endpoint create field --authority operations --profile device --protocol est --auth certificate --auth secret --network 10.20.0.0/16`
 }
 
 // Run creates the endpoint.
@@ -61,7 +66,7 @@ func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client)
 		return usagef("say the profile with --authority, and none with --loan, which has one")
 	}
 	made, err := cl.CreateEndpoint(ctx, client.NewEndpoint{Name: e.Name, Authority: e.Authority, Loan: e.Loan,
-		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names()})
+		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network})
 	if err != nil {
 		return err
 	}
@@ -73,27 +78,38 @@ type endpointUpdate struct {
 	Endpoint string   `arg:"" help:"Name of the endpoint."`
 	Profile  string   `placeholder:"NAME" help:"Profile of what it issues from now on."`
 	Version  int      `placeholder:"N" help:"Version of the profile (default, with --profile: the latest)."`
-	Protocol []string `xor:"protocol" placeholder:"NAME" help:"Ways in that are on from now on: rest, batch."`
+	Protocol []string `xor:"protocol" placeholder:"NAME" help:"Ways in that are on from now on: rest, batch, est, scep."`
 	Off      bool     `xor:"protocol" help:"Switch every way in off: nothing is enrolled here until --protocol."`
 	NoNames  bool     `help:"Authorise no names any more."`
+	Auth     []string `xor:"auth" placeholder:"PROOF" help:"Proofs of which whoever asks must give one from now on, as certificate or certificate+secret."`
+	AnyAuth  bool     `xor:"auth" help:"Any one proof is enough from now on."`
+	Network  []string `xor:"network" placeholder:"PREFIX" help:"Networks that it takes requests from, from now on."`
+	Anywhere bool     `xor:"network" help:"Take requests from anywhere."`
 	nameFlags
 }
 
 func (endpointUpdate) Help() string {
-	return `What is not said stays as it is. Names that are said take the place of all that were there.
+	return `What is not said stays as it is. Names, proofs and networks that are said take the place of all that were there.
 
 Examples:
 
     pando endpoint update meter --profile meter
     pando endpoint update tls --no-names
+    pando endpoint update meter --auth certificate+secret --network 10.20.0.0/16
     pando endpoint update meter --off`
 }
 
 // Run changes the endpoint.
 func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client) error {
-	change := client.EndpointChange{Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names()}
+	change := client.EndpointChange{Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network}
 	if e.Off {
 		change.Protocols = []string{}
+	}
+	if e.AnyAuth {
+		change.Auth = []string{}
+	}
+	if e.Anywhere {
+		change.Networks = []string{}
 	}
 	switch {
 	case e.NoNames && change.Names != nil:
@@ -102,7 +118,7 @@ func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client)
 		change.Names = new(client.Names)
 	}
 	if reflect.ValueOf(change).IsZero() {
-		return usagef("what is to change? Say --profile, --version, --protocol, --off, names or --no-names")
+		return usagef("what is to change? Say --profile, --version, --protocol, --off, names, --no-names, --auth, --any-auth, --network or --anywhere")
 	}
 	before, err := cl.Endpoint(ctx, e.Endpoint)
 	if err != nil {
@@ -146,10 +162,10 @@ func (e *endpointShow) Run(ctx context.Context, c *console, cl *client.Client) e
 
 // endpoints prints endpoints for people.
 func endpoints(items ...client.Endpoint) func(io.Writer) error {
-	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "AUTHORITY"}}
+	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "AUTHORITY"}}
 	for _, x := range items {
 		names := strings.Join(append(append(append([]string(nil), x.Names.DNS...), x.Names.IP...), x.Names.URI...), ",")
-		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, x.Authority)
+		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), x.Authority)
 	}
 	return t.write
 }

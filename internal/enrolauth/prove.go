@@ -17,11 +17,12 @@ type Presented struct {
 	// message.
 	Certificates []*x509.Certificate
 
-	User   string     // of HTTP Basic: the secret's id or its device; "" is unsaid
-	Secret pki.Secret // password, or challenge
-	Token  pki.Secret // bearer token
-	Renews bool       // it may be a certificate that has expired, which is renewed
-	Remote string     // address and port that the request came from, as net/http has it
+	User     string     // of HTTP Basic: the secret's id or its device; "" is unsaid
+	Secret   pki.Secret // password, or challenge
+	Token    pki.Secret // bearer token
+	Protocol pki.Protocol
+	Renews   bool   // it may be a certificate that has expired, which is renewed
+	Remote   string // address and port that the request came from, as net/http has it
 }
 
 func (p *Presented) nothing() bool {
@@ -42,6 +43,7 @@ func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.
 	}
 	who, err := s.prove(ctx, label, &p)
 	if pki.KindOf(err) == pki.Unauthenticated {
+		s.failed(ctx, label, &p, pki.DetailOf(err))
 		err = pki.Because(pki.Unauthenticated, err, "what was presented proves nobody at this endpoint")
 	}
 	if err == nil {

@@ -6,11 +6,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // Store keeps secrets. A change stores its event in the same transaction.
@@ -64,13 +67,15 @@ type Tenants interface {
 	CheckSuspended(ctx context.Context, tenant pki.TenantID) error
 }
 
-// Config is what a Service is made of; every field is needed.
+// Config is what a Service is made of; every field but Visits is needed.
 type Config struct {
 	Store    Store
 	Registry Registry
 	Tokens   Tokens
 	Trust    Trust
 	Tenants  Tenants
+	Alarms   *alarm.Board
+	Visits   *visits.Book // of what proves nobody; nil is none
 	Now      pki.Clock
 }
 
@@ -79,11 +84,14 @@ type Config struct {
 type Service struct {
 	cfg    Config
 	chosen *chosen
+
+	mu     sync.Mutex
+	floods map[string]*flood // by label; guarded by mu
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, chosen: newChosen()}
+	return &Service{cfg: cfg, chosen: newChosen(), floods: make(map[string]*flood)}
 }
 
 // Create makes a secret in the permit's tenant and returns it with its text, which is not

@@ -66,6 +66,7 @@ func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	if err != nil && pki.KindOf(err) != pki.Pending {
 		s.refused.Add(pki.KindOf(err))
 	}
+	s.note(ctx, &r, got, err)
 	return got, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/tbs"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // A Directory knows authorities, profiles and tenants.
@@ -60,7 +61,7 @@ type Registry interface {
 	Complete(ctx context.Context, tenant pki.TenantID, p pki.Placement) (pki.Placement, error)
 }
 
-// Config is what a Service is made of; every field is needed.
+// Config is what a Service is made of; every field but Visits is needed.
 type Config struct {
 	Store     Store
 	Directory Directory
@@ -69,6 +70,7 @@ type Config struct {
 	Gate      Gate
 	Keys      Keys // for those who cannot make their own
 	Now       pki.Clock
+	Visits    *visits.Book // of what came, for people; nil is none
 }
 
 // A Service is the registration authority. Its methods are safe for concurrent

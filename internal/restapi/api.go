@@ -39,6 +39,8 @@ type Config struct {
 	Expiry         Expiry
 	Retention      Retention
 	Trust          Trust
+	Secrets        Secrets
+	Visits         Visits
 	Access         Access
 	Quotas         Quotas
 	Approvals      Approvals

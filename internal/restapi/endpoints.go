@@ -40,18 +40,42 @@ func (s *server) getEndpoint(ctx context.Context, g access.Permit, in *endpointI
 
 func (s *server) createEndpoint(ctx context.Context, g access.Permit, in *newEndpointInput) (*answer[client.Endpoint], error) {
 	n := in.Body
+	auth, err := readAuth(n.Auth)
+	if err != nil {
+		return nil, err
+	}
 	return endpointAnswer(s.cfg.Enroll.CreateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: n.Name, Loan: n.Loan, Authority: n.Authority, Profile: n.Profile, Version: n.Version,
-		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names),
+		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names), Auth: auth, Networks: n.Networks,
 	}))
 }
 
 func (s *server) changeEndpoint(ctx context.Context, g access.Permit, in *endpointChangeInput) (*answer[client.Endpoint], error) {
 	ch := in.Body
+	auth, err := readAuth(ch.Auth)
+	if err != nil {
+		return nil, err
+	}
 	return endpointAnswer(s.cfg.Enroll.UpdateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: endpointName(g, in.Endpoint), Profile: ch.Profile, Version: ch.Version,
-		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names),
+		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names), Auth: auth, Networks: ch.Networks,
 	}))
+}
+
+// readAuth reads alternatives of proofs. It keeps a list that is absent apart from an
+// empty one.
+func readAuth(texts []string) ([]pki.Proofs, error) {
+	if texts == nil {
+		return nil, nil
+	}
+	all := make([]pki.Proofs, len(texts))
+	for i, text := range texts {
+		var err error
+		if all[i], err = pki.ParseProofs(text); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // endpointName returns the name in a label of the permit's tenant. A name has no
@@ -68,6 +92,10 @@ func endpointAnswer(e *pki.Endpoint, err error) (*answer[client.Endpoint], error
 }
 
 func wireEndpoint(e *pki.Endpoint) client.Endpoint {
+	var auth []string
+	for _, p := range e.Auth {
+		auth = append(auth, p.String())
+	}
 	return client.Endpoint{Label: e.Label(), Name: e.Name, Authority: string(e.Authority),
-		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Created: e.Created}
+		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Auth: auth, Networks: e.Networks, Created: e.Created}
 }

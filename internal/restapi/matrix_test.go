@@ -52,7 +52,7 @@ type matrix struct {
 	certificate          *client.Enrolled
 	batch                string
 	revocation           string // counted
-	event, grant         string
+	event, grant, secret string
 	profile              string // a document whose name only beta knows
 	childless            bool   // beta is a child, and has none
 }
@@ -91,7 +91,7 @@ func newMatrixOf(t *testing.T, alpha relation) *matrix {
 	m.childless = alpha == parent || alpha == sibling
 	m.log = s.NewLog(t)
 	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Access: s.Office, Quotas: s.Quotas, Approvals: s.Approvals, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Secrets: s.Secrets, Visits: s.Visits, Access: s.Office, Quotas: s.Quotas, Approvals: s.Approvals, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url, m.http = srv.URL, srv.Client()
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -161,6 +161,7 @@ func (m *matrix) fill(t *testing.T) {
 	for _, name := range []string{"hidden-role", "hidden-spare"} {
 		must(c.CreateRole(ctx, client.NewRole{Name: name, RoleChange: client.RoleChange{Permissions: []string{"batches.read"}}}))(t)
 	}
+	m.secret = must(c.CreateSecret(ctx, client.NewSecret{Endpoint: "hidden"}))(t).ID
 	m.grant = must(c.AddGrant(ctx, client.NewGrant{Principal: "token:" + m.tokens[0], Role: "hidden-role"}))(t).ID
 	if !m.childless {
 		must(c.CreateChild(ctx, client.NewChild{ID: "beta-child", Organization: "Hidden"}))(t)
@@ -303,6 +304,13 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /trust", body: text(client.NewTrust{Name: "other", Certificate: m.anotherRoot, Role: "auditor"}), attack: 201, own: 201},
 		{route: "DELETE /trust/{name}", path: "/trust/hidden", own: 204},
 
+		{route: "GET /secrets", path: "/secrets?endpoint=hidden", attack: 200, own: 200},
+		{route: "GET /secrets", path: "/secrets?endpoint=beta.hidden", own: 200},
+		{route: "POST /secrets", body: `{"endpoint":"hidden"}`, own: 201},
+		{route: "POST /secrets", body: `{"endpoint":"beta.hidden","device":"SM-7","once":true}`, own: 201},
+		{route: "GET /secrets/{id}", path: "/secrets/" + m.secret, own: 200},
+		{route: "DELETE /secrets/{id}", path: "/secrets/" + m.secret, own: 204},
+
 		{route: "GET /authorities", attack: 200, own: 200},
 		{route: "POST /authorities", body: text(client.NewAuthority{Name: "below", CommonName: "Below", Kind: "issuing", Parent: m.rootID, StatusURL: stack.StatusURL}), own: 201},
 		{route: "POST /authorities/roots", body: text(client.NewRoot{Name: "another", Mode: "test", StatusURL: stack.StatusURL, Certificate: m.anotherRoot}), attack: 201, own: 201},
@@ -323,6 +331,7 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /endpoints/{endpoint}", path: "/endpoints/hidden", own: 200},
 		{route: "GET /endpoints/{endpoint}", path: "/endpoints/beta.hidden", own: 200},
 		{route: "PATCH /endpoints/{endpoint}", path: "/endpoints/beta.hidden", body: `{"protocols":["batch","rest"]}`, own: 200},
+		{route: "GET /endpoints/{endpoint}/trace", path: "/endpoints/hidden/trace", own: 200},
 		{route: "PATCH /endpoints/{endpoint}", path: "/endpoints/meter", body: `{"profile":"hidden-profile"}`, own: 200},
 
 		{route: "POST /enrollments", body: text(client.Enrollment{Endpoint: "beta.hidden", CSR: m.csr(t, "device-1")}), own: 201},
@@ -432,7 +441,7 @@ func (m *matrix) attack(t *testing.T, rows []row) {
 	t.Helper()
 	before := m.seen(t)
 	secrets := []string{"hidden", "beta", m.rootID, m.authority.ID, m.authority.Issuers[0].ID, m.waiting, m.installable,
-		m.certificate.Issuer, m.certificate.Serial, m.batch, m.revocation, m.event, m.grant, m.tokens[0], m.tokens[1]}
+		m.certificate.Issuer, m.certificate.Serial, m.batch, m.revocation, m.event, m.grant, m.secret, m.tokens[0], m.tokens[1]}
 	for _, r := range rows {
 		t.Run("attack/"+r.name(), func(t *testing.T) {
 			if status, text := m.ask(t, r, client.Token{}); status != http.StatusUnauthorized {
@@ -508,7 +517,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewTLSServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Access: m.stack.Office, Quotas: m.stack.Quotas, Approvals: m.stack.Approvals, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Secrets: m.stack.Secrets, Visits: m.stack.Visits, Access: m.stack.Office, Quotas: m.stack.Quotas, Approvals: m.stack.Approvals, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url, m.http = srv.URL, srv.Client()
 	if got := len(Routes()); got != len(permissions) {

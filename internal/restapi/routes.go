@@ -93,6 +93,11 @@ func (s *server) table() []route {
 		operation("POST /trust", access.ManageTrust, "add-trust", "Trust an authority's client certificates", s.addTrust).created(),
 		operation("DELETE /trust/{name}", access.ManageTrust, "remove-trust", "End the trust in an authority", s.removeTrust),
 
+		operation("GET /secrets", access.ReadConfiguration, "list-secrets", "List the enrolment secrets, newest first", s.listSecrets),
+		operation("POST /secrets", access.ManageSecrets, "create-secret", "Create an enrolment secret", s.createSecret).created(),
+		operation("GET /secrets/{id}", access.ReadConfiguration, "get-secret", "Get an enrolment secret, and what it was used for", s.getSecret),
+		operation("DELETE /secrets/{id}", access.ManageSecrets, "revoke-secret", "Revoke an enrolment secret", s.revokeSecret),
+
 		operation("GET /approvals/rules", access.ReadApprovals, "list-approval-rules", "List what acts of each kind need", s.listRules),
 		operation("PUT /approvals/rules/{kind}", access.ManageApprovals, "set-approval-rule", "Say what acts of a kind need", s.setRule).gated(),
 		operation("GET /changes", access.ReadApprovals, "list-changes", "List what waits for approval, or did, newest first", s.listChanges),
@@ -135,6 +140,7 @@ func (s *server) table() []route {
 		operation("POST /endpoints", access.ManageEndpoints, "create-endpoint", "Create an endpoint", s.createEndpoint).created(),
 		operation("GET /endpoints/{endpoint}", access.ReadConfiguration, "get-endpoint", "Get an endpoint by name or label", s.getEndpoint),
 		operation("PATCH /endpoints/{endpoint}", access.ManageEndpoints, "change-endpoint", "Change an endpoint", s.changeEndpoint),
+		plain("GET /endpoints/{endpoint}/trace", access.ReadConfiguration, s.traceEndpoint, traceEndpointDoc()).lasting(),
 
 		operation("POST /enrollments", access.Enroll, "enroll", "Ask for a certificate", s.enroll).created().repeatable().gated().body(maxEnrollBody).checked(),
 		plain("GET /certificates", access.ReadCertificates, s.listCertificates, listCertificatesDoc()).lasting(),

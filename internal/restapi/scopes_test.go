@@ -35,6 +35,7 @@ func reaches() map[string]reach {
 			POST /authorities; POST /authorities/roots; POST /authorities/install; POST /profiles; GET /registry; PATCH /registry; POST /lots; GET /devices`,
 		place: `GET /authorities/{authority}; GET /authorities/{authority}/request; GET /authorities/{authority}/crl-request;
 			POST /authorities/{authority}/retire; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};
+			GET /endpoints/{endpoint}/trace; POST /secrets; GET /secrets/{id}; DELETE /secrets/{id};
 			POST /enrollments; GET /certificates/{issuer}/{serial}; GET /certificates/{issuer}/{serial}/proof; GET /certificates/{issuer}/{serial}/trace;
 			POST /certificates/{issuer}/{serial}/revoke; POST /certificates/{issuer}/{serial}/release; POST /crls/{issuer}/renew;
 			POST /product-lines; POST /sites; GET /lots/{name}; POST /lots/{name}/close; GET /lots/{name}/report; PATCH /lots/{name};
@@ -45,7 +46,7 @@ func reaches() map[string]reach {
 			POST /revocations/{id}/pause; POST /revocations/{id}/resume; POST /revocations/{id}/run; POST /revocations/{id}/cancel`,
 		lists: `GET /whoami; GET /authorities/{authority}/chain; GET /tokens; GET /tenants/{tenant}/tokens; GET /authorities; GET /profiles; GET /profiles/{name}; GET /endpoints;
 			GET /certificates; GET /crls; GET /ocsp/responders; GET /product-lines; GET /sites; GET /lots; GET /lot-report-key; POST /devices;
-			GET /batches; GET /revocations; GET /changes`,
+			GET /batches; GET /revocations; GET /changes; GET /secrets`,
 		beyond: `GET /product-lines/{name}; PATCH /product-lines/{name}; GET /sites/{name}; PATCH /sites/{name}`,
 	} {
 		for route := range strings.SplitSeq(routes, ";") {

@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/expiry"
 	"github.com/pando-pki/pando/internal/hierarchy"
@@ -26,6 +27,7 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // Tokens is what the API needs of access.Tokens.
@@ -186,6 +188,19 @@ type Access interface {
 	Give(ctx context.Context, p access.Permit, principal string, role access.Role, s access.Scope) (*access.Grant, error)
 	Take(ctx context.Context, p access.Permit, id string) error
 	Explain(ctx context.Context, p access.Permit, principal string, permission access.Permission, s access.Scope) (*access.Explanation, error)
+}
+
+// Secrets is what the API needs of enrolauth.Service.
+type Secrets interface {
+	Create(ctx context.Context, g access.Permit, n enrolauth.NewSecret) (*enrolauth.Secret, pki.Secret, error)
+	Secrets(ctx context.Context, g access.Permit, f enrolauth.Filter, before pki.SecretID, limit int) (all []*enrolauth.Secret, next pki.SecretID, err error)
+	Secret(ctx context.Context, g access.Permit, id pki.SecretID) (*enrolauth.Secret, *enrolauth.Use, error)
+	Revoke(ctx context.Context, g access.Permit, id pki.SecretID) error
+}
+
+// Visits is what the API needs of visits.Book.
+type Visits interface {
+	Watch(ctx context.Context, label string, follow bool) iter.Seq[visits.Visit]
 }
 
 // Expiry is what the API needs of expiry.Service.

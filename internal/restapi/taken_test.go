@@ -35,7 +35,7 @@ const takenWithin = 5 * time.Second
 type node struct{ tokens, certificates http.Handler }
 
 func newNode(s *stack.Stack, tokens *access.Tokens, anchors *trust.Service) node {
-	cfg := Config{Tokens: tokens, Trust: anchors, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports,
+	cfg := Config{Tokens: tokens, Trust: anchors, Secrets: s.Secrets, Visits: s.Visits, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports,
 		Access: s.Office, Revocation: s.Revocation, Status: s.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}
 	n := node{tokens: New(cfg)}
 	cfg.Certificates = true

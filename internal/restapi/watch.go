@@ -77,13 +77,26 @@ func sendEvent(out *stream, kind string, v any) error {
 	if err != nil {
 		return err
 	}
-	h := out.w.Header()
-	h.Set("Content-Type", mediaEvents)
-	h.Set("X-Accel-Buffering", "no") // proxies that know it do not hold events back
+	eventHeader(out)
 	if _, err := fmt.Fprintf(out, "event: %s\ndata: %s\n\n", kind, data); err != nil {
 		return err
 	}
 	return out.Flush()
+}
+
+// openEvents sends the headers before the first event, and a comment.
+func openEvents(out *stream) error {
+	eventHeader(out)
+	if _, err := out.Write([]byte(":\n\n")); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func eventHeader(out *stream) {
+	h := out.w.Header()
+	h.Set("Content-Type", mediaEvents)
+	h.Set("X-Accel-Buffering", "no") // proxies that know it do not hold events back
 }
 
 // meter measures the rate of rows, smoothed over some seconds.

@@ -44,6 +44,7 @@ import (
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // A Server is one node. Close it, or Run it to its end.
@@ -73,6 +74,7 @@ type Server struct {
 	retention   *retention.Service
 	trust       *trust.Service
 	secrets     *enrolauth.Service
+	visits      *visits.Book
 	office      *access.Office
 	quotas      *quota.Service
 	approvals   *approval.Service
@@ -103,7 +105,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, now: m.now, elapsed: m.elapsed, alarms: alarm.NewBoard(m.now)}
+	s := &Server{cfg: cfg, log: log, now: m.now, elapsed: m.elapsed, alarms: alarm.NewBoard(m.now), visits: visits.NewBook()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -194,7 +196,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: cursors, Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.keyPool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.issuance.Each, Log: s.log})
-	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now})
+	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now, Visits: s.visits})
 	subordinates.RA = s.enroll
 	spool, err := batch.OpenSpool(s.cfg.Spool())
 	if err != nil {
@@ -202,7 +204,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	}
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Gate: s.approvals, Spool: spool, Family: s.family, Now: s.now, Log: s.log})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Gate: s.approvals, Now: s.now})
-	s.secrets = enrolauth.New(enrolauth.Config{Store: s.store, Registry: s.registry, Tokens: s.tokens, Trust: s.trust, Tenants: s.hierarchy, Now: s.now})
+	s.secrets = enrolauth.New(enrolauth.Config{Store: s.store, Registry: s.registry, Tokens: s.tokens, Trust: s.trust, Tenants: s.hierarchy, Alarms: s.alarms, Visits: s.visits, Now: s.now})
 	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Gate: s.approvals, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
@@ -278,6 +280,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.housekeeper().run(running) })
 	g.Go(func() error { return s.retention.Run(running) })
 	g.Go(func() error { return s.approvals.Run(running) })
+	g.Go(func() error { return s.secrets.Run(running) })
 	g.Go(func() error {
 		s.listeners.tryEnsure(running) // so that nobody is shown the bootstrap certificate without need
 		return s.listeners.serve(running)

@@ -44,6 +44,7 @@ import (
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // Stack is every service over a real store with software keys, without
@@ -65,6 +66,7 @@ type Stack struct {
 	Expiry         *expiry.Service
 	Trust          *trust.Service
 	Secrets        *enrolauth.Service
+	Visits         *visits.Book
 	Office         *access.Office
 	Quotas         *quota.Service     // it does not run: Count and Look do its work
 	Retention      *retention.Service // it does not run: Round makes what is due
@@ -113,7 +115,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	if dir == "" {
 		dir = t.TempDir()
 	}
-	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir, Now: cfg.Now, Alarms: alarm.NewBoard(cfg.Now)}
+	s := &Stack{Path: filepath.Join(dir, "pando.db"), dir: dir, Now: cfg.Now, Alarms: alarm.NewBoard(cfg.Now), Visits: visits.NewBook()}
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	if s.Store, err = sqlstore.Open(ctx, s.Path, sqlstore.Options{Gate: cfg.Gate}); err != nil {
@@ -149,7 +151,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, CursorKey: [32]byte{1}, Revoked: s.Revocation.Changed})
 	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Keypool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.Issuance.Each, Log: log})
-	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now})
+	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now, Visits: s.Visits})
 	ra.RA = s.Enroll
 	spool, err := batch.OpenSpool(filepath.Join(dir, "spool"))
 	if err != nil {
@@ -158,7 +160,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Gate: s.Approvals, Spool: spool, Family: family, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Gate: s.Approvals, Now: cfg.Now})
 	certified.Certificates = s.Trust
-	s.Secrets = enrolauth.New(enrolauth.Config{Store: s.Store, Registry: s.Registry, Tokens: s.Tokens, Trust: s.Trust, Tenants: s.Hierarchy, Now: cfg.Now})
+	s.Secrets = enrolauth.New(enrolauth.Config{Store: s.Store, Registry: s.Registry, Tokens: s.Tokens, Trust: s.Trust, Tenants: s.Hierarchy, Alarms: s.Alarms, Visits: s.Visits, Now: cfg.Now})
 	principals.Secrets = s.Secrets
 	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Gate: s.Approvals, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})

@@ -21,7 +21,7 @@ type Prover interface {
 
 // presented reads what a request says of who sent it.
 func presented(r *http.Request, renews bool) (enrolauth.Presented, error) {
-	p := enrolauth.Presented{Renews: renews, Remote: r.RemoteAddr}
+	p := enrolauth.Presented{Protocol: pki.ProtocolEST, Renews: renews, Remote: r.RemoteAddr}
 	if r.TLS != nil {
 		p.Certificates = r.TLS.PeerCertificates
 	}
