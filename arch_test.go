@@ -33,7 +33,7 @@ var ranks = map[string]int{
 	"internal/archive":                   1,
 	"internal/limit":                     1,
 	"internal/turns":                     1,
-	"internal/visits": 1,
+	"internal/visits":                    1,
 	"internal/keystore":                  1,
 	"internal/keystore/soft":             1,
 	"internal/signer":                    2,

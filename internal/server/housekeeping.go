@@ -15,6 +15,10 @@ const (
 	// purgeSlice bounds one transaction: issuance waits for no longer one. A chunk
 	// of a batch has up to a thousand rows.
 	purgeSlice, purgeChunks = 1000, 8
+
+	// secretsKept is for how long after its end a secret can be looked at, as who made
+	// it: longer than anything waits for approval.
+	secretsKept = 90 * 24 * time.Hour
 )
 
 // A purger drops up to limit of what it has from before a time, and returns how many
@@ -42,6 +46,7 @@ func (s *Server) housekeeper() *housekeeper {
 		{"idempotency keys", s.store.PurgeIdempotency, time.Duration(keep.IdempotencyKeys), purgeSlice},
 		{"SCEP transactions", s.store.PurgeSCEP, time.Duration(keep.IdempotencyKeys), purgeSlice},
 		{"chunks of batches' rows", s.store.PurgeBatchRows, time.Duration(keep.BatchRows), purgeChunks},
+		{"enrolment secrets", s.store.PurgeSecrets, secretsKept, purgeSlice},
 	}}
 }
 

@@ -559,6 +559,11 @@ func (t *tx) giveUpClaims(intent int64, file batchFile, items []*issuance.Item) 
 // onceKey begins the idempotency keys of secrets for one certificate.
 var onceKey = enrolauth.OnceKey("")
 
+const purgeOrders = `DELETE FROM idempotency WHERE (owner, key) IN
+	(SELECT k.owner, k.key FROM idempotency k JOIN intent i ON i.num = k.intent
+		LEFT JOIN enrol_secret s ON s.id = substr(k.key, $3) AND k.key LIKE $4
+		WHERE k.created < $1 AND i.state <> 'open' AND (s.id IS NULL OR s.expires < $1) ORDER BY k.created LIMIT $2)`
+
 // PurgeIdempotency forgets up to limit idempotency keys that were claimed before
 // the given time and returns how many. Their requests, sent again, are new ones. That a
 // secret for one certificate was used is not forgotten while it holds.
@@ -567,11 +572,7 @@ func (s *Store) PurgeIdempotency(ctx context.Context, before time.Time, limit in
 	err := s.moveBefore(ctx, micros(before))
 	if err == nil {
 		err = s.update(ctx, func(t *tx) (err error) {
-			purged, err = t.exec(`DELETE FROM idempotency WHERE (owner, key) IN
-				(SELECT k.owner, k.key FROM idempotency k JOIN intent i ON i.num = k.intent
-					LEFT JOIN enrol_secret s ON s.id = substr(k.key, $3) AND k.key LIKE $4
-					WHERE k.created < $1 AND i.state <> 'open' AND (s.id IS NULL OR s.expires < $1) ORDER BY k.created LIMIT $2)`,
-				micros(before), limit, len(onceKey)+1, onceKey+"%")
+			purged, err = t.exec(purgeOrders, micros(before), limit, len(onceKey)+1, onceKey+"%")
 			return err
 		})
 	}

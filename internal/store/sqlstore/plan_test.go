@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pando-pki/pando/internal/enrolauth"
 )
 
 // TestSearchesUseIndexes shows the plan of each statement that leads a search: it
@@ -46,6 +48,12 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"devices of lot":  {devicesOfLot, []string{"certificate_lot"}},
 		"SCEP":            {selectSCEP, []string{"PRIMARY KEY"}},
 		"SCEP purged":     {purgeSCEP, []string{"PRIMARY KEY", "scep_transaction_begun"}},
+		"secrets":         {secretsBy(enrolauth.Filter{}), []string{"enrol_secret_tenant"}},
+		"secrets at":      {secretsBy(enrolauth.Filter{Endpoint: "meter"}), []string{"enrol_secret_endpoint"}},
+		"secrets of":      {secretsBy(enrolauth.Filter{Device: "SM-1"}), []string{"enrol_secret_device"}},
+		"secrets chosen":  {chosenSecrets, []string{"enrol_secret_chosen"}},
+		"secrets purged":  {purgeSecrets, []string{"enrol_secret_expires"}},
+		"requests purged": {purgeOrders, []string{"idempotency_created", "PRIMARY KEY"}},
 		"issued in line":  {issuedBy("product_line"), []string{"certificate_line", "certificate_device", "PRIMARY KEY"}},
 	} {
 		var args []any

@@ -41,28 +41,40 @@ func (s *Store) Secret(ctx context.Context, tenant pki.TenantID, id pki.SecretID
 	return found(k, err, "secret %q", id)
 }
 
-// Secrets implements enrolauth.Store.
-func (s *Store) Secrets(ctx context.Context, tenant pki.TenantID, f enrolauth.Filter, before pki.SecretID, limit int) ([]*enrolauth.Secret, error) {
-	where, args := `WHERE tenant = $1 AND id < $2`, []any{tenant, orNewest(string(before))}
+// secretsBy returns the query for secrets; the values of the filter are its last
+// arguments.
+func secretsBy(f enrolauth.Filter) string {
+	where, n := `WHERE tenant = $1 AND id < $2`, 4
 	if f.Endpoint != "" {
-		args = append(args, f.Endpoint)
-		where += fmt.Sprintf(` AND endpoint = $%d`, len(args))
+		where += fmt.Sprintf(` AND endpoint = $%d`, n)
+		n++
 	}
 	if f.Device != "" {
-		args = append(args, f.Device)
-		where += fmt.Sprintf(` AND device <> '' AND device = $%d`, len(args)) // the first for the index
+		where += fmt.Sprintf(` AND device <> '' AND device = $%d`, n) // the first for the index
 	}
-	all, err := list(ctx, s.read, scanSecret, fmt.Sprintf(`%s%s ORDER BY id DESC LIMIT %d`, selectSecret, where, limit), args...)
+	return selectSecret + where + ` ORDER BY id DESC LIMIT $3`
+}
+
+// Secrets implements enrolauth.Store.
+func (s *Store) Secrets(ctx context.Context, tenant pki.TenantID, f enrolauth.Filter, before pki.SecretID, limit int) ([]*enrolauth.Secret, error) {
+	text, args := secretsBy(f), []any{tenant, orNewest(string(before)), limit}
+	for _, value := range []string{f.Endpoint, string(f.Device)} {
+		if value != "" {
+			args = append(args, value)
+		}
+	}
+	all, err := list(ctx, s.read, scanSecret, text, args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing secrets: %w", err)
 	}
 	return all, nil
 }
 
+const chosenSecrets = selectSecret + `WHERE tenant = $1 AND endpoint = $2 AND chosen = 1 AND revoked = 0 AND expires > $3 ORDER BY expires, id`
+
 // ChosenSecrets implements enrolauth.Store.
 func (s *Store) ChosenSecrets(ctx context.Context, tenant pki.TenantID, endpoint string, at time.Time) ([]*enrolauth.Secret, error) {
-	all, err := list(ctx, s.read, scanSecret, selectSecret+`WHERE tenant = $1 AND endpoint = $2 AND chosen = 1 AND revoked = 0 AND expires > $3 ORDER BY expires, id`,
-		tenant, endpoint, micros(at))
+	all, err := list(ctx, s.read, scanSecret, chosenSecrets, tenant, endpoint, micros(at))
 	if err != nil {
 		return nil, fmt.Errorf("listing chosen secrets: %w", err)
 	}
@@ -85,4 +97,20 @@ func (s *Store) RevokeSecret(ctx context.Context, tenant pki.TenantID, id pki.Se
 		}
 		return t.event(e)
 	})
+}
+
+const purgeSecrets = `DELETE FROM enrol_secret WHERE id IN (SELECT id FROM enrol_secret WHERE expires < $1 ORDER BY expires LIMIT $2)`
+
+// PurgeSecrets forgets up to limit secrets that expired before a time, and returns how
+// many. Events tell of them still.
+func (s *Store) PurgeSecrets(ctx context.Context, before time.Time, limit int) (int, error) {
+	var purged int64
+	err := s.update(ctx, func(t *tx) (err error) {
+		purged, err = t.exec(purgeSecrets, micros(before), limit)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("purging secrets: %w", err)
+	}
+	return int(purged), nil
 }

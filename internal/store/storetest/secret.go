@@ -70,6 +70,14 @@ func testSecrets(f *fixture) {
 	all, err = f.ChosenSecrets(f.ctx, acme, "meter", f.now)
 	f.ok(err)
 	f.same(len(all), 0)
+	for _, want := range []int{1, 1, 0} { // the third still holds
+		n, err := f.PurgeSecrets(f.ctx, random.Expires.Add(time.Second), 1)
+		f.ok(err)
+		f.same(n, want)
+	}
+	all, err = f.Secrets(f.ctx, acme, enrolauth.Filter{}, "", 10)
+	f.ok(err)
+	f.same(all, []*enrolauth.Secret{chosen})
 	f.same(f.actions(acme)[:2], []string{"secret.revoke", "secret.create"})
 	f.same(f.actions(stranger), []string{"tenant.create"})
 }

@@ -64,6 +64,7 @@ type Store interface {
 	scep.Store
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
+	PurgeSecrets(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeSCEP(ctx context.Context, before time.Time, limit int) (int, error)
 	Size(ctx context.Context) (stat.StoreSize, error)

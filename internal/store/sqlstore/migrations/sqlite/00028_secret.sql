@@ -23,6 +23,7 @@ CREATE TABLE enrol_secret (
     expires  INTEGER NOT NULL,
     revoked  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX enrol_secret_tenant ON enrol_secret (tenant, id);
 CREATE INDEX enrol_secret_endpoint ON enrol_secret (tenant, endpoint, id);
 CREATE INDEX enrol_secret_device ON enrol_secret (tenant, device, id) WHERE device <> '';
 CREATE INDEX enrol_secret_chosen ON enrol_secret (tenant, endpoint, expires) WHERE chosen = 1;
