@@ -87,7 +87,7 @@ type Endpoint struct {
 	Name      string     `json:"name" example:"meter"`
 	Authority string     `json:"authority" doc:"Id of the authority that issues."`
 	Profile   ProfileRef `json:"profile"`
-	Protocols []string   `json:"protocols" doc:"The ways in that are on: rest, batch, est, scep."`
+	Protocols []string   `json:"protocols" doc:"The ways in that are on: rest, batch, est, scep, scep-legacy."`
 	Names     Names      `json:"names"`
 	Auth      []string   `json:"auth,omitempty" doc:"Which proofs of who asks it wants, one of them. Absent: any one."`
 	Networks  []string   `json:"networks,omitempty" doc:"From which it takes requests. Absent: from anywhere."`
@@ -108,7 +108,7 @@ type NewEndpoint struct {
 	Authority string   `json:"authority,omitempty" doc:"Name or id of the authority that issues."`
 	Profile   string   `json:"profile,omitempty" doc:"Name of the profile."`
 	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
-	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch, est, scep. Default: rest and batch. None: it is switched off."`
+	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch, est, scep, scep-legacy. Default: rest and batch. None: it is switched off."`
 	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named."`
 	Auth      []string `json:"auth,omitzero" doc:"Which proofs of who asks it wants, one of them: certificate, secret, token, or several that are needed together, as certificate+secret. Default: any one."`
 	Networks  []string `json:"networks,omitzero" doc:"From which it takes requests, as 10.0.0.0/8. Default: from anywhere."`
@@ -119,7 +119,7 @@ type NewEndpoint struct {
 type EndpointChange struct {
 	Profile   string   `json:"profile,omitempty" doc:"Name of the profile."`
 	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
-	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch, est, scep. None: it is switched off."`
+	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch, est, scep, scep-legacy. None: it is switched off."`
 	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named, in the place of all that it might before."`
 	Auth      []string `json:"auth,omitzero" doc:"Which proofs of who asks it wants, one of them. None: any one."`
 	Networks  []string `json:"networks,omitzero" doc:"From which it takes requests. None: from anywhere."`

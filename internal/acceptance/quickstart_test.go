@@ -113,7 +113,7 @@ func testFile(t *testing.T, h *house) {
 		of   any
 		want []string
 	}{
-		{file, []string{"api", "authorities", "batch", "devices", "http", "ops", "root", "samples", "tenant", "tls_ca", "token"}},
+		{file, []string{"api", "authorities", "batch", "devices", "http", "ops", "root", "samples", "scep", "tenant", "tls_ca", "token"}},
 		{file["authorities"], []string{"code-verification", "firmware", "manufacturing", "operations"}},
 		{file["authorities"].(map[string]any)["manufacturing"], authority},
 		{file["authorities"].(map[string]any)["firmware"], authority},
@@ -121,6 +121,7 @@ func testFile(t *testing.T, h *house) {
 		{file["authorities"].(map[string]any)["operations"], authority},
 		{file["samples"], []string{"good", "key", "revoked"}},
 		{file["batch"], []string{"id", "results"}},
+		{file["scep"], []string{"challenge", "url"}},
 	} {
 		if diff := cmp.Diff(c.want, members(c.of)); diff != "" {
 			t.Errorf("quickstart.json (-want +got):\n%s", diff)

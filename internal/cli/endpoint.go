@@ -46,7 +46,7 @@ type endpointCreate struct {
 	Loan      string   `xor:"of" required:"" placeholder:"NAME" help:"Of what the tenant's parent lends, which is an authority with a profile: see 'pando loans'."`
 	Profile   string   `placeholder:"NAME" help:"Profile of what it issues, with --authority."`
 	Version   int      `placeholder:"N" help:"Version of the profile (default: the latest)."`
-	Protocol  []string `enum:"rest, batch, est, scep" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
+	Protocol  []string `enum:"rest, batch, est, scep, scep-legacy" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
 	Auth      []string `placeholder:"PROOF" help:"Proof that whoever asks must give: certificate, secret, token, or several together, as certificate+secret; may be repeated, and one of them is enough (default: any)."`
 	Network   []string `placeholder:"PREFIX" help:"Network that it takes requests from, as 10.0.0.0/8; may be repeated (default: anywhere)."`
 	nameFlags
@@ -78,7 +78,7 @@ type endpointUpdate struct {
 	Endpoint string   `arg:"" help:"Name of the endpoint."`
 	Profile  string   `placeholder:"NAME" help:"Profile of what it issues from now on."`
 	Version  int      `placeholder:"N" help:"Version of the profile (default, with --profile: the latest)."`
-	Protocol []string `xor:"protocol" placeholder:"NAME" help:"Ways in that are on from now on: rest, batch, est, scep."`
+	Protocol []string `xor:"protocol" placeholder:"NAME" help:"Ways in that are on from now on: rest, batch, est, scep, scep-legacy."`
 	Off      bool     `xor:"protocol" help:"Switch every way in off: nothing is enrolled here until --protocol."`
 	NoNames  bool     `help:"Authorise no names any more."`
 	Auth     []string `xor:"auth" placeholder:"PROOF" help:"Proofs of which whoever asks must give one from now on, as certificate or certificate+secret."`

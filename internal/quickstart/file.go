@@ -17,7 +17,7 @@ import (
 const FileName = "quickstart.json"
 
 // File is what a quickstart tells programs: where everything is. Paths are
-// absolute. It holds a token and is of mode 0600.
+// absolute. It holds secrets and is of mode 0600.
 type File struct {
 	API         string               `json:"api"`
 	Devices     string               `json:"devices"`
@@ -28,6 +28,7 @@ type File struct {
 	TLSCA       string               `json:"tls_ca"` // PEM file that the listeners' certificates verify to
 	Root        string               `json:"root"`   // PEM file
 	Authorities map[string]Authority `json:"authorities"`
+	SCEP        SCEP                 `json:"scep"`
 	Samples     Samples              `json:"samples"`
 	Batch       Batch                `json:"batch"`
 }
@@ -38,6 +39,12 @@ type Authority struct {
 	Chain string   `json:"chain"` // PEM file: issuer, then up to the root
 	OCSP  string   `json:"ocsp"`
 	CRLs  []string `json:"crls"` // of each shard
+}
+
+// SCEP is where devices enrol by SCEP, with a challenge that may be used many times.
+type SCEP struct {
+	URL       string       `json:"url"`
+	Challenge client.Token `json:"challenge"`
 }
 
 // Samples are certificates of the batch, as PEM files.

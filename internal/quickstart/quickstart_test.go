@@ -224,6 +224,9 @@ func testServed(t *testing.T, f *File) {
 		}
 		conn.Close()
 	}
+	if caps := string(get(t, f.SCEP.URL+"?operation=GetCACaps")); !strings.Contains(caps, "SCEPStandard") {
+		t.Errorf("SCEP is not served: %q", caps)
+	}
 	if string(get(t, f.Ops+"/readyz")) != "ready\n" {
 		t.Error("the server is not ready")
 	}
@@ -307,7 +310,7 @@ func testSecrets(t *testing.T, dir string, p *played) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := []string{p.file.Token.Reveal(), strings.TrimSpace(string(passphrase)), strings.TrimSpace(string(operator))}
+	secrets := []string{p.file.Token.Reveal(), p.file.SCEP.Challenge.Reveal(), strings.TrimSpace(string(passphrase)), strings.TrimSpace(string(operator))}
 	for _, secret := range secrets {
 		if secret == "" || strings.Contains(told, secret) {
 			t.Errorf("a secret is empty, or told in\n%s", told)

@@ -27,6 +27,9 @@ const (
 	rootCN       = "Example Metering Demonstration Root"
 
 	rootCRLDays = 365
+
+	scepEndpoint  = "device-scep"
+	challengeDays = 365
 )
 
 // authorities are the story's issuing authorities; the shards spread the CRL of
@@ -45,6 +48,7 @@ var authorities = [...]struct {
 var endpoints = [...]client.NewEndpoint{
 	{Name: "meter", Authority: "manufacturing", Profile: "meter", Protocols: []string{"batch", "rest"}},
 	{Name: "device", Authority: "manufacturing", Profile: "device", Protocols: []string{"batch", "rest"}},
+	{Name: scepEndpoint, Authority: "manufacturing", Profile: "device", Protocols: []string{"rest", "scep"}},
 	{Name: "firmware", Authority: "firmware", Profile: "firmware-signing", Protocols: []string{"rest"}},
 	{Name: "rni", Authority: "code-verification", Profile: "rni-command", Protocols: []string{"batch", "rest"}},
 	{Name: "tls", Authority: "operations", Profile: "tls-server", Protocols: []string{"rest"},
@@ -230,6 +234,20 @@ func (s *story) makeEndpoints(ctx context.Context) error {
 		labels = append(labels, tenant+"."+ep.Name)
 	}
 	s.cfg.Step("endpoints %s", strings.Join(labels, ", "))
+	return s.makeChallenge(ctx)
+}
+
+// makeChallenge makes what devices enrol with by SCEP, and lets them renew.
+func (s *story) makeChallenge(ctx context.Context) error {
+	if _, err := s.api.AddTrust(ctx, client.NewTrust{Name: "devices", Authority: "manufacturing", Role: "device", Scopes: []string{"endpoint:" + scepEndpoint}}); err != nil {
+		return err
+	}
+	made, err := s.api.CreateSecret(ctx, client.NewSecret{Endpoint: scepEndpoint, Name: "quickstart", LifeSeconds: challengeDays * 24 * 60 * 60})
+	if err != nil {
+		return err
+	}
+	s.file.SCEP = SCEP{URL: s.file.HTTP + "/scep/" + tenant + "." + scepEndpoint, Challenge: made.Secret}
+	s.cfg.Step("DEMONSTRATION: the SCEP challenge in %s may be used many times; a real one is for one certificate", FileName)
 	return nil
 }
 

@@ -56,6 +56,9 @@ func (r *registrars) RA(ctx context.Context, label string) (*scep.RA, error) {
 		return nil, err
 	}
 	lane, err := r.ra.Open(ctx, g, label, pki.ProtocolSCEP)
+	if kind := pki.KindOf(err); kind == pki.NotFound || kind == pki.PolicyRefused { // whether there is one is not anybody's business
+		return nil, pki.Errorf(pki.NotFound, "no endpoint %.90q takes %s", label, pki.ProtocolSCEP)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -350,14 +350,14 @@ func TestSCEPRotation(t *testing.T) {
 	}
 }
 
-// TestSCEPOff: an endpoint takes SCEP only where it is switched on, and where there are
-// profiles for the server's keys.
+// TestSCEPOff: an endpoint takes SCEP only where it is switched on, and is not told from
+// none elsewhere.
 func TestSCEPOff(t *testing.T) {
 	s := open(t, newConfig(t), time.Now)
 	run(t, s)
 	furnish(t, s, "acme", "device")
 	for path, want := range map[string]int{
-		"/scep/acme.device?operation=GetCACert": http.StatusForbidden,
+		"/scep/acme.device?operation=GetCACert": http.StatusNotFound,
 		"/scep/acme.none?operation=GetCACert":   http.StatusNotFound,
 		"/scep/none?operation=GetCACert":        http.StatusNotFound,
 	} {

@@ -21,9 +21,14 @@ import (
 func (op *operation) prove(ctx context.Context, renews bool) (who access.Principal, err error) {
 	cfg := &op.server.cfg
 	err = cfg.Limits.Admit(op.remote, op.credential(), func() (limit.Asker, error) {
-		who, err = cfg.Prover.Prove(ctx, op.label, enrolauth.Presented{Certificates: op.certificates(), Secret: op.challenge, Renews: renews, Remote: op.remote})
+		who, err = cfg.Prover.Prove(ctx, op.label, enrolauth.Presented{
+			Certificates: op.certificates(), Secret: op.challenge, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
+		})
 		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
 	})
+	if err == nil && who.Proofs == pki.ByCertificate && who.Device == "" {
+		err = access.Refuse(access.Enroll, access.Scope{}, "by SCEP a certificate enrols the device that it is of, and this one is of none: send a challenge")
+	}
 	return who, err
 }
 

@@ -46,6 +46,7 @@ type fake struct {
 	certificates map[pki.Serial]*pki.Certificate
 	crls         map[revocation.List][]byte
 	device       pki.DeviceID // whom certificates prove
+	plant        bool         // certificates prove somebody who is no device
 }
 
 func newFake(t testing.TB) *fake {
@@ -74,6 +75,9 @@ func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (acc
 	f.proved = append(f.proved, p)
 	if f.prove != nil {
 		return access.Principal{}, f.prove
+	}
+	if f.plant {
+		return access.Principal{Tenant: "demo", ID: "certificate:1", Proofs: pki.ByCertificate, Grants: access.Given(access.FactoryOperator)}, nil
 	}
 	if f.device != "" && p.Secret.IsZero() {
 		return access.Principal{Tenant: "demo", ID: "certificate:1", Proofs: pki.ByCertificate, Device: f.device, Grants: access.Given(access.Device)}, nil

@@ -44,10 +44,10 @@ func (op *operation) getCert(ctx context.Context) ([]byte, error) {
 	}
 	if !bytes.Equal(cms.SubjectPublicKey(c.DER), cms.SubjectPublicKey(op.signer)) {
 		who, err := op.prove(ctx, false)
-		if pki.KindOf(err) == pki.Unauthenticated || err == nil && (who.Device == "" || who.Device != c.Device) {
+		switch kind := pki.KindOf(err); {
+		case kind == pki.Unauthenticated || kind == pki.Forbidden || err == nil && (who.Device == "" || who.Device != c.Device):
 			return nil, none
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
 	}

@@ -31,8 +31,7 @@ type RA struct {
 
 // Authorities finds the RA of an endpoint.
 type Authorities interface {
-	// RA is NotFound where no endpoint has the label, and PolicyRefused where it does not
-	// take SCEP.
+	// RA is NotFound where no endpoint has the label, or it does not take SCEP.
 	RA(ctx context.Context, label string) (*RA, error)
 }
 

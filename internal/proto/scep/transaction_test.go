@@ -77,6 +77,32 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// TestMakersCertificate: a device whose certificate proves it, as its maker's does, enrols
+// another key by it, without a challenge.
+func TestMakersCertificate(t *testing.T) {
+	f := newFake(t)
+	f.device = "SM-1"
+	device, fresh := newParty(t, newRSA(t, "device"), "device"), newRSA(t, "fresh")
+	got := certificateIn(t, post(t, f.server(), device.send(t, request{kind: pkcsReq, id: "1", content: newCSR(t, fresh, "SM-1", ""), to: f.to[0].certificate}), device.recipient()))
+	if !bytes.Equal(got.RawSubjectPublicKeyInfo, spki(t, fresh.Public())) || f.asked[0].Renews {
+		t.Errorf("%+v", f.asked[0])
+	}
+}
+
+// TestCertificateOfNobody: a certificate that proves somebody who is no device, as a plant,
+// enrols nothing by itself.
+func TestCertificateOfNobody(t *testing.T) {
+	f := newFake(t)
+	f.plant = true
+	device := newParty(t, newRSA(t, "device"), "device")
+	for _, kind := range []messageType{pkcsReq, renewalReq} {
+		a := post(t, f.server(), device.send(t, request{kind: kind, id: "1", content: newCSR(t, device.key, "device", ""), to: f.to[0].certificate}))
+		if a.status != statusFailure || a.failInfo != badRequest.value() || len(f.issued) > 0 {
+			t.Errorf("%s: %+v", kind, a)
+		}
+	}
+}
+
 // TestCertPoll: what waits is asked for again until it is issued or refused, by the key
 // that asked for it and nobody else.
 func TestCertPoll(t *testing.T) {
