@@ -113,7 +113,7 @@ func testFile(t *testing.T, h *house) {
 		of   any
 		want []string
 	}{
-		{file, []string{"api", "authorities", "batch", "devices", "http", "ops", "root", "samples", "scep", "tenant", "tls_ca", "token"}},
+		{file, []string{"api", "authorities", "batch", "devices", "est", "http", "ops", "root", "samples", "scep", "tenant", "tls_ca", "token"}},
 		{file["authorities"], []string{"code-verification", "firmware", "manufacturing", "operations"}},
 		{file["authorities"].(map[string]any)["manufacturing"], authority},
 		{file["authorities"].(map[string]any)["firmware"], authority},
@@ -122,6 +122,7 @@ func testFile(t *testing.T, h *house) {
 		{file["samples"], []string{"good", "key", "revoked"}},
 		{file["batch"], []string{"id", "results"}},
 		{file["scep"], []string{"challenge", "url"}},
+		{file["est"], []string{"base", "label", "password", "user"}},
 	} {
 		if diff := cmp.Diff(c.want, members(c.of)); diff != "" {
 			t.Errorf("quickstart.json (-want +got):\n%s", diff)

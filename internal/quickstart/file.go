@@ -29,6 +29,7 @@ type File struct {
 	Root        string               `json:"root"`   // PEM file
 	Authorities map[string]Authority `json:"authorities"`
 	SCEP        SCEP                 `json:"scep"`
+	EST         EST                  `json:"est,omitzero"` // not there in one of before
 	Samples     Samples              `json:"samples"`
 	Batch       Batch                `json:"batch"`
 }
@@ -45,6 +46,14 @@ type Authority struct {
 type SCEP struct {
 	URL       string       `json:"url"`
 	Challenge client.Token `json:"challenge"`
+}
+
+// EST is how a device enrols by EST, at the endpoint that is also its default.
+type EST struct {
+	Base     string       `json:"base"` // what stands before /.well-known/est/
+	Label    string       `json:"label"`
+	User     string       `json:"user"` // of HTTP Basic: the id of an enrolment secret
+	Password client.Token `json:"password"`
 }
 
 // Samples are certificates of the batch, as PEM files.

@@ -153,7 +153,7 @@ func (cfg *Config) configuration(had *File) (server.Config, error) {
 // server returns the server's configuration but for its directory. All that is in the
 // story is on one machine, so the checker may look at that.
 func (cfg Config) server() server.Config {
-	return server.Config{Listen: cfg.Listen, TLS: server.TLS{Endpoint: tenant + ".tls"},
+	return server.Config{Listen: cfg.Listen, TLS: server.TLS{Endpoint: tenant + ".tls"}, EST: server.EST{Default: tenant + "." + estEndpoint},
 		Status: server.Status{CheckNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}}
 }
 
@@ -244,6 +244,9 @@ func moved(path, from, to string) string {
 
 func (f *File) address(srv *server.Server) {
 	f.API, f.Devices, f.HTTP, f.Ops = srv.URL("https")+"/api/v1", srv.URL("devices"), srv.URL("http"), srv.URL("ops")
+	if f.EST.Label != "" {
+		f.EST.Base = f.Devices
+	}
 }
 
 // writePEM stores a file of the story.

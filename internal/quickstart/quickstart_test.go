@@ -89,6 +89,7 @@ func TestRun(t *testing.T) {
 	testFile(t, dir, again.file)
 	want := *first.file
 	want.API, want.Devices, want.Ops = again.file.API, again.file.Devices, again.file.Ops // on other free ports
+	want.EST.Base = want.Devices
 	if diff := cmp.Diff(&want, again.file); diff != "" {
 		t.Errorf("the second run has another file (-want +got):\n%s", diff)
 	}
@@ -227,6 +228,7 @@ func testServed(t *testing.T, f *File) {
 	if caps := string(get(t, f.SCEP.URL+"?operation=GetCACaps")); !strings.Contains(caps, "SCEPStandard") {
 		t.Errorf("SCEP is not served: %q", caps)
 	}
+	testEST(t, f, roots)
 	if string(get(t, f.Ops+"/readyz")) != "ready\n" {
 		t.Error("the server is not ready")
 	}
@@ -310,7 +312,7 @@ func testSecrets(t *testing.T, dir string, p *played) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := []string{p.file.Token.Reveal(), p.file.SCEP.Challenge.Reveal(), strings.TrimSpace(string(passphrase)), strings.TrimSpace(string(operator))}
+	secrets := []string{p.file.Token.Reveal(), p.file.SCEP.Challenge.Reveal(), p.file.EST.Password.Reveal(), strings.TrimSpace(string(passphrase)), strings.TrimSpace(string(operator))}
 	for _, secret := range secrets {
 		if secret == "" || strings.Contains(told, secret) {
 			t.Errorf("a secret is empty, or told in\n%s", told)

@@ -28,8 +28,9 @@ const (
 
 	rootCRLDays = 365
 
-	scepEndpoint  = "device-scep"
-	challengeDays = 365
+	estEndpoint  = "device" // also the default of EST
+	scepEndpoint = "device-scep"
+	secretDays   = 365
 )
 
 // authorities are the story's issuing authorities; the shards spread the CRL of
@@ -47,7 +48,7 @@ var authorities = [...]struct {
 // endpoints are where the story's devices and people enrol.
 var endpoints = [...]client.NewEndpoint{
 	{Name: "meter", Authority: "manufacturing", Profile: "meter", Protocols: []string{"batch", "rest"}},
-	{Name: "device", Authority: "manufacturing", Profile: "device", Protocols: []string{"batch", "rest"}},
+	{Name: estEndpoint, Authority: "manufacturing", Profile: "device", Protocols: []string{"batch", "est", "rest"}},
 	{Name: scepEndpoint, Authority: "manufacturing", Profile: "device", Protocols: []string{"rest", "scep"}},
 	{Name: "firmware", Authority: "firmware", Profile: "firmware-signing", Protocols: []string{"rest"}},
 	{Name: "rni", Authority: "code-verification", Profile: "rni-command", Protocols: []string{"batch", "rest"}},
@@ -73,7 +74,7 @@ func play(ctx context.Context, cfg Config, srv *server.Server) (*File, error) {
 	s := &story{cfg: cfg, srv: srv, file: &File{Tenant: tenant, Authorities: make(map[string]Authority)}}
 	s.file.address(srv)
 	for _, act := range []func(context.Context) error{
-		s.makeRoot, s.makeTenant, s.makeAuthorities, s.makeEndpoints, s.secureListeners, s.runPlant, s.publishStatus,
+		s.makeRoot, s.makeTenant, s.makeAuthorities, s.makeEndpoints, s.letDevicesIn, s.secureListeners, s.runPlant, s.publishStatus,
 	} {
 		if err := act(ctx); err != nil {
 			return nil, err
@@ -234,20 +235,27 @@ func (s *story) makeEndpoints(ctx context.Context) error {
 		labels = append(labels, tenant+"."+ep.Name)
 	}
 	s.cfg.Step("endpoints %s", strings.Join(labels, ", "))
-	return s.makeChallenge(ctx)
+	return nil
 }
 
-// makeChallenge makes what devices enrol with by SCEP, and lets them renew.
-func (s *story) makeChallenge(ctx context.Context) error {
-	if _, err := s.api.AddTrust(ctx, client.NewTrust{Name: "devices", Authority: "manufacturing", Role: "device", Scopes: []string{"endpoint:" + scepEndpoint}}); err != nil {
+// letDevicesIn has devices enrol by EST and SCEP, each with a secret for all of them, and
+// by the certificates that they have then.
+func (s *story) letDevicesIn(ctx context.Context) error {
+	if _, err := s.api.AddTrust(ctx, client.NewTrust{
+		Name: "devices", Authority: "manufacturing", Role: "device", Scopes: []string{"endpoint:" + estEndpoint, "endpoint:" + scepEndpoint},
+	}); err != nil {
 		return err
 	}
-	made, err := s.api.CreateSecret(ctx, client.NewSecret{Endpoint: scepEndpoint, Name: "quickstart", LifeSeconds: challengeDays * 24 * 60 * 60})
-	if err != nil {
-		return err
+	made := make(map[string]*client.CreatedSecret)
+	for _, endpoint := range []string{estEndpoint, scepEndpoint} {
+		var err error
+		if made[endpoint], err = s.api.CreateSecret(ctx, client.NewSecret{Endpoint: endpoint, Name: "quickstart", LifeSeconds: secretDays * 24 * 60 * 60}); err != nil {
+			return err
+		}
 	}
-	s.file.SCEP = SCEP{URL: s.file.HTTP + "/scep/" + tenant + "." + scepEndpoint, Challenge: made.Secret}
-	s.cfg.Step("DEMONSTRATION: the SCEP challenge in %s may be used many times; a real one is for one certificate", FileName)
+	s.file.EST = EST{Base: s.file.Devices, Label: tenant + "." + estEndpoint, User: made[estEndpoint].ID, Password: made[estEndpoint].Secret}
+	s.file.SCEP = SCEP{URL: s.file.HTTP + "/scep/" + tenant + "." + scepEndpoint, Challenge: made[scepEndpoint].Secret}
+	s.cfg.Step("DEMONSTRATION: the EST password and the SCEP challenge in %s may be used many times; a real one is for one certificate", FileName)
 	return nil
 }
 
