@@ -20,13 +20,14 @@ type Presented struct {
 	User     string     // of HTTP Basic: the secret's id or its device; "" is unsaid
 	Secret   pki.Secret // password, or challenge
 	Token    pki.Secret // bearer token
+	Asked    string     // id of the principal of a secret that came with what waits since, and does not come again
 	Protocol pki.Protocol
 	Renews   bool   // it may be a certificate that has expired, which is renewed
 	Remote   string // address and port that the request came from, as net/http has it
 }
 
 func (p *Presented) nothing() bool {
-	return len(p.Certificates) == 0 && p.Secret.IsZero() && p.Token.IsZero() && p.User == ""
+	return len(p.Certificates) == 0 && p.Secret.IsZero() && p.Token.IsZero() && p.User == "" && p.Asked == ""
 }
 
 // Prove returns who asks at an endpoint, by all that they present together. What it does
@@ -74,6 +75,9 @@ func (s *Service) prove(ctx context.Context, label string, p *Presented) (who ac
 		first = true
 	case !p.Secret.IsZero() || p.User != "":
 		who, err = s.bySecret(ctx, tenant, name, p)
+		first = true
+	case p.Asked != "":
+		who, err = s.Principal(ctx, tenant, p.Asked)
 		first = true
 	}
 	if err != nil || len(p.Certificates) == 0 {

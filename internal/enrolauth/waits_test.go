@@ -75,6 +75,11 @@ keyIdentifiers: [subject, authority]
 		if err != nil || !got.Repeated {
 			t.Errorf("%s: asked again: %+v, %v", test.name, got, err)
 		}
+		// As SCEP asks again, to whom the secret does not come twice.
+		polled, err := h.ask("guarded", enrolauth.Presented{Asked: made.Principal(), Certificates: p.Certificates}, csr)
+		if err != nil || polled.Certificate.Serial != got.Certificate.Serial {
+			t.Errorf("%s: polled: %+v, %v", test.name, polled, err)
+		}
 		if test.once {
 			_, err = h.ask("guarded", p, meterCSR(t, "SM-1"))
 			h.is(test.name+" asks for a second", err, pki.Conflict)

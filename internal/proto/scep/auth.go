@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"hash/maphash"
-	"net/netip"
 	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -22,7 +21,7 @@ func (op *operation) prove(ctx context.Context, renews bool) (who access.Princip
 	cfg := &op.server.cfg
 	err = cfg.Limits.Admit(op.remote, op.credential(), func() (limit.Asker, error) {
 		who, err = cfg.Prover.Prove(ctx, op.label, enrolauth.Presented{
-			Certificates: op.certificates(), Secret: op.challenge, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
+			Certificates: op.certificates(), Secret: op.challenge, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
 		})
 		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
 	})
@@ -35,14 +34,10 @@ func (op *operation) prove(ctx context.Context, renews bool) (who access.Princip
 // again returns whoever asked before, as they are at this moment: a challenge does not
 // come again, and the certificate that signed does.
 func (op *operation) again(ctx context.Context, t *Transaction) (access.Principal, error) {
-	if strings.HasPrefix(t.Principal, access.CertificatePrincipal) {
-		return op.prove(ctx, t.Renews)
+	if !strings.HasPrefix(t.Principal, access.CertificatePrincipal) {
+		op.asked = t.Principal
 	}
-	who, err := op.server.cfg.Prover.Principal(ctx, t.Tenant, t.Principal)
-	if from, unknown := netip.ParseAddrPort(op.remote); unknown == nil {
-		who.Source = from.Addr()
-	}
-	return who, err
+	return op.prove(ctx, t.Renews)
 }
 
 // certificates returns those that a message proves its sender by: the one that signed it,

@@ -36,7 +36,7 @@ type fake struct {
 	legacy bool    // of the RA
 	prove  error   // of Prove, whatever is presented
 
-	again error // of Again
+	again error // of a poll
 
 	mu           sync.Mutex
 	issued       map[string][]byte // by idempotency key
@@ -76,6 +76,9 @@ func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (acc
 	if f.prove != nil {
 		return access.Principal{}, f.prove
 	}
+	if p.Asked != "" {
+		return access.Principal{Tenant: "demo", ID: p.Asked, Grants: access.Given(access.RAOperator)}, f.again
+	}
 	if f.plant {
 		return access.Principal{Tenant: "demo", ID: "certificate:1", Proofs: pki.ByCertificate, Grants: access.Given(access.FactoryOperator)}, nil
 	}
@@ -86,13 +89,6 @@ func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (acc
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "what was presented proves nobody at this endpoint")
 	}
 	return access.Principal{Tenant: "demo", ID: "secret:1", Grants: access.Given(access.RAOperator)}, nil
-}
-
-func (f *fake) Principal(_ context.Context, tenant pki.TenantID, principal string) (access.Principal, error) {
-	if f.again != nil {
-		return access.Principal{}, f.again
-	}
-	return access.Principal{Tenant: tenant, ID: principal, Grants: access.Given(access.RAOperator)}, nil
 }
 
 func (f *fake) BeginSCEP(_ context.Context, t *Transaction) (*Transaction, error) {

@@ -28,6 +28,7 @@ type operation struct {
 	cipher  cms.Cipher // that the answer is encrypted with
 
 	challenge pki.Secret // of the request, once it is read
+	asked     string     // of a poll: the principal whose challenge came with the request
 }
 
 // pkiOperation serves PKIOperation (RFC 8894, 4.3). What can be answered by a CertRep is;

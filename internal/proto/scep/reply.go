@@ -23,7 +23,6 @@ type reply struct {
 	status   string
 	failInfo failInfo // with a failure
 	text     string   // with a failure: failInfoText
-	content  []byte   // with a success: a CMS message, to be encrypted
 }
 
 // maxFailText is the longest failInfoText, in characters.

@@ -39,9 +39,6 @@ type Authorities interface {
 type Prover interface {
 	// Prove returns who asks at an endpoint, or is Unauthenticated.
 	Prove(ctx context.Context, label string, p enrolauth.Presented) (access.Principal, error)
-	// Principal returns whoever holds a secret at this moment, by the id that its principal
-	// has.
-	Principal(ctx context.Context, tenant pki.TenantID, id string) (access.Principal, error)
 }
 
 // Config is what a Server is made of; every field is needed but Limits, where nil limits
