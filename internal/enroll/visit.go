@@ -9,9 +9,11 @@ import (
 
 // note remembers what became of a request, where there is such an endpoint.
 func (s *Service) note(ctx context.Context, r *Request, got *pki.Enrollment, err error) {
+	if s.cfg.Visits == nil {
+		return
+	}
 	name, unknown := nameOf(r.Grant, r.Endpoint)
-	label := string(r.Grant.Tenant()) + "." + name
-	if s.cfg.Visits == nil || unknown != nil || !s.exists(ctx, r.Grant.Tenant(), name) {
+	if unknown != nil || !s.exists(ctx, r.Grant.Tenant(), name) {
 		return
 	}
 	who := r.Grant.Principal()
@@ -34,7 +36,7 @@ func (s *Service) note(ctx context.Context, r *Request, got *pki.Enrollment, err
 	default:
 		v.Device, v.Serial = got.Certificate.Device, got.Certificate.Serial.String()
 	}
-	s.cfg.Visits.Note(label, v)
+	s.cfg.Visits.Note(string(r.Grant.Tenant())+"."+name, v)
 }
 
 // exists reports whether there is an endpoint, also where its lane cannot be resolved.

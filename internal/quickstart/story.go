@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,7 +75,7 @@ func play(ctx context.Context, cfg Config, srv *server.Server) (*File, error) {
 	s := &story{cfg: cfg, srv: srv, file: &File{Tenant: tenant, Authorities: make(map[string]Authority)}}
 	s.file.address(srv)
 	for _, act := range []func(context.Context) error{
-		s.makeRoot, s.makeTenant, s.makeAuthorities, s.makeEndpoints, s.letDevicesIn, s.secureListeners, s.runPlant, s.publishStatus,
+		s.makeRoot, s.makeTenant, s.makeAuthorities, s.makeEndpoints, s.letDevicesIn, s.readySCEP, s.secureListeners, s.runPlant, s.publishStatus,
 	} {
 		if err := act(ctx); err != nil {
 			return nil, err
@@ -256,6 +257,24 @@ func (s *story) letDevicesIn(ctx context.Context) error {
 	s.file.EST = EST{Base: s.file.Devices, Label: tenant + "." + estEndpoint, User: made[estEndpoint].ID, Password: made[estEndpoint].Secret}
 	s.file.SCEP = SCEP{URL: s.file.HTTP + "/scep/" + tenant + "." + scepEndpoint, Challenge: made[scepEndpoint].Secret}
 	s.cfg.Step("DEMONSTRATION: the EST password and the SCEP challenge in %s may be used many times; a real one is for one certificate", FileName)
+	return nil
+}
+
+// readySCEP asks for the certificates that SCEP's messages are for, so that their keys
+// are made now, and not while the first device waits.
+func (s *story) readySCEP(ctx context.Context) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.file.SCEP.URL+"?operation=GetCACert", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("SCEP answers %s", answer.Status)
+	}
 	return nil
 }
 
