@@ -69,6 +69,17 @@ func (op *operation) credential() uint64 {
 	return h.Sum64()
 }
 
+// sender names who seems to have signed a message, before its signature is looked at.
+func (op *operation) sender() uint64 {
+	var h maphash.Hash
+	h.SetSeed(op.server.seed)
+	h.WriteString(op.label + "\n")
+	if len(op.signed.Certificates) > 0 {
+		h.Write(op.signed.Certificates[0])
+	}
+	return h.Sum64()
+}
+
 // checkSigner refuses a PKCSReq for another key than the one that signed the message,
 // unless that was signed by a certificate which proves who asks, as its maker's does: one
 // that a client made itself proves nothing but its key (RFC 8894, 2.3).

@@ -48,36 +48,44 @@ func (op *operation) enrol(ctx context.Context) ([]byte, error) {
 	return content, err
 }
 
+// waiting returns the transaction that a CertPoll is about: of its identifier and of the
+// key that signed it.
+func (op *operation) waiting(ctx context.Context) (*Transaction, error) {
+	none := pki.Errorf(pki.NotFound, "nothing waits in a transaction %.60q of this key: ask for a certificate first", op.id)
+	t, err := op.server.cfg.Store.SCEPTransaction(ctx, op.tenant(), op.endpoint(), op.id)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return nil, none
+	case err != nil:
+		return nil, err
+	case t.Request == nil || t.Signer != sha256.Sum256(cms.SubjectPublicKey(op.signer)):
+		return nil, none
+	}
+	return t, nil
+}
+
 // poll answers CertPoll (RFC 8894, 3.3.3): it asks again for what waits. The names that
 // it carries say nothing that the transaction does not, but the subject must be its own.
 func (op *operation) poll(ctx context.Context) ([]byte, error) {
+	csr, err := tbs.ParseCSR(op.waits.Request)
+	if err != nil {
+		return nil, err
+	}
 	_, subject, ok := readIssuerAndSubject(op.content)
 	if !ok {
 		return nil, errOpen(nil)
 	}
+	if named, err := tbs.ParseName(subject); err != nil || named.String() != csr.Subject.String() {
+		return nil, errOpen(err)
+	}
 	if _, err := op.recipient(); err != nil {
 		return nil, err
 	}
-	t, err := op.server.cfg.Store.SCEPTransaction(ctx, op.tenant(), op.endpoint(), op.id)
+	who, err := op.again(ctx, op.waits)
 	if err != nil {
 		return nil, err
 	}
-	none := pki.Errorf(pki.NotFound, "nothing waits in a transaction %.60q of this key and this subject: ask for a certificate first", op.id)
-	if t.Request == nil || t.Signer != sha256.Sum256(cms.SubjectPublicKey(op.signer)) {
-		return nil, none
-	}
-	csr, err := tbs.ParseCSR(t.Request)
-	if err != nil {
-		return nil, err
-	}
-	if named, err := tbs.ParseName(subject); err != nil || named.String() != csr.Subject.String() {
-		return nil, none
-	}
-	who, err := op.again(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	return op.ask(ctx, who, t)
+	return op.ask(ctx, who, op.waits)
 }
 
 // ask has the registration authority issue what a transaction asks for. It returns the
@@ -100,17 +108,15 @@ func (op *operation) ask(ctx context.Context, who access.Principal, t *Transacti
 	return cms.CertsOnly([][]byte{got.Certificate.DER})
 }
 
-// readRequest reads the request in a message, with its challenge.
+// readRequest reads the request in a message, with its challenge. Once its own signature
+// verifies it is what somebody made, whole, and answers may say what is wrong with it.
 func (op *operation) readRequest() (*tbs.CSR, error) {
 	csr, err := tbs.ParseCSR(op.content)
-	if pki.KindOf(err) == pki.Malformed {
-		err = errOpen(err)
+	if err == nil {
+		err = csr.CheckProof()
 	}
 	if err != nil {
-		return nil, err
-	}
-	if err := csr.CheckProof(); err != nil {
-		return nil, err
+		return nil, errOpen(err)
 	}
 	op.challenge, err = csr.Challenge()
 	return csr, err

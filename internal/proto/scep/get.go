@@ -84,7 +84,7 @@ func (op *operation) readSerial() (pki.Serial, error) {
 		return serial, err
 	}
 	if !bytes.Equal(name, issuer.Subject) {
-		return serial, pki.Errorf(pki.NotFound, "the issuer is not the one of this endpoint's certificates")
+		return serial, errOpen(pki.Errorf(pki.NotFound, "the issuer is not the one of this endpoint's certificates"))
 	}
 	_, err = op.recipient()
 	return serial, err

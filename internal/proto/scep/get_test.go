@@ -50,7 +50,7 @@ func TestGetCert(t *testing.T) {
 	refused(ask(other, named(ca.RawSubject, serial)), badCertID)
 	refused(ask(device, named(ca.RawSubject, pki.Serial{19: 1})), badCertID)
 	refused(ask(device, named(ca.RawSubject, lent)), badCertID)
-	refused(ask(device, named(parse(t, other.certificate).RawSubject, serial)), badCertID)
+	refused(ask(device, named(parse(t, other.certificate).RawSubject, serial)), badMessageCheck)
 	refused(ask(device, []byte("garbage")), badMessageCheck)
 	for who, known := range map[pki.DeviceID]bool{"SM-1": true, "SM-2": false} {
 		f.device = who
@@ -80,7 +80,7 @@ func TestGetCRL(t *testing.T) {
 	if err != nil || len(signed.CRLs) != 1 || !bytes.Equal(signed.CRLs[0], crl) || len(signed.Certificates) != 0 {
 		t.Errorf("%+v, %v", signed, err)
 	}
-	if a := ask(named(parse(t, device.certificate).RawSubject, serial)); a.failInfo != badCertID.value() {
+	if a := ask(named(parse(t, device.certificate).RawSubject, serial)); a.failInfo != badMessageCheck.value() {
 		t.Errorf("%+v", a)
 	}
 	f.crls[list] = der.Append(nil, asn1.SEQUENCE, make([]byte, maxCRL))

@@ -86,8 +86,10 @@ func (m *message) verify(legacy bool) error {
 	return err
 }
 
-// errOpen is the one answer to content that cannot be opened and to content that makes
-// no sense, so that answers do not tell which of the two a message was.
+// errOpen is the one answer to content that cannot be opened, to content that makes no
+// sense, and to all else that depends on it before a request's own signature shows that it
+// is whole. CBC protects nothing from changes, and anybody can sign a changed envelope of
+// somebody else as their own message: two answers would decrypt it (Vaudenay, 2002).
 func errOpen(cause error) error {
 	return pki.Because(pki.BadProof, cause, "what the message carries cannot be opened with the key that it is for, or is not what its type says")
 }

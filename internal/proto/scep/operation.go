@@ -27,8 +27,9 @@ type operation struct {
 	content []byte     // of the message's envelope
 	cipher  cms.Cipher // that the answer is encrypted with
 
-	challenge pki.Secret // of the request, once it is read
-	asked     string     // of a poll: the principal whose challenge came with the request
+	challenge pki.Secret   // of the request, once it is read
+	waits     *Transaction // of a poll
+	asked     string       // of a poll: the principal whose challenge came with the request
 }
 
 // pkiOperation serves PKIOperation (RFC 8894, 4.3). What can be answered by a CertRep is;
@@ -86,13 +87,42 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return nil, statusError{http.StatusMethodNotAllowed, pki.Errorf(pki.Malformed, "PKIOperation is asked for by POST or GET")}
 }
 
-// answer does what a message asks for and returns what a CertRep says of it, with the
-// envelope of a success.
+// answer does what a message asks for, within the limits, and returns what a CertRep says
+// of it, with the envelope of a success. A message that cannot be opened is a failed
+// proof: whoever changes the envelopes of others tries many.
 func (op *operation) answer(ctx context.Context) (*reply, []byte, error) {
+	limits := op.server.cfg.Limits
+	if err := limits.Try(op.remote, op.sender()); err != nil {
+		return nil, nil, err
+	}
+	said, envelope, err := op.do(ctx)
+	switch {
+	case pki.KindOf(err) == pki.BadProof:
+		if limited := limits.Failure(op.remote, op.sender()); limited != nil {
+			err = limited
+		}
+	case err == nil:
+		limits.Proved(op.sender())
+	}
+	return said, envelope, err
+}
+
+// do does what a message asks for.
+func (op *operation) do(ctx context.Context) (*reply, []byte, error) {
 	if err := op.verify(op.ra.Legacy); err != nil {
 		return nil, nil, err
 	}
+	// All that does not depend on what the envelope carries comes before it is opened: what
+	// comes after has one answer until the content is shown to be whole (see errOpen).
+	if _, err := tbs.ParsePublicKey(cms.SubjectPublicKey(op.signer)); err != nil {
+		return nil, nil, err
+	}
 	var err error
+	if op.kind == certPoll {
+		if op.waits, err = op.waiting(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
 	if op.content, op.cipher, err = op.open(op.ra.Recipients, op.ra.Legacy); err != nil {
 		return nil, nil, err
 	}

@@ -179,7 +179,7 @@ func TestRefusals(t *testing.T) {
 		"content that is no CSR":  {message: message(pkcsReq, []byte("no request")), want: badMessageCheck, text: opened},
 		"a truncated CSR":         {message: message(pkcsReq, csr[:len(csr)-1]), want: badMessageCheck, text: opened},
 		"a CSR of 64 KiB":         {message: message(pkcsReq, make([]byte, 65<<10)), want: badMessageCheck, text: opened},
-		"a CSR that proves none":  {message: message(pkcsReq, flip(csr, len(csr)-1)), want: badMessageCheck, text: "does not verify with its own key"},
+		"a CSR that proves none":  {message: message(pkcsReq, flip(csr, len(csr)-1)), want: badMessageCheck, text: "cannot be opened"},
 		"a CSR of another key":    {message: message(pkcsReq, newCSR(t, other.key, "device", "once")), want: badMessageCheck, text: "another key"},
 		"a wrong challenge":       {message: message(pkcsReq, newCSR(t, device.key, "device", "twice")), want: badMessageCheck, text: "proves nobody"},
 		"no challenge":            {message: message(pkcsReq, newCSR(t, device.key, "device", "")), want: badMessageCheck, text: "proves nobody"},

@@ -128,7 +128,7 @@ func TestCertPoll(t *testing.T) {
 	wants(poll(device, "1", good), statusPending, 0)
 	wants(poll(other, "1", good), statusFailure, badCertID)
 	wants(poll(device, "2", good), statusFailure, badCertID)
-	wants(poll(device, "1", names(ca, ca)), statusFailure, badCertID)
+	wants(poll(device, "1", names(ca, ca)), statusFailure, badMessageCheck)
 	wants(poll(device, "1", csr), statusFailure, badMessageCheck)
 	f.again = pki.Errorf(pki.Unauthenticated, "the secret is revoked")
 	wants(poll(device, "1", good), statusFailure, badMessageCheck)
