@@ -43,8 +43,10 @@ type registrars struct {
 	known map[pki.IssuerID]knownRA // guarded by mu
 }
 
+// knownRA is an RA, or why there is none: each attempt makes a key, and anybody can ask.
 type knownRA struct {
 	ra    *scep.RA
+	err   error
 	until time.Time
 }
 
@@ -67,18 +69,21 @@ func (r *registrars) RA(ctx context.Context, label string) (*scep.RA, error) {
 	r.mu.Lock()
 	have := r.known[issuer.ID]
 	r.mu.Unlock()
-	if have.ra == nil || !now.Before(have.until) || have.until.Sub(now) > raLife { // or the clock was set back
+	if !now.Before(have.until) || have.until.Sub(now) > raLife { // or the clock was set back
 		made, err := r.make(ctx, issuer)
-		if err != nil {
-			return nil, pki.Because(pki.Unavailable, err, "the endpoint %s has no keys for SCEP at present", label)
+		if err != nil && ctx.Err() != nil {
+			return nil, err
 		}
-		have = knownRA{made, now.Add(raLife)}
+		have = knownRA{made, err, now.Add(raLife)}
 		r.mu.Lock()
 		if r.known == nil {
 			r.known = make(map[pki.IssuerID]knownRA)
 		}
 		r.known[issuer.ID] = have
 		r.mu.Unlock()
+	}
+	if have.err != nil {
+		return nil, pki.Because(pki.Unavailable, have.err, "the endpoint %s has no keys for SCEP at present", label)
 	}
 	of := *have.ra // one issuer has several endpoints
 	of.Legacy = slices.Contains(lane.Endpoint.Protocols, pki.ProtocolSCEPLegacy)

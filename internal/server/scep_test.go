@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"io"
 	"math/big"
 	"net/http"
@@ -414,6 +415,11 @@ func TestSCEPAlarms(t *testing.T) {
 	s.registrars.known = nil
 	if diff := cmp.Diff([]string{"scep.keys endpoint:device"}, look()); diff != "" {
 		t.Error(diff)
+	}
+	_, first := s.registrars.RA(t.Context(), "acme.device")
+	_, second := s.registrars.RA(t.Context(), "acme.device")
+	if first == nil || errors.Unwrap(first) == nil || errors.Unwrap(first) != errors.Unwrap(second) {
+		t.Errorf("whoever asks has keys tried for anew: %v, %v", first, second)
 	}
 }
 
