@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -23,6 +24,9 @@ const (
 	// maxChain bounds the certificates that a client may send: each costs work
 	// before it is known who it is.
 	maxChain = 8
+	// maxRSABits bounds the RSA keys of certificates, as package tbs does that of keys: a
+	// signature costs by the square of them, and crypto/x509 has no bound of its own.
+	maxRSABits = 8192
 )
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
@@ -74,6 +78,11 @@ func (s *Service) authenticate(ctx context.Context, presented []*x509.Certificat
 	if len(presented) == 0 || len(presented) > maxChain {
 		return none, pki.Errorf(pki.Unauthenticated, "present a client certificate of an authority that your organisation trusts, with at most %d others", maxChain-1)
 	}
+	if heavy(presented[0]) {
+		return none, pki.Errorf(pki.Unauthenticated, "the client certificate is longer than %d bytes, or its RSA key than %d bits", maxCertificate, maxRSABits)
+	}
+	// Whoever needs another that is heavy leads to no anchor without it.
+	presented = slices.DeleteFunc(slices.Clone(presented), heavy)
 	k, err := s.load(ctx)
 	if err != nil {
 		return none, err
@@ -112,6 +121,14 @@ func (s *Service) authenticate(ctx context.Context, presented []*x509.Certificat
 		return none, pki.Because(pki.Unauthenticated, refusals[0], "the client certificate is not valid here")
 	}
 	return none, pki.Errorf(pki.Unauthenticated, "the client certificate is not valid here")
+}
+
+// heavy reports whether a certificate costs more to verify, or to verify another by,
+// than a stranger may ask for. A listener of TLS takes none with such a key, and a message
+// that is signed, as SCEP's, brings what its sender likes.
+func heavy(c *x509.Certificate) bool {
+	key, ok := c.PublicKey.(*rsa.PublicKey)
+	return len(c.Raw) > maxCertificate || ok && key.N.BitLen() > maxRSABits
 }
 
 // within proves who asks by the anchors of one tenant. foreign says that an issuer of

@@ -92,7 +92,8 @@ func New(cfg Config) *Service { return &Service{cfg: cfg} }
 // MaxAnchors is the largest number of anchors of a tenant.
 const MaxAnchors = 100
 
-// maxCertificate is the size of the largest certificate that is imported, in bytes.
+// maxCertificate is the size of the largest certificate that is imported, or that a
+// client proves itself by, in bytes.
 const maxCertificate = 16 << 10
 
 // NewAnchor is what is asked for: one of Authority and Certificate is set.
