@@ -82,3 +82,35 @@ func TestEnrolmentsAreSeen(t *testing.T) {
 		t.Errorf("seen %+v, want %+v", seen, want)
 	}
 }
+
+// TestUserIsNotShown: what came as the user name, which may be the secret itself, is in no
+// error, nor seen by whoever looks on.
+func TestUserIsNotShown(t *testing.T) {
+	h := newHouse(t, "meter", "tls-server")
+	_, text := h.secret(enrolauth.NewSecret{Endpoint: "meter"})
+	_, bound := h.secret(enrolauth.NewSecret{Endpoint: "meter", Device: "SM-1"})
+	_, elsewhere := h.secret(enrolauth.NewSecret{Endpoint: "tls-server"})
+	chosen := pki.NewSecret("a text of somebody's own")
+	h.secret(enrolauth.NewSecret{Endpoint: "meter", Chosen: chosen})
+	for _, test := range []struct {
+		name string
+		p    enrolauth.Presented
+	}{
+		{"a secret twice", enrolauth.Presented{User: text.Reveal(), Secret: text}},
+		{"a device's secret twice", enrolauth.Presented{User: bound.Reveal(), Secret: bound}},
+		{"a secret as the user of another", enrolauth.Presented{User: text.Reveal(), Secret: bound}},
+		{"a secret as the user alone", enrolauth.Presented{User: text.Reveal()}},
+		{"another endpoint's secret twice", enrolauth.Presented{User: elsewhere.Reveal(), Secret: elsewhere}},
+		{"a chosen secret twice", enrolauth.Presented{User: chosen.Reveal(), Secret: chosen}},
+	} {
+		_, err := h.prove("meter", test.p)
+		h.is(test.name, err, pki.Unauthenticated)
+		shown := err.Error()
+		for v := range h.Visits.Watch(t.Context(), "acme.meter", false) {
+			shown += "\n" + v.Why
+		}
+		if user := test.p.User; strings.Contains(shown, user) || strings.Contains(shown, user[len(user)-10:]) {
+			t.Errorf("%s is shown: %s", test.name, shown)
+		}
+	}
+}
