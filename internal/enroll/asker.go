@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // checkAsker refuses whoever did not prove themselves as the endpoint wants, or asks from
@@ -42,12 +44,8 @@ func (s *Service) checkSubject(ctx context.Context, g access.Permit, lane *Lane,
 		}
 	}
 	if who.CSRSubject != "" {
-		csr, err := s.requests.Parse(r.CSR)
-		if err != nil {
+		if err := s.ofSubject(who, lane, r); err != nil {
 			return err
-		}
-		if got := csr.Subject.String(); got != who.CSRSubject {
-			return access.Refuse(access.Enroll, lane.Where(pki.Placement{}), "this proof is for the subject %.300q, and the request has %.300q", who.CSRSubject, got)
 		}
 	}
 	if !who.Foreign {
@@ -58,6 +56,34 @@ func (s *Service) checkSubject(ctx context.Context, g access.Permit, lane *Lane,
 		err = pki.Errorf(pki.PolicyRefused, "the device %q is not in the registry, and its certificate is another's: make it known first, with 'pando device import'", who.Device)
 	}
 	return err
+}
+
+// ofSubject refuses what a request asks for beyond the subject that its proof is for. The
+// device is the one that the subject names: names are those that its id makes, or the id
+// itself, as a server's. Where a certificate proves the device, it is the same.
+func (s *Service) ofSubject(who access.Principal, lane *Lane, r *Subject) error {
+	where := lane.Where(pki.Placement{})
+	csr, err := s.requests.Parse(r.CSR)
+	if err != nil {
+		return err
+	}
+	if got := csr.Subject.String(); got != who.CSRSubject {
+		return access.Refuse(access.Enroll, where, "this proof is for the subject %.300q, and the request has %.300q", who.CSRSubject, got)
+	}
+	device, err := deviceOf(csr)
+	switch {
+	case who.Device != "" && who.Proofs.Has(pki.ByCertificate) && device != who.Device:
+		return access.Refuse(access.Enroll, where, "the secret's subject names the device %q, and the client certificate is of %q: present that of the device which the secret is for", device, who.Device)
+	case who.Device != "": // ofItself looked at the names
+		return nil
+	case err != nil && len(csr.Names) > 0:
+		return access.Refuse(access.Enroll, where, "the secret's subject names no device, by serialNumber or CN, so that no name is its own: leave names out, or have somebody enrol it who may")
+	}
+	who.Device = device
+	names := slices.DeleteFunc(slices.Clone(csr.Names), func(n tbs.GeneralName) bool {
+		return n.Kind == tbs.DNSName && strings.EqualFold(n.Text, string(device))
+	})
+	return ownNames(who, where, lane.Endpoint.Names, names)
 }
 
 // maxNetworks bounds the networks of an endpoint.

@@ -144,6 +144,68 @@ func TestSubjectOfItself(t *testing.T) {
 	}
 }
 
+// TestNamesOfSubject: whoever has a proof for one subject gets the names that its id
+// makes, and no other's; a certificate that comes with it is of the device that the
+// subject names.
+func TestNamesOfSubject(t *testing.T) {
+	h := newHouse(t, "device")
+	_, err := h.Enroll.UpdateEndpoint(t.Context(), h.grant(access.ManageEndpoints), enroll.NewEndpoint{Name: "device",
+		Names: &pki.Names{DNS: []string{"*.meters.example", "head-end.example"}, URI: []string{"urn:meter:"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		cn     string
+		n      names
+		device pki.DeviceID // "" is none
+		proofs pki.Proofs
+		ok     bool
+	}{
+		{"no names", "SM-1", names{}, "", pki.BySecret, true},
+		{"its id below the endpoint's", "SM-1", names{dns: []string{"sm-1.meters.example"}}, "", pki.BySecret, true},
+		{"its id after the endpoint's", "SM-1", names{uri: []string{"urn:meter:SM-1"}}, "", pki.BySecret, true},
+		{"its id itself", "Head-End.example", names{dns: []string{"head-end.example"}}, "", pki.BySecret, true},
+		{"another's id, DNS", "SM-1", names{dns: []string{"sm-2.meters.example"}}, "", pki.BySecret, false},
+		{"another's id, URI", "SM-1", names{uri: []string{"urn:meter:SM-2"}}, "", pki.BySecret, false},
+		{"of the endpoint, but nobody's", "SM-1", names{dns: []string{"head-end.example"}}, "", pki.BySecret, false},
+		{"any name", "SM-1", names{dns: []string{"bank.example"}}, "", pki.BySecret, false},
+		{"an address", "SM-1", names{ip: []string{"10.0.0.1"}}, "", pki.BySecret, false},
+		{"one good, one not", "SM-1", names{dns: []string{"sm-1.meters.example", "bank.example"}}, "", pki.BySecret, false},
+		{"a subject that names no device", "Zähler", names{uri: []string{"urn:meter:"}}, "", pki.BySecret, false},
+		{"with the device's certificate", "SM-1", names{dns: []string{"sm-1.meters.example"}}, "SM-1", pki.BySecret | pki.ByCertificate, true},
+		{"with another device's certificate", "SM-1", names{}, "SM-2", pki.BySecret | pki.ByCertificate, false},
+		{"with its certificate, another's name", "SM-1", names{dns: []string{"sm-2.meters.example"}}, "SM-1", pki.BySecret | pki.ByCertificate, false},
+		{"a secret of a device and of another name", "SM-1", names{}, "SM-2", pki.BySecret, true},
+	} {
+		role := access.Enroller
+		if test.device != "" {
+			role = access.Device
+		}
+		who := access.Principal{Tenant: "acme", ID: "secret:x", Grants: access.Given(role, at("device")...), Device: test.device, CSRSubject: "CN=" + test.cn, Proofs: test.proofs}
+		g, err := who.Authorize(access.Enroll, "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := h.Enroll.Enroll(t.Context(), enroll.Request{Grant: g, Endpoint: "device", Protocol: pki.ProtocolREST,
+			Subject: enroll.Subject{CSR: csrWith(t, pandotest.Key(t, pki.P256), test.cn, test.n)}})
+		if !test.ok {
+			if pki.KindOf(err) != pki.Forbidden {
+				t.Errorf("%s: %v", test.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		c := pandotest.Parse(t, got.Certificate.DER)
+		if len(c.DNSNames) != len(test.n.dns) || len(c.URIs) != len(test.n.uri) {
+			t.Errorf("%s: %v, %v", test.name, c.DNSNames, c.URIs)
+		}
+	}
+}
+
 func sanOf(c *x509.Certificate) []byte {
 	for _, e := range c.Extensions {
 		if e.Id.String() == "2.5.29.17" {
