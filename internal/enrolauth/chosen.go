@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	rounds    = 600_000 // of PBKDF2 with HMAC-SHA-256, as OWASP advises for it
 	atOnce    = 1
 	maxWaits  = 16
+	maxOfOne  = 4 // of them, from one source: nobody keeps the others waiting by guesses
 	knownLife = 10 * time.Minute
 	maxKnown  = 4096
 )
@@ -31,17 +33,41 @@ type chosen struct {
 	waits chan struct{}
 
 	mu    sync.Mutex
-	known map[[32]byte]time.Time // until when; guarded by mu
+	known map[[32]byte]time.Time // until when; guarded by mu, as is by
+	by    map[netip.Addr]int     // waits by source
 }
 
 func newChosen() *chosen {
-	c := &chosen{work: make(chan struct{}, atOnce), waits: make(chan struct{}, maxWaits), known: make(map[[32]byte]time.Time)}
+	c := &chosen{work: make(chan struct{}, atOnce), waits: make(chan struct{}, maxWaits), known: make(map[[32]byte]time.Time), by: make(map[netip.Addr]int)}
 	rand.Read(c.key[:])
 	return c
 }
 
-// hash hashes a text, or is Unavailable where too many wait for that.
-func (c *chosen) hash(ctx context.Context, text string, salt []byte) ([]byte, error) {
+// enter takes one of the waits that a source may have; the zero Addr has any number.
+func (c *chosen) enter(from netip.Addr) (leave func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if from.IsValid() && c.by[from] >= maxOfOne {
+		return nil, &pki.Error{Kind: pki.RateLimited, Detail: "too many secrets from your address are being checked at once; send the request again", RetryAfter: time.Second}
+	}
+	c.by[from]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.by[from]--; c.by[from] == 0 {
+			delete(c.by, from)
+		}
+	}, nil
+}
+
+// hash hashes a text that came from a source, or is RateLimited or Unavailable where too
+// many wait for that.
+func (c *chosen) hash(ctx context.Context, from netip.Addr, text string, salt []byte) ([]byte, error) {
+	leave, err := c.enter(from)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	select {
 	case c.waits <- struct{}{}:
 	default:
@@ -58,7 +84,7 @@ func (c *chosen) hash(ctx context.Context, text string, salt []byte) ([]byte, er
 }
 
 // matches reports whether a text is a secret's that somebody chose.
-func (c *chosen) matches(ctx context.Context, s *Secret, text string, now time.Time) (bool, error) {
+func (c *chosen) matches(ctx context.Context, from netip.Addr, s *Secret, text string, now time.Time) (bool, error) {
 	name := sha256.Sum256(append(append(c.key[:], s.Hash...), text...))
 	c.mu.Lock()
 	until, known := c.known[name]
@@ -66,7 +92,7 @@ func (c *chosen) matches(ctx context.Context, s *Secret, text string, now time.T
 	if known && now.Before(until) {
 		return true, nil
 	}
-	sum, err := c.hash(ctx, text, s.Salt)
+	sum, err := c.hash(ctx, from, text, s.Salt)
 	if err != nil || subtle.ConstantTimeCompare(sum, s.Hash) != 1 {
 		return false, err
 	}

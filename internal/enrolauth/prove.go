@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -108,7 +109,7 @@ func (s *Service) byToken(ctx context.Context, tenant pki.TenantID, token pki.Se
 // bySecret returns whoever holds a secret of an endpoint.
 func (s *Service) bySecret(ctx context.Context, tenant pki.TenantID, endpoint string, p *Presented) (access.Principal, error) {
 	text := p.Secret.Reveal()
-	found, err := s.find(ctx, tenant, endpoint, p.User, text)
+	found, err := s.find(ctx, tenant, endpoint, p, text)
 	if err != nil {
 		return access.Principal{}, err
 	}
@@ -129,7 +130,7 @@ func (s *Service) bySecret(ctx context.Context, tenant pki.TenantID, endpoint st
 
 // find returns the secret with a text, or is Unauthenticated. A random text names its
 // secret; one that somebody chose is tried against those of the endpoint.
-func (s *Service) find(ctx context.Context, tenant pki.TenantID, endpoint, user, text string) (*Secret, error) {
+func (s *Service) find(ctx context.Context, tenant pki.TenantID, endpoint string, p *Presented, text string) (*Secret, error) {
 	if id, random := idOf(text); random {
 		found, err := s.cfg.Store.Secret(ctx, tenant, id)
 		switch {
@@ -149,10 +150,10 @@ func (s *Service) find(ctx context.Context, tenant pki.TenantID, endpoint, user,
 			return nil, err
 		}
 		for _, one := range all {
-			if !one.named(user) {
+			if !one.named(p.User) {
 				continue
 			}
-			is, err := s.chosen.matches(ctx, one, text, now)
+			is, err := s.chosen.matches(ctx, limit.SourceOf(p.Remote), one, text, now)
 			if err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -147,7 +148,7 @@ func (s *Service) choose(ctx context.Context, made *Secret, text pki.Secret) err
 	}
 	made.Salt = make([]byte, 16)
 	rand.Read(made.Salt)
-	made.Hash, err = s.chosen.hash(ctx, text.Reveal(), made.Salt)
+	made.Hash, err = s.chosen.hash(ctx, netip.Addr{}, text.Reveal(), made.Salt)
 	return err
 }
 
