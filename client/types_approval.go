@@ -10,7 +10,7 @@ type Change struct {
 	Target    string         `json:"target" doc:"What it is about." example:"profile:meter"`
 	Scope     string         `json:"scope" doc:"Where that is: who decides has the role on a scope that covers it." example:"tenant"`
 	Summary   string         `json:"summary" doc:"One line for people."`
-	Payload   string         `json:"payload,omitempty" doc:"The exact request, in canonical JSON (RFC 8785); absent in listings."`
+	Payload   string         `json:"payload,omitempty" doc:"The exact request, in canonical JSON (RFC 8785), but with asterisks for the characters of a challengePassword; absent in listings."`
 	Hash      string         `json:"hash" doc:"SHA-256, in hexadecimal, over tenant, kind, target and payload, each after its length in 8 octets, the highest first. A decision names it."`
 	Requester string         `json:"requester" doc:"Who asked for it." example:"token:0d3k2 (ops laptop)"`
 	Created   time.Time      `json:"created"`

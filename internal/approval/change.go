@@ -85,7 +85,7 @@ type Change struct {
 	Target    string       // what it is about, as "profile:meter"
 	Place     access.Scope // where that is, which who decides must have in scope
 	Summary   string       // for people, one line
-	Payload   []byte       // the exact request, in canonical JSON (RFC 8785)
+	Payload   []byte       // the exact request, in canonical JSON (RFC 8785); see Shown
 	Hash      [32]byte     // see HashOf
 	Requester Party
 	Created   time.Time
@@ -110,10 +110,11 @@ type Certificate struct {
 }
 
 // HashOf returns the hash that binds decisions to what they are about: SHA-256 over
-// tenant, kind, target and payload, each after its length in 8 octets.
-func HashOf(tenant pki.TenantID, kind Kind, target string, payload []byte) [32]byte {
+// tenant, kind, target and the payload as it is shown, each after its length in 8
+// octets.
+func HashOf(tenant pki.TenantID, kind Kind, target string, shown []byte) [32]byte {
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte(tenant), []byte(kind), []byte(target), payload} {
+	for _, part := range [][]byte{[]byte(tenant), []byte(kind), []byte(target), shown} {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		h.Write(length[:])
@@ -124,7 +125,7 @@ func HashOf(tenant pki.TenantID, kind Kind, target string, payload []byte) [32]b
 
 // intact refuses a change that is not what was requested.
 func (c *Change) intact() error {
-	if HashOf(c.Tenant, c.Kind, c.Target, c.Payload) != c.Hash {
+	if HashOf(c.Tenant, c.Kind, c.Target, Shown(c.Payload)) != c.Hash {
 		return pki.Errorf(pki.Conflict, "the change was altered in the store: it does not have the hash that it was requested with")
 	}
 	return nil

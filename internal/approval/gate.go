@@ -95,7 +95,7 @@ func (s *Service) pass(ctx context.Context, g access.Permit, r Request, again bo
 	if err != nil {
 		return nil, fmt.Errorf("writing down a change of kind %s: %w", r.Kind, err)
 	}
-	hash := HashOf(g.Tenant(), r.Kind, r.Target, payload)
+	hash := HashOf(g.Tenant(), r.Kind, r.Target, Shown(payload))
 	if approved := g.Change(); approved.ID != "" {
 		if approved.Hash != hash {
 			return nil, pki.Errorf(pki.Conflict, "what would be done now is not what was approved: something it builds on has changed since")

@@ -32,6 +32,7 @@ type enrollChange struct {
 	Pair        *pairChange       `json:"pair,omitzero"`
 	Renews      bool              `json:"renews,omitzero"`
 	Bound       bool              `json:"bound,omitzero"`
+	Withheld    *requests         `json:"withheld,omitzero"` // see approval.Shown
 }
 
 // pairChange is the other certificate of a pair.
@@ -58,6 +59,7 @@ func (s *Service) approved(ctx context.Context, g access.Permit, ch enrollChange
 	if ch.Pair != nil {
 		r.Pair = &Pair{Endpoint: ch.Pair.Endpoint, CSR: ch.Pair.CSR}
 	}
+	ch.Withheld.restore(&r)
 	_, err := s.Enroll(ctx, r)
 	return err
 }
@@ -196,6 +198,7 @@ func (s *Service) payload(ctx context.Context, d *decided) (*enrollChange, error
 	if r.Pair != nil {
 		ch.Pair = &pairChange{Endpoint: d.lanes[1].Endpoint.Name, Profile: profiles[1], CSR: r.Pair.CSR}
 	}
+	ch.withhold()
 	return ch, nil
 }
 

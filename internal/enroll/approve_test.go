@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/cryptobyte/asn1"
+
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
@@ -313,8 +317,14 @@ func TestPairWaits(t *testing.T) {
 		b.endpoint(name, strings.NewReplacer("profile: guarded", "profile: "+name+"\npair: "+other).Replace(guarded))
 	}
 	r := b.by("asks", meterCSR(t, "SM-1"))
-	r.Endpoint, r.Pair = "sign", &enroll.Pair{Endpoint: "agree", CSR: meterCSR(t, "SM-1")}
+	r.Endpoint, r.Pair = "sign", &enroll.Pair{Endpoint: "agree", CSR: pandotest.CSRWith(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-1"},
+		pandotest.Attribute{OID: der.OIDChallengePassword, Value: der.Append(nil, asn1.UTF8String, []byte("a challenge"))})}
 	c := b.waits(r)
+	for _, shown := range []string{string(approval.Shown(c.Payload)), c.Summary} {
+		if strings.Contains(shown, base64.StdEncoding.EncodeToString(r.Pair.CSR)) || strings.Contains(shown, "withheld") {
+			t.Errorf("the challenge is shown: %s", shown)
+		}
+	}
 	if c.Place.Endpoint != "" || len(c.Steps) != 2 {
 		t.Errorf("%+v", c)
 	}

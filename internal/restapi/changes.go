@@ -126,7 +126,7 @@ func wireSteps(steps []approval.Step) []client.ApprovalStep {
 
 func wireChange(c *approval.Change) client.Change {
 	out := client.Change{
-		ID: string(c.ID), Tenant: string(c.Tenant), Kind: string(c.Kind), Target: c.Target, Scope: c.Place.String(), Summary: c.Summary, Payload: string(c.Payload),
+		ID: string(c.ID), Tenant: string(c.Tenant), Kind: string(c.Kind), Target: c.Target, Scope: c.Place.String(), Summary: c.Summary, Payload: string(approval.Shown(c.Payload)),
 		Hash: hex.EncodeToString(c.Hash[:]), Requester: c.Requester.String(), Created: c.Created, Expires: c.Expires,
 		State: string(c.State), Waits: c.Waits(), Outcome: c.Outcome, Finished: c.Finished, Steps: wireSteps(c.Steps), Decisions: []client.Decision{},
 	}
