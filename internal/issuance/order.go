@@ -21,7 +21,7 @@ type Order struct {
 	// Of a single request: see Item.
 	Idempotency string
 	RequestHash [32]byte
-	Request     []byte // DER of the PKCS #10 request; kept without its key
+	Request     []byte // DER of the PKCS #10 request; kept without its key and its challenge
 	Actor       string
 	Change      pki.ChangeID
 
@@ -47,7 +47,7 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 	profile, spki := o.Profile.Profile(), o.Content.Key.SPKI()
 	var request []byte
 	if len(o.Request) > 0 {
-		request = tbs.CutKey(o.Request, spki)
+		request = tbs.CutKey(tbs.BlankChallenge(o.Request), spki)
 	}
 	return &Item{
 		Serial: o.Content.Serial, Owner: o.Owner, Device: o.Device, Placement: o.Placement,

@@ -423,18 +423,6 @@ func TestSCEPAlarms(t *testing.T) {
 	}
 }
 
-// guardedSCEP is a profile whose enrolments wait for a security officer.
-const guardedSCEP = `profile: guarded
-approvals:
-  steps: [1 of security-officer]
-  expire: 1h
-keys: {allow: [rsa2048]}
-validity: 1y
-subject: [{type: CN, from: csr.subject.cn, check: name}]
-extendedKeyUsage: {use: [clientAuth]}
-keyIdentifiers: [subject, authority]
-`
-
 // poll sends a CertPoll, which smallstep/scep does not make, and returns what answers it.
 func (c *scepClient) poll(id string, subject []byte) *scep.PKIMessage {
 	c.t.Helper()
@@ -462,14 +450,7 @@ func (c *scepClient) poll(id string, subject []byte) *scep.PKIMessage {
 func TestSCEPApproval(t *testing.T) {
 	s := open(t, newConfig(t), time.Now)
 	run(t, s)
-	st := furnish(t, s, "acme")
-	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), []byte(guardedSCEP)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{
-		Name: "guarded", Authority: "issuing", Profile: "guarded", Protocols: []pki.Protocol{pki.ProtocolSCEP}}); err != nil {
-		t.Fatal(err)
-	}
+	st := furnishGuarded(t, s)
 	_, text, err := s.secrets.Create(t.Context(), st.Permit(t, "acme", access.ManageSecrets), enrolauth.NewSecret{Endpoint: "guarded", Once: true, Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)

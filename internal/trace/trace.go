@@ -83,7 +83,7 @@ func New(cfg Config) *Service { return &Service{cfg} }
 // belongs is the owner's, and the place in the log is the issuer's.
 type Trace struct {
 	*registry.Found
-	Request  []byte             // DER of what was asked for; nil where it is not kept
+	Request  []byte             // DER of what was asked for, with its challenge blanked; nil where it is not kept
 	Actor    string             // who asked; "" where it is not kept
 	Batch    *batch.Batch       // nil for a single request
 	Approved *approval.Change   // by which it, or its batch, was approved; nil where nobody had to, or the principal may not read approvals there
@@ -147,7 +147,7 @@ func (s *Service) request(ctx context.Context, g access.Permit, t *Trace) error 
 			return err
 		}
 		if err == nil {
-			t.Batch, t.Actor, t.Request = b, b.By, row.CSR
+			t.Batch, t.Actor, t.Request = b, b.By, tbs.BlankChallenge(row.CSR)
 		}
 		return nil
 	}
