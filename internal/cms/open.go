@@ -68,6 +68,10 @@ func Open(message []byte, o OpenOptions, keys ...Key) (*Opened, error) {
 	return opened, nil
 }
 
+// ErrRecipient is the error of Open for a message that is for none of the keys, as everybody
+// can see of it.
+var ErrRecipient = pki.Errorf(pki.BadProof, "the message is not encrypted to a key or password that is known here")
+
 // recoverKey returns the content's key of the first recipient that one of keys is for; of
 // several with a password, of the first that it fits. Nil is a key that does not decrypt,
 // an error what everybody can see of the message: whom it is for, and by which algorithms.
@@ -89,7 +93,7 @@ func (e *envelope) recoverKey(size int, legacy bool, keys []Key) (secret, error)
 		}
 	}
 	if !found {
-		return nil, pki.Errorf(pki.BadProof, "the message is not encrypted to a key or password that is known here")
+		return nil, ErrRecipient
 	}
 	return nil, nil
 }

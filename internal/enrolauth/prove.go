@@ -9,6 +9,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // Presented is what a client presented with a request; what it did not is zero.
@@ -38,7 +39,8 @@ func (p *Presented) nothing() bool {
 // Where a secret or a token proves somebody, a certificate that proves nobody is as if it
 // were not there: TLS clients send what they have (RFC 7030, 3.2.3). All else that is
 // presented must hold, and name one device where several name one. An Unauthenticated
-// error does not say which was wrong.
+// error does not say which was wrong;
+// the visit that it is marked for does (visits.Noted).
 func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.Principal, error) {
 	if p.nothing() {
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "prove who you are: by an enrolment secret, a client certificate or an API token")
@@ -46,7 +48,7 @@ func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.
 	who, err := s.prove(ctx, label, &p)
 	if pki.KindOf(err) == pki.Unauthenticated {
 		s.failed(ctx, label, &p, pki.DetailOf(err))
-		err = pki.Because(pki.Unauthenticated, err, "what was presented proves nobody at this endpoint")
+		err = visits.Noted(pki.Because(pki.Unauthenticated, err, "what was presented proves nobody at this endpoint"))
 	}
 	if err == nil {
 		err = s.cfg.Tenants.CheckSuspended(ctx, who.Tenant)

@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // MaxIdempotency is the longest idempotency key, in bytes.
@@ -60,14 +61,14 @@ const (
 // Enroll issues one certificate, or both of a pair, or refuses. The same request under the same
 // idempotency key gets the same certificate; another request under it is
 // Conflict. A request whose profile wants approval is Pending, and is sent again until
-// it is issued or refused: see the package.
+// it is issued or refused: see the package. An error is marked as noted (visits.Noted).
 func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
 	got, err := s.enroll(ctx, r)
 	if err != nil && pki.KindOf(err) != pki.Pending {
 		s.refused.Add(pki.KindOf(err))
 	}
 	s.note(ctx, &r, got, err)
-	return got, err
+	return got, visits.Noted(err)
 }
 
 func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {

@@ -2,7 +2,10 @@ package enroll
 
 import (
 	"context"
+	"net/netip"
+	"strings"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/visits"
 )
@@ -37,6 +40,38 @@ func (s *Service) note(ctx context.Context, r *Request, got *pki.Enrollment, err
 		v.Device, v.Serial = got.Certificate.Device, got.Certificate.Serial.String()
 	}
 	s.cfg.Visits.Note(string(r.Grant.Tenant())+"."+name, v)
+}
+
+// A Refusal is a request that its adapter refused before it came to Enroll.
+type Refusal struct {
+	Label    string
+	Protocol pki.Protocol
+	Remote   string           // address and port that it came from, as net/http has it
+	Who      access.Principal // zero where nobody was proved
+	Why      string           // for the operator; "" is the detail of the error
+}
+
+// NoteRefusal remembers what an adapter refused with err, where there is such an endpoint, and
+// returns err marked as noted; one that is marked already is not remembered again. What a
+// limit refuses is not remembered: it is to cost nothing, and would drive out the rest.
+func (s *Service) NoteRefusal(ctx context.Context, r Refusal, err error) error {
+	kind := pki.KindOf(err)
+	if err == nil || s.cfg.Visits == nil || visits.IsNoted(err) || kind == pki.RateLimited || kind == pki.Unavailable {
+		return err
+	}
+	tenant, name, _ := strings.Cut(r.Label, ".")
+	if !s.exists(ctx, pki.TenantID(tenant), name) {
+		return err
+	}
+	v := visits.Visit{At: s.cfg.Now().UTC(), Protocol: r.Protocol, Who: r.Who.ID, Device: r.Who.Device, Refused: true, Kind: kind, Why: r.Why}
+	if from, unknown := netip.ParseAddrPort(r.Remote); unknown == nil {
+		v.Source = from.Addr().String()
+	}
+	if v.Why == "" {
+		v.Why = pki.DetailOf(err)
+	}
+	s.cfg.Visits.Note(r.Label, v)
+	return visits.Noted(err)
 }
 
 // exists reports whether there is an endpoint, also where its lane cannot be resolved.

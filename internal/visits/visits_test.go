@@ -2,6 +2,7 @@ package visits
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -52,6 +53,21 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%d of an endpoint that was forgotten meanwhile", len(found))
 	}
 	(*Book)(nil).Note("acme.meter", Visit{})
+}
+
+// TestNoted: the mark is found from wherever the error went, and changes nothing of it.
+func TestNoted(t *testing.T) {
+	if Noted(nil) != nil || IsNoted(nil) {
+		t.Error("no error is noted")
+	}
+	plain := pki.Errorf(pki.BadKey, "weak")
+	marked := Noted(plain)
+	if IsNoted(plain) || !IsNoted(marked) || Noted(marked) != marked || !errors.Is(marked, plain) || pki.KindOf(marked) != pki.BadKey || pki.DetailOf(marked) != "weak" || marked.Error() != "weak" {
+		t.Errorf("%v, %v", plain, marked)
+	}
+	if !IsNoted(pki.Because(pki.NotFound, marked, "none")) {
+		t.Error("an error that came of a noted one is not")
+	}
 }
 
 // TestWatch: whoever looks on sees what came before, and each that comes.

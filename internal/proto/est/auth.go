@@ -69,6 +69,7 @@ func (s *Server) admit(r *http.Request, label string, renews bool) (g access.Per
 		if err == nil {
 			g, err = authorize(r, who, label)
 		}
+		err = s.refused(r, label, who, err) // before a limit says something else
 		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
 	})
 	if err == nil {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/intake"
 	"github.com/pando-pki/pando/internal/limit"
@@ -34,6 +35,8 @@ type RA interface {
 	// RequestAttributes returns what a request must have at an endpoint, as DER
 	// CsrAttrs; nil where that is nothing.
 	RequestAttributes(ctx context.Context, label string, protocol pki.Protocol) ([]byte, error)
+	// NoteRefusal has operators see what is refused here, once, and returns err marked so.
+	NoteRefusal(ctx context.Context, r enroll.Refusal, err error) error
 }
 
 // Config is what a Server is made of. Every field but Default and Limits is needed.
@@ -123,6 +126,9 @@ func (s *Server) bounded(serve func(http.ResponseWriter, *http.Request) error) h
 		defer leave()
 		intake.HurryBody(w, r)
 		if err := serve(w, r); err != nil {
+			if label, none := s.label(r); none == nil {
+				err = s.refused(r, label, access.Principal{}, err)
+			}
 			s.fail(w, r, err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/intake"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -82,6 +84,15 @@ func retryAfter(err error) time.Duration {
 		return e.RetryAfter
 	}
 	return comeAgain
+}
+
+// refused has operators see a refusal of who asks, the zero Principal where nobody was
+// proved; nil is none. Operators see it once, by whoever knows most of it.
+func (s *Server) refused(r *http.Request, label string, who access.Principal, err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.cfg.RA.NoteRefusal(r.Context(), enroll.Refusal{Label: label, Protocol: pki.ProtocolEST, Remote: r.RemoteAddr, Who: who}, err)
 }
 
 // report logs an error that says more than its answer shows.

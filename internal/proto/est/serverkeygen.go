@@ -24,7 +24,7 @@ func (s *Server) serverKeyGen(w http.ResponseWriter, r *http.Request) error {
 	defer leave()
 	sealed, err := sealingOf(r, q.CSR)
 	if err != nil {
-		return err
+		return s.refused(r, q.Endpoint, q.Grant.Principal(), err)
 	}
 	if q.MakeKey = enroll.KeyPlain; sealed != nil {
 		q.MakeKey = enroll.KeySealed

@@ -59,6 +59,8 @@ func (m *maker) Enroll(_ context.Context, r enroll.Request) (*pki.Enrollment, er
 	return got, nil
 }
 
+func (m *maker) NoteRefusal(_ context.Context, _ enroll.Refusal, err error) error { return err }
+
 // anybody proves whoever asks to be a device.
 type anybody struct{}
 

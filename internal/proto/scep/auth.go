@@ -25,6 +25,7 @@ func (op *operation) prove(ctx context.Context, renews bool) (who access.Princip
 		})
 		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
 	})
+	op.who = who
 	if err == nil && who.Proofs == pki.ByCertificate && who.Device == "" {
 		err = access.Refuse(access.Enroll, access.Scope{}, "by SCEP a certificate enrols the device that it is of, and this one is of none: send a challenge")
 	}

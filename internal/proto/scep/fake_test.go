@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 const label = "demo.device-scep"
@@ -41,6 +42,7 @@ type fake struct {
 	mu           sync.Mutex
 	issued       map[string][]byte // by idempotency key
 	asked        []enroll.Request
+	refused      []enroll.Refusal
 	proved       []enrolauth.Presented
 	transactions map[string]*Transaction // by id
 	certificates map[pki.Serial]*pki.Certificate
@@ -151,6 +153,17 @@ func (f *fake) Enroll(_ context.Context, r enroll.Request) (*pki.Enrollment, err
 	}
 	f.issued[r.Idempotency] = got
 	return &pki.Enrollment{Certificate: &pki.Certificate{DER: got}}, nil
+}
+
+func (f *fake) NoteRefusal(_ context.Context, r enroll.Refusal, err error) error {
+	if visits.IsNoted(err) {
+		return err
+	}
+	if r.Why == "" {
+		r.Why = pki.DetailOf(err)
+	}
+	f.refused = append(f.refused, r)
+	return visits.Noted(err)
 }
 
 // call sends a request to a server.

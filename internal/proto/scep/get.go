@@ -32,21 +32,23 @@ func (op *operation) getCert(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	none := pki.Errorf(pki.NotFound, "the authority has issued no such certificate to you")
+	none := func(cause error) error {
+		return pki.Because(pki.NotFound, cause, "the authority has issued no such certificate to you")
+	}
 	c, err := op.server.cfg.Certificates.Certificate(ctx, op.tenant(), op.ra.Issuer.ID, serial)
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
-		return nil, none
+		return nil, none(err)
 	case err != nil:
 		return nil, err
 	case c.Owner != op.tenant():
-		return nil, none
+		return nil, none(nil)
 	}
 	if !bytes.Equal(cms.SubjectPublicKey(c.DER), cms.SubjectPublicKey(op.signer)) {
 		who, err := op.prove(ctx, false)
 		switch kind := pki.KindOf(err); {
 		case kind == pki.Unauthenticated || kind == pki.Forbidden || err == nil && (who.Device == "" || who.Device != c.Device):
-			return nil, none
+			return nil, none(err)
 		case err != nil:
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // named returns what a GetCert and a GetCRL carry.
@@ -52,6 +53,14 @@ func TestGetCert(t *testing.T) {
 	refused(ask(device, named(ca.RawSubject, lent)), badCertID)
 	refused(ask(device, named(parse(t, other.certificate).RawSubject, serial)), badMessageCheck)
 	refused(ask(device, []byte("garbage")), badMessageCheck)
+	// What the proof of who asks was refused for is seen by that alone.
+	before := len(f.refused)
+	f.prove = visits.Noted(pki.Errorf(pki.Unauthenticated, "proves nobody"))
+	refused(ask(other, named(ca.RawSubject, serial)), badCertID)
+	f.prove = nil
+	if len(f.refused) != before {
+		t.Errorf("seen twice: %+v", f.refused[before:])
+	}
 	for who, known := range map[pki.DeviceID]bool{"SM-1": true, "SM-2": false} {
 		f.device = who
 		if a := ask(other, named(ca.RawSubject, serial)); (a.status == statusSuccess) != known {

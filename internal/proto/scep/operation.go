@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -27,9 +29,10 @@ type operation struct {
 	content []byte     // of the message's envelope
 	cipher  cms.Cipher // that the answer is encrypted with
 
-	challenge pki.Secret   // of the request, once it is read
-	waits     *Transaction // of a poll
-	asked     string       // of a poll: the principal whose challenge came with the request
+	challenge pki.Secret       // of the request, once it is read
+	waits     *Transaction     // of a poll
+	asked     string           // of a poll: the principal whose challenge came with the request
+	who       access.Principal // that the message proves, once it does
 }
 
 // pkiOperation serves PKIOperation (RFC 8894, 4.3). What can be answered by a CertRep is;
@@ -96,6 +99,9 @@ func (op *operation) answer(ctx context.Context) (*reply, []byte, error) {
 		return nil, nil, err
 	}
 	said, envelope, err := op.do(ctx)
+	if err != nil {
+		err = op.refused(ctx, err) // before a limit says something else
+	}
 	switch {
 	case pki.KindOf(err) == pki.BadProof:
 		if limited := limits.Failure(op.remote, op.sender()); limited != nil {
@@ -105,6 +111,18 @@ func (op *operation) answer(ctx context.Context) (*reply, []byte, error) {
 		limits.Proved(op.sender())
 	}
 	return said, envelope, err
+}
+
+// refused has operators see what a message was refused for. Whom an envelope is for is what
+// everybody can see of it. Why else it did not open, and whether it was of 3DES, which shows
+// once it opens, is for the server's log alone: else whoever may look at an endpoint could
+// decrypt what they record of its devices (see errOpen).
+func (op *operation) refused(ctx context.Context, err error) error {
+	r := enroll.Refusal{Label: op.label, Protocol: pki.ProtocolSCEP, Remote: op.remote, Who: op.who}
+	if errors.Is(err, cms.ErrRecipient) {
+		r.Why = pki.DetailOf(err) + ": " + pki.DetailOf(cms.ErrRecipient)
+	}
+	return op.server.cfg.RA.NoteRefusal(ctx, r, err)
 }
 
 // do does what a message asks for.

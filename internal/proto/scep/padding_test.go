@@ -8,17 +8,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
 // TestNoPaddingOracle: whoever signs a changed envelope of somebody else as their own
 // message, of any type, gets one answer whatever it decrypts to: with two of them the
-// envelope could be read, byte by byte.
+// envelope could be read, byte by byte. Nor is it told to who may look at the endpoint.
 func TestNoPaddingOracle(t *testing.T) {
 	f := newFake(t)
 	s := f.server()
@@ -48,6 +50,7 @@ func TestNoPaddingOracle(t *testing.T) {
 	for _, kind := range []messageType{pkcsReq, renewalReq, certPoll, getCert, getCRL} {
 		for _, id := range []string{"own", "another"} {
 			var first *answer
+			var shown enroll.Refusal
 			ask := func(what string, envelope []byte) {
 				t.Helper()
 				message := attacker.sign(t, envelope, []cms.Attribute{
@@ -58,8 +61,12 @@ func TestNoPaddingOracle(t *testing.T) {
 					t.Fatalf("%s, %s: HTTP %d", kind, what, w.Code)
 				}
 				a := read(t, w.Body.Bytes())
+				seen := f.refused[len(f.refused)-1]
 				if first == nil {
-					first = a
+					first, shown = a, seen
+				}
+				if diff := cmp.Diff(shown.Why, seen.Why); diff != "" || seen.Protocol != shown.Protocol {
+					t.Errorf("%s in transaction %s: who may look at the endpoint tells %s from what cannot be opened: %s", kind, id, what, diff)
 				}
 				if a.status != statusFailure || a.failInfo != first.failInfo || a.text != first.text {
 					t.Errorf("%s in transaction %s: of %s it says %s %q, and of what cannot be opened %s %q", kind, id, what, a.failInfo, a.text, first.failInfo, first.text)

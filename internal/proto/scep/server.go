@@ -18,6 +18,8 @@ import (
 // An Enroller is the registration authority; enroll.Service is one.
 type Enroller interface {
 	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
+	// NoteRefusal has operators see what is refused here, once, and returns err marked so.
+	NoteRefusal(ctx context.Context, r enroll.Refusal, err error) error
 }
 
 // An RA is what an endpoint's messages are signed and opened with.
@@ -81,7 +83,9 @@ func (s *Server) Handler(rest http.Handler) http.Handler {
 		if err == nil {
 			defer leave()
 			label, _, _ := strings.Cut(tail, "/")
-			err = s.serve(w, r, label)
+			if err = s.serve(w, r, label); err != nil {
+				err = s.cfg.RA.NoteRefusal(r.Context(), enroll.Refusal{Label: label, Protocol: pki.ProtocolSCEP, Remote: r.RemoteAddr}, err)
+			}
 		}
 		if err != nil {
 			s.fail(w, r, err)
