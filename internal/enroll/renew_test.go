@@ -1,10 +1,12 @@
 package enroll_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"testing"
 	"time"
 
@@ -102,6 +104,19 @@ func TestRenewal(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.get(request)
+	for _, tag := range []int{asn1.TagUTF8String, asn1.TagPrintableString} {
+		name, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: asn1.RawValue{Tag: tag, Bytes: []byte("gw-1")}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := r.renew("field", old, pandotest.Key(t, pki.P256), func(c *x509.CertificateRequest) { c.RawSubject = name })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, renewed := r.get(request); !bytes.Equal(renewed.RawSubject, old.RawSubject) {
+			t.Errorf("a subject of type %d is renewed as %x", tag, renewed.RawSubject)
+		}
+	}
 	request, err = r.renew("field", old, key, same) // its own key, which the profile lets it keep
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"io"
+	"mime"
 	"net/http"
+	"path"
 	"testing"
 
 	"github.com/smallstep/pkcs7"
@@ -33,7 +35,8 @@ func (c caller) est(method, path string, body []byte, headers ...string) *http.R
 	return c.send(method, path, body, headers...)
 }
 
-// certificates reads a certs-only answer with an implementation that is not ours.
+// certificates reads a certs-only answer with an implementation that is not ours. Its
+// headers are those of RFC 7030, 4.1.3 and 4.2.3.
 func certificates(t *testing.T, answer *http.Response) []*x509.Certificate {
 	t.Helper()
 	text, _ := io.ReadAll(answer.Body)
@@ -47,6 +50,11 @@ func certificates(t *testing.T, answer *http.Response) []*x509.Certificate {
 	message, err := pkcs7.Parse(der)
 	if err != nil {
 		t.Fatal(err)
+	}
+	media, parameters, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	enrols := path.Base(answer.Request.URL.Path) != "cacerts"
+	if err != nil || media != "application/pkcs7-mime" || enrols && parameters["smime-type"] != "certs-only" || answer.Header.Get("Content-Transfer-Encoding") != "base64" {
+		t.Errorf("%s: the headers are %v", answer.Request.URL.Path, answer.Header)
 	}
 	return message.Certificates
 }

@@ -15,7 +15,7 @@ import (
 const maxBody = tbs.MaxCSR/3*4 + tbs.MaxCSR/3*4/64*2 + 64
 
 // readCSR reads the body of an enrolment, a PKCS #10 request (RFC 7030, 4.2.1) in
-// base64 of any line length (RFC 8951, 2 and 3.1). Content-Transfer-Encoding is not
+// base64 of any line length (RFC 8951, 3 and 3.1). Content-Transfer-Encoding is not
 // looked at: with or without it, the body is base64.
 func readCSR(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	given := r.Header.Get("Content-Type")

@@ -21,7 +21,7 @@ func writeCertificates(w http.ResponseWriter, r *http.Request, contentType strin
 // writeBase64 answers with one line of base64 and its length: clients in the field
 // read neither lines nor chunks. strongSwan 5.9.8 reads twice and no more, the headers and
 // what is left of the body, and takes a TLS record at a time: the body has one of its own.
-// The header of the encoding says what RFC 8951, 3.1 makes true without it, for clients of
+// The header of the encoding says what RFC 8951, 3 makes true without it, for clients of
 // before.
 func writeBase64(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
 	text := base64.StdEncoding.EncodeToString(body)
