@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -67,7 +68,8 @@ func newPlay(dir string, look func(*File) error) *played {
 // that it is not served elsewhere.
 func TestRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "story")
-	first := newPlay(dir, func(f *File) error { testServed(t, f); return nil })
+	first, logged := newPlay(dir, func(f *File) error { testServed(t, f); return nil }), new(bytes.Buffer)
+	first.Log = slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if err := Run(t.Context(), first.Config); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +78,7 @@ func TestRun(t *testing.T) {
 	}
 	testFile(t, dir, first.file)
 	testSamples(t, first.file)
-	testSecrets(t, dir, first)
+	testSecrets(t, dir, first, logged.String())
 
 	again := newPlay(dir, func(f *File) error { testServed(t, f); return nil })
 	again.Listen.HTTP = strings.TrimPrefix(first.file.HTTP, "http://") // what certificates name is for life
@@ -95,7 +97,8 @@ func TestRun(t *testing.T) {
 	}
 
 	// That is found before anything is served.
-	elsewhere, logged := newPlay(dir, nil), new(bytes.Buffer)
+	elsewhere := newPlay(dir, nil)
+	logged.Reset()
 	elsewhere.Log = slog.New(slog.NewTextHandler(logged, nil))
 	err := Run(t.Context(), elsewhere.Config)
 	if pki.KindOf(err) != pki.Conflict || !strings.Contains(pki.DetailOf(err), "--http "+again.Listen.HTTP) || len(elsewhere.ready) > 0 {
@@ -228,6 +231,7 @@ func testServed(t *testing.T, f *File) {
 	if caps := string(get(t, f.SCEP.URL+"?operation=GetCACaps")); !strings.Contains(caps, "SCEPStandard") {
 		t.Errorf("SCEP is not served: %q", caps)
 	}
+	testSCEP(t, f)
 	testEST(t, f, roots)
 	if string(get(t, f.Ops+"/readyz")) != "ready\n" {
 		t.Error("the server is not ready")
@@ -300,8 +304,8 @@ func testSamples(t *testing.T, f *File) {
 }
 
 // testSecrets sees that what is secret lies in files of mode 0600 alone, and is
-// not told.
-func testSecrets(t *testing.T, dir string, p *played) {
+// neither told nor logged, though devices enrolled by them.
+func testSecrets(t *testing.T, dir string, p *played, logged string) {
 	t.Helper()
 	told := strings.Join(p.steps, "\n")
 	passphrase, err := os.ReadFile(filepath.Join(dir, ceremonyDir, "root.passphrase"))
@@ -312,10 +316,17 @@ func testSecrets(t *testing.T, dir string, p *played) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(logged, "/simpleenroll") {
+		t.Errorf("the log has no enrolment by EST:\n%.2000s", logged)
+	}
 	secrets := []string{p.file.Token.Reveal(), p.file.SCEP.Challenge.Reveal(), p.file.EST.Password.Reveal(), strings.TrimSpace(string(passphrase)), strings.TrimSpace(string(operator))}
 	for _, secret := range secrets {
 		if secret == "" || strings.Contains(told, secret) {
 			t.Errorf("a secret is empty, or told in\n%s", told)
+		}
+		basic := base64.StdEncoding.EncodeToString([]byte(p.file.EST.User + ":" + secret))
+		if strings.Contains(logged, secret) || strings.Contains(logged, basic) {
+			t.Error("a secret is logged")
 		}
 	}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
