@@ -4,98 +4,15 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
-
-// keyHashSize is how much of a key's hash is kept: a second key with the same 16
-// bytes costs 2^64 keys to find, and gains nothing but a refusal.
-const keyHashSize = 16
-
-// A claimEntry is what one item claims: its key, its idempotency key or both.
-type claimEntry struct {
-	owner int64
-
-	hasKey bool
-	hash   [keyHashSize]byte
-	device string
-	kept   bool // another intent relies on the key's claim: it stays, whatever becomes of this one
-
-	order   string // the idempotency key; "" is none
-	request [32]byte
-	issuer  int64
-	serial  pki.Serial
-}
-
-// The flags of an entry in table claim.
-const (
-	claimsKey = 1 << iota
-	claimKept
-	claimsOrder
-)
-
-// encodeClaims returns entries as table claim has them.
-func encodeClaims(entries []claimEntry) []byte {
-	b := make([]byte, 0, 64*len(entries))
-	for i := range entries {
-		e := &entries[i]
-		var flags uint64
-		if e.hasKey {
-			flags |= claimsKey
-		}
-		if e.kept {
-			flags |= claimKept
-		}
-		if e.order != "" {
-			flags |= claimsOrder
-		}
-		b = binary.AppendUvarint(b, flags)
-		b = binary.AppendUvarint(b, uint64(e.owner))
-		if e.hasKey {
-			b = append(b, e.hash[:]...)
-			b = appendText(b, e.device)
-		}
-		if e.order != "" {
-			b = appendText(b, e.order)
-			b = append(b, e.request[:]...)
-			b = binary.AppendUvarint(b, uint64(e.issuer))
-			b = append(b, e.serial[:]...)
-		}
-	}
-	return b
-}
-
-// decodeClaims is the reverse of encodeClaims.
-func decodeClaims(packed []byte) ([]claimEntry, error) {
-	p := payloadReader{rest: packed}
-	var entries []claimEntry
-	for len(p.rest) > 0 && p.err == nil {
-		var e claimEntry
-		flags := p.uvarint()
-		e.owner = int64(p.uvarint())
-		if e.hasKey = flags&claimsKey != 0; e.hasKey {
-			copy(e.hash[:], p.bytes(keyHashSize))
-			e.device = string(p.text())
-			e.kept = flags&claimKept != 0
-		}
-		if flags&claimsOrder != 0 {
-			e.order = string(p.text())
-			copy(e.request[:], p.bytes(len(e.request)))
-			e.issuer = int64(p.uvarint())
-			copy(e.serial[:], p.bytes(len(e.serial)))
-		}
-		entries = append(entries, e)
-	}
-	return entries, p.err
-}
 
 // A claiming is a new intent that makes its claims.
 type claiming struct {
@@ -554,92 +471,4 @@ func (t *tx) giveUpClaims(intent int64, file batchFile, items []*issuance.Item) 
 		return fmt.Errorf("giving up claims: %w", err)
 	}
 	return nil
-}
-
-// onceKey begins the idempotency keys of secrets for one certificate.
-var onceKey = enrolauth.OnceKey("")
-
-const purgeOrders = `DELETE FROM idempotency WHERE (owner, key) IN
-	(SELECT k.owner, k.key FROM idempotency k JOIN intent i ON i.num = k.intent
-		LEFT JOIN enrol_secret s ON s.id = substr(k.key, $3) AND k.key LIKE $4
-		WHERE k.created < $1 AND i.state <> 'open' AND (s.id IS NULL OR s.expires < $1) ORDER BY k.created LIMIT $2)`
-
-// PurgeIdempotency forgets up to limit idempotency keys that were claimed before
-// the given time and returns how many. Their requests, sent again, are new ones. That a
-// secret for one certificate was used is not forgotten while it holds.
-func (s *Store) PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error) {
-	var purged int64
-	err := s.moveBefore(ctx, micros(before))
-	if err == nil {
-		err = s.update(ctx, func(t *tx) (err error) {
-			purged, err = t.exec(purgeOrders, micros(before), limit, len(onceKey)+1, onceKey+"%")
-			return err
-		})
-	}
-	if err != nil {
-		return 0, fmt.Errorf("purging idempotency keys: %w", err)
-	}
-	return int(purged), nil
-}
-
-// KeyUse implements enroll.Store. A key is in use from the intent on.
-func (s *Store) KeyUse(ctx context.Context, owner pki.TenantID, keyHash [32]byte) (pki.DeviceID, bool, error) {
-	num, err := s.findRef(ctx, tenantRef(owner))
-	if err != nil {
-		return "", false, err
-	}
-	id := keyID{num, [keyHashSize]byte(keyHash[:])}
-	// Memory first: what it has no more is in the table by then.
-	k, used, err := s.recentKey(ctx, id)
-	if err != nil || used {
-		return pki.DeviceID(k.device), used, err
-	}
-	device, err := one(ctx, s.read, func(row row) (d pki.DeviceID, err error) {
-		err = row.Scan(&d)
-		return d, err
-	}, `SELECT device FROM key_use WHERE owner = $1 AND hash = $2`, num, id.hash[:])
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return "", false, nil
-	case err != nil:
-		return "", false, fmt.Errorf("reading a key's use: %w", err)
-	}
-	return device, true, nil
-}
-
-// Claimed implements enroll.Store.
-func (s *Store) Claimed(ctx context.Context, owner pki.TenantID, idempotency string) (issuance.Earlier, [32]byte, error) {
-	var none issuance.Earlier
-	num, err := s.findRef(ctx, tenantRef(owner))
-	if err != nil {
-		return none, [32]byte{}, err
-	}
-	var o orderClaim
-	var claimed bool
-	// Memory first: what it has no more is in the table by then.
-	err = s.readRecent(ctx, func(r *recent) { o, claimed = r.order(orderID{num, idempotency}) })
-	if err == nil && !claimed {
-		o, err = one(ctx, s.read, func(row row) (o orderClaim, err error) {
-			err = row.Scan(intoArray(o.request[:]), &o.intent, &o.issuer, intoArray(o.serial[:]))
-			return o, err
-		}, `SELECT request_hash, intent, issuer, serial FROM idempotency WHERE owner = $1 AND key = $2`, num, idempotency)
-		if errors.Is(err, sql.ErrNoRows) {
-			return none, [32]byte{}, pki.Errorf(pki.NotFound, "the idempotency key is not claimed")
-		}
-	}
-	if err != nil {
-		return none, [32]byte{}, fmt.Errorf("reading an idempotency key: %w", err)
-	}
-	e, err := one(ctx, s.read, func(row row) (e issuance.Earlier, err error) {
-		err = row.Scan(&e.Intent, &e.Issuer)
-		return e, err
-	}, selectEarlier, o.issuer, o.intent)
-	switch {
-	case claimed && errors.Is(err, sql.ErrNoRows): // memory has it while its transaction commits
-		return none, [32]byte{}, pki.Errorf(pki.NotFound, "the idempotency key is being claimed at this moment")
-	case err != nil:
-		return none, [32]byte{}, fmt.Errorf("reading an idempotency key: %w", err)
-	}
-	e.Serial = o.serial
-	return e, o.request, nil
 }
