@@ -64,10 +64,8 @@ func verifiers(classes string) []verifier {
 	return []verifier{
 		{"openssl", openssl, nil},
 		{"certtool", certtool, nil},
-		{"vfychain", vfychain, map[string]string{
-			"firmware-signing": "-8101", // NSS refuses an authority that does not say that it is for code
-			"rni-command":      "-8101", // NSS is asked for a usage, and knows none for this purpose
-		}},
+		// NSS is asked for a usage, and knows none for this purpose.
+		{"vfychain", vfychain, map[string]string{"rni-command": "-8101"}},
 		{"java", func(t *testing.T, c *chainFiles) (string, error) {
 			return output("java", append([]string{"-cp", classes, "Pkix", c.root, c.leaf}, c.between...)...)
 		}, nil},
@@ -181,17 +179,25 @@ func certtool(t *testing.T, c *chainFiles) (string, error) {
 	return output("certtool", "--verify", "--load-ca-certificate", c.root, "--infile", c.all)
 }
 
-// vfychain verifies by RFC 5280 with NSS, with the root alone trusted.
+// vfychain verifies by RFC 5280 with NSS, with the root alone trusted; for code also the
+// authority below it, since NSS takes none for code that neither says that it is for it
+// nor is trusted for it.
 func vfychain(t *testing.T, c *chainFiles) (string, error) {
 	db := t.TempDir()
 	command(t, "certutil", "-N", "-d", db, "--empty-password")
 	command(t, "certutil", "-A", "-d", db, "-n", "root", "-t", "CT,C,C", "-i", c.root)
-	args := []string{"-d", db, "-pp", "-u", nssUsage(t, c.leaf), "-a", c.leaf}
+	usage := nssUsage(t, c.leaf)
+	if usage == nssObjectSigner {
+		command(t, "certutil", "-A", "-d", db, "-n", "issuing", "-t", ",,C", "-i", c.between[0])
+	}
+	args := []string{"-d", db, "-pp", "-u", usage, "-a", c.leaf}
 	for _, path := range c.between {
 		args = append(args, "-a", path)
 	}
 	return output("vfychain", args...)
 }
+
+const nssObjectSigner = "6"
 
 // nssUsage returns the usage to ask NSS for, which knows no other: that of an extended
 // key usage, else SSL server for key agreement and SSL client for signatures.
@@ -210,7 +216,7 @@ func nssUsage(t *testing.T, leaf string) string {
 		case x509.ExtKeyUsageServerAuth:
 			return "1"
 		case x509.ExtKeyUsageCodeSigning:
-			return "6"
+			return nssObjectSigner
 		case x509.ExtKeyUsageOCSPSigning:
 			return "10"
 		}
