@@ -31,9 +31,14 @@ func (op *operation) enrol(ctx context.Context) ([]byte, error) {
 	if err := op.checkSigner(who, csr); err != nil {
 		return nil, err
 	}
+	if renews {
+		if done, err := op.renewed(ctx, who, csr); done != nil || err != nil {
+			return done, err
+		}
+	}
 	t, err := op.server.cfg.Store.BeginSCEP(ctx, &Transaction{
-		Tenant: op.tenant(), Endpoint: op.endpoint(), ID: op.id, Begun: op.server.cfg.Now().UTC(),
-		Signer: sha256.Sum256(cms.SubjectPublicKey(op.signer)), Key: sha256.Sum256(csr.Key.SPKI()),
+		Tenant: op.tenant(), Endpoint: op.endpoint(), ID: op.id, Begun: op.server.cfg.Now().UTC(), Principal: who.ID,
+		Signer: op.signerHash(), Key: sha256.Sum256(csr.Key.SPKI()),
 	})
 	if err != nil {
 		return nil, err
@@ -48,17 +53,38 @@ func (op *operation) enrol(ctx context.Context) ([]byte, error) {
 	return content, err
 }
 
+// renewed returns what a RenewalReq led to before, as long as that is valid: a message that
+// somebody recorded is no new request when its transaction is forgotten, however long the
+// certificate lives that signed it. It returns nothing where there is none.
+func (op *operation) renewed(ctx context.Context, who access.Principal, csr *tbs.CSR) ([]byte, error) {
+	old := who.Certificate
+	if old == nil || old.Owner != op.tenant() { // which the RA refuses
+		return nil, nil
+	}
+	got, err := op.server.cfg.Certificates.RenewalOf(ctx, old, tbs.CutKey(tbs.BlankChallenge(csr.Raw), csr.Key.SPKI()))
+	switch {
+	case pki.KindOf(err) == pki.NotFound || err == nil && !op.server.cfg.Now().Before(got.NotAfter):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return cms.CertsOnly([][]byte{got.DER})
+}
+
+// signerHash returns the hash of the key that signed the message.
+func (op *operation) signerHash() [32]byte { return sha256.Sum256(cms.SubjectPublicKey(op.signer)) }
+
 // waiting returns the transaction that a CertPoll is about: of its identifier and of the
 // key that signed it.
 func (op *operation) waiting(ctx context.Context) (*Transaction, error) {
 	none := pki.Errorf(pki.NotFound, "nothing waits in a transaction %.60q of this key: ask for a certificate first", op.id)
-	t, err := op.server.cfg.Store.SCEPTransaction(ctx, op.tenant(), op.endpoint(), op.id)
+	t, err := op.server.cfg.Store.SCEPTransaction(ctx, op.tenant(), op.endpoint(), op.id, op.signerHash())
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
 		return nil, none
 	case err != nil:
 		return nil, err
-	case t.Request == nil || t.Signer != sha256.Sum256(cms.SubjectPublicKey(op.signer)):
+	case t.Request == nil:
 		return nil, none
 	}
 	return t, nil

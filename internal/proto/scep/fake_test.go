@@ -44,17 +44,26 @@ type fake struct {
 	asked        []enroll.Request
 	refused      []enroll.Refusal
 	proved       []enrolauth.Presented
-	transactions map[string]*Transaction // by id
+	transactions map[transactionKey]*Transaction
 	certificates map[pki.Serial]*pki.Certificate
 	crls         map[revocation.List][]byte
 	device       pki.DeviceID // whom certificates prove
 	plant        bool         // certificates prove somebody who is no device
+
+	old     *pki.Certificate // that a renewal goes on from
+	renewal *pki.Certificate // that the request renewed, as it is kept, led to
+	renewed []byte
+}
+
+type transactionKey struct {
+	id     string
+	signer [32]byte
 }
 
 func newFake(t testing.TB) *fake {
 	return &fake{
 		t: t, ca: newParty(t, newEC(t), "CA"), signer: newParty(t, newRSA(t, "signer"), "RA"),
-		to: []party{newParty(t, newRSA(t, "ra"), "RA")}, issued: make(map[string][]byte), transactions: make(map[string]*Transaction),
+		to: []party{newParty(t, newRSA(t, "ra"), "RA")}, issued: make(map[string][]byte), transactions: make(map[transactionKey]*Transaction),
 	}
 }
 
@@ -85,7 +94,7 @@ func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (acc
 		return access.Principal{Tenant: "demo", ID: "certificate:1", Proofs: pki.ByCertificate, Grants: access.Given(access.FactoryOperator)}, nil
 	}
 	if f.device != "" && p.Secret.IsZero() {
-		return access.Principal{Tenant: "demo", ID: "certificate:1", Proofs: pki.ByCertificate, Device: f.device, Grants: access.Given(access.Device)}, nil
+		return access.Principal{Tenant: "demo", ID: "certificate:1", Proofs: pki.ByCertificate, Device: f.device, Certificate: f.old, Grants: access.Given(access.Device)}, nil
 	}
 	if name != label || p.Secret.Reveal() != "once" && !p.Renews {
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "what was presented proves nobody at this endpoint")
@@ -94,25 +103,26 @@ func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (acc
 }
 
 func (f *fake) BeginSCEP(_ context.Context, t *Transaction) (*Transaction, error) {
-	have := f.transactions[t.ID]
-	if have == nil {
-		have = t
-		f.transactions[t.ID] = t
+	for at, other := range f.transactions {
+		if at.id == t.ID && (at.signer == t.Signer && other.Key != t.Key || at.signer != t.Signer && other.Principal == t.Principal) {
+			return nil, pki.Errorf(pki.Conflict, "the transaction is that of another key")
+		}
 	}
-	if have.Signer != t.Signer || have.Key != t.Key {
-		return nil, pki.Errorf(pki.Conflict, "the transaction is that of another key")
+	at := transactionKey{t.ID, t.Signer}
+	if f.transactions[at] == nil {
+		f.transactions[at] = t
 	}
-	got := *have
+	got := *f.transactions[at]
 	return &got, nil
 }
 
 func (f *fake) KeepSCEP(_ context.Context, t *Transaction) error {
-	f.transactions[t.ID] = t
+	f.transactions[transactionKey{t.ID, t.Signer}] = t
 	return nil
 }
 
-func (f *fake) SCEPTransaction(_ context.Context, tenant pki.TenantID, endpoint, id string) (*Transaction, error) {
-	if t := f.transactions[id]; t != nil && tenant == t.Tenant && endpoint == t.Endpoint {
+func (f *fake) SCEPTransaction(_ context.Context, tenant pki.TenantID, endpoint, id string, signer [32]byte) (*Transaction, error) {
+	if t := f.transactions[transactionKey{id, signer}]; t != nil && tenant == t.Tenant && endpoint == t.Endpoint {
 		return t, nil
 	}
 	return nil, pki.Errorf(pki.NotFound, "no transaction %.60q", id)
@@ -123,6 +133,13 @@ func (f *fake) Certificate(_ context.Context, tenant pki.TenantID, issuer pki.Is
 		return c, nil
 	}
 	return nil, pki.Errorf(pki.NotFound, "no certificate %s", serial)
+}
+
+func (f *fake) RenewalOf(_ context.Context, old *pki.Certificate, request []byte) (*pki.Certificate, error) {
+	if f.renewal != nil && bytes.Equal(request, f.renewed) {
+		return f.renewal, nil
+	}
+	return nil, pki.Errorf(pki.NotFound, "no renewal of %s", old.Serial)
 }
 
 func (f *fake) CRL(_ context.Context, list revocation.List) (*revocation.CRL, error) {

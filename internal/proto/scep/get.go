@@ -14,6 +14,9 @@ import (
 type Certificates interface {
 	// Certificate returns a certificate to the tenant that issued or owns it, or NotFound.
 	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
+	// RenewalOf returns the certificate that a request, as it is kept (tbs.CutKey), led to
+	// after another of the same device and owner, or NotFound.
+	RenewalOf(ctx context.Context, old *pki.Certificate, request []byte) (*pki.Certificate, error)
 }
 
 // CRLs has the CRLs of issuers; revocation.Service is one.

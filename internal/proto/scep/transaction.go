@@ -8,7 +8,8 @@ import (
 )
 
 // A Transaction is what the messages of one transaction identifier at one endpoint have
-// in common (RFC 8894, 3.2.1.1).
+// in common (RFC 8894, 3.2.1.1) that one key signs: under another's signature the
+// identifier is another's, so that nobody takes it from a client who has it already.
 type Transaction struct {
 	Tenant   pki.TenantID
 	Endpoint string // name
@@ -19,7 +20,7 @@ type Transaction struct {
 
 	// Request is the DER request while it waits for approval, since a CertPoll does not
 	// bring it again; nil where none waited. Renews says that it was a RenewalReq, and
-	// Principal is who asked.
+	// Principal is who asked, from the beginning on.
 	Request   []byte
 	Renews    bool
 	Principal string
@@ -28,11 +29,11 @@ type Transaction struct {
 // Store keeps transactions.
 type Store interface {
 	// BeginSCEP stores a transaction without its request, and returns it; one that is there
-	// already is returned as it is, and is Conflict where its messages are signed by another
-	// key, or ask for one.
+	// already is returned as it is. It is Conflict where that asks for another key, or where
+	// its principal has the identifier for messages that another key signs.
 	BeginSCEP(ctx context.Context, t *Transaction) (*Transaction, error)
 	// KeepSCEP stores the request of a transaction that is there.
 	KeepSCEP(ctx context.Context, t *Transaction) error
-	// SCEPTransaction returns a transaction of a tenant's endpoint, or NotFound.
-	SCEPTransaction(ctx context.Context, tenant pki.TenantID, endpoint, id string) (*Transaction, error)
+	// SCEPTransaction returns a transaction of a tenant's endpoint and a signer, or NotFound.
+	SCEPTransaction(ctx context.Context, tenant pki.TenantID, endpoint, id string, signer [32]byte) (*Transaction, error)
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/x509"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // names returns what a CertPoll carries.
@@ -74,6 +76,61 @@ func TestRenewal(t *testing.T) {
 	f.err = pki.Errorf(pki.PolicyRefused, "another subject")
 	if a := post(t, s, old.send(t, request{kind: renewalReq, id: "2", content: newCSR(t, fresh, "other", ""), to: f.to[0].certificate})); a.failInfo != badRequest.value() {
 		t.Errorf("%+v", a)
+	}
+}
+
+// TestIdentifierOfAnother: an identifier that somebody else took, by another proof, keeps
+// nobody out, and neither is polled by the other.
+func TestIdentifierOfAnother(t *testing.T) {
+	f := newFake(t)
+	s := f.server()
+	device, other := newParty(t, newRSA(t, "device"), "device"), newParty(t, newRSA(t, "other"), "other")
+	f.device = "SM-2" // whom the other's certificate proves
+	f.err = pki.Errorf(pki.Pending, "others must approve")
+	theirs := newCSR(t, other.key, "other", "")
+	if a := post(t, s, other.send(t, request{kind: pkcsReq, id: "1", content: theirs, to: f.to[0].certificate})); a.status != statusPending {
+		t.Fatalf("%+v", a)
+	}
+	csr := newCSR(t, device.key, "device", "once")
+	if a := post(t, s, device.send(t, request{kind: pkcsReq, id: "1", content: csr, to: f.to[0].certificate})); a.status != statusPending {
+		t.Fatalf("%+v", a)
+	}
+	f.err = nil
+	poll := names(parse(t, f.ca.certificate).RawSubject, subjectOf(t, csr))
+	got := certificateIn(t, post(t, s, device.send(t, request{kind: certPoll, id: "1", content: poll, to: f.to[0].certificate}), device.recipient()))
+	if !bytes.Equal(got.RawSubjectPublicKeyInfo, spki(t, device.key.Public())) {
+		t.Error("a certificate of another key")
+	}
+	if a := post(t, s, other.send(t, request{kind: certPoll, id: "1", content: poll, to: f.to[0].certificate})); a.status != statusFailure {
+		t.Errorf("polled by another: %+v", a)
+	}
+}
+
+// TestRecordedRenewal: a RenewalReq that led to a certificate leads to that one as long as
+// it is valid, when its transaction is long forgotten.
+func TestRecordedRenewal(t *testing.T) {
+	f := newFake(t)
+	s := f.server()
+	f.device, f.old = "SM-1", &pki.Certificate{Owner: "demo", Device: "SM-1"}
+	old, fresh := newParty(t, newRSA(t, "device"), "device"), newRSA(t, "fresh")
+	csr := newCSR(t, fresh, "device", "")
+	message := old.send(t, request{kind: renewalReq, id: "1", content: csr, to: f.to[0].certificate})
+	got := certificateIn(t, post(t, s, message, old.recipient()))
+	f.renewal, f.renewed = &pki.Certificate{DER: got.Raw, NotAfter: time.Now().Add(time.Hour)}, tbs.CutKey(csr, spki(t, fresh.Public()))
+	clear(f.transactions)
+	clear(f.issued)
+	if again := certificateIn(t, post(t, s, message, old.recipient())); !again.Equal(got) || len(f.issued) != 0 {
+		t.Error("what was recorded is a new request")
+	}
+	other := newRSA(t, "other")
+	certificateIn(t, post(t, s, old.send(t, request{kind: renewalReq, id: "2", content: newCSR(t, other, "device", ""), to: f.to[0].certificate}), old.recipient()))
+	if len(f.issued) != 1 {
+		t.Error("another request is not a new one")
+	}
+	f.renewal.NotAfter = time.Now().Add(-time.Hour)
+	certificateIn(t, post(t, s, message, old.recipient()))
+	if len(f.issued) != 2 {
+		t.Error("a device that slept through the life of its renewal gets none")
 	}
 }
 

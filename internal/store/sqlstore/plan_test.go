@@ -47,6 +47,8 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"issued in lot":   {issuedBy("lot"), []string{"certificate_lot", "certificate_device", "PRIMARY KEY"}},
 		"devices of lot":  {devicesOfLot, []string{"certificate_lot"}},
 		"SCEP":            {selectSCEP, []string{"PRIMARY KEY"}},
+		"SCEP taken":      {takenSCEP, []string{"PRIMARY KEY"}},
+		"SCEP renewed":    {renewalOf, []string{"certificate_device", "certificate_serial", "PRIMARY KEY"}},
 		"SCEP purged":     {purgeSCEP, []string{"PRIMARY KEY", "scep_transaction_begun"}},
 		"secrets":         {secretsBy(enrolauth.Filter{}), []string{"enrol_secret_tenant"}},
 		"secrets at":      {secretsBy(enrolauth.Filter{Endpoint: "meter"}), []string{"enrol_secret_endpoint"}},

@@ -62,6 +62,7 @@ type Store interface {
 	approval.Store
 	enrolauth.Store
 	scep.Store
+	scep.Certificates
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeSecrets(ctx context.Context, before time.Time, limit int) (int, error)
@@ -92,6 +93,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"endpoints", testEndpoints},
 		{"block list", testBlockList},
 		{"SCEP transactions", testSCEP},
+		{"SCEP renewals", testRenewalOf},
 
 		{"issue", testIssue},
 		{"issue for another owner", testLent},
