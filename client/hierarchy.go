@@ -54,8 +54,24 @@ func (c *Client) RetireAuthority(ctx context.Context, nameOrID string) error {
 	return c.do(ctx, call{method: http.MethodPost, path: authorityPath(nameOrID) + "/retire"}, nil, nil)
 }
 
+// Rollover makes an authority's next issuer, which is published and signs no certificate
+// of others before Switch.
+func (c *Client) Rollover(ctx context.Context, nameOrID string, r Rollover) (*Authority, error) {
+	return post[Authority](ctx, c, authorityPath(nameOrID)+"/rollover", r)
+}
+
+// Switch makes an authority's next issuer the active one.
+func (c *Client) Switch(ctx context.Context, nameOrID string) (*Authority, error) {
+	return post[Authority](ctx, c, authorityPath(nameOrID)+"/switch", struct{}{})
+}
+
+// DropNext ends an authority's next issuer, which it was not switched to.
+func (c *Client) DropNext(ctx context.Context, nameOrID string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: authorityPath(nameOrID) + "/next"}, nil, nil)
+}
+
 // AuthorityRequest returns the file that asks a ceremony for a pending
-// authority's certificate.
+// issuer's certificate.
 func (c *Client) AuthorityRequest(ctx context.Context, nameOrID string) ([]byte, error) {
 	return c.read(ctx, call{method: http.MethodGet, path: authorityPath(nameOrID) + "/request"})
 }

@@ -27,6 +27,7 @@ type Authority struct {
 type Issuer struct {
 	ID          string    `json:"id" doc:"The opaque id that stands in status URLs. It is never used again."`
 	Active      bool      `json:"active" doc:"New certificates come from the authority's one active issuer."`
+	State       string    `json:"state" doc:"pending until its certificate is installed; next while the authority can be switched to it, and it is published; active; earlier; or dropped: it was pending or next."`
 	Certificate string    `json:"certificate,omitempty" doc:"PEM; absent while pending."`
 	NotBefore   time.Time `json:"not_before,omitzero"`
 	NotAfter    time.Time `json:"not_after,omitzero"`
@@ -49,6 +50,13 @@ type NewAuthority struct {
 	RandomSerials bool     `json:"random_serials,omitzero" doc:"Make serial numbers wholly random, so that they do not tell when they were made. Default: they begin with the time."`
 	Deltas        bool     `json:"deltas,omitzero" doc:"Its one CRL, of one shard, has delta CRLs; fixed for life. Full CRLs are then made when half of their life is over, and revocations come with the deltas."`
 	Indexes       []string `json:"indexes,omitempty" doc:"Keep indexes for searches by expiry, fingerprint or subject, for life; each costs at every issuance. Default: none."`
+}
+
+// A Rollover is what an authority's next issuer is to be like. All else of it is as the
+// authority's.
+type Rollover struct {
+	CommonName string `json:"common_name,omitempty" maxLength:"64" doc:"The CN of its certificate. Default: the active issuer's, one generation later." example:"Example Meters Manufacturing CA G2"`
+	KeyKind    string `json:"key_kind,omitempty" doc:"Default: the authority's."`
 }
 
 // NewRoot is a root whose certificate a ceremony made.

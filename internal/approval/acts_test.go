@@ -52,6 +52,7 @@ func TestActs(t *testing.T) {
 		h.ok(err)
 		return a.State
 	}
+	issuer := func(name string) *pki.Issuer { return h.issuers(name)[0] }
 	root := pandotest.NewRoot(t, "Another Root", h.clock.now()).Certificate.Raw
 	all := quota.Target{Kind: quota.Tenant}
 	for _, lower := range []int64{50, 10} { // needs nobody
@@ -103,6 +104,18 @@ func TestActs(t *testing.T) {
 			_, err := h.Hierarchy.Install(h.ctx, manage, answer)
 			return err
 		}, func() bool { return authority("firmware") == pki.AuthorityActive }},
+		{approval.RollAuthority, "authority.rollover", func() error {
+			_, err := h.Hierarchy.Rollover(h.ctx, manage, "firmware", hierarchy.Rollover{})
+			return err
+		}, func() bool { return issuer("firmware").State == pki.IssuerPending }},
+		{approval.SwitchAuthority, "authority.switch", func() error {
+			if next := issuer("firmware"); next.State == pki.IssuerPending { // as installed: that waits, too, and was tried
+				c := pandotest.Parse(h, h.sign("firmware").Certificate)
+				h.ok(h.Store.InstallIssuer(h.ctx, acme, next.ID, c.Raw, c.NotBefore, c.NotAfter, pki.Event{Tenant: acme, At: h.clock.now(), Action: "authority.next"}))
+			}
+			_, err := h.Hierarchy.Switch(h.ctx, manage, "firmware")
+			return err
+		}, func() bool { return issuer("firmware").State == pki.IssuerActive && len(h.issuers("firmware")) == 2 }},
 		{approval.RetireAuthority, "authority.retire", func() error { return h.Hierarchy.Retire(h.ctx, manage, "firmware") },
 			func() bool { return authority("firmware") == pki.AuthorityRetired }},
 		{approval.ImportRoot, "authority.import-root", func() error {
@@ -210,6 +223,16 @@ func TestActs(t *testing.T) {
 			t.Errorf("%s is not tried", kind)
 		}
 	}
+}
+
+// issuers returns an authority's issuers, newest first.
+func (h *house) issuers(name string) []*pki.Issuer {
+	h.Helper()
+	a, err := h.Store.AuthorityByName(h.ctx, acme, name)
+	h.ok(err)
+	all, err := h.Store.Issuers(h.ctx, acme, a.ID)
+	h.ok(err)
+	return all
 }
 
 // sign has the root sign what an authority asks for.

@@ -20,6 +20,8 @@ const (
 	InstallAuthority Kind = "authority.activate"
 	ImportRoot       Kind = "authority.import-root"
 	RetireAuthority  Kind = "authority.retire"
+	RollAuthority    Kind = "authority.rollover" // makes its next issuer
+	SwitchAuthority  Kind = "authority.switch"   // to that
 	PublishProfile   Kind = "profile.publish"
 	ChangeRetention  Kind = "retention.change"
 	RaiseQuota       Kind = "quota.raise"
@@ -43,7 +45,7 @@ const (
 
 // Kinds lists the kinds that a tenant can have rules for.
 func Kinds() []Kind {
-	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, PublishProfile, ChangeRetention, RaiseQuota, Lend, RunRevocation,
+	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, RollAuthority, SwitchAuthority, PublishProfile, ChangeRetention, RaiseQuota, Lend, RunRevocation,
 		RevokeAuthority, GiveDecider, WidenRole, CreateEndpoint, UpdateEndpoint, AddTrust, RemoveTrust}
 }
 

@@ -102,14 +102,14 @@ func putAuthority(t *testing.T, s *sqlstore.Store, kind pki.AuthorityKind, cert 
 	a := &pki.Authority{ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: "demo", Name: string(kind), CommonName: string(kind), Kind: kind,
 		Mode: pki.Test, Shards: 1, SignCheck: pki.CheckHardware, State: pki.AuthorityPending, Created: now}
 	i := &pki.Issuer{ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: "demo", Mode: pki.Test, Parent: parent,
-		Key: pki.OfflineKey, Shards: 1, Created: now}
+		Key: pki.OfflineKey, Shards: 1, State: pki.IssuerPending, Created: now}
 	if kind == pki.Root {
 		i.Parent = i.ID
 	}
 	if err := s.PutAuthority(t.Context(), a, i, event); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ActivateIssuer(t.Context(), "demo", i.ID, cert.Raw, cert.NotBefore, cert.NotAfter, event); err != nil {
+	if err := s.InstallIssuer(t.Context(), "demo", i.ID, cert.Raw, cert.NotBefore, cert.NotAfter, event); err != nil {
 		t.Fatal(err)
 	}
 	return i.ID

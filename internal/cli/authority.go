@@ -20,6 +20,9 @@ type authorityCommand struct {
 	List       authorityList       `cmd:"" help:"List the authorities."`
 	Show       authorityShow       `cmd:"" help:"Show one authority with its issuers."`
 	Retire     authorityRetire     `cmd:"" help:"End an authority's issuance for good; its status goes on."`
+	Rollover   authorityRollover   `cmd:"" help:"Make an authority's next issuer: a new key and certificate."`
+	Switch     authoritySwitch     `cmd:"" help:"Have an authority sign by its next issuer."`
+	Drop       authorityDrop       `cmd:"" help:"Drop a next issuer that an authority was not switched to."`
 	Request    authorityRequest    `cmd:"" help:"Write the file that asks a ceremony for an authority's certificate."`
 	CrlRequest authorityCRLRequest `cmd:"" help:"Write the file that asks a ceremony for a root's next CRL."`
 	Install    authorityInstall    `cmd:"" help:"Hand in what a ceremony signed."`
@@ -309,18 +312,11 @@ func authority(a *client.Authority) func(io.Writer) error {
 		t.add("delta CRLs", "yes")
 	}
 	for _, i := range a.Issuers {
-		state := "earlier issuer"
-		switch {
-		case i.Active:
-			state = "active issuer"
-		case i.Certificate == "":
-			state = "pending issuer"
-		}
 		validity := ""
 		if !i.NotAfter.IsZero() {
 			validity = ", valid from " + when(i.NotBefore) + " to " + when(i.NotAfter)
 		}
-		t.add(state, i.ID+validity)
+		t.add(i.State+" issuer", i.ID+validity)
 	}
 	return t.write
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // What is enrolled here has no endpoint: it is pando's own, and its name comes
@@ -35,7 +37,11 @@ func (s *Service) Own(ctx context.Context, g access.Permit, issuer pki.IssuerID,
 	if err != nil {
 		return nil, err
 	}
-	return s.registered(ctx, g.Tenant(), line, pki.ProfileRef{Tenant: g.Tenant(), Name: profile}, ownName(line.Authority.CommonName, suffix), csr)
+	subject, err := tbs.ParseName(line.Parsed.Subject) // an authority's issuers have names of their own
+	if err != nil {
+		return nil, err
+	}
+	return s.registered(ctx, g.Tenant(), line, pki.ProfileRef{Tenant: g.Tenant(), Name: profile}, ownName(subject.Get(der.OIDCommonName), suffix), csr)
 }
 
 // Subordinate issues the certificate of an authority below an online one. The

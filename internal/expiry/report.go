@@ -148,9 +148,8 @@ func (s *Service) issuers(ctx context.Context, tenant pki.TenantID, now time.Tim
 		if err != nil {
 			return nil, err
 		}
-		if i.Active && a.State == pki.AuthorityActive {
-			items = append(items, Item{Kind: Authority, Name: a.Name, Ends: i.NotAfter, Severity: within(i.NotAfter.Sub(now), 30*day, 365*day),
-				Do: "Make a new authority in its place and point its endpoints there: certificates cannot be valid for longer than their issuer."})
+		if i.State == pki.IssuerActive && a.State == pki.AuthorityActive {
+			items = append(items, Item{Kind: Authority, Name: a.Name, Ends: i.NotAfter, Severity: within(i.NotAfter.Sub(now), 30*day, 365*day), Do: renewal(a)})
 		}
 		if i.Key != pki.OfflineKey {
 			continue // their CRLs are made anew by themselves, and watched by who makes them
@@ -229,10 +228,18 @@ func (s *Service) profiles(ctx context.Context, tenant pki.TenantID, now time.Ti
 		}
 		if bound.Outlives(now) {
 			items = append(items, Item{Kind: Profile, Name: ep.Name, Ends: line.Issuer.NotAfter, Severity: alarm.Warning,
-				Do: "Make a new authority and point the endpoint there, or publish a profile with a shorter validity."})
+				Do: "Give the authority a next issuer and switch to it ('pando authority rollover', 'pando authority switch'), or publish a profile with a shorter validity."})
 		}
 	}
 	return items, nil
+}
+
+// renewal says what to do about an authority that ends.
+func renewal(a *pki.Authority) string {
+	if a.Kind == pki.Root {
+		return "Have a ceremony make a new root, and make the authorities below it anew: certificates cannot be valid for longer than their issuer."
+	}
+	return "Give it a next issuer and switch to it ('pando authority rollover', 'pando authority switch'): certificates cannot be valid for longer than their issuer."
 }
 
 // within returns how urgent it is that something ends after left.

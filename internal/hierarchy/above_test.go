@@ -11,8 +11,8 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// rolled has an authority whose issuer was followed by another, below a root whose was,
-// too: three certificates of each, of which one has expired and one is not there yet.
+// rolled has an authority with issuers in every state, below a root that has them, too: of
+// one the certificate is not there yet, of one it has expired.
 type rolled struct {
 	hierarchy.Store
 	now time.Time
@@ -27,15 +27,17 @@ func (r rolled) Authority(_ context.Context, tenant pki.TenantID, id pki.Authori
 
 func (r rolled) Issuers(_ context.Context, _ pki.TenantID, id pki.AuthorityID) ([]*pki.Issuer, error) {
 	return []*pki.Issuer{
-		{NotAfter: r.now.Add(2 * time.Hour)}, // pending
-		{Certificate: []byte(id + " new"), NotAfter: r.now.Add(2 * time.Hour), Active: true},
-		{Certificate: []byte(id + " old"), NotAfter: r.now.Add(time.Hour)},
-		{Certificate: []byte(id + " oldest"), NotAfter: r.now},
+		{State: pki.IssuerPending, NotAfter: r.now.Add(2 * time.Hour)},
+		{State: pki.IssuerDropped, Certificate: []byte(id + " dropped"), NotAfter: r.now.Add(3 * time.Hour)},
+		{State: pki.IssuerNext, Certificate: []byte(id + " next"), NotAfter: r.now.Add(3 * time.Hour)},
+		{State: pki.IssuerActive, Certificate: []byte(id + " new"), NotAfter: r.now.Add(2 * time.Hour)},
+		{State: pki.IssuerEarlier, Certificate: []byte(id + " old"), NotAfter: r.now.Add(time.Hour)},
+		{State: pki.IssuerEarlier, Certificate: []byte(id + " oldest"), NotAfter: r.now},
 	}, nil
 }
 
-// TestAbove: clients get all certificates of the authorities above them that have not
-// expired, so that they follow from one issuer to the next (RFC 7030, 4.1.3).
+// TestAbove: clients get all certificates of the authorities above them that are published
+// and have not expired, so that they follow from one issuer to the next (RFC 7030, 4.1.3).
 func TestAbove(t *testing.T) {
 	now := time.Now()
 	s := hierarchy.New(hierarchy.Config{Store: rolled{now: now}, Now: func() time.Time { return now }})
@@ -47,7 +49,7 @@ func TestAbove(t *testing.T) {
 	for _, c := range found {
 		got = append(got, string(c))
 	}
-	if diff := cmp.Diff([]string{"issuing new", "issuing old", "root new", "root old"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"issuing next", "issuing new", "issuing old", "root next", "root new", "root old"}, got); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := s.Above(t.Context(), "globex", "issuing"); pki.KindOf(err) != pki.NotFound {

@@ -34,5 +34,13 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 		approval.RetireAuthority: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, ch retireChange) error {
 			return s.Retire(ctx, g, string(ch.Authority))
 		}),
+		approval.RollAuthority: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, ch rolloverChange) error {
+			_, err := s.Rollover(ctx, g, string(ch.Authority), Rollover{CommonName: ch.CommonName, KeyKind: ch.KeyKind})
+			return err
+		}),
+		approval.SwitchAuthority: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, ch switchChange) error {
+			_, err := s.Switch(ctx, g, string(ch.Authority))
+			return err
+		}),
 	}
 }

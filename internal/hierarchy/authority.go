@@ -16,6 +16,20 @@ type View struct {
 	Issuers []*pki.Issuer
 }
 
+// Active returns the issuer that new certificates come from, nil where there is none.
+func (v *View) Active() *pki.Issuer { return v.in(pki.IssuerActive) }
+
+// Coming returns the issuer that is pending or next, nil where there is none.
+func (v *View) Coming() *pki.Issuer { return v.in(pki.IssuerPending, pki.IssuerNext) }
+
+func (v *View) in(states ...pki.IssuerState) *pki.Issuer {
+	at := slices.IndexFunc(v.Issuers, func(i *pki.Issuer) bool { return slices.Contains(states, i.State) })
+	if at < 0 {
+		return nil
+	}
+	return v.Issuers[at]
+}
+
 // Authority returns an authority of the permit's tenant by name or id. It needs
 // access.ReadConfiguration.
 func (s *Service) Authority(ctx context.Context, g access.Permit, nameOrID string) (*View, error) {
@@ -37,10 +51,8 @@ func (s *Service) ActiveChain(ctx context.Context, g access.Permit, nameOrID str
 	if err := g.CheckToward(access.ReadConfiguration, access.Scope{Authority: a.Name}); err != nil {
 		return nil, err
 	}
-	for _, i := range a.Issuers {
-		if i.Active {
-			return s.Chain(ctx, i.ID)
-		}
+	if active := a.Active(); active != nil {
+		return s.Chain(ctx, active.ID)
 	}
 	return nil, pki.Errorf(pki.NotReady, "the authority %s has no certificate yet", a.Name)
 }

@@ -17,17 +17,21 @@ import (
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// Request returns what to carry to the ceremony for the certificate of a pending
-// authority under an offline root. It needs access.ManageAuthorities.
+// Request returns what to carry to the ceremony for the certificate of an authority
+// under an offline root whose issuer is pending: its first, or one that Rollover made. It needs access.ManageAuthorities.
 func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string) (*ceremony.Request, error) {
 	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
 	if err != nil {
 		return nil, err
 	}
-	if a.State != pki.AuthorityPending {
+	own := a.Coming()
+	if a.State == pki.AuthorityRetired || own == nil || own.State != pki.IssuerPending {
 		return nil, pki.Errorf(pki.Conflict, "the authority %s is %s and waits for no certificate", a.Name, a.State)
 	}
-	own := a.Issuers[0]
+	csr, err := tbs.ParseCSR(own.Request)
+	if err != nil {
+		return nil, err
+	}
 	root, err := s.cfg.Store.Issuer(ctx, own.Parent)
 	if err != nil {
 		return nil, err
@@ -47,7 +51,7 @@ func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string)
 		Kind: ceremony.KindCertificate, Root: fingerprint(root.Certificate), Mode: root.Mode, Made: s.made(),
 		RootIssuer: root.ID, StatusURL: root.StatusURL,
 		Issuer: own.ID, ProfileTenant: g.Tenant(), ProfileVersion: profile.Version, Profile: profile.Source,
-		CommonName: a.CommonName, Organization: organization, CSR: own.Request,
+		CommonName: csr.Subject.Get(der.OIDCommonName), Organization: organization, CSR: own.Request,
 	}, nil
 }
 
@@ -59,7 +63,7 @@ func (s *Service) CRLRequest(ctx context.Context, g access.Permit, root string, 
 	if err != nil {
 		return nil, err
 	}
-	issuer := a.Issuers[0]
+	issuer := a.Active()
 	if issuer.Key != pki.OfflineKey {
 		return nil, pki.Errorf(pki.Conflict, "the key of %s is online: its CRLs are made without a ceremony", a.Name)
 	}
@@ -103,8 +107,9 @@ func (s *Service) revoked(ctx context.Context, issuer pki.IssuerID) ([]ceremony.
 	}
 }
 
-// Install takes the answer to a request: the certificate of a pending authority,
-// which becomes active, or a root's CRL. Nothing in it is believed before it was
+// Install takes the answer to a request: the certificate of a pending issuer, or a
+// root's CRL. A pending authority becomes active with it; of an active one it is the
+// next issuer's, which signs once SwitchIssuer has made it the active one. Nothing in it is believed before it was
 // checked against the parent and the authority's own key. It needs
 // access.ManageAuthorities.
 func (s *Service) Install(ctx context.Context, g access.Permit, r *ceremony.Response) (*View, error) {
@@ -140,8 +145,11 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 	if err != nil {
 		return nil, err
 	}
-	if len(issuer.Certificate) > 0 {
+	switch {
+	case len(issuer.Certificate) > 0:
 		return nil, pki.Errorf(pki.Conflict, "the issuer %s has its certificate already", issuer.ID)
+	case issuer.State != pki.IssuerPending:
+		return nil, pki.Errorf(pki.Conflict, "the issuer %s is %s and takes no certificate", issuer.ID, issuer.State)
 	}
 	a, err := s.cfg.Store.Authority(ctx, g.Tenant(), issuer.Authority)
 	if err != nil {
@@ -157,9 +165,13 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 	if err := s.checkCertificate(ctx, issuer, p); err != nil {
 		return nil, err
 	}
+	act, what := "authority.activate", "signs from now on"
+	if a.State == pki.AuthorityActive {
+		act, what = "authority.next", "has a next issuer, which it can be switched to"
+	}
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.InstallAuthority, Target: "authority:" + a.Name, Payload: installChange{issuer.ID, r.ProfileVersion, r.Certificate},
-		Summary: fmt.Sprintf("the authority %s signs from now on, until %s; its certificate has the SHA-256 %s", a.Name, p.NotAfter.UTC().Format(time.RFC3339), fingerprint(r.Certificate)),
+		Summary: fmt.Sprintf("the authority %s %s, until %s; its certificate has the SHA-256 %s", a.Name, what, p.NotAfter.UTC().Format(time.RFC3339), fingerprint(r.Certificate)),
 	})
 	if err != nil {
 		return nil, err
@@ -167,7 +179,7 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 	if err := s.register(ctx, a, issuer, p, r.ProfileVersion); err != nil {
 		return nil, err
 	}
-	return s.activate(ctx, g, issuer, r.Certificate)
+	return s.giveCertificate(ctx, g, issuer, act, r.Certificate)
 }
 
 // register has issuance record the certificate, which a ceremony signed, under
@@ -184,15 +196,16 @@ func (s *Service) register(ctx context.Context, a *pki.Authority, issuer *pki.Is
 	return s.cfg.CA.Register(ctx, parent, profile.ProfileRef, p)
 }
 
-// activate gives a pending issuer its certificate, which was checked.
-func (s *Service) activate(ctx context.Context, g access.Permit, issuer *pki.Issuer, certificate []byte) (*View, error) {
+// giveCertificate gives a pending issuer its certificate, which was checked, by an act
+// that is called so.
+func (s *Service) giveCertificate(ctx context.Context, g access.Permit, issuer *pki.Issuer, act string, certificate []byte) (*View, error) {
 	p, err := tbs.ParseCertificate(certificate)
 	if err != nil {
 		return nil, err
 	}
 	defer s.forget(issuer.Authority)
-	err = s.cfg.Store.ActivateIssuer(ctx, g.Tenant(), issuer.ID, certificate, p.NotBefore, p.NotAfter,
-		s.event(g, "authority.activate", "authority:"+string(issuer.Authority), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", issuer.ID, p.Serial, fingerprint(certificate))))
+	err = s.cfg.Store.InstallIssuer(ctx, g.Tenant(), issuer.ID, certificate, p.NotBefore, p.NotAfter,
+		s.event(g, act, "authority:"+string(issuer.Authority), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", issuer.ID, p.Serial, fingerprint(certificate))))
 	if err != nil {
 		return nil, err
 	}

@@ -79,12 +79,13 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	if err != nil {
 		return nil, err
 	}
-	uri, request, err := s.newKey(ctx, g.Tenant(), n)
+	uri, request, err := s.newKey(ctx, g.Tenant(), n.KeyKind, n.CommonName)
 	if err != nil {
 		return nil, err
 	}
 	var certificate []byte
-	if parent.Issuers[0].Key != pki.OfflineKey {
+	above := parent.Active()
+	if above.Key != pki.OfflineKey {
 		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: n.Profile, Version: n.Version}, n.CommonName, request)
 		if err != nil {
 			return nil, err
@@ -99,7 +100,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 		RandomSerials: n.RandomSerials, Deltas: n.Deltas, Indexes: n.Indexes, State: pki.AuthorityPending, Created: now,
 	}
 	i := &pki.Issuer{
-		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: parent.Issuers[0].ID,
+		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: above.ID, State: pki.IssuerPending,
 		Key: uri, Request: request, StatusURL: n.StatusURL, Shards: n.Shards, Deltas: n.Deltas, Created: now,
 	}
 	err = s.cfg.Store.PutAuthority(ctx, a, i, s.event(g, "authority.create", "authority:"+string(a.ID),
@@ -108,7 +109,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 		return nil, err
 	}
 	if certificate != nil {
-		return s.activate(ctx, g.For(access.Change{}), i, certificate) // the change is executed by now
+		return s.giveCertificate(ctx, g.For(access.Change{}), i, "authority.activate", certificate) // the change is executed by now
 	}
 	return &View{*a, []*pki.Issuer{i}}, nil
 }
@@ -207,8 +208,12 @@ func (s *Service) useProfile(ctx context.Context, tenant pki.TenantID, n *NewAut
 	if n.KeyKind == "" {
 		n.KeyKind = p.KeyKinds()[0]
 	}
-	if !slices.Contains(p.KeyKinds(), n.KeyKind) {
-		return pki.Errorf(pki.BadKey, "the profile %s allows keys of %v, not %.20q", n.Profile, p.KeyKinds(), n.KeyKind)
+	return checkKeyKind(p, n.Profile, n.KeyKind)
+}
+
+func checkKeyKind(p *policy.Profile, name string, kind pki.KeyKind) error {
+	if !slices.Contains(p.KeyKinds(), kind) {
+		return pki.Errorf(pki.BadKey, "the profile %s allows keys of %v, not %.20q", name, p.KeyKinds(), kind)
 	}
 	return nil
 }
@@ -228,18 +233,18 @@ func (s *Service) caProfile(ctx context.Context, tenant pki.TenantID, name strin
 	return p, v.Version, nil
 }
 
-// newKey makes the key of a new authority and its PKCS #10 request.
-func (s *Service) newKey(ctx context.Context, tenant pki.TenantID, n NewAuthority) (pki.KeyURI, []byte, error) {
+// newKey makes the key of a new issuer and its PKCS #10 request.
+func (s *Service) newKey(ctx context.Context, tenant pki.TenantID, kind pki.KeyKind, commonName string) (pki.KeyURI, []byte, error) {
 	organization, err := s.Organization(ctx, tenant)
 	if err != nil {
 		return "", nil, err
 	}
-	subject := tbs.Name{{OID: der.OIDOrganization, Value: organization}, {OID: der.OIDCommonName, Value: n.CommonName}}
+	subject := tbs.Name{{OID: der.OIDOrganization, Value: organization}, {OID: der.OIDCommonName, Value: commonName}}
 	name, err := subject.Append(nil)
 	if err != nil {
 		return "", nil, err
 	}
-	uri, err := s.cfg.Keys.Generate(ctx, "software", tenant, n.KeyKind, keystore.UseCA)
+	uri, err := s.cfg.Keys.Generate(ctx, "software", tenant, kind, keystore.UseCA)
 	if err != nil {
 		return "", nil, err
 	}

@@ -230,12 +230,9 @@ func deepRoot(t *testing.T, s *stack.Stack, g access.Permit) func(*ceremony.Requ
 	}
 }
 
-// TestSubordinate: an authority below an online one is active at once, and of
-// many that ask for one name at once only one gets a certificate.
-func TestSubordinate(t *testing.T) {
-	s := stack.New(t, stack.Config{})
-	s.AddTenant(t, "acme")
-	g := manage(t, s)
+// addMiddle adds the intermediate authority "middle", below a root of its own.
+func addMiddle(t *testing.T, s *stack.Stack, g access.Permit) *hierarchy.View {
+	t.Helper()
 	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Permit(t, "acme", access.ManageProfiles),
 		[]byte(strings.Replace(intermediateCA, "pathLength: 0", "pathLength: 1", 1))); err != nil {
 		t.Fatal(err)
@@ -251,6 +248,16 @@ func TestSubordinate(t *testing.T) {
 		t.Fatal(err)
 	}
 	sign(request)
+	return middle
+}
+
+// TestSubordinate: an authority below an online one is active at once, and of
+// many that ask for one name at once only one gets a certificate.
+func TestSubordinate(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	g := manage(t, s)
+	middle := addMiddle(t, s, g)
 
 	const askers = 8
 	made := make(chan error, askers)

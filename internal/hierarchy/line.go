@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/issuance"
@@ -49,14 +50,12 @@ func (s *Service) loadLine(ctx context.Context, tenant pki.TenantID, authority p
 	if a.State != pki.AuthorityActive {
 		return nil, pki.Errorf(pki.NotReady, "the authority %s is %s", a.Name, a.State)
 	}
-	issuers, err := s.cfg.Store.Issuers(ctx, tenant, authority)
+	v, err := s.view(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range issuers {
-		if i.Active {
-			return s.lineOf(ctx, a, i)
-		}
+	if active := v.Active(); active != nil {
+		return s.lineOf(ctx, a, active)
 	}
 	return nil, pki.Errorf(pki.NotReady, "the authority %s has no active issuer", a.Name)
 }
@@ -142,9 +141,10 @@ func (s *Service) Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, err
 }
 
 // Above returns, in DER, the certificates of an authority and of those above it up to
-// and with the root: of each authority all that have not expired, newest first. They
-// are public.
+// and with the root: of each authority those of its active, its next and its earlier
+// issuers that have not expired, newest first. They are public.
 func (s *Service) Above(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([][]byte, error) {
+	published := []pki.IssuerState{pki.IssuerActive, pki.IssuerNext, pki.IssuerEarlier}
 	var found [][]byte
 	for range maxDepth {
 		a, err := s.cfg.Store.Authority(ctx, tenant, authority)
@@ -156,7 +156,7 @@ func (s *Service) Above(ctx context.Context, tenant pki.TenantID, authority pki.
 			return nil, err
 		}
 		for _, i := range issuers {
-			if len(i.Certificate) > 0 && s.cfg.Now().Before(i.NotAfter) {
+			if slices.Contains(published, i.State) && s.cfg.Now().Before(i.NotAfter) {
 				found = append(found, i.Certificate)
 			}
 		}

@@ -72,7 +72,7 @@ func (s *Service) ImportRoot(ctx context.Context, g access.Permit, n NewRoot) (*
 	id := pki.IssuerID(pki.NewOpaqueID())
 	i := &pki.Issuer{
 		ID: id, Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: id, Key: pki.OfflineKey, Certificate: n.Certificate,
-		StatusURL: n.StatusURL, Shards: 1, Active: true, NotBefore: p.NotBefore, NotAfter: p.NotAfter, Created: now,
+		StatusURL: n.StatusURL, Shards: 1, State: pki.IssuerActive, NotBefore: p.NotBefore, NotAfter: p.NotAfter, Created: now,
 	}
 	err = s.cfg.Store.PutAuthority(ctx, a, i, s.event(g, "authority.import-root", "authority:"+string(a.ID), n.Name+" "+string(n.Mode)))
 	if err != nil {

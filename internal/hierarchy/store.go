@@ -49,9 +49,19 @@ type Store interface {
 	Issuer(ctx context.Context, id pki.IssuerID) (*pki.Issuer, error)
 	// AllIssuers returns every issuer of every tenant that has a certificate, for status workers.
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
-	// ActivateIssuer gives a pending issuer its certificate (Conflict where it
-	// has one), makes it its authority's active one and the authority active.
-	ActivateIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, notBefore, notAfter time.Time, e pki.Event) error
+	// PutIssuer stores a further issuer of an active authority, pending or next. Conflict
+	// where the authority is not active or has one that is pending or next.
+	PutIssuer(ctx context.Context, i *pki.Issuer, e pki.Event) error
+	// InstallIssuer gives a pending issuer its certificate (Conflict where it is not
+	// pending). One of a pending authority becomes active with it, any other is next.
+	InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, notBefore, notAfter time.Time, e pki.Event) error
+	// SwitchIssuer makes the next issuer of an active authority the active one, whose
+	// name and kind of key the authority then has, and the active one an earlier one.
+	// Conflict where it is not next.
+	SwitchIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, commonName string, kind pki.KeyKind, e pki.Event) error
+	// DropIssuer ends an issuer that is pending or next, and not an authority's first:
+	// else it is Conflict.
+	DropIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, e pki.Event) error
 
 	// PutProfile stores the next version of a profile and sets p.Version, or is
 	// Conflict where p.Version is another than 0 and that; the latest version is

@@ -131,6 +131,19 @@ type Authority struct {
 	Created time.Time
 }
 
+// An IssuerState is where an issuer is in its life.
+type IssuerState string
+
+// The states of an issuer. An authority has one active issuer at most, and one at most
+// that is pending or next.
+const (
+	IssuerPending IssuerState = "pending" // has a key and a request, no certificate yet
+	IssuerNext    IssuerState = "next"    // is published, and signs status alone until its authority switches to it
+	IssuerActive  IssuerState = "active"  // new certificates come from it
+	IssuerEarlier IssuerState = "earlier" // was active; status goes on
+	IssuerDropped IssuerState = "dropped" // was pending or next, and will never be active
+)
+
 // An Issuer is an authority's certificate and key at one moment.
 type Issuer struct {
 	ID          IssuerID
@@ -144,7 +157,7 @@ type Issuer struct {
 	StatusURL   string   // as fixed at creation
 	Shards      int
 	Deltas      bool
-	Active      bool // new certificates come from the authority's one active issuer
+	State       IssuerState
 	NotBefore   time.Time
 	NotAfter    time.Time
 	Created     time.Time

@@ -19,6 +19,12 @@ type newAuthorityInput struct {
 	Body client.NewAuthority
 }
 
+type rolloverInput struct {
+	Caller
+	Authority string `path:"authority" doc:"Name or id."`
+	Body      client.Rollover
+}
+
 type newRootInput struct {
 	Caller
 	Body client.NewRoot
@@ -59,6 +65,19 @@ func (s *server) retireAuthority(ctx context.Context, g access.Permit, in *autho
 	return nil, s.cfg.Hierarchy.Retire(ctx, g, in.Authority)
 }
 
+func (s *server) rollOver(ctx context.Context, g access.Permit, in *rolloverInput) (*answer[client.Authority], error) {
+	return authorityAnswer(s.cfg.Hierarchy.Rollover(ctx, g, in.Authority, hierarchy.Rollover{CommonName: in.Body.CommonName, KeyKind: pki.KeyKind(in.Body.KeyKind)}))
+}
+
+func (s *server) switchAuthority(ctx context.Context, g access.Permit, in *authorityInput) (*answer[client.Authority], error) {
+	return authorityAnswer(s.cfg.Hierarchy.Switch(ctx, g, in.Authority))
+}
+
+func (s *server) dropNext(ctx context.Context, g access.Permit, in *authorityInput) (*struct{}, error) {
+	_, err := s.cfg.Hierarchy.DropNext(ctx, g, in.Authority)
+	return nil, err
+}
+
 func authorityAnswer(v *hierarchy.View, err error) (*answer[client.Authority], error) {
 	if err != nil {
 		return nil, err
@@ -75,7 +94,7 @@ func wireAuthority(v *hierarchy.View) client.Authority {
 		Issuers: make([]client.Issuer, len(v.Issuers)),
 	}
 	for i, from := range v.Issuers {
-		a.Issuers[i] = client.Issuer{ID: string(from.ID), Active: from.Active, Certificate: certificatePEM(from.Certificate),
+		a.Issuers[i] = client.Issuer{ID: string(from.ID), Active: from.State == pki.IssuerActive, State: string(from.State), Certificate: certificatePEM(from.Certificate),
 			NotBefore: from.NotBefore, NotAfter: from.NotAfter, Created: from.Created}
 	}
 	return a

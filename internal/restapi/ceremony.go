@@ -33,7 +33,7 @@ func (s *server) install(w http.ResponseWriter, r *http.Request, g access.Permit
 func installDoc() document {
 	return document{
 		id: "install", summary: "Install a ceremony's answer",
-		description: "The body is the file that a ceremony wrote: the certificate of a pending authority, or a root's CRL. 64 MiB at most.",
+		description: "The body is the file that a ceremony wrote: the certificate of a pending issuer, or a root's CRL. 64 MiB at most.",
 		request:     []media{{"application/json", reflect.TypeFor[ceremony.Response]()}},
 		status:      http.StatusOK,
 		response:    []media{{"application/json", reflect.TypeFor[client.Authority]()}},

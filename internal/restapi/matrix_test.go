@@ -397,6 +397,9 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /revocations/{id}/resume", path: revocation + "/resume", own: 409},
 		{route: "POST /revocations/{id}/run", path: revocation + "/run", own: 200},
 		{route: "POST /revocations/{id}/cancel", path: revocation + "/cancel"},
+		{route: "POST /authorities/{authority}/rollover", path: "/authorities/" + m.authority.ID + "/rollover", body: "{}", own: 201},
+		{route: "POST /authorities/{authority}/switch", path: "/authorities/" + m.authority.ID + "/switch", own: 409}, // its next issuer waits
+		{route: "DELETE /authorities/{authority}/next", path: "/authorities/" + m.authority.ID + "/next", own: 204},
 		{route: "POST /authorities/{authority}/retire", path: "/authorities/" + m.authority.ID + "/retire", own: 204},
 	}
 }

@@ -32,9 +32,9 @@ func reaches() map[string]reach {
 			POST /changes/{id}/withdraw; GET /quotas; PUT /quotas/{quota}; DELETE /quotas/{quota}; GET /children; POST /children;
 			POST /children/{child}/suspend; POST /children/{child}/resume; POST /children/{child}/administrators; GET /children/{child}/loans;
 			PUT /children/{child}/loans/{loan}; DELETE /children/{child}/loans/{loan}; GET /loans; GET /trust; POST /trust; DELETE /trust/{name};
-			POST /authorities; POST /authorities/roots; POST /authorities/install; POST /profiles; GET /registry; PATCH /registry; POST /lots; GET /devices`,
+			POST /authorities; POST /authorities/{authority}/rollover; POST /authorities/roots; POST /authorities/install; POST /profiles; GET /registry; PATCH /registry; POST /lots; GET /devices`,
 		place: `GET /authorities/{authority}; GET /authorities/{authority}/request; GET /authorities/{authority}/crl-request;
-			POST /authorities/{authority}/retire; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};
+			POST /authorities/{authority}/retire; POST /authorities/{authority}/switch; DELETE /authorities/{authority}/next; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};
 			GET /endpoints/{endpoint}/trace; POST /secrets; GET /secrets/{id}; DELETE /secrets/{id};
 			POST /enrollments; GET /certificates/{issuer}/{serial}; GET /certificates/{issuer}/{serial}/proof; GET /certificates/{issuer}/{serial}/trace;
 			POST /certificates/{issuer}/{serial}/revoke; POST /certificates/{issuer}/{serial}/release; POST /crls/{issuer}/renew;

@@ -50,6 +50,9 @@ type Hierarchy interface {
 	Authority(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)
 	Authorities(ctx context.Context, g access.Permit) ([]*hierarchy.View, error)
 	Retire(ctx context.Context, g access.Permit, nameOrID string) error
+	Rollover(ctx context.Context, g access.Permit, nameOrID string, r hierarchy.Rollover) (*hierarchy.View, error)
+	Switch(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)
+	DropNext(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)
 	Request(ctx context.Context, g access.Permit, nameOrID string) (*ceremony.Request, error)
 	CRLRequest(ctx context.Context, g access.Permit, root string, days int) (*ceremony.Request, error)
 	Install(ctx context.Context, g access.Permit, r *ceremony.Response) (*hierarchy.View, error)

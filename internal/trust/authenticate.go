@@ -315,6 +315,7 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 			k.anchors[a.Tenant] = append(k.anchors[a.Tenant], anchor{a, c})
 		}
 	}
+	k.follow(anchors, issuers)
 	for _, i := range issuers {
 		// Not with crypto/x509: what that refuses of a tenant's own would stop all.
 		c, err := tbs.ParseCertificate(i.Certificate)
@@ -326,6 +327,28 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 	}
 	s.known = k
 	return k, nil
+}
+
+// follow adds the other issuers of own authorities that are trusted: trust in an authority
+// is in what it signs over its life, and its devices renew across a rollover. A certificate
+// that is an anchor by itself stays that.
+func (k *known) follow(anchors []*Anchor, issuers []*pki.Issuer) {
+	authorities := make(map[pki.IssuerID]pki.AuthorityID)
+	for _, i := range issuers {
+		authorities[i.ID] = i.Authority
+	}
+	for _, a := range anchors {
+		for _, i := range issuers {
+			if a.Issuer == "" || i.Authority != authorities[a.Issuer] || i.State == pki.IssuerDropped {
+				continue
+			}
+			c, err := x509.ParseCertificate(i.Certificate)
+			same := func(b anchor) bool { return b.certificate.Equal(c) }
+			if err == nil && !slices.ContainsFunc(k.anchors[a.Tenant], same) {
+				k.anchors[a.Tenant] = append(k.anchors[a.Tenant], anchor{a, c})
+			}
+		}
+	}
 }
 
 // Forget has what is known be read anew, after a change on this node.

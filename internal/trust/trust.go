@@ -23,7 +23,7 @@ type Anchor struct {
 	ID          string
 	Tenant      pki.TenantID
 	Name        string
-	Issuer      pki.IssuerID   // of the tenant's own authority; "" where it was imported
+	Issuer      pki.IssuerID   // of the tenant's own authority, whose other issuers count as well; "" where it was imported
 	Certificate []byte         // DER, of a CA
 	Grants      []access.Grant // of everybody whom it certifies
 	Created     time.Time

@@ -334,8 +334,8 @@ func (s *Stack) AddAuthority(t testing.TB, tenant pki.TenantID, name string) *hi
 	return s.Sign(t, tenant, request)
 }
 
-// Sign has the tenant's root do what the request asks, and installs the answer.
-func (s *Stack) Sign(t testing.TB, tenant pki.TenantID, request *ceremony.Request) *hierarchy.View {
+// Answer has the tenant's root do what the request asks.
+func (s *Stack) Answer(t testing.TB, tenant pki.TenantID, request *ceremony.Request) *ceremony.Response {
 	t.Helper()
 	answer, err := ceremony.Sign(t.Context(), ceremony.SignConfig{
 		Sealed: s.sealed(tenant), Passphrase: pki.NewSecret(passphrase), Request: request, Now: s.Now,
@@ -343,7 +343,13 @@ func (s *Stack) Sign(t testing.TB, tenant pki.TenantID, request *ceremony.Reques
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := s.Hierarchy.Install(context.Background(), s.Permit(t, tenant, access.ManageAuthorities), answer)
+	return answer
+}
+
+// Sign has the tenant's root do what the request asks, and installs the answer.
+func (s *Stack) Sign(t testing.TB, tenant pki.TenantID, request *ceremony.Request) *hierarchy.View {
+	t.Helper()
+	v, err := s.Hierarchy.Install(context.Background(), s.Permit(t, tenant, access.ManageAuthorities), s.Answer(t, tenant, request))
 	if err != nil {
 		t.Fatal(err)
 	}

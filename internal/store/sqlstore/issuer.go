@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -20,15 +19,15 @@ func (t *tx) putIssuer(i *pki.Issuer) error {
 		return err
 	}
 	rows, err := t.exec(`INSERT INTO issuer (num, id, authority, tenant, mode, parent, key_uri, status_url, shards,
-			active, not_before, not_after, created, certificate, request, deltas)
+			state, not_before, not_after, created, certificate, request, deltas)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING`,
 		num, i.ID, i.Authority, i.Tenant, i.Mode, i.Parent, i.Key, i.StatusURL, i.Shards,
-		number(i.Active), micros(i.NotBefore), micros(i.NotAfter), micros(i.Created), bytesOf(i.Certificate), bytesOf(i.Request), number(i.Deltas))
+		i.State, micros(i.NotBefore), micros(i.NotAfter), micros(i.Created), bytesOf(i.Certificate), bytesOf(i.Request), number(i.Deltas))
 	switch {
 	case err != nil:
 		return fmt.Errorf("storing issuer %s: %w", i.ID, err)
 	case rows == 0:
-		return pki.Errorf(pki.Conflict, "there is an issuer %q already", i.ID)
+		return pki.Errorf(pki.Conflict, "there is an issuer %q already, or one that its authority would switch to", i.ID)
 	case len(i.Certificate) == 0:
 		return nil
 	}
@@ -36,12 +35,12 @@ func (t *tx) putIssuer(i *pki.Issuer) error {
 }
 
 const selectIssuer = `SELECT id, authority, tenant, mode, parent, key_uri, status_url, shards,
-	active, not_before, not_after, created, certificate, request, deltas FROM issuer `
+	state, not_before, not_after, created, certificate, request, deltas FROM issuer `
 
 func scanIssuer(row row) (*pki.Issuer, error) {
 	i := new(pki.Issuer)
 	return i, row.Scan(&i.ID, &i.Authority, &i.Tenant, &i.Mode, &i.Parent, &i.Key, &i.StatusURL, &i.Shards,
-		&i.Active, intoTime{&i.NotBefore}, intoTime{&i.NotAfter}, intoTime{&i.Created}, &i.Certificate, &i.Request, &i.Deltas)
+		&i.State, intoTime{&i.NotBefore}, intoTime{&i.NotAfter}, intoTime{&i.Created}, &i.Certificate, &i.Request, &i.Deltas)
 }
 
 // Issuers implements hierarchy.Store. An authority has an issuer from the
@@ -67,40 +66,6 @@ func (s *Store) AllIssuers(ctx context.Context) ([]*pki.Issuer, error) {
 		return nil, fmt.Errorf("listing issuers: %w", err)
 	}
 	return all, nil
-}
-
-// ActivateIssuer implements hierarchy.Store.
-func (s *Store) ActivateIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, notBefore, notAfter time.Time, e pki.Event) error {
-	return s.update(ctx, func(t *tx) error {
-		i, err := one(ctx, t, scanIssuer, selectIssuer+`WHERE tenant = $1 AND id = $2`, tenant, id)
-		if _, err := found(i, err, "issuer %q", id); err != nil {
-			return err
-		}
-		if len(i.Certificate) > 0 {
-			return pki.Errorf(pki.Conflict, "the issuer has a certificate already")
-		}
-		for _, change := range []struct {
-			text string
-			args []any
-		}{
-			{`UPDATE issuer SET active = 0 WHERE authority = $1`, []any{i.Authority}},
-			{`UPDATE issuer SET certificate = $1, not_before = $2, not_after = $3, active = 1 WHERE id = $4`,
-				[]any{certificate, micros(notBefore), micros(notAfter), id}},
-			{`UPDATE authority SET state = $1 WHERE id = $2`, []any{pki.AuthorityActive, i.Authority}},
-		} {
-			if _, err := t.exec(change.text, change.args...); err != nil {
-				return fmt.Errorf("activating issuer %s: %w", id, err)
-			}
-		}
-		num, err := t.intern(issuerRef(id))
-		if err != nil {
-			return err
-		}
-		if err := t.addShards(num, i.Shards); err != nil {
-			return err
-		}
-		return t.event(e)
-	})
 }
 
 // An issuerInfo is what never changes about an issuer and is needed with each of

@@ -94,10 +94,10 @@ func testIssuers(f *fixture) {
 
 	from, to := f.now, f.now.AddDate(15, 0, 0)
 	activate := f.event(acme, "authority.activate")
-	f.is(pki.NotFound, f.ActivateIssuer(f.ctx, stranger, i.ID, []byte("certificate"), from, to, activate))
-	f.ok(f.ActivateIssuer(f.ctx, acme, i.ID, []byte("certificate"), from, to, activate))
-	f.is(pki.Conflict, f.ActivateIssuer(f.ctx, acme, i.ID, []byte("other"), from, to, activate))
-	i.Certificate, i.NotBefore, i.NotAfter, i.Active = []byte("certificate"), from, to, true
+	f.is(pki.NotFound, f.InstallIssuer(f.ctx, stranger, i.ID, []byte("certificate"), from, to, activate))
+	f.ok(f.InstallIssuer(f.ctx, acme, i.ID, []byte("certificate"), from, to, activate))
+	f.is(pki.Conflict, f.InstallIssuer(f.ctx, acme, i.ID, []byte("other"), from, to, activate))
+	i.Certificate, i.NotBefore, i.NotAfter, i.State = []byte("certificate"), from, to, pki.IssuerActive
 	got, err = f.Issuer(f.ctx, i.ID)
 	f.ok(err)
 	f.same(got, i)

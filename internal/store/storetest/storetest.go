@@ -85,6 +85,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"tenant settings", testTenantSettings},
 		{"authorities", testAuthorities},
 		{"issuers", testIssuers},
+		{"rollover", testRollover},
 		{"profiles", testProfiles},
 		{"events", testEvents},
 		{"tokens", testTokens},
@@ -250,7 +251,7 @@ func setup(t *testing.T, open func(t *testing.T, dir string) Store) *fixture {
 	}
 	f.authority, f.issuer = f.newAuthority(acme, "manufacturing")
 	f.ok(f.PutAuthority(f.ctx, f.authority, f.issuer, f.event(acme, "authority.create")))
-	f.ok(f.ActivateIssuer(f.ctx, acme, f.issuer.ID, []byte("issuer certificate"), f.now, f.now.AddDate(15, 0, 0), f.event(acme, "authority.activate")))
+	f.ok(f.InstallIssuer(f.ctx, acme, f.issuer.ID, []byte("issuer certificate"), f.now, f.now.AddDate(15, 0, 0), f.event(acme, "authority.activate")))
 	f.enter()
 	return f
 }
@@ -268,7 +269,7 @@ func (f *fixture) newAuthority(tenant pki.TenantID, name string) (*pki.Authority
 		Mode: pki.Test, Parent: "parent", Profile: "issuing-ca", KeyKind: pki.P256, StatusURL: "http://127.0.0.1:8080",
 		Shards: shards, SignCheck: pki.CheckHardware, RandomSerials: true, State: pki.AuthorityPending, Created: f.now}
 	i := &pki.Issuer{ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: tenant, Mode: pki.Test, Parent: "parent",
-		Key: "software:0abc", Request: []byte("request"), StatusURL: a.StatusURL, Shards: shards, Created: f.now}
+		Key: "software:0abc", Request: []byte("request"), StatusURL: a.StatusURL, Shards: shards, State: pki.IssuerPending, Created: f.now}
 	return a, i
 }
 

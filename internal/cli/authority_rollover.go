@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// authorityRollover is "pando authority rollover".
+type authorityRollover struct {
+	authorityName
+	CommonName string `placeholder:"NAME" help:"Common name of the next certificate (default: that of the active one, one generation later, as \"X G2\" after \"X\")."`
+	KeyKind    string `placeholder:"KIND" help:"Kind of the next key (default: the authority's)."`
+}
+
+func (authorityRollover) Help() string {
+	return `The next issuer is published beside the active one, so that relying parties and devices can fetch its certificate, and has CRLs and OCSP. It signs no certificate for others before 'pando authority switch'. Below a root, its certificate comes from a ceremony, as that of a new authority.
+
+Examples:
+
+    pando authority rollover manufacturing
+    pando authority request manufacturing --out manufacturing.request.json
+    pando ceremony sign --root root.sealed --request manufacturing.request.json --out manufacturing.answer.json
+    pando authority install manufacturing.answer.json
+    pando authority switch manufacturing`
+}
+
+// Run makes the next issuer.
+func (a *authorityRollover) Run(ctx context.Context, c *console, cl *client.Client) error {
+	got, err := cl.Rollover(ctx, a.Authority, client.Rollover{CommonName: a.CommonName, KeyKind: a.KeyKind})
+	if err != nil {
+		return err
+	}
+	for _, i := range got.Issuers {
+		switch i.State {
+		case "pending":
+			c.note("the next issuer of %s waits for its certificate: pando authority request %s", got.Name, got.Name)
+		case "next":
+			c.note("the next issuer of %s is published; when relying parties have it: pando authority switch %s", got.Name, got.Name)
+		}
+	}
+	return c.result(got, authority(got))
+}
+
+// authoritySwitch is "pando authority switch".
+type authoritySwitch struct {
+	authorityName
+	Yes bool `help:"Do not ask."`
+}
+
+func (authoritySwitch) Help() string {
+	return `From then on the authority signs by its next issuer. The one before goes on with CRLs and OCSP for what it has signed, and its chain is served. There is no way back but another rollover: see that relying parties have the next certificate, or get it with each chain.
+
+Examples:
+
+    pando authority switch manufacturing`
+}
+
+// Run switches the authority.
+func (a *authoritySwitch) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if !a.Yes {
+		if err := confirm(fmt.Sprintf("%s signs by its next issuer from now on; there is no way back.", a.Authority)); err != nil {
+			return err
+		}
+	}
+	got, err := cl.Switch(ctx, a.Authority)
+	if err != nil {
+		return err
+	}
+	c.note("%s signs as %q from now on", got.Name, got.CommonName)
+	return c.result(got, authority(got))
+}
+
+// authorityDrop is "pando authority drop".
+type authorityDrop struct{ authorityName }
+
+func (authorityDrop) Help() string {
+	return `A next issuer that is dropped is published no more and never signs. Where it has its certificate, revoke that as any other, among those of the authority above.
+
+Examples:
+
+    pando authority drop manufacturing`
+}
+
+// Run drops the next issuer.
+func (a *authorityDrop) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if err := cl.DropNext(ctx, a.Authority); err != nil {
+		return err
+	}
+	got, err := cl.Authority(ctx, a.Authority)
+	if err != nil {
+		return err
+	}
+	c.note("the next issuer of %s is dropped", got.Name)
+	return c.result(got, authority(got))
+}

@@ -1,0 +1,220 @@
+package hierarchy
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
+)
+
+// A Rollover is what is asked for when an authority gets its next issuer. All else of
+// that is as the authority's.
+type Rollover struct {
+	CommonName string      // of its certificate; "" is the active issuer's, one generation later
+	KeyKind    pki.KeyKind // "" is the authority's
+}
+
+// rolloverChange is what a change of kind approval.RollAuthority asks for.
+type rolloverChange struct {
+	Authority  pki.AuthorityID `json:"authority"`
+	Active     pki.IssuerID    `json:"active"` // that it follows
+	CommonName string          `json:"common_name"`
+	KeyKind    pki.KeyKind     `json:"key"`
+	Version    int             `json:"version"` // of the authority's profile
+}
+
+// Rollover makes a key and a request for an authority's next issuer. Below an online
+// parent that has its certificate at once, below an offline one it is pending until
+// Install. With its certificate it is published, beside the active one, and has CRLs and
+// an OCSP responder; nothing else is signed by it before Switch. It needs
+// access.ManageAuthorities.
+func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string, r Rollover) (*View, error) {
+	if err := g.Check(access.ManageAuthorities); err != nil {
+		return nil, err
+	}
+	a, err := s.find(ctx, g.Tenant(), nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := s.completeRollover(ctx, g.Tenant(), a, r)
+	if err != nil {
+		return nil, err
+	}
+	release, err := s.hold(g.Tenant(), "rollover "+string(a.ID))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	parent, err := s.find(ctx, g.Tenant(), string(a.Parent))
+	if err != nil {
+		return nil, err
+	}
+	above := parent.Active()
+	if parent.State != pki.AuthorityActive || above == nil {
+		return nil, pki.Errorf(pki.PolicyRefused, "%s, which is above it, is %s and signs no certificate", parent.Name, parent.State)
+	}
+	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.RollAuthority, Target: "authority:" + a.Name, Payload: ch,
+		Summary: fmt.Sprintf("the authority %s gets a next issuer, %q, under %s, key %s, profile %s version %d; it signs nothing but status before the authority is switched to it",
+			a.Name, ch.CommonName, parent.Name, ch.KeyKind, a.Profile, ch.Version),
+	})
+	if err != nil {
+		return nil, err
+	}
+	uri, request, err := s.newKey(ctx, g.Tenant(), ch.KeyKind, ch.CommonName)
+	if err != nil {
+		return nil, err
+	}
+	i := &pki.Issuer{
+		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: above.ID, State: pki.IssuerPending,
+		Key: uri, Request: request, StatusURL: a.StatusURL, Shards: a.Shards, Deltas: a.Deltas, Created: s.cfg.Now().UTC(),
+	}
+	detail := fmt.Sprintf("%s, issuer %s, %q, key %s", a.Name, i.ID, ch.CommonName, ch.KeyKind)
+	if above.Key != pki.OfflineKey { // before it is stored, as in CreateAuthority
+		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile, Version: ch.Version}, ch.CommonName, request)
+		if err != nil {
+			return nil, err
+		}
+		c := got.Certificate
+		i.State, i.Parent, i.Certificate, i.NotBefore, i.NotAfter = pki.IssuerNext, c.Issuer, c.DER, c.NotBefore, c.NotAfter
+		detail += fmt.Sprintf(", certificate %s, sha256 %s", c.Serial, fingerprint(c.DER))
+	}
+	if err := s.cfg.Store.PutIssuer(ctx, i, s.event(g, "authority.rollover", "authority:"+string(a.ID), detail)); err != nil {
+		return nil, err
+	}
+	return s.find(ctx, g.Tenant(), string(a.ID))
+}
+
+// completeRollover sets defaults and checks what is asked for.
+func (s *Service) completeRollover(ctx context.Context, tenant pki.TenantID, a *View, r Rollover) (ch rolloverChange, err error) {
+	switch coming := a.Coming(); {
+	case a.State != pki.AuthorityActive:
+		return ch, pki.Errorf(pki.Conflict, "the authority %s is %s: only an active one has a next issuer", a.Name, a.State)
+	case a.Kind == pki.Root:
+		return ch, pki.Errorf(pki.PolicyRefused, "%s is a root, whose key is never here: a new root is made in a ceremony and imported under another name", a.Name)
+	case coming != nil:
+		return ch, pki.Errorf(pki.Conflict, "the authority %s has a %s issuer already; switch to it ('pando authority switch'), or drop it ('pando authority drop')", a.Name, coming.State)
+	}
+	active := a.Active()
+	ch = rolloverChange{Authority: a.ID, Active: active.ID, CommonName: r.CommonName, KeyKind: r.KeyKind}
+	if ch.CommonName == "" {
+		ch.CommonName = nextGeneration(a.CommonName)
+	}
+	if err := pki.CheckText("common name", ch.CommonName); err != nil {
+		return ch, err
+	}
+	p, version, err := s.caProfile(ctx, tenant, a.Profile)
+	if err != nil {
+		return ch, err
+	}
+	ch.Version = version
+	if ch.KeyKind == "" {
+		ch.KeyKind = a.KeyKind
+	}
+	return ch, checkKeyKind(p, a.Profile, ch.KeyKind)
+}
+
+var generation = regexp.MustCompile(`^(.* G)([1-9][0-9]{0,3})$`)
+
+// nextGeneration returns the name of the next generation: "X G2" for "X", "X G3" for that.
+func nextGeneration(name string) string {
+	m := generation.FindStringSubmatch(name)
+	if m == nil {
+		return name + " G2"
+	}
+	n, _ := strconv.Atoi(m[2]) // it is a number
+	return m[1] + strconv.Itoa(n+1)
+}
+
+// switchChange is what a change of kind approval.SwitchAuthority asks for.
+type switchChange struct {
+	Authority pki.AuthorityID `json:"authority"`
+	Issuer    pki.IssuerID    `json:"issuer"` // the next one
+}
+
+// Switch makes an authority's next issuer the active one: what is decided on from then on
+// comes from it. The one before goes on with the status of what it has signed. There is
+// no way back but another rollover. It needs access.ManageAuthorities.
+func (s *Service) Switch(ctx context.Context, g access.Permit, nameOrID string) (*View, error) {
+	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	next := a.Coming()
+	switch now := s.cfg.Now(); {
+	case a.State != pki.AuthorityActive:
+		return nil, pki.Errorf(pki.Conflict, "the authority %s is %s: only an active one is switched", a.Name, a.State)
+	case next == nil:
+		return nil, pki.Errorf(pki.Conflict, "the authority %s has no next issuer; 'pando authority rollover' makes one", a.Name)
+	case next.State != pki.IssuerNext:
+		return nil, pki.Errorf(pki.NotReady, "the next issuer of %s waits for its certificate: 'pando authority request', 'pando ceremony sign', 'pando authority install'", a.Name)
+	case now.Before(next.NotBefore) || !now.Before(next.NotAfter):
+		return nil, pki.Errorf(pki.NotReady, "the certificate of the next issuer of %s is valid from %s to %s", a.Name, next.NotBefore.UTC().Format(time.RFC3339), next.NotAfter.UTC().Format(time.RFC3339))
+	}
+	// An authority that cannot sign is not to be switched to.
+	line, err := s.lineOf(ctx, &a.Authority, next)
+	if err != nil {
+		return nil, err
+	}
+	commonName, err := commonNameOf(line.Parsed)
+	if err != nil {
+		return nil, err
+	}
+	status, err := s.cfg.Revocations.Status(ctx, next.Parent, line.Parsed.Serial)
+	if err != nil {
+		return nil, err
+	}
+	if status.Revocation != nil {
+		return nil, pki.Errorf(pki.Conflict, "the certificate of the next issuer of %s is revoked: 'pando authority drop', and make another", a.Name)
+	}
+	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.SwitchAuthority, Target: "authority:" + a.Name, Place: access.Scope{Authority: a.Name}, Payload: switchChange{a.ID, next.ID},
+		Summary: fmt.Sprintf("the authority %s signs by its next issuer, %q, from now on, until %s; its certificate has the SHA-256 %s",
+			a.Name, commonName, next.NotAfter.UTC().Format(time.RFC3339), fingerprint(next.Certificate)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = s.cfg.Store.SwitchIssuer(ctx, g.Tenant(), next.ID, commonName, line.Parsed.Key.Kind(),
+		s.event(g, "authority.switch", "authority:"+string(a.ID), fmt.Sprintf("%s, from issuer %s to %s", a.Name, a.Active().ID, next.ID)))
+	if err != nil {
+		return nil, err
+	}
+	s.forget(a.ID)
+	return s.find(ctx, g.Tenant(), string(a.ID))
+}
+
+// DropNext ends an authority's issuer that is pending or next: it is published no more and
+// is never switched to. Status of what it has signed goes on. It needs
+// access.ManageAuthorities.
+func (s *Service) DropNext(ctx context.Context, g access.Permit, nameOrID string) (*View, error) {
+	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	next := a.Coming()
+	if next == nil || a.State == pki.AuthorityPending {
+		return nil, pki.Errorf(pki.Conflict, "the authority %s has no next issuer", a.Name)
+	}
+	err = s.cfg.Store.DropIssuer(ctx, g.Tenant(), next.ID,
+		s.event(g, "authority.drop", "authority:"+string(a.ID), fmt.Sprintf("%s, issuer %s, which was %s", a.Name, next.ID, next.State)))
+	if err != nil {
+		return nil, err
+	}
+	return s.find(ctx, g.Tenant(), string(a.ID))
+}
+
+func commonNameOf(p *tbs.Parsed) (string, error) {
+	subject, err := tbs.ParseName(p.Subject)
+	if err != nil {
+		return "", err
+	}
+	return subject.Get(der.OIDCommonName), nil
+}

@@ -1,0 +1,281 @@
+package hierarchy_test
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A rolling is a stack whose authority "issuing" gets further issuers.
+type rolling struct {
+	*testing.T
+	*stack.Stack
+	devices int
+}
+
+func newRolling(t *testing.T) *rolling {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme", "meter")
+	return &rolling{T: t, Stack: s}
+}
+
+// enrol enrols a device, and checks that the certificate verifies by its chain.
+func (r *rolling) enrol() *x509.Certificate {
+	r.Helper()
+	r.devices++
+	got, err := r.Enroll.Enroll(r.Context(), enroll.Request{
+		Grant: r.Permit(r, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST,
+		Subject: enroll.Subject{CSR: pandotest.CSR(r, pandotest.Key(r, pki.P256), pkix.Name{SerialNumber: fmt.Sprintf("SM-%d", r.devices)})},
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	root := r.view("root").Issuers[0].Certificate
+	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: r.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	opts.Roots.AddCert(pandotest.Parse(r, root))
+	for _, c := range got.Chain {
+		opts.Intermediates.AddCert(pandotest.Parse(r, c))
+	}
+	c := pandotest.Parse(r, got.Certificate.DER)
+	if _, err := c.Verify(opts); err != nil {
+		r.Error(err)
+	}
+	return c
+}
+
+func (r *rolling) view(name string) *hierarchy.View {
+	r.Helper()
+	v, err := r.Hierarchy.Authority(r.Context(), r.Permit(r, "acme", access.ReadConfiguration), name)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return v
+}
+
+// next makes the next issuer of the authority "issuing", with its certificate.
+func (r *rolling) next(o hierarchy.Rollover) *hierarchy.View {
+	r.Helper()
+	if _, err := r.Hierarchy.Rollover(r.Context(), manage(r.T, r.Stack), "issuing", o); err != nil {
+		r.Fatal(err)
+	}
+	request, err := r.Hierarchy.Request(r.Context(), manage(r.T, r.Stack), "issuing")
+	if err != nil {
+		r.Fatal(err)
+	}
+	return r.Sign(r, "acme", request)
+}
+
+func states(v *hierarchy.View) (states []pki.IssuerState) {
+	for _, i := range v.Issuers {
+		states = append(states, i.State)
+	}
+	return states
+}
+
+// TestRollover: a next issuer is published and signs nothing for others; from the switch
+// on it signs, and both chains verify.
+func TestRollover(t *testing.T) {
+	r := newRolling(t)
+	ctx, g := t.Context(), manage(t, r.Stack)
+	old := r.enrol()
+
+	waits, err := r.Hierarchy.Rollover(ctx, g, "issuing", hierarchy.Rollover{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]pki.IssuerState{pki.IssuerPending, pki.IssuerActive}, states(waits)); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := r.Hierarchy.Switch(ctx, g, "issuing"); pki.KindOf(err) != pki.NotReady {
+		t.Errorf("switched to a pending issuer: %v", err)
+	}
+	if _, err := r.Hierarchy.Rollover(ctx, g, "issuing", hierarchy.Rollover{}); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("a second next issuer: %v", err)
+	}
+	request, err := r.Hierarchy.Request(ctx, g, "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := r.Sign(t, "acme", request)
+	if diff := cmp.Diff([]pki.IssuerState{pki.IssuerNext, pki.IssuerActive}, states(v)); diff != "" {
+		t.Error(diff)
+	}
+	next := pandotest.Parse(t, v.Issuers[0].Certificate)
+	if next.Subject.CommonName != "Test issuing G2" {
+		t.Errorf("the next issuer is called %q", next.Subject.CommonName)
+	}
+	if c := r.enrol(); c.Issuer.String() != old.Issuer.String() {
+		t.Errorf("%s signs before the switch", c.Issuer)
+	}
+	above, err := r.Hierarchy.Above(ctx, "acme", v.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][]byte{v.Issuers[0].Certificate, v.Issuers[1].Certificate, r.view("root").Issuers[0].Certificate}
+	if diff := cmp.Diff(want, above); diff != "" {
+		t.Errorf("published: %s", diff)
+	}
+
+	v, err = r.Hierarchy.Switch(ctx, g, "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]pki.IssuerState{pki.IssuerActive, pki.IssuerEarlier}, states(v)); diff != "" {
+		t.Error(diff)
+	}
+	if v.CommonName != "Test issuing G2" {
+		t.Errorf("the authority is called %q", v.CommonName)
+	}
+	if c := r.enrol(); c.Issuer.String() != next.Subject.String() || string(c.AuthorityKeyId) != string(next.SubjectKeyId) {
+		t.Errorf("after the switch %s signs", c.Issuer)
+	}
+	if _, err := r.Hierarchy.Switch(ctx, g, "issuing"); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("switched to nothing: %v", err)
+	}
+	// What is below the old one stands, and it is found under its issuer.
+	serial, err := pki.SerialFromBytes(old.SerialNumber.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Revocation.Revoke(ctx, r.Permit(t, "acme", access.Revoke), v.Issuers[1].ID, serial, pki.Superseded); err != nil {
+		t.Error(err)
+	}
+	if third := r.next(hierarchy.Rollover{CommonName: "Test issuing"}); third.Issuers[0].State != pki.IssuerNext {
+		t.Errorf("the third issuer is %s", third.Issuers[0].State)
+	}
+}
+
+// TestSameName: an issuer of the same name as the one before has another key, and what
+// it signs is told from what that signed by the key's identifier.
+func TestSameName(t *testing.T) {
+	r := newRolling(t)
+	old := r.enrol()
+	r.next(hierarchy.Rollover{CommonName: "Test issuing"})
+	if _, err := r.Hierarchy.Switch(t.Context(), manage(t, r.Stack), "issuing"); err != nil {
+		t.Fatal(err)
+	}
+	if c := r.enrol(); c.Issuer.String() != old.Issuer.String() || string(c.AuthorityKeyId) == string(old.AuthorityKeyId) {
+		t.Errorf("issuer %s, key %x", c.Issuer, c.AuthorityKeyId)
+	}
+}
+
+// TestDropNext: what was never switched to can be dropped, pending or with a certificate;
+// it is published no more, and a late certificate finds no place.
+func TestDropNext(t *testing.T) {
+	r := newRolling(t)
+	ctx, g := t.Context(), manage(t, r.Stack)
+	if _, err := r.Hierarchy.DropNext(ctx, g, "issuing"); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("dropped nothing: %v", err)
+	}
+	if _, err := r.Hierarchy.Rollover(ctx, g, "issuing", hierarchy.Rollover{}); err != nil {
+		t.Fatal(err)
+	}
+	request, err := r.Hierarchy.Request(ctx, g, "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Hierarchy.DropNext(ctx, g, "issuing"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Hierarchy.Request(ctx, g, "issuing"); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("a request for what was dropped: %v", err)
+	}
+	answer := r.Answer(t, "acme", request)
+	if _, err := r.Hierarchy.Install(ctx, g, answer); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("installed what was dropped: %v", err)
+	}
+	r.next(hierarchy.Rollover{})
+	v, err := r.Hierarchy.DropNext(ctx, g, "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]pki.IssuerState{pki.IssuerDropped, pki.IssuerDropped, pki.IssuerActive}, states(v)); diff != "" {
+		t.Error(diff)
+	}
+	above, err := r.Hierarchy.Above(ctx, "acme", v.ID)
+	if err != nil || len(above) != 2 {
+		t.Errorf("%d certificates are published: %v", len(above), err)
+	}
+	r.enrol()
+}
+
+// TestRolloverOnline: below an online parent the next issuer has its certificate at once,
+// by the parent's active issuer; one whose certificate was revoked is not switched to.
+func TestRolloverOnline(t *testing.T) {
+	r := newRolling(t)
+	ctx, g := t.Context(), manage(t, r.Stack)
+	addMiddle(t, r.Stack, g)
+	if _, err := r.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{Name: "below", CommonName: "Below", Kind: pki.Issuing, Parent: "middle", StatusURL: stack.StatusURL}); err != nil {
+		t.Fatal(err)
+	}
+	v, err := r.Hierarchy.Rollover(ctx, g, "below", hierarchy.Rollover{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	middle := r.view("middle").Issuers[0]
+	next := v.Issuers[0]
+	if next.State != pki.IssuerNext || next.Parent != middle.ID {
+		t.Errorf("the next issuer is %s, below %s", next.State, next.Parent)
+	}
+	certificate := pandotest.Parse(t, next.Certificate)
+	if err := certificate.CheckSignatureFrom(pandotest.Parse(t, middle.Certificate)); err != nil {
+		t.Error(err)
+	}
+	serial, err := pki.SerialFromBytes(certificate.SerialNumber.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Revocation.Revoke(ctx, r.Permit(t, "acme", access.Revoke), middle.ID, serial, pki.CACompromise); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Hierarchy.Switch(ctx, g, "below"); pki.KindOf(err) != pki.Conflict {
+		t.Errorf("switched to an issuer whose certificate is revoked: %v", err)
+	}
+}
+
+func TestRolloverRefuses(t *testing.T) {
+	r := newRolling(t)
+	r.AddTenant(t, "globex")
+	ctx, g, theirs := t.Context(), manage(t, r.Stack), r.Permit(t, "globex", access.ManageAuthorities)
+	if _, err := r.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{Name: "waits", CommonName: "Waits", Kind: pki.Issuing, Parent: "root", StatusURL: stack.StatusURL}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, authority string
+		permit          access.Permit
+		r               hierarchy.Rollover
+		want            pki.Kind
+	}{
+		{"a root", "root", g, hierarchy.Rollover{}, pki.PolicyRefused},
+		{"a pending authority", "waits", g, hierarchy.Rollover{}, pki.Conflict},
+		{"no authority", "nothing", g, hierarchy.Rollover{}, pki.NotFound},
+		{"another tenant's", string(r.view("issuing").ID), theirs, hierarchy.Rollover{}, pki.NotFound},
+		{"a kind of key", "issuing", g, hierarchy.Rollover{KeyKind: "rot13"}, pki.BadKey},
+		{"a name", "issuing", g, hierarchy.Rollover{CommonName: " x"}, pki.Malformed},
+		{"a permit to read", "issuing", r.Permit(t, "acme", access.ReadConfiguration), hierarchy.Rollover{}, pki.Forbidden},
+	} {
+		if _, err := r.Hierarchy.Rollover(ctx, c.permit, c.authority, c.r); pki.KindOf(err) != c.want {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	r.next(hierarchy.Rollover{})
+	for name, permit := range map[string]access.Permit{"read": r.Permit(t, "acme", access.ReadConfiguration), "another tenant": theirs} {
+		id := string(r.view("issuing").ID)
+		if _, err := r.Hierarchy.Switch(ctx, permit, id); err == nil {
+			t.Errorf("%s: switched", name)
+		}
+		if _, err := r.Hierarchy.DropNext(ctx, permit, id); err == nil {
+			t.Errorf("%s: dropped", name)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// testRollover gives the fixture's authority a second issuer.
+func testRollover(f *fixture) {
+	issuer := func(state pki.IssuerState, certificate []byte) *pki.Issuer {
+		_, i := f.newAuthority(acme, "unused")
+		f.now = f.now.Add(time.Second)
+		i.Authority, i.State, i.Certificate, i.Created = f.authority.ID, state, certificate, f.now
+		return i
+	}
+	states := func() map[pki.IssuerID]pki.IssuerState {
+		all, err := f.Issuers(f.ctx, acme, f.authority.ID)
+		f.ok(err)
+		got := make(map[pki.IssuerID]pki.IssuerState)
+		for _, i := range all {
+			got[i.ID] = i.State
+		}
+		return got
+	}
+	from, to, e := f.now, f.now.AddDate(15, 0, 0), f.event(acme, "authority.rollover")
+	first := f.issuer.ID
+
+	// One at a time is pending or next, of an active authority of one's own.
+	second := issuer(pki.IssuerPending, nil)
+	theirs := *second
+	theirs.Tenant = stranger
+	f.is(pki.NotFound, f.PutIssuer(f.ctx, &theirs, e))
+	f.ok(f.PutIssuer(f.ctx, second, e))
+	f.is(pki.Conflict, f.PutIssuer(f.ctx, issuer(pki.IssuerNext, []byte("certificate")), e))
+	waits, w := f.newAuthority(acme, "waits")
+	f.ok(f.PutAuthority(f.ctx, waits, w, e))
+	early := issuer(pki.IssuerPending, nil)
+	early.Authority = waits.ID
+	f.is(pki.Conflict, f.PutIssuer(f.ctx, early, e))
+	f.is(pki.Conflict, f.DropIssuer(f.ctx, acme, w.ID, e))
+
+	// It has its certificate before it is switched to, and shards by then.
+	f.is(pki.Conflict, f.SwitchIssuer(f.ctx, acme, second.ID, "G2", pki.P384, e))
+	f.ok(f.InstallIssuer(f.ctx, acme, second.ID, []byte("certificate"), from, to, e))
+	f.same(states(), map[pki.IssuerID]pki.IssuerState{first: pki.IssuerActive, second.ID: pki.IssuerNext})
+	kept, err := f.Shards(f.ctx, second.ID)
+	f.ok(err)
+	f.same(len(kept), shards)
+	f.is(pki.NotFound, f.SwitchIssuer(f.ctx, stranger, second.ID, "G2", pki.P384, e))
+	f.is(pki.Conflict, f.SwitchIssuer(f.ctx, acme, first, "G2", pki.P384, e))
+	f.ok(f.SwitchIssuer(f.ctx, acme, second.ID, "G2", pki.P384, f.event(acme, "authority.switch")))
+	f.same(states(), map[pki.IssuerID]pki.IssuerState{first: pki.IssuerEarlier, second.ID: pki.IssuerActive})
+	a, err := f.Authority(f.ctx, acme, f.authority.ID)
+	f.ok(err)
+	f.same([]string{a.CommonName, string(a.KeyKind)}, []string{"G2", string(pki.P384)})
+	f.same(f.actions(acme)[0], "authority.switch")
+
+	// One that has its certificate from the beginning, and is dropped.
+	third := issuer(pki.IssuerNext, []byte("third"))
+	third.NotBefore, third.NotAfter = from, to
+	f.ok(f.PutIssuer(f.ctx, third, e))
+	got, err := f.Issuer(f.ctx, third.ID)
+	f.ok(err)
+	f.same(got, third)
+	f.is(pki.NotFound, f.DropIssuer(f.ctx, stranger, third.ID, e))
+	f.is(pki.Conflict, f.DropIssuer(f.ctx, acme, second.ID, e))
+	f.ok(f.DropIssuer(f.ctx, acme, third.ID, f.event(acme, "authority.drop")))
+	f.is(pki.Conflict, f.SwitchIssuer(f.ctx, acme, third.ID, "G3", pki.P384, e))
+	f.same(states(), map[pki.IssuerID]pki.IssuerState{first: pki.IssuerEarlier, second.ID: pki.IssuerActive, third.ID: pki.IssuerDropped})
+	f.same(f.actions(acme)[0], "authority.drop")
+
+	// An authority that has ended is switched no more.
+	fourth := issuer(pki.IssuerNext, []byte("fourth"))
+	f.ok(f.PutIssuer(f.ctx, fourth, e))
+	f.ok(f.SetAuthorityState(f.ctx, acme, f.authority.ID, pki.AuthorityActive, pki.AuthorityRetired, e))
+	f.is(pki.Conflict, f.SwitchIssuer(f.ctx, acme, fourth.ID, "G4", pki.P384, e))
+	f.is(pki.Conflict, f.PutIssuer(f.ctx, issuer(pki.IssuerNext, []byte("fifth")), e))
+}
