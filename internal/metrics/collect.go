@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	out := sink{to}
 	out.gauge(build, 1, c.m.cfg.Version)
 	c.issuance(out)
+	c.visits(out)
 	c.keys(out)
 	c.status(out)
 	c.archives(out)
@@ -61,6 +63,16 @@ func (c collector) issuance(out sink) {
 	out.histogram(commits, s.Commits)
 	for kind, times := range c.m.cfg.Signatures {
 		out.histogram(signature, times, string(kind))
+	}
+}
+
+func (c collector) visits(out sink) {
+	for protocol, t := range c.m.cfg.Visits.Tallies() {
+		name := cmp.Or(string(protocol), "none")
+		out.counter(visited, t.Issued.Value(), name, "issued")
+		for _, kind := range pki.Kinds() {
+			out.counter(visited, t.Others.Value(kind), name, kind.String())
+		}
 	}
 }
 

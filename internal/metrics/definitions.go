@@ -33,6 +33,7 @@ var (
 
 	issued    = counter("pando_certificates_issued_total", "Certificates that were recorded; way is single or batch.", "way")
 	refused   = counter("pando_certificates_refused_total", "Requests without a certificate, by the kind of the error; way is single or batch.", "way", "kind")
+	visited   = counter("pando_endpoint_requests_total", "Requests for single certificates that came to endpoints, by protocol (none: it did not show) and what became of them: issued, also where an answer was repeated, pending, or the kind of the refusal. What a limit refused is not among them.", "protocol", "outcome")
 	underWay  = gauge("pando_issuance_requests", "Single requests that have no answer yet.")
 	waiting   = gauge("pando_issuance_queue", "What waits for an intent: single requests, and chunks of batches of up to 125 rows.", "way")
 	intents   = gauge("pando_issuance_open_intents", "Groups that were committed by this process and are not recorded yet.")
@@ -107,7 +108,7 @@ var (
 func definitions() []definition {
 	return []definition{
 		build, requests, took,
-		issued, refused, underWay, waiting, intents, groups, commits, signature,
+		issued, refused, visited, underWay, waiting, intents, groups, commits, signature,
 		keysReady, keysWaiting, keysMade,
 		transactions, database, wal, entries, batches, jobs, jobsSeen,
 		changes,

@@ -27,6 +27,7 @@ import (
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
+	"github.com/pando-pki/pando/internal/visits"
 )
 
 // Store is what there is to know of the store.
@@ -68,6 +69,7 @@ type Config struct {
 	Issuance   Issuance
 	Keys       Keys
 	Refused    *stat.ByKind // single requests
+	Visits     *visits.Book
 	Signatures map[pki.KeyKind]*stat.Histogram
 	Revocation *revocation.Stats
 	Retention  func() retention.Stats

@@ -60,7 +60,7 @@ func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
 	}
 	p.checker = statuscheck.New(statuscheck.Config{Store: s.Store, Authority: s.Revocation, Publisher: p.publisher, Alarms: s.Alarms, Now: time.Now, Log: log})
 	return s, metrics.New(metrics.Config{
-		Store: s.Store, Issuance: s.Issuance, Keys: s.Keypool, Refused: s.Enroll.Refused(), Signatures: s.Signer.Times(),
+		Store: s.Store, Issuance: s.Issuance, Keys: s.Keypool, Refused: s.Enroll.Refused(), Visits: s.Visits, Signatures: s.Signer.Times(),
 		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Approvals: s.Approvals.Stats(), Audit: p.log.Stats(), Publisher: p.publisher, Checker: p.checker.Stats(), Limits: p.limits,
 		Connections: func() map[string]metrics.Connections {
 			return map[string]metrics.Connections{"https": {Open: 2, Most: 3, Refused: 1}}
@@ -147,6 +147,10 @@ func TestCounts(t *testing.T) {
 		`pando_build_info{version="test"} 1`,
 		`pando_certificates_issued_total{way="single"} 1`,
 		`pando_certificates_refused_total{kind="duplicate-key",way="single"} 1`,
+		`pando_endpoint_requests_total{outcome="issued",protocol="rest"} 1`,
+		`pando_endpoint_requests_total{outcome="duplicate-key",protocol="rest"} 1`,
+		`pando_endpoint_requests_total{outcome="issued",protocol="scep"} 0`,
+		`pando_endpoint_requests_total{outcome="unauthenticated",protocol="none"} 0`,
 		`pando_issuance_group_size_count 1`,
 		`pando_issuance_open_intents 0`,
 		`pando_alarms{alarm="test.alarm",severity="warning"} 1`,

@@ -179,9 +179,16 @@ func (s *story) makeAuthorities(ctx context.Context) error {
 	return err
 }
 
+// makeAuthority makes one that keeps every index: whoever tries the story searches in
+// whatever way there is (ADR 63).
 func (s *story) makeAuthority(ctx context.Context, name, cn string, shards int) error {
+	var indexes []string
+	for _, index := range pki.SearchIndexes() {
+		indexes = append(indexes, string(index))
+	}
 	_, err := s.api.CreateAuthority(ctx, client.NewAuthority{
 		Name: name, CommonName: cn, Kind: string(pki.Issuing), Parent: rootName, StatusURL: s.file.HTTP, Shards: shards,
+		Indexes: indexes,
 	})
 	if err != nil {
 		return err

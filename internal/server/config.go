@@ -99,8 +99,8 @@ type EST struct {
 
 // Status tunes CRLs and OCSP.
 type Status struct {
-	// CRLLife is how long a CRL is valid; it is made anew before half of it is
-	// over. Default: 1d.
+	// CRLLife is how long a CRL is valid, 1h or more; it is made anew before half of
+	// it is over. Default: 1d.
 	CRLLife Duration `yaml:"crl_life,omitempty" json:"crl_life"`
 	// OCSPLife is how long an OCSP response is valid. Default: 12h.
 	OCSPLife Duration `yaml:"ocsp_life,omitempty" json:"ocsp_life"`
@@ -337,6 +337,11 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
+// minCRLLife is the shortest life of a CRL. A delta has a quarter of it, and its
+// thisUpdate is five minutes before the signing: one of less than eight minutes would
+// be renewed at once, each second.
+const minCRLLife = time.Hour
+
 // Check reports what of a configuration with its defaults no server can run with,
 // as far as that can be told without looking at the machine: whether a key is
 // there or an address is free shows when a server starts. The error is Malformed
@@ -368,6 +373,9 @@ func (c Config) Check() error {
 	}
 	if err := checkLabel(c.EST.Default); c.EST.Default != "" && err != nil {
 		return pki.Errorf(pki.Malformed, "est.default %.90q: write the label {tenant}.{name}, as demo.device", c.EST.Default)
+	}
+	if life := time.Duration(c.Status.CRLLife); life < minCRLLife {
+		return pki.Errorf(pki.Malformed, "status.crl_life %s: 1h at least, or a delta CRL would be due again as soon as it is made", life)
 	}
 	if err := c.checkPublish(); err != nil {
 		return err

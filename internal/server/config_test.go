@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -69,5 +70,19 @@ func TestDuration(t *testing.T) {
 	}
 	if text, err := d.MarshalText(); err != nil || string(text) != "2d12h" {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// TestCRLLife: with the shortest life that is taken a delta, of a quarter of it, is not
+// due when it is made; the same of a full CRL.
+func TestCRLLife(t *testing.T) {
+	cfg := Config{Data: "/data"}.WithDefaults()
+	cfg.Status.CRLLife = Duration(time.Hour)
+	if err := cfg.Check(); err != nil {
+		t.Error(err)
+	}
+	cfg.Status.CRLLife--
+	if err := cfg.Check(); pki.KindOf(err) != pki.Malformed || !strings.Contains(pki.DetailOf(err), "status.crl_life") {
+		t.Errorf("59m59.999999999s: %v", err)
 	}
 }

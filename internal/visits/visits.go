@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 // A Visit is one request at an endpoint.
@@ -41,6 +42,8 @@ const (
 // A Book remembers visits. A nil *Book remembers nothing. Its methods are safe for
 // concurrent use.
 type Book struct {
+	tallies map[pki.Protocol]*Tally // of every protocol and of ""; not changed
+
 	mu    sync.Mutex
 	pages map[string]*page // by label; guarded by mu
 }
@@ -62,7 +65,31 @@ func (p *page) wake() {
 }
 
 // NewBook returns an empty Book.
-func NewBook() *Book { return &Book{pages: make(map[string]*page)} }
+func NewBook() *Book {
+	b := &Book{tallies: map[pki.Protocol]*Tally{"": new(Tally)}, pages: make(map[string]*page)}
+	for _, p := range pki.Protocols() {
+		b.tallies[p] = new(Tally)
+	}
+	return b
+}
+
+// A Tally counts the visits of one protocol, at all endpoints.
+type Tally struct {
+	Issued stat.Counter
+	Others stat.ByKind // refused, and those that wait: pki.Pending
+}
+
+func (t *Tally) add(v Visit) {
+	if v.Serial != "" {
+		t.Issued.Add(1)
+	} else {
+		t.Others.Add(v.Kind)
+	}
+}
+
+// Tallies returns what is counted of each protocol, and under "" of what did not come so
+// far as to show one.
+func (b *Book) Tallies() map[pki.Protocol]*Tally { return b.tallies }
 
 // Note remembers a visit at an endpoint, which exists: nobody fills the book with labels
 // that they make up.
@@ -72,6 +99,9 @@ func (b *Book) Note(label string, v Visit) {
 	}
 	for _, text := range []*string{&v.Source, &v.Who, (*string)(&v.Device), &v.Why} {
 		*text = short(*text)
+	}
+	if t := b.tallies[v.Protocol]; t != nil {
+		t.add(v)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -70,6 +70,31 @@ func TestNoted(t *testing.T) {
 	}
 }
 
+// TestTallies: each visit counts once, under its protocol and what became of it, at whatever
+// endpoint.
+func TestTallies(t *testing.T) {
+	b := NewBook()
+	for i, v := range []Visit{
+		{Protocol: pki.ProtocolEST, Serial: "01"},
+		{Protocol: pki.ProtocolEST, Kind: pki.Pending},
+		{Protocol: pki.ProtocolSCEP, Refused: true, Kind: pki.BadProof},
+		{Refused: true, Kind: pki.Unauthenticated},
+		{Protocol: "a new one", Serial: "02"},
+	} {
+		b.Note(fmt.Sprintf("acme.%d", i), v)
+	}
+	all := b.Tallies()
+	if est := all[pki.ProtocolEST]; est.Issued.Value() != 1 || est.Others.Value(pki.Pending) != 1 {
+		t.Errorf("EST: %d issued, %d wait", est.Issued.Value(), est.Others.Value(pki.Pending))
+	}
+	if n := all[pki.ProtocolSCEP].Others.Value(pki.BadProof); n != 1 {
+		t.Errorf("SCEP: %d refused", n)
+	}
+	if n := all[""].Others.Value(pki.Unauthenticated); n != 1 || len(all) != len(pki.Protocols())+1 {
+		t.Errorf("%d without a protocol, %d protocols", n, len(all))
+	}
+}
+
 // TestWatch: whoever looks on sees what came before, and each that comes.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
