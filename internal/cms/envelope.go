@@ -30,8 +30,10 @@ type Recipient struct {
 	OAEP        bool // RSA by RSAES-OAEP with SHA-256 (RFC 3560), not by PKCS #1 v1.5
 
 	// Password takes the place of a certificate (RFC 5652, 6.2.4; RFC 3211). Each costs
-	// a tenth of a second, here and where it is opened.
+	// a tenth of a second, here and where it is opened. Derived is a key that was derived
+	// from one before.
 	Password pki.Secret
+	Derived  *PasswordKey
 }
 
 // Encrypt returns the DER ContentInfo of an EnvelopedData, or with GCM of an
@@ -119,9 +121,9 @@ func envelopeVersion(recipients []Recipient, infos [][]byte) uint64 {
 
 // info returns the RecipientInfo (RFC 5652, 6.2) of key.
 func (r *Recipient) info(key secret) ([]byte, error) {
-	if !r.Password.IsZero() {
-		if r.Certificate != nil {
-			return nil, errors.New("it has a certificate and a password")
+	if !r.Password.IsZero() || r.Derived != nil {
+		if r.Certificate != nil || !r.Password.IsZero() && r.Derived != nil {
+			return nil, errors.New("it has a certificate and a password, or two")
 		}
 		return r.password(key)
 	}

@@ -79,11 +79,15 @@ func TestEncrypt(t *testing.T) {
 		}
 	}
 	// Each of several opens, and the content's type is kept.
-	everybody := append(recipients, Recipient{Password: password})
+	derived, err := DerivePassword(password, RandomIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	everybody := append(recipients, Recipient{Password: password}, Recipient{Derived: derived})
 	for _, cipher := range []Cipher{AES256CBC, AES256GCM} {
 		message := encrypt(t, Envelope{ContentType: der.OIDSignedData, Content: []byte("content"), Cipher: cipher}, everybody...)
 		checkDER(t, message)
-		for i, k := range append(keys, Key{Password: password}) {
+		for i, k := range append(keys, Key{Password: password}, Key{Password: password}) {
 			opened, err := Open(message, OpenOptions{}, newParty(t, pki.P256).opener(t), k)
 			if err != nil || string(opened.Content) != "content" || opened.ContentType != der.OIDSignedData {
 				t.Errorf("%d to %d: %v", cipher, i, err)
@@ -134,6 +138,7 @@ func TestEncryptRefuses(t *testing.T) {
 		"no recipient":        {pki.Internal, Envelope{Cipher: AES128CBC}, nil},
 		"neither":             {pki.Malformed, Envelope{Cipher: AES128CBC}, []Recipient{{}}},
 		"both":                {pki.Internal, Envelope{Cipher: AES128CBC}, []Recipient{{Certificate: p.certificate, Password: pki.NewSecret("x")}}},
+		"two passwords":       {pki.Internal, Envelope{Cipher: AES128CBC}, []Recipient{{Derived: new(PasswordKey), Password: pki.NewSecret("x")}}},
 		"no certificate":      {pki.Malformed, Envelope{Cipher: AES128CBC}, []Recipient{{Certificate: []byte{0x30, 0}}}},
 		"no key identifier":   {pki.Internal, Envelope{Cipher: AES128CBC}, []Recipient{{Certificate: withoutKeyID(t, p), KeyID: true}}},
 		"a key that signs":    {pki.BadKey, Envelope{Cipher: AES128CBC}, []Recipient{{Certificate: ed.certificate}}},

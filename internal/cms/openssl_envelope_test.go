@@ -32,7 +32,11 @@ func TestOpenSSLDecrypt(t *testing.T) {
 	}
 	o := newOpenSSL(t)
 	for _, cipher := range allCiphers {
-		o.write("message", encrypt(t, Envelope{Content: content, Cipher: cipher}, Recipient{Password: pki.NewSecret("horse")}))
+		derived, err := DerivePassword(pki.NewSecret("horse"), RandomIterations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.write("message", encrypt(t, Envelope{Content: content, Cipher: cipher}, Recipient{Derived: derived}))
 		if got := o.must("cms -decrypt -binary -inform DER -in message -pwri_password horse"); !bytes.Equal(got, content) {
 			t.Errorf("password, cipher %d: %d octets", cipher, len(got))
 		}

@@ -15,13 +15,32 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// What is written for passwords: PBKDF2 with HMAC-SHA-256, so many iterations that a
-// guess costs a tenth of a second, and a salt of 16 octets.
+// What is written for passwords: PBKDF2 with HMAC-SHA-256 and a salt of 16 octets. With
+// PasswordIterations a guess costs a tenth of a second; RandomIterations, as many as
+// openssl writes, are enough for what nobody guesses.
 const (
-	passwordIterations = 600_000
+	PasswordIterations = 600_000
+	RandomIterations   = 2048
 	passwordSalt       = 16
 	passwordKeySize    = 32
 )
+
+// A PasswordKey is derived from a password, which costs, and encrypts any number of
+// messages to whoever knows it.
+type PasswordKey struct {
+	salt       []byte
+	iterations int
+	kek        secret
+}
+
+// DerivePassword derives a key from a password, with a new salt.
+func DerivePassword(password pki.Secret, iterations int) (*PasswordKey, error) {
+	k := &PasswordKey{salt: make([]byte, passwordSalt), iterations: iterations}
+	rand.Read(k.salt)
+	var err error
+	k.kek, err = pbkdf2.Key(crypto.SHA256.New, password.Reveal(), k.salt, iterations, passwordKeySize)
+	return k, err
+}
 
 // prfs are the pseudo-random functions of PBKDF2 (RFC 8018, A.2).
 var prfs = map[string]crypto.Hash{
@@ -30,20 +49,22 @@ var prfs = map[string]crypto.Hash{
 
 // password returns the PasswordRecipientInfo (RFC 5652, 6.2.4) of key.
 func (r *Recipient) password(key secret) ([]byte, error) {
-	salt, iv := make([]byte, passwordSalt), make([]byte, aes.BlockSize)
-	rand.Read(salt)
+	iv := make([]byte, aes.BlockSize)
 	rand.Read(iv)
-	kek, err := pbkdf2.Key(crypto.SHA256.New, r.Password.Reveal(), salt, passwordIterations, passwordKeySize)
+	derived := r.Derived
+	if derived == nil {
+		var err error
+		if derived, err = DerivePassword(r.Password, PasswordIterations); err != nil {
+			return nil, err
+		}
+		defer clear(derived.kek)
+	}
+	block, err := aes.NewCipher(derived.kek)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(kek)
-	block, err := aes.NewCipher(kek)
-	if err != nil {
-		return nil, err
-	}
-	derivation := der.Append(nil, asn1.OCTET_STRING, salt)
-	derivation = der.AppendInteger(derivation, passwordIterations)
+	derivation := der.Append(nil, asn1.OCTET_STRING, derived.salt)
+	derivation = der.AppendInteger(derivation, uint64(derived.iterations))
 	derivation = der.Append(derivation, asn1.SEQUENCE, append(der.MustOID(der.OIDHMACSHA256), asn1Null...))
 	derivation = append(der.MustOID(der.OIDPBKDF2), der.Append(nil, asn1.SEQUENCE, derivation)...)
 

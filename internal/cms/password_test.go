@@ -34,7 +34,7 @@ func TestOpenPasswords(t *testing.T) {
 	_, err = Open(w.encode(t), OpenOptions{}, Key{Password: two})
 	wantKind(t, err, pki.BadKey)
 	t.Logf("two tries in %s", time.Since(start))
-	iterations := der.AppendInteger(nil, passwordIterations)
+	iterations := der.AppendInteger(nil, PasswordIterations)
 	for name, c := range map[string]struct {
 		kind     pki.Kind
 		from, to []byte

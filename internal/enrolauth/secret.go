@@ -95,6 +95,13 @@ func newText(id pki.SecretID) pki.Secret {
 	return pki.NewSecret(string(id) + "-" + encoding.EncodeToString(b[:]))
 }
 
+// IsRandom reports whether a text that proved somebody is one that was made here, of 160
+// random bits, and not one that somebody chose.
+func IsRandom(text pki.Secret) bool {
+	_, random := idOf(text.Reveal())
+	return random
+}
+
 // idOf returns the id in a text that has the form of random ones.
 func idOf(text string) (id pki.SecretID, ok bool) {
 	if len(text) != idLength+1+randomLength || text[idLength] != '-' {

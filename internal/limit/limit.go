@@ -6,7 +6,6 @@
 package limit
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +31,7 @@ type Config struct {
 	Requests int  // to the API, under way at once
 	Streams  int  // of these uploads, watches and results: they last
 	Answers  int  // requests for OCSP, CRLs and CA certificates under way at once
+	Messages int  // requests for SCEP under way at once
 	Family   pki.FamilyOf
 	Now      pki.Clock
 }
@@ -42,14 +42,15 @@ type Limits struct {
 	cfg      Config
 	requests place
 	streams  place
-	answers  place
+	answers  ofSources
+	messages ofSources
+	slow     slow
 	devices  *recent[device, *rate.Limiter]
 	failures *sources
 	proven   *recent[uint64, struct{}]
 	status   *sources
 
 	requestsOf, streamsOf *tenantShares
-	answersOf             *shares[netip.Addr]
 
 	refused [bounds]stat.Counter
 	tenants *tenantRates
@@ -59,13 +60,13 @@ type Limits struct {
 func New(cfg Config) *Limits {
 	return &Limits{
 		cfg:      cfg,
-		requests: place{size: int64(cfg.Requests)}, streams: place{size: int64(cfg.Streams)}, answers: place{size: int64(cfg.Answers)},
+		requests: place{size: int64(cfg.Requests)}, streams: place{size: int64(cfg.Streams)},
+		answers: newOfSources(cfg.Answers), messages: newOfSources(cfg.Messages), slow: newSlow(),
 		devices:  newRecent[device, *rate.Limiter](maxDevices),
 		proven:   newRecent[uint64, struct{}](maxProven),
 		failures: newSources(cfg.Failures), status: newSources(cfg.Status),
 		requestsOf: newTenantShares(cfg.Requests, cfg.Family), streamsOf: newTenantShares(cfg.Streams, cfg.Family),
-		answersOf: newShares[netip.Addr](part(cfg.Answers, sourceShare), 0),
-		tenants:   newTenantRates(cfg.Tenant, cfg.Family),
+		tenants: newTenantRates(cfg.Tenant, cfg.Family),
 	}
 }
 
@@ -143,23 +144,24 @@ func (l *Limits) Answer(remote string) (leave func(), err error) {
 	if l == nil {
 		return func() {}, nil
 	}
+	return l.fromSource(Answers, &l.answers, remote, "requests about status")
+}
+
+// Message is Answer for SCEP: it has the rate of requests about status and places of its
+// own, so that neither keeps the other out.
+func (l *Limits) Message(remote string) (leave func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+	return l.fromSource(Messages, &l.messages, remote, "requests by plain HTTP")
+}
+
+func (l *Limits) fromSource(b Bound, places *ofSources, remote, what string) (leave func(), err error) {
 	from := SourceOf(remote)
-	if err := l.count(StatusRate, l.status.take(from, l.cfg.Now(), "too many requests about status from your address")); err != nil {
+	if err := l.count(StatusRate, l.status.take(from, l.cfg.Now(), "too many "+what+" from your address")); err != nil {
 		return nil, err
 	}
-	if !from.IsValid() {
-		return l.counted(Answers, l.answers.enter)
-	}
-	own, ok, _ := l.answersOf.enter(from)
-	if !ok {
-		return nil, l.count(Answers, &pki.Error{Kind: pki.RateLimited, Detail: "too many requests about status from your address are under way at once", RetryAfter: time.Second})
-	}
-	place, err := l.counted(Answers, l.answers.enter)
-	if err != nil {
-		own()
-		return nil, err
-	}
-	return func() { place(); own() }, nil
+	return l.counted(b, func() (func(), error) { return places.enter(from, what) })
 }
 
 // Request takes a place among the API's requests under way, and one among its

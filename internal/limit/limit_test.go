@@ -209,8 +209,8 @@ func TestShares(t *testing.T) {
 		t.Errorf("%d answers for this machine", n)
 	}
 	_, err = l.Answer("192.0.2.3:1") // finds none, and keeps nothing of its share
-	if err == nil || len(l.answersOf.taken) != 2 {
-		t.Error(err, l.answersOf.taken)
+	if err == nil || len(l.answers.of.taken) != 2 {
+		t.Error(err, l.answers.of.taken)
 	}
 }
 

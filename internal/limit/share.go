@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -45,6 +46,33 @@ func (s *shares[K]) leave(who K) {
 	if s.taken[who]--; s.taken[who] == 0 {
 		delete(s.taken, who)
 	}
+}
+
+// ofSources are places of which one source has a share; addresses of this machine have
+// what there is.
+type ofSources struct {
+	all place
+	of  *shares[netip.Addr]
+}
+
+func newOfSources(places int) ofSources {
+	return ofSources{place{size: int64(places)}, newShares[netip.Addr](part(places, sourceShare), 0)}
+}
+
+func (o *ofSources) enter(from netip.Addr, what string) (leave func(), err error) {
+	if !from.IsValid() {
+		return o.all.enter()
+	}
+	own, ok, _ := o.of.enter(from)
+	if !ok {
+		return nil, &pki.Error{Kind: pki.RateLimited, Detail: "too many " + what + " from your address are under way at once", RetryAfter: time.Second}
+	}
+	place, err := o.all.enter()
+	if err != nil {
+		own()
+		return nil, err
+	}
+	return func() { place(); own() }, nil
 }
 
 // part returns one part in n of a number of places, one at least; of an unbounded

@@ -13,17 +13,19 @@ const (
 	Requests
 	Streams
 	Answers
+	Messages
+	Slow
 	bounds
 )
 
 // String names the bound.
 func (b Bound) String() string {
-	return [bounds]string{"tenant-rate", "device-rate", "failure-rate", "status-rate", "requests", "streams", "answers"}[b]
+	return [bounds]string{"tenant-rate", "device-rate", "failure-rate", "status-rate", "requests", "streams", "answers", "messages", "slow"}[b]
 }
 
 // Bounds lists every bound.
 func Bounds() []Bound {
-	return []Bound{TenantRate, DeviceRate, FailureRate, StatusRate, Requests, Streams, Answers}
+	return []Bound{TenantRate, DeviceRate, FailureRate, StatusRate, Requests, Streams, Answers, Messages, Slow}
 }
 
 // Refused returns how many were refused at a bound.
@@ -32,7 +34,7 @@ func (l *Limits) Refused(b Bound) uint64 { return l.refused[b].Value() }
 // Places returns how many places of a bound are taken, and how many there are; ok is
 // false for a rate.
 func (l *Limits) Places(b Bound) (taken, size int64, ok bool) {
-	p, ok := map[Bound]*place{Requests: &l.requests, Streams: &l.streams, Answers: &l.answers}[b]
+	p, ok := map[Bound]*place{Requests: &l.requests, Streams: &l.streams, Answers: &l.answers.all, Messages: &l.messages.all}[b]
 	if !ok {
 		return 0, 0, false
 	}

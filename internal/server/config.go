@@ -212,8 +212,8 @@ type Limits struct {
 	// they get 429 instead of 401 and are not logged. Default: 10 a second, 100
 	// at once.
 	Failures Rate `yaml:"failures,omitempty" json:"failures"`
-	// Status is the rate of requests of one source for OCSP, CRLs and CA
-	// certificates. Default: 1000 a second, 5000 at once.
+	// Status is the rate of requests of one source for OCSP, CRLs, CA certificates
+	// and SCEP. Default: 1000 a second, 5000 at once.
 	Status Rate `yaml:"status,omitempty" json:"status"`
 	// Requests bounds the requests to the API that are under way at once; one
 	// more gets 503 at once. A tenant has a quarter of them, and so has the
@@ -225,6 +225,8 @@ type Limits struct {
 	// Answers is the same for OCSP, CRLs and CA certificates; a source has a
 	// sixteenth of them. Default: 2048.
 	Answers int `yaml:"answers,omitempty" json:"answers"`
+	// Messages is the same for SCEP. Default: 512.
+	Messages int `yaml:"messages,omitempty" json:"messages"`
 	// Connections bounds the open connections of each listener; one more is
 	// closed before TLS. Default: 16384.
 	Connections int `yaml:"connections,omitempty" json:"connections"`
@@ -308,7 +310,7 @@ func (c Config) WithDefaults() Config {
 		&c.Limits.Device.PerSecond: 1, &c.Limits.Device.Burst: 20,
 		&c.Limits.Failures.PerSecond: 10, &c.Limits.Failures.Burst: 100,
 		&c.Limits.Status.PerSecond: 1000, &c.Limits.Status.Burst: 5000,
-		&c.Limits.Requests: 1024, &c.Limits.Streams: 256, &c.Limits.Answers: 2048,
+		&c.Limits.Requests: 1024, &c.Limits.Streams: 256, &c.Limits.Answers: 2048, &c.Limits.Messages: 512,
 		&c.Limits.Connections: 16_384, &c.Limits.ConnectionsPerSource: 1024,
 	} {
 		*n = cmp.Or(*n, value)
@@ -396,7 +398,7 @@ func (l Limits) check() error {
 		"device.per_second": l.Device.PerSecond, "device.burst": l.Device.Burst,
 		"failures.per_second": l.Failures.PerSecond, "failures.burst": l.Failures.Burst,
 		"status.per_second": l.Status.PerSecond, "status.burst": l.Status.Burst,
-		"requests": l.Requests, "streams": l.Streams, "answers": l.Answers,
+		"requests": l.Requests, "streams": l.Streams, "answers": l.Answers, "messages": l.Messages,
 		"connections": l.Connections, "connections_per_source": l.ConnectionsPerSource,
 	} {
 		if n < 1 || n > 1_000_000 {

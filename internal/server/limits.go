@@ -21,7 +21,7 @@ const limitsEvery = 5 * time.Second
 func newLimits(l Limits, family pki.FamilyOf, now pki.Clock) *limit.Limits {
 	return limit.New(limit.Config{
 		Tenant: limit.Rate(l.Tenant), Device: limit.Rate(l.Device), Failures: limit.Rate(l.Failures), Status: limit.Rate(l.Status),
-		Requests: l.Requests, Streams: l.Streams, Answers: l.Answers, Family: family, Now: now,
+		Requests: l.Requests, Streams: l.Streams, Answers: l.Answers, Messages: l.Messages, Family: family, Now: now,
 	})
 }
 

@@ -27,6 +27,10 @@ const (
 	// maxRSABits bounds the RSA keys of certificates, as package tbs does that of keys: a
 	// signature costs by the square of them, and crypto/x509 has no bound of its own.
 	maxRSABits = 8192
+	// maxSumBits bounds the RSA keys of the others that come with a certificate together:
+	// crypto/x509 checks up to a hundred signatures to find a way through them, each key's
+	// many times. Four of 4096 bits are more than any hierarchy has.
+	maxSumBits = 4 * 4096
 )
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
@@ -83,6 +87,14 @@ func (s *Service) authenticate(ctx context.Context, presented []*x509.Certificat
 	}
 	// Whoever needs another that is heavy leads to no anchor without it.
 	presented = slices.DeleteFunc(slices.Clone(presented), heavy)
+	sum := 0
+	presented = append(presented[:1], slices.DeleteFunc(presented[1:], func(c *x509.Certificate) bool {
+		over := sum+rsaBits(c) > maxSumBits
+		if !over {
+			sum += rsaBits(c)
+		}
+		return over
+	})...)
 	k, err := s.load(ctx)
 	if err != nil {
 		return none, err
@@ -127,8 +139,15 @@ func (s *Service) authenticate(ctx context.Context, presented []*x509.Certificat
 // than a stranger may ask for. A listener of TLS takes none with such a key, and a message
 // that is signed, as SCEP's, brings what its sender likes.
 func heavy(c *x509.Certificate) bool {
-	key, ok := c.PublicKey.(*rsa.PublicKey)
-	return len(c.Raw) > maxCertificate || ok && key.N.BitLen() > maxRSABits
+	return len(c.Raw) > maxCertificate || rsaBits(c) > maxRSABits
+}
+
+// rsaBits returns the size of a certificate's RSA key, 0 of another.
+func rsaBits(c *x509.Certificate) int {
+	if key, ok := c.PublicKey.(*rsa.PublicKey); ok {
+		return key.N.BitLen()
+	}
+	return 0
 }
 
 // within proves who asks by the anchors of one tenant. foreign says that an issuer of

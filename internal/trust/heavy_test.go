@@ -89,6 +89,8 @@ func TestHeavyCertificates(t *testing.T) {
 	}
 	most, more := newWideKey(t, 8192, 65537), newWideKey(t, 8193, 65537)
 	p256 := h.key.Public()
+	second, third := authority(newWideKey(t, 8192, 65537)), authority(newWideKey(t, 2048, 65537))
+	last := authority(pandotest.Key(t, pki.P256))
 	usual, heavy, tall := authority(most), authority(more), authority(pandotest.Key(t, pki.P256), long)
 	three := authority(newWideKey(t, 2048, 3))
 	for _, test := range []struct {
@@ -105,6 +107,9 @@ func TestHeavyCertificates(t *testing.T) {
 		{"a device of 16 kB", []*x509.Certificate{device(h.ca, p256, long)}, 0},
 		{"one of 8193 bits that leads nowhere", []*x509.Certificate{device(h.ca, p256), heavy.Certificate}, 1},
 		{"one of 8193 bits before another", []*x509.Certificate{device(usual, p256), heavy.Certificate, usual.Certificate}, 2},
+		{"three authorities that are too much together", []*x509.Certificate{device(third, p256), usual.Certificate, second.Certificate, third.Certificate}, 0},
+		{"three, of which the last is too much", []*x509.Certificate{device(usual, p256), usual.Certificate, second.Certificate, third.Certificate}, 3},
+		{"one without RSA after what is too much", []*x509.Certificate{device(last, p256), usual.Certificate, second.Certificate, third.Certificate, last.Certificate}, 4},
 	} {
 		roots, between := x509.NewCertPool(), x509.NewCertPool()
 		roots.AddCert(h.ca.Certificate)
@@ -127,7 +132,7 @@ func TestHeavyCertificates(t *testing.T) {
 		}
 		var want [][]byte
 		for _, c := range test.presented {
-			if c != heavy.Certificate {
+			if c != heavy.Certificate && c != third.Certificate {
 				want = append(want, c.Raw)
 			}
 		}

@@ -16,7 +16,8 @@ import (
 )
 
 // prove proves who sent a message, within the limits: by the certificate whose key signed
-// it, the challenge of its request, or both.
+// it, the challenge of its request, or both. It takes a place of the tenant's until the
+// operation ends.
 func (op *operation) prove(ctx context.Context, renews bool) (who access.Principal, err error) {
 	cfg := &op.server.cfg
 	err = cfg.Limits.Admit(op.remote, op.credential(), func() (limit.Asker, error) {
@@ -26,6 +27,9 @@ func (op *operation) prove(ctx context.Context, renews bool) (who access.Princip
 		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
 	})
 	op.who = who
+	if err == nil {
+		op.leave, err = cfg.Limits.Share(who.Tenant, false)
+	}
 	if err == nil && who.Proofs == pki.ByCertificate && who.Device == "" {
 		err = access.Refuse(access.Enroll, access.Scope{}, "by SCEP a certificate enrols the device that it is of, and this one is of none: send a challenge")
 	}

@@ -33,6 +33,7 @@ type operation struct {
 	waits     *Transaction     // of a poll
 	asked     string           // of a poll: the principal whose challenge came with the request
 	who       access.Principal // that the message proves, once it does
+	leave     func()           // gives back the place of its tenant
 }
 
 // pkiOperation serves PKIOperation (RFC 8894, 4.3). What can be answered by a CertRep is;
@@ -48,6 +49,7 @@ func (s *Server) pkiOperation(w http.ResponseWriter, r *http.Request, label stri
 	}
 	op := &operation{message: m, server: s, label: label, ra: ra, remote: r.RemoteAddr}
 	answer, envelope, err := op.answer(r.Context())
+	defer op.end()
 	if err != nil {
 		c := codeOf(pki.KindOf(err))
 		if c.again {
@@ -125,6 +127,13 @@ func (op *operation) refused(ctx context.Context, err error) error {
 	return op.server.cfg.RA.NoteRefusal(ctx, r, err)
 }
 
+// end gives back what the message took of its tenant's places.
+func (op *operation) end() {
+	if op.leave != nil {
+		op.leave()
+	}
+}
+
 // do does what a message asks for.
 func (op *operation) do(ctx context.Context) (*reply, []byte, error) {
 	if err := op.verify(op.ra.Legacy); err != nil {
@@ -166,6 +175,9 @@ func (op *operation) do(ctx context.Context) (*reply, []byte, error) {
 		return nil, nil, err
 	}
 	to, err := op.recipient()
+	if err == nil && to.Certificate == nil {
+		to.Derived, err = op.passwordKey(ctx)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -174,7 +186,8 @@ func (op *operation) do(ctx context.Context) (*reply, []byte, error) {
 }
 
 // recipient returns whom a success is encrypted to (RFC 8894, 3.1): the key that signed
-// the message, or where that key does not decrypt, whoever knows the challenge.
+// the message, or where that key does not decrypt nobody but who knows the challenge, whose
+// key is derived (passwordKey) when there is something to encrypt.
 func (op *operation) recipient() (cms.Recipient, error) {
 	key, err := tbs.ParsePublicKey(cms.SubjectPublicKey(op.signer))
 	if err != nil {
@@ -186,7 +199,7 @@ func (op *operation) recipient() (cms.Recipient, error) {
 	if op.challenge.IsZero() {
 		return cms.Recipient{}, pki.Errorf(pki.BadKey, "an answer cannot be encrypted to a key of kind %s, and the message carries no challengePassword to encrypt it with (RFC 8894, 3.1): use RSA", key.Kind())
 	}
-	return cms.Recipient{Password: op.challenge}, nil
+	return cms.Recipient{}, nil
 }
 
 // tenant returns the tenant of the endpoint.

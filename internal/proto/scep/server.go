@@ -61,10 +61,14 @@ type Config struct {
 type Server struct {
 	cfg  Config
 	seed maphash.Seed // of credentials
+
+	passwords *passwords
 }
 
 // New returns a Server.
-func New(cfg Config) *Server { return &Server{cfg: cfg, seed: maphash.MakeSeed()} }
+func New(cfg Config) *Server {
+	return &Server{cfg: cfg, seed: maphash.MakeSeed(), passwords: newPasswords()}
+}
 
 // prefix is where SCEP is served. What clients append to an endpoint's URL, as
 // "/pkiclient.exe" of the first servers, is not looked at.
@@ -79,7 +83,7 @@ func (s *Server) Handler(rest http.Handler) http.Handler {
 			return
 		}
 		r.Pattern = prefix + "{label}"
-		leave, err := s.cfg.Limits.Answer(r.RemoteAddr)
+		leave, err := s.cfg.Limits.Message(r.RemoteAddr)
 		if err == nil {
 			defer leave()
 			label, _, _ := strings.Cut(tail, "/")
