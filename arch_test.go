@@ -69,6 +69,7 @@ var ranks = map[string]int{
 	"internal/metrics":                   6,
 	"internal/revocation/revocationtest": 6,
 	"internal/pandotest":                 6,
+	"internal/pandotest/scepclient":      6,
 	"internal/pandotest/stack":           7,
 	"internal/anchor":                    6,
 	"internal/blob":                      6,

@@ -26,6 +26,7 @@ import (
 	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/scepclient"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -83,8 +84,8 @@ func TestChallengeIsNotKept(t *testing.T) {
 		return got
 	}
 	c := newSCEP(t, s, "acme.device")
-	csr := challenged(t, c.key, "gateway-1", challenge)
-	answer := c.ask(scep.PKCSReq, csr)
+	csr := scepclient.CSR(t, c.Key, "gateway-1", challenge)
+	answer := c.Ask(scep.PKCSReq, csr)
 	if answer.PKIStatus != scep.SUCCESS {
 		t.Fatalf("status %s, failInfo %q", answer.PKIStatus, answer.FailInfo)
 	}
@@ -185,8 +186,8 @@ func TestChallengeIsNotShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newSCEP(t, s, "acme.guarded")
-	csr := challenged(t, c.key, "gateway-1", secret.Reveal())
-	if asked := c.ask(scep.PKCSReq, csr); asked.PKIStatus != scep.PENDING {
+	csr := scepclient.CSR(t, c.Key, "gateway-1", secret.Reveal())
+	if asked := c.Ask(scep.PKCSReq, csr); asked.PKIStatus != scep.PENDING {
 		t.Fatalf("status %s, failInfo %q", asked.PKIStatus, asked.FailInfo)
 	}
 	officer := by(t, s, st, access.SecurityOfficer)
@@ -213,7 +214,7 @@ func TestChallengeIsNotShown(t *testing.T) {
 	if err != nil || done.State != string(approval.Executed) {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	if got := c.ask(scep.PKCSReq, csr); got.PKIStatus != scep.SUCCESS {
+	if got := c.Ask(scep.PKCSReq, csr); got.PKIStatus != scep.SUCCESS {
 		t.Errorf("status %s, failInfo %q", got.PKIStatus, got.FailInfo)
 	}
 }

@@ -34,7 +34,7 @@ func TestWithDefaults(t *testing.T) {
 		Data: "/data", Node: "b", Listen: Listen{HTTPS: "a:1", Devices: "a:2", HTTP: "a:3", Ops: "a:4"},
 		Keys: Keys{Encryption: "env:KEK"}, TLS: TLS{Endpoint: "acme.tls", Names: []string{"a"}},
 		Retention: Retention{IdempotencyKeys: 1, BatchRows: 2, Archive: Place{Directory: "elsewhere"}},
-		Limits:    Limits{Rate{1, 2}, Rate{12, 13}, Rate{3, 4}, Rate{5, 6}, 7, 8, 9, 10, 11},
+		Limits:    Limits{Rate{1, 2}, Rate{12, 13}, Rate{3, 4}, Rate{5, 6}, 7, 8, 9, 10, 11, 12},
 		Status:    Status{CRLLife: 1, OCSPLife: 2, CheckEvery: 3},
 		Audit:     Audit{Anchors: []Anchor{{Webhook: "https://a"}}, AnchorEvery: 1, AnchorBound: 2}, Log: Log{Level: "warn", Format: "json"},
 	}

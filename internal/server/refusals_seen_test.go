@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/scepclient"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/trust"
 	"github.com/pando-pki/pando/internal/visits"
@@ -143,14 +144,14 @@ func TestSCEPRefusalsAreSeen(t *testing.T) {
 	}
 	secret := text.Reveal()
 	c, other := newSCEP(t, s, "acme.device"), newSCEP(t, s, "acme.device")
-	good := challenged(t, c.key, "gateway-1", secret)
+	good := scepclient.CSR(t, c.Key, "gateway-1", secret)
 	message := func(change func(*x509.CertificateRequest, *scep.PKIMessage)) []byte {
 		t.Helper()
 		request, err := x509.ParseCertificateRequest(good)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &scep.PKIMessage{MessageType: scep.PKCSReq, Recipients: c.recipient(), SignerKey: c.key, SignerCert: c.signer}
+		m := &scep.PKIMessage{MessageType: scep.PKCSReq, Recipients: c.Recipient(), SignerKey: c.Key, SignerCert: c.Signer}
 		change(request, m)
 		made, err := scep.NewCSRRequest(request, m)
 		if err != nil {
@@ -158,18 +159,18 @@ func TestSCEPRefusalsAreSeen(t *testing.T) {
 		}
 		return made.Raw
 	}
-	by := func(o *scepClient, kind scep.MessageType, csr []byte) []byte {
+	by := func(o *scepclient.Client, kind scep.MessageType, csr []byte) []byte {
 		return message(func(r *x509.CertificateRequest, m *scep.PKIMessage) {
 			parsed, err := x509.ParseCertificateRequest(csr)
 			if err != nil {
 				t.Fatal(err)
 			}
 			*r = *parsed
-			m.MessageType, m.SignerKey, m.SignerCert = kind, o.key, o.signer
+			m.MessageType, m.SignerKey, m.SignerCert = kind, o.Key, o.Signer
 		})
 	}
 	endpoint := &watched{t: t, s: s, label: "acme.device"}
-	if first := c.ask(scep.PKCSReq, good); first.PKIStatus != scep.SUCCESS {
+	if first := c.Ask(scep.PKCSReq, good); first.PKIStatus != scep.SUCCESS {
 		t.Fatalf("status %s, failInfo %q", first.PKIStatus, first.FailInfo)
 	}
 	if all := endpoint.next(); len(all) != 1 || all[0].Refused {
@@ -179,7 +180,7 @@ func TestSCEPRefusalsAreSeen(t *testing.T) {
 	unsigned[len(unsigned)-1] ^= 1
 	pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmDESCBC
 	weak := message(func(*x509.CertificateRequest, *scep.PKIMessage) {})
-	modern(t)
+	scepclient.Modern(t)
 	const opened, forNobody = "cannot be opened with the key that it is for", "not encrypted to a key or password that is known here"
 	for _, test := range []struct {
 		what    string
@@ -188,18 +189,18 @@ func TestSCEPRefusalsAreSeen(t *testing.T) {
 		why     string
 	}{
 		{"garbage", []byte("garbage"), pki.Malformed, "BER"},
-		{"another recipient", message(func(_ *x509.CertificateRequest, m *scep.PKIMessage) { m.Recipients = []*x509.Certificate{c.signer} }), pki.BadProof, forNobody},
+		{"another recipient", message(func(_ *x509.CertificateRequest, m *scep.PKIMessage) { m.Recipients = []*x509.Certificate{c.Signer} }), pki.BadProof, forNobody},
 		{"no request", message(func(r *x509.CertificateRequest, _ *scep.PKIMessage) { r.Raw = []byte("no request") }), pki.BadProof, opened},
 		{"a signature that does not hold", unsigned, pki.BadProof, "signature does not verify"},
 		{"DES", weak, pki.BadKey, "DES"},
-		{"a request for another key", by(c, scep.PKCSReq, challenged(t, other.key, "gateway-2", secret)), pki.BadProof, "another key than the one that signed"},
+		{"a request for another key", by(c, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret)), pki.BadProof, "another key than the one that signed"},
 		{"a transaction of another key", by(other, scep.RenewalReq, good), pki.Conflict, "transaction"},
-		{"a poll for nothing", by(other, scep.CertPoll, challenged(t, other.key, "gateway-2", secret)), pki.NotFound, "nothing waits"},
-		{"a wrong challenge", by(other, scep.PKCSReq, challenged(t, other.key, "gateway-2", secret[:len(secret)-1]+"!")), pki.Unauthenticated, ""},
-		{"refused by the profile", by(c, scep.PKCSReq, challenged(t, c.key, "gateway\x01", secret)), pki.PolicyRefused, ""},
+		{"a poll for nothing", by(other, scep.CertPoll, scepclient.CSR(t, other.Key, "gateway-2", secret)), pki.NotFound, "nothing waits"},
+		{"a wrong challenge", by(other, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret[:len(secret)-1]+"!")), pki.Unauthenticated, ""},
+		{"refused by the profile", by(c, scep.PKCSReq, scepclient.CSR(t, c.Key, "gateway\x01", secret)), pki.PolicyRefused, ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			answer, err := http.Post(c.url+"?operation=PKIOperation", "application/x-pki-message", strings.NewReader(string(test.message)))
+			answer, err := http.Post(c.URL+"?operation=PKIOperation", "application/x-pki-message", strings.NewReader(string(test.message)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"io"
-	"math/big"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,121 +22,22 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
-	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/scepclient"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/trust"
 )
 
-// A scepClient speaks SCEP by smallstep/scep.
-type scepClient struct {
-	t      *testing.T
-	url    string
-	key    *rsa.PrivateKey
-	signer *x509.Certificate // of key
-	ra     []*x509.Certificate
-}
-
-// modern has smallstep/pkcs7 use SHA-256 and AES until the test ends: it keeps both in
-// variables.
-func modern(t *testing.T) {
-	cipher := pkcs7.ContentEncryptionAlgorithm
-	pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES256CBC
-	if err := pkcs7.SetDefaultDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		pkcs7.ContentEncryptionAlgorithm = cipher
-		_ = pkcs7.SetDefaultDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA1)
-	})
-}
-
-// newSCEP returns a client of an endpoint with a new key and its own certificate of it.
-func newSCEP(t *testing.T, s *Server, label string) *scepClient {
+// newSCEP returns a client of an endpoint.
+func newSCEP(t *testing.T, s *Server, label string) *scepclient.Client {
 	t.Helper()
-	modern(t)
-	c := &scepClient{t: t, url: s.URL("http") + "/scep/" + label, key: pandotest.Key(t, pki.RSA2048).(*rsa.PrivateKey)}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "self"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, c.key.Public(), c.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.signer = pandotest.Parse(t, raw)
-	c.ra = c.certificates()
-	return c
-}
-
-func (c *scepClient) get(operation string) (body []byte, contentType string) {
-	c.t.Helper()
-	answer, err := http.Get(c.url + "?operation=" + operation)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if body, err = io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusOK {
-		c.t.Fatalf("%s: %s: %s, %v", operation, answer.Status, body, err)
-	}
-	return body, answer.Header.Get("Content-Type")
-}
-
-// certificates returns what GetCACert answers.
-func (c *scepClient) certificates() []*x509.Certificate {
-	c.t.Helper()
-	body, contentType := c.get("GetCACert")
-	all, err := scep.CACerts(body)
-	if err != nil || contentType != "application/x-x509-ca-ra-cert" {
-		c.t.Fatalf("%s: %v", contentType, err)
-	}
-	return all
-}
-
-// recipient returns the certificate to encrypt to.
-func (c *scepClient) recipient() []*x509.Certificate {
-	return scep.EnciphermentCertsSelector().SelectCerts(c.ra)
-}
-
-// ask sends a request and returns what answers it.
-func (c *scepClient) ask(kind scep.MessageType, csr []byte) *scep.PKIMessage {
-	c.t.Helper()
-	request, err := x509.ParseCertificateRequest(csr)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	message, err := scep.NewCSRRequest(request, &scep.PKIMessage{MessageType: kind, Recipients: c.recipient(), SignerKey: c.key, SignerCert: c.signer})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return c.post(message.Raw)
-}
-
-// post sends a message and returns what answers it, opened where it is a success.
-func (c *scepClient) post(message []byte) *scep.PKIMessage {
-	c.t.Helper()
-	answer, err := http.Post(c.url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		c.t.Fatalf("%s: %s, %v", answer.Status, body, err)
-	}
-	got, err := scep.ParsePKIMessage(body, scep.WithCACerts(c.ra))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if got.PKIStatus == scep.SUCCESS {
-		if err := got.DecryptPKIEnvelope(c.signer, c.key); err != nil {
-			c.t.Fatal(err)
-		}
-	}
-	return got
+	return scepclient.New(t, s.URL("http")+"/scep/"+label)
 }
 
 // takesSCEP has an endpoint take SCEP, and other protocols.
@@ -149,18 +47,6 @@ func takesSCEP(t *testing.T, s *Server, st *stack.Stack, endpoint string, more .
 		Name: endpoint, Protocols: append(more, pki.ProtocolREST, pki.ProtocolSCEP)}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// challenged returns a request with a challenge.
-func challenged(t *testing.T, key crypto.Signer, name, challenge string) []byte {
-	t.Helper()
-	raw, err := x509util.CreateCertificateRequest(rand.Reader, &x509util.CertificateRequest{
-		CertificateRequest: x509.CertificateRequest{Subject: pkix.Name{CommonName: name}, SignatureAlgorithm: x509.SHA256WithRSA}, ChallengePassword: challenge,
-	}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
 }
 
 func refusedBy(t *testing.T, a *scep.PKIMessage, want scep.FailInfo) {
@@ -188,13 +74,13 @@ func TestSCEP(t *testing.T) {
 		return text.Reveal()
 	}
 	c := newSCEP(t, s, "acme.device")
-	csr := challenged(t, c.key, "gateway-1", secret(enrolauth.NewSecret{Endpoint: "device", Once: true}))
-	first := c.ask(scep.PKCSReq, csr)
+	csr := scepclient.CSR(t, c.Key, "gateway-1", secret(enrolauth.NewSecret{Endpoint: "device", Once: true}))
+	first := c.Ask(scep.PKCSReq, csr)
 	if first.PKIStatus != scep.SUCCESS {
 		t.Fatalf("status %s, failInfo %q", first.PKIStatus, first.FailInfo)
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	for _, one := range c.ra {
+	for _, one := range c.RA {
 		if bytes.Equal(one.RawSubject, one.RawIssuer) {
 			roots.AddCert(one)
 		} else {
@@ -207,7 +93,7 @@ func TestSCEP(t *testing.T) {
 	if first.Certificate.Subject.CommonName != "gateway-1" {
 		t.Errorf("a certificate of %s", first.Certificate.Subject)
 	}
-	if again := c.ask(scep.PKCSReq, csr); again.PKIStatus != scep.SUCCESS || !again.Certificate.Equal(first.Certificate) {
+	if again := c.Ask(scep.PKCSReq, csr); again.PKIStatus != scep.SUCCESS || !again.Certificate.Equal(first.Certificate) {
 		t.Error("the same request again got another certificate")
 	}
 	other := newSCEP(t, s, "acme.device")
@@ -215,19 +101,19 @@ func TestSCEP(t *testing.T) {
 		"none": "", "made up": "0123456789abcdef", "of another endpoint": secret(enrolauth.NewSecret{Endpoint: "meter"}),
 	} {
 		t.Run("challenge "+name, func(t *testing.T) {
-			refusedBy(t, other.ask(scep.PKCSReq, challenged(t, other.key, "gateway-2", challenge)), scep.BadMessageCheck)
+			refusedBy(t, other.Ask(scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", challenge)), scep.BadMessageCheck)
 		})
 	}
 	used, err := x509util.ParseChallengePassword(csr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	refusedBy(t, other.ask(scep.PKCSReq, challenged(t, other.key, "gateway-2", used)), scep.BadRequest)
+	refusedBy(t, other.Ask(scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", used)), scep.BadRequest)
 
 	reusable := secret(enrolauth.NewSecret{Endpoint: "device"})
 	for _, name := range []string{"gateway-3", "gateway-4"} {
 		each := newSCEP(t, s, "acme.device")
-		if got := each.ask(scep.PKCSReq, challenged(t, each.key, name, reusable)); got.PKIStatus != scep.SUCCESS || got.Certificate.Subject.CommonName != name {
+		if got := each.Ask(scep.PKCSReq, scepclient.CSR(t, each.Key, name, reusable)); got.PKIStatus != scep.SUCCESS || got.Certificate.Subject.CommonName != name {
 			t.Errorf("%s: status %s", name, got.PKIStatus)
 		}
 	}
@@ -244,7 +130,7 @@ func TestSCEPCertificates(t *testing.T) {
 	usages := make(map[x509.KeyUsage]int)
 	keys := make(map[string]bool)
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	for _, one := range c.ra {
+	for _, one := range c.RA {
 		switch {
 		case bytes.Equal(one.RawSubject, one.RawIssuer):
 			roots.AddCert(one)
@@ -255,15 +141,15 @@ func TestSCEPCertificates(t *testing.T) {
 		}
 		keys[string(one.RawSubjectPublicKeyInfo)] = true
 	}
-	if len(c.ra) != 4 || len(keys) != 4 || usages[x509.KeyUsageDigitalSignature] != 1 || usages[x509.KeyUsageKeyEncipherment] != 1 {
-		t.Fatalf("%d certificates of %d keys, for %v", len(c.ra), len(keys), usages)
+	if len(c.RA) != 4 || len(keys) != 4 || usages[x509.KeyUsageDigitalSignature] != 1 || usages[x509.KeyUsageKeyEncipherment] != 1 {
+		t.Fatalf("%d certificates of %d keys, for %v", len(c.RA), len(keys), usages)
 	}
-	for _, one := range c.ra {
+	for _, one := range c.RA {
 		if _, err := one.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
 			t.Errorf("%s: %v", one.Subject, err)
 		}
 	}
-	if again := c.certificates(); len(again) != 4 || !again[0].Equal(c.ra[0]) || !again[3].Equal(c.ra[3]) {
+	if again := c.Certificates(); len(again) != 4 || !again[0].Equal(c.RA[0]) || !again[3].Equal(c.RA[3]) {
 		t.Error("the next client is told others")
 	}
 }
@@ -277,7 +163,7 @@ func TestSCEPRenewal(t *testing.T) {
 	takesSCEP(t, s, st, "device")
 	c := newSCEP(t, s, "acme.device")
 	first, err := s.enroll.Enroll(t.Context(), enroll.Request{Grant: st.Permit(t, "acme", access.Enroll), Endpoint: "device", Protocol: pki.ProtocolREST,
-		Subject: enroll.Subject{CSR: pandotest.CSR(t, c.key, pkix.Name{CommonName: "gateway-1"})}})
+		Subject: enroll.Subject{CSR: pandotest.CSR(t, c.Key, pkix.Name{CommonName: "gateway-1"})}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,20 +171,20 @@ func TestSCEPRenewal(t *testing.T) {
 	fresh := pandotest.Key(t, pki.RSA2048)
 	csr := pandotest.CSR(t, fresh, pkix.Name{CommonName: "gateway-1"})
 
-	refusedBy(t, c.ask(scep.RenewalReq, csr), scep.BadMessageCheck) // by a certificate that it made itself
-	c.signer = old
-	refusedBy(t, c.ask(scep.RenewalReq, csr), scep.BadMessageCheck) // before the authority is trusted
+	refusedBy(t, c.Ask(scep.RenewalReq, csr), scep.BadMessageCheck) // by a certificate that it made itself
+	c.Signer = old
+	refusedBy(t, c.Ask(scep.RenewalReq, csr), scep.BadMessageCheck) // before the authority is trusted
 	caller{t: t, s: s}.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "device"}}})
-	refusedBy(t, c.ask(scep.RenewalReq, pandotest.CSR(t, pandotest.Key(t, pki.RSA2048), pkix.Name{CommonName: "gateway-2"})), scep.BadRequest)
+	refusedBy(t, c.Ask(scep.RenewalReq, pandotest.CSR(t, pandotest.Key(t, pki.RSA2048), pkix.Name{CommonName: "gateway-2"})), scep.BadRequest)
 
-	renewed := c.ask(scep.RenewalReq, csr)
+	renewed := c.Ask(scep.RenewalReq, csr)
 	if renewed.PKIStatus != scep.SUCCESS {
 		t.Fatalf("status %s, failInfo %q", renewed.PKIStatus, renewed.FailInfo)
 	}
 	if !bytes.Equal(renewed.Certificate.RawSubjectPublicKeyInfo, spki(t, fresh)) || !bytes.Equal(renewed.Certificate.RawSubject, old.RawSubject) {
 		t.Errorf("renewed as %s", renewed.Certificate.Subject)
 	}
-	if again := c.ask(scep.RenewalReq, csr); again.PKIStatus != scep.SUCCESS || !again.Certificate.Equal(renewed.Certificate) {
+	if again := c.Ask(scep.RenewalReq, csr); again.PKIStatus != scep.SUCCESS || !again.Certificate.Equal(renewed.Certificate) {
 		t.Error("the same request again got another certificate")
 	}
 
@@ -309,7 +195,7 @@ func TestSCEPRenewal(t *testing.T) {
 	if _, err := s.revocation.Revoke(t.Context(), st.Permit(t, "acme", access.Revoke), first.Certificate.Issuer, serial, pki.KeyCompromise); err != nil {
 		t.Fatal(err)
 	}
-	refusedBy(t, c.ask(scep.RenewalReq, pandotest.CSR(t, pandotest.Key(t, pki.RSA2048), pkix.Name{CommonName: "gateway-1"})), scep.BadMessageCheck)
+	refusedBy(t, c.Ask(scep.RenewalReq, pandotest.CSR(t, pandotest.Key(t, pki.RSA2048), pkix.Name{CommonName: "gateway-1"})), scep.BadMessageCheck)
 }
 
 // TestSCEPRotation: the keys are followed by others at half of their life, and what was
@@ -423,26 +309,10 @@ func TestSCEPAlarms(t *testing.T) {
 	}
 }
 
-// poll sends a CertPoll, which smallstep/scep does not make, and returns what answers it.
-func (c *scepClient) poll(id string, subject []byte) *scep.PKIMessage {
-	c.t.Helper()
-	printable := func(oid, text string) cms.Attribute {
-		return cms.Attribute{OID: oid, Value: der.Append(nil, asn1.PrintableString, []byte(text))}
-	}
-	issuer := c.recipient()[0]
-	envelope, err := cms.Encrypt(cms.Envelope{Content: der.Append(nil, asn1.SEQUENCE, slices.Concat(issuer.RawIssuer, subject)), Cipher: cms.AES128CBC},
-		cms.Recipient{Certificate: issuer.Raw})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	message, err := cms.Sign(cms.Message{Content: envelope, Certificates: [][]byte{c.signer.Raw}}, cms.Signer{Key: c.key, Certificate: c.signer.Raw, Attributes: []cms.Attribute{
-		printable("2.16.840.1.113733.1.9.2", "20"), printable("2.16.840.1.113733.1.9.7", id),
-		{OID: "2.16.840.1.113733.1.9.5", Value: der.Append(nil, asn1.OCTET_STRING, make([]byte, 16))},
-	}})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return c.post(message)
+// named returns what a CertPoll carries with a subject, and a GetCert and a GetCRL with a
+// serial: the issuer of the client's certificates, and that.
+func named(c *scepclient.Client, what []byte) []byte {
+	return der.Append(nil, asn1.SEQUENCE, slices.Concat(c.Recipient()[0].RawIssuer, what))
 }
 
 // TestSCEPApproval: what waits for approval is PENDING, also for who polls, until somebody
@@ -456,8 +326,8 @@ func TestSCEPApproval(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newSCEP(t, s, "acme.guarded")
-	csr := challenged(t, c.key, "gateway-1", text.Reveal())
-	asked := c.ask(scep.PKCSReq, csr)
+	csr := scepclient.CSR(t, c.Key, "gateway-1", text.Reveal())
+	asked := c.Ask(scep.PKCSReq, csr)
 	if asked.PKIStatus != scep.PENDING {
 		t.Fatalf("status %s, failInfo %q", asked.PKIStatus, asked.FailInfo)
 	}
@@ -466,10 +336,14 @@ func TestSCEPApproval(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := string(asked.TransactionID)
-	if got := c.poll(id, request.RawSubject); got.PKIStatus != scep.PENDING {
+	poll := func(id string) (*scep.PKIMessage, *pkcs7.PKCS7) {
+		return c.Query(certPoll, id, named(c, request.RawSubject))
+	}
+	if got, _ := poll(id); got.PKIStatus != scep.PENDING {
 		t.Errorf("a poll before approval: status %s, failInfo %q", got.PKIStatus, got.FailInfo)
 	}
-	refusedBy(t, c.poll("another", request.RawSubject), scep.BadCertID)
+	other, _ := poll("another")
+	refusedBy(t, other, scep.BadCertID)
 
 	st.Tokens = s.tokens
 	officer := st.Appoint(t, "acme", "officer", access.SecurityOfficer)
@@ -484,11 +358,11 @@ func TestSCEPApproval(t *testing.T) {
 	if done, err := s.approvals.Decide(t.Context(), g, waiting[0].ID, approval.Approve, waiting[0].Hash, ""); err != nil || done.State != approval.Executed {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	polled := c.poll(id, request.RawSubject)
-	if polled.PKIStatus != scep.SUCCESS || polled.Certificate.Subject.CommonName != "gateway-1" {
+	polled, carried := poll(id)
+	if polled.PKIStatus != scep.SUCCESS || len(carried.Certificates) != 1 || carried.Certificates[0].Subject.CommonName != "gateway-1" {
 		t.Fatalf("status %s, failInfo %q", polled.PKIStatus, polled.FailInfo)
 	}
-	if again := c.ask(scep.PKCSReq, csr); again.PKIStatus != scep.SUCCESS || !again.Certificate.Equal(polled.Certificate) {
+	if again := c.Ask(scep.PKCSReq, csr); again.PKIStatus != scep.SUCCESS || !again.Certificate.Equal(carried.Certificates[0]) {
 		t.Error("the request itself got another certificate")
 	}
 }
