@@ -171,8 +171,8 @@ const (
 )
 
 // known maps the content octets of the identifiers that requests and certificates
-// are full of to their dotted names.
-var known = index(
+// are full of to their dotted names, encoded these to the whole identifiers.
+var known, encoded = index(
 	OIDCommonName, OIDSerialNumber, OIDCountry, OIDLocality, OIDProvince,
 	OIDOrganization, OIDOrganizationalUnit, OIDDomainComponent, OIDEmailAddress,
 	OIDSubjectKeyIdentifier, OIDKeyUsage, OIDSubjectAltName, OIDBasicConstraints,
@@ -182,10 +182,11 @@ var known = index(
 	OIDChallengePassword, OIDExtensionRequest,
 )
 
-func index(names ...string) map[string]string {
-	m := make(map[string]string, len(names))
+func index(names ...string) (known, encoded map[string]string) {
+	known, encoded = make(map[string]string, len(names)), make(map[string]string, len(names))
 	for _, dotted := range names {
-		m[string(MustOID(dotted)[2:])] = dotted
+		id := string(MustOID(dotted))
+		known[id[2:]], encoded[dotted] = dotted, id
 	}
-	return m
+	return known, encoded
 }

@@ -13,6 +13,14 @@ import (
 // AppendOID appends the OBJECT IDENTIFIER of a dotted name, as "2.5.29.17". Each
 // arc after the second is below 2^31, since crypto/x509 reads no larger ones.
 func AppendOID(dst []byte, dotted string) ([]byte, error) {
+	if id, ok := encoded[dotted]; ok {
+		return append(dst, id...), nil
+	}
+	return appendOID(dst, dotted)
+}
+
+// appendOID is AppendOID for identifiers that this package has no constant for.
+func appendOID(dst []byte, dotted string) ([]byte, error) {
 	arcs := strings.Split(dotted, ".")
 	if len(arcs) < 2 {
 		return nil, fmt.Errorf("object identifier %.80q: it has at least two arcs", dotted)
@@ -52,7 +60,7 @@ func appendArc(dst []byte, n uint64) []byte {
 // MustOID returns the OBJECT IDENTIFIER of a dotted name that is a constant of
 // the program. It panics where that is none.
 func MustOID(dotted string) []byte {
-	b, err := AppendOID(nil, dotted)
+	b, err := appendOID(nil, dotted)
 	if err != nil {
 		panic(err)
 	}
