@@ -96,10 +96,18 @@ type Result struct {
 	Row         int64
 	Origin      int64 // of a retry: the row in the file that was uploaded at first
 	Device      pki.DeviceID
-	Certificate *pki.Certificate // nil where not issued, or archived
-	Archive     string           // in which archive the certificate is; "" where in none
+	Certificate *Issued // nil where not issued, or archived
+	Archive     string  // in which archive the certificate is; "" where in none
 	Refusal     *issuance.Refusal
 	Cancelled   bool
+}
+
+// Issued is what the results say of a certificate: they are read a hundred thousand at
+// a time, so it is no more than that.
+type Issued struct {
+	Issuer pki.IssuerID
+	Serial pki.Serial
+	DER    []byte
 }
 
 // Store keeps batches. issuance.Store.Commit claims and closes chunks.

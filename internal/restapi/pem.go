@@ -65,17 +65,18 @@ func certificatePEM(der []byte) string {
 	if len(der) == 0 {
 		return ""
 	}
+	return string(appendCertificatePEM(nil, der))
+}
+
+// appendCertificatePEM appends a certificate in PEM.
+func appendCertificatePEM(dst, der []byte) []byte {
 	const begin, end, line = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", 48 // bytes, which are 64 characters
-	var b strings.Builder
-	b.Grow(len(begin) + len(end) + base64.StdEncoding.EncodedLen(len(der)) + len(der)/line + 1)
-	b.WriteString(begin)
-	var text [64]byte
+	dst = slices.Grow(dst, len(begin)+len(end)+base64.StdEncoding.EncodedLen(len(der))+len(der)/line+1)
+	dst = append(dst, begin...)
 	for part := range slices.Chunk(der, line) {
-		b.Write(base64.StdEncoding.AppendEncode(text[:0], part))
-		b.WriteByte('\n')
+		dst = append(base64.StdEncoding.AppendEncode(dst, part), '\n')
 	}
-	b.WriteString(end)
-	return b.String()
+	return append(dst, end...)
 }
 
 // writePEM answers with certificates in PEM.

@@ -33,7 +33,7 @@ func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.P
 	}
 	write, media := writeResultJSON, mediaNDJSON
 	if format == batch.PEM {
-		write, media = writeResultPEM, mediaPEMFile
+		write, media = resultPEMWriter(), mediaPEMFile
 	}
 	begun := false
 	for row, err := range s.cfg.Batch.Results(r.Context(), g, pki.BatchID(r.PathValue("id")), after) {
@@ -42,8 +42,8 @@ func (s *server) batchResults(w http.ResponseWriter, r *http.Request, g access.P
 		}
 		if err == nil {
 			w.Header().Set("Content-Type", media)
-			if result := wireResult(row); status == "" || status == result.Status {
-				err = write(out, result)
+			if status == "" || status == statusOf(&row) {
+				err = write(out, &row)
 			}
 		}
 		if err != nil {
@@ -139,51 +139,74 @@ func batchResultsDoc() document {
 	}
 }
 
-func wireResult(r batch.Result) client.Result {
-	out := client.Result{Row: r.Row, OriginRow: r.Origin, Device: string(r.Device)}
+// statusOf returns how a row ended.
+func statusOf(r *batch.Result) string {
 	switch {
 	case r.Certificate != nil:
-		out.Status = client.RowIssued
+		return client.RowIssued
+	case r.Archive != "":
+		return client.RowArchived
+	case r.Refusal != nil:
+		return client.RowRefused
+	default:
+		return client.RowCancelled
+	}
+}
+
+func wireResult(r *batch.Result) client.Result {
+	out := client.Result{Row: r.Row, OriginRow: r.Origin, Device: string(r.Device), Status: statusOf(r)}
+	switch out.Status {
+	case client.RowIssued:
 		out.Issuer, out.Serial = string(r.Certificate.Issuer), r.Certificate.Serial.String()
 		out.Certificate = certificatePEM(r.Certificate.DER)
-	case r.Archive != "":
-		out.Status, out.Archive = client.RowArchived, r.Archive
-	case r.Refusal != nil:
-		out.Status, out.Kind, out.Reason = client.RowRefused, r.Refusal.Kind.String(), r.Refusal.Reason
-	default:
-		out.Status = client.RowCancelled
+	case client.RowArchived:
+		out.Archive = r.Archive
+	case client.RowRefused:
+		out.Kind, out.Reason = r.Refusal.Kind.String(), r.Refusal.Reason
 	}
 	return out
 }
 
-func writeResultJSON(w io.Writer, r client.Result) error {
-	if err := json.MarshalWrite(w, r); err != nil {
+func writeResultJSON(w io.Writer, r *batch.Result) error {
+	if err := json.MarshalWrite(w, wireResult(r)); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
 }
 
-// writeResultPEM writes a row as explanatory text (RFC 7468, 5.2) and, where it
+// resultPEMWriter returns a function that writes rows as appendResultPEM has them. All
+// use the same memory.
+func resultPEMWriter() func(io.Writer, *batch.Result) error {
+	var text []byte
+	return func(w io.Writer, r *batch.Result) error {
+		text = appendResultPEM(text[:0], r)
+		_, err := w.Write(text)
+		return err
+	}
+}
+
+// appendResultPEM appends a row as explanatory text (RFC 7468, 5.2) and, where it
 // was issued, its certificate.
-func writeResultPEM(w io.Writer, r client.Result) error {
-	comment := "# row " + strconv.FormatInt(r.Row, 10)
-	if r.OriginRow != 0 {
-		comment += " origin " + strconv.FormatInt(r.OriginRow, 10)
+func appendResultPEM(dst []byte, r *batch.Result) []byte {
+	dst = strconv.AppendInt(append(dst, "# row "...), r.Row, 10)
+	if r.Origin != 0 {
+		dst = strconv.AppendInt(append(dst, " origin "...), r.Origin, 10)
 	}
 	if r.Device != "" {
-		comment += " device " + r.Device
+		dst = append(append(dst, " device "...), oneLine(string(r.Device))...)
 	}
-	switch r.Status {
+	switch statusOf(r) {
+	case client.RowIssued:
+		return appendCertificatePEM(append(dst, '\n'), r.Certificate.DER)
 	case client.RowRefused:
-		comment += " refused: " + r.Kind + ": " + r.Reason
+		dst = append(append(dst, " refused: "...), oneLine(r.Refusal.Kind.String()+": "+r.Refusal.Reason)...)
 	case client.RowArchived:
-		comment += " issued, expired and archived: " + r.Archive
+		dst = append(append(dst, " issued, expired and archived: "...), oneLine(r.Archive)...)
 	case client.RowCancelled:
-		comment += " cancelled"
+		dst = append(dst, " cancelled"...)
 	}
-	_, err := io.WriteString(w, oneLine(comment)+"\n"+r.Certificate)
-	return err
+	return append(dst, '\n')
 }
 
 // oneLine keeps a comment from being taken for anything else: it has no line

@@ -21,7 +21,7 @@ import (
 func threeRows(end error) iter.Seq2[batch.Result, error] {
 	return func(yield func(batch.Result, error) bool) {
 		rows := []batch.Result{
-			{Row: 1, Device: "SM-1", Certificate: &pki.Certificate{Issuer: "iss", Serial: pki.Serial{19: 1}, DER: []byte{0x30, 0}}},
+			{Row: 1, Device: "SM-1", Certificate: &batch.Issued{Issuer: "iss", Serial: pki.Serial{19: 1}, DER: []byte{0x30, 0}}},
 			{Row: 2, Device: "SM-2", Refusal: &issuance.Refusal{Row: 2, Device: "SM-2", Kind: pki.DuplicateKey, Reason: "taken\n-----BEGIN CERTIFICATE-----"}},
 			{Row: 3, Device: "SM-3", Cancelled: true},
 		}

@@ -67,18 +67,6 @@ func (s *Store) certificate(ctx context.Context, c *storedCertificate) (*pki.Cer
 	return cert, nil
 }
 
-// certificates returns what rows stand for, or the first error.
-func (s *Store) certificates(ctx context.Context, rows []*storedCertificate) ([]*pki.Certificate, error) {
-	certs := make([]*pki.Certificate, len(rows))
-	for i, c := range rows {
-		var err error
-		if certs[i], err = s.certificate(ctx, c); err != nil {
-			return nil, err
-		}
-	}
-	return certs, nil
-}
-
 // Certificate implements issuance.Store.
 func (s *Store) Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error) {
 	num, err := s.findRef(ctx, issuerRef(issuer))

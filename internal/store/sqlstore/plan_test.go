@@ -24,6 +24,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"serial":          {leadSerial, []string{"certificate_serial"}},
 		"fingerprint":     {leadFingerprint, []string{"PRIMARY KEY"}},
 		"batch":           {leadBatch, []string{"certificate_row"}},
+		"results":         {issuedRows, []string{"certificate_row"}},
 		"device":          {leadDevice, []string{"certificate_device", "certificate_lent_device"}},
 		"lot":             {leadLot, []string{"certificate_lot"}},
 		"product line":    {leadLine, []string{"certificate_line"}},

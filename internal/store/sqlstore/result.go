@@ -14,7 +14,7 @@ import (
 // an intent has its chunk. The device of a cancelled row is "": only the batch
 // package can read it.
 func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID, after int64, limit int) ([]batch.Result, error) {
-	var issued []*storedCertificate
+	var issued []issuedRow
 	var refused []issuance.Refusal
 	var cancelled []int64
 	var archived []batch.Result
@@ -28,8 +28,7 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 			return err
 		}
 		// Of each kind the first rows up to limit: the first of all are among them.
-		issued, err = list(ctx, from, scanCertificate,
-			selectCertificate+`WHERE c.batch = $1 AND c.row_no > $2 ORDER BY c.row_no LIMIT $3`, b.num, after, limit)
+		issued, err = list(ctx, from, scanIssued, issuedRows, b.num, after, limit)
 		if err != nil {
 			return err
 		}
@@ -55,13 +54,13 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 	if err != nil {
 		return nil, fmt.Errorf("reading results: %w", err)
 	}
-	certs, err := s.certificates(ctx, issued)
-	if err != nil {
-		return nil, err
-	}
-	results := make([]batch.Result, 0, len(certs)+len(refused)+len(cancelled))
-	for _, c := range certs {
-		results = append(results, batch.Result{Row: c.Row, Device: c.Device, Certificate: c})
+	certs := make([]batch.Issued, len(issued))
+	results := make([]batch.Result, 0, len(certs)+len(archived)+len(refused)+len(cancelled))
+	for i := range issued {
+		if err := s.issuedOf(ctx, &issued[i], &certs[i]); err != nil {
+			return nil, fmt.Errorf("row %d: %w", issued[i].row, err)
+		}
+		results = append(results, batch.Result{Row: issued[i].row, Device: issued[i].device, Certificate: &certs[i]})
 	}
 	results = append(results, archived...)
 	for i := range refused {
@@ -81,6 +80,39 @@ func (s *Store) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 		return nil, fmt.Errorf("reading results: %w", err)
 	}
 	return results, nil
+}
+
+// issuedRows reads no more of a certificate than results have.
+const issuedRows = `SELECT c.row_no, c.device, c.issuer, c.serial, c.der FROM certificate c
+	WHERE c.batch = $1 AND c.row_no > $2 ORDER BY c.row_no LIMIT $3`
+
+// An issuedRow is a certificate as issuedRows has it.
+type issuedRow struct {
+	row    int64
+	device pki.DeviceID
+	issuer int64
+	serial pki.Serial
+	packed []byte
+}
+
+func scanIssued(row row) (r issuedRow, err error) {
+	var device string // the driver's own type costs no conversion
+	err = row.Scan(&r.row, &device, &r.issuer, intoArray(r.serial[:]), intoBytes{&r.packed})
+	r.device = pki.DeviceID(device)
+	return r, err
+}
+
+// issuedOf sets what a row stands for.
+func (s *Store) issuedOf(ctx context.Context, r *issuedRow, c *batch.Issued) error {
+	issuer, err := s.refOf(ctx, s.read, r.issuer)
+	if err != nil {
+		return err
+	}
+	c.Issuer, c.Serial = pki.IssuerID(issuer.text), r.serial
+	if c.DER, err = unpack(r.packed, func(num int64) (*reference, error) { return s.referenceByNum(ctx, s.read, num) }); err != nil {
+		return fmt.Errorf("certificate %s of issuer %s: %w", c.Serial, c.Issuer, err)
+	}
+	return nil
 }
 
 func scanRefusal(row row) (issuance.Refusal, error) {
