@@ -74,7 +74,11 @@ func TestSCEP(t *testing.T) {
 		return text.Reveal()
 	}
 	c := newSCEP(t, s, "acme.device")
-	csr := scepclient.CSR(t, c.Key, "gateway-1", secret(enrolauth.NewSecret{Endpoint: "device", Once: true}))
+	once := secret(enrolauth.NewSecret{Endpoint: "device", Once: true})
+	// What is refused uses nothing up.
+	refusedBy(t, c.Ask(scep.PKCSReq, scepclient.CSR(t, pandotest.Key(t, pki.RSA2048), "gateway-1", once)), scep.BadMessageCheck)
+	refusedBy(t, c.Ask(scep.PKCSReq, scepclient.CSR(t, c.Key, "gateway\x01", once)), scep.BadRequest)
+	csr := scepclient.CSR(t, c.Key, "gateway-1", once)
 	first := c.Ask(scep.PKCSReq, csr)
 	if first.PKIStatus != scep.SUCCESS {
 		t.Fatalf("status %s, failInfo %q", first.PKIStatus, first.FailInfo)

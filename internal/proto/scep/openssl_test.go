@@ -133,3 +133,21 @@ func TestLegacyAlgorithms(t *testing.T) {
 		})
 	}
 }
+
+// TestMD5: no switch takes MD5 (RFC 8894, 2.9).
+func TestMD5(t *testing.T) {
+	device := newParty(t, newRSA(t, "device"), "device")
+	p := place{t, t.TempDir()}
+	p.party("device", device)
+	p.write("envelope", []byte("an envelope"))
+	signed, err := cms.ParseSigned(p.openssl("cms -sign -binary -nodetach -outform DER -in envelope -signer device.pem -inkey device.key -md md5"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, legacy := range []bool{false, true} {
+		m := &message{kind: pkcsReq, nonce: make([]byte, nonceSize), signed: signed}
+		if err := m.verify(legacy); pki.KindOf(err) != pki.BadKey {
+			t.Errorf("legacy %v: %v", legacy, err)
+		}
+	}
+}
