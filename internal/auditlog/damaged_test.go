@@ -3,6 +3,7 @@ package auditlog_test
 import (
 	"crypto/x509/pkix"
 	"database/sql"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -88,5 +89,34 @@ func TestDamagedLog(t *testing.T) {
 	b.ok(b.enrollAt("acme", "SM-3"))
 	if got := b.alarms(); len(got) != 0 {
 		t.Errorf("alarms %v", got)
+	}
+}
+
+// TestTornLog: hashes that are gone from a full tile hold up no leaf, and are told when an
+// export or a proof comes upon them; the alarm ends when they are there again, and not
+// because the store does not answer.
+func TestTornLog(t *testing.T) {
+	b := newBench(t)
+	b.round()
+	for _, damage := range []string{"substr(data, 1, 32)", "zeroblob(length(data))"} {
+		b.raw(`DROP TABLE IF EXISTS kept`)
+		b.raw(`CREATE TABLE kept AS SELECT * FROM log_tile`)
+		b.raw(`UPDATE log_tile SET data = ` + damage + ` WHERE level = 0 AND tenant = (SELECT num FROM ref WHERE text = 'acme' AND num IN (SELECT tenant FROM log))`)
+		e, err := b.log.Export(b.Context(), b.reader(), time.Time{}, time.Time{})
+		b.ok(err)
+		if err := e.Write(b.Context(), io.Discard); pki.KindOf(err) != pki.Unavailable || !strings.Contains(pki.DetailOf(err), "pando check") {
+			t.Errorf("%s: the export says %v", damage, err)
+		}
+		for range 2 {
+			b.ok(auditlog.Watch(b.log, b.Context()))
+			if got := strings.Join(b.alarms(), ","); got != "log.damaged log of acme" {
+				t.Errorf("%s: alarms %s", damage, got)
+			}
+		}
+		b.raw(`UPDATE log_tile SET data = (SELECT k.data FROM kept k WHERE k.tenant = log_tile.tenant AND k.level = log_tile.level AND k.n = log_tile.n)`)
+		b.ok(auditlog.Watch(b.log, b.Context()))
+		if got := b.alarms(); len(got) != 0 {
+			t.Errorf("%s: mended, and alarms %v", damage, got)
+		}
 	}
 }

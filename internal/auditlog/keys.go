@@ -49,6 +49,7 @@ type tileReader struct {
 	ctx    context.Context
 	store  Store
 	tenant pki.TenantID
+	failed bool // the store did not answer, which says nothing about the tiles
 }
 
 // Height implements tlog.TileReader.
@@ -56,7 +57,9 @@ func (*tileReader) Height() int { return audit.TileHeight }
 
 // ReadTiles implements tlog.TileReader.
 func (r *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
-	return r.store.Tiles(r.ctx, r.tenant, tiles)
+	all, err := r.store.Tiles(r.ctx, r.tenant, tiles)
+	r.failed = err != nil && pki.KindOf(err) != pki.NotFound
+	return all, err
 }
 
 // SaveTiles implements tlog.TileReader; the store has them.

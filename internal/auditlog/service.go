@@ -80,7 +80,8 @@ type Service struct {
 	deployment string
 
 	mu   sync.Mutex
-	hold Hold // guarded by mu; zero Epoch where another node has it
+	hold Hold // guarded by mu, as is torn; zero Epoch where another node has it
+	torn map[pki.TenantID]tear
 
 	late map[string]time.Time // of each anchor, since when it fails; owned by deliver
 	own  alarm.Standing       // alarms of single logs; owned by watch
@@ -96,7 +97,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, deployment: deployment, late: make(map[string]time.Time), stats: newStats(cfg.Anchors)}
+	s := &Service{cfg: cfg, deployment: deployment, late: make(map[string]time.Time), torn: make(map[pki.TenantID]tear), stats: newStats(cfg.Anchors)}
 	if err := s.compare(ctx); err != nil {
 		return nil, err
 	}
@@ -296,6 +297,7 @@ func (s *Service) tell(ctx context.Context, a alarm.Alarm) {
 }
 
 // reader reads a log's tiles, for proofs. It checks each against the tree.
-func (s *Service) reader(ctx context.Context, tenant pki.TenantID, size int64, root tlog.Hash) tlog.HashReader {
-	return tlog.TileHashReader(tlog.Tree{N: size, Hash: root}, &tileReader{ctx, s.cfg.Store, tenant})
+func (s *Service) reader(ctx context.Context, tenant pki.TenantID, size int64, root tlog.Hash) *mindful {
+	tiles := &tileReader{ctx: ctx, store: s.cfg.Store, tenant: tenant}
+	return &mindful{tlog.TileHashReader(tlog.Tree{N: size, Hash: root}, tiles), s, tiles, tenant, size, root}
 }

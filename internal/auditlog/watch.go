@@ -38,6 +38,7 @@ func (s *Service) watch(ctx context.Context) error {
 			all.UnanchoredSince = earliest(all.UnanchoredSince, b.UnanchoredSince)
 		}
 	}
+	wrong = append(s.tears(ctx), wrong...) // a log that gets no place has the last word
 	for _, a := range s.own.Replace(s.cfg.Alarms, wrong) {
 		s.tell(ctx, a)
 	}
@@ -91,22 +92,30 @@ func (s *Service) watchAll(ctx context.Context, b *Backlog) (stop audit.Stop) {
 	return stop
 }
 
-// watchOne returns what of a log's own stops its tenant, and the alarms for it.
-func (s *Service) watchOne(b *Backlog) (stop audit.Stop, wrong []alarm.Alarm) {
-	target := "log of " + string(b.Tenant)
-	if b.Tenant == pki.Platform {
+// whatOfDamage is what to do about a log that is damaged.
+const whatOfDamage = "The server's log says why, and 'pando check' where the log or the rows that it stands for were changed. Find out who or what did that before you put a backup back; it goes on by itself once it is mended. Other tenants go on meanwhile."
+
+func damagedKey(tenant pki.TenantID) alarm.Key {
+	target := "log of " + string(tenant)
+	if tenant == pki.Platform {
 		target = "log of the platform"
 	}
+	return alarm.Key{Tenant: tenant, Name: "log.damaged", Target: target}
+}
+
+// watchOne returns what of a log's own stops its tenant, and the alarms for it.
+func (s *Service) watchOne(b *Backlog) (stop audit.Stop, wrong []alarm.Alarm) {
 	raise := func(name, what, do string) {
-		wrong = append(wrong, alarm.Alarm{Key: alarm.Key{Tenant: b.Tenant, Name: name, Target: target}, Severity: alarm.Critical, What: what, Do: do})
+		key := damagedKey(b.Tenant)
+		key.Name = name
+		wrong = append(wrong, alarm.Alarm{Key: key, Severity: alarm.Critical, What: what, Do: do})
 	}
-	const look = "The server's log says why, and 'pando check' where the log or the rows that it stands for were changed. Find out who or what did that before you put a backup back; it goes on by itself once it is mended. Other tenants go on meanwhile."
 	if b.Damaged {
-		raise("log.damaged", "the audit log is damaged, and its entries get no place", look)
+		raise("log.damaged", "the audit log is damaged, and its entries get no place", whatOfDamage)
 	}
 	if (b.Damaged || b.NoLog) && s.behind(b) {
 		stop.Acts = errBehind()
-		raise("log.backlog", fmt.Sprintf("%d entries have waited for up to %s for their place in this audit log: nothing of the tenant is issued or changed until they have it", b.Leaves, s.cfg.Now().Sub(b.Oldest).Round(time.Second)), look)
+		raise("log.backlog", fmt.Sprintf("%d entries have waited for up to %s for their place in this audit log: nothing of the tenant is issued or changed until they have it", b.Leaves, s.cfg.Now().Sub(b.Oldest).Round(time.Second)), whatOfDamage)
 	}
 	if b.Unsigned && s.unanchored(b) {
 		stop.Issuance = &pki.Error{Kind: pki.Unavailable, RetryAfter: 30 * time.Second,

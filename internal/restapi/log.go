@@ -162,8 +162,12 @@ func (s *server) exportLog(w http.ResponseWriter, r *http.Request, g access.Perm
 	w.Header().Set("Content-Type", mediaNDJSON)
 	stream := newStream(w)
 	defer stream.End()
-	out := bufio.NewWriterSize(stream, 32<<10)
+	began := &counter{w: stream}
+	out := bufio.NewWriterSize(began, 32<<10)
 	if err := export.Write(r.Context(), out); err != nil {
+		if began.n == 0 {
+			return err
+		}
 		s.cut(r, err)
 	}
 	if err := out.Flush(); err != nil {
