@@ -269,7 +269,7 @@ func TestAuthorityOfOneVersion(t *testing.T) {
 	h.ok(err)
 	next := pki.ProfileVersion{ProfileRef: v.ProfileRef, Source: v.Source + "# changed\n", Created: h.clock.now()}
 	next.Version, next.Hash = 0, sha256.Sum256([]byte(next.Source))
-	h.ok(h.Store.PutProfile(h.ctx, &next, pki.Event{Tenant: acme, At: h.clock.now(), Action: "profile.publish"}))
+	h.ok(h.Store.PutProfile(h.ctx, &next, nil, pki.Event{Tenant: acme, At: h.clock.now(), Action: "profile.publish"}))
 	h.clock.pass(time.Second)
 	if got := h.approve("officer", w.Change); got.State != approval.Failed || !strings.Contains(got.Outcome, "something it builds on has changed") {
 		t.Errorf("it is %s: %s", got.State, got.Outcome)

@@ -25,7 +25,7 @@ func TestLentVersions(t *testing.T) {
 		}
 		next := pki.ProfileVersion{ProfileRef: ref, Source: v.Source + "# mended\n", Created: time.Now()}
 		next.Hash = sha256.Sum256([]byte(next.Source))
-		if err := h.Store.PutProfile(t.Context(), &next, pki.Event{Tenant: "acme", At: time.Now(), Action: "profile.publish"}); err != nil {
+		if err := h.Store.PutProfile(t.Context(), &next, nil, pki.Event{Tenant: "acme", At: time.Now(), Action: "profile.publish"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestLentNames(t *testing.T) {
 		t.Helper()
 		source := strings.Replace(first.Source, "  names:\n", "  names:\n    - "+entry+"\n", 1)
 		next := pki.ProfileVersion{ProfileRef: pki.ProfileRef{Tenant: "acme", Name: "meter"}, Source: source, Hash: sha256.Sum256([]byte(source)), Created: time.Now()}
-		if err := h.Store.PutProfile(t.Context(), &next, pki.Event{Tenant: "acme", At: time.Now(), Action: "profile.publish"}); err != nil {
+		if err := h.Store.PutProfile(t.Context(), &next, nil, pki.Event{Tenant: "acme", At: time.Now(), Action: "profile.publish"}); err != nil {
 			t.Fatal(err)
 		}
 	}

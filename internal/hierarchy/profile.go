@@ -17,7 +17,8 @@ import (
 // PublishProfile stores the document as the next version of the profile that it
 // names, or returns the latest version where that is the same document. It refuses
 // one whose certificates the lint would refuse, as far as samples of requests show
-// it. It needs access.ManageProfiles.
+// it. It needs access.ManageProfiles, and access.ManageQuotas where the document sets
+// the quota of its profile to another.
 func (s *Service) PublishProfile(ctx context.Context, g access.Permit, source []byte) (*pki.ProfileVersion, error) {
 	if err := g.Check(access.ManageProfiles); err != nil {
 		return nil, err
@@ -52,6 +53,10 @@ func (s *Service) PublishProfile(ctx context.Context, g access.Permit, source []
 		return latest, nil
 	}
 	v.Version = latest.Version + 1
+	limit, err := s.quotaOf(ctx, g, p)
+	if err != nil {
+		return nil, err
+	}
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.PublishProfile, Target: "profile:" + p.Name(), Summary: fmt.Sprintf("version %d of the profile %s", v.Version, p.Name()),
 		Payload: profileChange{Version: v.Version, Source: v.Source},
@@ -62,7 +67,7 @@ func (s *Service) PublishProfile(ctx context.Context, g access.Permit, source []
 	if g.Change().ID == "" {
 		v.Version = 0 // whichever is next: nobody approved it as that of a certain one
 	}
-	return v, s.cfg.Store.PutProfile(ctx, v, s.event(g, "profile.publish", "profile:"+p.Name(), fmt.Sprintf("sha256 %x", v.Hash)))
+	return v, s.cfg.Store.PutProfile(ctx, v, limit, s.event(g, "profile.publish", "profile:"+p.Name(), fmt.Sprintf("sha256 %x", v.Hash)))
 }
 
 // profileChange is what a change of kind approval.PublishProfile asks for: a document

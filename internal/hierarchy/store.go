@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 )
 
 // Store keeps tenants, authorities, issuers and profiles. A change stores its
@@ -66,8 +67,11 @@ type Store interface {
 	// PutProfile stores the next version of a profile and sets p.Version, or is
 	// Conflict where p.Version is another than 0 and that; the latest version is
 	// returned unchanged (and no event stored) where its hash is equal. The event's
-	// detail is preceded by "version N, ".
-	PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Event) error
+	// detail is preceded by "version N, ". A quota that is not nil is set with it, as
+	// quota.Store.SetQuota sets one, with an event of its own, and not raised.
+	PutProfile(ctx context.Context, p *pki.ProfileVersion, q *quota.Quota, e pki.Event) error
+	// Quotas returns a tenant's quotas.
+	Quotas(ctx context.Context, tenant pki.TenantID) ([]*quota.Quota, error)
 	// Profile returns a version; 0 is the latest.
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	// Profiles returns the latest version of each profile, by name.

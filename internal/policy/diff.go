@@ -39,6 +39,7 @@ func Diff(before, after *Profile) []Change {
 	d.set("rules", rulesOf(before), rulesOf(after), Narrows)
 	d.pair(before.pair, after.pair)
 	d.approvals(before.approvals, after.approvals)
+	d.quota(before.quota, after.quota)
 	d.flag("binding", "tls", before.bound, after.bound, Narrows)
 	d.set("keys.allow", before.keys.words(), after.keys.words(), Widens)
 	d.flag("keys.reuse", "shared", before.shared, after.shared, Widens)

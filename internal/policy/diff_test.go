@@ -27,6 +27,7 @@ func TestDiff(t *testing.T) {
 		{"[manufacturing]", "[manufacturing, other]", Change{"authorities", "", "other", Widens}},
 		{"authorities: [manufacturing]\n", "", Change{"authorities", "manufacturing", "any", Widens}},
 		{"rules:\n", "approvals: {steps: [2 of security-officer]}\nrules:\n", Change{"approvals", "nobody else", "2 of role security-officer within 7 days", Narrows}},
+		{"rules:\n", "quota: 7\nrules:\n", Change{"quota", "", "7", Narrows}},
 		{"rules:\n", "strict: true\nrules:\n", Change{"strict", "", "true", Narrows}},
 		{"rules:\n", "binding: tls\nrules:\n", Change{"binding", "", "tls", Narrows}},
 		{"  - {require: \"lot.name != ''\", because: a certificate belongs to a lot}\n", "", Change{"rules", "lot.name != ''", "", Widens}},

@@ -29,6 +29,8 @@
 //	  steps: [1 of ra-operator, 2 of security-officer] # so many holders of a role, built-in or the tenant's own
 //	  expire: 7d                    # the default: what nobody decided by then is over; from 1min to 90d
 //
+//	quota: 100000                   # publishing it sets the tenant's quota for the profile, in all its versions
+//
 //	binding: tls                    # each request names in its challengePassword the TLS connection that it comes by
 //	                                # (EST, RFC 7030, 3.5); without it, one that names another is refused alone
 //
@@ -161,6 +163,15 @@
 // lent to it. A role of the tenant's own includes approvals.decide. The certificates of
 // the server's own listeners wait for nobody; authorities have rules of their own
 // (approvals.md), and OCSP responders none.
+//
+// # Quotas
+//
+// With quota, the publication of the document sets the tenant's quota for the profile
+// (quotas.md), as 'pando quota set profile:NAME' does, in the same transaction, for the
+// certificates of all versions, whichever an endpoint binds. Whoever publishes may set
+// quotas then. A quota that is lower already is not raised by a document: 'pando quota
+// set' does that first, where the tenant wants it with approval. A document without the
+// key leaves the quota as it is.
 //
 // # ASN.1
 //

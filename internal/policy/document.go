@@ -38,6 +38,7 @@ type document struct {
 	Rules            []documentRule       `yaml:"rules"`
 	Pair             word                 `yaml:"pair"`
 	Approvals        *documentApprovals   `yaml:"approvals"`
+	Quota            word                 `yaml:"quota"`
 	Binding          word                 `yaml:"binding"`
 	Keys             documentKeys         `yaml:"keys"`
 	ServerKeys       *documentServerKeys  `yaml:"serverKeys"`

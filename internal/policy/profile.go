@@ -20,7 +20,8 @@ type Profile struct {
 	rules       []rule
 	pair        string // the profile that it is issued together with; "" for none
 	approvals   *approval.Rule
-	bound       bool // to the TLS connection that it came by
+	quota       int64 // 0: it says none
+	bound       bool  // to the TLS connection that it came by
 	keys        keyRule
 	shared      bool
 	sameKey     bool
@@ -71,7 +72,7 @@ func Parse(source []byte) (*Profile, error) {
 		return nil, at(doc.Profile.token, "a name has 1 to 40 characters of a-z, 0-9 and inner hyphens")
 	}
 	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1, defaults: defaultsOf(doc)}
-	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions, p.compileApprovals, p.compileServerKeys} {
+	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions, p.compileApprovals, p.compileQuota, p.compileServerKeys} {
 		if err := compile(doc); err != nil {
 			return nil, err
 		}

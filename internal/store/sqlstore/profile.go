@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 )
 
 const selectProfile = `SELECT tenant, name, version, hash, created, source FROM profile `
@@ -19,7 +20,7 @@ func scanProfile(row row) (*pki.ProfileVersion, error) {
 const latestProfile = selectProfile + `WHERE tenant = $1 AND name = $2 ORDER BY version DESC LIMIT 1`
 
 // PutProfile implements hierarchy.Store.
-func (s *Store) PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Event) error {
+func (s *Store) PutProfile(ctx context.Context, p *pki.ProfileVersion, q *quota.Quota, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		latest, err := one(ctx, t, scanProfile, latestProfile, p.Tenant, p.Name)
 		switch {
@@ -43,7 +44,10 @@ func (s *Store) PutProfile(ctx context.Context, p *pki.ProfileVersion, e pki.Eve
 			return fmt.Errorf("storing profile %s: %w", p.Name, err)
 		}
 		e.Detail = fmt.Sprintf("version %d, %s", p.Version, e.Detail)
-		return t.event(e)
+		if err := t.event(e); err != nil || q == nil {
+			return err
+		}
+		return t.setQuota(q, false, pki.Event{Tenant: e.Tenant, At: e.At, Actor: e.Actor, Action: "quota.set"})
 	})
 }
 

@@ -13,35 +13,37 @@ import (
 
 // SetQuota implements quota.Store.
 func (s *Store) SetQuota(ctx context.Context, q quota.Quota, raise bool, e pki.Event) (*quota.Quota, error) {
-	err := s.update(ctx, func(t *tx) error {
-		if err := t.findTarget(q.Tenant, &q.Target); err != nil {
-			return err
-		}
-		var before int64
-		_, err := one(ctx, t, func(row row) (bool, error) {
-			return true, row.Scan(&before, &q.Used, &q.Counting)
-		}, `SELECT bound, used, counting FROM quota WHERE tenant = $1 AND kind = $2 AND name = $3`, q.Tenant, q.Kind, q.Name)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			e.Detail = pki.Count(q.Limit, "certificate")
-			err = t.putQuota(&q)
-		case err == nil && q.Limit > before && !raise:
-			return pki.Errorf(pki.Conflict, "the quota for %s is %d at this moment, and would be raised: set it under this name", q.Target, before)
-		case err == nil:
-			e.Detail = fmt.Sprintf("from %d to %s", before, pki.Count(q.Limit, "certificate"))
-			err = t.changeQuota(&q)
-		}
-		if err != nil {
-			return fmt.Errorf("setting the quota for %s: %w", q.Target, err)
-		}
-		t.forgetQuotas = true
-		e.Target = "quota:" + q.Target.String()
-		return t.event(e)
-	})
-	if err != nil {
+	if err := s.update(ctx, func(t *tx) error { return t.setQuota(&q, raise, e) }); err != nil {
 		return nil, err
 	}
 	return &q, nil
+}
+
+// setQuota sets a quota, and completes it and its event.
+func (t *tx) setQuota(q *quota.Quota, raise bool, e pki.Event) error {
+	if err := t.findTarget(q.Tenant, &q.Target); err != nil {
+		return err
+	}
+	var before int64
+	_, err := one(context.Background(), t, func(row row) (bool, error) {
+		return true, row.Scan(&before, &q.Used, &q.Counting)
+	}, `SELECT bound, used, counting FROM quota WHERE tenant = $1 AND kind = $2 AND name = $3`, q.Tenant, q.Kind, q.Name)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		e.Detail = pki.Count(q.Limit, "certificate")
+		err = t.putQuota(q)
+	case err == nil && q.Limit > before && !raise:
+		return pki.Errorf(pki.Conflict, "the quota for %s is %d at this moment, and would be raised: set it under this name", q.Target, before)
+	case err == nil:
+		e.Detail = fmt.Sprintf("from %d to %s", before, pki.Count(q.Limit, "certificate"))
+		err = t.changeQuota(q)
+	}
+	if err != nil {
+		return fmt.Errorf("setting the quota for %s: %w", q.Target, err)
+	}
+	t.forgetQuotas = true
+	e.Target = "quota:" + q.Target.String()
+	return t.event(e)
 }
 
 // findTarget refuses a target that is not there: a misspelt name would bound nothing.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 )
 
 func testTenants(f *fixture) {
@@ -122,13 +123,13 @@ func testProfiles(f *fixture) {
 	publish := f.event(acme, "profile.publish")
 	first, second, again := profile("one"), profile("two"), profile("two")
 	again.Created = f.now.Add(time.Hour)
-	f.ok(f.PutProfile(f.ctx, first, publish))
-	f.ok(f.PutProfile(f.ctx, second, publish))
-	f.ok(f.PutProfile(f.ctx, again, publish))
+	f.ok(f.PutProfile(f.ctx, first, nil, publish))
+	f.ok(f.PutProfile(f.ctx, second, nil, publish))
+	f.ok(f.PutProfile(f.ctx, again, nil, publish))
 	for _, version := range []int{2, 4} { // three is the next
 		other := profile("another")
 		other.Version = version
-		f.is(pki.Conflict, f.PutProfile(f.ctx, other, publish))
+		f.is(pki.Conflict, f.PutProfile(f.ctx, other, nil, publish))
 	}
 	f.same([]int{first.Version, second.Version}, []int{1, 2})
 	f.same(again, second)
@@ -150,7 +151,7 @@ func testProfiles(f *fixture) {
 	f.same(got, first)
 	other := profile("three")
 	other.Name = "device"
-	f.ok(f.PutProfile(f.ctx, other, publish))
+	f.ok(f.PutProfile(f.ctx, other, nil, publish))
 	all, err := f.Profiles(f.ctx, acme)
 	f.ok(err)
 	f.same(all, []*pki.ProfileVersion{other, second})
@@ -163,6 +164,28 @@ func testProfiles(f *fixture) {
 		f.is(pki.NotFound, err)
 	}
 	all, err = f.Profiles(f.ctx, stranger)
+	f.ok(err)
+	f.same(len(all), 0)
+}
+
+// testProfileQuota: a quota is set with the publication that names it, or both are not.
+func testProfileQuota(f *fixture) {
+	publish := f.event(acme, "profile.publish")
+	put := func(source string, limit int64) error {
+		ref := pki.ProfileRef{Tenant: acme, Name: "counted"}
+		return f.PutProfile(f.ctx, &pki.ProfileVersion{ProfileRef: ref, Hash: sha256.Sum256([]byte(source)), Source: source, Created: f.now},
+			&quota.Quota{Tenant: acme, Target: quota.Target{Kind: quota.Profile, Name: ref.Name}, Limit: limit, Actor: "token:0abc", Changed: f.now}, publish)
+	}
+	f.ok(put("one", 7))
+	f.is(pki.Conflict, put("two", 8))
+	_, err := f.Profile(f.ctx, pki.ProfileRef{Tenant: acme, Name: "counted", Version: 2})
+	f.is(pki.NotFound, err)
+	f.ok(put("three", 6))
+	all, err := f.Quotas(f.ctx, acme)
+	f.ok(err)
+	f.same([]int64{int64(len(all)), all[0].Limit}, []int64{1, 6})
+	f.same(f.actions(acme)[:2], []string{"quota.set", "profile.publish"})
+	all, err = f.Quotas(f.ctx, stranger)
 	f.ok(err)
 	f.same(len(all), 0)
 }

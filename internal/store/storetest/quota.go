@@ -19,7 +19,7 @@ import (
 func (f *fixture) quotaTargets() []quota.Target {
 	f.Helper()
 	for _, name := range []string{"meter", "gateway"} {
-		f.ok(f.PutProfile(f.ctx, &pki.ProfileVersion{ProfileRef: pki.ProfileRef{Tenant: acme, Name: name, Version: 1}, Source: name, Created: f.now}, f.event(acme, "profile.publish")))
+		f.ok(f.PutProfile(f.ctx, &pki.ProfileVersion{ProfileRef: pki.ProfileRef{Tenant: acme, Name: name, Version: 1}, Source: name, Created: f.now}, nil, f.event(acme, "profile.publish")))
 	}
 	for _, name := range []string{"meters", "valves"} {
 		f.ok(f.PutPlace(f.ctx, &registry.Place{Kind: registry.ProductLine, Tenant: acme, Name: name, Created: f.now}, f.event(acme, "place.create")))

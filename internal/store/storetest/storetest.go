@@ -87,6 +87,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"issuers", testIssuers},
 		{"rollover", testRollover},
 		{"profiles", testProfiles},
+		{"profile quota", testProfileQuota},
 		{"events", testEvents},
 		{"tokens", testTokens},
 		{"sealed keys", testSealedKeys},
