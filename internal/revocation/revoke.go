@@ -17,7 +17,8 @@ import (
 //
 // It is Malformed where RFC 5280, 5.3.1 has no such reason or reserves it for
 // other uses, NotFound where the tenant has no such certificate, AlreadyRevoked,
-// and Conflict where it is on hold already, or archived. That of an authority may have
+// and Conflict where it is on hold already (but for a hold of its lender, which comes on
+// top of its borrower's), or archived. That of an authority may have
 // to wait for approval.
 func (s *Service) Revoke(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial pki.Serial, reason pki.Reason) (Status, error) {
 	if _, err := pki.ParseReason(reason.String()); err != nil {

@@ -71,7 +71,7 @@ func (g *entryGroup) add(e *revocation.Entry) (refused, err error) {
 		return pki.Errorf(pki.NotFound, "no certificate with serial %s", e.Serial), nil
 	}
 	e.Shard, e.NotAfter = e.Serial.Shard(issuer.shards), k.notAfter
-	if e.N, err = revocation.Next(k.latest, e.Reason); err != nil {
+	if e.N, err = k.next(who, e.Reason); err != nil {
 		return err, nil
 	}
 	if e.Reason == pki.RemoveFromCRL {

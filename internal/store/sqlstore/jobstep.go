@@ -257,7 +257,7 @@ func (e *entering) next(c *candidate) error {
 	}
 	notAfter := fromMicros(c.notAfter)
 	e.step.countsOf(e.group, c).Count(k.latest, kept != nil, notAfter, e.step.now)
-	n, refused := revocation.Next(k.latest, e.step.job.Reason)
+	n, refused := k.next(e.step.who, e.step.job.Reason)
 	if refused != nil || kept != nil || notAfter.Before(e.step.now) {
 		return nil
 	}

@@ -81,6 +81,15 @@ func (k *serialState) keeps(tenant int64) bool {
 	return k.held() && k.lender && tenant == k.owner && tenant != k.tenant
 }
 
+// next is revocation.Next for somebody of a tenant: the hold of a lender comes on top of
+// one of its borrower's, which the borrower would release otherwise.
+func (k *serialState) next(tenant int64, reason pki.Reason) (n int, err error) {
+	if reason == pki.CertificateHold && k.held() && !k.lender && tenant == k.tenant && tenant != k.owner {
+		return k.latest.N + 1, nil
+	}
+	return revocation.Next(k.latest, reason)
+}
+
 // stateOf reads it in one statement, which costs half of two: it is read for each
 // OCSP answer that is signed. The shard, which follows from the serial, is in
 // front in the one index of the entries.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -55,6 +56,37 @@ func testLenderHolds(f *fixture) {
 		f.same(len(events), 1)
 		f.same([]string{events[0].Actor, events[0].Target}, []string{actor, done.Event.Target})
 	}
+	f.sequence(f.sequencer())
+	f.checkLog(acme)
+}
+
+// testLenderHoldsHeld: what a borrower holds its lender holds too, by itself or by a job,
+// and once: from then on it is the lender's to release, which ends both.
+func testLenderHoldsHeld(f *fixture) {
+	one, job, own := f.placed(partner, "b-1", "lot-1"), f.placed(partner, "b-2", "lot-1"), f.placed(acme, "a-1", "lot-1")
+	f.issue(one, job, own)
+	for _, it := range []*issuance.Item{one, job} {
+		f.ok(f.revoke(f.entry(partner, it, pki.CertificateHold)))
+		f.is(pki.Conflict, f.revoke(f.entry(partner, it, pki.CertificateHold)))
+	}
+	f.ok(f.revoke(f.entry(acme, own, pki.CertificateHold)))
+	f.is(pki.Conflict, f.revoke(f.entry(acme, own, pki.CertificateHold)))
+	f.is(pki.NotFound, f.revoke(f.entry(stranger, one, pki.CertificateHold)))
+
+	f.ok(f.revoke(f.entry(acme, one, pki.CertificateHold)))
+	done, _ := f.advance(f.createJob(f.job(acme, revocation.ByIssuer, string(f.issuer.ID), pki.CertificateHold)), 1000)
+	f.same(done.Counts, revocation.Counts{Held: 3})
+	for _, it := range []*issuance.Item{one, job} {
+		f.same(f.statusOf(it), "certificateHold after 2")
+		for _, tenant := range []pki.TenantID{acme, partner} {
+			f.is(pki.Conflict, f.revoke(f.entry(tenant, it, pki.CertificateHold)))
+		}
+		f.is(pki.Forbidden, f.revoke(f.entry(partner, it, pki.RemoveFromCRL)))
+	}
+	f.same(f.statusOf(own), "certificateHold after 1")
+	f.ok(f.revoke(f.entry(acme, one, pki.RemoveFromCRL)))
+	f.ok(f.revoke(f.entry(partner, job, pki.KeyCompromise)))
+	f.same([]string{f.statusOf(one), f.statusOf(job)}, []string{"good after 3", "keyCompromise after 3"})
 	f.sequence(f.sequencer())
 	f.checkLog(acme)
 }

@@ -189,6 +189,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"loans", testLoans},
 		{"batches that wait", testWaitingBatches},
 		{"holds of a lender", testLenderHolds},
+		{"holds of a lender on top", testLenderHoldsHeld},
 		{"jobs alone", testJobsAlone},
 
 		{"retention", testRetention},
