@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -71,19 +72,24 @@ func (i *issuer) parse() error {
 // checkChain follows the parents' records to a root, and has crypto/x509 verify
 // the chain: an implementation other than the one that issued it. It is verified
 // as of the issuer's first second, since an authority may end before its status
-// does.
+// does. Signatures by ML-DSA and SLH-DSA are none that crypto/x509 knows: each link
+// is verified by checkLink besides, and crypto/x509 has what is below the lowest of
+// those as its chain.
 func (c *checker) checkChain(i *issuer) error {
 	opts := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(),
 		CurrentTime: i.std.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
 	at := i
-	for range maxChain {
+	anchored := false
+	for below := range maxChain {
 		if at.Tenant != i.Tenant || at.Mode != i.Mode {
 			return fmt.Errorf("issuer %s in its chain is of another tenant or mode", at.ID)
 		}
 		if at.Parent == at.ID {
-			opts.Roots.AddCert(at.std)
+			if !anchored {
+				opts.Roots.AddCert(at.std)
+			}
 			if !bytes.Equal(at.parsed.Issuer, at.parsed.Subject) {
 				return fmt.Errorf("root %s has not issued itself", at.ID)
 			}
@@ -95,12 +101,38 @@ func (c *checker) checkChain(i *issuer) error {
 			}
 			return nil
 		}
-		opts.Intermediates.AddCert(at.std)
 		parent := c.issuers[at.Parent]
 		if parent == nil || parent.std == nil {
 			return fmt.Errorf("issuer %s in its chain is missing or cannot be read", at.Parent)
 		}
+		if err := checkLink(at, parent, i.NotBefore, below); err != nil {
+			return err
+		}
+		switch {
+		case anchored:
+		case parent.std.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm:
+			opts.Roots.AddCert(at.std)
+			anchored = true
+		default:
+			opts.Intermediates.AddCert(at.std)
+		}
 		at = parent
 	}
 	return fmt.Errorf("its chain does not end at a root")
+}
+
+// checkLink verifies one step of a chain whose last certificate has its first second
+// then; below are the authorities between it and the step.
+func checkLink(at, parent *issuer, then time.Time, below int) error {
+	if err := at.parsed.CheckSignedBy(parent.parsed); err != nil {
+		return fmt.Errorf("issuer %s in its chain is not signed by issuer %s: %w", at.ID, parent.ID, err)
+	}
+	_, pathLen := parent.parsed.IsCA()
+	switch {
+	case pathLen >= 0 && below > pathLen:
+		return fmt.Errorf("issuer %s in its chain allows %d authorities below the next, and there are %d", parent.ID, pathLen, below)
+	case then.Before(parent.NotBefore) || then.After(parent.NotAfter):
+		return fmt.Errorf("issuer %s in its chain was not valid then", parent.ID)
+	}
+	return nil
 }

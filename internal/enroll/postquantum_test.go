@@ -1,12 +1,16 @@
 package enroll_test
 
 import (
+	"bytes"
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/ceremony"
+	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
@@ -17,6 +21,40 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/tbs"
 )
+
+// forged has the certificates of issuers end in another octet, as of a signature that
+// does not verify.
+type forged struct{ check.Store }
+
+func (f forged) AllIssuers(ctx context.Context) ([]*pki.Issuer, error) {
+	all, err := f.Store.AllIssuers(ctx)
+	for _, i := range all {
+		i.Certificate = bytes.Clone(i.Certificate)
+		i.Certificate[len(i.Certificate)-1] ^= 1
+	}
+	return all, err
+}
+
+// checkChains has pando check look at the chains, as they are and forged.
+func checkChains(t *testing.T, h *house) {
+	t.Helper()
+	for _, store := range []check.Store{h.Store, forged{h.Store}} {
+		report, err := check.Run(t.Context(), check.Config{Store: store, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, f := range report.Findings {
+			if f.Invariant == check.Chain && strings.HasPrefix(f.Subject, "issuer ") {
+				t.Logf("%s: %s", f.Subject, f.Detail)
+				found++
+			}
+		}
+		if _, isForged := store.(forged); isForged && found != int(report.Issuers) || !isForged && found != 0 {
+			t.Errorf("%d of %d chains are wrong", found, report.Issuers)
+		}
+	}
+}
 
 // TestPostQuantum has hierarchies of mixed algorithms, from the root's ceremony to a
 // device's certificate, the CRL that its revocation makes and the root's own.
@@ -78,6 +116,7 @@ func TestPostQuantum(t *testing.T) {
 			if crl.Entries != 1 {
 				t.Errorf("the CRL has %d entries", crl.Entries)
 			}
+			checkChains(t, h)
 			install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", 0))
 			t.Logf("a certificate of %d bytes, a CRL of %d", len(got.Certificate.DER), len(crl.DER))
 		})
