@@ -18,14 +18,14 @@ import (
 // bouncyCastle is where Debian's libbcpkix-java has its classes.
 const bouncyCastle = "/usr/share/java/bcpkix.jar:/usr/share/java/bcprov.jar:/usr/share/java/bcutil.jar"
 
-// TestBouncyCastle has what OpenSSL 3.0 cannot judge: Ed25519, and GCM with authenticated
-// attributes, both ways. What Bouncy Castle writes is BER.
+// TestBouncyCastle has what OpenSSL 3.0 cannot judge: Ed25519, X25519, and GCM with
+// authenticated attributes, both ways. What Bouncy Castle writes is BER.
 func TestBouncyCastle(t *testing.T) {
 	classes := t.TempDir()
-	if out, err := exec.Command("javac", "-cp", bouncyCastle, "-d", classes, "testdata/Peer.java").CombinedOutput(); err != nil {
+	if out, err := exec.Command("javac", "-cp", bouncyCastle, "-d", classes, "testdata/Peer.java", "testdata/Agree.java").CombinedOutput(); err != nil {
 		t.Fatalf("javac: %v\n%s", err, out)
 	}
-	peer := func(p testParty, act string, in []byte) []byte {
+	as := func(class string, p testParty, act string, in []byte) []byte {
 		t.Helper()
 		dir := t.TempDir()
 		key, err := x509.MarshalPKCS8PrivateKey(p.key)
@@ -37,15 +37,19 @@ func TestBouncyCastle(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cmd := exec.Command("java", "-cp", strings.Join([]string{classes, bouncyCastle}, ":"), "Peer", act)
+		cmd := exec.Command("java", "-cp", strings.Join([]string{classes, bouncyCastle}, ":"), class, act)
 		cmd.Dir = dir
 		var problems bytes.Buffer
 		cmd.Stderr = &problems
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%s: %v\n%s", act, err, problems.Bytes())
+			t.Fatalf("%s %s: %v\n%s", class, act, err, problems.Bytes())
 		}
 		return out
+	}
+	peer := func(p testParty, act string, in []byte) []byte {
+		t.Helper()
+		return as("Peer", p, act, in)
 	}
 	ed, p := newParty(t, pki.Ed25519), newParty(t, pki.RSA2048)
 	content := []byte("content")
@@ -65,5 +69,17 @@ func TestBouncyCastle(t *testing.T) {
 	opened, err := Open(peer(p, "seal", content), OpenOptions{}, p.opener(t))
 	if err != nil || !bytes.Equal(opened.Content, content) || opened.ContentType != der.OIDSignedData {
 		t.Errorf("opened here: %+v, %v", opened, err)
+	}
+
+	x := newParty(t, x25519)
+	for _, cipher := range []Cipher{AES128CBC, AES256CBC} {
+		message = encrypt(t, Envelope{Content: content, Cipher: cipher}, Recipient{Certificate: x.certificate})
+		if got := as("Agree", x, "open", message); !bytes.Equal(got, content) {
+			t.Errorf("X25519, cipher %d, opened there: %q", cipher, got)
+		}
+	}
+	opened, err = Open(as("Agree", x, "seal", content), OpenOptions{}, x.opener(t))
+	if err != nil || !bytes.Equal(opened.Content, content) || opened.Cipher != AES256CBC {
+		t.Errorf("X25519, opened here: %+v, %v", opened, err)
 	}
 }
