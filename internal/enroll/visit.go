@@ -46,7 +46,7 @@ func (s *Service) note(ctx context.Context, r *Request, got *pki.Enrollment, err
 type Refusal struct {
 	Label    string
 	Protocol pki.Protocol
-	Remote   string           // address and port that it came from, as net/http has it
+	Remote   string           // address and port that it came from, as net/http has it; "" is that of Who
 	Who      access.Principal // zero where nobody was proved
 	Why      string           // for the operator; "" is the detail of the error
 }
@@ -66,6 +66,8 @@ func (s *Service) NoteRefusal(ctx context.Context, r Refusal, err error) error {
 	v := visits.Visit{At: s.cfg.Now().UTC(), Protocol: r.Protocol, Who: r.Who.ID, Device: r.Who.Device, Refused: true, Kind: kind, Why: r.Why}
 	if from, unknown := netip.ParseAddrPort(r.Remote); unknown == nil {
 		v.Source = from.Addr().String()
+	} else if r.Who.Source.IsValid() {
+		v.Source = r.Who.Source.String()
 	}
 	if v.Why == "" {
 		v.Why = pki.DetailOf(err)

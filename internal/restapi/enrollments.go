@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
@@ -27,25 +28,9 @@ func (s *server) enroll(ctx context.Context, g access.Permit, in *enrollInput) (
 	if in.Body.Endpoint == "" {
 		return nil, pki.Errorf(pki.Malformed, "endpoint: name one")
 	}
-	csr, err := readCSR(in.Body.CSR)
+	request, err := enrollRequest(g, in)
 	if err != nil {
-		return nil, err
-	}
-	request := enroll.Request{
-		Grant: g, Endpoint: in.Body.Endpoint, Protocol: pki.ProtocolREST, Idempotency: in.IdempotencyKey,
-		Subject: enroll.Subject{
-			CSR: csr, Device: pki.DeviceID(in.Body.Device), Attributes: in.Body.Attributes,
-			Placement: pki.Placement{ProductLine: in.Body.ProductLine, Lot: in.Body.Lot, Site: in.Body.Site},
-		},
-	}
-	if p := in.Body.Pair; p != nil {
-		if p.Endpoint == "" {
-			return nil, pki.Errorf(pki.Malformed, "pair: endpoint: name one")
-		}
-		request.Pair = &enroll.Pair{Endpoint: p.Endpoint}
-		if request.Pair.CSR, err = readCSR(p.CSR); err != nil {
-			return nil, err
-		}
+		return nil, s.noteRefusal(ctx, g, in.Body.Endpoint, err)
 	}
 	got, err := s.cfg.Enroll.Enroll(ctx, request)
 	if err != nil {
@@ -63,6 +48,45 @@ func (s *server) enroll(ctx context.Context, g access.Permit, in *enrollInput) (
 		}
 	}
 	return out, nil
+}
+
+// enrollRequest returns what is asked for.
+func enrollRequest(g access.Permit, in *enrollInput) (enroll.Request, error) {
+	csr, err := readCSR(in.Body.CSR)
+	if err != nil {
+		return enroll.Request{}, err
+	}
+	request := enroll.Request{
+		Grant: g, Endpoint: in.Body.Endpoint, Protocol: pki.ProtocolREST, Idempotency: in.IdempotencyKey,
+		Subject: enroll.Subject{
+			CSR: csr, Device: pki.DeviceID(in.Body.Device), Attributes: in.Body.Attributes,
+			Placement: pki.Placement{ProductLine: in.Body.ProductLine, Lot: in.Body.Lot, Site: in.Body.Site},
+		},
+	}
+	if p := in.Body.Pair; p != nil {
+		if p.Endpoint == "" {
+			return enroll.Request{}, pki.Errorf(pki.Malformed, "pair: endpoint: name one")
+		}
+		request.Pair = &enroll.Pair{Endpoint: p.Endpoint}
+		if request.Pair.CSR, err = readCSR(p.CSR); err != nil {
+			return enroll.Request{}, err
+		}
+	}
+	return request, nil
+}
+
+// noteRefusal has operators see what is refused here at an endpoint, its name or label. Of
+// another tenant's endpoint nothing is noted: its book is not for strangers to write in.
+func (s *server) noteRefusal(ctx context.Context, g access.Permit, endpoint string, err error) error {
+	tenant, name, labelled := strings.Cut(endpoint, ".")
+	if !labelled {
+		name = endpoint
+	} else if pki.TenantID(tenant) != g.Tenant() {
+		return err
+	}
+	return s.cfg.Enroll.NoteRefusal(ctx, enroll.Refusal{
+		Label: string(g.Tenant()) + "." + name, Protocol: pki.ProtocolREST, Who: g.Principal(),
+	}, err)
 }
 
 // wireEnrolled leaves the profile to the caller.

@@ -104,6 +104,8 @@ func (e fakeEnroll) Enroll(_ context.Context, r enroll.Request) (*pki.Enrollment
 	return e.f.enrolled(r)
 }
 
+func (fakeEnroll) NoteRefusal(_ context.Context, _ enroll.Refusal, err error) error { return err }
+
 func (e fakeEnroll) Certificate(context.Context, access.Permit, pki.IssuerID, pki.Serial) (*pki.Certificate, error) {
 	return e.f.certificate, nil
 }

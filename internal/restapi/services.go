@@ -80,6 +80,7 @@ type Children interface {
 // Enroll is what the API needs of enroll.Service.
 type Enroll interface {
 	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
+	NoteRefusal(ctx context.Context, r enroll.Refusal, err error) error
 	CreateEndpoint(ctx context.Context, g access.Permit, n enroll.NewEndpoint) (*pki.Endpoint, error)
 	UpdateEndpoint(ctx context.Context, g access.Permit, n enroll.NewEndpoint) (*pki.Endpoint, error)
 	Endpoint(ctx context.Context, g access.Permit, name string) (*pki.Endpoint, error)

@@ -13,6 +13,7 @@ import (
 	"github.com/smallstep/scep"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/enrolauth"
@@ -128,6 +129,39 @@ func TestESTRefusalsAreSeen(t *testing.T) {
 		if all := (&watched{t: t, s: s, label: label}).next(); len(all) != 0 {
 			t.Errorf("of %s, which is no endpoint: %+v", label, all)
 		}
+	}
+}
+
+// TestRESTRefusalsAreSeen: likewise, and nobody writes to another tenant's.
+func TestRESTRefusalsAreSeen(t *testing.T) {
+	s, st, meter, _ := trusting(t)
+	st.AddTenant(t, "globex", "meter")
+	meter.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "meter"}}})
+	acme, globex := &watched{t: t, s: s, label: "acme.meter"}, &watched{t: t, s: s, label: "globex.meter"}
+	acme.next() // how the meter got its certificate
+	good := csrOf(t, pandotest.Key(t, pki.P256), "SM-1")
+	for what, c := range map[string]struct {
+		client.Enrollment
+		kind pki.Kind
+		why  string
+	}{
+		"no base64":               {client.Enrollment{Endpoint: "meter", CSR: "!!!!"}, pki.Malformed, "csr"},
+		"by the label":            {client.Enrollment{Endpoint: "acme.meter", CSR: "!!!!"}, pki.Malformed, "csr"},
+		"no request":              {client.Enrollment{Endpoint: "meter", CSR: "AAAA"}, pki.Malformed, "CertificationRequest"},
+		"another that is none":    {client.Enrollment{Endpoint: "meter", CSR: good, Pair: &client.EnrollmentPair{Endpoint: "meter", CSR: "!!!!"}}, pki.Malformed, "csr"},
+		"another for no endpoint": {client.Enrollment{Endpoint: "meter", CSR: good, Pair: &client.EnrollmentPair{CSR: good}}, pki.Malformed, "pair"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			if status, text := meter.ask("POST", "/enrollments", enrollment(t, c.Enrollment)); status < 400 {
+				t.Errorf("%d: %s", status, text)
+			}
+			acme.t = t
+			acme.refused(pki.ProtocolREST, c.kind, "SM-1", c.why, "\x00")
+		})
+	}
+	meter.ask("POST", "/enrollments", enrollment(t, client.Enrollment{Endpoint: "globex.meter", CSR: "!!!!"}))
+	if all := globex.next(); len(all) != 0 {
+		t.Errorf("a stranger wrote %+v", all)
 	}
 }
 
