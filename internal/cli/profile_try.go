@@ -117,12 +117,10 @@ func (p *profileTry) config(c *console, profile *policy.Profile) (*specimen.Conf
 		Profile: profile, KeyKind: pki.KeyKind(p.Key),
 		Input: policy.Input{
 			Tenant: "sample", Organization: p.Owner, Endpoint: p.Endpoint, Protocol: pki.ProtocolREST, Device: pki.DeviceID(p.Device),
-			Placement: pki.Placement{ProductLine: p.Line, Lot: p.Lot, Site: p.Site},
-			Requester: policy.Requester{ID: p.Requester, Role: p.Role}, Attributes: p.Attribute, Now: time.Now(),
+			Placement:  pki.Placement{ProductLine: p.Line, Lot: p.Lot, Site: p.Site},
+			CommonName: p.CommonName, // of what the server makes for itself: authorities, OCSP responders, SCEP's keys
+			Requester:  policy.Requester{ID: p.Requester, Role: p.Role}, Attributes: p.Attribute, Now: time.Now(),
 		},
-	}
-	if profile.CA() || profile.SignsOCSP() {
-		cfg.Input.CommonName = p.CommonName
 	}
 	if p.CommonName != "" {
 		cfg.Subject = tbs.Name{{OID: der.OIDCommonName, Value: p.CommonName}}
