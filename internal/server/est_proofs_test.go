@@ -348,12 +348,14 @@ status: {crl: true}
 		}
 	}
 	var answer *http.Response
-	_ = patiently(func() error {
+	if err := patiently(func() error {
 		if answer = device.est("POST", estPath("acme.field", "simplereenroll"), goesOn(t, old, device.key)); answer.StatusCode == http.StatusServiceUnavailable {
 			return pki.Errorf(pki.Unavailable, "the clock was moved")
 		}
 		return nil
-	})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if renewed := certificates(t, answer)[0]; !renewed.NotAfter.After(clock.Now()) || !bytes.Equal(renewed.RawSubject, old.RawSubject) {
 		t.Errorf("renewed until %s", renewed.NotAfter)
 	}
