@@ -147,7 +147,7 @@ func (s *Service) before(ctx context.Context, d *decided) (*pki.Enrollment, erro
 		case err != nil:
 			return nil, err
 		case request != order.RequestHash:
-			return nil, pki.Errorf(pki.Conflict, "the idempotency key was used for another request")
+			return nil, issuance.UsedForAnother()
 		}
 		certificates = append(certificates, approval.Certificate{Issuer: earlier.Issuer, Serial: earlier.Serial})
 	}

@@ -112,7 +112,7 @@ func (s *Service) keyGone(ctx context.Context, owner pki.TenantID, idempotency s
 	case err != nil:
 		return err
 	case request != hash:
-		return pki.Errorf(pki.Conflict, "the idempotency key was used for another request")
+		return issuance.UsedForAnother()
 	}
 	return errKeyGone()
 }

@@ -48,6 +48,12 @@ type Refusal struct {
 	Reason    string
 }
 
+// UsedForAnother refuses a request whose idempotency key another request has used. A device
+// knows that key, where it has one, as its secret that is good for one certificate.
+func UsedForAnother() error {
+	return pki.Errorf(pki.Conflict, "the idempotency key, or the secret that is good for one certificate, was used for another request: send that one again, or take a new key or secret")
+}
+
 // An Item is one certificate of an intent.
 type Item struct {
 	Serial       pki.Serial

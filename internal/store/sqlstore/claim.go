@@ -345,7 +345,7 @@ const selectEarlier = `SELECT i.id, r.text FROM intent i JOIN ref r ON r.num = $
 // Refused where that was another request.
 func (c *claiming) findEarlier(o orderClaim, it *issuance.Item) error {
 	if o.request != it.RequestHash {
-		it.Refused = pki.Errorf(pki.Conflict, "the idempotency key was used for another request")
+		it.Refused = issuance.UsedForAnother()
 		return nil
 	}
 	earlier, err := one(context.Background(), c.tx, func(row row) (*issuance.Earlier, error) {
