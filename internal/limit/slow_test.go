@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -40,15 +41,15 @@ func TestSlow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var turns, ended int
+		var turns, ended atomic.Int32
 		for n := range 3 { // of three children: with the first all that the family has
 			go func() {
 				leave, err := l.Slow(ctx, pki.TenantID(fmt.Sprint("a-", n)))
 				if err != nil {
-					ended++
+					ended.Add(1)
 					return
 				}
-				turns++
+				turns.Add(1)
 				leave()
 			}()
 			synctest.Wait()
@@ -60,7 +61,7 @@ func TestSlow(t *testing.T) {
 		for n := range 12 {
 			go func() {
 				if _, err := l.Slow(waiting, pki.TenantID(fmt.Sprint("t", n))); err != nil {
-					ended++
+					ended.Add(1)
 				}
 			}()
 			synctest.Wait()
@@ -70,13 +71,13 @@ func TestSlow(t *testing.T) {
 		}
 		stop()
 		synctest.Wait()
-		if turns != 0 || ended != 12 {
-			t.Errorf("%d had a turn beside the first, %d went away", turns, ended)
+		if turns.Load() != 0 || ended.Load() != 12 {
+			t.Errorf("%d had a turn beside the first, %d went away", turns.Load(), ended.Load())
 		}
 		first()
 		synctest.Wait()
-		if turns != 3 || ended != 12 {
-			t.Errorf("%d had their turn", turns)
+		if turns.Load() != 3 || ended.Load() != 12 {
+			t.Errorf("%d had their turn", turns.Load())
 		}
 	})
 }
