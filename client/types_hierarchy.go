@@ -99,6 +99,7 @@ type Endpoint struct {
 	Names     Names      `json:"names"`
 	Auth      []string   `json:"auth,omitempty" doc:"Which proofs of who asks it wants, one of them. Absent: any one."`
 	Networks  []string   `json:"networks,omitempty" doc:"From which it takes requests. Absent: from anywhere."`
+	Validator string     `json:"validator,omitempty" doc:"The service outside that checks challenges of SCEP, by its name in the server's configuration. Absent: they are enrolment secrets."`
 	Created   time.Time  `json:"created"`
 }
 
@@ -120,6 +121,7 @@ type NewEndpoint struct {
 	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named."`
 	Auth      []string `json:"auth,omitzero" doc:"Which proofs of who asks it wants, one of them: certificate, secret, token, or several that are needed together, as certificate+secret. Default: any one."`
 	Networks  []string `json:"networks,omitzero" doc:"From which it takes requests, as 10.0.0.0/8. Default: from anywhere."`
+	Validator string   `json:"validator,omitempty" maxLength:"40" doc:"Service outside that checks challenges of SCEP, by its name in the server's configuration. Default: they are enrolment secrets."`
 }
 
 // EndpointChange is what to change of an endpoint; what is absent stays as it is,
@@ -131,4 +133,5 @@ type EndpointChange struct {
 	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named, in the place of all that it might before."`
 	Auth      []string `json:"auth,omitzero" doc:"Which proofs of who asks it wants, one of them. None: any one."`
 	Networks  []string `json:"networks,omitzero" doc:"From which it takes requests. None: from anywhere."`
+	Validator *string  `json:"validator,omitzero" maxLength:"40" doc:"Service outside that checks challenges of SCEP. Empty: they are enrolment secrets."`
 }

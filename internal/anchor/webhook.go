@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/internal/egress"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -31,29 +32,9 @@ type Webhook struct {
 // webhookTimeout bounds one request.
 const webhookTimeout = 10 * time.Second
 
-// CheckURL reports as Malformed what cannot be the URL of a webhook: it is https,
-// or http to this machine, without a user.
-func CheckURL(text string) error {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return pki.Errorf(pki.Malformed, "write a URL, as https://anchor.example.com/pando, without a user or a fragment")
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
-		return nil
-	}
-	return pki.Errorf(pki.Malformed, "a URL begins with https://; http:// is for this machine alone")
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // NewWebhook returns the anchor at a URL; secret may be empty.
 func NewWebhook(text string, secret pki.Secret) (*Webhook, error) {
-	if err := CheckURL(text); err != nil {
+	if err := egress.CheckURL(text); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(text)

@@ -49,6 +49,7 @@ type endpointCreate struct {
 	Protocol  []string `enum:"rest, batch, est, scep, scep-legacy" default:"rest,batch" help:"Ways in that are on, of ${enum} (default: ${default})."`
 	Auth      []string `placeholder:"PROOF" help:"Proof that whoever asks must give: certificate, secret, token, or several together, as certificate+secret; may be repeated, and one of them is enough (default: any)."`
 	Network   []string `placeholder:"PREFIX" help:"Network that it takes requests from, as 10.0.0.0/8; may be repeated (default: anywhere)."`
+	Validator string   `placeholder:"NAME" help:"Service outside that checks the challenges of SCEP, by its name in the server's configuration (default: they are enrolment secrets)."`
 	nameFlags
 }
 
@@ -66,7 +67,7 @@ func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client)
 		return usagef("say the profile with --authority, and none with --loan, which has one")
 	}
 	made, err := cl.CreateEndpoint(ctx, client.NewEndpoint{Name: e.Name, Authority: e.Authority, Loan: e.Loan,
-		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network})
+		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network, Validator: e.Validator})
 	if err != nil {
 		return err
 	}
@@ -75,16 +76,18 @@ func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client)
 
 // endpointUpdate is "pando endpoint update".
 type endpointUpdate struct {
-	Endpoint string   `arg:"" help:"Name of the endpoint."`
-	Profile  string   `placeholder:"NAME" help:"Profile of what it issues from now on."`
-	Version  int      `placeholder:"N" help:"Version of the profile (default, with --profile: the latest)."`
-	Protocol []string `xor:"protocol" placeholder:"NAME" help:"Ways in that are on from now on: rest, batch, est, scep, scep-legacy."`
-	Off      bool     `xor:"protocol" help:"Switch every way in off: nothing is enrolled here until --protocol."`
-	NoNames  bool     `help:"Authorise no names any more."`
-	Auth     []string `xor:"auth" placeholder:"PROOF" help:"Proofs of which whoever asks must give one from now on, as certificate or certificate+secret."`
-	AnyAuth  bool     `xor:"auth" help:"Any one proof is enough from now on."`
-	Network  []string `xor:"network" placeholder:"PREFIX" help:"Networks that it takes requests from, from now on."`
-	Anywhere bool     `xor:"network" help:"Take requests from anywhere."`
+	Endpoint    string   `arg:"" help:"Name of the endpoint."`
+	Profile     string   `placeholder:"NAME" help:"Profile of what it issues from now on."`
+	Version     int      `placeholder:"N" help:"Version of the profile (default, with --profile: the latest)."`
+	Protocol    []string `xor:"protocol" placeholder:"NAME" help:"Ways in that are on from now on: rest, batch, est, scep, scep-legacy."`
+	Off         bool     `xor:"protocol" help:"Switch every way in off: nothing is enrolled here until --protocol."`
+	NoNames     bool     `help:"Authorise no names any more."`
+	Auth        []string `xor:"auth" placeholder:"PROOF" help:"Proofs of which whoever asks must give one from now on, as certificate or certificate+secret."`
+	AnyAuth     bool     `xor:"auth" help:"Any one proof is enough from now on."`
+	Network     []string `xor:"network" placeholder:"PREFIX" help:"Networks that it takes requests from, from now on."`
+	Anywhere    bool     `xor:"network" help:"Take requests from anywhere."`
+	Validator   string   `xor:"validator" placeholder:"NAME" help:"Service outside that checks the challenges of SCEP from now on."`
+	NoValidator bool     `xor:"validator" help:"Challenges of SCEP are enrolment secrets from now on."`
 	nameFlags
 }
 
@@ -96,6 +99,7 @@ Examples:
     pando endpoint update meter --profile meter
     pando endpoint update tls --no-names
     pando endpoint update meter --auth certificate+secret --network 10.20.0.0/16
+    pando endpoint update laptops --validator intune
     pando endpoint update meter --off`
 }
 
@@ -111,6 +115,9 @@ func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client)
 	if e.Anywhere {
 		change.Networks = []string{}
 	}
+	if e.Validator != "" || e.NoValidator {
+		change.Validator = &e.Validator
+	}
 	switch {
 	case e.NoNames && change.Names != nil:
 		return usagef("--no-names takes every name away: say it, or say names")
@@ -118,7 +125,7 @@ func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client)
 		change.Names = new(client.Names)
 	}
 	if reflect.ValueOf(change).IsZero() {
-		return usagef("what is to change? Say --profile, --version, --protocol, --off, names, --no-names, --auth, --any-auth, --network or --anywhere")
+		return usagef("what is to change? Say --profile, --version, --protocol, --off, names, --no-names, --auth, --any-auth, --network, --anywhere, --validator or --no-validator")
 	}
 	before, err := cl.Endpoint(ctx, e.Endpoint)
 	if err != nil {
@@ -162,10 +169,10 @@ func (e *endpointShow) Run(ctx context.Context, c *console, cl *client.Client) e
 
 // endpoints prints endpoints for people.
 func endpoints(items ...client.Endpoint) func(io.Writer) error {
-	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "AUTHORITY"}}
+	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "VALIDATOR", "AUTHORITY"}}
 	for _, x := range items {
 		names := strings.Join(append(append(append([]string(nil), x.Names.DNS...), x.Names.IP...), x.Names.URI...), ",")
-		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), x.Authority)
+		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), cmp.Or(x.Validator, "-"), x.Authority)
 	}
 	return t.write
 }

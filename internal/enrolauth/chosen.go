@@ -20,7 +20,8 @@ const (
 	rounds    = 600_000 // of PBKDF2 with HMAC-SHA-256, as OWASP advises for it
 	atOnce    = 1
 	maxWaits  = 16
-	maxOfOne  = 4 // of them, from one source: nobody keeps the others waiting by guesses
+	maxSource = 4 // of them, from one source
+	maxFamily = 8 // of them, at the endpoints of a family of tenants
 	knownLife = 10 * time.Minute
 	maxKnown  = 4096
 )
@@ -30,50 +31,26 @@ const (
 type chosen struct {
 	key   [32]byte
 	work  chan struct{}
-	waits chan struct{}
+	waits *places
 
 	mu    sync.Mutex
-	known map[[32]byte]time.Time // until when; guarded by mu, as is by
-	by    map[netip.Addr]int     // waits by source
+	known map[[32]byte]time.Time // until when; guarded by mu
 }
 
 func newChosen() *chosen {
-	c := &chosen{work: make(chan struct{}, atOnce), waits: make(chan struct{}, maxWaits), known: make(map[[32]byte]time.Time), by: make(map[netip.Addr]int)}
+	c := &chosen{work: make(chan struct{}, atOnce), waits: newPlaces(maxWaits, maxSource, maxFamily), known: make(map[[32]byte]time.Time)}
 	rand.Read(c.key[:])
 	return c
 }
 
-// enter takes one of the waits that a source may have; the zero Addr has any number.
-func (c *chosen) enter(from netip.Addr) (leave func(), err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if from.IsValid() && c.by[from] >= maxOfOne {
-		return nil, &pki.Error{Kind: pki.RateLimited, Detail: "too many secrets from your address are being checked at once; send the request again", RetryAfter: time.Second}
-	}
-	c.by[from]++
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.by[from]--; c.by[from] == 0 {
-			delete(c.by, from)
-		}
-	}, nil
-}
-
-// hash hashes a text that came from a source, or is RateLimited or Unavailable where too
-// many wait for that.
-func (c *chosen) hash(ctx context.Context, from netip.Addr, text string, salt []byte) ([]byte, error) {
-	leave, err := c.enter(from)
+// hash hashes a text that came from a source to an endpoint of a family, or is RateLimited
+// or Unavailable where too many wait for that.
+func (c *chosen) hash(ctx context.Context, from netip.Addr, family pki.TenantID, text string, salt []byte) ([]byte, error) {
+	leave, err := c.waits.enter(from, family)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	select {
-	case c.waits <- struct{}{}:
-	default:
-		return nil, &pki.Error{Kind: pki.Unavailable, Detail: "too many secrets are being checked at once; send the request again", RetryAfter: time.Second}
-	}
-	defer func() { <-c.waits }()
 	select {
 	case c.work <- struct{}{}:
 	case <-ctx.Done():
@@ -84,7 +61,7 @@ func (c *chosen) hash(ctx context.Context, from netip.Addr, text string, salt []
 }
 
 // matches reports whether a text is a secret's that somebody chose.
-func (c *chosen) matches(ctx context.Context, from netip.Addr, s *Secret, text string, now time.Time) (bool, error) {
+func (c *chosen) matches(ctx context.Context, from netip.Addr, family pki.TenantID, s *Secret, text string, now time.Time) (bool, error) {
 	name := sha256.Sum256(append(append(c.key[:], s.Hash...), text...))
 	c.mu.Lock()
 	until, known := c.known[name]
@@ -92,7 +69,7 @@ func (c *chosen) matches(ctx context.Context, from netip.Addr, s *Secret, text s
 	if known && now.Before(until) {
 		return true, nil
 	}
-	sum, err := c.hash(ctx, from, text, s.Salt)
+	sum, err := c.hash(ctx, from, family, text, s.Salt)
 	if err != nil || subtle.ConstantTimeCompare(sum, s.Hash) != 1 {
 		return false, err
 	}

@@ -3,7 +3,6 @@ package enrolauth
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -46,17 +45,17 @@ func (s *Service) failed(ctx context.Context, label string, p *Presented, why st
 	if _, err := s.cfg.Store.Endpoint(ctx, pki.TenantID(tenant), name); err != nil {
 		return
 	}
-	now := s.cfg.Now()
-	v := visits.Visit{At: now.UTC(), Protocol: p.Protocol, Refused: true, Kind: pki.Unauthenticated, Why: why}
-	if from, err := netip.ParseAddrPort(p.Remote); err == nil {
-		v.Source = from.Addr().String()
-	}
-	s.cfg.Visits.Note(label, v)
-	if s.count(label, now) {
+	s.noteRefusal(label, p, pki.Unauthenticated, why)
+	if s.count(label, s.cfg.Now()) {
 		s.cfg.Alarms.Raise(alarm.Alarm{Key: floodKey(label), Severity: alarm.Warning,
 			What: fmt.Sprintf("At the endpoint %s more than %d proofs of who asks failed within %s.", label, floodAt, pki.FormatDuration(floodWindow)),
 			Do:   fmt.Sprintf("See what comes and from where, with 'pando endpoint trace %s': devices with a secret that has ended get another ('pando secret create'); against a stranger, say from which networks the endpoint takes requests ('pando endpoint update --network').", name)})
 	}
+}
+
+// noteRefusal has the operator see what an endpoint, which exists, refused and why.
+func (s *Service) noteRefusal(label string, p *Presented, kind pki.Kind, why string) {
+	s.cfg.Visits.Note(label, visits.Visit{At: s.cfg.Now().UTC(), Protocol: p.Protocol, Source: sourceOf(p.Remote), Refused: true, Kind: kind, Why: why})
 }
 
 func floodKey(label string) alarm.Key {

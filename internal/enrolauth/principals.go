@@ -18,7 +18,7 @@ type Principals struct {
 // Principal returns who holds a token or a secret at this moment, by the id of its
 // principal.
 func (p *Principals) Principal(ctx context.Context, tenant pki.TenantID, id string) (access.Principal, error) {
-	if strings.HasPrefix(id, principalPrefix) {
+	if strings.HasPrefix(id, principalPrefix) || strings.HasPrefix(id, validatedPrefix) {
 		return p.Secrets.Principal(ctx, tenant, id)
 	}
 	return p.Tokens.Principal(ctx, tenant, id)
@@ -27,6 +27,9 @@ func (p *Principals) Principal(ctx context.Context, tenant pki.TenantID, id stri
 // Maker returns the principal that made a token or a secret, whether it still holds or
 // not; "" where that is not known.
 func (p *Principals) Maker(ctx context.Context, tenant pki.TenantID, id string) (string, error) {
+	if strings.HasPrefix(id, validatedPrefix) {
+		return "", nil
+	}
 	if !strings.HasPrefix(id, principalPrefix) {
 		return p.Tokens.Maker(ctx, tenant, id)
 	}

@@ -19,10 +19,13 @@ type Presented struct {
 	// message.
 	Certificates []*x509.Certificate
 
-	User     string     // of HTTP Basic: the secret's id or its device; "" is unsaid
-	Secret   pki.Secret // password, or challenge
-	Token    pki.Secret // bearer token
-	Asked    string     // id of the principal of a secret that came with what waits since, and does not come again
+	User        string     // of HTTP Basic: the secret's id or its device; "" is unsaid
+	Secret      pki.Secret // password, or challenge
+	Token       pki.Secret // bearer token
+	Request     []byte     // DER of the request that the secret came with, for a validator of the endpoint; nil is none
+	Transaction string     // of the protocol, likewise
+
+	Asked    string // id of the principal of a secret that came with what waits since, and does not come again
 	Protocol pki.Protocol
 	Renews   bool   // it may be a certificate that has expired, which is renewed
 	Remote   string // address and port that the request came from, as net/http has it
@@ -46,9 +49,14 @@ func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "prove who you are: by an enrolment secret, a client certificate or an API token")
 	}
 	who, err := s.prove(ctx, label, &p)
-	if pki.KindOf(err) == pki.Unauthenticated {
+	switch kind := pki.KindOf(err); {
+	case err == nil:
+	case kind == pki.Unauthenticated:
 		s.failed(ctx, label, &p, pki.DetailOf(err))
 		err = visits.Noted(pki.Because(pki.Unauthenticated, err, "what was presented proves nobody at this endpoint"))
+	case isValidators(err):
+		s.noteRefusal(label, &p, kind, pki.DetailOf(err))
+		err = visits.Noted(outward(err))
 	}
 	if err == nil {
 		err = s.cfg.Tenants.CheckSuspended(ctx, who.Tenant)
@@ -77,7 +85,7 @@ func (s *Service) prove(ctx context.Context, label string, p *Presented) (who ac
 		who, err = s.byToken(ctx, tenant, p.Token)
 		first = true
 	case !p.Secret.IsZero() || p.User != "":
-		who, err = s.bySecret(ctx, tenant, name, p)
+		who, err = s.bySecretOrValidator(ctx, tenant, name, p)
 		first = true
 	case p.Asked != "":
 		who, err = s.Principal(ctx, tenant, p.Asked)
@@ -155,7 +163,7 @@ func (s *Service) find(ctx context.Context, tenant pki.TenantID, endpoint string
 			if !one.named(p.User) {
 				continue
 			}
-			is, err := s.chosen.matches(ctx, limit.SourceOf(p.Remote), one, text, now)
+			is, err := s.chosen.matches(ctx, limit.SourceOf(p.Remote), s.cfg.Family.Of(tenant), one, text, now)
 			if err != nil {
 				return nil, err
 			}
@@ -171,6 +179,9 @@ func (s *Service) find(ctx context.Context, tenant pki.TenantID, endpoint string
 // has, for what waited. One that is not there, is revoked or has expired is
 // Unauthenticated.
 func (s *Service) Principal(ctx context.Context, tenant pki.TenantID, id string) (access.Principal, error) {
+	if strings.HasPrefix(id, validatedPrefix) {
+		return s.waited(ctx, tenant, id)
+	}
 	found, err := s.cfg.Store.Secret(ctx, tenant, pki.SecretID(strings.TrimPrefix(id, principalPrefix)))
 	if pki.KindOf(err) == pki.NotFound {
 		err = pki.Because(pki.Unauthenticated, err, "there is no %s", id)

@@ -37,6 +37,8 @@ type Store interface {
 	// Endpoint is enroll.Store's, as is Claimed.
 	Endpoint(ctx context.Context, tenant pki.TenantID, name string) (*pki.Endpoint, error)
 	Claimed(ctx context.Context, owner pki.TenantID, idempotency string) (e issuance.Earlier, request [32]byte, err error)
+
+	NoticeStore
 }
 
 // Filter says which secrets are wanted; what is empty is any.
@@ -68,16 +70,20 @@ type Tenants interface {
 	CheckSuspended(ctx context.Context, tenant pki.TenantID) error
 }
 
-// Config is what a Service is made of; every field but Visits is needed.
+// Config is what a Service is made of; every field but Visits and Family is needed.
 type Config struct {
 	Store    Store
 	Registry Registry
 	Tokens   Tokens
 	Trust    Trust
 	Tenants  Tenants
+	Family   pki.FamilyOf
 	Alarms   *alarm.Board
 	Visits   *visits.Book // of what proves nobody; nil is none
 	Now      pki.Clock
+
+	Validators Validators
+	Sealer     Sealer // of what validators are to be told
 }
 
 // A Service keeps enrolment secrets, and proves who asks to enrol. Its methods are safe
@@ -85,6 +91,7 @@ type Config struct {
 type Service struct {
 	cfg    Config
 	chosen *chosen
+	asked  *places // of validators
 
 	mu     sync.Mutex
 	floods map[string]*flood // by label; guarded by mu
@@ -92,7 +99,7 @@ type Service struct {
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, chosen: newChosen(), floods: make(map[string]*flood)}
+	return &Service{cfg: cfg, chosen: newChosen(), asked: newPlaces(maxAsked, maxAskedSource, maxAskedFamily), floods: make(map[string]*flood)}
 }
 
 // Create makes a secret in the permit's tenant and returns it with its text, which is not
@@ -148,7 +155,7 @@ func (s *Service) choose(ctx context.Context, made *Secret, text pki.Secret) err
 	}
 	made.Salt = make([]byte, 16)
 	rand.Read(made.Salt)
-	made.Hash, err = s.chosen.hash(ctx, netip.Addr{}, text.Reveal(), made.Salt)
+	made.Hash, err = s.chosen.hash(ctx, netip.Addr{}, s.cfg.Family.Of(made.Tenant), text.Reveal(), made.Salt)
 	return err
 }
 

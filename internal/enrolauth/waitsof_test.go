@@ -13,14 +13,14 @@ func TestWaitsOfOneSource(t *testing.T) {
 	c := newChosen()
 	guesser, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	var leave func()
-	for range maxOfOne {
+	for range maxSource {
 		var err error
-		if leave, err = c.enter(guesser); err != nil {
+		if leave, err = c.waits.enter(guesser, "acme"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	hash := func(from netip.Addr) error {
-		_, err := c.hash(t.Context(), from, "correct horse battery", make([]byte, 16))
+		_, err := c.hash(t.Context(), from, "acme", "correct horse battery", make([]byte, 16))
 		return err
 	}
 	if err := hash(guesser); pki.KindOf(err) != pki.RateLimited {

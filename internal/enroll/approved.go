@@ -37,10 +37,11 @@ type endpointSettings struct {
 	Names     pki.Names      `json:"names"`
 	Auth      []pki.Proofs   `json:"auth,omitempty"`
 	Networks  []string       `json:"networks,omitempty"`
+	Validator string         `json:"validator,omitempty"`
 }
 
 func settingsOf(ep *pki.Endpoint) endpointSettings {
-	return endpointSettings{ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names, ep.Auth, ep.Networks}
+	return endpointSettings{ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names, ep.Auth, ep.Networks, ep.Validator}
 }
 
 // says tells for people how an endpoint is set.
@@ -51,6 +52,9 @@ func says(ep *pki.Endpoint) string {
 	}
 	if len(ep.Networks) > 0 {
 		text += fmt.Sprintf(", from %v", ep.Networks)
+	}
+	if ep.Validator != "" {
+		text += ", challenges by the validator " + ep.Validator
 	}
 	return text
 }
@@ -77,7 +81,7 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 	endpoint := func(act func(context.Context, access.Permit, NewEndpoint) (*pki.Endpoint, error)) approval.Executor {
 		return approval.Execute(access.ManageEndpoints, func(ctx context.Context, g access.Permit, ch endpointChange) error {
 			n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Version: ch.After.Version, Protocols: ch.After.Protocols, Names: &ch.After.Names,
-				Auth: append([]pki.Proofs{}, ch.After.Auth...), Networks: append([]string{}, ch.After.Networks...)} // none is said too
+				Auth: append([]pki.Proofs{}, ch.After.Auth...), Networks: append([]string{}, ch.After.Networks...), Validator: &ch.After.Validator} // none is said too
 			if ch.Loan == "" {
 				n.Profile = ch.After.Profile
 			}

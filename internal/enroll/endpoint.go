@@ -22,6 +22,7 @@ type NewEndpoint struct {
 	Names     *pki.Names     // nil with an update leaves them
 	Auth      []pki.Proofs   // nil with an update leaves them; none is any one proof
 	Networks  []string       // nil with an update leaves them; none is from anywhere
+	Validator *string        // nil with an update leaves it; "" is none
 }
 
 // CreateEndpoint makes an endpoint. It binds one version of its profile: a later
@@ -76,8 +77,8 @@ func (s *Service) bind(ctx context.Context, ep *pki.Endpoint, n *NewEndpoint) er
 	return nil
 }
 
-// UpdateEndpoint changes the profile, the protocols, the names, the proofs or the
-// networks of an endpoint.
+// UpdateEndpoint changes the profile, the protocols, the names, the proofs, the networks or
+// the validator of an endpoint.
 // An update that says nothing is Malformed; one that says what is so already
 // leaves no event. It needs access.ManageEndpoints.
 func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndpoint) (*pki.Endpoint, error) {
@@ -85,8 +86,8 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	if err != nil {
 		return nil, err
 	}
-	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil && n.Auth == nil && n.Networks == nil {
-		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols, the names, the proofs or the networks")
+	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil && n.Auth == nil && n.Networks == nil && n.Validator == nil {
+		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols, the names, the proofs, the networks or the validator")
 	}
 	before := *ep
 	off := n.Protocols != nil && len(n.Protocols) == 0 && n.Profile == "" && n.Version == 0 && n.Names == nil
@@ -102,7 +103,7 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 		return nil, err
 	}
 	if before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) &&
-		slices.Equal(before.Auth, ep.Auth) && slices.Equal(before.Networks, ep.Networks) {
+		slices.Equal(before.Auth, ep.Auth) && slices.Equal(before.Networks, ep.Networks) && before.Validator == ep.Validator {
 		return ep, nil
 	}
 	if err := s.pass(ctx, g, approval.UpdateEndpoint, "", &before, ep); err != nil {
@@ -160,6 +161,14 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	}
 	if n.Networks != nil {
 		if ep.Networks, err = checkNetworks(n.Networks); err != nil {
+			return err
+		}
+	}
+	if n.Validator != nil {
+		ep.Validator = *n.Validator
+	}
+	if n.Validator != nil && *n.Validator != "" {
+		if err := s.cfg.Validators.Check(ep.Tenant, ep.Validator); err != nil {
 			return err
 		}
 	}

@@ -75,7 +75,7 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	if err := r.Grant.CheckSome(access.Enroll); err != nil {
 		return nil, err
 	}
-	key, err := idempotencyKey(r.Grant, r.Protocol, r.Idempotency)
+	key, err := idempotencyKey(r.Grant.Principal(), r.Protocol, r.Idempotency)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +189,8 @@ func at(where access.Scope, p pki.Placement) access.Scope {
 // device are apart from those of its tenant and of other devices: a device that guessed
 // what key the maker's server will use would have that server's request refused. Those
 // that an adapter makes for its clients are apart from what clients of REST choose.
-func idempotencyKey(g access.Permit, protocol pki.Protocol, key string) (string, error) {
-	switch once := g.Principal().Once; {
+func idempotencyKey(who access.Principal, protocol pki.Protocol, key string) (string, error) {
+	switch once := who.Once; {
 	case once != "":
 		return once, nil
 	case len(key) > MaxIdempotency:
@@ -202,15 +202,32 @@ func idempotencyKey(g access.Permit, protocol pki.Protocol, key string) (string,
 	}
 	space := string(protocol)
 	if protocol == pki.ProtocolREST {
-		if g.Principal().Device == "" {
+		if who.Device == "" {
 			return key, nil
 		}
 		space = "device"
 	}
 	h := sha256.New()
-	part(h, string(g.Principal().Device))
+	part(h, string(who.Device))
 	part(h, key)
 	return space + "\n" + hex.EncodeToString(h.Sum(nil)), nil // no key that is sent has a control character
+}
+
+// Issued returns the certificate that an idempotency key of a device's, "" for none, led to
+// by a protocol, or NotFound. It needs access.Enroll.
+func (s *Service) Issued(ctx context.Context, g access.Permit, protocol pki.Protocol, device pki.DeviceID, idempotency string) (*pki.Certificate, error) {
+	if err := g.Check(access.Enroll); err != nil {
+		return nil, err
+	}
+	key, err := idempotencyKey(access.Principal{Device: device}, protocol, idempotency)
+	if err != nil {
+		return nil, err
+	}
+	earlier, _, err := s.cfg.Store.Claimed(ctx, g.Tenant(), key)
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.Certificate(ctx, g.Tenant(), earlier.Issuer, earlier.Serial)
 }
 
 // decideAt decides on a single request, with what it claims.

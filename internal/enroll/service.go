@@ -61,6 +61,13 @@ type Registry interface {
 	Complete(ctx context.Context, tenant pki.TenantID, p pki.Placement) (pki.Placement, error)
 }
 
+// Validators knows the services that check challenges, which endpoints name; package
+// validator does.
+type Validators interface {
+	// Check is NotFound where a tenant's endpoints cannot name a validator.
+	Check(tenant pki.TenantID, name string) error
+}
+
 // Config is what a Service is made of; every field but Visits is needed.
 type Config struct {
 	Store     Store
@@ -71,6 +78,8 @@ type Config struct {
 	Keys      Keys // for those who cannot make their own
 	Now       pki.Clock
 	Visits    *visits.Book // of what came, for people; nil is none
+
+	Validators Validators
 }
 
 // A Service is the registration authority. Its methods are safe for concurrent

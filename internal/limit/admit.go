@@ -19,7 +19,7 @@ func (l *Limits) Admit(remote string, credential uint64, prove func() (Asker, er
 	}
 	who, err := prove()
 	switch {
-	case pki.KindOf(err) == pki.Unauthenticated:
+	case pki.KindOf(err) == pki.Unauthenticated || pki.KindOf(err) == pki.RateLimited: // also one that found no place to be looked at
 		if limited := l.Failure(remote, credential); limited != nil {
 			return limited
 		}

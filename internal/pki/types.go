@@ -218,6 +218,7 @@ type Endpoint struct {
 	Names     Names
 	Auth      []Proofs // of which one must be given; none is any one proof
 	Networks  []string // prefixes, as "10.0.0.0/8", from which it takes requests; none is from anywhere
+	Validator string   // of the configuration, which checks the challenges of SCEP; "" is none: they are enrolment secrets
 	Created   time.Time
 }
 

@@ -46,7 +46,7 @@ func (s *server) createEndpoint(ctx context.Context, g access.Permit, in *newEnd
 	}
 	return endpointAnswer(s.cfg.Enroll.CreateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: n.Name, Loan: n.Loan, Authority: n.Authority, Profile: n.Profile, Version: n.Version,
-		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names), Auth: auth, Networks: n.Networks,
+		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names), Auth: auth, Networks: n.Networks, Validator: &n.Validator,
 	}))
 }
 
@@ -58,7 +58,7 @@ func (s *server) changeEndpoint(ctx context.Context, g access.Permit, in *endpoi
 	}
 	return endpointAnswer(s.cfg.Enroll.UpdateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: endpointName(g, in.Endpoint), Profile: ch.Profile, Version: ch.Version,
-		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names), Auth: auth, Networks: ch.Networks,
+		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names), Auth: auth, Networks: ch.Networks, Validator: ch.Validator,
 	}))
 }
 
@@ -97,5 +97,5 @@ func wireEndpoint(e *pki.Endpoint) client.Endpoint {
 		auth = append(auth, p.String())
 	}
 	return client.Endpoint{Label: e.Label(), Name: e.Name, Authority: string(e.Authority),
-		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Auth: auth, Networks: e.Networks, Created: e.Created}
+		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Auth: auth, Networks: e.Networks, Validator: e.Validator, Created: e.Created}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/blob"
+	"github.com/pando-pki/pando/internal/egress"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/signer"
 )
@@ -43,12 +44,21 @@ func (a Anchor) check() error {
 	case a.Webhook == "" && a.Secret != "":
 		return pki.Errorf(pki.Malformed, "secret belongs to a webhook")
 	case a.Webhook != "":
-		if from, name, _ := strings.Cut(a.Secret, ":"); a.Secret != "" && (from != "file" && from != "env" || name == "") {
-			return pki.Errorf(pki.Malformed, "a webhook's secret comes from file:PATH or env:NAME")
+		if err := checkSecretSource(a.Secret); err != nil {
+			return err
 		}
-		return anchor.CheckURL(a.Webhook)
+		return egress.CheckURL(a.Webhook)
 	case a.Bucket != nil:
 		return a.Bucket.config("").Check()
+	}
+	return nil
+}
+
+// checkSecretSource does not repeat what was given: it may be the secret itself.
+func checkSecretSource(source string) error {
+	from, name, _ := strings.Cut(source, ":")
+	if source != "" && (from != "file" && from != "env" || name == "") {
+		return pki.Errorf(pki.Malformed, "the secret of a service comes from file:PATH or env:NAME")
 	}
 	return nil
 }
@@ -76,7 +86,7 @@ func (s *Server) openAudit(ctx context.Context, keys *signer.Signer, gate *audit
 func (s *Server) openAnchor(a Anchor) (auditlog.Anchor, error) {
 	switch {
 	case a.Webhook != "":
-		secret, err := s.webhookSecret(a.Secret)
+		secret, err := s.secretFrom(a.Secret, "a webhook in audit.anchors")
 		if err != nil {
 			return nil, err
 		}
@@ -100,10 +110,12 @@ func (s *Server) path(path string) string {
 	return filepath.Join(s.cfg.Data, path)
 }
 
-// maxSecret bounds a webhook's secret, in bytes.
+// maxSecret bounds the secret of a service, in bytes.
 const maxSecret = 4 << 10
 
-func (s *Server) webhookSecret(source string) (pki.Secret, error) {
+// secretFrom returns the secret of a service, which where says, from file:PATH or env:NAME,
+// and none where the source says nothing.
+func (s *Server) secretFrom(source, where string) (pki.Secret, error) {
 	from, name, _ := strings.Cut(source, ":")
 	var text string
 	switch from {
@@ -112,14 +124,14 @@ func (s *Server) webhookSecret(source string) (pki.Secret, error) {
 	case "file":
 		b, err := os.ReadFile(s.path(name))
 		if err != nil {
-			return pki.Secret{}, pki.Because(pki.Unavailable, err, "the secret of a webhook in audit.anchors cannot be read")
+			return pki.Secret{}, pki.Because(pki.Unavailable, err, "the secret of %s cannot be read", where)
 		}
 		text = string(b)
 	default:
 		return pki.Secret{}, nil
 	}
 	if text = strings.TrimSpace(text); text == "" || len(text) > maxSecret {
-		return pki.Secret{}, pki.Errorf(pki.Unavailable, "the secret of a webhook in audit.anchors is empty, or longer than %d bytes", maxSecret)
+		return pki.Secret{}, pki.Errorf(pki.Unavailable, "the secret of %s is empty, or longer than %d bytes", where, maxSecret)
 	}
 	return pki.NewSecret(text), nil
 }

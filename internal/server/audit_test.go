@@ -55,12 +55,12 @@ func TestWebhookSecret(t *testing.T) {
 	t.Setenv("PANDO_TEST_WEBHOOK", "in the environment")
 	s := &Server{cfg: Config{Data: dir}}
 	for source, want := range map[string]string{"": "", "file:secret": "in a file", "env:PANDO_TEST_WEBHOOK": "in the environment"} {
-		if got, err := s.webhookSecret(source); err != nil || got.Reveal() != want {
+		if got, err := s.secretFrom(source, "a service"); err != nil || got.Reveal() != want {
 			t.Errorf("%s: %v", source, err)
 		}
 	}
 	for _, source := range []string{"file:none", "env:PANDO_TEST_NOTHING"} {
-		if _, err := s.webhookSecret(source); pki.KindOf(err) != pki.Unavailable {
+		if _, err := s.secretFrom(source, "a service"); pki.KindOf(err) != pki.Unavailable {
 			t.Errorf("%s: %v", source, err)
 		}
 	}

@@ -40,6 +40,9 @@ type Config struct {
 	// EST says how devices enrol by EST (RFC 7030).
 	EST EST `yaml:"est,omitempty" json:"est"`
 
+	// SCEP says who checks the challenges of SCEP (RFC 8894) beside pando itself.
+	SCEP SCEP `yaml:"scep,omitempty" json:"scep"`
+
 	// Status tunes CRLs and OCSP.
 	Status Status `yaml:"status,omitempty" json:"status"`
 
@@ -95,6 +98,44 @@ type EST struct {
 	// Default is the label of the endpoint that paths without a label mean, as
 	// "demo.device" for /.well-known/est/simpleenroll. Default: none.
 	Default string `yaml:"default,omitempty" json:"default"`
+}
+
+// SCEP says who checks the challenges of SCEP beside pando itself.
+type SCEP struct {
+	// Validators are services outside that check challenges, of the shape of
+	// Microsoft Intune's, for endpoints that name them. Default: none.
+	Validators []Validator `yaml:"validators,omitempty" json:"validators,omitempty"`
+}
+
+// A Validator is a service that checks challenges, and is told what became of them.
+type Validator struct {
+	// Name is what endpoints call it: a-z, 0-9 and inner hyphens.
+	Name string `yaml:"name" json:"name"`
+	// Tenants are those whose endpoints may name it.
+	Tenants []pki.TenantID `yaml:"tenants" json:"tenants"`
+	// URL is the base of the service. Default: the one that the directory's list of
+	// services names.
+	URL string `yaml:"url,omitempty" json:"url,omitempty"`
+	// Directory is the Microsoft Entra tenant whose Intune it is, as
+	// contoso.onmicrosoft.com. Default: none.
+	Directory string `yaml:"directory,omitempty" json:"directory,omitempty"`
+	// Client is the id of the application that asks, for OAuth 2.0. Default: none;
+	// the secret is the bearer token then.
+	Client string `yaml:"client,omitempty" json:"client,omitempty"`
+	// Secret is where the client's secret is, or the bearer token: file:PATH or
+	// env:NAME. Default: none.
+	Secret string `yaml:"secret,omitempty" json:"secret,omitempty"`
+	// Token is the URL of the OAuth 2.0 token endpoint. Default: the directory's.
+	Token string `yaml:"token,omitempty" json:"token,omitempty"`
+	// Scope is that of the token for the service. Default: Intune's.
+	Scope string `yaml:"scope,omitempty" json:"scope,omitempty"`
+	// Discovery is the URL of the list of services. Default: that of Microsoft Graph.
+	Discovery string `yaml:"discovery,omitempty" json:"discovery,omitempty"`
+	// DiscoveryScope is that of the token for the list. Default: Microsoft Graph's.
+	DiscoveryScope string `yaml:"discovery_scope,omitempty" json:"discovery_scope,omitempty"`
+	// Networks are the networks, as 10.20.0.0/16, that are asked though they are not
+	// of the internet. Default: none.
+	Networks []netip.Prefix `yaml:"networks,omitempty" json:"networks,omitempty"`
 }
 
 // Status tunes CRLs and OCSP.
@@ -378,6 +419,9 @@ func (c Config) Check() error {
 	}
 	if life := time.Duration(c.Status.CRLLife); life < minCRLLife {
 		return pki.Errorf(pki.Malformed, "status.crl_life %s: 1h at least, or a delta CRL would be due again as soon as it is made", life)
+	}
+	if err := c.SCEP.check(); err != nil {
+		return err
 	}
 	if err := c.checkPublish(); err != nil {
 		return err

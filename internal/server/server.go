@@ -44,6 +44,7 @@ import (
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
+	"github.com/pando-pki/pando/internal/validator"
 	"github.com/pando-pki/pando/internal/visits"
 )
 
@@ -74,6 +75,7 @@ type Server struct {
 	retention   *retention.Service
 	trust       *trust.Service
 	secrets     *enrolauth.Service
+	validators  *validator.Service
 	visits      *visits.Book
 	office      *access.Office
 	quotas      *quota.Service
@@ -117,7 +119,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	}
 	s.family = hierarchy.NewFamilies(s.store).Of
 	s.limits = newLimits(cfg.Limits, s.family, m.now)
-	keys, cursors, err := s.openKeys(ctx, m.keys)
+	keys, kek, err := s.openKeys(ctx, m.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +136,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		return nil, err
 	}
 	archives.Archives = s.retention
-	if err := s.wire(ctx, signatures, cursors); err != nil {
+	if err := s.wire(ctx, signatures, kek); err != nil {
 		return nil, err
 	}
 	certified.Certificates, principals.Secrets = s.trust, s.secrets
@@ -148,32 +150,31 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 }
 
 // openKeys loads the key-encryption keys that the configuration names, and sees
-// that they are those of the keys in the store. cursors is the key of the cursors of
-// lists.
-func (s *Server) openKeys(ctx context.Context, wrap func(keystore.Provider) keystore.Provider) (keys *keystore.Keystore, cursors [32]byte, err error) {
-	deployment, err := soft.LoadKEK(s.cfg.KeySource(s.cfg.Keys.Encryption))
+// that they are those of the keys in the store. It returns the deployment's, too.
+func (s *Server) openKeys(ctx context.Context, wrap func(keystore.Provider) keystore.Provider) (keys *keystore.Keystore, deployment *soft.KEK, err error) {
+	deployment, err = soft.LoadKEK(s.cfg.KeySource(s.cfg.Keys.Encryption))
 	if err != nil {
-		return nil, cursors, err
+		return nil, nil, err
 	}
 	tenants := make(map[pki.TenantID]*soft.KEK)
 	for tenant, source := range s.cfg.Keys.Tenants {
 		if tenants[tenant], err = soft.LoadKEK(s.cfg.KeySource(source)); err != nil {
-			return nil, cursors, fmt.Errorf("key-encryption key of the tenant %s: %w", tenant, err)
+			return nil, nil, fmt.Errorf("key-encryption key of the tenant %s: %w", tenant, err)
 		}
 	}
 	sealed := soft.New(s.store, deployment, tenants, s.now)
 	if err := sealed.Check(ctx); err != nil {
-		return nil, cursors, err
+		return nil, nil, err
 	}
 	var provider keystore.Provider = sealed
 	if wrap != nil {
 		provider = wrap(sealed)
 	}
-	return keystore.New(map[string]keystore.Provider{soft.Scheme: provider}), deployment.CursorKey(), nil
+	return keystore.New(map[string]keystore.Provider{soft.Scheme: provider}), deployment, nil
 }
 
 // wire makes the services, each from those below it.
-func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte) error {
+func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) error {
 	responders := &responders{}
 	published := &published{}
 	s.revocation = revocation.New(revocation.Config{
@@ -193,10 +194,11 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 		Store: s.store, Revocations: s.store, CRLs: s.revocation, Keys: keys, RA: subordinates, CA: s.issuance, Gate: s.approvals, Now: s.now,
 	})
 	s.approvals.Serve(s.hierarchy.Executors(), s.retention.Executors(), s.jobs.Executors())
-	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: cursors, Revoked: s.revocation.Changed})
+	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: kek.CursorKey(), Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.keyPool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.issuance.Each, Log: s.log})
-	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now, Visits: s.visits})
+	byName := &validatorNames{}
+	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now, Visits: s.visits, Validators: byName})
 	subordinates.RA = s.enroll
 	spool, err := batch.OpenSpool(s.cfg.Spool())
 	if err != nil {
@@ -204,7 +206,14 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	}
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Gate: s.approvals, Spool: spool, Family: s.family, Now: s.now, Log: s.log})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Gate: s.approvals, Now: s.now})
-	s.secrets = enrolauth.New(enrolauth.Config{Store: s.store, Registry: s.registry, Tokens: s.tokens, Trust: s.trust, Tenants: s.hierarchy, Alarms: s.alarms, Visits: s.visits, Now: s.now})
+	settings, err := s.validatorSettings()
+	if err != nil {
+		return err
+	}
+	s.validators = validator.New(validator.Config{Validators: settings, Store: s.store, Sealer: kek, RA: s.enroll, Alarms: s.alarms, Now: s.now, Log: s.log})
+	byName.Validators = s.validators
+	s.secrets = enrolauth.New(enrolauth.Config{Store: s.store, Registry: s.registry, Tokens: s.tokens, Trust: s.trust, Tenants: s.hierarchy, Family: s.family, Alarms: s.alarms, Visits: s.visits, Now: s.now,
+		Validators: s.validators, Sealer: kek})
 	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Gate: s.approvals, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
@@ -229,6 +238,10 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, cursors [32]byte
 	})
 	return nil
 }
+
+// validatorNames breaks the circle between the RA, whose endpoints name validators, and the
+// validators, which are told what the RA issued.
+type validatorNames struct{ enroll.Validators }
 
 // published breaks the circle between revocation, which tells of its CRLs, and the
 // publisher, which reads them.
@@ -281,6 +294,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.retention.Run(running) })
 	g.Go(func() error { return s.approvals.Run(running) })
 	g.Go(func() error { return s.secrets.Run(running) })
+	g.Go(func() error { return s.validators.Run(running) })
 	g.Go(func() error {
 		s.listeners.tryEnsure(running) // so that nobody is shown the bootstrap certificate without need
 		return s.listeners.serve(running)

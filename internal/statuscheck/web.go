@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
-	"syscall"
 	"time"
 
+	"github.com/pando-pki/pando/internal/egress"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -34,7 +33,7 @@ var errStore = errors.New("the stored CRL cannot be read")
 func bound(expected []byte) int64 { return int64(len(expected)) + int64(len(expected))/4 + slack }
 
 // A web fetches from status URLs, which are the tenants' word. It follows no redirect,
-// and asks only addresses that checkAddress lets it.
+// and asks only addresses that package egress lets it.
 type web struct{ test, production *http.Client }
 
 func newWeb(networks []netip.Prefix) *web {
@@ -42,14 +41,11 @@ func newWeb(networks []netip.Prefix) *web {
 }
 
 func newClient(networks []netip.Prefix, loopback bool) *http.Client {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		return checkAddress(address, networks, loopback)
-	}}
 	return &http.Client{
 		Timeout:       fetchDeadline,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext: dialer.DialContext, ResponseHeaderTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+			DialContext: egress.Dialer(networks, loopback).DialContext, ResponseHeaderTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 			IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2, DisableCompression: true,
 		},
 	}

@@ -47,6 +47,24 @@ func (k *KEK) ID() string { return k.id }
 // key-encryption key have; it says nothing about the keys that seal.
 func (k *KEK) CursorKey() [32]byte { return k.cursors }
 
+// textLabel begins what a text is sealed for, apart from keys.
+const textLabel = "pando sealed text v1\x00"
+
+// Seal seals a text that is not to stand in the store as it is; label says what it is for.
+func (k *KEK) Seal(label string, plain []byte) []byte {
+	return k.aead.Seal(nil, nil, plain, []byte(textLabel+label))
+}
+
+// Unseal opens what Seal sealed with the same label. Under another key, or changed, it is
+// Internal.
+func (k *KEK) Unseal(label string, sealed []byte) ([]byte, error) {
+	plain, err := k.aead.Open(nil, nil, sealed, []byte(textLabel+label))
+	if err != nil {
+		return nil, fmt.Errorf("a sealed text does not open under the key-encryption key %s: it was changed, or sealed under another", k.id)
+	}
+	return plain, nil
+}
+
 // String returns "[secret]".
 func (*KEK) String() string { return "[secret]" }
 

@@ -3,6 +3,7 @@
 package soft_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -129,5 +130,36 @@ func TestCursorKey(t *testing.T) {
 	}
 	if len(keys) != 2 || keys[[32]byte{}] != 0 {
 		t.Errorf("%d keys of two, or none", len(keys))
+	}
+}
+
+// TestSeal: what is sealed opens with its label and its key alone, and is not what it was.
+func TestSeal(t *testing.T) {
+	dir := t.TempDir()
+	one, err := soft.CreateKEK(filepath.Join(dir, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := soft.CreateKEK(filepath.Join(dir, "other"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := []byte("a request with a challenge")
+	sealed := one.Seal("notice", plain)
+	if bytes.Contains(sealed, plain) {
+		t.Error("it stands there as it was")
+	}
+	if got, err := one.Unseal("notice", sealed); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := one.Unseal("another", sealed); err == nil {
+		t.Error("it opens for something else")
+	}
+	if _, err := other.Unseal("notice", sealed); err == nil {
+		t.Error("it opens under another key")
+	}
+	sealed[len(sealed)-1]++
+	if _, err := one.Unseal("notice", sealed); err == nil {
+		t.Error("it opens changed")
 	}
 }

@@ -44,6 +44,7 @@ import (
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 	"github.com/pando-pki/pando/internal/trace"
 	"github.com/pando-pki/pando/internal/trust"
+	"github.com/pando-pki/pando/internal/validator"
 	"github.com/pando-pki/pando/internal/visits"
 )
 
@@ -66,6 +67,7 @@ type Stack struct {
 	Expiry         *expiry.Service
 	Trust          *trust.Service
 	Secrets        *enrolauth.Service
+	Validators     *validator.Service
 	Visits         *visits.Book
 	Office         *access.Office
 	Quotas         *quota.Service     // it does not run: Count and Look do its work
@@ -96,6 +98,7 @@ type Config struct {
 	Now          pki.Clock            // nil is time.Now
 	Elapsed      func() time.Duration // of issuance; nil sees no jumps of Now
 	Stopped      bool                 // issuance and batches do not run
+	Validators   []validator.Settings // of challenges of SCEP
 }
 
 // passphrase opens the roots of test stacks.
@@ -151,7 +154,8 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, CursorKey: [32]byte{1}, Revoked: s.Revocation.Changed})
 	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Keypool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.Issuance.Each, Log: log})
-	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now, Visits: s.Visits})
+	validators := &struct{ enroll.Validators }{}
+	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now, Visits: s.Visits, Validators: validators})
 	ra.RA = s.Enroll
 	spool, err := batch.OpenSpool(filepath.Join(dir, "spool"))
 	if err != nil {
@@ -160,7 +164,9 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Gate: s.Approvals, Spool: spool, Family: family, Now: cfg.Now, Log: log})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Gate: s.Approvals, Now: cfg.Now})
 	certified.Certificates = s.Trust
-	s.Secrets = enrolauth.New(enrolauth.Config{Store: s.Store, Registry: s.Registry, Tokens: s.Tokens, Trust: s.Trust, Tenants: s.Hierarchy, Alarms: s.Alarms, Visits: s.Visits, Now: cfg.Now})
+	s.Validators = validator.New(validator.Config{Validators: cfg.Validators, Store: s.Store, Sealer: kek, RA: s.Enroll, Alarms: s.Alarms, Now: cfg.Now, Log: log})
+	validators.Validators = s.Validators
+	s.Secrets = enrolauth.New(enrolauth.Config{Store: s.Store, Registry: s.Registry, Tokens: s.Tokens, Trust: s.Trust, Tenants: s.Hierarchy, Alarms: s.Alarms, Visits: s.Visits, Now: cfg.Now, Validators: s.Validators, Sealer: kek})
 	principals.Secrets = s.Secrets
 	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Gate: s.Approvals, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})

@@ -22,7 +22,7 @@ func (op *operation) prove(ctx context.Context, renews bool) (who access.Princip
 	cfg := &op.server.cfg
 	err = cfg.Limits.Admit(op.remote, op.credential(), func() (limit.Asker, error) {
 		who, err = cfg.Prover.Prove(ctx, op.label, enrolauth.Presented{
-			Certificates: op.certificates(), Secret: op.challenge, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
+			Certificates: op.certificates(), Secret: op.challenge, Request: op.content, Transaction: op.id, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
 		})
 		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/cms"
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -125,9 +126,17 @@ func (op *operation) ask(ctx context.Context, who access.Principal, t *Transacti
 	if op.legacy {
 		protocol = pki.ProtocolSCEPLegacy
 	}
-	got, err := op.server.cfg.RA.Enroll(ctx, enroll.Request{
+	cfg := &op.server.cfg
+	settle, err := cfg.Prover.Await(ctx, who, enrolauth.Awaited{Label: op.label, Transaction: t.ID, Request: t.Request, Protocol: protocol, Idempotency: t.retryKey()})
+	if err != nil {
+		return nil, err
+	}
+	got, err := cfg.RA.Enroll(ctx, enroll.Request{
 		Grant: grant, Endpoint: op.label, Protocol: protocol, Idempotency: t.retryKey(), Renews: t.Renews, Subject: enroll.Subject{CSR: t.Request},
 	})
+	if unsettled := settle(ctx, err); unsettled != nil { // it is looked for later
+		cfg.Log.ErrorContext(ctx, "SCEP: what a validator is to be told", "endpoint", op.label, "error", unsettled)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -102,6 +102,10 @@ func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (acc
 	return access.Principal{Tenant: "demo", ID: "secret:1", Grants: access.Given(access.RAOperator)}, nil
 }
 
+func (f *fake) Await(context.Context, access.Principal, enrolauth.Awaited) (func(context.Context, error) error, error) {
+	return func(context.Context, error) error { return nil }, nil
+}
+
 func (f *fake) BeginSCEP(_ context.Context, t *Transaction) (*Transaction, error) {
 	for at, other := range f.transactions {
 		if at.id == t.ID && (at.signer == t.Signer && other.Key != t.Key || at.signer != t.Signer && other.Principal == t.Principal) {

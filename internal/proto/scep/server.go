@@ -41,6 +41,9 @@ type Authorities interface {
 type Prover interface {
 	// Prove returns who asks at an endpoint, or is Unauthenticated.
 	Prove(ctx context.Context, label string, p enrolauth.Presented) (access.Principal, error)
+	// Await has whoever took a challenge outside be told what becomes of the request, which
+	// settle says.
+	Await(ctx context.Context, who access.Principal, a enrolauth.Awaited) (settle func(context.Context, error) error, err error)
 }
 
 // Config is what a Server is made of; every field is needed but Limits, where nil limits

@@ -15,10 +15,10 @@ func (s *Store) PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) 
 		return fmt.Errorf("encoding names: %w", err)
 	}
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`INSERT INTO endpoint (tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`,
+		rows, err := t.exec(`INSERT INTO endpoint (tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
 			ep.Tenant, ep.Name, ep.Authority, ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version,
-			joined(ep.Protocols), string(names), micros(ep.Created), proofsText(ep.Auth), joined(ep.Networks))
+			joined(ep.Protocols), string(names), micros(ep.Created), proofsText(ep.Auth), joined(ep.Networks), ep.Validator)
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing endpoint %s: %w", ep.Label(), err)
@@ -37,10 +37,10 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Even
 		return fmt.Errorf("encoding names: %w", err)
 	}
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`UPDATE endpoint SET profile_tenant = $3, profile_name = $4, profile_version = $5, protocols = $6, names = $7, auth = $8, networks = $9
+		rows, err := t.exec(`UPDATE endpoint SET profile_tenant = $3, profile_name = $4, profile_version = $5, protocols = $6, names = $7, auth = $8, networks = $9, validator = $10
 			WHERE tenant = $1 AND name = $2`,
 			ep.Tenant, ep.Name, ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version, joined(ep.Protocols), string(names),
-			proofsText(ep.Auth), joined(ep.Networks))
+			proofsText(ep.Auth), joined(ep.Networks), ep.Validator)
 		switch {
 		case err != nil:
 			return fmt.Errorf("changing endpoint %s: %w", ep.Label(), err)
@@ -51,13 +51,13 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Even
 	})
 }
 
-const selectEndpoint = `SELECT tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks FROM endpoint `
+const selectEndpoint = `SELECT tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator FROM endpoint `
 
 func scanEndpoint(row row) (*pki.Endpoint, error) {
 	ep := new(pki.Endpoint)
 	var protocols, names, auth, networks string
 	if err := row.Scan(&ep.Tenant, &ep.Name, &ep.Authority, &ep.Profile.Tenant, &ep.Profile.Name, &ep.Profile.Version,
-		&protocols, &names, intoTime{&ep.Created}, &auth, &networks); err != nil {
+		&protocols, &names, intoTime{&ep.Created}, &auth, &networks, &ep.Validator); err != nil {
 		return nil, err
 	}
 	ep.Protocols, ep.Networks = split[pki.Protocol](protocols), split[string](networks)

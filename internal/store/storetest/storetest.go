@@ -169,6 +169,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"expiry counted", testExpiry},
 		{"trusted authorities", testTrust},
 		{"enrolment secrets", testSecrets},
+		{"what validators are told", testNotices},
 		{"what scopes name", testScopes},
 		{"own roles and grants", testRoles},
 

@@ -1,0 +1,110 @@
+package enrolauth
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// A Notice is what a validator is still to be told: what became of a request that it took.
+// It is stored before anything is issued, and goes when the validator was told.
+type Notice struct {
+	Tenant      pki.TenantID
+	Key         string // idempotency key of the enrolment, as its adapter made it
+	Endpoint    string // name
+	Validator   string
+	Transaction string
+	Protocol    pki.Protocol
+	Device      pki.DeviceID // that proved itself by a certificate besides; "" is none
+	Sealed      []byte       // the request with its challenge, sealed
+	Due         time.Time    // when to look next
+	Until       time.Time    // by when it has come to nothing where nothing was issued
+	Failure     string       // why it was refused; "" is not known, or it was not
+	Attempts    int          // to tell it
+}
+
+// NoticeStore keeps notices.
+type NoticeStore interface {
+	// PutNotice stores a notice in the place of that of its tenant and key.
+	PutNotice(ctx context.Context, n *Notice) error
+	// DueNotices returns up to limit notices of all tenants that are due at a time, in order
+	// of that.
+	DueNotices(ctx context.Context, at time.Time, limit int) ([]*Notice, error)
+	// PostponeNotice sets when to look at a notice next, and how often it was tried.
+	PostponeNotice(ctx context.Context, tenant pki.TenantID, key string, due time.Time, attempts int) error
+	// DropNotice deletes a notice, if it is there.
+	DropNotice(ctx context.Context, tenant pki.TenantID, key string) error
+}
+
+// A Sealer seals requests with their challenges, for the store; soft.KEK is one.
+type Sealer interface {
+	Seal(label string, plain []byte) []byte
+	Unseal(label string, sealed []byte) ([]byte, error)
+}
+
+// SealedFor is the label of the notice's sealed request: it opens in its own row alone.
+func (n *Notice) SealedFor() string { return "notice\n" + string(n.Tenant) + "\n" + n.Key }
+
+// How long a request may take before it is looked at, where nobody said what became of it:
+// the process ended meanwhile. One that waits for approval is looked at less often, and for
+// as long as anything may wait.
+const (
+	noticeSoon     = time.Minute
+	noticeNothing  = 15 * time.Minute
+	noticeWaiting  = 10 * time.Minute
+	noticeApproval = 91 * 24 * time.Hour
+)
+
+// An Awaited is an enrolment of which a validator is to be told the outcome.
+type Awaited struct {
+	Label       string
+	Transaction string
+	Request     []byte // DER, with its challenge
+	Protocol    pki.Protocol
+	Idempotency string
+}
+
+// Await remembers, before a request is enrolled, that the validator which took it is to be
+// told what becomes of it; settle says so, with the error of the enrolment. For those whom
+// no validator took it does nothing.
+func (s *Service) Await(ctx context.Context, who access.Principal, a Awaited) (settle func(context.Context, error) error, err error) {
+	if !strings.HasPrefix(who.ID, validatedPrefix) {
+		return func(context.Context, error) error { return nil }, nil
+	}
+	tenant, name, _ := strings.Cut(a.Label, ".")
+	ep, err := s.cfg.Store.Endpoint(ctx, pki.TenantID(tenant), name)
+	if err != nil {
+		return nil, err
+	}
+	now := s.cfg.Now().UTC()
+	n := &Notice{
+		Tenant: ep.Tenant, Key: a.Idempotency, Endpoint: ep.Name, Validator: ep.Validator, Transaction: a.Transaction, Protocol: a.Protocol,
+		Device: who.Device, Due: now.Add(noticeSoon), Until: now.Add(noticeNothing),
+	}
+	n.Sealed = s.cfg.Sealer.Seal(n.SealedFor(), a.Request)
+	if err := s.cfg.Store.PutNotice(ctx, n); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, err error) error { return s.settle(ctx, n, err) }, nil
+}
+
+// settle has a validator be told what became of a request, now that it is known. A fault of
+// ours leaves it as it is: the client asks again.
+func (s *Service) settle(ctx context.Context, n *Notice, err error) error {
+	now := s.cfg.Now().UTC()
+	kind := pki.KindOf(err)
+	switch {
+	case err == nil:
+		n.Due = now
+	case kind == pki.Pending:
+		n.Due, n.Until = now.Add(noticeWaiting), now.Add(noticeApproval)
+	case kind == pki.Unavailable || kind == pki.RateLimited || kind == pki.Internal:
+		return nil
+	default:
+		n.Due, n.Failure = now, pki.DetailOf(err)
+	}
+	return s.cfg.Store.PutNotice(context.WithoutCancel(ctx), n)
+}

@@ -1,0 +1,61 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pando-pki/pando/internal/enrolauth"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// PutNotice implements enrolauth.NoticeStore.
+func (s *Store) PutNotice(ctx context.Context, n *enrolauth.Notice) error {
+	return s.update(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO validator_notice (tenant, key, endpoint, validator, transaction_id, protocol, device, sealed, due, until, failure, attempts)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+			ON CONFLICT (tenant, key) DO UPDATE SET sealed = excluded.sealed, due = excluded.due, until = excluded.until, failure = excluded.failure, attempts = excluded.attempts`,
+			n.Tenant, n.Key, n.Endpoint, n.Validator, n.Transaction, n.Protocol, n.Device, n.Sealed, micros(n.Due), micros(n.Until), n.Failure, n.Attempts)
+		if err != nil {
+			return fmt.Errorf("storing what a validator is to be told: %w", err)
+		}
+		return nil
+	})
+}
+
+const dueNotices = `SELECT tenant, key, endpoint, validator, transaction_id, protocol, device, sealed, due, until, failure, attempts FROM validator_notice
+	WHERE due <= $1 ORDER BY due LIMIT $2`
+
+// DueNotices implements enrolauth.NoticeStore.
+func (s *Store) DueNotices(ctx context.Context, at time.Time, limit int) ([]*enrolauth.Notice, error) {
+	all, err := list(ctx, s.read, func(row row) (*enrolauth.Notice, error) {
+		n := new(enrolauth.Notice)
+		err := row.Scan(&n.Tenant, &n.Key, &n.Endpoint, &n.Validator, &n.Transaction, &n.Protocol, &n.Device, intoBytes{&n.Sealed}, intoTime{&n.Due}, intoTime{&n.Until}, &n.Failure, &n.Attempts)
+		return n, err
+	}, dueNotices, micros(at), limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing what validators are to be told: %w", err)
+	}
+	return all, nil
+}
+
+// PostponeNotice implements enrolauth.NoticeStore.
+func (s *Store) PostponeNotice(ctx context.Context, tenant pki.TenantID, key string, due time.Time, attempts int) error {
+	return s.update(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE validator_notice SET due = $3, attempts = $4 WHERE tenant = $1 AND key = $2`, tenant, key, micros(due), attempts)
+		if err != nil {
+			return fmt.Errorf("putting off what a validator is to be told: %w", err)
+		}
+		return nil
+	})
+}
+
+// DropNotice implements enrolauth.NoticeStore.
+func (s *Store) DropNotice(ctx context.Context, tenant pki.TenantID, key string) error {
+	return s.update(ctx, func(t *tx) error {
+		if _, err := t.exec(`DELETE FROM validator_notice WHERE tenant = $1 AND key = $2`, tenant, key); err != nil {
+			return fmt.Errorf("deleting what a validator was told: %w", err)
+		}
+		return nil
+	})
+}

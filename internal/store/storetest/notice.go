@@ -1,0 +1,48 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/pando-pki/pando/internal/enrolauth"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// testNotices: what validators are to be told stays until it is dropped, and is told in
+// order of when it is due.
+func testNotices(f *fixture) {
+	one := enrolauth.Notice{Tenant: acme, Key: "1", Endpoint: "meter", Validator: "intune", Transaction: "t-1", Protocol: pki.ProtocolSCEP, Device: "SM-1",
+		Sealed: []byte{1}, Due: f.now.Add(time.Minute), Until: f.now.Add(time.Hour)}
+	two := one
+	two.Tenant, two.Due = stranger, f.now
+	for _, n := range []enrolauth.Notice{one, two} {
+		f.ok(f.PutNotice(f.ctx, &n))
+	}
+	due := func(after time.Duration, limit int, want ...enrolauth.Notice) {
+		f.Helper()
+		got, err := f.DueNotices(f.ctx, f.now.Add(after), limit)
+		f.ok(err)
+		f.same(len(got), len(want))
+		for i := range min(len(got), len(want)) {
+			f.same(*got[i], want[i])
+		}
+	}
+	due(-time.Second, 9)
+	due(0, 9, two)
+	due(time.Minute, 9, two, one)
+	due(time.Minute, 1, two)
+
+	one.Sealed, one.Failure, one.Until = []byte{2}, "refused", f.now.Add(2*time.Hour)
+	f.ok(f.PutNotice(f.ctx, &one))
+	due(time.Minute, 9, two, one)
+
+	f.ok(f.PostponeNotice(f.ctx, stranger, "1", f.now.Add(2*time.Minute), 3))
+	two.Due, two.Attempts = f.now.Add(2*time.Minute), 3
+	due(2*time.Minute, 9, one, two)
+	f.ok(f.PostponeNotice(f.ctx, stranger, "none", f.now, 1))
+
+	f.ok(f.DropNotice(f.ctx, stranger, "none"))
+	f.ok(f.DropNotice(f.ctx, stranger, "1"))
+	due(time.Hour, 9, one)
+	f.ok(f.DropNotice(f.ctx, acme, "1"))
+	due(time.Hour, 9)
+}

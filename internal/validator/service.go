@@ -1,0 +1,104 @@
+package validator
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// patience is how long a validator may take to answer, with all that comes before. A device
+// waits for it.
+const patience = 8 * time.Second
+
+// unreachableAt is how many questions in a row without an answer are an alarm.
+const unreachableAt = 3
+
+// A Service asks validators. Its methods are safe for concurrent use.
+type Service struct {
+	cfg        Config
+	validators map[string]*validator
+}
+
+// A validator is one of them, with how it does.
+type validator struct {
+	Settings
+	remote *remote
+
+	mu      sync.Mutex
+	silent  int // questions in a row without an answer; guarded by mu
+	raised  bool
+	waiting bool // an alarm stands that it is to be told something; guarded by mu
+}
+
+// New returns a Service.
+func New(cfg Config) *Service {
+	s := &Service{cfg: cfg, validators: make(map[string]*validator)}
+	for _, settings := range cfg.Validators {
+		s.validators[settings.Name] = &validator{Settings: settings, remote: newRemote(settings, cfg.Now)}
+	}
+	return s
+}
+
+// Check implements enroll.Validators.
+func (s *Service) Check(tenant pki.TenantID, name string) error {
+	_, err := s.find(tenant, name)
+	return err
+}
+
+// find returns a validator that a tenant's endpoints may name, or NotFound.
+func (s *Service) find(tenant pki.TenantID, name string) (*validator, error) {
+	v := s.validators[name]
+	if v == nil || !slices.Contains(v.Tenants, tenant) {
+		return nil, pki.Errorf(pki.NotFound, "no validator %.40q: the operator of this server configures them, under scep.validators, and says which tenants may name them", name)
+	}
+	return v, nil
+}
+
+// Validate implements enrolauth.Validators.
+func (s *Service) Validate(ctx context.Context, tenant pki.TenantID, name, transaction string, request []byte) error {
+	v, err := s.find(tenant, name)
+	if err != nil {
+		return pki.Because(pki.Unavailable, err, "the endpoint names the validator %s, which this server does not have for it", name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	said, err := v.remote.post(ctx, "validateRequest", question{Request: asked{
+		Transaction: transaction, Request: base64.StdEncoding.EncodeToString(request), Caller: caller,
+	}})
+	s.heard(v, err)
+	if err != nil {
+		return pki.Because(kindOfFailure(err), err, "the validator %s gave no answer that counts: %s", v.Name, plain(err))
+	}
+	return said.judge(v.Name)
+}
+
+// heard counts whether a validator answered, for the alarm.
+func (s *Service) heard(v *validator, err error) {
+	if errors.Is(err, context.Canceled) { // the client went away
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	key := alarm.Key{Tenant: pki.Platform, Name: "validator.unreachable", Target: "validator:" + v.Name}
+	if err == nil || kindOfFailure(err) != pki.Unavailable {
+		if v.silent = 0; v.raised {
+			v.raised = false
+			s.cfg.Alarms.Clear(key)
+		}
+		return
+	}
+	if v.silent++; v.silent >= unreachableAt {
+		v.raised = true
+		s.cfg.Alarms.Raise(alarm.Alarm{Key: key, Severity: alarm.Critical,
+			What: fmt.Sprintf("The validator %s, which checks challenges of SCEP, gives no answer: %s. Nothing is issued at the endpoints that name it.", v.Name, plain(err)),
+			Do:   "See whether its service runs and can be reached from here, and whether the client's secret under scep.validators has ended.",
+		})
+	}
+}
