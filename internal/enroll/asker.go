@@ -20,9 +20,8 @@ func (l *Lane) checkAsker(g access.Permit) error {
 		return nil
 	}
 	label := l.Endpoint.Label()
-	from := who.Source.Unmap().WithZone("")
-	if len(l.networks) > 0 && !slices.ContainsFunc(l.networks, func(n netip.Prefix) bool { return n.Contains(from) }) {
-		return access.Refuse(access.Enroll, l.Where(pki.Placement{}), "the endpoint %s takes no requests from %s: it is not in its networks", label, from)
+	if err := l.checkSource(who.Source); err != nil {
+		return err
 	}
 	auth := l.Endpoint.Auth
 	if len(auth) > 0 && !slices.ContainsFunc(auth, who.Proofs.Has) {
@@ -33,6 +32,29 @@ func (l *Lane) checkAsker(g access.Permit) error {
 		return pki.Errorf(pki.Unauthenticated, "the endpoint %s wants proof by %s; this came with %s", label, pki.ProofsText(auth), given)
 	}
 	return nil
+}
+
+// checkSource refuses requests from where the endpoint takes none.
+func (l *Lane) checkSource(source netip.Addr) error {
+	from := source.Unmap().WithZone("")
+	if len(l.networks) > 0 && !slices.ContainsFunc(l.networks, func(n netip.Prefix) bool { return n.Contains(from) }) {
+		return access.Refuse(access.Enroll, l.Where(pki.Placement{}), "the endpoint %s takes no requests from %s: it is not in its networks", l.Endpoint.Label(), from)
+	}
+	return nil
+}
+
+// Admit refuses requests to an endpoint, by its label, from where it takes none. remote is
+// the address and port that one came from, as net/http has it. Adapters ask before they look
+// at anything that a request brings; enrolling asks again. What is no endpoint is let
+// through: what comes next says so, as ever.
+func (s *Service) Admit(ctx context.Context, label, remote string) error {
+	tenant, name, _ := strings.Cut(label, ".")
+	lane, err := s.lane(ctx, pki.TenantID(tenant), name)
+	if err != nil || len(lane.networks) == 0 {
+		return nil
+	}
+	from, _ := netip.ParseAddrPort(remote) // what cannot be read is from nowhere
+	return lane.checkSource(from.Addr())
 }
 
 // checkSubject refuses what a request asks for beyond what its proof is for.

@@ -20,12 +20,12 @@ import (
 	"github.com/pando-pki/pando/internal/stat"
 )
 
-// MaxWaiting is how many requests may wait for a key at once, and MaxTenant how many of
-// one tenant; one more is Unavailable. A key of RSA takes some tenths of a second, one
+// MaxWaiting is how many requests may wait for a key at once, and MaxFamily how many of
+// one family of tenants; one more is Unavailable. A key of RSA takes some tenths of a second, one
 // of 4096 bits some seconds.
 const (
 	MaxWaiting = 256
-	MaxTenant  = MaxWaiting / 2
+	MaxFamily  = MaxWaiting / 2
 )
 
 // idle is after how long without a request the keys of a kind are given up.
@@ -40,12 +40,13 @@ func Ahead() map[pki.KeyKind]int {
 	}
 }
 
-// Config is what a Pool is made of; every field is needed.
+// Config is what a Pool is made of; every field but Family is needed.
 type Config struct {
 	Ahead map[pki.KeyKind]int // see the function
 	// Each does work on the cores that others leave to it; see parallel.Cores.
-	Each func(n int, f func(i int) error) error
-	Log  *slog.Logger
+	Each   func(n int, f func(i int) error) error
+	Family pki.FamilyOf // whose requests share what one may have waiting; nil: each tenant its own
+	Log    *slog.Logger
 }
 
 // A Pool has keys. Its methods are safe for concurrent use.
@@ -57,7 +58,7 @@ type Pool struct {
 	work    sync.Cond  // L is mu; signalled when there is a key to make, and at the end
 	shelves map[pki.KeyKind]*shelf
 	asked   uint64               // counts those that had to wait
-	waiting map[pki.TenantID]int // of them, those that still do
+	waiting map[pki.TenantID]int // of them, those that still do, by family
 	waiters int                  // of all tenants
 	closed  bool
 }
@@ -126,12 +127,13 @@ func (p *Pool) Take(ctx context.Context, tenant pki.TenantID, kind pki.KeyKind) 
 		}
 		return open(pkcs8)
 	}
-	key, w, err := p.reserve(tenant, s)
+	family := p.cfg.Family.Of(tenant)
+	key, w, err := p.reserve(family, s)
 	if err != nil {
 		return nil, err
 	}
 	if w != nil {
-		if key, err = p.await(ctx, tenant, s, w); err != nil {
+		if key, err = p.await(ctx, family, s, w); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +141,7 @@ func (p *Pool) Take(ctx context.Context, tenant pki.TenantID, kind pki.KeyKind) 
 }
 
 // reserve takes a key that is ready, or a place in the queue.
-func (p *Pool) reserve(tenant pki.TenantID, s *shelf) (pki.PrivateKey, *waiter, error) {
+func (p *Pool) reserve(family pki.TenantID, s *shelf) (pki.PrivateKey, *waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -152,7 +154,7 @@ func (p *Pool) reserve(tenant pki.TenantID, s *shelf) (pki.PrivateKey, *waiter, 
 		s.keys = s.keys[:n-1]
 		return key, nil, nil
 	}
-	if p.waiters >= MaxWaiting || p.waiting[tenant] >= MaxTenant {
+	if p.waiters >= MaxWaiting || p.waiting[family] >= MaxFamily {
 		return pki.PrivateKey{}, nil, &pki.Error{Kind: pki.Unavailable, Detail: "too many requests wait for a key that is made here", RetryAfter: 2 * time.Second}
 	}
 	s.wanted = min(max(2*s.wanted, 2), s.most)
@@ -160,12 +162,12 @@ func (p *Pool) reserve(tenant pki.TenantID, s *shelf) (pki.PrivateKey, *waiter, 
 	w := &waiter{turn: p.asked, got: make(chan delivery, 1)}
 	s.queue = append(s.queue, w)
 	p.waiters++
-	p.waiting[tenant]++
+	p.waiting[family]++
 	return pki.PrivateKey{}, w, nil
 }
 
 // await waits for the key of a place in the queue.
-func (p *Pool) await(ctx context.Context, tenant pki.TenantID, s *shelf, w *waiter) (pki.PrivateKey, error) {
+func (p *Pool) await(ctx context.Context, family pki.TenantID, s *shelf, w *waiter) (pki.PrivateKey, error) {
 	var got delivery
 	select {
 	case got = <-w.got:
@@ -175,8 +177,8 @@ func (p *Pool) await(ctx context.Context, tenant pki.TenantID, s *shelf, w *wait
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiters--
-	if p.waiting[tenant]--; p.waiting[tenant] == 0 {
-		delete(p.waiting, tenant)
+	if p.waiting[family]--; p.waiting[family] == 0 {
+		delete(p.waiting, family)
 	}
 	if got.err != nil {
 		p.leave(s, w)

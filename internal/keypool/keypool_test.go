@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -248,7 +249,8 @@ func last(_ *keypool.Key, err error) error { return err }
 // TestWaiting: no more requests wait than may, and one tenant leaves places to others.
 func TestWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(map[pki.KeyKind]int{pki.P256: 4})
+		family := func(t pki.TenantID) pki.TenantID { return pki.TenantID(strings.TrimSuffix(string(t), "-child")) }
+		p := keypool.New(keypool.Config{Ahead: map[pki.KeyKind]int{pki.P256: 4}, Each: new(parallel.Cores).Each, Family: family, Log: slog.New(slog.DiscardHandler)})
 		ctx, cancel := context.WithCancel(t.Context())
 		ask := func(tenant pki.TenantID, n int) (refused int) {
 			results := make(chan error, n)
@@ -264,11 +266,14 @@ func TestWaiting(t *testing.T) {
 			}
 			return refused
 		}
-		if got := ask("acme", keypool.MaxTenant+3); got != 3 {
+		if got := ask("acme", keypool.MaxFamily+3); got != 3 {
 			t.Errorf("%d of one tenant are refused, want 3", got)
 		}
-		if got := ask("other", keypool.MaxTenant+2); got != 2 {
+		if got := ask("other", keypool.MaxFamily+2); got != 2 {
 			t.Errorf("%d of the other tenant are refused, want 2", got)
+		}
+		if got := ask("acme-child", 1); got != 1 {
+			t.Error("a child of the one tenant waits beside as many as its family may have")
 		}
 		if got := ask("third", 1); got != 1 {
 			t.Error("more wait than may")

@@ -129,7 +129,7 @@ func TestESTWithIDevID(t *testing.T) {
 		c.ExtKeyUsage = nil
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: san}}
 	})
-	key := pandotest.Key(t, pki.P256)
+	born, key := device, pandotest.Key(t, pki.P256)
 	ldevid := certificates(t, device.est("POST", estPath("acme.ldevid", "simpleenroll"), []byte(csrOf(t, key, "RTR-7"))))[0]
 	if ldevid.Subject.SerialNumber != "RTR-7" || len(ldevid.Subject.Organization) != 1 || ldevid.Subject.Organization[0] != "Example acme" {
 		t.Errorf("the LDevID is for %v", ldevid.Subject)
@@ -143,6 +143,10 @@ func TestESTWithIDevID(t *testing.T) {
 	device.key, device.chain = key, [][]byte{ldevid.Raw, meter.chain[1]}
 	if next := certificates(t, device.est("POST", estPath("acme.ldevid", "simplereenroll"), goesOn(t, ldevid, pandotest.Key(t, pki.P256)))); !bytes.Equal(next[0].RawSubject, ldevid.RawSubject) {
 		t.Errorf("renewed for %v", next[0].Subject)
+	}
+	// With its key gone, or asleep for too long, it proves itself as at first: with a new key.
+	if anew := certificates(t, born.est("POST", estPath("acme.ldevid", "simpleenroll"), []byte(csrOf(t, pandotest.Key(t, pki.P256), "RTR-7"))))[0]; !bytes.Equal(anew.RawSubject, ldevid.RawSubject) {
+		t.Errorf("enrolled anew for %v", anew.Subject)
 	}
 }
 

@@ -64,6 +64,9 @@ func (s *Server) admit(r *http.Request, label string, renews bool) (g access.Per
 	err = s.cfg.Limits.Admit(r.RemoteAddr, s.credential(r), func() (limit.Asker, error) {
 		p, err := presented(r, renews)
 		if err == nil {
+			err = s.cfg.RA.Admit(r.Context(), label, r.RemoteAddr)
+		}
+		if err == nil {
 			who, err = s.cfg.Prover.Prove(r.Context(), label, p)
 		}
 		if err == nil {

@@ -28,6 +28,8 @@ const prefix = "/.well-known/est/"
 
 // An RA enrols; enroll.Service is one.
 type RA interface {
+	// Admit refuses requests from where an endpoint takes none.
+	Admit(ctx context.Context, label, remote string) error
 	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
 	// CACertificates returns the certificates of authorities that clients of an
 	// endpoint need, in DER; NotFound where there is none that takes the protocol.

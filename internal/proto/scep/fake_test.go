@@ -35,6 +35,7 @@ type fake struct {
 	to     []party // recipients
 	err    error   // of Enroll
 	legacy bool    // of the RA
+	admit  error   // of Admit
 	prove  error   // of Prove, whatever is presented
 
 	again error // of a poll
@@ -101,6 +102,8 @@ func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (acc
 	}
 	return access.Principal{Tenant: "demo", ID: "secret:1", Grants: access.Given(access.RAOperator)}, nil
 }
+
+func (f *fake) Admit(context.Context, string, string) error { return f.admit }
 
 func (f *fake) Await(context.Context, access.Principal, enrolauth.Awaited) (func(context.Context, error) error, error) {
 	return func(context.Context, error) error { return nil }, nil

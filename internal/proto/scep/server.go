@@ -17,6 +17,8 @@ import (
 
 // An Enroller is the registration authority; enroll.Service is one.
 type Enroller interface {
+	// Admit refuses requests from where an endpoint takes none.
+	Admit(ctx context.Context, label, remote string) error
 	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
 	// NoteRefusal has operators see what is refused here, once, and returns err marked so.
 	NoteRefusal(ctx context.Context, r enroll.Refusal, err error) error
@@ -109,6 +111,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, label string) err
 	operation := r.URL.Query().Get("operation")
 	switch {
 	case operation == "PKIOperation":
+		if err := s.cfg.RA.Admit(r.Context(), label, r.RemoteAddr); err != nil {
+			return err // before the message is read
+		}
 		return s.pkiOperation(w, r, label, ra)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
