@@ -59,7 +59,9 @@ func (s *Service) approved(ctx context.Context, g access.Permit, ch enrollChange
 	if ch.Pair != nil {
 		r.Pair = &Pair{Endpoint: ch.Pair.Endpoint, CSR: ch.Pair.CSR}
 	}
-	ch.Withheld.restore(&r)
+	if err := s.restore(g.Tenant(), ch.Withheld, &r); err != nil {
+		return err
+	}
 	_, err := s.Enroll(ctx, r)
 	return err
 }
@@ -198,7 +200,7 @@ func (s *Service) payload(ctx context.Context, d *decided) (*enrollChange, error
 	if r.Pair != nil {
 		ch.Pair = &pairChange{Endpoint: d.lanes[1].Endpoint.Name, Profile: profiles[1], CSR: r.Pair.CSR}
 	}
-	ch.withhold()
+	s.withhold(r.Grant.Tenant(), ch)
 	return ch, nil
 }
 

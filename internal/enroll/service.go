@@ -80,6 +80,7 @@ type Config struct {
 	Visits    *visits.Book // of what came, for people; nil is none
 
 	Validators Validators
+	Sealer     Sealer // of requests that wait
 }
 
 // A Service is the registration authority. Its methods are safe for concurrent

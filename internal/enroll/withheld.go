@@ -3,39 +3,56 @@ package enroll
 import (
 	"bytes"
 
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // requests are those of a change as they came, where those that are shown have their
-// challenges blanked (approval.Shown): whoever decides is not to enrol by them. The
-// signatures in what is shown are over the challenges: no others execute.
+// challenges blanked (approval.Shown): whoever decides is not to enrol by them, and who has
+// the database neither. The signatures in what is shown are over the challenges: no others
+// execute.
 type requests struct {
-	CSR  []byte `json:"csr"`
+	CSR  []byte `json:"csr"` // sealed, as is the other
 	Pair []byte `json:"pair,omitempty"`
 }
 
-// withhold blanks the challenges of what is shown, and keeps the requests beside it where
-// they have any.
-func (ch *enrollChange) withhold() {
-	came := requests{CSR: ch.CSR}
-	ch.CSR = tbs.BlankChallenge(came.CSR)
-	blanked := !bytes.Equal(ch.CSR, came.CSR)
+// A Sealer seals requests with their challenges, for the store; soft.KEK is one.
+type Sealer interface {
+	Seal(label string, plain []byte) []byte
+	Unseal(label string, sealed []byte) ([]byte, error)
+}
+
+// sealedFor is the label of what a tenant's changes withhold.
+func sealedFor(tenant pki.TenantID) string { return "withheld\n" + string(tenant) }
+
+// withhold blanks the challenges of what is shown, and keeps the requests sealed beside it
+// where they have any.
+func (s *Service) withhold(tenant pki.TenantID, ch *enrollChange) {
+	csr := ch.CSR
+	ch.CSR = tbs.BlankChallenge(csr)
+	blanked := !bytes.Equal(ch.CSR, csr)
+	var pair []byte
 	if ch.Pair != nil {
-		came.Pair = ch.Pair.CSR
-		ch.Pair.CSR = tbs.BlankChallenge(came.Pair)
-		blanked = blanked || !bytes.Equal(ch.Pair.CSR, came.Pair)
+		pair = ch.Pair.CSR
+		ch.Pair.CSR = tbs.BlankChallenge(pair)
+		blanked = blanked || !bytes.Equal(ch.Pair.CSR, pair)
 	}
-	if blanked {
-		ch.Withheld = &came
+	if !blanked {
+		return
+	}
+	ch.Withheld = &requests{CSR: s.cfg.Sealer.Seal(sealedFor(tenant), csr)}
+	if pair != nil {
+		ch.Withheld.Pair = s.cfg.Sealer.Seal(sealedFor(tenant), pair)
 	}
 }
 
 // restore puts the requests as they came where those that are shown are.
-func (q *requests) restore(r *Request) {
+func (s *Service) restore(tenant pki.TenantID, q *requests, r *Request) (err error) {
 	if q == nil {
-		return
+		return nil
 	}
-	if r.CSR = q.CSR; r.Pair != nil {
-		r.Pair.CSR = q.Pair
+	if r.CSR, err = s.cfg.Sealer.Unseal(sealedFor(tenant), q.CSR); err == nil && r.Pair != nil {
+		r.Pair.CSR, err = s.cfg.Sealer.Unseal(sealedFor(tenant), q.Pair)
 	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -178,7 +179,8 @@ func furnishGuarded(t *testing.T, s *Server) *stack.Stack {
 // TestChallengeIsNotShown: whoever decides on a request does not read its challenge, and
 // the hash that they decide on is of what they read.
 func TestChallengeIsNotShown(t *testing.T) {
-	s := open(t, newConfig(t), time.Now)
+	cfg := newConfig(t)
+	s := open(t, cfg, time.Now)
 	run(t, s)
 	st := furnishGuarded(t, s)
 	_, secret, err := s.secrets.Create(t.Context(), st.Permit(t, "acme", access.ManageSecrets), enrolauth.NewSecret{Endpoint: "guarded", Life: time.Hour})
@@ -189,6 +191,17 @@ func TestChallengeIsNotShown(t *testing.T) {
 	csr := scepclient.CSR(t, c.Key, "gateway-1", secret.Reveal())
 	if asked := c.Ask(scep.PKCSReq, csr); asked.PKIStatus != scep.PENDING {
 		t.Fatalf("status %s, failInfo %q", asked.PKIStatus, asked.FailInfo)
+	}
+	for _, name := range []string{"pando.db", "pando.db-wal"} {
+		content, err := os.ReadFile(filepath.Join(cfg.Data, name))
+		if err != nil || bytes.Contains(content, []byte(secret.Reveal())) {
+			t.Errorf("%s has the challenge of what waits: %v", name, err)
+		}
+		// The payload of a change is JSON, in which a request is base64: whole it has the
+		// challenge in it, and begins as the one that is shown.
+		if at := bytes.Index(csr, []byte(secret.Reveal())) / 3 * 3; bytes.Contains(content, []byte(base64.StdEncoding.EncodeToString(csr[at+3:at+3+30]))) {
+			t.Errorf("%s has the challenge of what waits, in base64", name)
+		}
 	}
 	officer := by(t, s, st, access.SecurityOfficer)
 	waiting, err := officer.Changes(t.Context(), "pending", "", 10)

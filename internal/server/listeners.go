@@ -58,7 +58,7 @@ func (s *Server) listen(version string) (*listeners, error) {
 	open := status.New(status.Config{Validator: s.revocation, Chains: s.hierarchy, Limiter: s.limits, Now: s.now, Log: s.log})
 	devices := est.New(est.Config{RA: s.enroll, Prover: s.secrets, Default: s.cfg.EST.Default, Limits: s.limits, Log: s.log})
 	enrols := scep.New(scep.Config{
-		RA: s.enroll, Authorities: s.registrars, Prover: s.secrets, Store: s.store, Certificates: s.store, CRLs: s.revocation, Limits: s.limits, Now: s.now, Log: s.log,
+		RA: s.enroll, Authorities: s.registrars, Prover: s.secrets, Store: s.store, Certificates: s.store, CRLs: s.revocation, Sealer: s.sealer, Limits: s.limits, Now: s.now, Log: s.log,
 	})
 	nothing := http.NotFoundHandler()
 	err := errors.Join(

@@ -76,6 +76,7 @@ type Server struct {
 	trust       *trust.Service
 	secrets     *enrolauth.Service
 	validators  *validator.Service
+	sealer      *soft.KEK
 	visits      *visits.Book
 	office      *access.Office
 	quotas      *quota.Service
@@ -123,6 +124,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
+	s.sealer = kek
 	signatures := signer.New(keys)
 	archives := &archives{}
 	if err := s.openAudit(ctx, signatures, gate, archives); err != nil {
@@ -198,7 +200,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.keyPool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.issuance.Each, Family: s.family, Log: s.log})
 	byName := &validatorNames{}
-	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now, Visits: s.visits, Validators: byName})
+	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now, Visits: s.visits, Validators: byName, Sealer: kek})
 	subordinates.RA = s.enroll
 	spool, err := batch.OpenSpool(s.cfg.Spool())
 	if err != nil {

@@ -155,7 +155,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Keypool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.Issuance.Each, Log: log})
 	validators := &struct{ enroll.Validators }{}
-	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now, Visits: s.Visits, Validators: validators})
+	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now, Visits: s.Visits, Validators: validators, Sealer: kek})
 	ra.RA = s.Enroll
 	spool, err := batch.OpenSpool(filepath.Join(dir, "spool"))
 	if err != nil {

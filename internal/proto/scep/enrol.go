@@ -47,7 +47,9 @@ func (op *operation) enrol(ctx context.Context) ([]byte, error) {
 	t.Request, t.Renews, t.Principal = bytes.Clone(csr.Raw), renews, who.ID
 	content, err := op.ask(ctx, who, t)
 	if pki.KindOf(err) == pki.Pending {
-		if kept := op.server.cfg.Store.KeepSCEP(ctx, t); kept != nil {
+		waits := *t
+		waits.Request = op.server.cfg.Sealer.Seal(t.sealedFor(), t.Request) // its challenge may be good for more
+		if kept := op.server.cfg.Store.KeepSCEP(ctx, &waits); kept != nil {
 			return nil, kept
 		}
 	}
@@ -88,7 +90,9 @@ func (op *operation) waiting(ctx context.Context) (*Transaction, error) {
 	case t.Request == nil:
 		return nil, none
 	}
-	return t, nil
+	opened := *t
+	opened.Request, err = op.server.cfg.Sealer.Unseal(t.sealedFor(), t.Request)
+	return &opened, err
 }
 
 // poll answers CertPoll (RFC 8894, 3.3.3): it asks again for what waits. The names that

@@ -69,7 +69,7 @@ func newFake(t testing.TB) *fake {
 }
 
 func (f *fake) server() *Server {
-	return New(Config{RA: f, Authorities: f, Prover: f, Store: f, Certificates: f, CRLs: f, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	return New(Config{RA: f, Authorities: f, Prover: f, Store: f, Certificates: f, CRLs: f, Sealer: f, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 }
 
 func (f *fake) RA(_ context.Context, name string) (*RA, error) {
@@ -101,6 +101,17 @@ func (f *fake) Prove(_ context.Context, name string, p enrolauth.Presented) (acc
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "what was presented proves nobody at this endpoint")
 	}
 	return access.Principal{Tenant: "demo", ID: "secret:1", Grants: access.Given(access.RAOperator)}, nil
+}
+
+// Seal makes something else of a text.
+func (f *fake) Seal(label string, plain []byte) []byte { return append([]byte(label+"\x00"), plain...) }
+
+func (f *fake) Unseal(label string, sealed []byte) ([]byte, error) {
+	plain, ok := bytes.CutPrefix(sealed, []byte(label+"\x00"))
+	if !ok {
+		return nil, pki.Errorf(pki.Internal, "sealed for something else")
+	}
+	return plain, nil
 }
 
 func (f *fake) Admit(context.Context, string, string) error { return f.admit }

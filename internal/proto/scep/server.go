@@ -57,6 +57,7 @@ type Config struct {
 	Store        Store
 	Certificates Certificates
 	CRLs         CRLs
+	Sealer       enrolauth.Sealer // of requests that wait
 	Limits       *limit.Limits
 	Now          pki.Clock
 	Log          *slog.Logger

@@ -2,6 +2,7 @@ package scep
 
 import (
 	"context"
+	"encoding/hex"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -18,12 +19,17 @@ type Transaction struct {
 	Key      [32]byte // of the one that a certificate is asked for
 	Begun    time.Time
 
-	// Request is the DER request while it waits for approval, since a CertPoll does not
+	// Request is the DER request, sealed in the store, while it waits for approval, since a CertPoll does not
 	// bring it again; nil where none waited. Renews says that it was a RenewalReq, and
 	// Principal is who asked, from the beginning on.
 	Request   []byte
 	Renews    bool
 	Principal string
+}
+
+// sealedFor is the label of a transaction's sealed request: it opens in its own row alone.
+func (t *Transaction) sealedFor() string {
+	return "scep\n" + string(t.Tenant) + "\n" + t.Endpoint + "\n" + hex.EncodeToString(t.Signer[:]) + "\n" + t.ID
 }
 
 // Store keeps transactions.
