@@ -49,6 +49,7 @@ type Store struct {
 	path    string
 	lock    *lock // held while the store is open
 	alarms  *alarm.Board
+	failing atomic.Bool // whether the last transaction could not be written: see tell
 	times   *stat.Histogram
 	gate    *audit.Gate
 	write   *writer

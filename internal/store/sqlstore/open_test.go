@@ -6,9 +6,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"github.com/pando-pki/pando/internal/alarm"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +72,17 @@ func TestConnections(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	s := open(t, t.TempDir())
 	defer s.Close()
+	s.alarms = alarm.NewBoard(time.Now)
+	alarms := func(want ...string) {
+		t.Helper()
+		var names []string
+		for _, a := range s.alarms.All() {
+			names = append(names, a.Name)
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("alarms %q, want %q", names, want)
+		}
+	}
 	pages := func(n int) {
 		t.Helper()
 		if _, err := s.write.conn.ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count=%d", n)); err != nil {
@@ -88,10 +101,12 @@ func TestFullDisk(t *testing.T) {
 	if pki.KindOf(err) != pki.Unavailable || !strings.Contains(pki.DetailOf(err), "cannot write") {
 		t.Errorf("with a full disk: %v", err)
 	}
+	alarms("store.failing")
 	pages(1 << 20)
 	if err := add(); err != nil {
 		t.Errorf("with space again: %v", err)
 	}
+	alarms()
 }
 
 func TestFileMode(t *testing.T) {

@@ -88,6 +88,7 @@ type tx struct {
 // is Unavailable, for a while as we hope: nothing is acknowledged until it is well.
 func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 	err := s.try(ctx, fn)
+	s.tell(err)
 	if cannotWrite(err) && pki.KindOf(err) == pki.Internal {
 		return &pki.Error{Kind: pki.Unavailable, Detail: "the store cannot write at this moment; send the request again later, the same one under the same idempotency key",
 			Cause: err, RetryAfter: 5 * time.Second}
