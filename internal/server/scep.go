@@ -28,6 +28,7 @@ type registrars struct {
 		Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 		Tenants(ctx context.Context) ([]*pki.Tenant, error)
 		Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error)
+		Issuers(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([]*pki.Issuer, error)
 	}
 	chains interface {
 		Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
@@ -90,29 +91,80 @@ func (r *registrars) RA(ctx context.Context, label string) (*scep.RA, error) {
 	return &of, nil
 }
 
-// make gets an issuer's keys, made anew where that is due.
+// make gets an issuer's keys, and those of the authority's other issuers that clients may
+// know or want to know.
 func (r *registrars) make(ctx context.Context, issuer *pki.Issuer) (*scep.RA, error) {
+	ra, err := r.own(ctx, issuer)
+	if err != nil {
+		return nil, err
+	}
+	issuers, err := r.store.Issuers(ctx, issuer.Tenant, issuer.Authority)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range issuers {
+		switch other.State {
+		case pki.IssuerNext:
+			if ra.Next, err = r.own(ctx, other); err != nil { // it is told of once it has keys
+				r.credentials.log.ErrorContext(ctx, "keys for SCEP of a next issuer", "tenant", other.Tenant, "issuer", other.ID, "error", err)
+			}
+		case pki.IssuerEarlier:
+			if before, err := r.earlier(ctx, other); err == nil {
+				ra.Earlier = append(ra.Earlier, before)
+			} else if pki.KindOf(err) != pki.NotFound {
+				r.credentials.log.DebugContext(ctx, "keys for SCEP of an earlier issuer", "tenant", other.Tenant, "issuer", other.ID, "error", err)
+			}
+		}
+	}
+	return ra, nil
+}
+
+// earlier gets the keys of an issuer before for as long as they can be used. They are not
+// made anew: clients learn of the new ones by GetCACert.
+func (r *registrars) earlier(ctx context.Context, issuer *pki.Issuer) (*scep.RA, error) {
+	signer, err := r.credentials.kept(ctx, issuer.Tenant, policy.SCEPSignerProfile+":"+string(issuer.ID))
+	if err != nil {
+		return nil, err
+	}
+	recipient, err := r.credentials.kept(ctx, issuer.Tenant, policy.SCEPRecipientProfile+":"+string(issuer.ID))
+	if err != nil {
+		return nil, err
+	}
+	return r.of(ctx, issuer, signer, recipient)
+}
+
+// own gets an issuer's keys, made anew where that is due.
+func (r *registrars) own(ctx context.Context, issuer *pki.Issuer) (*scep.RA, error) {
+	signer, err := r.credential(ctx, issuer, keystore.UseSCEPSigner, policy.SCEPSignerProfile, "")
+	if err != nil {
+		return nil, err
+	}
+	recipient, err := r.credential(ctx, issuer, keystore.UseSCEPRecipient, policy.SCEPRecipientProfile, beforeOf(issuer))
+	if err != nil {
+		return nil, err
+	}
+	return r.of(ctx, issuer, signer, recipient)
+}
+
+// beforeOf names the recipient that an issuer's replaced.
+func beforeOf(issuer *pki.Issuer) string {
+	return policy.SCEPRecipientProfile + "-before:" + string(issuer.ID)
+}
+
+// of returns the RA of an issuer, with the recipient that its own replaced.
+func (r *registrars) of(ctx context.Context, issuer *pki.Issuer, signer, recipient *keystore.Credential) (*scep.RA, error) {
 	chain, err := r.chains.Chain(ctx, issuer.ID)
 	if err != nil {
 		return nil, err
 	}
 	ra := &scep.RA{Issuer: issuer, Chain: chain}
-	signer, err := r.credential(ctx, issuer, keystore.UseSCEPSigner, policy.SCEPSignerProfile, "")
-	if err != nil {
-		return nil, err
-	}
 	ra.Signer.Certificate = signer.Chain[0]
 	if ra.Signer.Key, err = r.credentials.keys.SCEPSigner(ctx, signer.Key); err != nil {
 		return nil, err
 	}
-	before := policy.SCEPRecipientProfile + "-before:" + string(issuer.ID)
-	recipient, err := r.credential(ctx, issuer, keystore.UseSCEPRecipient, policy.SCEPRecipientProfile, before)
-	if err != nil {
-		return nil, err
-	}
 	recipients := []*keystore.Credential{recipient}
 	// A client may have asked for the certificate long before it uses it.
-	if old, err := r.credentials.kept(ctx, issuer.Tenant, before); err == nil && old.Key != recipient.Key {
+	if old, err := r.credentials.kept(ctx, issuer.Tenant, beforeOf(issuer)); err == nil && old.Key != recipient.Key {
 		recipients = append(recipients, old)
 	}
 	for _, c := range recipients {

@@ -3,28 +3,25 @@ package scep
 import (
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/pando-pki/pando/internal/cms"
 )
 
-// capabilities are what GetCACaps answers (RFC 8894, 3.5.2). SHA-384 is none of the
-// RFC's; strongSwan reads its AES bit from it. GetNextCACert is not there, since an
-// authority has no next certificate that clients could be told of; nor are SHA-1 and
-// DES3, which the legacy switch takes and nobody is to choose.
+// capabilities are what GetCACaps always answers (RFC 8894, 3.5.2). SHA-384 is none of the
+// RFC's; strongSwan reads its AES bit from it. SHA-1 and DES3, which the legacy switch
+// takes and nobody is to choose, are not there.
 var capabilities = []string{"AES", "POSTPKIOperation", "Renewal", "SCEPStandard", "SHA-256", "SHA-384", "SHA-512"}
 
 // getCACaps serves GetCACaps (RFC 8894, 3.5.1).
-func getCACaps(w http.ResponseWriter, r *http.Request) error {
-	write(w, r, "text/plain", []byte(strings.Join(capabilities, "\n")+"\n"))
+func getCACaps(w http.ResponseWriter, r *http.Request, ra *RA) error {
+	write(w, r, "text/plain", []byte(ra.capabilities()))
 	return nil
 }
 
 // getCACert serves GetCACert (RFC 8894, 4.2): the RA's two certificates and the
 // authority's, with those above it. The message parameter is read over, as 4.2 has it.
 func getCACert(w http.ResponseWriter, r *http.Request, ra *RA) error {
-	all := append([][]byte{ra.Signer.Certificate, ra.Recipients[0].Certificate}, ra.Chain...)
-	message, err := cms.CertsOnly(all)
+	message, err := cms.CertsOnly(ra.certificates())
 	if err != nil {
 		return err
 	}

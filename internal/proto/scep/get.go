@@ -7,7 +7,6 @@ import (
 	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
-	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // Certificates finds issued certificates.
@@ -31,14 +30,14 @@ const maxCRL = 1 << 20
 // proves by another certificate that they are its device. To everybody else it is as if
 // there were none: whose certificates there are is not anybody's business.
 func (op *operation) getCert(ctx context.Context) ([]byte, error) {
-	serial, err := op.readSerial()
+	issuer, serial, err := op.readSerial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	none := func(cause error) error {
 		return pki.Because(pki.NotFound, cause, "the authority has issued no such certificate to you")
 	}
-	c, err := op.server.cfg.Certificates.Certificate(ctx, op.tenant(), op.ra.Issuer.ID, serial)
+	c, err := op.server.cfg.Certificates.Certificate(ctx, op.tenant(), issuer.ID, serial)
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
 		return nil, none(err)
@@ -62,11 +61,10 @@ func (op *operation) getCert(ctx context.Context) ([]byte, error) {
 // getCRL answers GetCRL (RFC 8894, 3.3.4) with the CRL that a certificate's distribution
 // point names.
 func (op *operation) getCRL(ctx context.Context) ([]byte, error) {
-	serial, err := op.readSerial()
+	issuer, serial, err := op.readSerial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	issuer := op.ra.Issuer
 	crl, err := op.server.cfg.CRLs.CRL(ctx, revocation.List{Issuer: issuer.ID, Shard: serial.Shard(issuer.Shards)})
 	if err != nil {
 		return nil, err
@@ -77,20 +75,20 @@ func (op *operation) getCRL(ctx context.Context) ([]byte, error) {
 	return cms.CRLOnly(crl.DER)
 }
 
-// readSerial reads which certificate a GetCert or GetCRL is about: one of the endpoint's
-// issuer.
-func (op *operation) readSerial() (pki.Serial, error) {
+// readSerial reads which certificate a GetCert or GetCRL is about: one of an issuer of the
+// endpoint's authority.
+func (op *operation) readSerial(ctx context.Context) (*pki.Issuer, pki.Serial, error) {
 	name, serial, ok := readIssuerAndSerial(op.content)
 	if !ok {
-		return serial, errOpen(nil)
+		return nil, serial, errOpen(nil)
 	}
-	issuer, err := tbs.ParseCertificate(op.ra.Issuer.Certificate)
+	issuer, err := op.issuerOf(ctx, name, serial)
 	if err != nil {
-		return serial, err
+		return nil, serial, err
 	}
-	if !bytes.Equal(name, issuer.Subject) {
-		return serial, errOpen(pki.Errorf(pki.NotFound, "the issuer is not the one of this endpoint's certificates"))
+	if issuer == nil {
+		return nil, serial, errOpen(pki.Errorf(pki.NotFound, "the issuer is not the one of this endpoint's certificates"))
 	}
 	_, err = op.recipient()
-	return serial, err
+	return issuer, serial, err
 }

@@ -58,7 +58,7 @@ func (s *Server) pkiOperation(w http.ResponseWriter, r *http.Request, label stri
 		s.log(r, label, m, err)
 		answer, envelope = &reply{status: statusFailure, failInfo: c.failInfo, text: pki.DetailOf(err)}, nil
 	}
-	signed, err := ra.Signer.sign(m, answer, envelope)
+	signed, err := op.ra.Signer.sign(m, answer, envelope)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (op *operation) do(ctx context.Context) (*reply, []byte, error) {
 			return nil, nil, err
 		}
 	}
-	if op.content, op.cipher, err = op.open(op.ra.Recipients, op.ra.Legacy); err != nil {
+	if err = op.openBy(); err != nil {
 		return nil, nil, err
 	}
 	defer clear(op.content) // a request has its challenge in it

@@ -30,6 +30,8 @@ type RA struct {
 	Chain      [][]byte    // DER: the issuer's certificate, and up to and with the root
 	Signer     Signer
 	Recipients []cms.Key // by which requests are opened; the one to encrypt to is first
+	Next       *RA       // of the authority's next issuer; nil where there is none
+	Earlier    []*RA     // of issuers before: clients that know these alone are answered by them
 	Legacy     bool      // SHA-1, DES and 3DES, and other nonces than those of RFC 8894, are taken
 }
 
@@ -120,9 +122,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, label string) err
 		w.Header().Set("Allow", "GET, HEAD")
 		return statusError{http.StatusMethodNotAllowed, pki.Errorf(pki.Malformed, "%.20q is asked for by GET", operation)}
 	case operation == "GetCACaps":
-		return getCACaps(w, r)
+		return getCACaps(w, r, ra)
 	case operation == "GetCACert":
 		return getCACert(w, r, ra)
+	case operation == "GetNextCACert":
+		return getNextCACert(w, r, ra)
 	}
-	return pki.Errorf(pki.Malformed, "operation %.40q: it is GetCACaps, GetCACert or PKIOperation", operation)
+	return pki.Errorf(pki.Malformed, "operation %.40q: it is GetCACaps, GetCACert, GetNextCACert or PKIOperation", operation)
 }

@@ -61,7 +61,7 @@ func TestHTTP(t *testing.T) {
 	}{
 		"another path":        {http.MethodGet, "/other", nil, 404},
 		"no operation":        {http.MethodGet, prefix + label, nil, 400},
-		"unknown operation":   {http.MethodGet, prefix + label + "?operation=GetNextCACert", nil, 400},
+		"unknown operation":   {http.MethodGet, prefix + label + "?operation=GetNextCert", nil, 400},
 		"another case":        {http.MethodGet, prefix + label + "?operation=getcacert", nil, 400},
 		"unknown endpoint":    {http.MethodGet, prefix + "demo.none?operation=GetCACert", nil, 404},
 		"no endpoint":         {http.MethodGet, prefix + "?operation=GetCACert", nil, 404},
