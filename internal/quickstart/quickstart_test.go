@@ -217,6 +217,11 @@ func testServed(t *testing.T, f *File) {
 	if b.Issued != meters || b.State != "done" {
 		t.Errorf("the batch is %s with %d issued", b.State, b.Issued)
 	}
+	for name, indexes := range map[string]int{"manufacturing": 0, "firmware": 3, "code-verification": 3, "operations": 3} {
+		if a, err := api.Authority(t.Context(), name); err != nil || len(a.Indexes) != indexes {
+			t.Errorf("the authority %s keeps other than %d indexes: %+v, %v", name, indexes, a, err)
+		}
+	}
 	roots := x509.NewCertPool()
 	roots.AddCert(certificates(t, f.Root)[0])
 	for _, listener := range []string{f.API, f.Devices} {

@@ -40,17 +40,20 @@ var authorities = [...]struct {
 	name, cn string
 	shards   int
 }{
-	{"manufacturing", "Example Metering Manufacturing CA", 4},
+	{manufacturing, "Example Metering Manufacturing CA", 4},
 	{"firmware", "Example Metering Firmware Signing CA", 1},
 	{"code-verification", "Example Metering Code Verification CA", 1},
 	{"operations", "Example Metering Operations CA", 1},
 }
 
+// manufacturing is the authority that lots are issued by.
+const manufacturing = "manufacturing"
+
 // endpoints are where the story's devices and people enrol.
 var endpoints = [...]client.NewEndpoint{
-	{Name: "meter", Authority: "manufacturing", Profile: "meter", Protocols: []string{"batch", "rest"}},
-	{Name: estEndpoint, Authority: "manufacturing", Profile: "device", Protocols: []string{"batch", "est", "rest"}},
-	{Name: scepEndpoint, Authority: "manufacturing", Profile: "device", Protocols: []string{"rest", "scep"}},
+	{Name: "meter", Authority: manufacturing, Profile: "meter", Protocols: []string{"batch", "rest"}},
+	{Name: estEndpoint, Authority: manufacturing, Profile: "device", Protocols: []string{"batch", "est", "rest"}},
+	{Name: scepEndpoint, Authority: manufacturing, Profile: "device", Protocols: []string{"rest", "scep"}},
 	{Name: "firmware", Authority: "firmware", Profile: "firmware-signing", Protocols: []string{"rest"}},
 	{Name: "rni", Authority: "code-verification", Profile: "rni-command", Protocols: []string{"batch", "rest"}},
 	{Name: "tls", Authority: "operations", Profile: "tls-server", Protocols: []string{"rest"},
@@ -179,12 +182,13 @@ func (s *story) makeAuthorities(ctx context.Context) error {
 	return err
 }
 
-// makeAuthority makes one that keeps every index: whoever tries the story searches in
-// whatever way there is (ADR 63).
+// makeAuthority makes one that keeps every index, but where the lots are issued (ADR 63).
 func (s *story) makeAuthority(ctx context.Context, name, cn string, shards int) error {
 	var indexes []string
-	for _, index := range pki.SearchIndexes() {
-		indexes = append(indexes, string(index))
+	if name != manufacturing {
+		for _, index := range pki.SearchIndexes() {
+			indexes = append(indexes, string(index))
+		}
 	}
 	_, err := s.api.CreateAuthority(ctx, client.NewAuthority{
 		Name: name, CommonName: cn, Kind: string(pki.Issuing), Parent: rootName, StatusURL: s.file.HTTP, Shards: shards,
@@ -250,7 +254,7 @@ func (s *story) makeEndpoints(ctx context.Context) error {
 // by the certificates that they have then.
 func (s *story) letDevicesIn(ctx context.Context) error {
 	if _, err := s.api.AddTrust(ctx, client.NewTrust{
-		Name: "devices", Authority: "manufacturing", Role: "device", Scopes: []string{"endpoint:" + estEndpoint, "endpoint:" + scepEndpoint},
+		Name: "devices", Authority: manufacturing, Role: "device", Scopes: []string{"endpoint:" + estEndpoint, "endpoint:" + scepEndpoint},
 	}); err != nil {
 		return err
 	}
