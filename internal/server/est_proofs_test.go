@@ -318,7 +318,7 @@ func post(t *testing.T, conn *tls.Conn, label string, csr []byte) int {
 // grace of the profile, with its own key, and can do nothing else with it.
 func TestESTLate(t *testing.T) {
 	clock := pandotest.NewClock(pandotest.Now())
-	s := open(t, newConfig(t), clock.Now)
+	s := openAt(t, clock)
 	run(t, s)
 	st := furnish(t, s, "acme", "device")
 	device := caller{t: t, s: s, roots: bootstrapOf(t, s), key: pandotest.Key(t, pki.P256)}

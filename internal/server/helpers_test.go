@@ -15,6 +15,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/keystore/soft"
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -31,6 +32,15 @@ func newConfig(t *testing.T) Config {
 	}
 	return Config{Data: data, Listen: Listen{HTTPS: free, Devices: free, HTTP: free, Ops: free},
 		TLS: TLS{Endpoint: "acme.tls-server", Names: []string{"localhost", "127.0.0.1"}}}
+}
+
+// openAt returns a server with a clock that the test moves. Its devices may ask any number
+// of times: what is tried again while the clock stands still would use up their rate.
+func openAt(t *testing.T, clock *pandotest.Clock) *Server {
+	t.Helper()
+	cfg := newConfig(t)
+	cfg.Limits.Device = Rate{1e6, 1e6}
+	return open(t, cfg, clock.Now)
 }
 
 // open returns a server that does not run yet; it is closed with the test.

@@ -191,7 +191,7 @@ status: {crl: true}
 // it; what it sent then and somebody recorded leads to that certificate for ever.
 func TestSCEPLate(t *testing.T) {
 	clock := pandotest.NewClock(pandotest.Now())
-	s := open(t, newConfig(t), clock.Now)
+	s := openAt(t, clock)
 	run(t, s)
 	st := furnish(t, s, "acme", "device")
 	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), []byte(fieldSCEP)); err != nil {

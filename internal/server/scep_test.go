@@ -207,7 +207,7 @@ func TestSCEPRenewal(t *testing.T) {
 func TestSCEPRotation(t *testing.T) {
 	const day = 24 * time.Hour
 	clock := pandotest.NewClock(pandotest.Now().Add(time.Minute))
-	s := open(t, newConfig(t), clock.Now)
+	s := openAt(t, clock)
 	issue(t, s)
 	st := furnish(t, s, "acme", "device")
 	takesSCEP(t, s, st, "device")
