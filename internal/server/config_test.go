@@ -20,7 +20,7 @@ func TestWithDefaults(t *testing.T) {
 		Audit:     Audit{Anchors: []Anchor{{File: "anchor"}}, AnchorEvery: Duration(time.Minute), AnchorBound: Duration(10 * time.Minute)},
 		Retention: Retention{IdempotencyKeys: Duration(720 * time.Hour), BatchRows: Duration(2160 * time.Hour), Archive: Place{Directory: "archive"}},
 		Limits: Limits{Tenant: Rate{10_000, 20_000}, Device: Rate{1, 20}, Failures: Rate{10, 100}, Status: Rate{1000, 5000},
-			Requests: 1024, Streams: 256, Answers: 2048, Connections: 16_384, ConnectionsPerSource: 1024},
+			Requests: 1024, Streams: 256, Answers: 2048, Messages: 512, Connections: 16_384, ConnectionsPerSource: 1024},
 		Log: Log{Level: "info", Format: "text"},
 	}
 	got := Config{Data: "/data"}.WithDefaults()
