@@ -12,7 +12,7 @@ import (
 type Visit struct {
 	No       uint64    `json:"no" doc:"From 1, at this endpoint and node. A number that is left out was not sent: more came than was taken."`
 	At       time.Time `json:"at"`
-	Protocol string    `json:"protocol,omitempty" doc:"rest, est or scep."`
+	Protocol string    `json:"protocol,omitempty" doc:"rest, est, scep or scep-legacy; absent where it did not show."`
 	Source   string    `json:"source,omitempty" doc:"The address that it came from."`
 	Who      string    `json:"who,omitempty" doc:"Who was proved; absent: nobody."`
 	Device   string    `json:"device,omitempty"`

@@ -76,7 +76,7 @@ func (a *authoritySwitch) Run(ctx context.Context, c *console, cl *client.Client
 type authorityDrop struct{ authorityName }
 
 func (authorityDrop) Help() string {
-	return `A next issuer that is dropped is published no more and never signs. Where it has its certificate, revoke that as any other, among those of the authority above.
+	return `A next issuer that is dropped stands in EST's and SCEP's answers no more, and is never switched to; where it has its certificate, its CRL and OCSP go on until that ends. Revoke that certificate as any other, among those of the authority above.
 
 Examples:
 
