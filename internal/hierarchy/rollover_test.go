@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 // A rolling is a stack whose authority "issuing" gets further issuers.
@@ -277,5 +278,38 @@ func TestRolloverRefuses(t *testing.T) {
 		if _, err := r.Hierarchy.DropNext(ctx, permit, id); err == nil {
 			t.Errorf("%s: dropped", name)
 		}
+	}
+}
+
+// TestTrustAcrossRevocation: trust in an authority does not reach to an issuer of it that
+// is revoked, though what that signed is not.
+func TestTrustAcrossRevocation(t *testing.T) {
+	r := newRolling(t)
+	ctx := t.Context()
+	old := r.enrol()
+	r.next(hierarchy.Rollover{})
+	v, err := r.Hierarchy.Switch(ctx, manage(t, r.Stack), "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Trust.Add(ctx, r.Permit(t, "acme", access.ManageTrust), trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "meter"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Trust.Authenticate(ctx, []*x509.Certificate{old}, "acme"); err != nil {
+		t.Errorf("one of the issuer before: %v", err)
+	}
+	serial, err := pki.SerialFromBytes(pandotest.Parse(t, v.Issuers[1].Certificate).SerialNumber.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Revocation.Revoke(ctx, r.Permit(t, "acme", access.Revoke), v.Issuers[1].Parent, serial, pki.CACompromise); err != nil {
+		t.Fatal(err)
+	}
+	r.Trust.Forget()
+	if who, err := r.Trust.Authenticate(ctx, []*x509.Certificate{old}, "acme"); pki.KindOf(err) != pki.Unauthenticated {
+		t.Errorf("one of an issuer that is revoked proves %s, %v", who.ID, err)
+	}
+	if _, err := r.Trust.Authenticate(ctx, []*x509.Certificate{r.enrol()}, "acme"); err != nil {
+		t.Errorf("one of the issuer after: %v", err)
 	}
 }

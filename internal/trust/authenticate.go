@@ -334,7 +334,9 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 			k.anchors[a.Tenant] = append(k.anchors[a.Tenant], anchor{a, c})
 		}
 	}
-	k.follow(anchors, issuers)
+	if err := s.follow(ctx, k, anchors, issuers); err != nil {
+		return nil, err
+	}
 	for _, i := range issuers {
 		// Not with crypto/x509: what that refuses of a tenant's own would stop all.
 		c, err := tbs.ParseCertificate(i.Certificate)
@@ -349,9 +351,9 @@ func (s *Service) load(ctx context.Context) (*known, error) {
 }
 
 // follow adds the other issuers of own authorities that are trusted: trust in an authority
-// is in what it signs over its life, and its devices renew across a rollover. A certificate
-// that is an anchor by itself stays that.
-func (k *known) follow(anchors []*Anchor, issuers []*pki.Issuer) {
+// is in what it signs over its life, and its devices renew across a rollover. One that is
+// revoked is not followed to. A certificate that is an anchor by itself stays that.
+func (s *Service) follow(ctx context.Context, k *known, anchors []*Anchor, issuers []*pki.Issuer) error {
 	authorities := make(map[pki.IssuerID]pki.AuthorityID)
 	for _, i := range issuers {
 		authorities[i.ID] = i.Authority
@@ -363,11 +365,23 @@ func (k *known) follow(anchors []*Anchor, issuers []*pki.Issuer) {
 			}
 			c, err := x509.ParseCertificate(i.Certificate)
 			same := func(b anchor) bool { return b.certificate.Equal(c) }
-			if err == nil && !slices.ContainsFunc(k.anchors[a.Tenant], same) {
+			if err != nil || slices.ContainsFunc(k.anchors[a.Tenant], same) {
+				continue
+			}
+			serial, err := pki.SerialFromBytes(c.SerialNumber.Bytes())
+			if err != nil {
+				return fmt.Errorf("issuer %s: %w", i.ID, err)
+			}
+			status, err := s.cfg.Store.Status(ctx, i.Parent, serial)
+			if err != nil {
+				return err
+			}
+			if status.Revocation == nil {
 				k.anchors[a.Tenant] = append(k.anchors[a.Tenant], anchor{a, c})
 			}
 		}
 	}
+	return nil
 }
 
 // Forget has what is known be read anew, after a change on this node.
