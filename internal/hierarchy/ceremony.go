@@ -64,6 +64,9 @@ func (s *Service) CRLRequest(ctx context.Context, g access.Permit, root string, 
 		return nil, err
 	}
 	issuer := a.Active()
+	if issuer == nil {
+		return nil, pki.Errorf(pki.NotReady, "the authority %s has no certificate yet", a.Name)
+	}
 	if issuer.Key != pki.OfflineKey {
 		return nil, pki.Errorf(pki.Conflict, "the key of %s is online: its CRLs are made without a ceremony", a.Name)
 	}

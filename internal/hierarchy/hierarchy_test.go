@@ -81,6 +81,9 @@ func TestInstallRefuses(t *testing.T) {
 		return r
 	}
 	one, two := pending("one"), pending("two")
+	if _, err := s.Hierarchy.CRLRequest(t.Context(), g, "two", 30); pki.KindOf(err) != pki.NotReady {
+		t.Errorf("a CRL of a pending authority: %v", err)
+	}
 	made := s.Sign(t, "acme", one)
 	foreign, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "globex", access.ReadConfiguration), "issuing")
 	if err != nil {
