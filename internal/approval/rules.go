@@ -32,10 +32,18 @@ func (s *Service) rules(ctx context.Context, tenant pki.TenantID) ([]Rule, error
 			rules[i] = set[at]
 		case !defaults:
 			rules[i].Steps = nil
+			if as := slices.IndexFunc(set, func(r Rule) bool { return r.Kind == CreateAuthority }); as >= 0 && renews(rules[i].Kind) {
+				rules[i].Steps, rules[i].Life = set[as].Steps, set[as].Life
+			}
 		}
 	}
 	return rules, nil
 }
+
+// renews reports whether a kind puts a new key in an authority's place. Where a tenant
+// has rules of its own alone, such an act follows the one for a new authority, as long as
+// there is none about it: else one person could make the key that several must.
+func renews(kind Kind) bool { return kind == RollAuthority || kind == SwitchAuthority }
 
 func (s *Service) rule(ctx context.Context, tenant pki.TenantID, kind Kind) (Rule, error) {
 	rules, err := s.rules(ctx, tenant)

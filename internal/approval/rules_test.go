@@ -6,9 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -151,5 +154,40 @@ func TestUnknownKind(t *testing.T) {
 	err := h.Approvals.Pass(h.ctx, h.permit("pki", access.ManageProfiles), approval.Request{Kind: "profile.forget", Target: "profile:meter", Payload: "x"})
 	if err == nil || pki.KindOf(err) != pki.Internal {
 		t.Errorf("it passes: %v", err)
+	}
+}
+
+// TestRuleOfNewKeys: where a tenant has its own rules alone, a rollover and a switch need
+// who a new authority needs, until there is a rule about them.
+func TestRuleOfNewKeys(t *testing.T) {
+	h := newHouse(t)
+	_, err := h.Hierarchy.CreateTenant(h.ctx, h.Permit(t, pki.Platform, access.ManageTenants), hierarchy.NewTenant{ID: "alone", Organization: "Alone", Alone: true})
+	h.ok(err)
+	set := func(kind approval.Kind, n int) {
+		t.Helper()
+		r := approval.Rule{Kind: kind, Steps: []approval.Step{{Role: access.SecurityOfficer, N: n}}, Life: approval.DefaultLife}
+		h.ok(h.Store.SetApprovalRule(h.ctx, "alone", r, pki.Event{Tenant: "alone", At: h.clock.now(), Action: "approval.rule"}))
+	}
+	needs := func() map[approval.Kind]int {
+		t.Helper()
+		rules, err := h.Approvals.Rules(h.ctx, h.Permit(t, "alone", access.ReadApprovals))
+		h.ok(err)
+		found := make(map[approval.Kind]int)
+		for _, r := range rules {
+			for _, s := range r.Steps {
+				found[r.Kind] += s.N
+			}
+		}
+		return found
+	}
+	set(approval.CreateAuthority, 2)
+	want := map[approval.Kind]int{approval.CreateAuthority: 2, approval.RollAuthority: 2, approval.SwitchAuthority: 2}
+	if diff := cmp.Diff(want, needs()); diff != "" {
+		t.Error(diff)
+	}
+	set(approval.SwitchAuthority, 1)
+	want[approval.SwitchAuthority] = 1
+	if diff := cmp.Diff(want, needs()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -62,7 +62,7 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	}
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.RollAuthority, Target: "authority:" + a.Name, Payload: ch,
-		Summary: fmt.Sprintf("the authority %s gets a next issuer, %q, under %s, key %s, profile %s version %d; it signs nothing but status before the authority is switched to it",
+		Summary: fmt.Sprintf("the authority %s gets a next issuer, %q, under %s, key %s, profile %s version %d; before the authority is switched to it, it signs status and the SCEP keys that clients need then",
 			a.Name, ch.CommonName, parent.Name, ch.KeyKind, a.Profile, ch.Version),
 	})
 	if err != nil {
