@@ -66,7 +66,10 @@ func (op *operation) getCRL(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	crl, err := op.server.cfg.CRLs.CRL(ctx, revocation.List{Issuer: issuer.ID, Shard: serial.Shard(issuer.Shards)})
-	if err != nil {
+	switch {
+	case pki.KindOf(err) == pki.NotFound: // of an issuer that was just made
+		return nil, pki.Because(pki.Unavailable, err, "the CRL is not made yet: ask again in some seconds")
+	case err != nil:
 		return nil, err
 	}
 	if len(crl.DER) > maxCRL {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"math/big"
+	"net/http"
 	"testing"
 	"time"
 
@@ -91,6 +92,11 @@ func TestGetCRL(t *testing.T) {
 	}
 	if a := ask(named(parse(t, device.certificate).RawSubject, serial)); a.failInfo != badMessageCheck.value() {
 		t.Errorf("%+v", a)
+	}
+	delete(f.crls, list) // not made yet
+	message := device.send(t, request{kind: getCRL, id: "1", content: named(ca.RawSubject, serial), to: f.to[0].certificate})
+	if w := call(f.server(), http.MethodPost, operationURL, message); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("where there is none yet: HTTP %d", w.Code)
 	}
 	f.crls[list] = der.Append(nil, asn1.SEQUENCE, make([]byte, maxCRL))
 	if a := ask(named(ca.RawSubject, serial)); a.failInfo != badRequest.value() {
