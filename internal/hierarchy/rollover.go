@@ -33,8 +33,8 @@ type rolloverChange struct {
 // Rollover makes a key and a request for an authority's next issuer. Below an online
 // parent that has its certificate at once, below an offline one it is pending until
 // Install. With its certificate it is published, beside the active one, and has CRLs and
-// an OCSP responder; nothing else is signed by it before Switch. It needs
-// access.ManageAuthorities.
+// an OCSP responder, and keys for SCEP where an endpoint of the authority takes that;
+// nothing else is signed by it before Switch. It needs access.ManageAuthorities.
 func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string, r Rollover) (*View, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err

@@ -138,7 +138,7 @@ type IssuerState string
 // that is pending or next.
 const (
 	IssuerPending IssuerState = "pending" // has a key and a request, no certificate yet
-	IssuerNext    IssuerState = "next"    // is published, and signs status alone until its authority switches to it
+	IssuerNext    IssuerState = "next"    // is published, and signs status and the server's keys for SCEP alone until its authority switches to it
 	IssuerActive  IssuerState = "active"  // new certificates come from it
 	IssuerEarlier IssuerState = "earlier" // was active; status goes on
 	IssuerDropped IssuerState = "dropped" // was pending or next, and will never be active
