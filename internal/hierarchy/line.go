@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/issuance"
@@ -138,32 +137,4 @@ func (s *Service) Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, err
 	defer s.mu.Unlock()
 	s.chains[issuer] = chain
 	return chain, nil
-}
-
-// Above returns, in DER, the certificates of an authority and of those above it up to
-// and with the root: of each authority those of its active, its next and its earlier
-// issuers that have not expired, newest first. They are public.
-func (s *Service) Above(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([][]byte, error) {
-	published := []pki.IssuerState{pki.IssuerActive, pki.IssuerNext, pki.IssuerEarlier}
-	var found [][]byte
-	for range maxDepth {
-		a, err := s.cfg.Store.Authority(ctx, tenant, authority)
-		if err != nil {
-			return nil, err
-		}
-		issuers, err := s.cfg.Store.Issuers(ctx, tenant, authority)
-		if err != nil {
-			return nil, err
-		}
-		for _, i := range issuers {
-			if slices.Contains(published, i.State) && s.cfg.Now().Before(i.NotAfter) {
-				found = append(found, i.Certificate)
-			}
-		}
-		if a.Parent == "" {
-			return found, nil
-		}
-		authority = a.Parent
-	}
-	return found, nil
 }

@@ -167,11 +167,11 @@ func (s *Service) Switch(ctx context.Context, g access.Permit, nameOrID string) 
 	if err != nil {
 		return nil, err
 	}
-	status, err := s.cfg.Revocations.Status(ctx, next.Parent, line.Parsed.Serial)
+	revoked, err := s.isRevoked(ctx, next)
 	if err != nil {
 		return nil, err
 	}
-	if status.Revocation != nil {
+	if revoked {
 		return nil, pki.Errorf(pki.Conflict, "the certificate of the next issuer of %s is revoked: 'pando authority drop', and make another", a.Name)
 	}
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{

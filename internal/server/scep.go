@@ -32,6 +32,7 @@ type registrars struct {
 	}
 	chains interface {
 		Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
+		Published(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([]*pki.Issuer, error)
 	}
 	ra          *enroll.Service
 	credentials *credentials
@@ -98,7 +99,7 @@ func (r *registrars) make(ctx context.Context, issuer *pki.Issuer) (*scep.RA, er
 	if err != nil {
 		return nil, err
 	}
-	issuers, err := r.store.Issuers(ctx, issuer.Tenant, issuer.Authority)
+	issuers, err := r.chains.Published(ctx, issuer.Tenant, issuer.Authority)
 	if err != nil {
 		return nil, err
 	}
