@@ -99,7 +99,7 @@ func (b *board) decide(c *approval.Change, v approval.Verdict) *approval.Change 
 // becomes waits until a batch is in a state.
 func (b *board) becomes(id pki.BatchID, want batch.State) *batch.Batch {
 	b.t.Helper()
-	for range 200 {
+	for range 1200 {
 		got, err := b.Batch.Batch(b.t.Context(), b.permit(b.asks, access.ReadBatches), id)
 		if err != nil {
 			b.t.Fatal(err)

@@ -171,13 +171,13 @@ func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: await FILE")
 	}
-	for range 600 {
+	for range 2400 {
 		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	ts.Fatalf("%s did not come within 30 s", args[0])
+	ts.Fatalf("%s did not come within 2 minutes", args[0])
 }
 
 // verifyChain is the scripts' command "verify FILE ROOT": the file's first

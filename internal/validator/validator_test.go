@@ -150,7 +150,7 @@ func TestNoWayIn(t *testing.T) {
 // alarm.
 func TestTime(t *testing.T) {
 	f := fakeintune.New(t)
-	f.Delay(time.Minute)
+	f.Hold()
 	s, board, _ := newService(settings(f))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

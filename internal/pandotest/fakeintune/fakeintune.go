@@ -48,8 +48,9 @@ type Service struct {
 	token      string            // that counts
 	status     int               // of each answer of the service; 0 is what it is
 	body       string            // of each answer of the service; "" is what it is
-	delay      time.Duration
-	elsewhere  string // what the list of services says; "" is this one
+	held       chan struct{}     // what each answer of the service waits for the end of; nil is nothing
+	waiting    int               // answers that are held
+	elsewhere  string            // what the list of services says; "" is this one
 	told       []Told
 }
 
@@ -75,8 +76,19 @@ func (s *Service) Fail(status int) { s.set(func() { s.status = status }) }
 // Say has it answer everything by a body; "" ends it.
 func (s *Service) Say(body string) { s.set(func() { s.body = body }) }
 
-// Delay has it wait before each answer.
-func (s *Service) Delay(d time.Duration) { s.set(func() { s.delay = d }) }
+// Hold has it give no answer until release is called, or the client goes away.
+func (s *Service) Hold() (release func()) {
+	held := make(chan struct{})
+	s.set(func() { s.held = held })
+	return func() { s.set(func() { s.held = nil; close(held) }) }
+}
+
+// Waiting returns how many answers are held.
+func (s *Service) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
+}
 
 // Revoke has the token that it gave out count no more.
 func (s *Service) Revoke() { s.set(func() { s.token = "" }) }
@@ -163,14 +175,15 @@ func (s *Service) act(w http.ResponseWriter, r *http.Request) {
 	unread := json.NewDecoder(r.Body).Decode(&b) // before it waits: net/http sees then that a client went away
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.delay > 0 {
-		delay := s.delay
+	if held := s.held; held != nil {
+		s.waiting++
 		s.mu.Unlock()
 		select {
-		case <-time.After(delay):
+		case <-held:
 		case <-r.Context().Done():
 		}
 		s.mu.Lock()
+		s.waiting--
 	}
 	switch {
 	case s.status != 0:
