@@ -105,6 +105,9 @@ func (l *lane) read(ctx context.Context, list revocation.List, latest *revocatio
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
 		return pointer{}, false, nil
+	case pki.KindOf(err) == pki.Malformed: // no CRL is so long
+		l.log.WarnContext(ctx, "what is published is no CRL of the list; it is removed", "list", list, "error", err)
+		return pointer{}, false, l.target.Remove(ctx, list.Path())
 	case err != nil:
 		return pointer{}, false, err
 	case bytes.Equal(content, latest.DER):

@@ -30,6 +30,7 @@ type memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	down    error
+	long    string // the name of an object that is longer than anything that is read
 	writes  []string
 	before  func(name string) // called without mu before a Replace
 }
@@ -100,6 +101,8 @@ func (m *memory) Read(_ context.Context, name string, _ int64) ([]byte, string, 
 	switch {
 	case m.down != nil:
 		return nil, "", m.down
+	case name == m.long:
+		return nil, "", pki.Errorf(pki.Malformed, "%s is too long", name)
 	case !ok:
 		return nil, "", pki.Errorf(pki.NotFound, "no %s", name)
 	}
@@ -109,7 +112,9 @@ func (m *memory) Read(_ context.Context, name string, _ int64) ([]byte, string, 
 func (m *memory) Remove(_ context.Context, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.objects, name)
+	if delete(m.objects, name); name == m.long {
+		m.long = ""
+	}
 	return m.down
 }
 
@@ -339,6 +344,22 @@ func (s *sourceOf) CRL(ctx context.Context, list revocation.List) (*revocation.C
 		return nil, err
 	}
 	return &revocation.CRL{List: list, Number: parsed.Number, DER: s.der}, nil
+}
+
+// TestTooLong: what is longer than any CRL makes room.
+func TestTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		h := newHouse(t, map[string]publish.Target{"web": m})
+		m.long = "crl/issuer/0.crl"
+		h.make()
+		stop := h.run()
+		defer stop()
+		synctest.Wait()
+		if got := h.number(m); got != 1 {
+			t.Errorf("number %d after something long", got)
+		}
+	})
 }
 
 // TestAgain: what a target lost, it gets again.

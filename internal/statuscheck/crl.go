@@ -39,6 +39,8 @@ type sight struct {
 	thisUpdate time.Time
 	nextUpdate time.Time
 	newest     int64 // of the shard when it was last found complete
+	due        int64 // the number that the store has had since, at least
+	since      time.Time
 }
 
 // A finding is what is wrong with a list at a place.
@@ -109,12 +111,15 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 		if err != nil {
 			return err
 		}
-		if f.none() && settled {
-			for _, list := range lists {
-				s := c.seen[place{list, where}]
+		for _, list := range lists {
+			s := c.seen[place{list, where}]
+			switch {
+			case !f.none():
+				s.etag = "" // its entries are looked at again until nothing is wrong
+			case settled:
 				s.newest = state.Newest
-				c.seen[place{list, where}] = s
 			}
+			c.seen[place{list, where}] = s
 		}
 		if last := len(found) - 1; found[last].none() {
 			found[last] = f
@@ -140,7 +145,7 @@ func (c *patrol) fetch(ctx context.Context, issuer *pki.Issuer, at place, stored
 	case err != nil:
 		return nil, finding{"crl.wrong", "there is no CRL: " + err.Error()}, nil
 	case same:
-		return nil, c.stale(before), nil
+		return nil, c.stale(at, before, stored), nil
 	}
 	crl, err := c.cfg.Authority.Verify(ctx, at.list, body)
 	if err != nil {
@@ -154,14 +159,13 @@ func (c *patrol) fetch(ctx context.Context, issuer *pki.Issuer, at place, stored
 			return nil, finding{}, fmt.Errorf("what the store lost of a published CRL: %w", err)
 		}
 	}
-	now := sight{etag: etag, number: max(crl.Number, before.number), thisUpdate: crl.ThisUpdate, nextUpdate: crl.NextUpdate, newest: before.newest}
+	now := sight{etag: etag, number: max(crl.Number, before.number), thisUpdate: crl.ThisUpdate, nextUpdate: crl.NextUpdate, newest: before.newest, due: before.due, since: before.since}
 	if crl.Number < before.number {
 		now.etag = ""
 		c.seen[at] = now
 		return crl, finding{"crl.shrunken", fmt.Sprintf("the CRL went back from number %d to number %d", before.number, crl.Number)}, nil
 	}
-	c.seen[at] = now
-	return crl, c.stale(now), nil
+	return crl, c.stale(at, now, stored), nil
 }
 
 func (c *patrol) read(ctx context.Context, issuer *pki.Issuer, at place, etag string) (body []byte, newTag string, same bool, err error) {
@@ -189,18 +193,31 @@ func (c *patrol) read(ctx context.Context, issuer *pki.Issuer, at place, etag st
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
 		return nil, "", false, errors.New(pki.DetailOf(err))
+	case pki.KindOf(err) == pki.Malformed, pki.KindOf(err) == pki.Conflict: // too long, or no file
+		return nil, "", false, err
 	case err != nil:
 		return nil, "", false, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
 	return body, newTag, newTag == etag, nil
 }
 
-// stale judges a CRL's times: the publisher makes the next one before half of its
-// life is over.
-func (c *patrol) stale(s sight) finding {
-	half := s.thisUpdate.Add(s.nextUpdate.Sub(s.thisUpdate) / 2)
+// stale notes a sight and judges the CRL's times: the publisher makes the next one before
+// half of its life is over, and that one is to be there soon. An earlier one in its place
+// may also be one that somebody put back, where this process saw no later one.
+func (c *patrol) stale(at place, s sight, stored int64) finding {
 	now := c.cfg.Now()
+	if s.number >= s.due {
+		s.due, s.since = stored, now
+	}
+	c.seen[at] = s
+	grace := behind
+	if at.where == atURL {
+		grace += cached
+	}
+	half := s.thisUpdate.Add(s.nextUpdate.Sub(s.thisUpdate) / 2)
 	switch {
+	case s.number < s.due && !now.Before(s.since.Add(grace)):
+		return finding{"crl.stale", fmt.Sprintf("the CRL has number %d, and the database has had number %d since %s at least", s.number, s.due, s.since.UTC().Format(time.RFC3339))}
 	case !now.Before(s.nextUpdate):
 		return finding{"crl.stale", fmt.Sprintf("the CRL, number %d, ran out on %s: relying parties that insist on one refuse every certificate", s.number, s.nextUpdate.UTC().Format(time.RFC3339))}
 	case !now.Before(half):

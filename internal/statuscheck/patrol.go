@@ -14,15 +14,15 @@ import (
 // goroutine that walks, one in each round.
 type patrol struct {
 	*Checker
-	tenant  pki.TenantID
-	last    time.Time // when it walked, by the process's own clock
-	turn    turn
-	seen    map[place]sight
-	repairs map[place]time.Time // by the process's own clock
-	down    map[host]*outage
+	tenant   pki.TenantID
+	last     time.Time // when it walked, by the process's own clock
+	turn     turn
+	seen     map[place]sight
+	renewals map[turn]time.Time // of shards, by the process's own clock
+	down     map[host]*outage
 }
 
-// turn is where the next round goes on.
+// A turn is a shard: where the next round goes on, or one that was made anew.
 type turn struct {
 	issuer pki.IssuerID
 	shard  int
@@ -43,7 +43,7 @@ type outage struct{ failures, rounds int }
 const maxSkip = 15
 
 func newPatrol(c *Checker, tenant pki.TenantID) *patrol {
-	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), repairs: make(map[place]time.Time), down: make(map[host]*outage)}
+	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), renewals: make(map[turn]time.Time), down: make(map[host]*outage)}
 }
 
 // troubled is 1 where a host of the tenant's own could not be reached, else 0.
@@ -135,13 +135,14 @@ func (c *patrol) fell(issuer pki.IssuerID, where string) {
 	o.failures = min(o.failures+1, 10)
 }
 
-// repair has a list be made anew, and published again where it is published, but not
-// again and again.
+// repair has a list be published again where it is published, each time, so that
+// somebody who overwrites it again and again hides little; and made anew, but not again
+// and again.
 func (c *patrol) repair(ctx context.Context, issuer *pki.Issuer, list revocation.List, where string) {
-	if where != atURL && c.mayRepair(place{list, where}) {
+	if where != atURL {
 		c.cfg.Publisher.Again(where, list)
 	}
-	if issuer.Key == pki.OfflineKey || !c.mayRepair(place{list: revocation.List{Issuer: list.Issuer, Shard: list.Shard}}) {
+	if issuer.Key == pki.OfflineKey || !c.mayRenew(turn{list.Issuer, list.Shard}) {
 		return
 	}
 	g, err := access.System(issuer.Tenant, "status checker").Authorize(access.ManageAuthorities, issuer.Tenant)
@@ -153,13 +154,13 @@ func (c *patrol) repair(ctx context.Context, issuer *pki.Issuer, list revocation
 	}
 }
 
-// mayRepair reports whether the last repair there is long enough ago, and notes this
-// one. What is long past is forgotten.
-func (c *patrol) mayRepair(at place) bool {
-	maps.DeleteFunc(c.repairs, func(_ place, last time.Time) bool { return time.Since(last) >= repairEvery })
-	if _, ok := c.repairs[at]; ok {
+// mayRenew reports whether the last time that a shard was made anew is long enough ago,
+// and notes this one. What is long past is forgotten.
+func (c *patrol) mayRenew(shard turn) bool {
+	maps.DeleteFunc(c.renewals, func(_ turn, last time.Time) bool { return time.Since(last) >= renewEvery })
+	if _, ok := c.renewals[shard]; ok {
 		return false
 	}
-	c.repairs[at] = time.Now()
+	c.renewals[shard] = time.Now()
 	return true
 }

@@ -92,8 +92,12 @@ const (
 	roundTime  = time.Minute
 	// behind is how old a revocation is that must be in the CRL and in OCSP.
 	behind = 2 * time.Minute
-	// repairEvery is the shortest time between two repairs of a shard.
-	repairEvery = 10 * time.Minute
+	// cached is how much longer a CRL may be at the status URL: caches may keep it so
+	// long (proto/status).
+	cached = 5 * time.Minute
+	// renewEvery is the shortest time after which the checker has a shard be made anew
+	// once more.
+	renewEvery = 10 * time.Minute
 )
 
 // A Checker checks status. Its rounds follow each other; nothing else may be called

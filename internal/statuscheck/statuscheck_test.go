@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -228,6 +230,41 @@ func TestShrunken(t *testing.T) {
 	h.expect("well again")
 }
 
+// TestPutBack has somebody put an earlier CRL back that lacks nothing and that the
+// checker has not seen the next one of, as after a start: where a hold was released, or
+// for the next revocation.
+func TestPutBack(t *testing.T) {
+	for _, deltas := range []bool{false, true} {
+		h := newHouse(t, deltas)
+		serial := h.Issue()
+		g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
+		if _, err := h.Revoke(t.Context(), g, h.CA.Issuer.ID, serial, pki.CertificateHold); err != nil {
+			t.Fatal(err)
+		}
+		h.make()
+		name := "crl/issuer/0.crl"
+		if deltas {
+			name = "crl/issuer/0-delta.crl"
+		}
+		held := h.get(name)
+		if _, err := h.Release(t.Context(), g, h.CA.Issuer.ID, serial); err != nil {
+			t.Fatal(err)
+		}
+		h.Clock.Advance(3 * time.Minute)
+		h.make()
+		h.put(name, held)
+		h.expect("it may not be published yet")
+		h.Clock.Advance(3 * time.Minute)
+		h.expect("the one with the hold", "crl.stale"+target)
+		h.expect("again", "crl.stale"+target)
+		if diff := cmp.Diff([]string{"web " + name, "web " + name}, h.again); diff != "" {
+			t.Errorf("repairs (-want +got):\n%s", diff)
+		}
+		h.make() // what was asked for is due
+		h.expect("made anew")
+	}
+}
+
 // TestLost has a publisher make a CRL without what was revoked before.
 func TestLost(t *testing.T) {
 	h := newHouse(t, false)
@@ -240,6 +277,7 @@ func TestLost(t *testing.T) {
 	h.make()
 	h.Store.Hide(false)
 	h.expect("a CRL without it", "crl.shrunken"+url, "crl.shrunken"+target)
+	h.expect("the same CRL", "crl.shrunken"+url, "crl.shrunken"+target)
 }
 
 // TestOlderStore: what is published has a revocation that the store lost. It is taken
@@ -272,9 +310,14 @@ func TestWrong(t *testing.T) {
 	h := newHouse(t, false)
 	h.make()
 	good := h.get("crl/issuer/0.crl")
+	other := newHouse(t, false)
+	other.make()
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)-1]++
-	for what, content := range map[string][]byte{"a page": []byte("<html>"), "a damaged one": damaged} {
+	for what, content := range map[string][]byte{
+		"a page": []byte("<html>"), "a damaged one": damaged, "a cut one": good[:len(good)/2], "none": {},
+		"a long one": make([]byte, 1<<20), "that of another issuer": other.get("crl/issuer/0.crl"),
+	} {
 		h.put("crl/issuer/0.crl", content)
 		h.expect(what, "crl.wrong"+target)
 		h.put("crl/issuer/0.crl", good)
@@ -284,6 +327,13 @@ func TestWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.expect("nothing", "crl.wrong"+target)
+	if err := os.Mkdir(filepath.Join(h.web.String(), "crl/issuer/0.crl"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.expect("a directory", "crl.wrong"+target)
+	if err := h.web.Remove(t.Context(), "crl/issuer/0.crl"); err != nil {
+		t.Fatal(err)
+	}
 	h.put("crl/issuer/0.crl", good)
 	h.expect("the CRL again")
 
