@@ -103,6 +103,8 @@ func (m *message) open(keys []cms.Key, legacy bool) (content []byte, cipher cms.
 		return nil, 0, errOpen(err)
 	case err != nil:
 		return nil, 0, err
+	case opened.ContentType != der.OIDData: // RFC 8894, 3.2.2
+		return nil, 0, errOpen(nil)
 	case opened.Cipher == 0:
 		m.legacy = true
 		return opened.Content, cms.AES128CBC, nil // RFC 8894, 3.5.2, and never DES

@@ -66,18 +66,22 @@ func TestMessageRefuses(t *testing.T) {
 		return request{content: []byte("x"), to: ra.certificate, attributes: a}
 	}
 	good := device.send(t, all(kind, id, nonce))
-	two := func() []byte {
-		envelope, err := cms.Encrypt(cms.Envelope{Content: []byte("x"), Cipher: cms.AES128CBC}, cms.Recipient{Certificate: ra.certificate})
+	sealed := func(contentType string) []byte {
+		envelope, err := cms.Encrypt(cms.Envelope{Content: []byte("x"), ContentType: contentType, Cipher: cms.AES128CBC}, cms.Recipient{Certificate: ra.certificate})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := cms.Signer{Key: device.key, Certificate: device.certificate, Attributes: []cms.Attribute{kind, id, nonce}}
-		message, err := cms.Sign(cms.Message{Content: envelope, Certificates: [][]byte{device.certificate}}, s, s)
+		return envelope
+	}
+	signer := cms.Signer{Key: device.key, Certificate: device.certificate, Attributes: []cms.Attribute{kind, id, nonce}}
+	signed := func(envelope []byte, contentType string, signers ...cms.Signer) []byte {
+		message, err := cms.Sign(cms.Message{Content: envelope, ContentType: contentType, Certificates: [][]byte{device.certificate}}, append(signers, signer)...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return message
-	}()
+	}
+	two := signed(sealed(der.OIDData), der.OIDData, signer)
 	bomb := bytes.Repeat([]byte{0x30, 0x80}, 40_000)
 	for name, c := range map[string]struct {
 		message []byte
@@ -109,6 +113,8 @@ func TestMessageRefuses(t *testing.T) {
 		"signed by somebody else":    {device.forge(t, ra.certificate, kind, id, nonce), "verify", pki.BadProof},
 		"changed after signing":      {flip(good, bytes.Index(good, der.MustOID(der.OIDEnvelopedData))+40), "verify", pki.BadProof},
 		"to another recipient":       {device.send(t, request{kind: pkcsReq, id: "1", content: []byte("x"), to: other.certificate}), "open", pki.BadProof},
+		"content of another type":    {signed(sealed(der.OIDData), der.OIDEnvelopedData), "verify", pki.Malformed},
+		"sealed as another type":     {signed(sealed(der.OIDSignedData), der.OIDData), "open", pki.BadProof},
 		"content that is no CMS":     {device.sign(t, []byte("plain"), []cms.Attribute{kind, id, nonce}), "open", pki.Malformed},
 		"content that is not sealed": {device.sign(t, certsOnly(t, device.certificate), []cms.Attribute{kind, id, nonce}), "open", pki.Malformed},
 	} {
