@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // A bench is a directory in which clients that are not ours run against a house's
@@ -55,6 +57,17 @@ func (b bench) run(t *testing.T, script string, want ...string) {
 	for _, w := range want {
 		if !strings.Contains(out, w) {
 			t.Errorf("no %q in\n%s", w, out)
+		}
+	}
+}
+
+// areFor fails the test where certificates of the bench are not for keys of a kind.
+func (b bench) areFor(t *testing.T, kind pki.KeyKind, files ...string) {
+	t.Helper()
+	for _, file := range files {
+		c := readCertificates(t, filepath.Join(b.dir, file))[0]
+		if key, err := tbs.NewPublicKey(c.PublicKey); err != nil || key.Kind() != kind {
+			t.Errorf("%s is not for a key of kind %s: %T, %v", file, kind, c.PublicKey, err)
 		}
 	}
 }

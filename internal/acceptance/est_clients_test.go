@@ -3,7 +3,6 @@
 package acceptance
 
 import (
-	"crypto/rsa"
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"path/filepath"
@@ -17,14 +16,24 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
+// How the pages make a key, and how they say that it is made with RSA.
+const ecKey, rsaKey = "openssl ecparam -name prime256v1 -genkey -noout", "openssl genrsa"
+
 // TestESTClients: clients that are not ours enrol by EST at the server of a quickstart,
 // and what the operator's pages tell them runs as it stands there.
 func TestESTClients(t *testing.T) {
 	h := newHouse(t, 2)
 	h.serve(t)
 	t.Run("page", func(t *testing.T) {
-		h.newBench(t).run(t, strings.Join(recipes(t, "est.md", 3), ""), "device.pem: OK", "next.pem: OK", "vpn-next.pem: OK")
+		page := recipes(t, "est.md", 3)
+		b := h.newBench(t)
+		b.run(t, strings.Join(page, ""), "device.pem: OK", "next.pem: OK", "vpn-next.pem: OK")
+		b.areFor(t, pki.P256, "device.pem", "next.pem")
 		h.have(t, 2, "gw-1", "vpn-1")
+		b = h.newBench(t)
+		b.run(t, strings.NewReplacer(ecKey, rsaKey, "gw-1", "gw-rsa-1").Replace(page[0]+page[1]), "device.pem: OK", "next.pem: OK")
+		b.areFor(t, pki.RSA2048, "device.pem", "next.pem")
+		h.have(t, 2, "gw-rsa-1")
 	})
 	t.Run("strongswan", func(t *testing.T) { strongSwanEST(t, h) })
 	t.Run("serverkey", func(t *testing.T) { serverKeys(t, h) })
@@ -71,11 +80,9 @@ func serverKeys(t *testing.T, h *house) {
 	b := h.newBench(t)
 	plain := recipes(t, "server-keys.md", 1)[0]
 	b.run(t, plain, "gw-2.pem: OK")
-	b.run(t, strings.NewReplacer("openssl ecparam -name prime256v1 -genkey -noout", "openssl genrsa", "gw-2", "gw-3").Replace(plain), "gw-3.pem: OK")
+	b.run(t, strings.NewReplacer(ecKey, rsaKey, "gw-2", "gw-3").Replace(plain), "gw-3.pem: OK")
+	b.areFor(t, pki.RSA2048, "gw-3.pem")
 	first := readCertificates(t, filepath.Join(b.dir, "gw-3.pem"))[0]
-	if key, ok := first.PublicKey.(*rsa.PublicKey); !ok || key.N.BitLen() != 2048 {
-		t.Fatalf("the key is %T", first.PublicKey)
-	}
 	request := pandotest.CSRWith(t, pandotest.Key(t, pki.P256), pkix.Name{CommonName: "gw-3"},
 		pandotest.Attribute{OID: der.OIDAsymmetricDecryptKeyIdentifier, Value: der.Append(nil, asn1.OCTET_STRING, first.SubjectKeyId)})
 	writeFile(t, b.dir, "sealed.request", []byte(base64.StdEncoding.EncodeToString(request)))
