@@ -149,20 +149,30 @@ func attribute(n int) asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, n}
 }
 
-// Query sends a message that carries no request, as CertPoll, GetCert and GetCRL, and
-// returns the status and failInfo that answer it, and what a success carries.
-func (c *Client) Query(kind int, transaction string, content []byte) (got *scep.PKIMessage, carried *pkcs7.PKCS7) {
+// Seal returns the envelope of a content, encrypted to the RA.
+func (c *Client) Seal(content []byte) []byte {
 	c.T.Helper()
 	envelope, err := pkcs7.Encrypt(content, c.Recipient())
 	if err != nil {
 		c.T.Fatal(err)
 	}
+	return envelope
+}
+
+// Nonce returns a fresh senderNonce.
+func Nonce() []byte {
+	nonce := make([]byte, 16)
+	rand.Read(nonce)
+	return nonce
+}
+
+// Message returns the message of an envelope, whatever that is.
+func (c *Client) Message(kind int, transaction string, nonce, envelope []byte) []byte {
+	c.T.Helper()
 	signed, err := pkcs7.NewSignedData(envelope)
 	if err != nil {
 		c.T.Fatal(err)
 	}
-	nonce := make([]byte, 16)
-	rand.Read(nonce)
 	err = signed.AddSigner(c.Signer, c.Key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: []pkcs7.Attribute{
 		{Type: attribute(2), Value: strconv.Itoa(kind)}, {Type: attribute(7), Value: transaction}, {Type: attribute(5), Value: nonce},
 	}})
@@ -173,7 +183,14 @@ func (c *Client) Query(kind int, transaction string, content []byte) (got *scep.
 	if err != nil {
 		c.T.Fatal(err)
 	}
-	got, raw := c.post(message)
+	return message
+}
+
+// Query sends a message that carries no request, as CertPoll, GetCert and GetCRL, and
+// returns the status and failInfo that answer it, and what a success carries.
+func (c *Client) Query(kind int, transaction string, content []byte) (got *scep.PKIMessage, carried *pkcs7.PKCS7) {
+	c.T.Helper()
+	got, raw := c.post(c.Message(kind, transaction, Nonce(), c.Seal(content)))
 	if got.PKIStatus != scep.SUCCESS {
 		return got, nil
 	}
