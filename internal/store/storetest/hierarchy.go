@@ -184,7 +184,7 @@ func testProfileQuota(f *fixture) {
 	all, err := f.Quotas(f.ctx, acme)
 	f.ok(err)
 	f.same([]int64{int64(len(all)), all[0].Limit}, []int64{1, 6})
-	f.same(slices.Sorted(slices.Values(f.actions(acme)[:2])), []string{"profile.publish", "quota.set"}) // of one moment
+	f.same(slices.Sorted(slices.Values(f.actions(acme)[:4])), []string{"profile.publish", "profile.publish", "quota.set", "quota.set"}) // of one moment
 	all, err = f.Quotas(f.ctx, stranger)
 	f.ok(err)
 	f.same(len(all), 0)
