@@ -40,12 +40,12 @@ func (f *flood) roll(now time.Time) {
 
 // failed remembers a proof that did not hold, where there is such an endpoint. why is for
 // the operator.
-func (s *Service) failed(ctx context.Context, label string, p *Presented, why string) {
+func (s *Service) failed(ctx context.Context, label string, p *Presented, kind pki.Kind, why string) {
 	tenant, name, _ := strings.Cut(label, ".")
 	if _, err := s.cfg.Store.Endpoint(ctx, pki.TenantID(tenant), name); err != nil {
 		return
 	}
-	s.noteRefusal(label, p, pki.Unauthenticated, why)
+	s.noteRefusal(label, p, kind, why)
 	if s.count(label, s.cfg.Now()) {
 		s.cfg.Alarms.Raise(alarm.Alarm{Key: floodKey(label), Severity: alarm.Warning,
 			What: fmt.Sprintf("At the endpoint %s more than %d proofs of who asks failed within %s.", label, floodAt, pki.FormatDuration(floodWindow)),

@@ -23,8 +23,8 @@ func newPlaces(all, ofSource, ofFamily int) *places {
 	return &places{all: all, ofSource: ofSource, ofFamily: ofFamily, byFamily: make(map[pki.TenantID]int), bySource: make(map[netip.Addr]int)}
 }
 
-// enter takes a place. The zero Addr has any number. What is RateLimited counts as an
-// attempt of its source (limit.Admit); what is Unavailable is nobody's doing.
+// enter takes a place. The zero Addr has any number. Neither error counts as a failure of its
+// source (limit.Admit): nothing was looked at.
 func (p *places) enter(from netip.Addr, family pki.TenantID) (leave func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

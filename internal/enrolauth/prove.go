@@ -52,8 +52,11 @@ func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.
 	switch kind := pki.KindOf(err); {
 	case err == nil:
 	case kind == pki.Unauthenticated:
-		s.failed(ctx, label, &p, pki.DetailOf(err))
+		s.failed(ctx, label, &p, kind, pki.DetailOf(err))
 		err = visits.Noted(pki.Because(pki.Unauthenticated, err, "what was presented proves nobody at this endpoint"))
+	case isValidators(err) && kind == pki.PolicyRefused:
+		s.failed(ctx, label, &p, kind, pki.DetailOf(err))
+		err = visits.Noted(outward(err))
 	case isValidators(err):
 		s.noteRefusal(label, &p, kind, pki.DetailOf(err))
 		err = visits.Noted(outward(err))

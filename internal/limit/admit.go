@@ -19,7 +19,7 @@ func (l *Limits) Admit(remote string, credential uint64, prove func() (Asker, er
 	}
 	who, err := prove()
 	switch {
-	case pki.KindOf(err) == pki.Unauthenticated || pki.KindOf(err) == pki.RateLimited: // also one that found no place to be looked at
+	case failed(who, err):
 		if limited := l.Failure(remote, credential); limited != nil {
 			return limited
 		}
@@ -30,6 +30,15 @@ func (l *Limits) Admit(remote string, credential uint64, prove func() (Asker, er
 		}
 	}
 	return err
+}
+
+// failed reports whether a proof was looked at and did not hold. What somebody else who was
+// asked about it refuses (PolicyRefused) did not, whatever they say is wrong: else whoever
+// guesses would have as many guesses as they like. What found no place to be looked at, or
+// could not be looked at, says nothing about who sent it.
+func failed(who Asker, err error) bool {
+	kind := pki.KindOf(err)
+	return kind == pki.Unauthenticated || kind == pki.PolicyRefused && !who.Known
 }
 
 // spend takes a request from what a device may send, lest one spends what all of its
