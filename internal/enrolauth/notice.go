@@ -13,7 +13,8 @@ import (
 // It is stored before anything is issued, and goes when the validator was told.
 type Notice struct {
 	Tenant      pki.TenantID
-	Key         string // idempotency key of the enrolment, as its adapter made it
+	Key         string // names the request at its endpoint
+	Idempotency string // key of its enrolment, as its adapter made it; "" where that was not begun
 	Endpoint    string // name
 	Validator   string
 	Transaction string
@@ -30,9 +31,11 @@ type Notice struct {
 type NoticeStore interface {
 	// PutNotice stores a notice in the place of that of its tenant and key.
 	PutNotice(ctx context.Context, n *Notice) error
-	// DueNotices returns up to limit notices of all tenants that are due at a time, in order
-	// of that.
-	DueNotices(ctx context.Context, at time.Time, limit int) ([]*Notice, error)
+	// NoticeValidators returns the names of those of whom a notice is there, due or not.
+	NoticeValidators(ctx context.Context) ([]string, error)
+	// DueNotices returns up to limit notices of all tenants that one validator is to be told
+	// and that are due at a time, in order of that.
+	DueNotices(ctx context.Context, validator string, at time.Time, limit int) ([]*Notice, error)
 	// PostponeNotice sets when to look at a notice next, and how often it was tried.
 	PostponeNotice(ctx context.Context, tenant pki.TenantID, key string, due time.Time, attempts int) error
 	// DropNotice deletes a notice, if it is there.
@@ -81,7 +84,7 @@ func (s *Service) Await(ctx context.Context, who access.Principal, a Awaited) (s
 	}
 	now := s.cfg.Now().UTC()
 	n := &Notice{
-		Tenant: ep.Tenant, Key: a.Idempotency, Endpoint: ep.Name, Validator: ep.Validator, Transaction: a.Transaction, Protocol: a.Protocol,
+		Tenant: ep.Tenant, Key: a.Idempotency, Idempotency: a.Idempotency, Endpoint: ep.Name, Validator: ep.Validator, Transaction: a.Transaction, Protocol: a.Protocol,
 		Device: who.Device, Due: now.Add(noticeSoon), Until: now.Add(noticeNothing),
 	}
 	n.Sealed = s.cfg.Sealer.Seal(n.SealedFor(), a.Request)

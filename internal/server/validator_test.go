@@ -86,7 +86,7 @@ func toldOf(t *testing.T, f *fakeintune.Service, count int) []fakeintune.Told {
 func noneLeft(t *testing.T, s *Server) {
 	t.Helper()
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		left, err := s.store.DueNotices(t.Context(), time.Now().Add(time.Hour), 10)
+		left, err := s.store.DueNotices(t.Context(), "intune", time.Now().Add(time.Hour), 10)
 		if err != nil {
 			t.Fatal(err)
 		}

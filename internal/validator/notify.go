@@ -8,9 +8,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
@@ -21,7 +20,8 @@ import (
 
 const (
 	round      = 2 * time.Second // between two looks at what is due
-	roundTake  = 100             // notices at most
+	roundTake  = 100             // notices of one validator at most
+	roundTime  = 30 * time.Second
 	tellTime   = 20 * time.Second
 	lookAgain  = 10 * time.Minute // at a request of which nobody said what became of it
 	firstPause = 5 * time.Second  // after a failure, doubled with each up to maxPause
@@ -38,9 +38,11 @@ const failed = 0x80004005
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(round)
 	defer tick.Stop()
+	var rounds sync.WaitGroup
+	defer rounds.Wait()
 	for {
-		if err := s.tellAll(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Log.ErrorContext(ctx, "tell validators what became of requests", "error", err)
+		if err := s.tellAll(ctx, &rounds); err != nil && ctx.Err() == nil {
+			s.cfg.Log.ErrorContext(ctx, "look for what validators are to be told", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -50,26 +52,57 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// tellAll tells what is due, the validators beside each other.
-func (s *Service) tellAll(ctx context.Context) error {
-	due, err := s.cfg.Store.DueNotices(ctx, s.cfg.Now(), roundTake)
+// tellAll begins a round of each validator that is to be told something and has none under
+// way: none waits for another's. One that is not configured any more has rounds, too, in
+// which its notices come to their end.
+func (s *Service) tellAll(ctx context.Context, rounds *sync.WaitGroup) error {
+	names, err := s.cfg.Store.NoticeValidators(ctx)
 	if err != nil {
 		return err
 	}
-	by := make(map[string][]*enrolauth.Notice)
-	for _, n := range due {
-		by[n.Validator] = append(by[n.Validator], n)
+	for _, name := range names {
+		if !s.enter(name) {
+			continue
+		}
+		rounds.Go(func() {
+			defer s.leave(name)
+			if err := s.tellOne(ctx, name); err != nil && ctx.Err() == nil {
+				s.cfg.Log.ErrorContext(ctx, "tell a validator what became of requests", "validator", name, "error", err)
+			}
+		})
 	}
-	var g errgroup.Group
-	for _, notices := range by {
-		g.Go(func() error { return s.tellOne(ctx, notices) })
-	}
-	return g.Wait()
+	return nil
 }
 
-// tellOne tells one validator, until it does not answer.
-func (s *Service) tellOne(ctx context.Context, notices []*enrolauth.Notice) error {
-	for _, n := range notices {
+// enter begins a validator's round, unless one is under way.
+func (s *Service) enter(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.telling[name] {
+		return false
+	}
+	s.telling[name] = true
+	return true
+}
+
+func (s *Service) leave(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.telling, name)
+}
+
+// tellOne tells one validator what is due, until it does not answer or its round is over:
+// what became due meanwhile, and what was put off, has its turn in the next.
+func (s *Service) tellOne(ctx context.Context, name string) error {
+	over := time.Now().Add(roundTime)
+	due, err := s.cfg.Store.DueNotices(ctx, name, s.cfg.Now(), roundTake)
+	if err != nil {
+		return err
+	}
+	for _, n := range due {
+		if !time.Now().Before(over) {
+			return nil
+		}
 		told, err := s.tell(ctx, n)
 		switch {
 		case told:
@@ -133,11 +166,14 @@ func (s *Service) tell(ctx context.Context, n *enrolauth.Notice) (told bool, err
 
 // issued returns the certificate that a request led to, or NotFound.
 func (s *Service) issued(ctx context.Context, n *enrolauth.Notice) (*pki.Certificate, error) {
+	if n.Idempotency == "" {
+		return nil, pki.Errorf(pki.NotFound, "the enrolment was not begun")
+	}
 	g, err := access.System(n.Tenant, "validator").Authorize(access.Enroll, n.Tenant)
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.RA.Issued(ctx, g, n.Protocol, n.Device, n.Key)
+	return s.cfg.RA.Issued(ctx, g, n.Protocol, n.Device, n.Idempotency)
 }
 
 // of says what was issued.

@@ -24,6 +24,9 @@ const unreachableAt = 3
 type Service struct {
 	cfg        Config
 	validators map[string]*validator
+
+	mu      sync.Mutex
+	telling map[string]bool // names of those that have a round under way; guarded by mu
 }
 
 // A validator is one of them, with how it does.
@@ -39,7 +42,7 @@ type validator struct {
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	s := &Service{cfg: cfg, validators: make(map[string]*validator)}
+	s := &Service{cfg: cfg, validators: make(map[string]*validator), telling: make(map[string]bool)}
 	for _, settings := range cfg.Validators {
 		s.validators[settings.Name] = &validator{Settings: settings, remote: newRemote(settings, cfg.Now)}
 	}

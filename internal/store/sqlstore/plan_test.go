@@ -51,6 +51,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"SCEP taken":      {takenSCEP, []string{"PRIMARY KEY"}},
 		"SCEP renewed":    {renewalOf, []string{"certificate_device", "certificate_serial", "PRIMARY KEY"}},
 		"notices due":     {dueNotices, []string{"validator_notice_due"}},
+		"notices of whom": {noticeValidators, []string{"validator_notice_due"}},
 		"SCEP purged":     {purgeSCEP, []string{"PRIMARY KEY", "scep_transaction_begun"}},
 		"secrets":         {secretsBy(enrolauth.Filter{}), []string{"enrol_secret_tenant"}},
 		"secrets at":      {secretsBy(enrolauth.Filter{Endpoint: "meter"}), []string{"enrol_secret_endpoint"}},

@@ -7,19 +7,27 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// testNotices: what validators are to be told stays until it is dropped, and is told in
-// order of when it is due.
+// testNotices: what validators are to be told stays until it is dropped, and is told to each
+// in order of when it is due.
 func testNotices(f *fixture) {
-	one := enrolauth.Notice{Tenant: acme, Key: "1", Endpoint: "meter", Validator: "intune", Transaction: "t-1", Protocol: pki.ProtocolSCEP, Device: "SM-1",
+	one := enrolauth.Notice{Tenant: acme, Key: "1", Idempotency: "one", Endpoint: "meter", Validator: "intune", Transaction: "t-1", Protocol: pki.ProtocolSCEP, Device: "SM-1",
 		Sealed: []byte{1}, Due: f.now.Add(time.Minute), Until: f.now.Add(time.Hour)}
 	two := one
 	two.Tenant, two.Due = stranger, f.now
-	for _, n := range []enrolauth.Notice{one, two} {
+	other := one
+	other.Key, other.Idempotency, other.Validator = "2", "", "own"
+	for _, n := range []enrolauth.Notice{one, two, other} {
 		f.ok(f.PutNotice(f.ctx, &n))
+	}
+	of := func(want ...string) {
+		f.Helper()
+		got, err := f.NoticeValidators(f.ctx)
+		f.ok(err)
+		f.same(got, want)
 	}
 	due := func(after time.Duration, limit int, want ...enrolauth.Notice) {
 		f.Helper()
-		got, err := f.DueNotices(f.ctx, f.now.Add(after), limit)
+		got, err := f.DueNotices(f.ctx, "intune", f.now.Add(after), limit)
 		f.ok(err)
 		f.same(len(got), len(want))
 		for i := range min(len(got), len(want)) {
@@ -31,7 +39,15 @@ func testNotices(f *fixture) {
 	due(time.Minute, 9, two, one)
 	due(time.Minute, 1, two)
 
-	one.Sealed, one.Failure, one.Until = []byte{2}, "refused", f.now.Add(2*time.Hour)
+	of("intune", "own")
+	if got, err := f.DueNotices(f.ctx, "own", f.now.Add(time.Hour), 9); err != nil || len(got) != 1 || got[0].Key != "2" {
+		f.Errorf("%+v, %v", got, err)
+	}
+	if got, err := f.DueNotices(f.ctx, "none", f.now.Add(time.Hour), 9); err != nil || len(got) != 0 {
+		f.Errorf("%+v, %v", got, err)
+	}
+
+	one.Idempotency, one.Sealed, one.Failure, one.Until = "begun", []byte{2}, "refused", f.now.Add(2*time.Hour)
 	f.ok(f.PutNotice(f.ctx, &one))
 	due(time.Minute, 9, two, one)
 
@@ -45,4 +61,7 @@ func testNotices(f *fixture) {
 	due(time.Hour, 9, one)
 	f.ok(f.DropNotice(f.ctx, acme, "1"))
 	due(time.Hour, 9)
+	of("own")
+	f.ok(f.DropNotice(f.ctx, acme, "2"))
+	of()
 }
