@@ -150,7 +150,7 @@ func (s *Service) tell(ctx context.Context, n *enrolauth.Notice) (told bool, err
 	ctx, cancel := context.WithTimeout(ctx, tellTime)
 	defer cancel()
 	said, err := v.remote.post(ctx, action, outcome{what})
-	s.heard(v, err)
+	s.heard(v, request, err)
 	switch {
 	case err != nil && kindOfFailure(err) == pki.Unavailable:
 		return false, err

@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pando-pki/pando/internal/egress"
@@ -20,48 +20,12 @@ import (
 // apiVersion is that of the service's three actions.
 const apiVersion = "2018-02-20"
 
-// A statusError is an answer by a status of HTTP that is no success.
-type statusError struct {
-	what   string
-	status int
-}
-
-func (e statusError) Error() string {
-	return fmt.Sprintf("%s answered with status %d", e.what, e.status)
-}
-
-// kindOfFailure returns what it means that there was no verdict. A service that says it
-// cannot read this request has said no to this one; all else is no answer.
-func kindOfFailure(err error) pki.Kind {
-	if e, ok := errors.AsType[statusError](err); ok && e.what == theService {
-		switch e.status {
-		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-			return pki.Unauthenticated
-		}
-	}
-	return pki.Unavailable
-}
-
-// plain returns an error without the URL that net/http puts before it, which may hold what is
-// secret.
-func plain(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
-}
-
-// What is asked, as errors name it.
-const (
-	theService   = "the service"
-	theDirectory = "the list of services"
-	theTokens    = "the token endpoint"
-)
-
-// How long the list of services holds, and how long before its end a token counts as ended.
+// How long the list of services holds, how long before its end a token counts as ended, and
+// for how long one is good that does not say so (RFC 6749, 5.1).
 const (
 	baseLife    = time.Hour
 	tokenMargin = time.Minute
+	unsaidLife  = time.Minute
 	maxTokens   = 24 * time.Hour
 )
 
@@ -70,22 +34,15 @@ const (
 // URL that the list of services names is somebody else's word.
 type remote struct {
 	Settings
-	now  pki.Clock
-	http *http.Client
-
-	mu     sync.Mutex // guards the rest
-	base   string
-	until  time.Time // of base
-	tokens map[string]heldToken
-}
-
-type heldToken struct {
-	token pki.Secret
-	until time.Time
+	http   *http.Client
+	base   *fetched[string]
+	tokens map[string]*fetched[pki.Secret] // by scope; not changed
 }
 
 func newRemote(s Settings, now pki.Clock) *remote {
-	return &remote{Settings: s, now: now, tokens: make(map[string]heldToken), http: &http.Client{
+	return &remote{Settings: s, base: newFetched[string](now), tokens: map[string]*fetched[pki.Secret]{
+		s.DiscoveryScope: newFetched[pki.Secret](now), s.Scope: newFetched[pki.Secret](now),
+	}, http: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DialContext: egress.Dialer(s.Networks, true).DialContext, TLSHandshakeTimeout: patience / 2, ResponseHeaderTimeout: patience,
@@ -94,29 +51,43 @@ func newRemote(s Settings, now pki.Clock) *remote {
 	}}
 }
 
-// post asks for an action and returns what the service says. Where it is silent, or takes the
-// token no more, it is asked once more: it may have moved.
+// A used says with which token and address a service was asked.
+type used struct{ base, token, directory uint64 }
+
+// post asks for an action and returns what the service says. Where the answer says that the
+// token or the address is bad it is asked once more, with another.
 func (r *remote) post(ctx context.Context, action string, body any) (*verdict, error) {
-	said, err := r.once(ctx, action, body)
-	if err == nil || kindOfFailure(err) != pki.Unavailable || ctx.Err() != nil {
+	var with used
+	said, err := r.once(ctx, &with, action, body)
+	if err == nil || ctx.Err() != nil || !r.renew(with, suspected(err)) {
 		return said, err
 	}
-	r.mu.Lock()
-	r.base = ""
-	clear(r.tokens)
-	r.mu.Unlock()
-	return r.once(ctx, action, body)
+	return r.once(ctx, &with, action, body)
 }
 
-func (r *remote) once(ctx context.Context, action string, body any) (*verdict, error) {
-	base, err := r.where(ctx)
-	if err != nil {
-		return nil, err
+// renew has what is suspected be asked for anew, and reports whether there can be another.
+func (r *remote) renew(with used, what suspect) bool {
+	switch what {
+	case serviceToken:
+		return r.tokens[r.Scope].renew(with.token)
+	case directoryToken:
+		return r.tokens[r.DiscoveryScope].renew(with.directory)
+	case address:
+		return r.base.renew(with.base)
 	}
-	token, err := r.token(ctx, r.Scope)
+	return false
+}
+
+func (r *remote) once(ctx context.Context, with *used, action string, body any) (*verdict, error) {
+	base, err := r.where(ctx, with)
 	if err != nil {
-		return nil, err
+		return nil, unaskedError{err}
 	}
+	token, version, err := r.token(ctx, r.Scope)
+	if err != nil {
+		return nil, unaskedError{err}
+	}
+	with.token = version
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
@@ -143,8 +114,14 @@ func (r *remote) do(req *http.Request, what string, token pki.Secret) (*http.Res
 	if !token.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}
-	resp, err := r.http.Do(req)
-	if err != nil {
+	var connected atomic.Bool
+	resp, err := r.http.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})))
+	switch {
+	case err != nil && !connected.Load():
+		return nil, unreachedError{what, plain(err)}
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", what, plain(err))
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -155,20 +132,24 @@ func (r *remote) do(req *http.Request, what string, token pki.Secret) (*http.Res
 }
 
 // where returns the base URL of the service.
-func (r *remote) where(ctx context.Context) (string, error) {
+func (r *remote) where(ctx context.Context, with *used) (base string, err error) {
 	if r.URL != "" {
 		return r.URL, nil
 	}
-	r.mu.Lock()
-	base, until := r.base, r.until
-	r.mu.Unlock()
-	if base != "" && r.now().Before(until) {
-		return base, nil
-	}
-	token, err := r.token(ctx, r.DiscoveryScope)
+	base, with.base, err = r.base.get(ctx, func() (string, time.Duration, error) {
+		base, err := r.discover(ctx, with)
+		return base, baseLife, err
+	})
+	return base, err
+}
+
+// discover asks the list of services where the service is.
+func (r *remote) discover(ctx context.Context, with *used) (string, error) {
+	token, version, err := r.token(ctx, r.DiscoveryScope)
 	if err != nil {
 		return "", err
 	}
+	with.directory = version
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.Discovery, nil)
 	if err != nil {
 		return "", err
@@ -178,51 +159,44 @@ func (r *remote) where(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer resp.Body.Close()
-	base, err = readServices(resp.Body)
-	if err == nil {
-		err = egress.CheckURL(base)
-	}
+	base, err := readServices(resp.Body)
 	if err != nil {
 		return "", err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.base, r.until = base, r.now().Add(baseLife)
-	return base, nil
+	return base, egress.CheckURL(base)
 }
 
-// token returns a bearer token for a scope, by client credentials (RFC 6749, 4.4).
-func (r *remote) token(ctx context.Context, scope string) (pki.Secret, error) {
+// token returns a bearer token for a scope.
+func (r *remote) token(ctx context.Context, scope string) (pki.Secret, uint64, error) {
 	if r.Token == "" {
-		return r.Secret, nil
+		return r.Secret, 0, nil
 	}
-	r.mu.Lock()
-	held, ok := r.tokens[scope]
-	r.mu.Unlock()
-	if ok && r.now().Before(held.until) {
-		return held.token, nil
-	}
+	return r.tokens[scope].get(ctx, func() (pki.Secret, time.Duration, error) { return r.askToken(ctx, scope) })
+}
+
+// askToken gets a token by client credentials (RFC 6749, 4.4).
+func (r *remote) askToken(ctx context.Context, scope string) (pki.Secret, time.Duration, error) {
+	none := pki.Secret{}
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {r.Client}, "client_secret": {r.Secret.Reveal()}, "scope": {scope}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Settings.Token, strings.NewReader(form.Encode()))
 	if err != nil {
-		return pki.Secret{}, err
+		return none, 0, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := r.do(req, theTokens, pki.Secret{})
+	resp, err := r.do(req, theTokens, none)
 	if err != nil {
-		return pki.Secret{}, err
+		return none, 0, err
 	}
 	defer resp.Body.Close()
 	text, seconds, err := readToken(resp.Body)
 	if err != nil {
-		return pki.Secret{}, err
+		return none, 0, err
 	}
-	life := min(time.Duration(min(max(seconds, 0), int64(maxTokens/time.Second)))*time.Second, maxTokens)
-	held = heldToken{pki.NewSecret(text), r.now().Add(life - tokenMargin)}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.tokens[scope] = held
-	return held.token, nil
+	life := unsaidLife
+	if seconds > 0 {
+		life = time.Duration(min(seconds, int64(maxTokens/time.Second))) * time.Second
+	}
+	return pki.NewSecret(text), life - min(tokenMargin, life/2), nil
 }
 
 // newUUID returns a random UUID (RFC 9562, 5.4), by which the service names a request.

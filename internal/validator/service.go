@@ -2,6 +2,7 @@ package validator
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ import (
 // waits for it.
 const patience = 8 * time.Second
 
-// unreachableAt is how many questions in a row without an answer are an alarm.
+// unreachableAt is how many questions in a row without an answer are an alarm, different ones
+// where the service saw them: one that it cannot cope with is no silence.
 const unreachableAt = 3
 
 // A Service asks validators. Its methods are safe for concurrent use.
@@ -35,7 +37,7 @@ type validator struct {
 	remote *remote
 
 	mu      sync.Mutex
-	silent  int // questions in a row without an answer; guarded by mu
+	silent  [][32]byte // hashes of the requests that had no answer since the last, up to unreachableAt; guarded by mu
 	raised  bool
 	waiting bool // an alarm stands that it is to be told something; guarded by mu
 }
@@ -75,15 +77,15 @@ func (s *Service) Validate(ctx context.Context, tenant pki.TenantID, name, trans
 	said, err := v.remote.post(ctx, "validateRequest", question{Request: asked{
 		Transaction: transaction, Request: base64.StdEncoding.EncodeToString(request), Caller: caller,
 	}})
-	s.heard(v, err)
+	s.heard(v, request, err)
 	if err != nil {
 		return pki.Because(kindOfFailure(err), err, "the validator %s gave no answer that counts: %s", v.Name, plain(err))
 	}
 	return said.judge(v.Name)
 }
 
-// heard counts whether a validator answered, for the alarm.
-func (s *Service) heard(v *validator, err error) {
+// heard counts whether a validator answered about a request, for the alarm.
+func (s *Service) heard(v *validator, request []byte, err error) {
 	if errors.Is(err, context.Canceled) { // the client went away
 		return
 	}
@@ -91,13 +93,16 @@ func (s *Service) heard(v *validator, err error) {
 	defer v.mu.Unlock()
 	key := alarm.Key{Tenant: pki.Platform, Name: "validator.unreachable", Target: "validator:" + v.Name}
 	if err == nil || kindOfFailure(err) != pki.Unavailable {
-		if v.silent = 0; v.raised {
+		if v.silent = nil; v.raised {
 			v.raised = false
 			s.cfg.Alarms.Clear(key)
 		}
 		return
 	}
-	if v.silent++; v.silent >= unreachableAt {
+	if of := sha256.Sum256(request); len(v.silent) < unreachableAt && (!ofRequest(err) || !slices.Contains(v.silent, of)) {
+		v.silent = append(v.silent, of)
+	}
+	if len(v.silent) >= unreachableAt {
 		v.raised = true
 		s.cfg.Alarms.Raise(alarm.Alarm{Key: key, Severity: alarm.Critical,
 			What: fmt.Sprintf("The validator %s, which checks challenges of SCEP, gives no answer: %s. Nothing is issued at the endpoints that name it.", v.Name, plain(err)),

@@ -30,9 +30,9 @@ func settings(f *fakeintune.Service) validator.Settings {
 		Token: f.URL + "/tenant/oauth2/v2.0/token", Scope: fakeintune.Scope, Discovery: f.URL + "/graph/endpoints", DiscoveryScope: fakeintune.Graph}
 }
 
-func newService(s ...validator.Settings) (*validator.Service, *alarm.Board, *bytes.Buffer) {
+func newService(now pki.Clock, s ...validator.Settings) (*validator.Service, *alarm.Board, *bytes.Buffer) {
 	board, log := alarm.NewBoard(time.Now), new(bytes.Buffer)
-	return validator.New(validator.Config{Validators: s, Alarms: board, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil))}), board, log
+	return validator.New(validator.Config{Validators: s, Alarms: board, Now: now, Log: slog.New(slog.NewTextHandler(log, nil))}), board, log
 }
 
 func request(t *testing.T, challenge string) []byte {
@@ -44,7 +44,8 @@ func request(t *testing.T, challenge string) []byte {
 // TestAnswers: what each answer of a validator means, and nothing but Success is yes.
 func TestAnswers(t *testing.T) {
 	f := fakeintune.New(t)
-	s, _, _ := newService(settings(f))
+	clock := pandotest.NewClock(time.Now())
+	s, _, _ := newService(clock.Now, settings(f))
 	csr := request(t, "challenge")
 	is := func(what string, want pki.Kind, say string) {
 		t.Helper()
@@ -87,6 +88,7 @@ func TestAnswers(t *testing.T) {
 	}
 	f.Say("")
 	before := f.Tokens()
+	clock.Advance(time.Minute)
 	f.Revoke() // a token that counts no more is followed by another
 	if err := s.Validate(t.Context(), "acme", "intune", "t-1", csr); err != nil || f.Tokens() == before {
 		t.Errorf("%v, %d tokens after %d", err, f.Tokens(), before)
@@ -112,7 +114,7 @@ func TestNoWayIn(t *testing.T) {
 	defer inner.Close()
 	redirect := httptest.NewServer(http.RedirectHandler(inner.URL, http.StatusTemporaryRedirect))
 	defer redirect.Close()
-	csr := request(t, "challenge")
+	requests := [][]byte{request(t, "challenge"), request(t, "challenge"), request(t, "challenge")}
 	unlisted, redirected := settings(f), settings(f)
 	unlisted.Networks = nil
 	redirected.URL, redirected.Discovery = redirect.URL, ""
@@ -128,8 +130,8 @@ func TestNoWayIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f.Elsewhere(c.elsewhere)
-			s, board, log := newService(c.settings)
-			for range 3 {
+			s, board, log := newService(time.Now, c.settings)
+			for _, csr := range requests {
 				err := s.Validate(t.Context(), "acme", "intune", "t-1", csr)
 				if pki.KindOf(err) != pki.Unavailable || strings.Contains(err.Error(), fakeintune.Secret) || strings.Contains(err.Error(), "token-") {
 					t.Errorf("%v", err)
@@ -151,7 +153,7 @@ func TestNoWayIn(t *testing.T) {
 func TestTime(t *testing.T) {
 	f := fakeintune.New(t)
 	f.Hold()
-	s, board, _ := newService(settings(f))
+	s, board, _ := newService(time.Now, settings(f))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := s.Validate(ctx, "acme", "intune", "t-1", request(t, "challenge")); pki.KindOf(err) != pki.Unavailable {

@@ -47,6 +47,9 @@ type Service struct {
 	tokens     int               // given out
 	token      string            // that counts
 	status     int               // of each answer of the service; 0 is what it is
+	odd        map[string]int    // status of the answer to requests with a challenge
+	lists      int               // times that the list of services was asked for
+	asked      int               // requests that it was asked about
 	body       string            // of each answer of the service; "" is what it is
 	held       chan struct{}     // what each answer of the service waits for the end of; nil is nothing
 	waiting    int               // answers that are held
@@ -56,7 +59,7 @@ type Service struct {
 
 // New starts a service that ends with the test.
 func New(t testing.TB) *Service {
-	s := &Service{challenges: make(map[string]string)}
+	s := &Service{challenges: make(map[string]string), odd: make(map[string]int)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /tenant/oauth2/v2.0/token", s.giveToken)
 	mux.HandleFunc("GET /graph/endpoints", s.list)
@@ -72,6 +75,9 @@ func (s *Service) Take(challenge, code string) { s.set(func() { s.challenges[cha
 
 // Fail has it answer everything by a status; 0 ends it.
 func (s *Service) Fail(status int) { s.set(func() { s.status = status }) }
+
+// Odd has it answer requests with a challenge by a status.
+func (s *Service) Odd(challenge string, status int) { s.set(func() { s.odd[challenge] = status }) }
 
 // Say has it answer everything by a body; "" ends it.
 func (s *Service) Say(body string) { s.set(func() { s.body = body }) }
@@ -116,6 +122,20 @@ func (s *Service) Tokens() int {
 	return s.tokens
 }
 
+// Asked returns how many requests it was asked about.
+func (s *Service) Asked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// Lists returns how often its list of services was asked for.
+func (s *Service) Lists() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lists
+}
+
 func (s *Service) giveToken(w http.ResponseWriter, r *http.Request) {
 	scope := r.PostFormValue("scope")
 	if r.PostFormValue("grant_type") != "client_credentials" || r.PostFormValue("client_id") != Client || r.PostFormValue("client_secret") != Secret || scope != Scope && scope != Graph {
@@ -140,6 +160,7 @@ func (s *Service) list(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
+	s.lists++
 	uri := s.URL + "/fef"
 	if s.elsewhere != "" {
 		uri = s.elsewhere
@@ -202,6 +223,11 @@ func (s *Service) act(w http.ResponseWriter, r *http.Request) {
 	action := r.PathValue("action")
 	switch {
 	case action == "validateRequest" && b.Request != nil:
+		s.asked++
+		if challenge, _ := challengeOf(b.Request.Request); s.odd[challenge] != 0 {
+			w.WriteHeader(s.odd[challenge])
+			return
+		}
 		answer(w, map[string]string{"code": s.code(b.Request.Request), "errorDescription": "as the fake was told"})
 	case b.Notification != nil && (action == "successNotification" || action == "failureNotification"):
 		n := b.Notification
@@ -218,22 +244,31 @@ func (s *Service) act(w http.ResponseWriter, r *http.Request) {
 
 // code returns what is answered to a request, by its challenge.
 func (s *Service) code(request string) string {
+	challenge, code := challengeOf(request)
+	switch of, ok := s.challenges[challenge]; {
+	case code != "":
+		return code
+	case ok:
+		return of
+	}
+	return "ChallengeDecryptionError"
+}
+
+// challengeOf returns the challenge of a request, or the code that says why it has none.
+func challengeOf(request string) (challenge, code string) {
 	raw, err := base64.StdEncoding.DecodeString(request)
 	if err != nil {
-		return "CertificateRequestDecodingFailed"
+		return "", "CertificateRequestDecodingFailed"
 	}
 	csr, err := tbs.ParseCSR(raw)
 	if err != nil {
-		return "CertificateRequestDecodingFailed"
+		return "", "CertificateRequestDecodingFailed"
 	}
-	challenge, err := csr.Challenge()
-	if err != nil || challenge.IsZero() {
-		return "ChallengePasswordMissing"
+	text, err := csr.Challenge()
+	if err != nil || text.IsZero() {
+		return "", "ChallengePasswordMissing"
 	}
-	if code, ok := s.challenges[challenge.Reveal()]; ok {
-		return code
-	}
-	return "ChallengeDecryptionError"
+	return text.Reveal(), ""
 }
 
 func answer(w http.ResponseWriter, v any) {
