@@ -168,8 +168,8 @@ func TestValidatorIsSilent(t *testing.T) {
 	f.Fail(http.StatusInternalServerError)
 	c := newSCEP(t, s, "acme.device")
 	csr := scepclient.CSR(t, c.Key, "laptop-1", "good-challenge-of-intune")
-	for range 3 { // one that it cannot cope with is no alarm, three are
-		if status := statusOf(t, c, scepclient.CSR(t, c.Key, "laptop-1", "good-challenge-of-intune")); status != http.StatusServiceUnavailable {
+	for _, name := range []string{"laptop-1", "laptop-2", "laptop-3"} { // one that it cannot cope with is no alarm
+		if status := statusOf(t, c, scepclient.CSR(t, c.Key, name, "good-challenge-of-intune")); status != http.StatusServiceUnavailable {
 			t.Fatalf("status %d", status)
 		}
 	}
