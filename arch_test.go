@@ -79,6 +79,7 @@ var ranks = map[string]int{
 	"internal/statuscheck":               6,
 	"internal/validator":                 6,
 	"internal/pandotest/fakeintune":      6,
+	"internal/pandotest/fakeanchor":      6,
 	"internal/simulate":                  6,
 	"internal/server":                    7,
 	"internal/quickstart":                8,

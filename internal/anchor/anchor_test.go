@@ -19,6 +19,7 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/blob"
+	"github.com/pando-pki/pando/internal/pandotest/fakeanchor"
 	"github.com/pando-pki/pando/internal/pandotest/fakes3"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -51,6 +52,42 @@ func each(t *testing.T, run func(t *testing.T, reopen func() auditlog.Reader)) {
 			return anchor.NewBucket(b)
 		})
 	})
+	t.Run("webhook", func(t *testing.T) {
+		service := fakeanchor.New(t)
+		run(t, func() auditlog.Reader {
+			w, err := anchor.NewWebhook(service.URL, pki.NewSecret(fakeanchor.Secret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return anchor.ReadableWebhook{Webhook: w}
+		})
+	})
+}
+
+// TestNoCheckpoints: what is no checkpoint, or a refusal, is not an anchor that has none.
+func TestNoCheckpoints(t *testing.T) {
+	service := fakeanchor.New(t)
+	webhook, err := anchor.NewWebhook(service.URL, pki.NewSecret(fakeanchor.Secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := anchor.ReadableWebhook{Webhook: webhook}
+	for what, answer := range map[string]func(){
+		"a page": func() { service.Set(map[string]string{"page": "<html>\n\nhello\n"}) },
+		"404":    func() { service.Fail(http.StatusNotFound) },
+		"405":    func() { service.Fail(http.StatusMethodNotAllowed) },
+		"302":    func() { service.Fail(http.StatusFound) },
+		"500":    func() { service.Fail(http.StatusInternalServerError) },
+		"an endless one": func() {
+			service.Fail(0)
+			service.Set(map[string]string{"long": strings.Repeat(checkpoint("d", "acme", 1)+"\n", 130_000)})
+		},
+	} {
+		answer()
+		if notes, err := a.Newest(t.Context(), "d", nil); err == nil {
+			t.Errorf("%s: %d checkpoints", what, len(notes))
+		}
+	}
 }
 
 // newest returns what an anchor has, in order.

@@ -1,27 +1,54 @@
 package auditlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pando-pki/pando/internal/alarm"
-	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// deliver hands the checkpoints that are due to the anchors.
-func (s *Service) deliver(ctx context.Context) error { return s.hand(ctx, s.cfg.Every-delivery) }
+// A lane hands checkpoints to one anchor, one after the other: an anchor that is slow or
+// down holds up no other.
+type lane struct {
+	s      *Service
+	anchor Anchor
+	wake   chan struct{} // of one place: something waits
 
-// hand gives each anchor the newest checkpoint of each log that has grown since an
-// anchor took one, where that one is at least so old.
-func (s *Service) hand(ctx context.Context, age time.Duration) error {
+	mu      sync.Mutex
+	pending map[pki.TenantID]*parcel // guarded by mu
+}
+
+// A parcel is the newest checkpoint of a log that an anchor is to get.
+type parcel struct {
+	tenant pki.TenantID
+	size   int64
+	note   string
+	since  time.Time // when there first was one that the anchor has not taken
+	tried  int64     // how often it did not take it
+}
+
+// choose chooses the checkpoints that are due at all anchors: the newest of each log that
+// has grown for so long since an anchor took one, or of which none did. It is kept in
+// the store before.
+func (s *Service) choose(ctx context.Context, age time.Duration) error {
 	h, err := s.held(ctx)
-	if err != nil || h.Epoch == 0 {
+	if err != nil {
 		return err
+	}
+	if h.Epoch == 0 { // another node hands them out
+		for _, l := range s.lanes {
+			l.forget(ctx)
+		}
+		return nil
 	}
 	logs, err := s.cfg.Store.Logs(ctx)
 	if err != nil {
@@ -29,145 +56,135 @@ func (s *Service) hand(ctx context.Context, age time.Duration) error {
 	}
 	now := s.cfg.Now()
 	var errs []error
-	down := make(map[string]bool) // anchors that failed in this round
 	for _, l := range logs {
 		if l.SignedSize <= l.AnchoredSize || l.AnchoredSize > 0 && now.Sub(l.UnanchoredSince) < age {
 			continue
 		}
-		errs = append(errs, s.lost(s.handOne(ctx, h, l, down)))
+		h.Until = s.cfg.Now().Add(lease)
+		if err := s.cfg.Store.KeepCheckpoint(ctx, h, l.Tenant, Kept{Size: l.SignedSize, At: now.UTC(), Note: l.Checkpoint}); err != nil {
+			errs = append(errs, s.lost(err))
+			continue
+		}
+		for _, lane := range s.lanes {
+			lane.add(l, now)
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// handOne keeps a log's newest checkpoint and gives it to every anchor that is not
-// down.
-func (s *Service) handOne(ctx context.Context, h Hold, l *Log, down map[string]bool) error {
-	h.Until = s.cfg.Now().Add(lease)
-	if err := s.cfg.Store.KeepCheckpoint(ctx, h, l.Tenant, Kept{Size: l.SignedSize, At: s.cfg.Now().UTC(), Note: l.Checkpoint}); err != nil {
-		return err
+// hand has all anchors be given what waits for them.
+func (s *Service) hand(ctx context.Context) error {
+	var g errgroup.Group
+	errs := make([]error, len(s.lanes))
+	for i, l := range s.lanes {
+		g.Go(func() error {
+			errs[i] = l.hand(ctx)
+			return nil
+		})
 	}
-	taken := false
-	for _, a := range s.cfg.Anchors {
-		if down[a.Name()] {
-			continue
-		}
-		err := s.put(ctx, a, l.Checkpoint)
-		down[a.Name()] = err != nil
-		taken = taken || err == nil
-		s.judge(ctx, a, err)
-	}
-	if !taken {
-		return fmt.Errorf("no anchor took the checkpoint of the log of tenant %q", l.Tenant)
-	}
-	return s.cfg.Store.Anchored(ctx, h, l.Tenant, l.SignedSize, s.cfg.Now())
+	g.Wait()
+	return errors.Join(errs...)
 }
 
-func (s *Service) put(ctx context.Context, a Anchor, note string) error {
+func (l *lane) add(log *Log, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	p := l.pending[log.Tenant]
+	if p == nil {
+		p = &parcel{tenant: log.Tenant, since: now}
+		l.pending[log.Tenant] = p
+	}
+	p.size, p.note = log.SignedSize, log.Checkpoint
+}
+
+// forget drops what waits: another node has the lease, and hands out what it finds.
+func (l *lane) forget(ctx context.Context) {
+	l.mu.Lock()
+	clear(l.pending)
+	l.mu.Unlock()
+	l.judge(ctx)
+}
+
+// hand gives the anchor what waits for it, the longest first, until it does not take one.
+// That one is tried after the others the next time: it may be this one alone that is not
+// taken.
+func (l *lane) hand(ctx context.Context) error {
+	defer l.judge(ctx)
+	for _, p := range l.waiting() {
+		if err := l.put(ctx, p.note); err != nil {
+			l.s.stats.Anchors[l.anchor.Name()].Failures.Add(1)
+			l.done(p, false)
+			return fmt.Errorf("the anchor %s did not take a checkpoint of the log of tenant %q: %w", l.anchor.Name(), p.tenant, err)
+		}
+		l.s.stats.Anchors[l.anchor.Name()].Taken.Set(l.s.cfg.Now())
+		l.done(p, true)
+		h, err := l.s.held(ctx)
+		if err != nil || h.Epoch == 0 {
+			return err
+		}
+		h.Until = l.s.cfg.Now().Add(lease)
+		if err := l.s.cfg.Store.Anchored(ctx, h, p.tenant, p.size, l.s.cfg.Now()); err != nil {
+			return l.s.lost(err)
+		}
+		l.judge(ctx)
+	}
+	return nil
+}
+
+func (l *lane) put(ctx context.Context, note string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return a.Put(ctx, note)
+	return l.anchor.Put(ctx, note)
 }
 
-// judge raises an alarm for an anchor that has not taken a checkpoint for longer
-// than the bound, beside others that may have.
-func (s *Service) judge(ctx context.Context, a Anchor, err error) {
-	key := alarm.Key{Name: "anchor.late", Target: a.Name()}
-	if err != nil {
-		s.stats.Anchors[a.Name()].Failures.Add(1)
+// waiting returns what waits, in the order in which it is tried.
+func (l *lane) waiting() []parcel {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]parcel, 0, len(l.pending))
+	for p := range maps.Values(l.pending) {
+		all = append(all, *p)
 	}
-	if err == nil {
-		s.stats.Anchors[a.Name()].Taken.Set(s.cfg.Now())
-		delete(s.late, a.Name())
-		s.cfg.Alarms.Clear(key)
+	slices.SortFunc(all, func(a, b parcel) int {
+		return cmp.Or(cmp.Compare(a.tried, b.tried), a.since.Compare(b.since), cmp.Compare(a.tenant, b.tenant))
+	})
+	return all
+}
+
+// done notes whether a parcel was taken; a newer one may wait in its place meanwhile.
+func (l *lane) done(p parcel, taken bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch now := l.pending[p.tenant]; {
+	case now == nil:
+	case !taken:
+		now.tried++
+	case now.size == p.size:
+		delete(l.pending, p.tenant)
+	default:
+		now.since, now.tried = l.s.cfg.Now(), 0
+	}
+}
+
+// judge raises an alarm for an anchor that has not taken a checkpoint for longer than the
+// bound, beside others that may have.
+func (l *lane) judge(ctx context.Context) {
+	key := alarm.Key{Name: "anchor.late", Target: l.anchor.Name()}
+	l.mu.Lock()
+	var since time.Time
+	for _, p := range l.pending {
+		since = earliest(since, p.since)
+	}
+	l.mu.Unlock()
+	if since.IsZero() || l.s.cfg.Now().Sub(since) <= l.s.cfg.Bound {
+		l.s.cfg.Alarms.Clear(key)
 		return
 	}
-	s.cfg.Log.WarnContext(ctx, "an anchor did not take a checkpoint of the log", "anchor", a.Name(), "error", err)
-	now := s.cfg.Now()
-	if s.late[a.Name()].IsZero() {
-		s.late[a.Name()] = now
-	}
-	if since := s.late[a.Name()]; now.Sub(since) > s.cfg.Bound {
-		s.raise(ctx, alarm.Alarm{Key: key, Severity: alarm.Warning,
-			What: fmt.Sprintf("the anchor %s has taken no checkpoint of the audit log since %s", a.Name(), since.UTC().Format(time.RFC3339)),
-			Do:   "See that it can be written to; the server's log has the reason. Where it is gone for good, take it out of audit.anchors in pando.yaml."})
-	}
-}
-
-// compare holds the store against every anchor that can be read: a store that is
-// older than its anchor, or another, must not go on as if nothing had happened. One
-// anchor that does not answer now does not keep a server down; all of them do.
-func (s *Service) compare(ctx context.Context) error {
-	logs, err := s.cfg.Store.Logs(ctx)
-	if err != nil {
-		return err
-	}
-	byOrigin := make(map[string]*Log)
-	var origins []string
-	for _, l := range logs {
-		origin := audit.Origin(s.deployment, l.Tenant)
-		byOrigin[origin] = l
-		origins = append(origins, origin)
-	}
-	var unread error
-	read, found := 0, 0
-	for _, a := range s.cfg.Anchors {
-		r, ok := a.(Reader)
-		if !ok {
-			continue
-		}
-		notes, err := r.Newest(ctx, s.deployment, origins)
-		if err != nil {
-			unread = pki.Because(pki.Unavailable, err, "the anchor %s cannot be read, and the log be compared with no other: make it readable, or take it out of audit.anchors in pando.yaml", a.Name())
-			s.cfg.Log.WarnContext(ctx, "an anchor cannot be read, and the log was not compared with it", "anchor", a.Name(), "error", err)
-			continue
-		}
-		read++
-		for _, note := range notes {
-			found++
-			if err := s.compareOne(ctx, byOrigin, note); err != nil {
-				return fmt.Errorf("the anchor %s: %w", a.Name(), err)
-			}
-		}
-	}
-	if read == 0 && unread != nil {
-		return unread
-	}
-	if read > 0 && found == 0 && slices.ContainsFunc(logs, func(l *Log) bool { return l.AnchoredSize > 0 }) {
-		s.cfg.Log.WarnContext(ctx, "checkpoints of the log were handed to anchors, and those that can be read have none: is a volume not mounted, or was what they had moved away?")
-	}
-	return nil
-}
-
-// whatToDo ends what is said of a store that does not agree with an anchor.
-const whatToDo = "Start with the newest copy of the database. Where that is lost, what was issued and revoked since this copy is missing from it: docs/operator/audit.md says how to go on knowingly"
-
-// compareOne checks that a store has the tree of a checkpoint. It returns
-// Unavailable where it has not.
-func (s *Service) compareOne(ctx context.Context, byOrigin map[string]*Log, note string) error {
-	origin, _, _ := strings.Cut(note, "\n")
-	l := byOrigin[origin]
-	if l == nil && !strings.HasPrefix(origin, "pando/"+s.deployment+"/") {
-		return pki.Errorf(pki.Unavailable, "it has checkpoints of %.120q, another deployment than this one, %s. Either the database was replaced, or two deployments share an anchor: give each its own", origin, s.deployment)
-	}
-	if l == nil {
-		return pki.Errorf(pki.Unavailable, "the database is older than it: it has a checkpoint of the log %s, which the database does not know. %s", origin, whatToDo)
-	}
-	key, err := audit.ParseKey(l.Key)
-	if err != nil {
-		return err
-	}
-	c, err := key.Open(note)
-	if err != nil {
-		return pki.Because(pki.Unavailable, err, "its checkpoint of the log %s is not signed by the key that the database has for it: the database, or the anchor, is another. %s", origin, whatToDo)
-	}
-	if c.Size > l.Size {
-		return pki.Errorf(pki.Unavailable, "the database is older than it: the log %s has %d entries, and its checkpoint of %s has %d. %s",
-			origin, l.Size, c.Time.Format(time.RFC3339), c.Size, whatToDo)
-	}
-	root, err := audit.RootAt(c.Size, s.reader(ctx, l.Tenant, l.Size, l.Root))
-	if err != nil || root != c.Root {
-		return pki.Because(pki.Unavailable, err, "the log %s is not the one of its checkpoint of %s with %d entries: entries were changed. 'pando check' says where. %s",
-			origin, c.Time.Format(time.RFC3339), c.Size, whatToDo)
-	}
-	return nil
+	l.s.raise(ctx, alarm.Alarm{Key: key, Severity: alarm.Warning,
+		What: fmt.Sprintf("the anchor %s has not taken what the audit log has had for it since %s", l.anchor.Name(), since.UTC().Format(time.RFC3339)),
+		Do:   "See that it can be written to, and is not too slow; the server's log has the reason. Where it is gone for good, take it out of audit.anchors in pando.yaml."})
 }

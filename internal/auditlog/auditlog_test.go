@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/fakeanchor"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
@@ -287,6 +288,59 @@ func TestAnchorLate(t *testing.T) {
 	}
 }
 
+// slowAnchor takes what it gets when it is let.
+type slowAnchor struct {
+	fakeAnchor
+	let chan struct{}
+}
+
+func (*slowAnchor) Name() string { return "slow" }
+
+func (a *slowAnchor) Put(ctx context.Context, note string) error {
+	<-a.let
+	return a.fakeAnchor.Put(ctx, note)
+}
+
+// TestSlowAnchor holds up no other, and is late itself, also where it takes one now and
+// then and where the logs grow no more.
+func TestSlowAnchor(t *testing.T) {
+	b := newBench(t)
+	slow := &slowAnchor{let: make(chan struct{})}
+	b.cfg.Anchors = []auditlog.Anchor{slow, b.anchor}
+	var err error
+	b.log, err = auditlog.New(b.Context(), b.cfg)
+	b.ok(err)
+	ctx, cancel := context.WithCancel(b.Context())
+	running := make(chan error)
+	go func() { running <- b.log.Run(ctx) }()
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for begun := time.Now(); !done(); time.Sleep(time.Millisecond) {
+			if time.Since(begun) > time.Minute {
+				t.Fatal(what)
+			}
+		}
+	}
+	until("the other anchor got nothing", func() bool {
+		logs, err := b.Store.Logs(ctx)
+		b.ok(err)
+		for _, l := range logs {
+			if l.AnchoredSize == 0 {
+				return false
+			}
+		}
+		return len(logs) == 2
+	})
+	b.later.Add(int64(11 * time.Minute)) // and nothing grows
+	slow.let <- struct{}{}               // the first of two
+	until("it is not late", func() bool { return strings.Contains(strings.Join(b.alarms(), ","), "anchor.late slow") })
+	slow.let <- struct{}{}
+	until("it is late still", func() bool { return len(b.alarms()) == 0 })
+	close(slow.let) // for what there may be besides
+	cancel()
+	b.ok(<-running)
+}
+
 // TestGateClosesByItself where nobody watches the log.
 func TestGateClosesByItself(t *testing.T) {
 	b := newBench(t)
@@ -298,9 +352,26 @@ func TestGateClosesByItself(t *testing.T) {
 	b.ok(err)
 }
 
-// TestCompare: a store that is older than its anchor, or another, does not start.
+// TestCompare: a store that is older than its anchor, or another, does not start; also
+// where that is a webhook alone.
 func TestCompare(t *testing.T) {
-	b := newBench(t)
+	t.Run("file", func(t *testing.T) {
+		b := newBench(t)
+		compare(b, b.cfg)
+	})
+	t.Run("webhook", func(t *testing.T) {
+		b := newBench(t)
+		webhook, err := anchor.NewWebhook(fakeanchor.New(t).URL, pki.NewSecret(fakeanchor.Secret))
+		b.ok(err)
+		b.cfg.Anchors = []auditlog.Anchor{anchor.ReadableWebhook{Webhook: webhook}}
+		b.log, err = auditlog.New(b.Context(), b.cfg)
+		b.ok(err)
+		compare(b, b.cfg)
+	})
+}
+
+func compare(b *bench, cfg auditlog.Config) {
+	t := b.T
 	b.round()
 	old := filepath.Join(t.TempDir(), "pando.db")
 	for _, file := range []string{"", "-wal"} { // nothing writes meanwhile
@@ -314,7 +385,6 @@ func TestCompare(t *testing.T) {
 	b.ok(b.log.Finish(b.Context()))
 
 	start := func(store auditlog.Store) error {
-		cfg := b.cfg
 		cfg.Store, cfg.Node = store, "another"
 		_, err := auditlog.New(b.Context(), cfg)
 		return err

@@ -83,8 +83,8 @@ type Service struct {
 	hold Hold // guarded by mu, as is torn; zero Epoch where another node has it
 	torn map[pki.TenantID]tear
 
-	late map[string]time.Time // of each anchor, since when it fails; owned by deliver
-	own  alarm.Standing       // alarms of single logs; owned by watch
+	lanes []*lane        // one to each anchor
+	own   alarm.Standing // alarms of single logs; owned by watch
 
 	stats *Stats
 }
@@ -97,7 +97,10 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, deployment: deployment, late: make(map[string]time.Time), torn: make(map[pki.TenantID]tear), stats: newStats(cfg.Anchors)}
+	s := &Service{cfg: cfg, deployment: deployment, torn: make(map[pki.TenantID]tear), stats: newStats(cfg.Anchors)}
+	for _, a := range cfg.Anchors {
+		s.lanes = append(s.lanes, &lane{s: s, anchor: a, wake: make(chan struct{}, 1), pending: make(map[pki.TenantID]*parcel)})
+	}
 	if err := s.compare(ctx); err != nil {
 		return nil, err
 	}
@@ -111,9 +114,14 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 // logged and tried again: what they stop, the gate stops.
 func (s *Service) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.loop(running, every, "sequencing the log", s.sequence) })
-	g.Go(func() error { return s.loop(running, delivery, "anchoring the log", s.deliver) })
-	g.Go(func() error { return s.loop(running, watched, "watching the log", s.watch) })
+	g.Go(func() error { return s.loop(running, every, nil, "sequencing the log", s.sequence) })
+	g.Go(func() error {
+		return s.loop(running, delivery, nil, "choosing what anchors get", func(ctx context.Context) error { return s.choose(ctx, s.cfg.Every-delivery) })
+	})
+	for _, l := range s.lanes {
+		g.Go(func() error { return s.loop(running, delivery, l.wake, "anchoring the log", l.hand) })
+	}
+	g.Go(func() error { return s.loop(running, watched, nil, "watching the log", s.watch) })
 	return g.Wait()
 }
 
@@ -122,12 +130,12 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) Finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return errors.Join(s.sequence(ctx), s.hand(ctx, 0))
+	return errors.Join(s.sequence(ctx), s.choose(ctx, 0), s.hand(ctx))
 }
 
-// loop does work at once and again after each pause. The same error is logged once
-// a minute.
-func (s *Service) loop(ctx context.Context, pause time.Duration, what string, work func(context.Context) error) error {
+// loop does work at once and again after each pause, or when it is woken; wake may be
+// nil. The same error is logged once a minute.
+func (s *Service) loop(ctx context.Context, pause time.Duration, wake <-chan struct{}, what string, work func(context.Context) error) error {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	said, at := "", time.Time{}
@@ -144,6 +152,7 @@ func (s *Service) loop(ctx context.Context, pause time.Duration, what string, wo
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-wake:
 		}
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,8 +21,16 @@ import (
 
 // check reports as Malformed what no server can run with.
 func (a Audit) check() error {
+	hosts := make(map[string]bool)
 	for i, x := range a.Anchors {
-		if err := x.check(); err != nil {
+		err := x.check()
+		if u, bad := url.Parse(x.Webhook); err == nil && bad == nil && u.Host != "" {
+			if hosts[u.Host] {
+				err = pki.Errorf(pki.Malformed, "%s has another webhook: alarms tell webhooks apart by their hosts, and one host is one anchor", u.Host)
+			}
+			hosts[u.Host] = true
+		}
+		if err != nil {
 			return pki.Errorf(pki.Malformed, "audit.anchors, the %d. one: %s", i+1, pki.DetailOf(err))
 		}
 	}
@@ -43,6 +52,8 @@ func (a Anchor) check() error {
 		return pki.Errorf(pki.Malformed, "name one of file, webhook and bucket")
 	case a.Webhook == "" && a.Secret != "":
 		return pki.Errorf(pki.Malformed, "secret belongs to a webhook")
+	case a.Webhook == "" && a.Read:
+		return pki.Errorf(pki.Malformed, "read belongs to a webhook")
 	case a.Webhook != "":
 		if err := checkSecretSource(a.Secret); err != nil {
 			return err
@@ -74,7 +85,7 @@ func (s *Server) openAudit(ctx context.Context, keys *signer.Signer, gate *audit
 		}
 		anchors = append(anchors, opened)
 	}
-	s.warnNear()
+	s.warnAnchors()
 	var err error
 	s.audit, err = auditlog.New(ctx, auditlog.Config{
 		Store: s.store, Keys: keys, Node: s.cfg.Node, Now: s.now, Log: s.log, Alarms: s.alarms, Gate: gate, Archives: archives,
@@ -90,7 +101,11 @@ func (s *Server) openAnchor(a Anchor) (auditlog.Anchor, error) {
 		if err != nil {
 			return nil, err
 		}
-		return anchor.NewWebhook(a.Webhook, secret)
+		webhook, err := anchor.NewWebhook(a.Webhook, secret)
+		if err != nil || !a.Read {
+			return webhook, err
+		}
+		return anchor.ReadableWebhook{Webhook: webhook}, nil
 	case a.Bucket != nil:
 		bucket, err := blob.OpenBucket(a.Bucket.config(s.cfg.Data))
 		if err != nil {
@@ -136,17 +151,28 @@ func (s *Server) secretFrom(source, where string) (pki.Secret, error) {
 	return pki.NewSecret(text), nil
 }
 
-// warnNear says loudly that anchors beside the database protect little.
-func (s *Server) warnNear() {
+// warnAnchors says loudly what anchors do not protect against by where they are.
+func (s *Server) warnAnchors() {
+	away, read := false, false
 	for _, a := range s.cfg.Audit.Anchors {
-		if a.File == "" || deviceOf(s.path(a.File)) != deviceOf(s.cfg.Data) {
-			return
+		if a.File != "" && deviceOf(s.path(a.File)) == deviceOf(s.cfg.Data) {
+			continue
 		}
+		away = true
+		read = read || a.Webhook == "" || a.Read
 	}
 	a := alarm.Alarm{
 		Key: alarm.Key{Name: "anchor.near"}, Severity: alarm.Warning,
 		What: "every anchor of the audit log is on the disk of the database: whoever can write to one can write to both, and rewrite history unseen",
 		Do:   "Name a place in audit.anchors in pando.yaml that this machine's administrators cannot rewrite: a webhook, a bucket with object lock, a directory of another host. docs/operator/audit.md says how.",
+	}
+	switch {
+	case away && read:
+		return
+	case away:
+		a.Key.Name = "anchor.blind"
+		a.What = "no anchor of the audit log away from the database's disk can be read: a database that is put back with its disk from an older copy starts as if nothing had happened"
+		a.Do = "Have the webhook's service give back what it took, and say so with 'read: true' in audit.anchors in pando.yaml, or name a bucket or a directory of another host, too. docs/operator/audit.md says how."
 	}
 	s.alarms.Raise(a)
 	s.log.Warn(a.What, "do", a.Do)

@@ -29,6 +29,7 @@ func TestCheckAnchors(t *testing.T) {
 		{name: "plain http", anchor: Anchor{Webhook: "http://anchor.example.com/"}, say: "https://"},
 		{name: "the secret itself", anchor: Anchor{Webhook: "https://anchor.example.com/", Secret: "hunter2"}, say: "file:PATH or env:NAME"},
 		{name: "a secret of a file", anchor: Anchor{File: "a", Secret: "env:NAME"}, say: "belongs to a webhook"},
+		{name: "reading a file", anchor: Anchor{File: "a", Read: true}, say: "read belongs to a webhook"},
 		{name: "a bucket without a name", anchor: Anchor{Bucket: &Bucket{Endpoint: "https://s3.example.com", Credentials: "env"}}, say: "bucket"},
 		{name: "too often", anchor: Anchor{File: "a"}, every: time.Second, say: "10s at least"},
 		{name: "a bound within", anchor: Anchor{File: "a"}, every: time.Minute, bound: time.Minute, say: "twice that"},
@@ -66,19 +67,38 @@ func TestWebhookSecret(t *testing.T) {
 	}
 }
 
-// TestWarnNear: anchors beside the database raise an alarm; one elsewhere does not.
-func TestWarnNear(t *testing.T) {
+// TestWarnAnchors: anchors beside the database raise an alarm, and so do those elsewhere of
+// which none can be read.
+func TestWarnAnchors(t *testing.T) {
+	webhook := Anchor{Webhook: "https://anchor.example.com/"}
+	readable := webhook
+	readable.Read = true
 	for _, test := range []struct {
 		anchors []Anchor
-		want    int
+		want    string
 	}{
-		{[]Anchor{{File: "anchor"}}, 1},
-		{[]Anchor{{File: "anchor"}, {Webhook: "https://anchor.example.com/"}}, 0},
+		{[]Anchor{{File: "anchor"}}, "anchor.near"},
+		{[]Anchor{{File: "anchor"}, webhook}, "anchor.blind"},
+		{[]Anchor{webhook}, "anchor.blind"},
+		{[]Anchor{{File: "anchor"}, readable}, ""},
+		{[]Anchor{webhook, {Bucket: &Bucket{}}}, ""},
 	} {
 		s := &Server{cfg: Config{Data: t.TempDir(), Audit: Audit{Anchors: test.anchors}}, alarms: alarm.NewBoard(time.Now), log: slog.New(slog.DiscardHandler)}
-		s.warnNear()
-		if got := s.alarms.All(); len(got) != test.want || test.want > 0 && got[0].Name != "anchor.near" {
-			t.Errorf("%v: alarms %v", test.anchors, got)
+		s.warnAnchors()
+		got := ""
+		for _, a := range s.alarms.All() {
+			got += a.Name
 		}
+		if got != test.want {
+			t.Errorf("%v: alarms %q, not %q", test.anchors, got, test.want)
+		}
+	}
+}
+
+// TestCheckWebhooks: two of one host could not be told apart in alarms.
+func TestCheckWebhooks(t *testing.T) {
+	cfg := Config{Audit: Audit{Anchors: []Anchor{{Webhook: "https://anchor.example.com/a"}, {Webhook: "https://anchor.example.com/b"}}}}
+	if err := cfg.WithDefaults().Check(); pki.KindOf(err) != pki.Malformed || !strings.Contains(pki.DetailOf(err), "another webhook") {
+		t.Errorf("%v", err)
 	}
 }

@@ -192,10 +192,11 @@ type Audit struct {
 	// Anchors are places outside the database that get the signed checkpoints of
 	// the audit log. Without one out of reach of whoever can write to the
 	// database, its history can be rewritten unseen. Each is one of
-	// {file: DIRECTORY}, {webhook: URL, secret: SOURCE}, where SOURCE is
-	// file:PATH or env:NAME and signs what is posted, and {bucket: ...}, with
-	// the fields that a bucket has under status.publish. Default: a directory
-	// beside the database, which protects little: name another.
+	// {file: DIRECTORY}, {webhook: URL, secret: SOURCE, read: true}, where SOURCE
+	// is file:PATH or env:NAME and signs what is sent, and read says that the
+	// service gives back what it took, and {bucket: ...}, with the fields that a
+	// bucket has under status.publish. Default: a directory beside the database,
+	// which protects little: name another.
 	Anchors []Anchor `yaml:"anchors,omitempty" json:"anchors"`
 	// AnchorEvery is how often anchors get a checkpoint at least, while there is
 	// something new. Default: 1m.
@@ -210,6 +211,7 @@ type Anchor struct {
 	File    string  `yaml:"file,omitempty" json:"file,omitempty"`
 	Webhook string  `yaml:"webhook,omitempty" json:"webhook,omitempty"`
 	Secret  string  `yaml:"secret,omitempty" json:"secret,omitempty"` // of a webhook
+	Read    bool    `yaml:"read,omitempty" json:"read,omitempty"`     // of a webhook
 	Bucket  *Bucket `yaml:"bucket,omitempty" json:"bucket,omitempty"`
 }
 
