@@ -107,6 +107,8 @@ func TestBadEnrolments(t *testing.T) {
 		{"wrong recipient", est("serverkeygen", good, b64(csr("gateway-1", keyFor(revoked.Signer.SubjectKeyId)))), "403", post(message, good.Message(19, "5", scepclient.Nonce(), astray.Seal(csr("gateway-1")))), badMessageCheck},
 		{"a request signed by another key than its own", est("simpleenroll", good, b64(forged)), "400", ask(good, scep.RenewalReq, forged), badMessageCheck},
 		{"a request that is not the signer's", est("simpleenroll", good, b64(csr("gateway-3"))), "403", ask(fresh, scep.PKCSReq, scepclient.CSR(t, pandotest.Key(t, pki.RSA2048), "gateway-3", secret.Reveal())), badMessageCheck},
+		{"a certificate that proves its device, and a secret that proves nobody", est("simplereenroll", good, b64(csr("gateway-1")), "Authorization", "Basic "+string(b64([]byte("gateway-1:0123456789")))), "401",
+			ask(good, scep.RenewalReq, scepclient.CSR(t, pandotest.Key(t, pki.RSA2048), "gateway-1", "0123456789")), badMessageCheck},
 		{"re-enrolment with another subject", est("simplereenroll", good, b64(csr("gateway-3"))), "403", ask(good, scep.RenewalReq, csr("gateway-3")), badRequest},
 		{"revoked client certificate", est("simpleenroll", revoked, b64(csr("gateway-2"))), "401", ask(revoked, scep.RenewalReq, csr("gateway-2")), badMessageCheck},
 		{"revoked client certificate renews", est("simplereenroll", revoked, b64(csr("gateway-2"))), "401", ask(revoked, scep.PKCSReq, csr("gateway-2")), badMessageCheck},
@@ -124,15 +126,17 @@ func TestBadEnrolments(t *testing.T) {
 		})
 	}
 	certificates(t, overTLS(good).est("POST", estPath("acme.device", "simplereenroll"), b64(csr("gateway-1"))))
-	if got := good.Ask(scep.RenewalReq, csr("gateway-1")); got.PKIStatus != scep.SUCCESS {
-		t.Errorf("status %s, failInfo %q", got.PKIStatus, got.FailInfo)
+	for _, challenge := range []string{"", secret.Reveal()} {
+		if got := good.Ask(scep.RenewalReq, scepclient.CSR(t, pandotest.Key(t, pki.RSA2048), "gateway-1", challenge)); got.PKIStatus != scep.SUCCESS {
+			t.Errorf("with the challenge %t: status %s, failInfo %q", challenge != "", got.PKIStatus, got.FailInfo)
+		}
 	}
 	renewal := good.Message(17, "4", scepclient.Nonce(), good.Seal(csr("gateway-1")))
 	if got := post("application/octet-stream", renewal)(); got != string(scep.SUCCESS) {
 		t.Errorf("a good message of another type: %s", got)
 	}
-	if now := certificatesStored(t, s); now != before+3 {
-		t.Errorf("%d certificates are there, %d were, and three were issued", now, before)
+	if now := certificatesStored(t, s); now != before+4 {
+		t.Errorf("%d certificates are there, %d were, and four were issued", now, before)
 	}
 }
 

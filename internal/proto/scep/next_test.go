@@ -89,13 +89,15 @@ func TestGetNextCACert(t *testing.T) {
 }
 
 // TestEarlierRA: a client that knows the certificates of an issuer before is answered by
-// that one's RA, and one that knows nobody's is refused.
+// that one's RA; one that knows nobody's is refused, and so is one that goes ahead of the
+// switch (RFC 8894, 5.1, figure 9): the next issuer signs no certificates of devices yet.
 func TestEarlierRA(t *testing.T) {
 	r := &rolled{fake: newFake(t)}
 	_, unknown := newRA(t, "unknown")
 	one, _ := newRA(t, "one")
 	two, known := newRA(t, "two")
-	r.earlier = []*RA{one, two}
+	next, ahead := newRA(t, "next")
+	r.earlier, r.next = []*RA{one, two}, next
 	device := newParty(t, newRSA(t, "device"), "device 1")
 	send := func(to []byte) (*answer, []byte) {
 		message := device.send(t, request{kind: pkcsReq, id: "1", content: newCSR(t, device.key, "device 1", "once"), to: to})
@@ -131,7 +133,9 @@ func TestEarlierRA(t *testing.T) {
 			}
 		}
 	}
-	if a, by := send(unknown.certificate); a.status != statusFailure || a.failInfo != badMessageCheck.value() || !bytes.Equal(by, r.signer.certificate) {
-		t.Errorf("nobody's: %+v", a)
+	for _, to := range []party{unknown, ahead} {
+		if a, by := send(to.certificate); a.status != statusFailure || a.failInfo != badMessageCheck.value() || !bytes.Equal(by, r.signer.certificate) {
+			t.Errorf("to %s: %+v", parse(t, to.certificate).Subject, a)
+		}
 	}
 }
