@@ -202,6 +202,11 @@ status: {crl: true}
 			}
 		}
 	}
+	// RFC 7030, 3.5: whoever is refused for want of it is told so.
+	text, _ := io.ReadAll(meter.est("POST", estPath("acme.bound", "simpleenroll"), []byte(csrOf(t, pandotest.Key(t, pki.P256), "SM-1"))).Body)
+	if !strings.Contains(string(text), "challengePassword") {
+		t.Errorf("a request that is not bound is told: %s", text)
+	}
 }
 
 // TestESTPending: an enrolment whose profile wants approval is answered with 202 and

@@ -25,8 +25,8 @@ func wrapped(der []byte, n int, end string) string {
 	return b.String()
 }
 
-// TestReadCSR: base64 in one line or in many, with and without what older clients say
-// of it, and what else comes.
+// TestReadCSR: base64 in one line or in many, whatever a client says of it, and what else
+// comes. That nothing needs to be said of it TestEST of internal/server shows.
 func TestReadCSR(t *testing.T) {
 	der := bytes.Repeat([]byte{0x30, 0xa5, 0xff}, 200)
 	one := base64.StdEncoding.EncodeToString(der)
@@ -39,6 +39,7 @@ func TestReadCSR(t *testing.T) {
 		"one line":              {strings.NewReader(one), "application/pkcs10", 0},
 		"lines with LF":         {strings.NewReader(wrapped(der, 64, "\n")), "application/pkcs10", 0},
 		"lines with CRLF":       {strings.NewReader(wrapped(der, 76, "\r\n")), "application/pkcs10", 0},
+		"blanks and tabs in it": {strings.NewReader(" \t" + wrapped(der, 8, " \t") + "\r\n"), "application/pkcs10", 0},
 		"in parts":              {iotest.OneByteReader(strings.NewReader(one)), "application/pkcs10", 0},
 		"type with a parameter": {strings.NewReader(one), `Application/PKCS10; charset="x"`, 0},
 		"no type":               {strings.NewReader(one), "", http.StatusUnsupportedMediaType},
@@ -54,6 +55,7 @@ func TestReadCSR(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/", test.body)
 		r.Header.Set("Content-Type", test.contentType)
+		r.Header.Set("Content-Transfer-Encoding", "binary") // which says nothing
 		got, err := readCSR(httptest.NewRecorder(), r)
 		status := 0
 		if err != nil {
