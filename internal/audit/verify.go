@@ -278,8 +278,11 @@ func (v *verifier) checkpoint(note string) {
 func (v *verifier) end(e *End) {
 	v.ended = true
 	r := v.report
-	if v.tree.size != r.To {
-		r.addf("the export ends at index %d and says that it goes to %d: its tail was cut", v.tree.size, r.To)
+	switch {
+	case v.tree.size < r.To:
+		r.addf("the export ends at index %d and says that it goes to %d: its tail was cut, or entries were taken out", v.tree.size, r.To)
+	case v.tree.size > r.To:
+		r.addf("the export ends at index %d and says that it goes to %d: entries were added", v.tree.size, r.To)
 	}
 	c, err := v.key.Open(e.Checkpoint)
 	if err != nil {

@@ -203,6 +203,7 @@ func TestLog(t *testing.T) {
 	if !r.OK() || r.Certificates != 3 || len(r.Since) != 1 || r.Checkpoints != 2 {
 		t.Errorf("%+v", r)
 	}
+	b.later.Add(int64(3 * time.Minute))
 	part := b.export(b.Now().Add(-30*time.Second), b.Now())
 	r, err = audit.Verify(bytes.NewReader(part), audit.VerifyConfig{Key: key, Since: []string{anchored}})
 	b.ok(err)
@@ -220,6 +221,55 @@ func TestLog(t *testing.T) {
 	b.ok(err)
 	if len(entries) != 1 || next != r.Size-1 || entries[0].Logged != nil {
 		t.Errorf("%+v, next %d", entries, next)
+	}
+}
+
+// TestExportOfPeriod has every act of a period, also one whose place came after the
+// checkpoint that ends it.
+func TestExportOfPeriod(t *testing.T) {
+	b := newBench(t)
+	b.round()
+	b.later.Add(int64(10 * time.Minute))
+	_, err := b.enroll("SM-1")
+	b.ok(err)
+	b.ok(auditlog.Sequence(b.log, b.Context()))
+	_, err = b.enroll("SM-2")
+	b.ok(err)
+	until := b.cfg.Now()
+	b.ok(auditlog.Deliver(b.log, b.Context())) // of what is signed by now
+	b.later.Add(int64(3 * time.Minute))
+	b.round()
+	b.later.Add(int64(10 * time.Minute))
+	_, err = b.enroll("SM-3")
+	b.ok(err)
+	b.round()
+	b.later.Add(int64(time.Minute))
+	b.round() // the checkpoint is due
+	for _, test := range []struct {
+		what         string
+		since, until time.Time
+		want         string
+	}{
+		{"all", time.Time{}, time.Time{}, "SM-1 SM-2 SM-3"},
+		{"up to the second", time.Time{}, until, "SM-1 SM-2"},
+		{"from after the second", until.Add(8 * time.Minute), time.Time{}, "SM-3"},
+		{"between", until.Add(8 * time.Minute), until.Add(9 * time.Minute), "SM-3"}, // the checkpoint that ends it is later
+		{"the future", until.Add(time.Hour), until.Add(2 * time.Hour), ""},
+		{"before all", time.Unix(0, 0), time.Unix(1, 0), ""},
+	} {
+		export := b.export(test.since, test.until)
+		if r, err := audit.Verify(bytes.NewReader(export), audit.VerifyConfig{}); err != nil || !r.OK() {
+			t.Errorf("%s: %+v, %v", test.what, r, err)
+		}
+		var got []string
+		for _, device := range []string{"SM-1", "SM-2", "SM-3"} {
+			if bytes.Contains(export, []byte(`"`+device+`"`)) {
+				got = append(got, device)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: the export has %v, not %s", test.what, got, test.want)
+		}
 	}
 }
 

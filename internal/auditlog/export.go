@@ -13,6 +13,12 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
+// around is how much an export has before and after its period at least, where the log
+// has so much: an act may wait for its place for as long as maxAge, and the clocks of the
+// nodes that date acts and checkpoints are up to a minute apart. Without it an act of a
+// period's last moment would stand in no export of the period.
+const around = maxAge + time.Minute
+
 // page is how many entries, or checkpoints, an export reads at once.
 const page = 1000
 
@@ -25,7 +31,7 @@ type Export struct {
 
 // Export returns the part of a log that covers a period, up to its newest entry
 // where until is zero and from its first where since is. The part begins and ends
-// with a checkpoint that was handed to anchors: it may be longer than the period.
+// with a checkpoint that was handed to anchors, minutes before and after the period.
 func (s *Service) Export(ctx context.Context, g access.Permit, since, until time.Time) (*Export, error) {
 	if !until.IsZero() && until.Before(since) {
 		return nil, pki.Errorf(pki.Malformed, "the period ends before it begins")
@@ -36,14 +42,14 @@ func (s *Service) Export(ctx context.Context, g access.Permit, since, until time
 	}
 	e := &Export{s: s, v: v, to: v.Size}
 	if !since.IsZero() {
-		before, _, err := s.cfg.Store.KeptAt(ctx, v.tenant, since)
+		before, _, err := s.cfg.Store.KeptAt(ctx, v.tenant, since.Add(-around))
 		if err != nil {
 			return nil, err
 		}
 		e.from = min(before.Size, v.Size)
 	}
 	if !until.IsZero() {
-		_, after, err := s.cfg.Store.KeptAt(ctx, v.tenant, until)
+		_, after, err := s.cfg.Store.KeptAt(ctx, v.tenant, until.Add(around))
 		if err != nil {
 			return nil, err
 		}

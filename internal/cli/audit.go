@@ -68,7 +68,7 @@ type auditExport struct {
 }
 
 func (auditExport) Help() string {
-	return `Lines of JSON: every entry with its content, the checkpoints that anchors got, and the newest one. It begins and ends where such a checkpoint does, so that it may be longer than the period.
+	return `Lines of JSON: every entry with its content, the checkpoints that anchors got, and the newest one. It begins and ends where such a checkpoint does, minutes before and after the period: the time of an entry says what belongs to it.
 
 Examples:
 

@@ -180,7 +180,7 @@ func exportLogDoc() document {
 	return document{
 		id: "export-log", summary: "Export the log, or the part of a period",
 		description: "Lines of JSON with every entry, the checkpoints that went to anchors, and the newest one: what 'pando audit verify' needs, and nothing else. " +
-			"It begins and ends where such a checkpoint does, so that it may be longer than the period.",
+			"It begins and ends where such a checkpoint does, minutes before and after the period: the time of an entry says what belongs to it.",
 		query: params(parameter("since", "string", "From this time on, RFC 3339. Default: the beginning."),
 			parameter("until", "string", "Up to this time, RFC 3339. Default: now.")),
 		status: http.StatusOK, response: []media{{mediaNDJSON, nil}},
