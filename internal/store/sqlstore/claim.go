@@ -304,7 +304,7 @@ func (c *claiming) take(it *issuance.Item, w *wanted) error {
 			return err
 		}
 	case !it.SharedKey:
-		e.hasKey, e.hash, e.device = true, w.key.hash, strings.Clone(string(it.Device))
+		e.hasKey, e.hash, e.device = true, w.key.hash, string(it.Device)
 	}
 	from := len(c.entries)
 	if e.hasKey || e.order != "" {

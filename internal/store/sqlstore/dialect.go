@@ -93,6 +93,7 @@ func readerDB(path string, o Options) (*sql.DB, error) {
 }
 
 func openDB(path string, params url.Values) (*sql.DB, error) {
+	sharePages()
 	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + params.Encode()
 	c, err := sqlite.NewConnector(name)
 	if err != nil {

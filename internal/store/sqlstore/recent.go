@@ -63,15 +63,25 @@ type orderClaim struct {
 }
 
 // A generation is the claims of consecutive intents.
+//
+// Of each key it has no pointer, so that the garbage collector passes over the map: it
+// is most of what a process that works on batches holds on to.
 type generation struct {
-	keys    map[keyID]keyClaim
+	keys    map[keyID]heldKey
+	devices []byte // of the keys, one after the other
 	orders  map[orderID]orderClaim
 	intents []int64 // with a row in table claim
 	oldest  int64   // when the first of them claimed
 }
 
+// A heldKey is a keyClaim whose device is a part of the generation's.
+type heldKey struct {
+	intent     int64
+	from, size uint32
+}
+
 func newGeneration() *generation {
-	return &generation{keys: make(map[keyID]keyClaim), orders: make(map[orderID]orderClaim), oldest: math.MaxInt64}
+	return &generation{keys: make(map[keyID]heldKey), orders: make(map[orderID]orderClaim), oldest: math.MaxInt64}
 }
 
 func (g *generation) size() int { return len(g.keys) + len(g.orders) }
@@ -141,10 +151,11 @@ func (g *generation) add(intent, created int64, entries []claimEntry) {
 	for i := range entries {
 		e := &entries[i]
 		if e.hasKey {
-			k := keyClaim{e.device, intent}
+			k := heldKey{intent, uint32(len(g.devices)), uint32(len(e.device))}
 			if e.kept {
 				k.intent = 0
 			}
+			g.devices = append(g.devices, e.device...)
 			g.keys[keyID{e.owner, e.hash}] = k
 		}
 		if e.order != "" {
@@ -155,6 +166,12 @@ func (g *generation) add(intent, created int64, entries []claimEntry) {
 		g.intents = append(g.intents, intent)
 	}
 	g.oldest = min(g.oldest, created)
+}
+
+// key returns the claim of a key.
+func (g *generation) key(id keyID) (keyClaim, bool) {
+	k, there := g.keys[id]
+	return keyClaim{string(g.devices[k.from : k.from+k.size]), k.intent}, there
 }
 
 // add adds what an intent claimed to what is new.
@@ -174,7 +191,7 @@ func (r *recent) generations() []*generation {
 
 func (r *recent) key(id keyID) (keyClaim, bool) {
 	for _, g := range r.generations() {
-		if k, ok := g.keys[id]; ok {
+		if k, ok := g.key(id); ok {
 			return k, true
 		}
 	}
@@ -196,7 +213,8 @@ func (r *recent) keep(id keyID) {
 	defer r.mu.Unlock()
 	for _, g := range r.generations() {
 		if k, ok := g.keys[id]; ok {
-			g.keys[id] = keyClaim{k.device, 0}
+			k.intent = 0
+			g.keys[id] = k
 		}
 	}
 }
@@ -280,7 +298,7 @@ func (t *tx) moveClaims(n int, now bool) error {
 		r.keys = r.keys[len(part):]
 		args := make([]any, 0, 4*len(part))
 		for i, id := range part {
-			if k, there := r.old.keys[id]; there { // it was not given up
+			if k, there := r.old.key(id); there { // it was not given up
 				args = append(args, id.owner, part[i].hash[:], k.device, k.intent)
 			}
 		}
