@@ -78,6 +78,8 @@ func TestBadEnrolments(t *testing.T) {
 	keyFor := func(id []byte) pandotest.Attribute {
 		return pandotest.Attribute{OID: der.OIDAsymmetricDecryptKeyIdentifier, Value: der.Append(nil, asn1.OCTET_STRING, id)}
 	}
+	// ChangeSubjectName (RFC 6402, 2.8), which is not read.
+	changed := pandotest.Attribute{OID: "1.3.6.1.5.5.7.7.36", Value: der.Append(nil, asn1.SEQUENCE, good.Signer.RawSubject)}
 	forged := csr("gateway-1") // whose signature is that of another request
 	copy(forged[len(forged)-256:], csr("gateway-1")[len(forged)-256:])
 
@@ -110,6 +112,7 @@ func TestBadEnrolments(t *testing.T) {
 		{"a certificate that proves its device, and a secret that proves nobody", est("simplereenroll", good, b64(csr("gateway-1")), "Authorization", "Basic "+string(b64([]byte("gateway-1:0123456789")))), "401",
 			ask(good, scep.RenewalReq, scepclient.CSR(t, pandotest.Key(t, pki.RSA2048), "gateway-1", "0123456789")), badMessageCheck},
 		{"re-enrolment with another subject", est("simplereenroll", good, b64(csr("gateway-3"))), "403", ask(good, scep.RenewalReq, csr("gateway-3")), badRequest},
+		{"re-enrolment with another subject, which it asks for", est("simplereenroll", good, b64(csr("gateway-3", changed))), "403", ask(good, scep.RenewalReq, csr("gateway-3", changed)), badRequest},
 		{"revoked client certificate", est("simpleenroll", revoked, b64(csr("gateway-2"))), "401", ask(revoked, scep.RenewalReq, csr("gateway-2")), badMessageCheck},
 		{"revoked client certificate renews", est("simplereenroll", revoked, b64(csr("gateway-2"))), "401", ask(revoked, scep.PKCSReq, csr("gateway-2")), badMessageCheck},
 	} {
