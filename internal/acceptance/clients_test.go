@@ -3,6 +3,7 @@
 package acceptance
 
 import (
+	"crypto/fips140"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,12 +26,18 @@ type bench struct {
 // newBench returns a bench with what the operator's pages have their readers set.
 func (h *house) newBench(t *testing.T) bench {
 	t.Helper()
-	return bench{dir: t.TempDir(), env: append(os.Environ(),
+	b := bench{dir: t.TempDir(), env: append(os.Environ(),
 		"BASE="+h.file.EST.Base, "EST="+h.file.EST.Base+"/.well-known/est/"+h.file.EST.Label, "TLS_CA="+h.file.TLSCA,
 		"SECRET_ID="+h.file.EST.User, "SECRET="+h.file.EST.Password.Reveal(),
 		"URL="+h.file.SCEP.URL, "CHALLENGE="+h.file.SCEP.Challenge.Reveal(),
 		"STATUS="+h.file.HTTP, "PANDO_QUICKSTART="+h.dir,
 		"PATH="+filepath.Dir(os.Getenv(binaryVariable))+":"+os.Getenv("PATH"))}
+	if !fips140.Enabled() {
+		return b
+	}
+	// As docs/operator/fips.md says of strongSwan.
+	writeFile(t, b.dir, "strongswan.conf", []byte("libtls {\n\tversion_max = 1.3\n\tke_group = ecp256\n}\n"))
+	return b.with("STRONGSWAN_CONF=" + filepath.Join(b.dir, "strongswan.conf"))
 }
 
 // with returns the bench with more in its environment.
