@@ -20,7 +20,7 @@ const (
 	rounds    = 600_000 // of PBKDF2 with HMAC-SHA-256, as OWASP advises for it
 	atOnce    = 1
 	maxWaits  = 16
-	maxSource = 4 // of them, from one source
+	maxSource = 2 // of them, from one source
 	maxFamily = 8 // of them, at the endpoints of a family of tenants
 	knownLife = 10 * time.Minute
 	maxKnown  = 4096

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/enrolauth"
+	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/visits"
 )
@@ -112,5 +113,25 @@ func TestUserIsNotShown(t *testing.T) {
 		if user := test.p.User; strings.Contains(shown, user) || strings.Contains(shown, user[len(user)-10:]) {
 			t.Errorf("%s is shown: %s", test.name, shown)
 		}
+	}
+}
+
+// TestSlowGuesses: a wrong guess at a text that somebody chose takes so long that it counts
+// as many others: else nobody who guesses would ever have failed too often.
+func TestSlowGuesses(t *testing.T) {
+	h := newHouse(t, "meter")
+	h.secret(enrolauth.NewSecret{Endpoint: "meter", Chosen: pki.NewSecret("correct horse battery")})
+	limits := limit.New(limit.Config{Failures: limit.Rate{PerSecond: 10, Burst: 15}, Now: h.clock.Now})
+	looked := 0
+	for range 4 {
+		_ = limits.Admit("192.0.2.1:1", 1, func() (limit.Asker, error) {
+			looked++
+			_, err := h.prove("meter", enrolauth.Presented{Secret: pki.NewSecret("a wrong guess of it"), Remote: "192.0.2.1:1"})
+			h.is("a wrong guess", err, pki.Unauthenticated)
+			return limit.Asker{}, err
+		})
+	}
+	if looked != 2 {
+		t.Errorf("%d guesses were looked at, want 2", looked)
 	}
 }

@@ -157,6 +157,7 @@ func (s *Service) find(ctx context.Context, tenant pki.TenantID, endpoint string
 		return found, nil
 	}
 	now := s.cfg.Now()
+	none := pki.Errorf(pki.Unauthenticated, "no secret of the endpoint has this text")
 	if len(text) >= MinChosen && len(text) <= MaxChosen {
 		all, err := s.cfg.Store.ChosenSecrets(ctx, tenant, endpoint, now)
 		if err != nil {
@@ -173,9 +174,10 @@ func (s *Service) find(ctx context.Context, tenant pki.TenantID, endpoint string
 			if is {
 				return one, nil
 			}
+			none = limit.Dear(none)
 		}
 	}
-	return nil, pki.Errorf(pki.Unauthenticated, "no secret of the endpoint has this text")
+	return nil, none
 }
 
 // Principal returns whoever holds a secret at this moment, by the id that its principal

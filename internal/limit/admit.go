@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/pando-pki/pando/internal/pki"
+import (
+	"errors"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
 
 // An Asker is whose request it is. The zero Asker is nobody.
 type Asker struct {
@@ -20,7 +24,11 @@ func (l *Limits) Admit(remote string, credential uint64, prove func() (Asker, er
 	who, err := prove()
 	switch {
 	case failed(who, err):
-		if limited := l.Failure(remote, credential); limited != nil {
+		cost := 1
+		if _, ok := errors.AsType[dear](err); ok {
+			cost = dearCost
+		}
+		if limited := l.fail(remote, credential, cost); limited != nil {
 			return limited
 		}
 	case who.Known:
@@ -40,6 +48,19 @@ func failed(who Asker, err error) bool {
 	kind := pki.KindOf(err)
 	return kind == pki.Unauthenticated || kind == pki.PolicyRefused && !who.Known
 }
+
+// dearCost is what a proof costs its source that took long to look at and failed: at the
+// rate that failures have by default, one a second.
+const dearCost = 10
+
+// dear is the error of such a proof.
+type dear struct{ error }
+
+func (d dear) Unwrap() error { return d.error }
+
+// Dear marks the error of a proof that took long to look at, which has its source spend
+// more of what it may fail: such proofs are so slow that a source would never have spent it.
+func Dear(err error) error { return dear{err} }
 
 // spend takes a request from what a device may send, lest one spends what all of its
 // tenant have, and then from what the tenant may.

@@ -13,17 +13,19 @@ func TestFailures(t *testing.T) {
 	for name, c := range map[string]struct {
 		who  Asker
 		kind pki.Kind // 0 is no error
-		want int      // of 10 requests that are looked at
+		dear bool
+		want int // of 10 requests that are looked at
 	}{
-		"a proof that does not hold":                     {Asker{}, pki.Unauthenticated, burst},
-		"one that a validator refuses":                   {Asker{}, pki.PolicyRefused, burst},
-		"one that is refused something once it holds":    {known, pki.PolicyRefused, 10},
-		"one that found no place of its source":          {Asker{}, pki.RateLimited, 10},
-		"one that found no place at all":                 {Asker{}, pki.Unavailable, 10},
-		"one from where nobody may come":                 {Asker{}, pki.Forbidden, 10},
-		"a store that does not answer":                   {Asker{}, pki.Internal, 10},
-		"a proof that holds":                             {known, 0, 10},
-		"one that holds and is not allowed what it asks": {known, pki.Forbidden, 10},
+		"a proof that does not hold":                     {Asker{}, pki.Unauthenticated, false, burst},
+		"one that took long to look at":                  {Asker{}, pki.Unauthenticated, true, 1},
+		"one that a validator refuses":                   {Asker{}, pki.PolicyRefused, false, burst},
+		"one that is refused something once it holds":    {known, pki.PolicyRefused, false, 10},
+		"one that found no place of its source":          {Asker{}, pki.RateLimited, false, 10},
+		"one that found no place at all":                 {Asker{}, pki.Unavailable, false, 10},
+		"one from where nobody may come":                 {Asker{}, pki.Forbidden, false, 10},
+		"a store that does not answer":                   {Asker{}, pki.Internal, false, 10},
+		"a proof that holds":                             {known, 0, false, 10},
+		"one that holds and is not allowed what it asks": {known, pki.Forbidden, false, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, _ := newLimits(Config{Failures: Rate{1, burst}})
@@ -34,7 +36,11 @@ func TestFailures(t *testing.T) {
 					if c.kind == 0 {
 						return c.who, nil
 					}
-					return c.who, pki.Errorf(c.kind, "of the proof")
+					err := pki.Errorf(c.kind, "of the proof")
+					if c.dear {
+						err = Dear(err)
+					}
+					return c.who, err
 				})
 				if c.want == 10 && c.kind != 0 && pki.KindOf(err) != c.kind {
 					t.Fatalf("%v, want the proof's own error", err)

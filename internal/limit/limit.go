@@ -130,11 +130,20 @@ func (l *Limits) Proved(credential uint64) {
 // Failure takes one failed proof of identity from what a source has, or is
 // RateLimited.
 func (l *Limits) Failure(remote string, credential uint64) error {
+	return l.fail(remote, credential, 1)
+}
+
+// fail takes a failure that counts as several, as far as the source has so many.
+func (l *Limits) fail(remote string, credential uint64, cost int) error {
 	if l == nil {
 		return nil
 	}
 	l.proven.forget(credential)
-	return l.count(FailureRate, l.failures.take(SourceOf(remote), l.cfg.Now(), failing))
+	from, now := SourceOf(remote), l.cfg.Now()
+	err := l.failures.take(from, now, failing)
+	for n := 1; n < cost && err == nil && l.failures.take(from, now, failing) == nil; n++ {
+	}
+	return l.count(FailureRate, err)
 }
 
 // Answer takes one request about status from what a source has, and a place from its

@@ -109,7 +109,7 @@ func (op *operation) answer(ctx context.Context) (*reply, []byte, error) {
 		if limited := limits.Failure(op.remote, op.sender()); limited != nil {
 			err = limited
 		}
-	case err == nil:
+	case err == nil && op.kind != getCRL: // which proves nobody
 		limits.Proved(op.sender())
 	}
 	return said, envelope, err
