@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -74,7 +76,8 @@ func (i *issuer) parse() error {
 // as of the issuer's first second, since an authority may end before its status
 // does. Signatures by ML-DSA and SLH-DSA are none that crypto/x509 knows: each link
 // is verified by checkLink besides, and crypto/x509 has what is below the lowest of
-// those as its chain.
+// those as its chain. Name constraints of all above are held to the issuer's names
+// here: crypto/x509 does not see them beyond that link, nor name spaces of all forms.
 func (c *checker) checkChain(i *issuer) error {
 	opts := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(),
@@ -82,6 +85,7 @@ func (c *checker) checkChain(i *issuer) error {
 	}
 	at := i
 	anchored := false
+	var above [][]byte // certificates
 	for below := range maxChain {
 		if at.Tenant != i.Tenant || at.Mode != i.Mode {
 			return fmt.Errorf("issuer %s in its chain is of another tenant or mode", at.ID)
@@ -99,7 +103,7 @@ func (c *checker) checkChain(i *issuer) error {
 			if _, err := i.std.Verify(opts); err != nil {
 				return fmt.Errorf("its chain does not verify: %w", err)
 			}
-			return nil
+			return i.checkNames(above)
 		}
 		parent := c.issuers[at.Parent]
 		if parent == nil || parent.std == nil {
@@ -116,9 +120,27 @@ func (c *checker) checkChain(i *issuer) error {
 		default:
 			opts.Intermediates.AddCert(at.std)
 		}
-		at = parent
+		at, above = parent, append(above, parent.Certificate)
 	}
 	return fmt.Errorf("its chain does not end at a root")
+}
+
+// checkNames refuses names of an issuer outside of the name constraints of those above it
+// (RFC 5280, 4.2.1.10). An issuer that has issued itself anew is the last of its chain here,
+// so that they hold for it, too.
+func (i *issuer) checkNames(above [][]byte) error {
+	values, err := policy.Constraints(above...)
+	if err != nil {
+		return err
+	}
+	var san []byte
+	if e := i.parsed.Extension(der.OIDSubjectAltName); e != nil {
+		san = e.Value
+	}
+	if err := policy.CheckConstraints(values, i.parsed.Subject, san); err != nil {
+		return fmt.Errorf("its names are not within its chain: %w", err)
+	}
+	return nil
 }
 
 // checkLink verifies one step of a chain whose last certificate has its first second

@@ -31,6 +31,16 @@ func Constraints(chain ...[]byte) (values [][]byte, err error) {
 	return values, nil
 }
 
+// CheckConstraints refuses, as PolicyRefused, a subject (DER Name) or names (DER GeneralNames,
+// nil for none) outside of the name constraints with some values (Constraints).
+func CheckConstraints(values [][]byte, subject, san []byte) error {
+	all, err := parseConstraints(values)
+	if err != nil {
+		return err
+	}
+	return checkConstraints(all, subject, san)
+}
+
 // parseConstraints reads the values in an issuer's parameters.
 func parseConstraints(values [][]byte) (all []nameSpaces, err error) {
 	for _, value := range values {
@@ -43,11 +53,16 @@ func parseConstraints(values [][]byte) (all []nameSpaces, err error) {
 	return all, nil
 }
 
+// checkConstraints is CheckConstraints of the issuer's and of those above it.
+func (b *Bound) checkConstraints(subject, san []byte) error {
+	return checkConstraints(b.constraints, subject, san)
+}
+
 // checkConstraints refuses, as PolicyRefused, a subject or names outside of the name
 // constraints of the issuer and those above it (RFC 5280, 4.2.1.10): every verifier
 // would. A common name is not looked at: no constraint is about it.
-func (b *Bound) checkConstraints(subject, san []byte) error {
-	if b.constraints == nil {
+func checkConstraints(constraints []nameSpaces, subject, san []byte) error {
+	if constraints == nil {
 		return nil
 	}
 	var names []tbs.GeneralName
@@ -70,14 +85,14 @@ func (b *Bound) checkConstraints(subject, san []byte) error {
 		}
 	}
 	for i := range names {
-		if err := b.checkConstrained(&names[i]); err != nil {
+		if err := checkConstrained(constraints, &names[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Bound) checkConstrained(name *tbs.GeneralName) error {
+func checkConstrained(constraints []nameSpaces, name *tbs.GeneralName) error {
 	refuse := func(why string) error {
 		text := name.Text
 		if directory, ok := directoryName(name); ok {
@@ -85,8 +100,8 @@ func (b *Bound) checkConstrained(name *tbs.GeneralName) error {
 		}
 		return pki.Errorf(pki.PolicyRefused, "the name %.260q is %s the name constraints of the issuer or of one above it (RFC 5280, 4.2.1.10)", text, why)
 	}
-	for i := range b.constraints {
-		spaces := &b.constraints[i]
+	for i := range constraints {
+		spaces := &constraints[i]
 		excludes := func(tree tbs.Subtree) bool {
 			return sameForm(&tree, name) && (!judged(&tree, name) || within(&tree, name, true))
 		}
