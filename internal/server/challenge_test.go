@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
@@ -49,7 +50,8 @@ func by(t *testing.T, s *Server, st *stack.Stack, role access.Role) *client.Clie
 	return c
 }
 
-// shownBlanked reports an error unless a request in PEM is another but for its challenge.
+// shownBlanked reports an error unless a request in PEM is another but for its challenge and
+// its signature, which would tell whether a guess at that is right.
 func shownBlanked(t *testing.T, shown string, csr []byte, challenge string) {
 	t.Helper()
 	block, _ := pem.Decode([]byte(shown))
@@ -57,6 +59,11 @@ func shownBlanked(t *testing.T, shown string, csr []byte, challenge string) {
 		t.Fatalf("no request: %q", shown)
 	}
 	want := bytes.Replace(csr, []byte(challenge), bytes.Repeat([]byte("*"), len(challenge)), 1)
+	if parsed, err := x509.ParseCertificateRequest(csr); err != nil {
+		t.Error(err)
+	} else {
+		copy(want[len(want)-len(parsed.Signature):], bytes.Repeat([]byte("*"), len(parsed.Signature)))
+	}
 	if !bytes.Equal(block.Bytes, want) || bytes.Equal(want, csr) {
 		t.Errorf("shown as %x, want %x", block.Bytes, want)
 	}

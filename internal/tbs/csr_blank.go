@@ -13,8 +13,9 @@ var challengeOID = der.MustOID(der.OIDChallengePassword)
 
 // BlankChallenge returns a request (DER) as it may be kept and shown: with an asterisk
 // for each octet of each challengePassword (RFC 2985, 5.4.1), which may be good for more
-// enrolments, and all else as it is, to the octet. Its signature does not verify then. A
-// request without one, and what ParseCSR would not read, is returned itself.
+// enrolments, and for each of the signature, by which whoever guesses at the challenge would
+// know that a guess is right; all else is as it is, to the octet. A request without one, and
+// what ParseCSR would not read, is returned itself.
 func BlankChallenge(request []byte) []byte {
 	if !bytes.Contains(request, challengeOID) {
 		return request
@@ -41,10 +42,18 @@ func BlankChallenge(request []byte) []byte {
 		to := end - len(attributes) - len(attribute)
 		blankValues(blanked[to-len(values) : to])
 	}
-	if blanked == nil {
+	var signature cryptobyte.String
+	if blanked == nil || !whole.SkipASN1(asn1.SEQUENCE) || !whole.ReadASN1(&signature, asn1.BIT_STRING) || signature.Empty() || !whole.Empty() {
 		return request
 	}
+	stars(blanked[len(request)-len(signature)+1:]) // after the octet that counts unused bits
 	return blanked
+}
+
+func stars(b []byte) {
+	for i := range b {
+		b[i] = '*'
+	}
 }
 
 // blankValues overwrites the contents of elements, and what is none.
@@ -56,8 +65,6 @@ func blankValues(b []byte) {
 		if !rest.ReadAnyASN1(&content, &tag) {
 			rest = nil
 		}
-		for i := range content {
-			content[i] = '*'
-		}
+		stars(content)
 	}
 }

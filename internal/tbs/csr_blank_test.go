@@ -44,6 +44,13 @@ func TestBlankChallenge(t *testing.T) {
 			before := bytes.Clone(request)
 			r.attributes = node(der.Explicit(0), c.want...)
 			want := bytes.Replace(before, node(der.Explicit(0), c.have...), r.attributes, 1)
+			if c.name != "none" && c.name != "in a value of another" {
+				parsed, err := ParseCSR(before)
+				if err != nil {
+					t.Fatal(err)
+				}
+				copy(want[len(want)-len(parsed.Signature):], strings.Repeat("*", len(parsed.Signature)))
+			}
 			got := BlankChallenge(request)
 			if !bytes.Equal(got, want) {
 				t.Errorf("%x, want %x", got, want)
@@ -86,6 +93,9 @@ func FuzzBlankChallenge(f *testing.F) {
 		blanked, err := ParseCSR(got)
 		if err != nil || !bytes.Equal(blanked.SubjectDER, c.SubjectDER) || !bytes.Equal(blanked.Key.SPKI(), c.Key.SPKI()) || len(blanked.Extensions) != len(c.Extensions) {
 			t.Fatalf("another request: %x, %v", got, err)
+		}
+		if secret, err := c.Challenge(); err == nil && !secret.IsZero() && strings.Trim(string(blanked.Signature), "*") != "" {
+			t.Fatal("the signature is still there")
 		}
 		if secret, err := blanked.Challenge(); err == nil && strings.Trim(secret.Reveal(), "*") != "" {
 			t.Fatal("the challenge is still there")
