@@ -13,8 +13,9 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// Texts that somebody chose are hashed slowly: whoever has the database tries fewer of
-// them. Two hundred milliseconds a try are also what a stranger could have this machine
+// Texts that somebody chose are hashed slowly, and the hash is hashed under a key of the
+// deployment: whoever has the database alone cannot try any, and whoever has the key as well
+// tries fewer. Two hundred milliseconds a try are also what a stranger could have this machine
 // do, so that few are tried at once, and who tries wrongly is limited (package limit).
 const (
 	rounds    = 600_000 // of PBKDF2 with HMAC-SHA-256, as OWASP advises for it
@@ -24,11 +25,18 @@ const (
 	maxFamily = 8 // of them, at the endpoints of a family of tenants
 	knownLife = 10 * time.Minute
 	maxKnown  = 4096
+	keyedSalt = 24 // bytes of salt; before, it was 16, and the hash was not keyed
 )
+
+// Keyed hashes what can be guessed under a key of the deployment; soft.KEK does.
+type Keyed interface {
+	MAC(label string, text []byte) []byte
+}
 
 // chosen hashes texts that somebody chose, and remembers those that were right, by a hash
 // under a key of this process: a plant's devices come with the same one.
 type chosen struct {
+	keyed Keyed
 	key   [32]byte
 	work  chan struct{}
 	waits *places
@@ -37,8 +45,8 @@ type chosen struct {
 	known map[[32]byte]time.Time // until when; guarded by mu
 }
 
-func newChosen() *chosen {
-	c := &chosen{work: make(chan struct{}, atOnce), waits: newPlaces(maxWaits, maxSource, maxFamily), known: make(map[[32]byte]time.Time)}
+func newChosen(keyed Keyed) *chosen {
+	c := &chosen{keyed: keyed, work: make(chan struct{}, atOnce), waits: newPlaces(maxWaits, maxSource, maxFamily), known: make(map[[32]byte]time.Time)}
 	rand.Read(c.key[:])
 	return c
 }
@@ -57,7 +65,11 @@ func (c *chosen) hash(ctx context.Context, from netip.Addr, family pki.TenantID,
 		return nil, ctx.Err()
 	}
 	defer func() { <-c.work }()
-	return pbkdf2.Key(sha256.New, text, salt, rounds, sha256.Size)
+	sum, err := pbkdf2.Key(sha256.New, text, salt, rounds, sha256.Size)
+	if err == nil && len(salt) == keyedSalt {
+		sum = c.keyed.MAC("chosen secret", sum)
+	}
+	return sum, err
 }
 
 // matches reports whether a text is a secret's that somebody chose.

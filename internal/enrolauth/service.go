@@ -84,6 +84,7 @@ type Config struct {
 
 	Validators Validators
 	Sealer     Sealer // of what validators are to be told
+	Keyed      Keyed
 }
 
 // A Service keeps enrolment secrets, and proves who asks to enrol. Its methods are safe
@@ -99,7 +100,7 @@ type Service struct {
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, chosen: newChosen(), asked: newPlaces(maxAsked, maxAskedSource, maxAskedFamily), floods: make(map[string]*flood)}
+	return &Service{cfg: cfg, chosen: newChosen(cfg.Keyed), asked: newPlaces(maxAsked, maxAskedSource, maxAskedFamily), floods: make(map[string]*flood)}
 }
 
 // Create makes a secret in the permit's tenant and returns it with its text, which is not
@@ -153,7 +154,7 @@ func (s *Service) choose(ctx context.Context, made *Secret, text pki.Secret) err
 	if len(have) >= maxChosenSecrets {
 		return pki.Errorf(pki.Conflict, "the endpoint %s has %d secrets whose text was chosen: revoke one of them, or leave the text out for a random one, of which there can be any number", made.Endpoint, maxChosenSecrets)
 	}
-	made.Salt = make([]byte, 16)
+	made.Salt = make([]byte, keyedSalt)
 	rand.Read(made.Salt)
 	made.Hash, err = s.chosen.hash(ctx, netip.Addr{}, s.cfg.Family.Of(made.Tenant), text.Reveal(), made.Salt)
 	return err

@@ -10,7 +10,7 @@ import (
 // TestWaitsOfOneSource: whoever has as many guesses checked as one source may keeps no
 // other source waiting, and may go on when one of them is done.
 func TestWaitsOfOneSource(t *testing.T) {
-	c := newChosen()
+	c := newChosen(nil)
 	guesser, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	var leave func()
 	for range maxSource {

@@ -215,7 +215,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 	s.validators = validator.New(validator.Config{Validators: settings, Store: s.store, Sealer: kek, RA: s.enroll, Alarms: s.alarms, Now: s.now, Log: s.log})
 	byName.Validators = s.validators
 	s.secrets = enrolauth.New(enrolauth.Config{Store: s.store, Registry: s.registry, Tokens: s.tokens, Trust: s.trust, Tenants: s.hierarchy, Family: s.family, Alarms: s.alarms, Visits: s.visits, Now: s.now,
-		Validators: s.validators, Sealer: kek})
+		Validators: s.validators, Sealer: kek, Keyed: kek})
 	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Gate: s.approvals, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,12 +31,14 @@ const (
 	kekIDLabel   = "pando key-encryption key: id, v1"
 	kekSealLabel = "pando key-encryption key: AES-256-GCM, v1"
 	cursorLabel  = "pando cursors of lists, v1"
+	macLabel     = "pando hashes of what can be guessed, v1"
 )
 
 // A KEK is a key-encryption key. It prints as [secret].
 type KEK struct {
 	id      string
 	cursors [32]byte
+	macs    [32]byte
 	aead    cipher.AEAD // AES-256-GCM with a random nonce in front of each ciphertext
 }
 
@@ -46,6 +49,15 @@ func (k *KEK) ID() string { return k.id }
 // CursorKey returns a key for the cursors of lists, which all nodes that have the
 // key-encryption key have; it says nothing about the keys that seal.
 func (k *KEK) CursorKey() [32]byte { return k.cursors }
+
+// MAC returns a hash of a text that can be guessed, which nobody can try without the key;
+// label says what it is for.
+func (k *KEK) MAC(label string, text []byte) []byte {
+	h := hmac.New(sha256.New, k.macs[:])
+	h.Write([]byte(label + "\x00"))
+	h.Write(text)
+	return h.Sum(nil)
+}
 
 // textLabel begins what a text is sealed for, apart from keys.
 const textLabel = "pando sealed text v1\x00"
@@ -137,6 +149,10 @@ func newKEK(key []byte) (*KEK, error) {
 	if err != nil {
 		return nil, err
 	}
+	macs, err := hkdf.Key(sha256.New, key, nil, macLabel, 32)
+	if err != nil {
+		return nil, err
+	}
 	seal, err := hkdf.Key(sha256.New, key, nil, kekSealLabel, 32)
 	if err != nil {
 		return nil, err
@@ -152,7 +168,7 @@ func newKEK(key []byte) (*KEK, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &KEK{id: hex.EncodeToString(id), cursors: [32]byte(cursors), aead: aead}, nil
+	return &KEK{id: hex.EncodeToString(id), cursors: [32]byte(cursors), macs: [32]byte(macs), aead: aead}, nil
 }
 
 // readSecretFile reads a small file after it has checked, on the open file, that

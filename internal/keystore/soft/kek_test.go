@@ -133,6 +133,24 @@ func TestCursorKey(t *testing.T) {
 	}
 }
 
+// TestMAC: a hash is of one label, one text and one key, on each node that has it.
+func TestMAC(t *testing.T) {
+	hashes := make(map[string]int)
+	for _, c := range []struct{ letter, label, text string }{
+		{"k", "a", "text"}, {"k", "a", "text"}, {"l", "a", "text"}, {"k", "b", "text"}, {"k", "a", "other"},
+	} {
+		t.Setenv("PANDO_TEST_KEK", base64.StdEncoding.EncodeToString([]byte(strings.Repeat(c.letter, 32))))
+		kek, err := soft.LoadKEK("env:PANDO_TEST_KEK")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hashes[string(kek.MAC(c.label, []byte(c.text)))]++
+	}
+	if len(hashes) != 4 {
+		t.Errorf("%d hashes of four", len(hashes))
+	}
+}
+
 // TestSeal: what is sealed opens with its label and its key alone, and is not what it was.
 func TestSeal(t *testing.T) {
 	dir := t.TempDir()

@@ -166,7 +166,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	certified.Certificates = s.Trust
 	s.Validators = validator.New(validator.Config{Validators: cfg.Validators, Store: s.Store, Sealer: kek, RA: s.Enroll, Alarms: s.Alarms, Now: cfg.Now, Log: log})
 	validators.Validators = s.Validators
-	s.Secrets = enrolauth.New(enrolauth.Config{Store: s.Store, Registry: s.Registry, Tokens: s.Tokens, Trust: s.Trust, Tenants: s.Hierarchy, Alarms: s.Alarms, Visits: s.Visits, Now: cfg.Now, Validators: s.Validators, Sealer: kek})
+	s.Secrets = enrolauth.New(enrolauth.Config{Store: s.Store, Registry: s.Registry, Tokens: s.Tokens, Trust: s.Trust, Tenants: s.Hierarchy, Alarms: s.Alarms, Visits: s.Visits, Now: cfg.Now, Validators: s.Validators, Sealer: kek, Keyed: kek})
 	principals.Secrets = s.Secrets
 	s.Office = access.NewOffice(access.OfficeConfig{Store: s.Store, Gate: s.Approvals, Now: cfg.Now, Changed: func() { s.Tokens.Forget(); s.Trust.Forget() }})
 	s.Expiry = expiry.New(expiry.Config{Store: s.Store, Directory: s.Hierarchy, Alarms: s.Alarms, Now: cfg.Now, Log: log})
