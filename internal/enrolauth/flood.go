@@ -58,6 +58,13 @@ func (s *Service) noteRefusal(label string, p *Presented, kind pki.Kind, why str
 	s.cfg.Visits.Note(label, visits.Visit{At: s.cfg.Now().UTC(), Protocol: p.Protocol, Source: sourceOf(p.Remote), Refused: true, Kind: kind, Why: why})
 }
 
+// noteGone has the operator see that what waited at an endpoint is not done, since nobody
+// vouches any more for whoever asked.
+func (s *Service) noteGone(tenant pki.TenantID, id string, why error) {
+	name, _ := took(id)
+	s.cfg.Visits.Note(string(tenant)+"."+name, visits.Visit{At: s.cfg.Now().UTC(), Protocol: pki.ProtocolSCEP, Who: id, Refused: true, Kind: pki.KindOf(why), Why: pki.DetailOf(why)})
+}
+
 func floodKey(label string) alarm.Key {
 	tenant, name, _ := strings.Cut(label, ".")
 	return alarm.Key{Tenant: pki.TenantID(tenant), Name: "endpoint.failures", Target: "endpoint:" + name}

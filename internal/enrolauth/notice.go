@@ -2,6 +2,8 @@ package enrolauth
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 
@@ -29,7 +31,8 @@ type Notice struct {
 
 // NoticeStore keeps notices.
 type NoticeStore interface {
-	// PutNotice stores a notice in the place of that of its tenant and key.
+	// PutNotice stores a notice in the place of that of its tenant and key, whose idempotency
+	// key stays where the new one has none.
 	PutNotice(ctx context.Context, n *Notice) error
 	// NoticeValidators returns the names of those of whom a notice is there, due or not.
 	NoticeValidators(ctx context.Context) ([]string, error)
@@ -61,41 +64,60 @@ const (
 	noticeApproval = 91 * 24 * time.Hour
 )
 
-// An Awaited is an enrolment of which a validator is to be told the outcome.
+// An Awaited is a request that a validator took, of which it is to be told the outcome.
 type Awaited struct {
 	Label       string
 	Transaction string
 	Request     []byte // DER, with its challenge
 	Protocol    pki.Protocol
-	Idempotency string
+	Idempotency string // key of its enrolment; "" where that was not begun
+}
+
+// notice returns what a validator is to be told of a request, which nobody has said yet. One
+// request in one transaction is one notice, however often it comes.
+func (s *Service) notice(a Awaited, validator string) *Notice {
+	tenant, name, _ := strings.Cut(a.Label, ".")
+	now := s.cfg.Now().UTC()
+	request := sha256.Sum256(a.Request)
+	key := sha256.Sum256(append(request[:], a.Label+"\n"+a.Transaction...))
+	n := &Notice{
+		Tenant: pki.TenantID(tenant), Key: hex.EncodeToString(key[:]), Idempotency: a.Idempotency, Endpoint: name, Validator: validator,
+		Transaction: a.Transaction, Protocol: a.Protocol, Due: now.Add(noticeSoon), Until: now.Add(noticeNothing),
+	}
+	n.Sealed = s.cfg.Sealer.Seal(n.SealedFor(), a.Request)
+	return n
 }
 
 // Await remembers, before a request is enrolled, that the validator which took it is to be
 // told what becomes of it; settle says so, with the error of the enrolment. For those whom
 // no validator took it does nothing.
 func (s *Service) Await(ctx context.Context, who access.Principal, a Awaited) (settle func(context.Context, error) error, err error) {
-	if !strings.HasPrefix(who.ID, validatedPrefix) {
+	if !Validated(who.ID) {
 		return func(context.Context, error) error { return nil }, nil
 	}
-	tenant, name, _ := strings.Cut(a.Label, ".")
-	ep, err := s.cfg.Store.Endpoint(ctx, pki.TenantID(tenant), name)
-	if err != nil {
-		return nil, err
-	}
-	now := s.cfg.Now().UTC()
-	n := &Notice{
-		Tenant: ep.Tenant, Key: a.Idempotency, Idempotency: a.Idempotency, Endpoint: ep.Name, Validator: ep.Validator, Transaction: a.Transaction, Protocol: a.Protocol,
-		Device: who.Device, Due: now.Add(noticeSoon), Until: now.Add(noticeNothing),
-	}
-	n.Sealed = s.cfg.Sealer.Seal(n.SealedFor(), a.Request)
+	_, by := took(who.ID)
+	n := s.notice(a, by)
+	n.Device = who.Device
 	if err := s.cfg.Store.PutNotice(ctx, n); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, err error) error { return s.settle(ctx, n, err) }, nil
 }
 
-// settle has a validator be told what became of a request, now that it is known. A fault of
-// ours leaves it as it is: the client asks again.
+// Refused has the validator which took a request be told that it came to nothing before it
+// was enrolled, and why. For those whom no validator took it does nothing.
+func (s *Service) Refused(ctx context.Context, who access.Principal, a Awaited, why error) error {
+	if !Validated(who.ID) {
+		return nil
+	}
+	_, by := took(who.ID)
+	n := s.notice(a, by)
+	n.Device = who.Device
+	return s.settle(ctx, n, why)
+}
+
+// settle has a validator be told what became of a request, now that it is known. After a
+// fault of ours it is not: the client asks again, or it came to nothing when that is over.
 func (s *Service) settle(ctx context.Context, n *Notice, err error) error {
 	now := s.cfg.Now().UTC()
 	kind := pki.KindOf(err)
@@ -105,7 +127,6 @@ func (s *Service) settle(ctx context.Context, n *Notice, err error) error {
 	case kind == pki.Pending:
 		n.Due, n.Until = now.Add(noticeWaiting), now.Add(noticeApproval)
 	case kind == pki.Unavailable || kind == pki.RateLimited || kind == pki.Internal:
-		return nil
 	default:
 		n.Due, n.Failure = now, pki.DetailOf(err)
 	}

@@ -18,8 +18,15 @@ type Principals struct {
 // Principal returns who holds a token or a secret at this moment, by the id of its
 // principal.
 func (p *Principals) Principal(ctx context.Context, tenant pki.TenantID, id string) (access.Principal, error) {
-	if strings.HasPrefix(id, principalPrefix) || strings.HasPrefix(id, validatedPrefix) {
+	switch {
+	case strings.HasPrefix(id, principalPrefix):
 		return p.Secrets.Principal(ctx, tenant, id)
+	case Validated(id):
+		who, err := p.Secrets.Principal(ctx, tenant, id)
+		if pki.KindOf(err) == pki.Unauthenticated {
+			p.Secrets.noteGone(tenant, id, err)
+		}
+		return who, err
 	}
 	return p.Tokens.Principal(ctx, tenant, id)
 }
@@ -27,7 +34,7 @@ func (p *Principals) Principal(ctx context.Context, tenant pki.TenantID, id stri
 // Maker returns the principal that made a token or a secret, whether it still holds or
 // not; "" where that is not known.
 func (p *Principals) Maker(ctx context.Context, tenant pki.TenantID, id string) (string, error) {
-	if strings.HasPrefix(id, validatedPrefix) {
+	if Validated(id) {
 		return "", nil
 	}
 	if !strings.HasPrefix(id, principalPrefix) {

@@ -25,6 +25,8 @@ type Presented struct {
 	Request     []byte     // DER of the request that the secret came with, for a validator of the endpoint; nil is none
 	Transaction string     // of the protocol, likewise
 
+	taken string // the validator that took the request; "" is none
+
 	Asked    string // id of the principal of a secret that came with what waits since, and does not come again
 	Protocol pki.Protocol
 	Renews   bool   // it may be a certificate that has expired, which is renewed
@@ -49,6 +51,14 @@ func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.
 		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "prove who you are: by an enrolment secret, a client certificate or an API token")
 	}
 	who, err := s.prove(ctx, label, &p)
+	if err == nil {
+		err = s.cfg.Tenants.CheckSuspended(ctx, who.Tenant)
+	}
+	if err != nil && p.taken != "" { // and refused all the same
+		if untold := s.settle(ctx, s.notice(Awaited{Label: label, Transaction: p.Transaction, Request: p.Request, Protocol: p.Protocol}, p.taken), err); untold != nil {
+			return access.Principal{}, untold
+		}
+	}
 	switch kind := pki.KindOf(err); {
 	case err == nil:
 	case kind == pki.Unauthenticated:
@@ -60,9 +70,6 @@ func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.
 	case isValidators(err):
 		s.noteRefusal(label, &p, kind, pki.DetailOf(err))
 		err = visits.Noted(outward(err))
-	}
-	if err == nil {
-		err = s.cfg.Tenants.CheckSuspended(ctx, who.Tenant)
 	}
 	if err != nil {
 		return access.Principal{}, err
@@ -184,7 +191,7 @@ func (s *Service) find(ctx context.Context, tenant pki.TenantID, endpoint string
 // has, for what waited. One that is not there, is revoked or has expired is
 // Unauthenticated.
 func (s *Service) Principal(ctx context.Context, tenant pki.TenantID, id string) (access.Principal, error) {
-	if strings.HasPrefix(id, validatedPrefix) {
+	if Validated(id) {
 		return s.waited(ctx, tenant, id)
 	}
 	found, err := s.cfg.Store.Secret(ctx, tenant, pki.SecretID(strings.TrimPrefix(id, principalPrefix)))

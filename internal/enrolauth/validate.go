@@ -2,6 +2,7 @@ package enrolauth
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"net/netip"
 	"strings"
@@ -19,10 +20,35 @@ type Validators interface {
 	// does not it is Unauthenticated, for the proof, or PolicyRefused, for what is asked for;
 	// where it gave no answer that counts, Unavailable. The detail is for the operator.
 	Validate(ctx context.Context, tenant pki.TenantID, name, transaction string, request []byte) error
+	// Check is NotFound where a tenant has no such validator.
+	Check(tenant pki.TenantID, name string) error
 }
 
-// validatedPrefix begins the ids of those whose challenge the validator of an endpoint took.
+// validatedPrefix begins the ids of those whose challenge the validator of an endpoint took:
+// of the endpoint, the validator and a keyed hash of the challenge, which tells them apart.
 const validatedPrefix = "challenge:"
+
+// challengeHash is how many bytes of the hash an id has.
+const challengeHash = 10
+
+// Validated reports whether a principal, by its id, is one whose challenge a validator took.
+func Validated(id string) bool { return strings.HasPrefix(id, validatedPrefix) }
+
+// took returns the endpoint and the validator in the id of one whose challenge that took.
+func took(id string) (endpoint, validator string) {
+	endpoint, rest, _ := strings.Cut(strings.TrimPrefix(id, validatedPrefix), "/")
+	validator, _, _ = strings.Cut(rest, "/")
+	return endpoint, validator
+}
+
+// Asker returns for whom limits count what somebody sends. One challenge is as one device.
+func Asker(who access.Principal) limit.Asker {
+	as := limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}
+	if Validated(who.ID) && who.Device == "" {
+		as.Device = "with challenge " + pki.DeviceID(who.ID[strings.LastIndexByte(who.ID, '/')+1:]) // no device has blanks
+	}
+	return as
+}
 
 // How many requests may wait for validators at once, in all, from one source, and at the
 // endpoints of a family of tenants.
@@ -51,27 +77,36 @@ func (s *Service) byValidator(ctx context.Context, ep *pki.Endpoint, p *Presente
 	if err := s.cfg.Validators.Validate(ctx, ep.Tenant, ep.Validator, p.Transaction, p.Request); err != nil {
 		return access.Principal{}, validatorsError{err}
 	}
-	return s.validated(ep), nil
+	p.taken = ep.Validator
+	hash := s.cfg.Keyed.MAC("challenge of "+ep.Label(), []byte(p.Secret.Reveal()))[:challengeHash]
+	return s.validated(ep, validatedPrefix+ep.Name+"/"+ep.Validator+"/"+hex.EncodeToString(hash)), nil
 }
 
-func (s *Service) validated(ep *pki.Endpoint) access.Principal {
+func (s *Service) validated(ep *pki.Endpoint, id string) access.Principal {
 	return access.Principal{
-		Tenant: ep.Tenant, ID: validatedPrefix + ep.Name, Name: "taken by the validator " + ep.Validator,
+		Tenant: ep.Tenant, ID: id, Name: "taken by the validator " + ep.Validator,
 		Grants: access.Given(access.Enroller, access.Scope{Endpoint: ep.Name}), Expires: s.cfg.Now().Add(validatedLife), Proofs: pki.BySecret,
 	}
 }
 
-// waited returns whoever a validator took before, for what waited for approval since. Where
-// the endpoint has no validator any more it is Unauthenticated.
+// waited returns whoever a validator took before, for what waited for approval since. It is
+// Unauthenticated where nobody would ask that validator any more: the endpoint names another
+// or none, or the operator took it out of the configuration. Its word is worth nothing then.
 func (s *Service) waited(ctx context.Context, tenant pki.TenantID, id string) (access.Principal, error) {
-	ep, err := s.cfg.Store.Endpoint(ctx, tenant, strings.TrimPrefix(id, validatedPrefix))
-	if pki.KindOf(err) == pki.NotFound || err == nil && ep.Validator == "" {
-		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "no validator is asked for %s any more", id)
-	}
-	if err != nil {
+	name, by := took(id)
+	ep, err := s.cfg.Store.Endpoint(ctx, tenant, name)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return access.Principal{}, pki.Because(pki.Unauthenticated, err, "there is no endpoint %s any more", name)
+	case err != nil:
 		return access.Principal{}, err
+	case by == "" || ep.Validator != by:
+		return access.Principal{}, pki.Errorf(pki.Unauthenticated, "the endpoint %s does not name the validator any more that took the request: the device is to ask anew", name)
 	}
-	return s.validated(ep), nil
+	if err := s.cfg.Validators.Check(tenant, by); err != nil {
+		return access.Principal{}, pki.Because(pki.Unauthenticated, err, "the validator %s, which took the request, is not in this server's configuration any more, or not for this tenant: the device is to ask anew", by)
+	}
+	return s.validated(ep, id), nil
 }
 
 // A validatorsError is a validator's refusal, or that it gave no answer. What it says is for

@@ -20,11 +20,15 @@ import (
 // operation ends.
 func (op *operation) prove(ctx context.Context, renews bool) (who access.Principal, err error) {
 	cfg := &op.server.cfg
+	secret := op.challenge
+	if op.asked != "" { // it proved somebody already
+		secret = pki.Secret{}
+	}
 	err = cfg.Limits.Admit(op.remote, op.credential(), func() (limit.Asker, error) {
 		who, err = cfg.Prover.Prove(ctx, op.label, enrolauth.Presented{
-			Certificates: op.certificates(), Secret: op.challenge, Request: op.content, Transaction: op.id, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
+			Certificates: op.certificates(), Secret: secret, Request: op.content, Transaction: op.id, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
 		})
-		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
+		return enrolauth.Asker(who), err
 	})
 	op.who = who
 	if err == nil {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/cms"
-	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -25,24 +24,18 @@ func (op *operation) enrol(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	renews := op.kind == renewalReq
+	if op.asked, err = op.taken(ctx, csr, renews); err != nil {
+		return nil, err
+	}
 	who, err := op.prove(ctx, renews)
-	if err != nil {
-		return nil, err
+	var done []byte
+	var t *Transaction
+	if err == nil {
+		done, t, err = op.begin(ctx, who, csr, renews)
 	}
-	if err := op.checkSigner(who, csr); err != nil {
-		return nil, err
-	}
-	if renews {
-		if done, err := op.renewed(ctx, who, csr); done != nil || err != nil {
-			return done, err
-		}
-	}
-	t, err := op.server.cfg.Store.BeginSCEP(ctx, &Transaction{
-		Tenant: op.tenant(), Endpoint: op.endpoint(), ID: op.id, Begun: op.server.cfg.Now().UTC(), Principal: who.ID,
-		Signer: op.signerHash(), Key: sha256.Sum256(csr.Key.SPKI()),
-	})
-	if err != nil {
-		return nil, err
+	if err != nil || done != nil {
+		op.cameToNothing(ctx, csr, renews, err)
+		return done, err
 	}
 	t.Request, t.Renews, t.Principal = bytes.Clone(csr.Raw), renews, who.ID
 	content, err := op.ask(ctx, who, t)
@@ -54,6 +47,27 @@ func (op *operation) enrol(ctx context.Context) ([]byte, error) {
 		}
 	}
 	return content, err
+}
+
+// begin begins the transaction of a message whose sender is proved, or returns what a
+// RenewalReq led to before.
+func (op *operation) begin(ctx context.Context, who access.Principal, csr *tbs.CSR, renews bool) (done []byte, t *Transaction, err error) {
+	if err := op.checkSigner(who, csr); err != nil {
+		return nil, nil, err
+	}
+	if _, err := who.Authorize(access.Enroll, op.tenant()); err != nil {
+		return nil, nil, err
+	}
+	if renews {
+		if done, err := op.renewed(ctx, who, csr); done != nil || err != nil {
+			return done, nil, err
+		}
+	}
+	t, err = op.server.cfg.Store.BeginSCEP(ctx, &Transaction{
+		Tenant: op.tenant(), Endpoint: op.endpoint(), ID: op.id, Begun: op.server.cfg.Now().UTC(), Principal: who.ID,
+		Signer: op.signerHash(), Key: sha256.Sum256(csr.Key.SPKI()),
+	})
+	return nil, t, err
 }
 
 // renewed returns what a RenewalReq led to before, as long as that is valid: a message that
@@ -126,17 +140,13 @@ func (op *operation) ask(ctx context.Context, who access.Principal, t *Transacti
 	if err != nil {
 		return nil, err
 	}
-	protocol := pki.ProtocolSCEP
-	if op.legacy {
-		protocol = pki.ProtocolSCEPLegacy
-	}
 	cfg := &op.server.cfg
-	settle, err := cfg.Prover.Await(ctx, who, enrolauth.Awaited{Label: op.label, Transaction: t.ID, Request: t.Request, Protocol: protocol, Idempotency: t.retryKey()})
+	settle, err := op.await(ctx, who, t)
 	if err != nil {
 		return nil, err
 	}
 	got, err := cfg.RA.Enroll(ctx, enroll.Request{
-		Grant: grant, Endpoint: op.label, Protocol: protocol, Idempotency: t.retryKey(), Renews: t.Renews, Subject: enroll.Subject{CSR: t.Request},
+		Grant: grant, Endpoint: op.label, Protocol: op.protocol(), Idempotency: t.retryKey(), Renews: t.Renews, Subject: enroll.Subject{CSR: t.Request},
 	})
 	if unsettled := settle(ctx, err); unsettled != nil { // it is looked for later
 		cfg.Log.ErrorContext(ctx, "SCEP: what a validator is to be told", "endpoint", op.label, "error", unsettled)
@@ -145,6 +155,13 @@ func (op *operation) ask(ctx context.Context, who access.Principal, t *Transacti
 		return nil, err
 	}
 	return cms.CertsOnly([][]byte{got.Certificate.DER})
+}
+
+func (op *operation) protocol() pki.Protocol {
+	if op.legacy {
+		return pki.ProtocolSCEPLegacy
+	}
+	return pki.ProtocolSCEP
 }
 
 // readRequest reads the request in a message, with its challenge. Once its own signature

@@ -120,6 +120,15 @@ func (f *fake) Await(context.Context, access.Principal, enrolauth.Awaited) (func
 	return func(context.Context, error) error { return nil }, nil
 }
 
+func (f *fake) Refused(context.Context, access.Principal, enrolauth.Awaited, error) error { return nil }
+
+func (f *fake) Issued(_ context.Context, _ access.Permit, _ pki.Protocol, _ pki.DeviceID, idempotency string) (*pki.Certificate, error) {
+	if got := f.issued[idempotency]; got != nil {
+		return &pki.Certificate{DER: got}, nil
+	}
+	return nil, pki.Errorf(pki.NotFound, "nothing was issued")
+}
+
 func (f *fake) BeginSCEP(_ context.Context, t *Transaction) (*Transaction, error) {
 	for at, other := range f.transactions {
 		if at.id == t.ID && (at.signer == t.Signer && other.Key != t.Key || at.signer != t.Signer && other.Principal == t.Principal) {

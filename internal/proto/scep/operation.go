@@ -31,7 +31,7 @@ type operation struct {
 
 	challenge pki.Secret       // of the request, once it is read
 	waits     *Transaction     // of a poll
-	asked     string           // of a poll: the principal whose challenge came with the request
+	asked     string           // of a poll, or of what came before: the principal whose challenge came with the request
 	who       access.Principal // that the message proves, once it does
 	leave     func()           // gives back the place of its tenant
 }

@@ -20,6 +20,9 @@ type Enroller interface {
 	// Admit refuses requests from where an endpoint takes none.
 	Admit(ctx context.Context, label, remote string) error
 	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
+	// Issued returns the certificate that an idempotency key of a device's, "" for none, led
+	// to, or NotFound.
+	Issued(ctx context.Context, g access.Permit, protocol pki.Protocol, device pki.DeviceID, idempotency string) (*pki.Certificate, error)
 	// NoteRefusal has operators see what is refused here, once, and returns err marked so.
 	NoteRefusal(ctx context.Context, r enroll.Refusal, err error) error
 }
@@ -48,6 +51,8 @@ type Prover interface {
 	// Await has whoever took a challenge outside be told what becomes of the request, which
 	// settle says.
 	Await(ctx context.Context, who access.Principal, a enrolauth.Awaited) (settle func(context.Context, error) error, err error)
+	// Refused has them be told that a request came to nothing before it was enrolled.
+	Refused(ctx context.Context, who access.Principal, a enrolauth.Awaited, why error) error
 }
 
 // Config is what a Server is made of; every field is needed but Limits, where nil limits

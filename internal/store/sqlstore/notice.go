@@ -14,7 +14,9 @@ func (s *Store) PutNotice(ctx context.Context, n *enrolauth.Notice) error {
 	return s.update(ctx, func(t *tx) error {
 		_, err := t.exec(`INSERT INTO validator_notice (tenant, key, idempotency, endpoint, validator, transaction_id, protocol, device, sealed, due, until, failure, attempts)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-			ON CONFLICT (tenant, key) DO UPDATE SET idempotency = excluded.idempotency, validator = excluded.validator, sealed = excluded.sealed, due = excluded.due, until = excluded.until, failure = excluded.failure, attempts = excluded.attempts`,
+			ON CONFLICT (tenant, key) DO UPDATE SET
+				idempotency = CASE WHEN excluded.idempotency = '' THEN validator_notice.idempotency ELSE excluded.idempotency END,
+				validator = excluded.validator, sealed = excluded.sealed, due = excluded.due, until = excluded.until, failure = excluded.failure, attempts = excluded.attempts`,
 			n.Tenant, n.Key, n.Idempotency, n.Endpoint, n.Validator, n.Transaction, n.Protocol, n.Device, n.Sealed, micros(n.Due), micros(n.Until), n.Failure, n.Attempts)
 		if err != nil {
 			return fmt.Errorf("storing what a validator is to be told: %w", err)

@@ -51,6 +51,11 @@ func testNotices(f *fixture) {
 	f.ok(f.PutNotice(f.ctx, &one))
 	due(time.Minute, 9, two, one)
 
+	again := one
+	again.Idempotency = ""
+	f.ok(f.PutNotice(f.ctx, &again))
+	due(time.Minute, 9, two, one)
+
 	f.ok(f.PostponeNotice(f.ctx, stranger, "1", f.now.Add(2*time.Minute), 3))
 	two.Due, two.Attempts = f.now.Add(2*time.Minute), 3
 	due(2*time.Minute, 9, one, two)
