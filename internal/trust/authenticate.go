@@ -15,7 +15,6 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/tbs"
 )
 
 const (
@@ -34,28 +33,6 @@ const (
 )
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
-
-// known is what authentication needs of the store, at one moment.
-type known struct {
-	until   time.Time // by this process's own clock
-	anchors map[pki.TenantID][]anchor
-	issuers map[caKey][]*pki.Issuer // a root can be several tenants'
-}
-
-// A caKey is a hash of what a certificate's issuer is known by, its name and its key:
-// an authority can have several certificates, and others can certify it too.
-type caKey [32]byte
-
-func caKeyOf(c *x509.Certificate) caKey { return newCAKey(c.RawSubject, c.RawSubjectPublicKeyInfo) }
-
-func newCAKey(subject, spki []byte) caKey {
-	return sha256.Sum256(slices.Concat(subject, spki)) // DER says where each ends
-}
-
-type anchor struct {
-	*Anchor
-	certificate *x509.Certificate
-}
 
 // Authenticate returns the principal that a client certificate proves, of the tenant
 // where one is named, else of the only tenant that trusts it; of another tenant than
@@ -305,90 +282,6 @@ func printable(name string) string {
 		name = string(r[:200])
 	}
 	return name
-}
-
-// load returns what is known, read anew after knownLife.
-func (s *Service) load(ctx context.Context) (*known, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if s.known != nil && now.Before(s.known.until) {
-		return s.known, nil
-	}
-	anchors, err := s.cfg.Store.AllAnchors(ctx)
-	if err != nil {
-		return nil, err
-	}
-	issuers, err := s.cfg.Store.AllIssuers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	k := &known{until: now.Add(knownLife), anchors: make(map[pki.TenantID][]anchor), issuers: make(map[caKey][]*pki.Issuer)}
-	for _, a := range anchors {
-		c, err := x509.ParseCertificate(a.Certificate)
-		if err != nil {
-			return nil, fmt.Errorf("trusted authority %s of tenant %s: %w", a.Name, a.Tenant, err)
-		}
-		same := func(b anchor) bool { return bytes.Equal(b.Certificate, a.Certificate) }
-		if !slices.ContainsFunc(k.anchors[a.Tenant], same) { // of two with one certificate the first holds
-			k.anchors[a.Tenant] = append(k.anchors[a.Tenant], anchor{a, c})
-		}
-	}
-	if err := s.follow(ctx, k, anchors, issuers); err != nil {
-		return nil, err
-	}
-	for _, i := range issuers {
-		// Not with crypto/x509: what that refuses of a tenant's own would stop all.
-		c, err := tbs.ParseCertificate(i.Certificate)
-		if err != nil {
-			return nil, fmt.Errorf("issuer %s: %w", i.ID, err)
-		}
-		key := newCAKey(c.Subject, c.Key.SPKI())
-		k.issuers[key] = append(k.issuers[key], i)
-	}
-	s.known = k
-	return k, nil
-}
-
-// follow adds the other issuers of own authorities that are trusted: trust in an authority
-// is in what it signs over its life, and its devices renew across a rollover. One that is
-// revoked is not followed to. A certificate that is an anchor by itself stays that.
-func (s *Service) follow(ctx context.Context, k *known, anchors []*Anchor, issuers []*pki.Issuer) error {
-	authorities := make(map[pki.IssuerID]pki.AuthorityID)
-	for _, i := range issuers {
-		authorities[i.ID] = i.Authority
-	}
-	for _, a := range anchors {
-		for _, i := range issuers {
-			if a.Issuer == "" || i.Authority != authorities[a.Issuer] || i.State == pki.IssuerDropped {
-				continue
-			}
-			c, err := x509.ParseCertificate(i.Certificate)
-			same := func(b anchor) bool { return b.certificate.Equal(c) }
-			if err != nil || slices.ContainsFunc(k.anchors[a.Tenant], same) {
-				continue
-			}
-			serial, err := pki.SerialFromBytes(c.SerialNumber.Bytes())
-			if err != nil {
-				return fmt.Errorf("issuer %s: %w", i.ID, err)
-			}
-			status, err := s.cfg.Store.Status(ctx, i.Parent, serial)
-			if err != nil {
-				return err
-			}
-			if status.Revocation == nil {
-				k.anchors[a.Tenant] = append(k.anchors[a.Tenant], anchor{a, c})
-			}
-		}
-	}
-	return nil
-}
-
-// Forget has what is known be read anew, after a change on this node.
-func (s *Service) Forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.known = nil
 }
 
 func fingerprint(der []byte) [32]byte { return sha256.Sum256(der) }

@@ -83,7 +83,8 @@ type Service struct {
 	cfg Config
 
 	mu    sync.Mutex
-	known *known // guarded by mu; replaced, never changed
+	known *known // guarded by mu, as is stale; replaced, never changed
+	stale bool   // something was changed here since
 }
 
 // New returns a Service.
