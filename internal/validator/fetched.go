@@ -30,9 +30,10 @@ func newFetched[T any](now pki.Clock) *fetched[T] {
 	return &fetched[T]{now: now, turn: make(chan struct{}, 1)}
 }
 
-// get returns what is held, or what fetch returns, which says how long it is good.
-func (f *fetched[T]) get(ctx context.Context, fetch func() (T, time.Duration, error)) (value T, version uint64, err error) {
-	if value, version, ok := f.have(); ok {
+// get returns what is held, or what fetch returns, which says how long it is good. What has
+// the version not is not wanted: others have it until there is another.
+func (f *fetched[T]) get(ctx context.Context, not uint64, fetch func() (T, time.Duration, error)) (value T, version uint64, err error) {
+	if value, version, ok := f.have(not); ok {
 		return value, version, nil
 	}
 	select {
@@ -41,7 +42,7 @@ func (f *fetched[T]) get(ctx context.Context, fetch func() (T, time.Duration, er
 	case <-ctx.Done():
 		return value, 0, ctx.Err()
 	}
-	if value, version, ok := f.have(); ok {
+	if value, version, ok := f.have(not); ok {
 		return value, version, nil
 	}
 	value, life, err := fetch()
@@ -55,25 +56,17 @@ func (f *fetched[T]) get(ctx context.Context, fetch func() (T, time.Duration, er
 	return f.value, f.version, nil
 }
 
-func (f *fetched[T]) have() (value T, version uint64, ok bool) {
+func (f *fetched[T]) have(not uint64) (value T, version uint64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.value, f.version, f.version > 0 && f.now().Before(f.until)
+	return f.value, f.version, f.version > not && f.now().Before(f.until)
 }
 
-// renew reports whether it is worth a second try after one with a version was told that it is
-// bad: there is another already, or it is old enough to be asked for anew.
-func (f *fetched[T]) renew(version uint64) bool {
+// renewable reports whether it is worth a second try after one with a version was told that it
+// is bad: there is another already, or it is old enough to be asked for anew. Version 0 is
+// what is configured, of which there is no other.
+func (f *fetched[T]) renewable(version uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch now := f.now(); {
-	case version == 0: // it is configured, and there is no other
-		return false
-	case f.version != version:
-	case now.Sub(f.from) < renewAfter:
-		return false
-	default:
-		f.until = now
-	}
-	return true
+	return version > 0 && (f.version != version || f.now().Sub(f.from) >= renewAfter)
 }

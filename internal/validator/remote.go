@@ -51,43 +51,50 @@ func newRemote(s Settings, now pki.Clock) *remote {
 	}}
 }
 
-// A used says with which token and address a service was asked.
-type used struct{ base, token, directory uint64 }
+// versions are those of token and address that a service was asked with, or that are not to
+// be used; 0 is none.
+type versions struct{ base, token, directory uint64 }
 
 // post asks for an action and returns what the service says. Where the answer says that the
 // token or the address is bad it is asked once more, with another.
 func (r *remote) post(ctx context.Context, action string, body any) (*verdict, error) {
-	var with used
-	said, err := r.once(ctx, &with, action, body)
-	if err == nil || ctx.Err() != nil || !r.renew(with, suspected(err)) {
+	said, with, err := r.once(ctx, versions{}, action, body)
+	if err == nil || ctx.Err() != nil {
 		return said, err
 	}
-	return r.once(ctx, &with, action, body)
-}
-
-// renew has what is suspected be asked for anew, and reports whether there can be another.
-func (r *remote) renew(with used, what suspect) bool {
-	switch what {
+	var not versions
+	renewable := false
+	switch suspected(err) {
 	case serviceToken:
-		return r.tokens[r.Scope].renew(with.token)
+		not.token, renewable = with.token, r.tokens[r.Scope].renewable(with.token)
 	case directoryToken:
-		return r.tokens[r.DiscoveryScope].renew(with.directory)
+		not.directory, renewable = with.directory, r.tokens[r.DiscoveryScope].renewable(with.directory)
 	case address:
-		return r.base.renew(with.base)
+		not.base, renewable = with.base, r.base.renewable(with.base)
 	}
-	return false
+	if renewable {
+		said, _, err = r.once(ctx, not, action, body)
+	}
+	return said, err
 }
 
-func (r *remote) once(ctx context.Context, with *used, action string, body any) (*verdict, error) {
-	base, err := r.where(ctx, with)
+// once asks one time, with nothing of the versions not.
+func (r *remote) once(ctx context.Context, not versions, action string, body any) (said *verdict, with versions, err error) {
+	base, err := r.where(ctx, not, &with)
 	if err != nil {
-		return nil, unaskedError{err}
+		return nil, with, unaskedError{err}
 	}
-	token, version, err := r.token(ctx, r.Scope)
+	token, version, err := r.token(ctx, r.Scope, not.token)
 	if err != nil {
-		return nil, unaskedError{err}
+		return nil, with, unaskedError{err}
 	}
 	with.token = version
+	said, err = r.act(ctx, base, token, action, body)
+	return said, with, err
+}
+
+// act asks for an action at an address with a token.
+func (r *remote) act(ctx context.Context, base string, token pki.Secret, action string, body any) (*verdict, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
@@ -132,20 +139,20 @@ func (r *remote) do(req *http.Request, what string, token pki.Secret) (*http.Res
 }
 
 // where returns the base URL of the service.
-func (r *remote) where(ctx context.Context, with *used) (base string, err error) {
+func (r *remote) where(ctx context.Context, not versions, with *versions) (base string, err error) {
 	if r.URL != "" {
 		return r.URL, nil
 	}
-	base, with.base, err = r.base.get(ctx, func() (string, time.Duration, error) {
-		base, err := r.discover(ctx, with)
+	base, with.base, err = r.base.get(ctx, not.base, func() (string, time.Duration, error) {
+		base, err := r.discover(ctx, not, with)
 		return base, baseLife, err
 	})
 	return base, err
 }
 
 // discover asks the list of services where the service is.
-func (r *remote) discover(ctx context.Context, with *used) (string, error) {
-	token, version, err := r.token(ctx, r.DiscoveryScope)
+func (r *remote) discover(ctx context.Context, not versions, with *versions) (string, error) {
+	token, version, err := r.token(ctx, r.DiscoveryScope, not.directory)
 	if err != nil {
 		return "", err
 	}
@@ -166,12 +173,12 @@ func (r *remote) discover(ctx context.Context, with *used) (string, error) {
 	return base, egress.CheckURL(base)
 }
 
-// token returns a bearer token for a scope.
-func (r *remote) token(ctx context.Context, scope string) (pki.Secret, uint64, error) {
+// token returns a bearer token for a scope, of another version than not.
+func (r *remote) token(ctx context.Context, scope string, not uint64) (pki.Secret, uint64, error) {
 	if r.Token == "" {
 		return r.Secret, 0, nil
 	}
-	return r.tokens[scope].get(ctx, func() (pki.Secret, time.Duration, error) { return r.askToken(ctx, scope) })
+	return r.tokens[scope].get(ctx, not, func() (pki.Secret, time.Duration, error) { return r.askToken(ctx, scope) })
 }
 
 // askToken gets a token by client credentials (RFC 6749, 4.4).

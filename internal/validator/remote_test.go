@@ -111,3 +111,25 @@ func TestMoved(t *testing.T) {
 		})
 	}
 }
+
+// TestTokensAreKept: while no other token is to be had, a request that the service answers by
+// 401 takes none from the others.
+func TestTokensAreKept(t *testing.T) {
+	f := fakeintune.New(t)
+	f.Take("good", "Success")
+	f.Odd("odd", http.StatusUnauthorized)
+	clock := pandotest.NewClock(time.Now())
+	s, _, _ := newService(clock.Now, settings(f))
+	good, odd := request(t, "good"), request(t, "odd")
+	if err := s.Validate(t.Context(), "acme", "intune", "t-1", good); err != nil {
+		t.Fatal(err)
+	}
+	f.GiveNone()
+	clock.Advance(time.Minute)
+	if err := s.Validate(t.Context(), "acme", "intune", "t-2", odd); pki.KindOf(err) != pki.Unavailable {
+		t.Errorf("%v", err)
+	}
+	if err := s.Validate(t.Context(), "acme", "intune", "t-1", good); err != nil {
+		t.Errorf("%v", err)
+	}
+}

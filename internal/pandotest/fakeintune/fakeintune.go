@@ -48,6 +48,7 @@ type Service struct {
 	token      string            // that counts
 	status     int               // of each answer of the service; 0 is what it is
 	odd        map[string]int    // status of the answer to requests with a challenge
+	none       bool              // it gives out no more tokens
 	lists      int               // times that the list of services was asked for
 	asked      int               // requests that it was asked about
 	body       string            // of each answer of the service; "" is what it is
@@ -129,6 +130,9 @@ func (s *Service) Asked() int {
 	return s.asked
 }
 
+// GiveNone has it give out no more tokens.
+func (s *Service) GiveNone() { s.set(func() { s.none = true }) }
+
 // Lists returns how often its list of services was asked for.
 func (s *Service) Lists() int {
 	s.mu.Lock()
@@ -144,6 +148,10 @@ func (s *Service) giveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.none {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	s.tokens++
 	token := "graph-token"
 	if scope == Scope {
