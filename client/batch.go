@@ -35,7 +35,12 @@ var uploads = map[Format]string{
 
 // A Submission is a new batch.
 type Submission struct {
-	Endpoint    string // label, or name within the tenant
+	Endpoint string // label, or name within the tenant
+
+	// PairEndpoint is that of the second certificate of each device, in a batch of pairs:
+	// rows have two requests then. Empty is none.
+	PairEndpoint string
+
 	Format      Format // of the rows
 	ProductLine string // of rows that say nothing; likewise Lot and Site
 	Lot         string
@@ -53,7 +58,7 @@ type Submission struct {
 // sooner than a Read of it does, even when ctx has ended.
 func (c *Client) Submit(ctx context.Context, s Submission, body io.Reader) (*Batch, error) {
 	q := url.Values{}
-	setNonEmpty(q, map[string]string{"endpoint": s.Endpoint, "product_line": s.ProductLine, "lot": s.Lot, "site": s.Site})
+	setNonEmpty(q, map[string]string{"endpoint": s.Endpoint, "pair_endpoint": s.PairEndpoint, "product_line": s.ProductLine, "lot": s.Lot, "site": s.Site})
 	if s.DryRun {
 		q.Set("dry_run", "true")
 	}

@@ -31,6 +31,7 @@ type issueChange struct {
 	Endpoint    string          `json:"endpoint"`
 	Authority   pki.AuthorityID `json:"authority"`
 	Profile     profileText     `json:"profile"`
+	Pair        *pairText       `json:"pair,omitzero"`
 	Rows        int64           `json:"rows"`
 	SHA256      string          `json:"sha256"` // of the file, or of the rows of a retry
 	ProductLine string          `json:"product_line,omitzero"`
@@ -43,6 +44,14 @@ type profileText struct {
 	Tenant  pki.TenantID `json:"tenant"`
 	Name    string       `json:"name"`
 	Version int          `json:"version"` // never changed: see Batch.Profile
+}
+
+func textOf(p pki.ProfileRef) profileText { return profileText{p.Tenant, p.Name, p.Version} }
+
+// A pairText is where the second certificates of a batch of pairs come from.
+type pairText struct {
+	Endpoint string      `json:"endpoint"`
+	Profile  profileText `json:"profile"`
 }
 
 // Executors returns what starts a batch that was approved.
@@ -89,16 +98,24 @@ func (s *Service) begin(ctx context.Context, g access.Permit, b *Batch) (State, 
 	if err != nil {
 		return "", err
 	}
-	place, err := s.where(ctx, b)
+	where, err := s.where(ctx, b)
 	if err != nil {
 		return "", err
 	}
+	place := where[0]
 	place.ProductLine, place.Site = b.Every.ProductLine, b.Every.Site
+	summary := fmt.Sprintf("%s at %s under %s version %d", pki.Count(b.Rows, "row"), b.Endpoint, b.Profile.Name, b.Profile.Version)
+	var pair *pairText
+	if b.PairEndpoint != "" {
+		place.Endpoint = "" // whoever approves it may do so at both
+		pair = &pairText{b.PairEndpoint, textOf(b.PairProfile)}
+		summary += fmt.Sprintf(", in pairs with %s under %s version %d", b.PairEndpoint, b.PairProfile.Name, b.PairProfile.Version)
+	}
 	ended, err := s.cfg.Gate.Ask(ctx, g, approval.Request{
 		Kind: approval.IssueBatch, Target: "batch:" + string(b.ID), Place: place,
-		Summary: fmt.Sprintf("%s at %s under %s version %d", pki.Count(b.Rows, "row"), b.Endpoint, b.Profile.Name, b.Profile.Version),
+		Summary: summary,
 		Payload: issueChange{
-			Batch: b.ID, Endpoint: b.Endpoint, Authority: b.Authority, Profile: profileText{b.Profile.Tenant, b.Profile.Name, b.Profile.Version},
+			Batch: b.ID, Endpoint: b.Endpoint, Authority: b.Authority, Profile: textOf(b.Profile), Pair: pair,
 			Rows: b.Rows, SHA256: hex.EncodeToString(b.Digest[:]), ProductLine: b.Defaults.ProductLine, Lot: b.Defaults.Lot, Site: b.Defaults.Site, RetryOf: b.RetryOf,
 		},
 		Rule: lane.Approvals(),

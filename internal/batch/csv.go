@@ -21,6 +21,7 @@ import (
 // row with too many or too few fields, one that is too long, and one that is not
 // UTF-8 end where they end, and are refused by themselves.
 type csvReader struct {
+	pairs   bool // the rows have the requests of pairs
 	in      *bufio.Reader
 	columns []csvColumn // nil before the header
 	line    int64       // of the octet that comes next, from 1
@@ -43,14 +44,27 @@ const (
 	maxColumns      = 64
 )
 
-func newCSVReader(r io.Reader) *csvReader {
-	return &csvReader{in: bufio.NewReaderSize(r, 64<<10), line: 1, column: 1}
+func newCSVReader(r io.Reader, pairs bool) *csvReader {
+	return &csvReader{pairs: pairs, in: bufio.NewReaderSize(r, 64<<10), line: 1, column: 1}
 }
 
 func (c *csvReader) next() (enroll.Row, error) {
+	row, _, _, err := c.read()
+	return row, err
+}
+
+// pair reads the rows of one device.
+func (c *csvReader) pair() ([2]enroll.Row, error) {
+	row, pair, line, err := c.read()
+	return withSecond(row, pair, line), err
+}
+
+// read reads one record: a row, the text of the second request of a pair, and the line in
+// which it begins.
+func (c *csvReader) read() (row enroll.Row, pair string, line int64, err error) {
 	if c.columns == nil {
 		if err := c.header(); err != nil {
-			return enroll.Row{}, err
+			return row, "", 0, err
 		}
 	}
 	for {
@@ -61,13 +75,14 @@ func (c *csvReader) next() (enroll.Row, error) {
 		fits, err := c.record()
 		switch {
 		case err != nil:
-			return enroll.Row{}, err
+			return row, "", start, err
 		case !fits:
-			return problem("the row in line %d is longer than a row may be", start), nil
+			return problem("the row in line %d is longer than a row may be", start), "", start, nil
 		case len(c.ends) != len(c.columns):
-			return problem("line %d has %d fields; the header has %d", start, len(c.ends), len(c.columns)), nil
+			return problem("line %d has %d fields; the header has %d", start, len(c.ends), len(c.columns)), "", start, nil
 		}
-		return c.row(start), nil
+		row, pair = c.row(start)
+		return row, pair, start, nil
 	}
 }
 
@@ -83,26 +98,28 @@ func (c *csvReader) emptyLine() bool {
 	return false
 }
 
-// row makes a row of the record that was read.
-func (c *csvReader) row(start int64) enroll.Row {
-	var row enroll.Row
+// row makes a row of the record that was read; pair is as it stands there.
+func (c *csvReader) row(start int64) (row enroll.Row, pair string) {
 	var csr string
 	for i, col := range c.columns {
 		f := c.field(i)
 		if !utf8.Valid(f) || bytes.IndexByte(f, 0) >= 0 {
-			return problem("line %d, column %d: %s is not text in UTF-8", c.starts[i].line, c.starts[i].column, col.name)
+			return problem("line %d, column %d: %s is not text in UTF-8", c.starts[i].line, c.starts[i].column, col.name), ""
 		}
-		if col.put == nil {
+		switch {
+		case col.name == "csr":
 			csr = string(f)
-		} else if len(f) > 0 {
+		case col.name == pairColumn:
+			pair = string(f)
+		case len(f) > 0:
 			col.put(&row, string(f))
 		}
 	}
 	var err error
 	if row.CSR, err = decodeCSR(csr); err != nil {
-		return unreadable(row.Device, "line %d: %s", start, pki.DetailOf(err))
+		return unreadable(row.Device, "line %d: %s", start, pki.DetailOf(err)), ""
 	}
-	return row
+	return row, pair
 }
 
 func (c *csvReader) field(i int) []byte {
@@ -135,6 +152,9 @@ func (c *csvReader) header() error {
 		if slices.ContainsFunc(columns[:i], func(o csvColumn) bool { return o.name == name }) {
 			return pki.Errorf(pki.Malformed, "line 1, column %d: %.60q stands in the header twice", c.starts[i].column, name)
 		}
+		if name == pairColumn && !c.pairs {
+			return pki.Errorf(pki.Malformed, "line 1, column %d: %s is for a batch of pairs, which has a pair_endpoint", c.starts[i].column, name)
+		}
 		var known bool
 		if columns[i], known = csvColumnOf(name); !known {
 			return pki.Errorf(pki.Malformed, "line 1, column %d: unknown column %.60q: a header has csr, device, product_line, lot, site and attributes.NAME", c.starts[i].column, name)
@@ -143,16 +163,22 @@ func (c *csvReader) header() error {
 	if !slices.ContainsFunc(columns, func(o csvColumn) bool { return o.name == "csr" }) {
 		return pki.Errorf(pki.Malformed, "line 1: the header has no column csr")
 	}
+	if c.pairs && !slices.ContainsFunc(columns, func(o csvColumn) bool { return o.name == pairColumn }) {
+		return pki.Errorf(pki.Malformed, "line 1: the header has no column %s, for the second request of each device", pairColumn)
+	}
 	c.columns = columns
 	return nil
 }
 
-// csvColumnOf returns the column of a name. csr has no put: it is decoded when the
-// rest of the row is known.
+// pairColumn has the second request of a pair.
+const pairColumn = "pair_csr"
+
+// csvColumnOf returns the column of a name. Requests have no put: they are decoded when
+// the rest of the row is known.
 func csvColumnOf(name string) (csvColumn, bool) {
 	col := csvColumn{name: name}
 	switch attribute, ok := strings.CutPrefix(name, attributePrefix); {
-	case name == "csr":
+	case name == "csr" || name == pairColumn:
 	case name == "device":
 		col.put = func(r *enroll.Row, f string) { r.Device = pki.DeviceID(f) }
 	case name == "product_line":

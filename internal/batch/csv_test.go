@@ -74,7 +74,7 @@ func TestReadCSVRefused(t *testing.T) {
 		{"carriage return alone", "csr\rA\r", "line 1, column 4: a carriage return stands alone"},
 		{"carriage return at the end", "csr\nA\r", "line 2, column 2: a carriage return stands alone"},
 	} {
-		rd, _, err := newReader(CSV, strings.NewReader(c.input), nil)
+		rd, _, err := newReader(CSV, strings.NewReader(c.input), nil, false)
 		for err == nil {
 			_, err = rd.next()
 		}
@@ -90,7 +90,7 @@ func FuzzReadCSV(f *testing.F) {
 	f.Add([]byte("csr\n\n\"\"\nA,B\n"))
 	f.Add([]byte("csr,attributes.a\nAAAA,\"x"))
 	f.Fuzz(func(t *testing.T, input []byte) {
-		rd := newCSVReader(bytes.NewReader(input))
+		rd := newCSVReader(bytes.NewReader(input), false)
 		var rows []enroll.Row
 		var err error
 		for err == nil {

@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -14,8 +15,8 @@ import (
 type fold struct {
 	ra     RA
 	permit access.Permit
-	where  access.Scope // but for the rows
-	free   bool         // wherever a row belongs, it is within the permit
+	where  []access.Scope // but for the rows; see Service.where
+	free   bool           // wherever a row belongs, it is within the permit
 
 	begun     bool
 	said      pki.Placement // of the last row
@@ -25,7 +26,8 @@ type fold struct {
 
 func (s *Service) newFold(ctx context.Context, g access.Permit, b *Batch) (*fold, error) {
 	where, err := s.where(ctx, b)
-	return &fold{ra: s.cfg.RA, permit: g, where: where, free: g.Covers(where)}, err
+	beyond := func(w access.Scope) bool { return !g.Covers(w) }
+	return &fold{ra: s.cfg.RA, permit: g, where: where, free: !slices.ContainsFunc(where, beyond)}, err
 }
 
 // take sees one row of an upload.
@@ -45,7 +47,8 @@ func (f *fold) keep(ctx context.Context, no int64, row *enroll.Row) (err error) 
 	if f.free || row.Problem != "" {
 		return nil
 	}
-	row.Placement, err = f.ra.CheckSubject(ctx, f.permit, access.ManageBatches, f.where, row.Subject)
+	where := f.where[(no-1)%int64(len(f.where))]
+	row.Placement, err = f.ra.CheckSubject(ctx, f.permit, access.ManageBatches, where, row.Subject)
 	switch pki.KindOf(err) {
 	case pki.Forbidden:
 		return pki.Because(pki.Forbidden, errors.Join(errUnfit, err), "row %d: %s", no, pki.DetailOf(err))

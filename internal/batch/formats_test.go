@@ -194,16 +194,16 @@ func TestArchive(t *testing.T) {
 	if diff := cmp.Diff([]string{"SM%2F1.pem", "sm%2F1~3.pem", "index.csv"}, names); diff != "" {
 		t.Fatalf("files (-want +got):\n%s", diff)
 	}
-	index := "row,origin,device,status,file,issuer,serial,kind,reason\r\n"
+	index := "row,origin,device,status,file,issuer,serial,kind,reason,pair_row\r\n"
 	for r, err := range s.Batch.Results(t.Context(), s.Permit(t, "acme", access.ReadBatches), b.ID, 0) {
 		switch {
 		case err != nil:
 			t.Fatal(err)
 		case r.Refusal != nil:
-			index += fmt.Sprintf("%d,%d,SM-2,refused,,,,%s,%s\r\n", r.Row, r.Row, r.Refusal.Kind, r.Refusal.Reason)
+			index += fmt.Sprintf("%d,%d,SM-2,refused,,,,%s,%s,\r\n", r.Row, r.Row, r.Refusal.Kind, r.Refusal.Reason)
 		default:
 			name := map[int64]string{1: names[0], 3: names[1]}[r.Row]
-			index += fmt.Sprintf("%d,%d,%s,issued,%s,%s,%s,,\r\n", r.Row, r.Row, r.Device, name, r.Certificate.Issuer, r.Certificate.Serial)
+			index += fmt.Sprintf("%d,%d,%s,issued,%s,%s,%s,,,\r\n", r.Row, r.Row, r.Device, name, r.Certificate.Issuer, r.Certificate.Serial)
 			if block, _ := pem.Decode([]byte(files[name])); block == nil || !bytes.Equal(block.Bytes, r.Certificate.DER) {
 				t.Errorf("%s is not the certificate of row %d", name, r.Row)
 			}

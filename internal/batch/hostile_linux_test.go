@@ -121,7 +121,7 @@ func TestReadHostile(t *testing.T) {
 	} else {
 		body = c.body()
 	}
-	rd, done, err := newReader(c.format, body, spool)
+	rd, done, err := newReader(c.format, body, spool, false)
 	rows := 0
 	for err == nil {
 		row, e := rd.next()

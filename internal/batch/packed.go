@@ -61,7 +61,7 @@ func decodeFile(b []byte) ([]byte, error) {
 
 // newZipReader keeps the upload in the spool, since a zip archive is read from its
 // end, until what it returns is called.
-func newZipReader(s *Spool, r io.Reader) (reader, func(), error) {
+func newZipReader(s *Spool, r io.Reader) (*archiveReader, func(), error) {
 	kept, err := s.create(maxArchive)
 	if err != nil {
 		return nil, nil, err

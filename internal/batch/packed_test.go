@@ -78,7 +78,7 @@ func TestReadArchive(t *testing.T) {
 		input := packed(t, f, "SM-1.der", der, "lot/SM.2.pem", "work order\n"[:0]+block("CERTIFICATE REQUEST", "one"), "SM-3.CSR", "\n"+block("NEW CERTIFICATE REQUEST", "one"),
 			"SM-4.csr", block("CERTIFICATE", "one"), "SM-5.csr", "PK\x03\x04", "SM-6.csr", "", "SM-7.csr.zip", "PK", "README", "read me", ".csr", der,
 			"SM-ü.csr", der, "../SM-8.csr", der)
-		rd, done, err := newReader(f, bytes.NewReader(input), spool)
+		rd, done, err := newReader(f, bytes.NewReader(input), spool, false)
 		if err != nil {
 			t.Fatal(err)
 		}

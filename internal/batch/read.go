@@ -44,23 +44,29 @@ type reader interface {
 	next() (enroll.Row, error)
 }
 
-// newReader returns a reader of rows, and what to call when it is done with.
-func newReader(f Format, r io.Reader, s *Spool) (reader, func(), error) {
+// newReader returns a reader of rows, and what to call when it is done with. Of pairs it
+// reads both rows of a device one after the other, the first first.
+func newReader(f Format, r io.Reader, s *Spool, pairs bool) (rows reader, done func(), err error) {
 	lines := &lineReader{r: bufio.NewReaderSize(r, 64<<10)}
-	nothing := func() {}
+	done = func() {}
 	switch f {
 	case PEM:
-		return &pemReader{lines: lines}, nothing, nil
+		return &pemReader{lines: lines}, done, nil
 	case NDJSON:
-		return &jsonReader{lines: lines}, nothing, nil
+		rows = &jsonReader{lines: lines}
 	case CSV:
-		return newCSVReader(r), nothing, nil
+		rows = newCSVReader(r, pairs)
 	case TarGz:
-		return &archiveReader{archive.NewTarGz(r, archiveLimits)}, nothing, nil
+		rows = &archiveReader{archive.NewTarGz(r, archiveLimits)}
 	case Zip:
-		return newZipReader(s, r)
+		rows, done, err = newZipReader(s, r)
+	default:
+		err = checkFormat(f)
 	}
-	return nil, nil, checkFormat(f)
+	if err != nil || !pairs {
+		return rows, done, err
+	}
+	return newPairReader(rows), done, nil
 }
 
 // checkFormat reports whether uploads have a format.
@@ -103,7 +109,8 @@ func (l *lineReader) next() (line []byte, whole bool, err error) {
 
 // jsonRow is a line of NDJSON.
 type jsonRow struct {
-	CSR         string            `json:"csr"` // base64 DER, or PEM
+	CSR         string            `json:"csr"`      // base64 DER, or PEM
+	PairCSR     string            `json:"pair_csr"` // likewise, of a pair
 	Device      string            `json:"device"`
 	ProductLine string            `json:"product_line"`
 	Lot         string            `json:"lot"`
@@ -116,25 +123,40 @@ type jsonRow struct {
 type jsonReader struct{ lines *lineReader }
 
 func (j *jsonReader) next() (enroll.Row, error) {
+	row, pair, err := j.read()
+	if pair != "" && row.Problem == "" {
+		row = unreadable(row.Device, "line %d: pair_csr is for a batch of pairs, which has a pair_endpoint", j.lines.no)
+	}
+	return row, err
+}
+
+// pair reads the rows of one device.
+func (j *jsonReader) pair() ([2]enroll.Row, error) {
+	row, pair, err := j.read()
+	return withSecond(row, pair, j.lines.no), err
+}
+
+// read reads one line: a row, and the text of the second request of a pair.
+func (j *jsonReader) read() (row enroll.Row, pair string, err error) {
 	for {
 		line, whole, err := j.lines.next()
 		switch {
 		case err != nil:
-			return enroll.Row{}, err
+			return row, "", err
 		case !whole:
-			return problem("line %d is longer than a row may be", j.lines.no), nil
+			return problem("line %d is longer than a row may be", j.lines.no), "", nil
 		case len(bytes.TrimSpace(line)) == 0:
 			continue
 		}
-		return j.row(line), nil
+		var in jsonRow
+		if err := strictjson.Unmarshal(line, &in); err != nil {
+			return problem("line %d is not a row: %v", j.lines.no, err), "", nil
+		}
+		return j.row(&in), in.PairCSR, nil
 	}
 }
 
-func (j *jsonReader) row(line []byte) enroll.Row {
-	var in jsonRow
-	if err := strictjson.Unmarshal(line, &in); err != nil {
-		return problem("line %d is not a row: %v", j.lines.no, err)
-	}
+func (j *jsonReader) row(in *jsonRow) enroll.Row {
 	row := enroll.Row{Subject: enroll.Subject{
 		Device:    pki.DeviceID(in.Device),
 		Placement: pki.Placement{ProductLine: in.ProductLine, Lot: in.Lot, Site: in.Site}, Attributes: in.Attributes,

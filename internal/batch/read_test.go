@@ -18,7 +18,7 @@ import (
 
 func readAll(t testing.TB, f Format, r io.Reader) []enroll.Row {
 	t.Helper()
-	rd, done, err := newReader(f, r, nil)
+	rd, done, err := newReader(f, r, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestReadDamagedPEM(t *testing.T) {
 func TestReadBroken(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, f := range []Format{PEM, NDJSON} {
-		rd, _, err := newReader(f, io.MultiReader(strings.NewReader("-----BEGIN CERTIFICATE REQUEST-----\nAA"), failing{broken}), nil)
+		rd, _, err := newReader(f, io.MultiReader(strings.NewReader("-----BEGIN CERTIFICATE REQUEST-----\nAA"), failing{broken}), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestRowsRoundTrip(t *testing.T) {
 
 func fuzzReader(f *testing.F, format Format) {
 	f.Fuzz(func(t *testing.T, input []byte) {
-		rd, _, err := newReader(format, bytes.NewReader(input), nil)
+		rd, _, err := newReader(format, bytes.NewReader(input), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,6 +33,9 @@ func (s *Service) Results(ctx context.Context, g access.Permit, id pki.BatchID, 
 				return
 			}
 			for _, r := range page {
+				if b.PairEndpoint != "" {
+					r.PairRow = other(r.Row)
+				}
 				if issuing && r.Row != after+1 || !yield(r, nil) {
 					return
 				}
@@ -43,6 +46,14 @@ func (s *Service) Results(ctx context.Context, g access.Permit, id pki.BatchID, 
 			}
 		}
 	}
+}
+
+// other returns the row of the other certificate of a pair.
+func other(row int64) int64 {
+	if row%2 == 1 {
+		return row + 1
+	}
+	return row - 1
 }
 
 // Submitted returns a row as it was submitted. It needs access.ReadBatches, or

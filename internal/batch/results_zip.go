@@ -22,7 +22,7 @@ import (
 // indexHeader its first line.
 const indexName = "index.csv"
 
-var indexHeader = []string{"row", "origin", "device", "status", "file", "issuer", "serial", "kind", "reason"}
+var indexHeader = []string{"row", "origin", "device", "status", "file", "issuer", "serial", "kind", "reason", "pair_row"}
 
 // Archive writes what Results yields as a zip archive: the certificate of each
 // issued row in a file of its own, in order, then an index of all rows. The same
@@ -57,10 +57,13 @@ func (s *Service) Archive(ctx context.Context, g access.Permit, id pki.BatchID, 
 		if err != nil {
 			return err
 		}
-		line := []string{strconv.FormatInt(r.Row, 10), strconv.FormatInt(cmp.Or(r.Origin, r.Row), 10), string(r.Device), "cancelled", "", "", "", "", ""}
+		line := []string{strconv.FormatInt(r.Row, 10), strconv.FormatInt(cmp.Or(r.Origin, r.Row), 10), string(r.Device), "cancelled", "", "", "", "", "", ""}
+		if r.PairRow != 0 {
+			line[9] = strconv.FormatInt(r.PairRow, 10)
+		}
 		switch {
 		case r.Certificate != nil:
-			name := fileName(r.Device, r.Row, names)
+			name := fileName(&r, names)
 			if err := out.Add(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate.DER})); err != nil {
 				return err
 			}
@@ -89,16 +92,20 @@ func (s *Service) Archive(ctx context.Context, g access.Permit, id pki.BatchID, 
 const longestName = 200
 
 // fileName returns the file of a row's certificate: the device's id, with what
-// file systems do not take as "%" and two digits, so that it can be read back. Of
+// file systems do not take as "%" and two digits, so that it can be read back, and
+// ".pair" after that of the second certificate of a pair, as in uploads. Of
 // a second device that only capitals tell from the first, the row is appended after
 // "~", which no encoded id has; without an id, or with a very long one, that is all.
-func fileName(device pki.DeviceID, row int64, taken *archive.Names) string {
-	name := encodeName(string(device))
+func fileName(r *Result, taken *archive.Names) string {
+	name := encodeName(string(r.Device))
+	if r.PairRow != 0 && r.Row%2 == 0 && name != "" {
+		name += secondName
+	}
 	if name == "" || len(name) > longestName || !taken.Add(strings.ToLower(name)) {
 		if len(name) > longestName {
 			name = ""
 		}
-		name += "~" + strconv.FormatInt(row, 10)
+		name += "~" + strconv.FormatInt(r.Row, 10)
 	}
 	return name + ".pem"
 }

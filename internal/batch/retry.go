@@ -30,7 +30,7 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 		return nil, pki.Errorf(pki.NotReady, "the batch is %s: its refused rows are retried when it is at its end", of.State)
 	}
 	b, existed, err := s.create(ctx, g, Submission{
-		Endpoint: of.Endpoint, Format: PEM, Defaults: of.Defaults, Idempotency: idempotency,
+		Endpoint: of.Endpoint, Pair: of.PairEndpoint, Format: PEM, Defaults: of.Defaults, Idempotency: idempotency,
 	}, retried{of.ID, joinKinds(kinds)})
 	if err != nil || existed && b.State != Uploading && !b.neverComplete() {
 		return b, err
@@ -74,6 +74,24 @@ func joinKinds(kinds []pki.Kind) string {
 	return strings.Join(slices.Compact(names), ",")
 }
 
+// whole returns retries with the other row of each pair, which is refused, too, though
+// maybe for another kind of reason.
+func whole(again []Retry, width int) []Retry {
+	if width == 1 {
+		return again
+	}
+	var all []Retry
+	for _, r := range again {
+		if n := len(all); n > 0 && all[n-1].Row >= r.Row {
+			continue
+		}
+		back := (r.Row - 1) % 2 // the rows of a file that is retried keep their order
+		first := Retry{Row: r.Row - back, Origin: r.Origin - back}
+		all = append(all, first, Retry{Row: first.Row + 1, Origin: first.Origin + 1})
+	}
+	return all
+}
+
 // copyRows stores the rows that a batch retries, chunk by chunk: each within the permit
 // of whoever retries them, who may not be who uploaded them.
 func (s *Service) copyRows(ctx context.Context, g access.Permit, b *Batch, kinds []pki.Kind) (rows int64, sum [32]byte, err error) {
@@ -100,7 +118,7 @@ func (s *Service) copyRows(ctx context.Context, g access.Permit, b *Batch, kinds
 		if err != nil {
 			return 0, sum, err
 		}
-		for _, r := range again {
+		for _, r := range whole(again, b.width()) {
 			if r.Row >= from.First+int64(from.Count) {
 				break
 			}

@@ -111,7 +111,8 @@ func (s *Service) lane(ctx context.Context, b *Batch) (*enroll.Lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.RA.OpenPinned(ctx, g, b.Endpoint, b.Profile, b.By, b.Scopes)
+	return s.cfg.RA.OpenPinned(ctx, g, enroll.Pinned{Endpoint: b.Endpoint, Profile: b.Profile},
+		enroll.Pinned{Endpoint: b.PairEndpoint, Profile: b.PairProfile}, b.By, b.Scopes)
 }
 
 // issue issues the pending chunks of a running batch, several at a time, and

@@ -20,8 +20,8 @@ import (
 
 // An RA decides on rows and has them issued; enroll.Service is one.
 type RA interface {
-	Open(ctx context.Context, g access.Permit, endpoint string, protocol pki.Protocol) (*enroll.Lane, error)
-	OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string, scopes []access.Scope) (*enroll.Lane, error)
+	OpenBatch(ctx context.Context, g access.Permit, endpoint, pair string) (*enroll.Lane, error)
+	OpenPinned(ctx context.Context, g access.Permit, at, pair enroll.Pinned, submitter string, scopes []access.Scope) (*enroll.Lane, error)
 	Complete(ctx context.Context, g access.Permit, p pki.Placement) (pki.Placement, error)
 	CheckSubject(ctx context.Context, g access.Permit, permission access.Permission, where access.Scope, r enroll.Subject) (pki.Placement, error)
 	IssueChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk) error
@@ -90,7 +90,8 @@ func (s *Service) see(ctx context.Context, g access.Permit, permission access.Pe
 	return b, s.within(ctx, g, permission, b)
 }
 
-// within reports whether a batch is within a permit, with all its rows.
+// within reports whether a batch is within a permit, with all its rows, at both endpoints
+// of a batch of pairs.
 func (s *Service) within(ctx context.Context, g access.Permit, permission access.Permission, b *Batch) error {
 	if g.Whole() {
 		return g.Check(permission)
@@ -99,14 +100,24 @@ func (s *Service) within(ctx context.Context, g access.Permit, permission access
 	if err != nil {
 		return err
 	}
-	where.ProductLine, where.Site = b.Every.ProductLine, b.Every.Site
-	return g.CheckAt(permission, where)
+	for _, place := range where {
+		place.ProductLine, place.Site = b.Every.ProductLine, b.Every.Site
+		if err := g.CheckAt(permission, place); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// where returns where a batch is, but for its rows.
-func (s *Service) where(ctx context.Context, b *Batch) (access.Scope, error) {
+// where returns where a batch is, but for its rows: at an endpoint, or at the two of a
+// batch of pairs.
+func (s *Service) where(ctx context.Context, b *Batch) ([]access.Scope, error) {
 	authority, err := s.cfg.Store.AuthorityName(ctx, b.Tenant, b.Authority)
-	return access.Scope{Authority: authority, Endpoint: b.Endpoint}, err
+	where := []access.Scope{{Authority: authority, Endpoint: b.Endpoint}}
+	if b.PairEndpoint != "" {
+		where = append(where, access.Scope{Authority: authority, Endpoint: b.PairEndpoint})
+	}
+	return where, err
 }
 
 // Batches returns up to limit batches of the permit's tenant, newest first, with

@@ -28,10 +28,17 @@ const (
 
 // A Batch is a manufacturing job.
 type Batch struct {
-	ID          pki.BatchID
-	Tenant      pki.TenantID
-	Endpoint    string         // name
-	Profile     pki.ProfileRef // pinned at creation
+	ID       pki.BatchID
+	Tenant   pki.TenantID
+	Endpoint string         // name
+	Profile  pki.ProfileRef // pinned at creation
+
+	// Of a batch of pairs: where the second certificate of each device comes from, and the
+	// profile pinned there. A device has two rows then, 2i-1 at Endpoint and 2i here; no
+	// chunk parts them, and both are issued or neither.
+	PairEndpoint string // name; "" is none
+	PairProfile  pki.ProfileRef
+
 	Authority   pki.AuthorityID
 	Defaults    pki.Placement // of rows that say nothing
 	Every       Every         // what all rows have in common, when the upload is complete
@@ -64,6 +71,14 @@ type Batch struct {
 	Cancelled int64
 }
 
+// width returns how many rows a device has.
+func (b *Batch) width() int {
+	if b.PairEndpoint != "" {
+		return 2
+	}
+	return 1
+}
+
 // Every is where all rows of a batch belong; a name is "" where rows differ or say none.
 type Every struct {
 	ProductLine string
@@ -94,6 +109,7 @@ type Retry struct {
 // A Result is one row's end.
 type Result struct {
 	Row         int64
+	PairRow     int64 // of a pair: the row of the other certificate; set by Service.Results
 	Origin      int64 // of a retry: the row in the file that was uploaded at first
 	Device      pki.DeviceID
 	Certificate *Issued // nil where not issued, or archived

@@ -25,6 +25,7 @@ const maxChunk = 2 << 20
 // Submission is a new batch.
 type Submission struct {
 	Endpoint    string // label, or name within the tenant
+	Pair        string // likewise, of the second certificate of each device, in a batch of pairs; "" for none
 	Format      Format
 	Defaults    pki.Placement // of rows that say nothing
 	DryRun      bool          // check every row and wait for Issue
@@ -36,6 +37,9 @@ type Submission struct {
 // idempotency key is the same batch, whose upload goes on where a connection
 // broke; another file under it is Conflict. It needs access.ManageBatches.
 func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, body io.Reader) (*Batch, error) {
+	if n.Pair != "" && n.Format == PEM {
+		return nil, pki.Errorf(pki.Malformed, "PEM does not say which two requests are of one device: write a batch of pairs as %s, %s, %s or %s", NDJSON, CSV, TarGz, Zip)
+	}
 	b, existed, err := s.create(ctx, g, n, retried{})
 	if err != nil {
 		return nil, err
@@ -119,7 +123,7 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 	if err := enroll.CheckPlacement(n.Defaults); err != nil {
 		return nil, false, err
 	}
-	lane, err := s.cfg.RA.Open(ctx, g, n.Endpoint, pki.ProtocolBatch)
+	lane, err := s.cfg.RA.OpenBatch(ctx, g, n.Endpoint, n.Pair)
 	if err != nil {
 		return nil, false, err
 	}
@@ -134,14 +138,15 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 		State: Uploading, By: g.Actor(), Scopes: g.Scopes(), Needs: needs, Created: now,
 		RetryOf: of.batch, RetryKinds: of.kinds,
 	}
+	b.PairEndpoint, b.PairProfile = lane.Pair()
 	got, existed, err := s.cfg.Store.CreateBatch(ctx, b, s.event(g, "create", b.ID, "at "+b.Endpoint))
 	if err != nil {
 		return nil, false, err
 	}
-	if existed && got.DryRun && !b.DryRun && got.Endpoint == b.Endpoint && got.Defaults == b.Defaults && got.RetryOf == b.RetryOf {
+	if existed && got.DryRun && !b.DryRun && got.Endpoint == b.Endpoint && got.PairEndpoint == b.PairEndpoint && got.Defaults == b.Defaults && got.RetryOf == b.RetryOf {
 		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which is a dry run of this: issue that one with 'pando batch issue', or take another key for another batch", got.ID)
 	}
-	if existed && (got.Endpoint != b.Endpoint || got.Defaults != b.Defaults || got.DryRun != b.DryRun || got.RetryOf != b.RetryOf || got.RetryKinds != b.RetryKinds) {
+	if existed && (got.Endpoint != b.Endpoint || got.PairEndpoint != b.PairEndpoint || got.Defaults != b.Defaults || got.DryRun != b.DryRun || got.RetryOf != b.RetryOf || got.RetryKinds != b.RetryKinds) {
 		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which was submitted with other parameters; take another key for another batch", got.ID)
 	}
 	if existed && !got.neverComplete() {
@@ -187,7 +192,7 @@ var errUnfit = errors.New("the file cannot be a batch")
 // there are.
 func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submission, body io.Reader) (int64, Every, error) {
 	none := Every{}
-	r, done, err := newReader(n.Format, body, s.cfg.Spool)
+	r, done, err := newReader(n.Format, body, s.cfg.Spool, b.PairEndpoint != "")
 	if err != nil {
 		return 0, none, uploadFault(err)
 	}
@@ -223,7 +228,7 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 			return 0, none, err
 		}
 		c.Rows = appendRow(c.Rows, &row)
-		if c.Count++; c.Count == ChunkRows || len(c.Rows) >= maxChunk {
+		if c.Count++; c.full(b.width()) {
 			if err := store(); err != nil {
 				return 0, none, err
 			}
@@ -242,6 +247,11 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 		return 0, none, pki.Because(pki.Malformed, errUnfit, "there is no row in the upload")
 	}
 	return c.First - 1, fold.every, nil
+}
+
+// full reports whether a chunk takes no more devices, which have so many rows each.
+func (c *Chunk) full(width int) bool {
+	return c.Count%width == 0 && (c.Count > ChunkRows-width || len(c.Rows) >= maxChunk)
 }
 
 // uploadFault tells a file that cannot be a batch from an upload that broke off.

@@ -213,6 +213,9 @@ func showBatch(c *console) func(*client.Batch, error) error {
 			}
 			t.add("endpoint", b.Endpoint)
 			t.add("profile", fmt.Sprintf("%s v%d", b.Profile.Name, b.Profile.Version))
+			if b.PairProfile != nil {
+				t.add("pairs with", fmt.Sprintf("%s, profile %s v%d", b.PairEndpoint, b.PairProfile.Name, b.PairProfile.Version))
+			}
 			t.add("rows", b.Rows)
 			if b.DryRun {
 				t.add("checked", b.Checked)

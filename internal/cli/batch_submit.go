@@ -21,16 +21,19 @@ type batchSubmit struct {
 	File           string `arg:"" help:"CSRs, in a format that the file's name tells (.pem, .ndjson, .jsonl, .json, .csv, .tar.gz, .tgz, .zip), otherwise how it begins; - is standard input."`
 	Format         string `enum:"pem,ndjson,csv,tar.gz,zip," default:"" placeholder:"FORMAT" help:"pem, ndjson, csv, tar.gz or zip, whatever the file's name."`
 	Endpoint       string `required:"" placeholder:"LABEL" help:"Label or name of the endpoint."`
+	PairEndpoint   string `placeholder:"LABEL" help:"Endpoint of the second certificate of each device, in a batch of pairs: both are issued or neither."`
 	ProductLine    string `placeholder:"NAME" help:"Product line of rows that say nothing."`
 	Lot            string `placeholder:"NAME" help:"Lot of rows that say nothing."`
 	Site           string `placeholder:"NAME" help:"Site of rows that say nothing."`
 	DryRun         bool   `help:"Check every row and sign nothing; 'pando batch issue' then starts it."`
-	IdempotencyKey string `placeholder:"TEXT" help:"The same file under the same key is the same batch (default: SHA-256 of endpoint and file; none for standard input)."`
+	IdempotencyKey string `placeholder:"TEXT" help:"The same file under the same key is the same batch (default: SHA-256 of endpoints and file; none for standard input)."`
 	waiting
 }
 
 func (batchSubmit) Help() string {
 	return `The device id of a PEM row is the serialNumber of its subject, else the CN. An NDJSON row is an object with "csr" (DER in base64, or PEM) and, where wanted, "device", "product_line", "lot", "site" and "attributes". CSV has a header with these names, attributes as "attributes.NAME". In zip and tar.gz each file is a row, PEM or DER: the name of SM-000001.csr (or .pem, .der) says the device, in whatever folder.
+
+With --pair-endpoint each device has two requests: "csr" and "pair_csr" in NDJSON and CSV, SM-000001.csr and SM-000001.pair.csr in archives. Both certificates are issued or neither; each is a row, the two of a device one after the other. PEM does not say which two are of one device.
 
 Submitting the same file to the same endpoint again, after a failure for instance, finds the same batch: nothing is signed twice. For a second batch of the same file, give another --idempotency-key.
 
@@ -40,7 +43,8 @@ Examples:
 
     pando batch submit lot-7.pem --endpoint meter --lot 7 --results lot-7.ndjson
     pando batch submit lot-7.zip --endpoint meter --lot 7 --dry-run --wait
-    pando batch submit erp-export.txt --format csv --endpoint meter`
+    pando batch submit erp-export.txt --format csv --endpoint meter
+    pando batch submit lot-7.ndjson --endpoint gb-signing --pair-endpoint gb-key-agreement --lot 7 --results lot-7.zip`
 }
 
 // Run submits the file.
@@ -67,7 +71,7 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 	}
 	p := newProgress(c)
 	b, err := cl.Submit(ctx, client.Submission{
-		Endpoint: s.Endpoint, Format: format, ProductLine: s.ProductLine, Lot: s.Lot, Site: s.Site,
+		Endpoint: s.Endpoint, PairEndpoint: s.PairEndpoint, Format: format, ProductLine: s.ProductLine, Lot: s.Lot, Site: s.Site,
 		DryRun: s.DryRun, IdempotencyKey: key,
 	}, newUpload(rows, p))
 	p.end()
@@ -106,7 +110,7 @@ func (s *batchSubmit) open(c *console) (io.ReadCloser, string, error) {
 	if err != nil || s.IdempotencyKey != "" {
 		return f, s.IdempotencyKey, err
 	}
-	key, err := fileKey(s.Endpoint, f)
+	key, err := fileKey(s.Endpoint, s.PairEndpoint, f)
 	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
@@ -118,8 +122,12 @@ func (s *batchSubmit) open(c *console) (io.ReadCloser, string, error) {
 }
 
 // fileKey returns the idempotency key of a file under an endpoint: SHA-256 over
-// the endpoint's name, a zero octet, and the file, in hexadecimal.
-func fileKey(endpoint string, file io.Reader) (string, error) {
+// the endpoint's name, a zero octet, and the file, in hexadecimal. The endpoint of pairs,
+// where there is one, follows the first after a line feed.
+func fileKey(endpoint, pair string, file io.Reader) (string, error) {
+	if pair != "" {
+		endpoint += "\n" + pair
+	}
 	h := sha256.New()
 	h.Write(append([]byte(endpoint), 0))
 	if _, err := io.Copy(h, file); err != nil {

@@ -49,7 +49,7 @@ func TestSubmitUnanswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	key, err := fileKey("meter", f)
+	key, err := fileKey("meter", "", f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,18 +15,25 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// packRequests is "pack requests.pem PREFIX out.zip|out.tar.gz|out.csv": it writes
-// the requests as devices PREFIX1, PREFIX2 and so on.
+// packRequests is "pack [-pairs] requests.pem PREFIX out.zip|out.tar.gz|out.csv": it writes
+// the requests as devices PREFIX1, PREFIX2 and so on, of pairs two for each.
 func packRequests(ts *testscript.TestScript, neg bool, args []string) {
+	pairs := len(args) > 0 && args[0] == "-pairs"
+	if pairs {
+		args = args[1:]
+	}
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: pack requests.pem PREFIX FILE")
+		ts.Fatalf("usage: pack [-pairs] requests.pem PREFIX FILE")
 	}
 	var out bytes.Buffer
 	gz := gzip.NewWriter(&out)
 	tw, zw := tar.NewWriter(gz), zip.NewWriter(&out)
 	out.Reset()
 	isZip, isCSV := strings.HasSuffix(args[2], ".zip"), strings.HasSuffix(args[2], ".csv")
-	if isCSV {
+	switch {
+	case isCSV && pairs:
+		out.WriteString("device,csr,pair_csr\r\n")
+	case isCSV:
 		out.WriteString("device,csr,attributes.colour\r\n")
 	}
 	rest := []byte(ts.ReadFile(args[0]))
@@ -36,8 +43,21 @@ func packRequests(ts *testscript.TestScript, neg bool, args []string) {
 			break
 		}
 		device := fmt.Sprint(args[1], n)
+		if pairs {
+			device = fmt.Sprint(args[1], (n+1)/2)
+		}
+		second := pairs && n%2 == 0
+		if second && !isCSV {
+			device += ".pair"
+		}
 		w, err := io.Writer(tw), error(nil)
 		switch {
+		case isCSV && second:
+			_, err = fmt.Fprintf(&out, ",\"%s\"\r\n", pem.EncodeToMemory(block))
+			w = io.Discard
+		case isCSV && pairs:
+			_, err = fmt.Fprintf(&out, "%s,\"%s\"", device, pem.EncodeToMemory(block))
+			w = io.Discard
 		case isCSV:
 			_, err = fmt.Fprintf(&out, "%s,\"%s\",grey\r\n", device, pem.EncodeToMemory(block))
 			w = io.Discard

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -68,8 +67,8 @@ func (s *Service) approved(ctx context.Context, g access.Permit, ch enrollChange
 
 // approves reports whether a request is about approval: its profile wants some, or it
 // is the one that was approved.
-func approves(r *Request, lanes ...*Lane) bool {
-	return r.Grant.Change().ID != "" || slices.ContainsFunc(lanes, func(l *Lane) bool { return l.Approvals() != nil })
+func approves(r *Request, lane *Lane) bool {
+	return r.Grant.Change().ID != "" || lane.Approvals() != nil
 }
 
 // A decided is a request that everything was checked of which can refuse it, but for
@@ -83,7 +82,7 @@ type decided struct {
 // approve has a request wait where its profile wants approval, and returns what the
 // same request led to before. Nil lets it go on.
 func (s *Service) approve(ctx context.Context, d *decided) (*pki.Enrollment, error) {
-	rule := d.rule()
+	rule := d.lanes[0].Approvals()
 	g := d.asked.Grant
 	if rule == nil {
 		if g.Change().ID != "" {
@@ -115,22 +114,6 @@ func (s *Service) approve(ctx context.Context, d *decided) (*pki.Enrollment, err
 		order.Change = g.Change().ID // of one that the system asks for, none
 	}
 	return nil, nil
-}
-
-// rule returns whose approval a request needs; nil is nobody's. A pair needs what each
-// of its profiles says, once where they say the same.
-func (d *decided) rule() (rule *approval.Rule) {
-	for _, lane := range d.lanes {
-		also := lane.Approvals()
-		switch {
-		case rule == nil:
-			rule = also
-		case also != nil && also.String() != rule.String():
-			rule.Steps = append(rule.Steps, also.Steps...)
-			rule.Life = min(rule.Life, also.Life)
-		}
-	}
-	return rule
 }
 
 // before returns what the request's idempotency key led to when nobody had to approve,

@@ -92,7 +92,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("with %s: %v, want a refusal", p, err)
 		}
 	}
-	_, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), "meter", pki.ProfileRef{Tenant: "acme", Name: "meter", Version: 9}, "token:1", nil)
+	_, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), enroll.Pinned{Endpoint: "meter", Profile: pki.ProfileRef{Tenant: "acme", Name: "meter", Version: 9}}, enroll.Pinned{}, "token:1", nil)
 	refused(t, err, pki.NotFound)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"strconv"
 
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
@@ -19,28 +20,43 @@ type Seen struct {
 // beyond it only the store tells duplicates, at issue.
 const MaxSeen = 2_000_000
 
-// add notes the item's key and its device; DuplicateKey or Conflict where an
-// earlier row has one of them, as the store would say.
-func (s *Seen) add(item *issuance.Item) error {
-	if s.keys == nil {
-		s.keys, s.devices = make(map[uint64]int64), make(map[uint64]int64)
-	}
-	key := binary.BigEndian.Uint64(item.KeyHash[:8])
+// hashes returns 64 bits each of the item's key and of its device.
+func hashes(item *issuance.Item) (key, device uint64) {
+	sum := sha256.Sum256([]byte(item.Device))
+	return binary.BigEndian.Uint64(item.KeyHash[:8]), binary.BigEndian.Uint64(sum[:8])
+}
+
+// check is DuplicateKey or Conflict where an earlier row has the item's key or its
+// device, as the store would say.
+func (s *Seen) check(item *issuance.Item) error {
+	key, device := hashes(item)
 	if row, there := s.keys[key]; there && !item.SharedKey {
 		return pki.Errorf(pki.DuplicateKey, "row %d has the same key", row)
 	}
-	sum := sha256.Sum256([]byte(item.Device))
-	device := binary.BigEndian.Uint64(sum[:8])
 	if row, there := s.devices[device]; there && item.Device != "" {
-		return pki.Errorf(pki.Conflict, "row %d names the same device as row %d: a file gives a device one certificate; another goes into a file of its own", item.Row, row)
+		return issuance.SameDevice(item, strconv.FormatInt(row, 10))
 	}
+	return nil
+}
+
+// settle adds an item's refusal to refusals, or notes its key and its device: a row that
+// is refused takes nothing from those after it.
+func (s *Seen) settle(item *issuance.Item, refusals []issuance.Refusal) []issuance.Refusal {
+	if item.Refused != nil {
+		return append(refusals, issuance.Refusal{Row: item.Row, Device: item.Device, Placement: item.Placement,
+			Kind: pki.KindOf(item.Refused), Reason: pki.DetailOf(item.Refused)})
+	}
+	if s.keys == nil {
+		s.keys, s.devices = make(map[uint64]int64), make(map[uint64]int64)
+	}
+	key, device := hashes(item)
 	if !item.SharedKey && len(s.keys) < MaxSeen {
 		s.keys[key] = item.Row
 	}
-	if item.Device != "" && len(s.devices) < MaxSeen {
+	if _, first := s.devices[device]; !first && item.Device != "" && len(s.devices) < MaxSeen {
 		s.devices[device] = item.Row
 	}
-	return nil
+	return refusals
 }
 
 // keyFree reports as DuplicateKey what issuance would refuse of the item's key.

@@ -171,7 +171,7 @@ func TestPinnedProfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := pki.ProfileRef{Tenant: "acme", Name: "meter", Version: 1}
-	lane, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), "meter", first, "token:1 (line)", nil)
+	lane, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), enroll.Pinned{Endpoint: "meter", Profile: first}, enroll.Pinned{}, "token:1 (line)", nil)
 	if err != nil || lane.Profile() != first {
 		t.Errorf("pinned to %+v, %v", lane.Profile(), err)
 	}

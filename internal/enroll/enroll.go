@@ -331,19 +331,35 @@ func (s *Service) CheckChunk(ctx context.Context, lane *Lane, c Chunk, seen *See
 		return nil, err
 	}
 	for _, item := range items {
-		err := s.checkWithin(ctx, item)
-		if err == nil {
-			err = s.keyFree(ctx, item)
-		}
-		if err == nil { // a row that is refused takes nothing from those after it
-			err = seen.add(item)
-		}
-		switch kind := pki.KindOf(err); {
-		case kind == pki.DuplicateKey || kind == pki.Conflict || kind == pki.Forbidden:
-			refusals = append(refusals, issuance.Refusal{Row: item.Row, Device: item.Device, Placement: item.Placement, Kind: kind, Reason: pki.DetailOf(err)})
-		case err != nil:
+		if item.Refused, err = s.checkFree(ctx, item, seen); err != nil {
 			return nil, err
 		}
+		switch {
+		case item.With == nil:
+		case item.Row%2 == 1: // the second of the pair is next
+			continue
+		default:
+			both := issuance.RefuseBoth([2]error{item.With.Refused, item.Refused}, [2]int64{item.With.Row, item.Row})
+			item.With.Refused, item.Refused = both[0], both[1]
+			refusals = seen.settle(item.With, refusals)
+		}
+		refusals = seen.settle(item, refusals)
 	}
 	return refusals, nil
+}
+
+// checkFree returns why issuing would refuse an item as the store is now, and for what
+// was seen before it; nil where nothing would.
+func (s *Service) checkFree(ctx context.Context, item *issuance.Item, seen *Seen) (refused, err error) {
+	if refused = s.checkWithin(ctx, item); refused == nil {
+		refused = s.keyFree(ctx, item)
+	}
+	if refused == nil {
+		refused = seen.check(item)
+	}
+	switch pki.KindOf(refused) {
+	case pki.DuplicateKey, pki.Conflict, pki.Forbidden:
+		return refused, nil
+	}
+	return nil, refused
 }

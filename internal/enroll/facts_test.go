@@ -44,7 +44,7 @@ subject:
 		t.Errorf("%v does not say which rule", err)
 	}
 
-	lane, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), "facts", pki.ProfileRef{Tenant: "acme", Name: "facts", Version: 1}, "token:9 (line 1)", nil)
+	lane, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), enroll.Pinned{Endpoint: "facts", Profile: pki.ProfileRef{Tenant: "acme", Name: "facts", Version: 1}}, enroll.Pinned{}, "token:9 (line 1)", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

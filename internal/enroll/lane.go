@@ -31,7 +31,7 @@ type Lane struct {
 	requester    policy.Requester
 	networks     []netip.Prefix // of the endpoint
 	within       *access.Within // of whoever asks; nil is wherever a device is
-	pair         string         // the profile of the certificate that is asked for together with this one's; "" for none
+	other        *Lane          // of the certificate that is asked for together with this one's; nil for none
 }
 
 // label returns the endpoint's label, or "" where there is no endpoint.
@@ -45,14 +45,38 @@ func (l *Lane) label() string {
 // Profile returns the profile version that the lane issues under.
 func (l *Lane) Profile() pki.ProfileRef { return l.profile.Ref() }
 
+// Pair returns the endpoint, by its name, and the profile version of the second
+// certificate of each device, where the lane is that of a batch of pairs.
+func (l *Lane) Pair() (endpoint string, profile pki.ProfileRef) {
+	if l.other == nil {
+		return "", pki.ProfileRef{}
+	}
+	return l.other.Endpoint.Name, l.other.Profile()
+}
+
 // Authority returns the authority that the lane's certificates come from.
 func (l *Lane) Authority() pki.AuthorityID { return l.line.Authority.ID }
 
 // Issuer returns the issuer that the lane's certificates come from at this moment.
 func (l *Lane) Issuer() *pki.Issuer { return &l.line.Issuer }
 
-// Approvals returns whose approval each enrolment needs here; nil is nobody's.
-func (l *Lane) Approvals() *approval.Rule { return l.profile.Profile().Approvals() }
+// Approvals returns whose approval each enrolment needs here; nil is nobody's. A pair
+// needs what each of its profiles says, once where they say the same.
+func (l *Lane) Approvals() *approval.Rule {
+	rule := l.profile.Profile().Approvals()
+	if l.other == nil {
+		return rule
+	}
+	also := l.other.profile.Profile().Approvals()
+	switch {
+	case rule == nil:
+		return also
+	case also != nil && also.String() != rule.String():
+		rule.Steps = append(rule.Steps, also.Steps...)
+		rule.Life = min(rule.Life, also.Life)
+	}
+	return rule
+}
 
 // Open returns the lane of an endpoint, named by its label or, within the permit's
 // tenant, by its name. The permit is of access.Enroll or access.ManageBatches.
@@ -110,18 +134,54 @@ func (s *Service) Complete(ctx context.Context, g access.Permit, p pki.Placement
 	return s.cfg.Registry.Complete(ctx, g.Tenant(), p)
 }
 
-// OpenPinned returns the lane of an endpoint for a batch that somebody submitted
-// under a profile version: that one holds, whatever the endpoint binds now; and so do
-// the scopes on which the submitter might submit it, nil for the whole tenant. The
-// grant is of access.ManageBatches.
-func (s *Service) OpenPinned(ctx context.Context, g access.Permit, endpoint string, profile pki.ProfileRef, submitter string, scopes []access.Scope) (*Lane, error) {
+// OpenBatch returns the lane of an endpoint for a new batch. A batch of pairs names the
+// endpoint of the second certificates, too, any other "": a profile with a pair takes
+// none but such a batch.
+func (s *Service) OpenBatch(ctx context.Context, g access.Permit, endpoint, pair string) (*Lane, error) {
 	lane, err := s.Open(ctx, g, endpoint, pki.ProtocolBatch)
 	if err != nil {
 		return nil, err
 	}
-	if lane.Endpoint.Profile != profile {
+	if pair == "" {
+		return lane, lane.checkAlone()
+	}
+	other, err := s.Open(ctx, g, pair, pki.ProtocolBatch)
+	if err != nil {
+		return nil, err
+	}
+	return lane, lane.join(other)
+}
+
+// A Pinned is an endpoint with the profile version that holds there for a batch,
+// whatever the endpoint binds now. The zero one is none.
+type Pinned struct {
+	Endpoint string
+	Profile  pki.ProfileRef
+}
+
+// OpenPinned returns the lane of a batch that somebody submitted, and the scopes on which
+// the submitter might submit it hold, nil for the whole tenant. Of a batch of pairs, pair
+// is where the second certificates come from. The grant is of access.ManageBatches.
+func (s *Service) OpenPinned(ctx context.Context, g access.Permit, at, pair Pinned, submitter string, scopes []access.Scope) (*Lane, error) {
+	lane, err := s.openPinned(ctx, g, at, submitter, scopes)
+	if err != nil || pair == (Pinned{}) {
+		return lane, err
+	}
+	other, err := s.openPinned(ctx, g, pair, submitter, scopes)
+	if err != nil {
+		return nil, err
+	}
+	return lane, lane.join(other)
+}
+
+func (s *Service) openPinned(ctx context.Context, g access.Permit, at Pinned, submitter string, scopes []access.Scope) (*Lane, error) {
+	lane, err := s.Open(ctx, g, at.Endpoint, pki.ProtocolBatch)
+	if err != nil {
+		return nil, err
+	}
+	if lane.Endpoint.Profile != at.Profile {
 		pinned := lane.Endpoint
-		pinned.Profile = profile
+		pinned.Profile = at.Profile
 		if lane, err = s.resolve(ctx, pinned); err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"fmt"
 	"testing"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -19,23 +18,8 @@ type pairing struct{ *house }
 func newPairing(t *testing.T) pairing {
 	t.Helper()
 	h := newHouse(t, "meter")
-	for name, other := range map[string]string{"sign": "agree", "agree": "sign", "other": "elsewhere"} {
-		usage := map[string]string{"sign": "digitalSignature", "agree": "keyAgreement", "other": "keyAgreement"}[name]
-		document := fmt.Sprintf(`profile: %s
-pair: %s
-keys: {allow: [p256]}
-validity: 1y
-subject: [{type: serialNumber, from: device.id}]
-keyUsage: {use: [%s]}
-keyIdentifiers: [subject, authority]
-`, name, other, usage)
-		if _, err := h.Hierarchy.PublishProfile(t.Context(), h.grant(access.ManageProfiles), []byte(document)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.Enroll.CreateEndpoint(t.Context(), h.grant(access.ManageEndpoints), enroll.NewEndpoint{Name: name, Authority: "issuing", Profile: name}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h.AddPair(t, "acme")
+	h.AddPaired(t, "acme", "other", "elsewhere", "keyAgreement")
 	return pairing{h}
 }
 
@@ -91,6 +75,7 @@ func TestPairRefusals(t *testing.T) {
 	plain := p.ask("M-2", free, p.key())
 	plain.Pair.Endpoint = "acme.meter"
 	same := p.ask("M-2", free, free)
+	key, twin := twins(t)
 	two := p.ask("M-2", free, p.key())
 	two.Pair.CSR = meterCSR(t, "M-3")
 	for name, c := range map[string]struct {
@@ -101,6 +86,7 @@ func TestPairRefusals(t *testing.T) {
 		"another profile":       {wrong, pki.PolicyRefused},
 		"a profile that is not": {plain, pki.PolicyRefused},
 		"one key":               {same, pki.DuplicateKey},
+		"one secret":            {p.ask("M-2", key, twin), pki.DuplicateKey},
 		"two devices":           {two, pki.Malformed},
 		"second key is taken":   {p.ask("M-2", free, taken), pki.DuplicateKey},
 		"first key is taken":    {p.ask("M-2", taken, free), pki.DuplicateKey},

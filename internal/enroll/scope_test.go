@@ -186,7 +186,7 @@ func TestScopedBatchWaits(t *testing.T) {
 			t.Errorf("row %d: %+v", res.Row, res.Refusal)
 		}
 	}
-	lane, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), "meter", b.Profile, b.By, b.Scopes)
+	lane, err := h.Enroll.OpenPinned(t.Context(), h.grant(access.ManageBatches), enroll.Pinned{Endpoint: "meter", Profile: b.Profile}, enroll.Pinned{}, b.By, b.Scopes)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,8 +64,8 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject, now time.Ti
 	if profile.CA() && lane.commonName == "" {
 		return nil, pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities, which are not enrolled at endpoints", profile.Name())
 	}
-	if profile.Pair() != lane.pair {
-		return nil, unpaired(profile, lane.pair)
+	if err := lane.checkAlone(); err != nil {
+		return nil, err
 	}
 	content, err := lane.profile.Content(&in)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *Service) prepare(ctx context.Context, lane *Lane, rows []Row) (items []
 	refused := make([]error, len(rows))
 	err = s.cfg.CA.Each(len(rows), func(i int) error {
 		var err error
-		if made[i], err = s.row(ctx, lane, &rows[i], now); err != nil {
+		if made[i], err = s.row(ctx, lane.of(rows[i].No), &rows[i], now); err != nil {
 			switch pki.KindOf(err) {
 			case pki.Internal, pki.Unavailable, pki.NotReady:
 				return err
@@ -141,6 +141,9 @@ func (s *Service) prepare(ctx context.Context, lane *Lane, rows []Row) (items []
 		}
 		return nil
 	})
+	if err == nil && lane.other != nil {
+		err = pairRows(rows, made, refused)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

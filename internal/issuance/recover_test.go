@@ -3,11 +3,14 @@ package issuance_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
@@ -20,14 +23,20 @@ import (
 )
 
 // dying is a store whose process dies after its first commit of intents: the
-// intents are stored, and nothing is ever said or done after it.
+// intents are stored, and nothing is ever said or done after it. With signed it dies when
+// what was signed is to be recorded.
 type dying struct {
 	issuance.Store
 	dead    chan struct{}
 	intents []*issuance.Intent
+	signed  bool
 }
 
 func (d *dying) Commit(ctx context.Context, now time.Time, records, intents []*issuance.Intent) error {
+	if d.signed && len(records) > 0 {
+		close(d.dead)
+		select {} // the process is no more
+	}
 	if len(intents) == 0 {
 		return d.Store.Commit(ctx, now, records, intents)
 	}
@@ -35,6 +44,9 @@ func (d *dying) Commit(ctx context.Context, now time.Time, records, intents []*i
 		return err
 	}
 	d.intents = intents
+	if d.signed {
+		return nil
+	}
 	close(d.dead)
 	select {} // the process is no more
 }
@@ -87,22 +99,7 @@ func TestRecoverSingle(t *testing.T) {
 // here both become void, and the request sent again gets both.
 func TestRecoverPair(t *testing.T) {
 	s, d := start(t)
-	permit := s.Permit(t, "acme", access.ManageProfiles)
-	for name, other := range map[string]string{"sign": "agree", "agree": "sign"} {
-		document := "profile: " + name + "\npair: " + other + `
-keys: {allow: [p256]}
-validity: 1y
-subject: [{type: serialNumber, from: device.id}]
-keyUsage: {use: [digitalSignature]}
-keyIdentifiers: [subject, authority]
-`
-		if _, err := s.Hierarchy.PublishProfile(t.Context(), permit, []byte(document)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Enroll.CreateEndpoint(t.Context(), s.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: name, Authority: "issuing", Profile: name}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.AddPair(t, "acme")
 	r := meter(t, s, "SM-1")
 	r.Endpoint, r.Idempotency = "acme.sign", "key"
 	r.Pair = &enroll.Pair{Endpoint: "acme.agree", CSR: meter(t, s, "SM-1").CSR}
@@ -190,6 +187,62 @@ func TestRecoverBatch(t *testing.T) {
 			}
 			chunks, err := s.Store.PendingChunks(t.Context(), "acme", b.ID, 0, 10)
 			if err != nil || (len(chunks) > 0) != paused {
+				t.Errorf("%d chunks wait, %v", len(chunks), err)
+			}
+		})
+	}
+}
+
+// A chunk of pairs whose process died between intent and record, before or after it
+// signed, is completed whole, or where its batch was paused given up whole, so that no
+// device has one certificate.
+func TestRecoverPairsOfBatch(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		signed, paused bool
+	}{{"intended, running", false, false}, {"intended, paused", false, true}, {"signed, running", true, false}, {"signed, paused", true, true}} {
+		paused := c.paused
+		t.Run(c.name, func(t *testing.T) {
+			s, d := start(t)
+			d.signed = c.signed
+			s.AddPair(t, "acme")
+			ctx, stop := context.WithCancel(t.Context())
+			go s.Batch.Run(ctx)
+			var file bytes.Buffer
+			for i := range 5 {
+				fmt.Fprintf(&file, "{\"device\":\"P-%d\",\"csr\":%q,\"pair_csr\":%q}\n", i,
+					base64.StdEncoding.EncodeToString(meter(t, s, "").CSR), base64.StdEncoding.EncodeToString(meter(t, s, "").CSR))
+			}
+			b, err := s.Batch.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches),
+				batch.Submission{Endpoint: "sign", Pair: "agree", Format: batch.NDJSON}, &file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-d.dead
+			stop()
+			if paused {
+				if _, err := s.Batch.Pause(t.Context(), s.Permit(t, "acme", access.ManageBatches), b.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			reborn(t, s)
+			issued := make(map[pki.DeviceID][]string)
+			for _, item := range d.intents[0].Items {
+				c, err := s.Store.Certificate(t.Context(), "acme", d.intents[0].Issuer, item.Serial)
+				if err == nil {
+					issued[c.Device] = append(issued[c.Device], c.Profile.Name)
+				}
+			}
+			want := make(map[pki.DeviceID][]string)
+			for i := range 5 {
+				if !paused {
+					want[pki.DeviceID(fmt.Sprint("P-", i))] = []string{"sign", "agree"}
+				}
+			}
+			if diff := cmp.Diff(want, issued); diff != "" {
+				t.Errorf("certificates by device (-want +got):\n%s", diff)
+			}
+			if chunks, err := s.Store.PendingChunks(t.Context(), "acme", b.ID, 0, 10); err != nil || (len(chunks) > 0) != paused {
 				t.Errorf("%d chunks wait, %v", len(chunks), err)
 			}
 		})

@@ -54,6 +54,33 @@ func UsedForAnother() error {
 	return pki.Errorf(pki.Conflict, "the idempotency key, or the secret that is good for one certificate, was used for another request: send that one again, or take a new key or secret")
 }
 
+// SameDevice refuses a row of a batch whose device an earlier row of the same file has.
+func SameDevice(it *Item, earlier string) error {
+	what := "certificate"
+	if it.With != nil {
+		what = "pair"
+	}
+	return pki.Errorf(pki.Conflict, "row %d names the same device as row %s: a file gives a device one %s; another goes into a file of its own", it.Row, earlier, what)
+}
+
+// RefuseBoth returns why each of a pair is refused where one of them is: what is wrong
+// with itself, or else with the other. Two rows of a batch have an answer each; rows are
+// 0 for a single request, which has one.
+func RefuseBoth(refused [2]error, rows [2]int64) [2]error {
+	both := refused
+	for i, other := range [2]int{1, 0} {
+		cause := refused[other]
+		switch {
+		case refused[i] != nil || cause == nil:
+		case rows[other] == 0:
+			both[i] = cause
+		default:
+			both[i] = pki.Because(pki.KindOf(cause), cause, "the other of its pair, row %d, is refused: %s", rows[other], pki.DetailOf(cause))
+		}
+	}
+	return both
+}
+
 // An Item is one certificate of an intent.
 type Item struct {
 	Serial       pki.Serial
@@ -88,7 +115,7 @@ type Item struct {
 	Change pki.ChangeID
 
 	// With is the other of a pair, nil for most: the two stand side by side in one intent,
-	// and are issued both or neither.
+	// and are issued both or neither. Of a batch they are the rows 2i-1 and 2i.
 	With *Item
 
 	// Set by Store.Commit of a new intent. A refused item, or one that was

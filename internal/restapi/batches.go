@@ -45,7 +45,7 @@ func (s *server) submitBatch(w http.ResponseWriter, r *http.Request, g access.Pe
 
 func readSubmission(r *http.Request) (batch.Submission, error) {
 	var n batch.Submission
-	q, err := readQuery(r, "endpoint", "dry_run", "product_line", "lot", "site")
+	q, err := readQuery(r, "endpoint", "pair_endpoint", "dry_run", "product_line", "lot", "site")
 	if err != nil {
 		return n, err
 	}
@@ -61,6 +61,7 @@ func readSubmission(r *http.Request) (batch.Submission, error) {
 	if n.Endpoint = q.Get("endpoint"); n.Endpoint == "" {
 		return n, pki.Errorf(pki.Malformed, "endpoint: say where the rows are to be enrolled")
 	}
+	n.Pair = q.Get("pair_endpoint")
 	n.Defaults = pki.Placement{ProductLine: q.Get("product_line"), Lot: q.Get("lot"), Site: q.Get("site")}
 	return n, nil
 }
@@ -91,9 +92,11 @@ func submitBatchDoc() document {
 		id: "submit-batch", summary: "Submit a batch",
 		description: "The rows are streamed, of any number: PKCS#10 requests in PEM, one after another; or one JSON object a line with csr (PEM, or DER in base64) and, where wanted, device, product_line, lot, site and attributes; " +
 			"or CSV whose header names columns csr, device, product_line, lot, site and attributes.NAME; or a tar archive in gzip, or a zip archive, of requests in PEM or DER, whose file names without .csr, .pem or .der are the devices. " +
+			"With pair_endpoint each device has two requests, for both certificates of a pair: csr and pair_csr in JSON and CSV, DEVICE.csr and DEVICE.pair.csr in archives; not in PEM. It has two rows then, one after the other, and both are issued or neither. " +
 			"Where a row names no device, it is the subject's serialNumber, else its CN. The same file under the same idempotency key is the same batch.",
 		query: params(
 			required(parameter("endpoint", "string", "Label, or name within the tenant.")),
+			parameter("pair_endpoint", "string", "Of the second certificate of each device, in a batch of pairs: label, or name. The profiles of both endpoints name each other."),
 			parameter("dry_run", "boolean", "Check every row, sign nothing, and wait to be issued."),
 			parameter("product_line", "string", "Of rows that say nothing."),
 			parameter("lot", "string", "Of rows that say nothing."),
@@ -171,6 +174,9 @@ func wireBatch(b *batch.Batch) client.Batch {
 		State: string(b.State), By: b.By, Created: b.Created, Started: b.Started, Finished: b.Finished,
 		StoppedBy: b.StoppedBy, Why: b.Why, Needs: b.Needs, Change: string(b.Change),
 		RetryOf: string(b.RetryOf), RetryKinds: b.RetryKinds, Rows: b.Rows, Checked: b.Checked, Issued: b.Issued, Refused: b.Refused, Cancelled: b.Cancelled,
+	}
+	if b.PairEndpoint != "" {
+		w.PairEndpoint, w.PairProfile = b.PairEndpoint, new(wireProfileRef(b.PairProfile))
 	}
 	if b.State != batch.Uploading {
 		w.Digest = hex.EncodeToString(b.Digest[:])

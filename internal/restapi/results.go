@@ -154,7 +154,7 @@ func statusOf(r *batch.Result) string {
 }
 
 func wireResult(r *batch.Result) client.Result {
-	out := client.Result{Row: r.Row, OriginRow: r.Origin, Device: string(r.Device), Status: statusOf(r)}
+	out := client.Result{Row: r.Row, OriginRow: r.Origin, PairRow: r.PairRow, Device: string(r.Device), Status: statusOf(r)}
 	switch out.Status {
 	case client.RowIssued:
 		out.Issuer, out.Serial = string(r.Certificate.Issuer), r.Certificate.Serial.String()

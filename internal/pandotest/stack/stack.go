@@ -6,10 +6,12 @@ package stack
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -284,6 +286,34 @@ func (s *Stack) fill(t testing.TB, id pki.TenantID, endpoints ...string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// AddPair publishes two profiles of a tenant's that name each other, with an endpoint for
+// each, of its name: "sign" and "agree".
+func (s *Stack) AddPair(t testing.TB, tenant pki.TenantID) {
+	t.Helper()
+	s.AddPaired(t, tenant, "sign", "agree", "digitalSignature")
+	s.AddPaired(t, tenant, "agree", "sign", "keyAgreement")
+}
+
+// AddPaired publishes a profile of one of a pair, for a key usage, with its endpoint. The
+// lines are of the profile, besides.
+func (s *Stack) AddPaired(t testing.TB, tenant pki.TenantID, name, other, usage string, lines ...string) {
+	t.Helper()
+	document := fmt.Sprintf(`profile: %s
+pair: %s
+keys: {allow: [p256]}
+validity: 1y
+subject: [{type: serialNumber, from: device.id}]
+keyUsage: {use: [%s]}
+keyIdentifiers: [subject, authority]
+%s`, name, other, usage, strings.Join(lines, "\n"))
+	if _, err := s.Hierarchy.PublishProfile(t.Context(), s.Permit(t, tenant, access.ManageProfiles), []byte(document)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Enroll.CreateEndpoint(t.Context(), s.Permit(t, tenant, access.ManageEndpoints), enroll.NewEndpoint{Name: name, Authority: "issuing", Profile: name}); err != nil {
+		t.Fatal(err)
 	}
 }
 

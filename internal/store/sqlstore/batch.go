@@ -23,7 +23,8 @@ const changeOfBatch = ` FROM change c WHERE c.tenant = b.tenant AND c.target = '
 
 const batchColumns = `b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.profile_name, b.profile_version, b.authority,
 		b.product_line, b.lot, b.site, b.dry_run, b.idempotency, b.state, b.row_count, b.digest, b.submitter,
-		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site, b.scopes, b.needs`
+		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site, b.scopes, b.needs,
+		b.pair_endpoint, b.pair_tenant, b.pair_profile, b.pair_version`
 
 const selectHead = `SELECT ` + batchColumns + ` FROM batch b WHERE b.tenant = $1 AND b.id = $2`
 
@@ -58,7 +59,8 @@ func scanHead(row row) (*storedBatch, error) {
 func (b *storedBatch) columns() []any {
 	return []any{&b.num, &b.ID, &b.Tenant, &b.Endpoint, &b.Profile.Tenant, &b.Profile.Name, &b.Profile.Version, &b.Authority,
 		&b.Defaults.ProductLine, &b.Defaults.Lot, &b.Defaults.Site, &b.DryRun, &b.Idempotency, &b.State, &b.Rows,
-		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds, &b.Every.ProductLine, &b.Every.Site, intoScopes{&b.Scopes}, &b.Needs}
+		intoArray(b.Digest[:]), &b.By, intoTime{&b.Created}, intoTime{&b.Started}, intoTime{&b.Finished}, &b.RetryOf, &b.RetryKinds, &b.Every.ProductLine, &b.Every.Site, intoScopes{&b.Scopes}, &b.Needs,
+		&b.PairEndpoint, &b.PairProfile.Tenant, &b.PairProfile.Name, &b.PairProfile.Version}
 }
 
 const selectOneBatch = selectBatch + `WHERE b.tenant = $1 AND b.id = $2 GROUP BY b.num`
@@ -83,11 +85,13 @@ func (s *Store) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*
 			return err
 		}
 		rows, err := t.exec(`INSERT INTO batch (num, id, tenant, endpoint, profile_tenant, profile_name, profile_version, authority,
-				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished, retry_of, retry_kinds, scopes, needs)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0, $18, $19, $20, $21) ON CONFLICT DO NOTHING`,
+				product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished, retry_of, retry_kinds, scopes, needs,
+				pair_endpoint, pair_tenant, pair_profile, pair_version)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, 0, 0, $18, $19, $20, $21, $22, $23, $24, $25) ON CONFLICT DO NOTHING`,
 			num, b.ID, b.Tenant, b.Endpoint, b.Profile.Tenant, b.Profile.Name, b.Profile.Version, b.Authority,
 			b.Defaults.ProductLine, b.Defaults.Lot, b.Defaults.Site, number(b.DryRun), b.Idempotency, batch.Uploading,
-			make([]byte, len(b.Digest)), b.By, micros(b.Created), b.RetryOf, b.RetryKinds, scopesText(b.Scopes), b.Needs)
+			make([]byte, len(b.Digest)), b.By, micros(b.Created), b.RetryOf, b.RetryKinds, scopesText(b.Scopes), b.Needs,
+			b.PairEndpoint, b.PairProfile.Tenant, b.PairProfile.Name, b.PairProfile.Version)
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing batch %s: %w", b.ID, err)

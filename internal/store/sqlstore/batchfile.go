@@ -80,5 +80,5 @@ func (f batchFile) refuse(first keyClaim, it *issuance.Item) error {
 		}
 		row = strings.TrimSuffix(row, ofBatch+string(f.batch))
 	}
-	return pki.Errorf(pki.Conflict, "row %d names the same device as row %s: a file gives a device one certificate; another goes into a file of its own", it.Row, row)
+	return issuance.SameDevice(it, row)
 }

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -185,19 +184,21 @@ func (c *claiming) claimPair(a, b *issuance.Item) error {
 	if err := c.take(a, &wantA); err != nil {
 		return err
 	}
+	wantB.named = false // the first has claimed their device
 	return c.take(b, &wantB)
 }
 
 // settlePair has both of a pair refused where one is. One alone that came before is
 // one whose idempotency key outlived the other's for a moment.
 func settlePair(a, b *issuance.Item) {
-	refused := cmp.Or(a.Refused, b.Refused)
-	if refused == nil && (a.Earlier == nil) != (b.Earlier == nil) {
-		refused = pki.Errorf(pki.Conflict, "the idempotency key is being forgotten: send the request under another")
+	if a.Refused == nil && b.Refused == nil {
+		if (a.Earlier == nil) == (b.Earlier == nil) {
+			return
+		}
+		a.Refused = pki.Errorf(pki.Conflict, "the idempotency key is being forgotten: send the request under another")
 	}
-	if refused != nil {
-		a.Refused, a.Earlier, b.Refused, b.Earlier = refused, nil, refused, nil
-	}
+	both := issuance.RefuseBoth([2]error{a.Refused, b.Refused}, [2]int64{a.Row, b.Row})
+	a.Refused, a.Earlier, b.Refused, b.Earlier = both[0], nil, both[1], nil
 }
 
 // A wanted is what an item needs to claim, where nothing refuses it.

@@ -313,7 +313,8 @@ func (c *lotCount) devices() error {
 }
 
 // refused counts each device whose row was refused and not retried, and that has no
-// certificate of the lot; a row that names no device counts as one.
+// certificate of the lot; a row that names no device counts as one, and so do the two
+// rows of a pair.
 func (c *lotCount) refused() error {
 	type counted struct {
 		line, site string
@@ -331,7 +332,8 @@ func (c *lotCount) refused() error {
 	if err != nil {
 		return err
 	}
-	nameless, err := list(c.ctx, c.from, scan, `SELECT product_line, site, count(*) FROM (SELECT r.product_line, r.site`+refusalsOfLot+`r.device = '' LIMIT $3) t
+	nameless, err := list(c.ctx, c.from, scan, `SELECT product_line, site, count(*) FROM (SELECT r.product_line, r.site`+refusalsOfLot+`r.device = ''
+		AND (b.pair_endpoint = '' OR r.row_no % 2 = 1) LIMIT $3) t
 		GROUP BY product_line, site`, c.report.Tenant, c.report.Lot, c.most)
 	for _, d := range append(named, nameless...) {
 		c.place(d.line, d.site).Refused += d.n

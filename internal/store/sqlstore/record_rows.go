@@ -61,6 +61,7 @@ var insertDevices = newRowsText(upsertDevices.head, upsertDevices.columns, `ON C
 func (r *recording) devices(items []*issuance.Item) ([]storedItem, error) {
 	all := make([]storedItem, len(items))
 	waiting := make(map[deviceKey]int)
+	var twins [][2]int // of pairs: the places of two items of one device
 	args := make([]any, 0, upsertDevices.columns*len(items))
 	for i, it := range items {
 		if it.DER == nil {
@@ -75,7 +76,11 @@ func (r *recording) devices(items []*issuance.Item) ([]storedItem, error) {
 			continue
 		}
 		k := deviceKey{refs.owner, string(it.Device)}
-		if _, there := waiting[k]; there { // no statement may change a row twice
+		if first, there := waiting[k]; there { // no statement may change a row twice
+			if was := all[first].ordered; refs.line == was.line && refs.lot == was.lot && refs.site == was.site {
+				twins = append(twins, [2]int{first, i})
+				continue
+			}
 			if err := r.storeDevices(args, waiting, all); err != nil {
 				return nil, err
 			}
@@ -86,7 +91,14 @@ func (r *recording) devices(items []*issuance.Item) ([]storedItem, error) {
 		all[i].state = registry.Issued
 		args = append(args, refs.owner, k.device, refs.line, refs.lot, refs.site, string(registry.Issued), micros(r.now), micros(r.now))
 	}
-	return all, r.storeDevices(args, waiting, all)
+	if err := r.storeDevices(args, waiting, all); err != nil {
+		return nil, err
+	}
+	for _, t := range twins {
+		first, second := &all[t[0]], &all[t[1]]
+		second.refs.line, second.refs.lot, second.refs.site, second.state = first.refs.line, first.refs.lot, first.refs.site, first.state
+	}
+	return all, nil
 }
 
 type deviceKey struct {

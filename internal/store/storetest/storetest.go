@@ -125,6 +125,8 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"batch chunk claimed once", testChunkOnce},
 		{"batch refusals of the store", testBatchRefusals},
 		{"batch rows of one device", testBatchDevices},
+		{"batch of pairs", testBatchPairs},
+		{"lot of pairs", testPairsOfLot},
 		{"items outside of a part of the tenant", testWithin},
 		{"batch void", testBatchVoid},
 		{"batch adopted", testBatchAdopted},
