@@ -2,16 +2,19 @@ package est
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"net/http"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -104,7 +107,7 @@ func (s *sealing) toCertificate(r *http.Request, keyID []byte) error {
 }
 
 // toSecret encrypts under the secret that the request was sent with, which it names by
-// the user.
+// the user. Its key is derived when nothing else is wrong (derive).
 func (s *sealing) toSecret(r *http.Request, name []byte) error {
 	user, secret, ok := r.BasicAuth()
 	if !ok || secret == "" {
@@ -115,6 +118,27 @@ func (s *sealing) toSecret(r *http.Request, name []byte) error {
 	}
 	s.recipient = cms.Recipient{Password: pki.NewSecret(secret)}
 	return nil
+}
+
+// derive makes the key of a secret that was proved, before anything is issued. What nobody
+// guesses needs no slow derivation; one that somebody chose does, and that takes its turn.
+func (s *Server) derive(ctx context.Context, label string, sealed *sealing) error {
+	secret, iterations := sealed.recipient.Password, cms.RandomIterations
+	if secret.IsZero() {
+		return nil
+	}
+	if !enrolauth.IsRandom(secret) {
+		tenant, _, _ := strings.Cut(label, ".")
+		leave, err := s.cfg.Limits.Slow(ctx, pki.TenantID(tenant))
+		if err != nil {
+			return err
+		}
+		defer leave()
+		iterations = cms.PasswordIterations
+	}
+	key, err := cms.DerivePassword(secret, iterations)
+	sealed.recipient = cms.Recipient{Derived: key}
+	return err
 }
 
 // contentCiphers are those that a client can say that it reads.

@@ -23,6 +23,9 @@ func (s *Server) serverKeyGen(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer leave()
 	sealed, err := sealingOf(r, q.CSR)
+	if err == nil && sealed != nil {
+		err = s.derive(r.Context(), q.Endpoint, sealed)
+	}
 	if err != nil {
 		return s.refused(r, q.Endpoint, q.Grant.Principal(), err)
 	}
