@@ -99,7 +99,8 @@ type Store interface {
 	PutCheckpoint(ctx context.Context, h Hold, tenant pki.TenantID, size int64, note string) error
 	// KeepCheckpoint stores a checkpoint for good, before anchors get it.
 	KeepCheckpoint(ctx context.Context, h Hold, tenant pki.TenantID, k Kept) error
-	// Anchored notes that an anchor took the checkpoint of that size.
+	// Anchored notes that an anchor took the checkpoint of that size. Where one did
+	// before, nothing changes: a slow anchor does not make the log look anchored later.
 	Anchored(ctx context.Context, h Hold, tenant pki.TenantID, size int64, now time.Time) error
 
 	Logs(ctx context.Context) ([]*Log, error)

@@ -138,7 +138,7 @@ func (s *Store) KeepCheckpoint(ctx context.Context, h auditlog.Hold, tenant pki.
 func (s *Store) Anchored(ctx context.Context, h auditlog.Hold, tenant pki.TenantID, size int64, now time.Time) error {
 	return s.changeLog(ctx, h, tenant, func(t *tx, num int64) error {
 		_, err := t.exec(`UPDATE log SET anchored_size = $1, unanchored_since = CASE WHEN size > $1 THEN $2 ELSE 0 END
-			WHERE tenant = $3 AND anchored_size <= $1`, size, micros(now), num)
+			WHERE tenant = $3 AND anchored_size < $1`, size, micros(now), num)
 		return err
 	})
 }

@@ -262,6 +262,10 @@ func testCheckpoints(f *fixture) {
 	f.same(l.SignedSize, l.Size)
 	f.same(l.AnchoredSize, int64(2))
 	f.same(l.UnanchoredSince, at(5))
+	f.ok(f.Anchored(f.ctx, h, acme, 2, at(6))) // another anchor took it, too
+	l, err = f.Log(f.ctx, acme)
+	f.ok(err)
+	f.same(l.UnanchoredSince, at(5))
 	f.ok(f.Anchored(f.ctx, h, acme, l.Size, at(6)))
 	f.ok(f.Anchored(f.ctx, h, acme, 1, at(7)))
 	l, err = f.Log(f.ctx, acme)
