@@ -32,12 +32,14 @@ type guard struct {
 	right  time.Time     // what the clock said when it was last right; guarded by mu, as is the rest
 	at     time.Duration // elapsed then
 	stored time.Time     // the newest time of a commit, as far as is known
+	never  bool          // it was not right since the start: right is what it said then
 }
 
 func newGuard(now pki.Clock, elapsed func() time.Duration, stored time.Time) *guard {
 	g := &guard{now: now, elapsed: elapsed, stored: stored}
 	g.accept(now())
 	g.stored = stored
+	g.never = g.behind(g.right)
 	return g
 }
 
@@ -45,7 +47,7 @@ func newGuard(now pki.Clock, elapsed func() time.Duration, stored time.Time) *gu
 func (g *guard) accept(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.right, g.stored = now, now
+	g.right, g.stored, g.never = now, now, false
 	if g.elapsed != nil {
 		g.at = g.elapsed()
 	}
@@ -57,6 +59,9 @@ func (g *guard) learn(stored time.Time) {
 	defer g.mu.Unlock()
 	g.stored = stored
 }
+
+// behind reports whether a time is that of a clock that is behind what was committed.
+func (g *guard) behind(now time.Time) bool { return g.stored.Round(0).Sub(now.Round(0)) > clockLeeway }
 
 // time returns what the clock says while it is right, and is Unavailable while it is
 // not.
@@ -90,8 +95,9 @@ func (g *guard) look() (now, expected time.Time, err error) {
 	// Wall times alone: what a reading carries of the machine's own monotonic clock
 	// does not jump.
 	off := now.Round(0).Sub(expected.Round(0))
-	if off.Abs() <= clockLeeway && g.stored.Round(0).Sub(now.Round(0)) <= clockLeeway {
-		g.right, g.at = now, passed
+	// What was wrong from the start says nothing of what is right.
+	if (off.Abs() <= clockLeeway || g.never) && !g.behind(now) {
+		g.right, g.at, g.never = now, passed, false
 		return now, now, nil
 	}
 	if g.stored.After(expected) {
@@ -101,6 +107,34 @@ func (g *guard) look() (now, expected time.Time, err error) {
 		"this node's clock says %s and should say about %s: it issues nothing until it is set right, or a platform operator accepts it with 'pando clock accept'",
 		now.UTC().Format(time.RFC3339), expected.UTC().Format(time.RFC3339))}
 }
+
+// steady returns what the clock says, but while it has jumped what it should say. Where it
+// was never right, or is behind what was committed, nobody can tell, and it is believed.
+func (g *guard) steady() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	if g.elapsed == nil || g.never || g.runs(now) {
+		return now
+	}
+	expected := g.right.Add(g.elapsed() - g.at)
+	if now.Round(0).Sub(expected.Round(0)).Abs() > clockLeeway {
+		return expected
+	}
+	return now
+}
+
+// runs reports whether by the machine's own monotonic clock, which a reading carries, the
+// clock has not jumped since it was right. It costs a tenth of what elapsed does, which is
+// only asked where this says no: after a jump, or after the machine slept.
+func (g *guard) runs(now time.Time) bool {
+	wall, right := now.Round(0), g.right.Round(0)
+	return now != wall && g.right != right && (wall.Sub(right)-now.Sub(g.right)).Abs() <= clockLeeway
+}
+
+// Steady returns the time for what goes on while this node's clock is wrong: status,
+// revocation, the log, what expires. A clock that has jumped does not move it.
+func (s *Service) Steady() time.Time { return s.guard.steady() }
 
 // Time returns the time for deciding what to issue; Unavailable while this node's
 // clock is wrong.

@@ -38,6 +38,9 @@ func TestGuard(t *testing.T) {
 		if got := g.best().Sub(real); got != step.best {
 			t.Errorf("step %d: the best time is off by %s, want %s", i, got, step.best)
 		}
+		if got := g.steady().Sub(real); got != step.best {
+			t.Errorf("step %d: the steady time is off by %s, want %s", i, got, step.best)
+		}
 	}
 	offset = -time.Hour
 	g.accept(g.now())
@@ -64,5 +67,49 @@ func TestGuardOfStore(t *testing.T) {
 	g.learn(now.Add(-24 * time.Hour)) // nothing was committed for a day
 	if _, err := g.time(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGuardStartedWrong: a clock that was behind at the start is right once it is set
+// right, and a clock that is told from it is not.
+func TestGuardStartedWrong(t *testing.T) {
+	real, offset := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), -time.Hour
+	begun := real
+	g := newGuard(func() time.Time { return real.Add(offset) }, func() time.Duration { return real.Sub(begun) }, real)
+	for _, offset = range []time.Duration{-time.Hour, -2 * time.Hour} {
+		if _, err := g.time(); err == nil {
+			t.Errorf("%s: it is right", offset)
+		}
+		if got := g.steady(); !got.Equal(real.Add(offset)) {
+			t.Errorf("%s: the steady time is %s", offset, got)
+		}
+	}
+	offset, real = 0, real.Add(time.Minute)
+	if now, err := g.time(); err != nil || !now.Equal(real) {
+		t.Errorf("set right: %s, %v", now, err)
+	}
+	offset = time.Hour
+	if _, err := g.time(); err == nil || !g.steady().Equal(real) {
+		t.Errorf("a jump after that: %v", err)
+	}
+}
+
+// TestGuardRuns: readings that carry the machine's monotonic clock ask for nothing else
+// while they agree with it.
+func TestGuardRuns(t *testing.T) {
+	asked := 0
+	g := newGuard(time.Now, func() time.Duration { asked++; return 0 }, time.Time{})
+	before := asked
+	for range 10 {
+		if got := g.steady(); time.Since(got).Abs() > time.Minute {
+			t.Errorf("the steady time is %s", got)
+		}
+	}
+	if asked != before {
+		t.Errorf("the other clock was asked %d times", asked-before)
+	}
+	g.right = g.right.Round(0).Add(-time.Hour) // the wall has gone on by an hour, and elapsed has not
+	if got := g.steady(); time.Since(got) < 59*time.Minute {
+		t.Errorf("after a jump the steady time is %s", got)
 	}
 }

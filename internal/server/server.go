@@ -52,8 +52,7 @@ import (
 type Server struct {
 	cfg     Config
 	log     *slog.Logger
-	now     pki.Clock
-	elapsed func() time.Duration
+	machine machine
 
 	alarms      *alarm.Board
 	store       *sqlstore.Store
@@ -103,12 +102,21 @@ type machine struct {
 	keys    func(keystore.Provider) keystore.Provider // what stands before software keys; nil is nothing
 }
 
+// now is the time for everything but what watches this node's clock: a clock that has
+// jumped dates no revocation and no CRL, and lets nothing expire.
+func (s *Server) now() time.Time {
+	if s.issuance == nil { // before it is made, which is before anything runs
+		return s.machine.now()
+	}
+	return s.issuance.Steady()
+}
+
 func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger, m machine) (_ *Server, err error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, now: m.now, elapsed: m.elapsed, alarms: alarm.NewBoard(m.now), visits: visits.NewBook()}
+	s := &Server{cfg: cfg, log: log, machine: m, alarms: alarm.NewBoard(m.now), visits: visits.NewBook()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -119,7 +127,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		return nil, err
 	}
 	s.family = hierarchy.NewFamilies(s.store).Of
-	s.limits = newLimits(cfg.Limits, s.family, m.now)
+	s.limits = newLimits(cfg.Limits, s.family, s.now)
 	keys, kek, err := s.openKeys(ctx, m.keys)
 	if err != nil {
 		return nil, err
@@ -186,7 +194,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 	s.jobs = revocation.NewJobs(revocation.JobsConfig{Store: s.store, VA: s.revocation, Gate: s.approvals, Family: s.family, Now: s.now, Log: s.log})
 	var err error
 	s.issuance, err = issuance.New(ctx, issuance.Config{
-		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.now, Elapsed: s.elapsed, Alarms: s.alarms, Log: s.log, Family: s.family,
+		Store: s.store, Signer: keys, Issuers: s.store, Node: s.cfg.Node, Now: s.machine.now, Elapsed: s.machine.elapsed, Alarms: s.alarms, Log: s.log, Family: s.family,
 	})
 	if err != nil {
 		return err
