@@ -128,7 +128,7 @@ func NewGrants(ctx context.Context, p Permit, store ScopeStore, principal string
 	if !builtIn {
 		r, err := ownRole(ctx, store, p.tenant, role)
 		if pki.KindOf(err) == pki.NotFound {
-			err = pki.Errorf(pki.Malformed, "role %.40q: it is one of the tenant's own, or of %v", string(role), Roles())
+			err = pki.Errorf(pki.Malformed, "the tenant has no role %.40q of its own, and it is none of those built in, %v", string(role), Roles())
 		}
 		if err != nil {
 			return nil, err

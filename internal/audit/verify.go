@@ -167,7 +167,7 @@ func (v *verifier) header(h *Header) (err error) {
 	if v.cfg.Key != "" {
 		known, err := ParseKey(v.cfg.Key)
 		if err != nil {
-			return err
+			return pki.Because(pki.Malformed, err, "the key that was given is none of a log: it is as 'pando audit checkpoint' prints it")
 		}
 		if known.String() != v.key.String() {
 			r.addf("the export's key is %s, not the one that was given: it is another log, or the log was replaced", v.key)
@@ -268,11 +268,19 @@ func (v *verifier) checkpoint(note string) {
 	case c.Size != v.tree.size:
 		v.report.addf("a checkpoint of %d entries stands after %d", c.Size, v.tree.size)
 	case c.Root != v.tree.root():
-		v.report.addf("the entries up to index %d are not those of the checkpoint of %s; up to index %d they are", c.Size-1, c.Time.Format(time.RFC3339), v.sound-1)
+		v.report.addf("the entries up to index %d are not those of the checkpoint of %s; %s", c.Size-1, c.Time.Format(time.RFC3339), v.soundUpTo())
 	default:
 		v.sound = c.Size
 		v.report.Checkpoints++
 	}
+}
+
+// soundUpTo says which entries a checkpoint before has met.
+func (v *verifier) soundUpTo() string {
+	if v.sound == 0 {
+		return "no checkpoint before it is met"
+	}
+	return fmt.Sprintf("up to index %d they are", v.sound-1)
 }
 
 func (v *verifier) end(e *End) {
@@ -308,7 +316,7 @@ func (v *verifier) newest(c Checkpoint, e *End) {
 		v.report.addf("the newest checkpoint has %d entries, and the export's proof goes from %d to %d", c.Size, p.From, p.To)
 	case p.From == 0 && root == (&edge{}).root(): // an empty tree begins every other
 	case p.Verify(root, c.Root) != nil:
-		v.report.addf("the entries up to index %d are not those of the newest checkpoint, of %s; up to index %d they are", p.From-1, c.Time.Format(time.RFC3339), v.sound-1)
+		v.report.addf("the entries up to index %d are not those of the newest checkpoint, of %s; %s", p.From-1, c.Time.Format(time.RFC3339), v.soundUpTo())
 	}
 }
 

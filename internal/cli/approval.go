@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // approvalCommand is "pando approval".
@@ -82,7 +83,7 @@ func rules(items ...client.ApprovalRule) func(io.Writer) error {
 		if x.SharePercent != nil && len(x.Steps) > 0 {
 			needs += fmt.Sprintf(" above %g %%", *x.SharePercent)
 		}
-		t.add(x.Kind, needs, (time.Duration(x.LifeSeconds) * time.Second).String())
+		t.add(x.Kind, needs, pki.FormatDuration(time.Duration(x.LifeSeconds)*time.Second))
 	}
 	return t.write
 }

@@ -161,13 +161,19 @@ func followBatch(ctx context.Context, c *console, cl *client.Client, id string) 
 // endOfBatch prints a batch at rest, and is errSilent where the exit status has
 // to say that not every row is well. results is the file that has the results, or "".
 func endOfBatch(c *console, b *client.Batch, results string) error {
-	if err := showBatch(c)(b, nil); err != nil {
-		return err
+	// What results are written to holds nothing else.
+	if results != "-" {
+		if err := showBatch(c)(b, nil); err != nil {
+			return err
+		}
 	}
 	if b.Refused > 0 {
-		where := fmt.Sprintf("'pando batch results %s --status refused'", b.ID)
-		if results != "" {
-			where = results
+		where := results
+		switch results {
+		case "":
+			where = fmt.Sprintf("'pando batch results %s --status refused'", b.ID)
+		case "-":
+			where = "standard output"
 		}
 		c.note("refused: %d of %s; %s says why", b.Refused, pki.Count(b.Rows, "row"), where)
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // batchSubmit is "pando batch submit".
@@ -75,6 +76,9 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 		DryRun: s.DryRun, IdempotencyKey: key,
 	}, newUpload(rows, p))
 	p.end()
+	if err != nil && s.IdempotencyKey == "" && kindOf(err) == pki.Conflict.String() {
+		return hintf(err, "endpoint and file are the key where none is given: --idempotency-key gives another")
+	}
 	if err != nil {
 		return unanswered(err, key)
 	}

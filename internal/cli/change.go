@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -226,6 +228,14 @@ type decision struct {
 	ID      string `arg:"" help:"The change."`
 	Hash    string `required:"" placeholder:"HASH" help:"Its hash, as 'pando change show' prints it below what you looked at."`
 	Comment string `placeholder:"TEXT" help:"For the requester and for auditors."`
+}
+
+// AfterApply is called by kong. Pages show hashes cut short, which decide nothing.
+func (d *decision) AfterApply() error {
+	if b, err := hex.DecodeString(d.Hash); err != nil || len(b) != sha256.Size || strings.ToLower(d.Hash) != d.Hash {
+		return errors.New("--hash: give the whole hash, 64 hexadecimal digits in lower case, as 'pando change show' prints it")
+	}
+	return nil
 }
 
 func (d *decision) said() client.NewDecision {

@@ -149,7 +149,7 @@ func hintOf(err error) string {
 	return ""
 }
 
-var missing = regexp.MustCompile(`^no (authority|batch|device|endpoint|lot|profile|site|product line|tenant) "`)
+var missing = regexp.MustCompile(`^no (?:own )?(authority|batch|device|endpoint|grant|lot|profile|role|secret|site|product line|tenant|token|trusted authority) "`)
 
 // listHint names the command that lists what a detail says there is none of, or "".
 func listHint(detail string) string {
@@ -157,7 +157,11 @@ func listHint(detail string) string {
 	if parts == nil {
 		return ""
 	}
-	return fmt.Sprintf("'pando %s list' lists what there is", strings.ReplaceAll(parts[1], " ", "-"))
+	command := strings.ReplaceAll(parts[1], " ", "-")
+	if parts[1] == "trusted authority" {
+		command = "trust"
+	}
+	return fmt.Sprintf("'pando %s list' lists what there is", command)
 }
 
 // problemHint says what to do about a refusal by the server.

@@ -76,6 +76,9 @@ func (p *profileTry) Run(c *console) error {
 		return err
 	}
 	made, err := specimen.Issue(*cfg)
+	if strings.Contains(pki.DetailOf(err), "which is absent") {
+		return hintf(err, "the sample has what --cn, --dns, --uri, --ip, --device and --attribute say, or --csr")
+	}
 	if err != nil {
 		return err
 	}

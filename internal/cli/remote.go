@@ -21,7 +21,7 @@ type globals struct {
 	Server     string `group:"server" xor:"target" placeholder:"URL" help:"Address of the REST API, as https://pki.example.com:8443 (default: $$PANDO_SERVER)."`
 	TokenFile  string `group:"server" placeholder:"FILE" help:"File of mode 0600 with the API token (default: the token is taken from $$PANDO_TOKEN)."`
 	TLSCA      string `group:"server" name:"tls-ca" placeholder:"FILE" help:"PEM file of the CA that the server's certificate must verify to (default: $$PANDO_TLS_CA, else the system's)."`
-	Quickstart string `group:"server" xor:"target" placeholder:"DIR" help:"Take all three from the directory of a quickstart (default: $$PANDO_QUICKSTART, where no server is named)."`
+	Quickstart string `group:"server" xor:"target" placeholder:"DIR" help:"Take all three from the directory of a quickstart; $$PANDO_TOKEN and $$PANDO_TLS_CA do not count then (default: $$PANDO_QUICKSTART, where no server is named)."`
 
 	// Token is there to refuse it: the arguments of a process can be read by
 	// everyone on the machine.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // roleCommand is "pando role".
@@ -59,7 +60,7 @@ func (r *roleShow) Run(ctx context.Context, c *console, cl *client.Client) error
 	}
 	i := slices.IndexFunc(all, func(x client.Role) bool { return x.Name == r.Name })
 	if i < 0 {
-		return usagef("no role %q; 'pando role list' lists them", r.Name)
+		return hintf(pki.Errorf(pki.NotFound, "no role %q", r.Name), "'pando role list' lists what there is")
 	}
 	return c.result(all[i], roles(all[i]))
 }
@@ -91,7 +92,7 @@ func (r *roleCreate) Run(ctx context.Context, c *console, cl *client.Client) err
 type roleChange struct {
 	Name        string   `arg:"" help:"The own role's name."`
 	Permission  []string `required:"" placeholder:"PERMISSION" help:"All that it is to include; may be repeated."`
-	Description string   `placeholder:"TEXT" help:"What it is for; it replaces the one before."`
+	Description string   `placeholder:"TEXT" help:"What it is for; it replaces the one before, also where it is left out."`
 }
 
 func (roleChange) Help() string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/client"
@@ -62,10 +63,19 @@ func (s *secretCreate) Run(ctx context.Context, c *console, cl *client.Client) e
 		return err
 	}
 	c.note("secret %s for the endpoint %s, device %s, expires %s; its text is shown this once", made.ID, made.Endpoint, cmp.Or(made.Device, "any"), when(made.Expires))
+	if e, err := cl.Endpoint(ctx, made.Endpoint); err == nil && !slices.ContainsFunc(e.Protocols, takesSecrets) {
+		c.note("warning: %s has neither EST nor SCEP on, by which devices send secrets: 'pando endpoint update %s --protocol' says what is on", e.Label, e.Name)
+	}
 	return c.result(made, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, made.Secret.Reveal())
 		return err
 	})
+}
+
+// takesSecrets reports whether requests can bring a secret by a protocol.
+func takesSecrets(protocol string) bool {
+	p := pki.Protocol(protocol)
+	return p == pki.ProtocolEST || p == pki.ProtocolSCEP
 }
 
 // secretList is "pando secret list".

@@ -149,7 +149,7 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 		return nil, err
 	}
 	switch {
-	case len(issuer.Certificate) > 0:
+	case issuer.State != pki.IssuerDropped && len(issuer.Certificate) > 0:
 		return nil, pki.Errorf(pki.Conflict, "the issuer %s has its certificate already", issuer.ID)
 	case issuer.State != pki.IssuerPending:
 		return nil, pki.Errorf(pki.Conflict, "the issuer %s is %s and takes no certificate", issuer.ID, issuer.State)

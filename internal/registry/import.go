@@ -234,7 +234,7 @@ func (r *rowReader) next() (*Device, error) {
 		Site        string `json:"site"`
 	}
 	if err := strictjson.Unmarshal(line, &row); err != nil {
-		return nil, pki.Because(pki.Malformed, err, "it is not a JSON object with device and, where wanted, product_line, lot and site")
+		return nil, pki.Because(pki.Malformed, err, "it is not a JSON object with device and, where wanted, product_line, lot and site, and nothing else")
 	}
 	return &Device{ID: pki.DeviceID(row.Device), Placement: pki.Placement{ProductLine: row.ProductLine, Lot: row.Lot, Site: row.Site}}, nil
 }

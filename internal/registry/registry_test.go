@@ -173,8 +173,8 @@ func TestImport(t *testing.T) {
 		{"no ids", registry.NDJSON, "{}\n{\"device\":7}\n{\"device\":\"x\",\"colour\":\"grey\"}\n{\"device\":\"\u00e9\"}\n", registry.Import{Refused: 4,
 			Problems: []registry.ImportProblem{
 				{1, "device id \"\": it has 1 to 128 printable ASCII characters and no space at either end"},
-				{2, "it is not a JSON object with device and, where wanted, product_line, lot and site"},
-				{3, "it is not a JSON object with device and, where wanted, product_line, lot and site"},
+				{2, "it is not a JSON object with device and, where wanted, product_line, lot and site, and nothing else"},
+				{3, "it is not a JSON object with device and, where wanted, product_line, lot and site, and nothing else"},
 				{4, "device id \"\u00e9\": it has 1 to 128 printable ASCII characters and no space at either end"}}}},
 	} {
 		got, err := h.Registry.ImportDevices(ctx, g, test.format, pki.Placement{Lot: "lot-1"}, strings.NewReader(test.text))

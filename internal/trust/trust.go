@@ -144,7 +144,7 @@ func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Ancho
 		return nil, pki.Errorf(pki.Conflict, "a tenant trusts %d authorities at most", MaxAnchors)
 	}
 	if slices.ContainsFunc(have, func(h *Anchor) bool { return h.Name == a.Name }) {
-		return nil, pki.Errorf(pki.Conflict, "there is a trusted authority %q already", a.Name)
+		return nil, pki.Errorf(pki.Conflict, "there is a trusted authority %q already; for other scopes trust the same authority under another name", a.Name)
 	}
 	if err := s.passAdd(ctx, g, &n, authority, a); err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func (s *Store) SuspendChild(ctx context.Context, parent, child pki.TenantID, su
 		case err != nil:
 			return fmt.Errorf("suspending tenant %s: %w", child, err)
 		case rows == 0:
-			return pki.Errorf(pki.Conflict, "the tenant %s is so already", child)
+			return pki.Errorf(pki.Conflict, "the tenant %s is %s already", child, map[bool]string{true: "suspended", false: "active"}[suspended])
 		}
 		t.forgetQuotas = true
 		return t.eventOfBoth(child, e)
