@@ -76,7 +76,7 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 		DryRun: s.DryRun, IdempotencyKey: key,
 	}, newUpload(rows, p))
 	p.end()
-	if err != nil && s.IdempotencyKey == "" && kindOf(err) == pki.Conflict.String() {
+	if kindOf(err) == pki.Conflict.String() && key != s.IdempotencyKey && strings.Contains(err.Error(), "idempotency key") {
 		return hintf(err, "endpoint and file are the key where none is given: --idempotency-key gives another")
 	}
 	if err != nil {

@@ -295,6 +295,13 @@ func TestTrustAcrossRevocation(t *testing.T) {
 	if _, err := r.Trust.Add(ctx, r.Permit(t, "acme", access.ManageTrust), trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "meter"}}}); err != nil {
 		t.Fatal(err)
 	}
+	again := trust.NewAnchor{Name: "again", Authority: "issuing", Role: access.Auditor}
+	for range 2 {
+		if _, err := r.Trust.Add(ctx, r.Permit(t, "acme", access.ManageTrust), again); pki.KindOf(err) != pki.Conflict {
+			t.Errorf("trusted a second time: %v", err)
+		}
+		again.Authority, again.Certificate = "", v.Issuers[0].Certificate
+	}
 	if _, err := r.Trust.Authenticate(ctx, []*x509.Certificate{old}, "acme"); err != nil {
 		t.Errorf("one of the issuer before: %v", err)
 	}

@@ -5,6 +5,7 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -144,7 +145,10 @@ func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Ancho
 		return nil, pki.Errorf(pki.Conflict, "a tenant trusts %d authorities at most", MaxAnchors)
 	}
 	if slices.ContainsFunc(have, func(h *Anchor) bool { return h.Name == a.Name }) {
-		return nil, pki.Errorf(pki.Conflict, "there is a trusted authority %q already; for other scopes trust the same authority under another name", a.Name)
+		return nil, pki.Errorf(pki.Conflict, "there is a trusted authority %q already: take another name, or remove it first", a.Name)
+	}
+	if err := s.checkOnce(ctx, have, a, authority); err != nil {
+		return nil, err
 	}
 	if err := s.passAdd(ctx, g, &n, authority, a); err != nil {
 		return nil, err
@@ -155,6 +159,23 @@ func (s *Service) Add(ctx context.Context, g access.Permit, n NewAnchor) (*Ancho
 	}
 	s.Forget()
 	return a, nil
+}
+
+// checkOnce is Conflict where the tenant trusts the authority of an anchor already, by
+// the certificate or as its own: a certificate proves somebody by one anchor, so that a
+// second one would have no effect, or take away what the first gives.
+func (s *Service) checkOnce(ctx context.Context, have []*Anchor, a *Anchor, authority pki.AuthorityID) error {
+	issuers, err := s.cfg.Store.AllIssuers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range have {
+		ours := func(i *pki.Issuer) bool { return i.ID == h.Issuer && i.Authority == authority }
+		if bytes.Equal(h.Certificate, a.Certificate) || authority != "" && slices.ContainsFunc(issuers, ours) {
+			return pki.Errorf(pki.Conflict, "the authority is trusted already, as %q, and that is once: to change its scopes remove it, and add it with all of them", h.Name)
+		}
+	}
+	return nil
 }
 
 func (n *NewAnchor) check() error {

@@ -18,7 +18,7 @@ func (s *Store) PutAnchor(ctx context.Context, a *trust.Anchor, e pki.Event) err
 		case err != nil:
 			return fmt.Errorf("storing the trusted authority %s: %w", a.Name, err)
 		case rows == 0:
-			return pki.Errorf(pki.Conflict, "there is a trusted authority %q already; for other scopes trust the same authority under another name", a.Name)
+			return pki.Errorf(pki.Conflict, "there is a trusted authority %q already: take another name, or remove it first", a.Name)
 		}
 		if err := t.putGrants(a.Grants); err != nil {
 			return err
