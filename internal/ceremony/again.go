@@ -17,11 +17,14 @@ import (
 // Certificate returns the DER of the certificate of the root whose sealed file is
 // at sealed, as its journal has it.
 func Certificate(sealed string) ([]byte, error) {
-	der, err := again(sealed, "")
-	if err == nil && der == nil {
-		err = pki.Errorf(pki.NotFound, "%s has no certificate: the root's making was cut short, and its key was not kept. Make another", journalOf(sealed))
+	c, err := again(sealed, "")
+	if err != nil {
+		return nil, err
 	}
-	return der, err
+	if c.made == nil {
+		return nil, pki.Errorf(pki.NotFound, "%s has no certificate: the root's making was cut short, and its key was not kept. Make another", journalOf(sealed))
+	}
+	return c.made, nil
 }
 
 // Answer returns what Sign answered to the request, the last time where there are
@@ -30,19 +33,21 @@ func Answer(sealed string, r *Request) (*Response, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	signed, err := again(sealed, r.hash())
-	if err == nil && signed == nil {
-		err = pki.Errorf(pki.NotFound, "%s has no answer to this request: it was not signed with this root, or that was cut short", journalOf(sealed))
+	if r.Kind == KindRoot {
+		return nil, pki.Errorf(pki.PolicyRefused, "the answer to this request is of two roots: 'pando ceremony rollover' with the same files writes it once more, and signs nothing twice")
 	}
+	c, err := again(sealed, r.hash())
 	if err != nil {
 		return nil, err
 	}
-	return r.answer(signed), nil
+	if c.found == nil {
+		return nil, pki.Errorf(pki.NotFound, "%s has no answer to this request: it was not signed with this root, or that was cut short", journalOf(sealed))
+	}
+	return r.answer(c.found), nil
 }
 
-// again looks through a journal for what was signed for a request; "" is the
-// root's making.
-func again(sealed, request string) ([]byte, error) {
+// again reads a journal, and seeks what was signed for a request.
+func again(sealed, request string) (*chain, error) {
 	f, err := os.Open(journalOf(sealed))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -55,7 +60,7 @@ func again(sealed, request string) ([]byte, error) {
 	if err := c.read(f); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return c.found, nil
+	return c, nil
 }
 
 // hash returns the SHA-256 of a request, hex. It is of the request's meaning: how

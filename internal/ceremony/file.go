@@ -30,7 +30,7 @@ func ReadRequest(r io.Reader) (*Request, error) {
 	if err := req.check(); err != nil {
 		return nil, err
 	}
-	if req.Kind == KindCertificate && size > maxCertificateFile {
+	if req.Kind != KindCRL && size > maxCertificateFile {
 		return nil, malformed("one for a certificate is at most %d MiB", maxCertificateFile>>20)
 	}
 	return req, nil

@@ -14,6 +14,7 @@ import (
 const (
 	goodRoot        = `"root":"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff","mode":"test","made":"2026-10-01T00:00:00Z","root_issuer":"r1","status_url":"http://pki.example/x"`
 	goodCertificate = `{"kind":"certificate",` + goodRoot + `,"issuer":"i1","profile_tenant":"acme","profile_version":2,"profile":"name: x\n","common_name":"X","organization":"Acme","csr":"MAA="}`
+	goodNext        = `{"kind":"root",` + goodRoot + `,"issuer":"i1","profile_tenant":"acme","profile_version":2,"profile":"name: x\n","key_kind":"p384"}`
 	goodCRL         = `{"kind":"crl",` + goodRoot + `,"number":3,"days":30,"entries":[{"serial":"0a","at":"2026-10-01T00:00:00Z","reason":"superseded"}]}`
 )
 
@@ -23,6 +24,15 @@ func TestReadRequest(t *testing.T) {
 	}{
 		{"certificate", goodCertificate, ""},
 		{"CRL", goodCRL, ""},
+		{"root", goodNext, ""},
+		{"root without a kind of key", strings.Replace(goodNext, `,"key_kind":"p384"`, ``, 1), "key_kind is missing"},
+		{"root with a CSR", strings.Replace(goodNext, `"key_kind"`, `"csr":"MAA=","key_kind"`, 1), "its key is made in the ceremony"},
+		{"root with a name", strings.Replace(goodNext, `"key_kind"`, `"common_name":"X","key_kind"`, 1), "has the names of the one that it follows"},
+		{"root with a number", strings.Replace(goodNext, `"key_kind"`, `"number":1,"key_kind"`, 1), "belong to a CRL"},
+		{"root that is the old one", strings.Replace(goodNext, `"i1"`, `"r1"`, 1), "is the root that is to be followed"},
+		{"root without a profile", strings.Replace(goodNext, `"name: x\n"`, `""`, 1), "profile is missing"},
+		{"certificate with a kind of key", strings.Replace(goodCertificate, `"csr"`, `"key_kind":"p384","csr"`, 1), "belongs to a root"},
+		{"CRL with a kind of key", strings.Replace(goodCRL, `"number"`, `"key_kind":"p384","number"`, 1), "not to a CRL"},
 		{"white space around", "\n" + goodCRL + "\n", ""},
 		{"nothing", "", "ends in the middle"},
 		{"cut", goodCRL[:60], "ends in the middle"},
@@ -39,7 +49,7 @@ func TestReadRequest(t *testing.T) {
 		{"no time", strings.Replace(goodCRL, `"at":"2026-10-01T`, `"at":"2026-10-32T`, 1), `the value at "/entries/0/at" is not of the right type or form`},
 		{"no UTF-8", strings.Replace(goodCertificate, `"X"`, "\"\xff\"", 1), "not valid JSON"},
 		{"very deep", strings.Repeat("[", 100_000), "JSON"},
-		{"no such kind", strings.Replace(goodCRL, `"crl"`, `"root"`, 1), `kind "root"`},
+		{"no such kind", strings.Replace(goodCRL, `"crl"`, `"key"`, 1), `kind "key"`},
 		{"short root", strings.Replace(goodCRL, `"0011`, `"`, 1), "64 hexadecimal digits"},
 		{"root that is no hash", strings.Replace(goodCRL, `"0011`, `"xx11`, 1), "64 hexadecimal digits"},
 		{"issuer that is no slug", strings.Replace(goodCRL, `"r1"`, `"../r1"`, 1), "root_issuer"},
@@ -108,6 +118,9 @@ func TestResponse(t *testing.T) {
 	}{
 		{"certificate", `{"kind":"certificate","issuer":"i1","certificate":"MAA=","profile_version":1}`, ""},
 		{"CRL", `{"kind":"crl","root_issuer":"r1","crl":"MAA="}`, ""},
+		{"root", `{"kind":"root","issuer":"i1","certificate":"MAA=","profile_version":1,"new_with_old":"MAA=","old_with_new":"MAA="}`, ""},
+		{"root with one link", `{"kind":"root","issuer":"i1","certificate":"MAA=","profile_version":1,"new_with_old":"MAA="}`, "holds either"},
+		{"certificate with links", `{"kind":"certificate","issuer":"i1","certificate":"MAA=","profile_version":1,"new_with_old":"MAA=","old_with_new":"MAA="}`, "holds either"},
 		{"nothing", `{}`, "holds either"},
 		{"both", `{"kind":"crl","root_issuer":"r1","crl":"MAA=","issuer":"i1","certificate":"MAA="}`, "holds either"},
 		{"the other's", `{"kind":"crl","issuer":"i1","certificate":"MAA="}`, "holds either"},
@@ -148,6 +161,7 @@ func TestWriteRefuses(t *testing.T) {
 func FuzzReadRequest(f *testing.F) {
 	f.Add([]byte(goodCertificate))
 	f.Add([]byte(goodCRL))
+	f.Add([]byte(goodNext))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		req, err := ceremony.ReadRequest(bytes.NewReader(in))
 		if err != nil {

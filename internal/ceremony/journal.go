@@ -18,10 +18,11 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// The acts and the steps of one, as they stand in a journal. The acts besides
-// the root's own making are the kinds of request.
+// The acts and the steps of one, as they stand in a journal. The acts besides these
+// two are KindCertificate and KindCRL.
 const (
 	actRoot    = "root"
+	actLink    = "link"   // a root's key under another root's (RFC 9810, 4.4)
 	stepIntent = "intent" // synced before the key is used
 	stepDone   = "done"   // synced before the result leaves
 )
@@ -40,7 +41,7 @@ type entry struct {
 	Serial   string    `json:"serial,omitzero"`
 	Number   int64     `json:"number,omitzero"`  // of a CRL
 	TBS      []byte    `json:"tbs,omitzero"`     // of an intent: what the key is to sign, whole
-	Request  string    `json:"request,omitzero"` // SHA-256 of the request, hex; "" of the root's making
+	Request  string    `json:"request,omitzero"` // SHA-256 of the request, hex; "" of the making of a root that follows no other
 	Result   string    `json:"result,omitzero"`  // of a done: SHA-256 of what was signed, hex
 	Signed   []byte    `json:"signed,omitzero"`  // of a done: what was signed, whole, to be had again
 	Previous string    `json:"previous"`         // SHA-256 of the line before, hex; "" in the first
@@ -57,13 +58,16 @@ const ending = 4096
 // A chain is what a journal says, read from its first line to its last.
 type chain struct {
 	rootTBS []byte // of the first line
+	follows string // of the first line: SHA-256 of the request that the root was made for
+	made    []byte // the root's certificate, nil until its making is done
 	last    entry  // without TBS and Signed
 	hash    string // SHA-256 of the last line, hex
 	number  int64  // the highest CRL number that was intended
 
 	signed map[string]time.Time // when each request was signed, by its hash
+	links  map[string][]byte    // the links that were signed, by the hash of their request
 
-	seek  string // the request whose last answer is wanted; "" is the root's certificate
+	seek  string // the request whose last answer is wanted
 	found []byte // that answer: what was signed, whole
 }
 
@@ -82,7 +86,7 @@ func (c *chain) follow(line []byte) error {
 		return errors.New("it is older than the line before it")
 	case (e.N == 1) != (e.Act == actRoot && e.Step == stepIntent):
 		return errors.New("the root's making stands in the first line and nowhere else")
-	case e.Act != actRoot && e.Act != KindCertificate && e.Act != KindCRL:
+	case e.Act != actRoot && e.Act != actLink && e.Act != KindCertificate && e.Act != KindCRL:
 		return errors.New("its act is unknown")
 	case e.Step != stepIntent && (e.Step != stepDone || c.last.Step != stepIntent || c.last.Act != e.Act):
 		return errors.New("it ends an act that the line before it does not begin")
@@ -94,10 +98,28 @@ func (c *chain) follow(line []byte) error {
 		return errors.New("its CRL number is not above the earlier ones")
 	}
 	if e.N == 1 {
-		c.rootTBS = e.TBS
+		c.rootTBS, c.follows = e.TBS, e.Request
 	}
 	c.number = max(c.number, e.Number)
 	if e.Step == stepDone {
+		c.end(&e)
+	}
+	e.TBS, e.Signed = nil, nil
+	c.last, c.hash = e, sha256Hex(line)
+	return nil
+}
+
+// end takes note of an act that is done.
+func (c *chain) end(e *entry) {
+	switch e.Act {
+	case actRoot:
+		c.made = e.Signed
+	case actLink:
+		if c.links == nil {
+			c.links = make(map[string][]byte)
+		}
+		c.links[e.Request] = e.Signed
+	default:
 		if c.signed == nil {
 			c.signed = make(map[string]time.Time)
 		}
@@ -106,9 +128,6 @@ func (c *chain) follow(line []byte) error {
 			c.found = e.Signed
 		}
 	}
-	e.TBS, e.Signed = nil, nil
-	c.last, c.hash = e, sha256Hex(line)
-	return nil
 }
 
 // line returns the line that e becomes as the chain's next, with its line end.

@@ -131,9 +131,13 @@ func TestIntentBeforeRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	intent, err := certificateIntent(actRoot, pki.Test, message, journalTime)
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := &witness{Signer: key, journal: journalOf(sealed)}
 	// A witness cannot be sealed, so that the making ends there.
-	if _, err := (&root{mode: pki.Test, key: w}).make(message, cfg, journalTime); err == nil || !strings.Contains(err.Error(), "seal root") {
+	if _, err := (&root{mode: pki.Test, key: w}).make(intent, cfg); err == nil || !strings.Contains(err.Error(), "seal root") {
 		t.Errorf("error %v, want one of sealing", err)
 	}
 	if w.signed != 1 {

@@ -14,12 +14,13 @@ import (
 const (
 	KindCertificate = "certificate" // sign a CA certificate
 	KindCRL         = "crl"         // sign a CRL of the root
+	KindRoot        = "root"        // make the root that follows this one
 )
 
 // A Request is one file that asks the root for one act. ReadRequest and
 // WriteRequest say how it stands in the file.
 type Request struct {
-	Kind string `json:"kind"` // KindCertificate or KindCRL
+	Kind string `json:"kind"` // KindCertificate, KindCRL or KindRoot
 	Root string `json:"root"` // SHA-256 of the root's certificate, hex: no other root signs
 
 	// Mode is what the server takes the root for: a root made for tests signs
@@ -34,14 +35,19 @@ type Request struct {
 	RootIssuer pki.IssuerID `json:"root_issuer"`
 	StatusURL  string       `json:"status_url"` // as policy.CheckStatusURL has it
 
-	// Of a certificate.
+	// Of a certificate and of a root.
 	Issuer         pki.IssuerID `json:"issuer,omitzero"` // who the certificate is for
 	ProfileTenant  pki.TenantID `json:"profile_tenant,omitzero"`
 	ProfileVersion int          `json:"profile_version,omitzero"` // from 1
 	Profile        string       `json:"profile,omitzero"`         // the whole document
-	CommonName     string       `json:"common_name,omitzero"`
-	Organization   string       `json:"organization,omitzero"`
-	CSR            []byte       `json:"csr,omitzero"` // DER, at most tbs.MaxCSR
+
+	// Of a certificate. A root has the names of the one that it follows.
+	CommonName   string `json:"common_name,omitzero"`
+	Organization string `json:"organization,omitzero"`
+	CSR          []byte `json:"csr,omitzero"` // DER, at most tbs.MaxCSR
+
+	// Of a root.
+	KeyKind pki.KeyKind `json:"key_kind,omitzero"` // one that the profile allows
 
 	// Of a CRL.
 	Number  int64        `json:"number,omitzero"` // above every earlier one
@@ -59,12 +65,14 @@ type Revocation struct {
 // A Response is the answer to a Request, as a file.
 type Response struct {
 	Kind        string       `json:"kind"`
-	Issuer      pki.IssuerID `json:"issuer,omitzero"`      // of a certificate
+	Issuer      pki.IssuerID `json:"issuer,omitzero"`      // of a certificate and of a root
 	Certificate []byte       `json:"certificate,omitzero"` // DER
 	// ProfileVersion is the request's, for the certificate's record.
 	ProfileVersion int          `json:"profile_version,omitzero"`
-	RootIssuer     pki.IssuerID `json:"root_issuer,omitzero"` // of a CRL
-	CRL            []byte       `json:"crl,omitzero"`         // DER
+	NewWithOld     []byte       `json:"new_with_old,omitzero"` // of a root: its key under the root that it follows, DER
+	OldWithNew     []byte       `json:"old_with_new,omitzero"` // of a root: the other way round
+	RootIssuer     pki.IssuerID `json:"root_issuer,omitzero"`  // of a CRL
+	CRL            []byte       `json:"crl,omitzero"`          // DER
 }
 
 // check checks what can be said of a request without the root: each field that
@@ -90,14 +98,17 @@ func (r *Request) check() error {
 		return r.checkCertificate()
 	case KindCRL:
 		return r.checkCRL()
+	case KindRoot:
+		return r.checkRoot()
 	default:
-		return malformed("kind %.20q: it is %s or %s", r.Kind, KindCertificate, KindCRL)
+		return malformed("kind %.20q: it is %s, %s or %s", r.Kind, KindCertificate, KindCRL, KindRoot)
 	}
 }
 
-func (r *Request) checkCertificate() error {
+// checkIssuer checks what certificates and roots have in common.
+func (r *Request) checkIssuer() error {
 	if r.Number != 0 || r.Days != 0 || r.Entries != nil {
-		return malformed("number, days and entries belong to a CRL, not to a certificate")
+		return malformed("number, days and entries belong to a CRL, not to a %s", r.Kind)
 	}
 	if err := pki.CheckSlug("ceremony request: issuer", string(r.Issuer)); err != nil {
 		return err
@@ -110,6 +121,29 @@ func (r *Request) checkCertificate() error {
 		return malformed("profile_version is 1 or more")
 	case r.Profile == "":
 		return malformed("profile is missing: it holds the whole document")
+	}
+	return nil
+}
+
+func (r *Request) checkRoot() error {
+	switch {
+	case r.CommonName != "" || r.Organization != "" || r.CSR != nil:
+		return malformed("names and csr belong to a certificate: a root has the names of the one that it follows, and its key is made in the ceremony")
+	case r.KeyKind == "":
+		return malformed("key_kind is missing")
+	case r.Issuer == r.RootIssuer:
+		return malformed("issuer is the root that is to be followed")
+	}
+	return r.checkIssuer()
+}
+
+func (r *Request) checkCertificate() error {
+	if err := r.checkIssuer(); err != nil {
+		return err
+	}
+	switch {
+	case r.KeyKind != "":
+		return malformed("key_kind belongs to a root: the key of a certificate is that of its csr")
 	case r.CommonName == "":
 		return malformed("common_name is missing")
 	case len(r.CSR) == 0 || len(r.CSR) > tbs.MaxCSR:
@@ -124,8 +158,8 @@ const maxDays = 400
 func (r *Request) checkCRL() error {
 	switch {
 	case r.Issuer != "" || r.ProfileTenant != "" || r.ProfileVersion != 0 || r.Profile != "" ||
-		r.CommonName != "" || r.Organization != "" || r.CSR != nil:
-		return malformed("issuer, profile, names and csr belong to a certificate, not to a CRL")
+		r.CommonName != "" || r.Organization != "" || r.CSR != nil || r.KeyKind != "":
+		return malformed("issuer, profile, names, csr and key_kind belong to a certificate or a root, not to a CRL")
 	case r.Number < 1:
 		return malformed("number is 1 or more")
 	case r.Days < 0 || r.Days > maxDays:
@@ -161,11 +195,21 @@ func (r *Request) checkClock(now time.Time) error {
 // check checks that the response holds what its kind says and nothing else.
 func (r *Response) check() error {
 	certificate := r.Issuer != "" && len(r.Certificate) > 0 && r.ProfileVersion > 0
-	crl := r.RootIssuer != "" && len(r.CRL) > 0
-	nothingElse := r.Kind == KindCertificate && r.RootIssuer == "" && r.CRL == nil ||
-		r.Kind == KindCRL && r.Issuer == "" && r.Certificate == nil && r.ProfileVersion == 0
-	if !nothingElse || certificate == crl {
-		return pki.Errorf(pki.Malformed, "ceremony response: it holds either issuer, certificate and profile_version, with kind %s, or root_issuer and crl, with kind %s", KindCertificate, KindCRL)
+	links := len(r.NewWithOld) > 0 && len(r.OldWithNew) > 0
+	noLinks := r.NewWithOld == nil && r.OldWithNew == nil
+	noCRL := r.RootIssuer == "" && r.CRL == nil
+	ok := false
+	switch r.Kind {
+	case KindCertificate:
+		ok = certificate && noLinks && noCRL
+	case KindRoot:
+		ok = certificate && links && noCRL
+	case KindCRL:
+		ok = r.RootIssuer != "" && len(r.CRL) > 0 && noLinks && r.Issuer == "" && r.Certificate == nil && r.ProfileVersion == 0
+	}
+	if !ok {
+		return pki.Errorf(pki.Malformed, "ceremony response: it holds either issuer, certificate and profile_version, with kind %s; these, new_with_old and old_with_new, with kind %s; or root_issuer and crl, with kind %s",
+			KindCertificate, KindRoot, KindCRL)
 	}
 	return nil
 }

@@ -44,6 +44,20 @@ type RootConfig struct {
 // before the journal begins ends the making; afterwards it is finished whatever the
 // context says.
 func NewRoot(ctx context.Context, cfg RootConfig) ([]byte, error) {
+	profile, err := cfg.check()
+	if err != nil {
+		return nil, err
+	}
+	r, j, err := cfg.create(ctx, profile, profile.KeyKinds()[0], nil)
+	if err != nil {
+		return nil, err
+	}
+	j.close()
+	return r.certificate.Raw, nil
+}
+
+// check sets the default and checks what a root is to be made of.
+func (cfg *RootConfig) check() (*policy.Profile, error) {
 	if cfg.WorkFactor == 0 {
 		cfg.WorkFactor = usualWorkFactor
 	}
@@ -75,24 +89,42 @@ func NewRoot(ctx context.Context, cfg RootConfig) ([]byte, error) {
 	if !profile.CA() || len(profile.KeyKinds()) == 0 {
 		return nil, pki.Errorf(pki.PolicyRefused, "profile %s is not for CA certificates", profile.Name())
 	}
-	key, err := keystore.NewPrivateKey(profile.KeyKinds()[0])
+	return profile, nil
+}
+
+// create makes the key and the certificate of a root by a configuration that was
+// checked, and returns it with its open journal. Where it follows another, that one
+// has a say before there is a journal.
+func (cfg *RootConfig) create(ctx context.Context, profile *policy.Profile, kind pki.KeyKind, before *precursor) (*root, *journal, error) {
+	key, err := keystore.NewPrivateKey(kind)
 	if err != nil {
-		return nil, fmt.Errorf("make root key: %w", err)
+		return nil, nil, fmt.Errorf("make root key: %w", err)
 	}
 	public, err := tbs.NewPublicKey(key.Public())
 	if err != nil {
-		return nil, fmt.Errorf("make root key: %w", err)
+		return nil, nil, fmt.Errorf("make root key: %w", err)
 	}
-	r := &root{mode: cfg.Mode, key: key}
 	now := cfg.Now().UTC()
-	message, err := rootCertificate(profile, public, &cfg, now)
+	message, err := rootCertificate(profile, public, cfg, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	intent, err := certificateIntent(actRoot, cfg.Mode, message, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if before != nil {
+		intent.Request = before.request
+		if err := before.admit(message); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return r.make(message, &cfg, now)
+	r := &root{mode: cfg.Mode, key: key}
+	j, err := r.make(intent, cfg)
+	return r, j, err
 }
 
 // rootCertificate returns the TBSCertificate of a root, linted.
@@ -133,16 +165,13 @@ func build(profile *policy.Profile, ref pki.ProfileRef, issuer policy.IssuerPara
 	return message, nil
 }
 
-// make begins the journal, signs the root's certificate and seals the root.
-func (r *root) make(message []byte, cfg *RootConfig, now time.Time) ([]byte, error) {
-	intent, err := certificateIntent(actRoot, r.mode, message, now)
-	if err != nil {
-		return nil, err
-	}
+// make begins the journal, signs the root's certificate, seals the root, and returns
+// its open journal.
+func (r *root) make(intent entry, cfg *RootConfig) (*journal, error) {
 	if err := createJournal(journalOf(cfg.Sealed), intent); err != nil {
 		return nil, err
 	}
-	certificate, err := r.sign(message)
+	certificate, err := r.sign(intent.TBS)
 	if err != nil {
 		return nil, err
 	}
@@ -164,11 +193,11 @@ func (r *root) make(message []byte, cfg *RootConfig, now time.Time) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	defer j.close()
-	if err := j.append(done(intent, certificate, now)); err != nil {
+	if err := j.append(done(intent, certificate, intent.At)); err != nil {
+		j.close()
 		return nil, err
 	}
-	return certificate, nil
+	return j, nil
 }
 
 // journalOf returns the path of the journal of a sealed file.

@@ -40,24 +40,14 @@ func Sign(ctx context.Context, cfg SignConfig) (*Response, error) {
 	if err := cfg.Request.checkClock(now); err != nil {
 		return nil, err
 	}
-	r, err := openRoot(cfg.Sealed, passphrase(cfg.Passphrase))
-	if err != nil {
-		return nil, err
+	if cfg.Request.Kind == KindRoot {
+		return nil, pki.Errorf(pki.PolicyRefused, "this request is for the root that follows this one: 'pando ceremony rollover' makes it")
 	}
-	if have := sha256Hex(r.certificate.Raw); !strings.EqualFold(cfg.Request.Root, have) {
-		return nil, pki.Errorf(pki.PolicyRefused, "the request is for the root with the SHA-256 %s; this is %s", cfg.Request.Root, have)
-	}
-	if cfg.Request.Mode != r.mode {
-		return nil, pki.Errorf(pki.PolicyRefused, "the request takes the root for one of mode %s; it was made in mode %s", cfg.Request.Mode, r.mode)
-	}
-	j, err := r.openJournal(cfg.Sealed)
+	r, j, err := openFor(cfg.Request, cfg.Sealed, cfg.Passphrase, now)
 	if err != nil {
 		return nil, err
 	}
 	defer j.close()
-	if err := r.checkClock(j, now); err != nil {
-		return nil, err
-	}
 	if at, signed := j.signed[cfg.Request.hash()]; signed && !cfg.Again {
 		return nil, pki.Errorf(pki.Conflict, "this request was signed already, at %s: 'pando ceremony answer' writes that answer once more",
 			at.UTC().Format(time.RFC3339))
@@ -66,6 +56,29 @@ func Sign(ctx context.Context, cfg SignConfig) (*Response, error) {
 		return r.signCRL(ctx, j, cfg.Request, now)
 	}
 	return r.signCertificate(ctx, j, cfg.Request, now)
+}
+
+// openFor opens the root that a request is for, and its journal.
+func openFor(req *Request, sealed string, by pki.Secret, now time.Time) (*root, *journal, error) {
+	r, err := openRoot(sealed, passphrase(by))
+	if err != nil {
+		return nil, nil, err
+	}
+	if have := sha256Hex(r.certificate.Raw); !strings.EqualFold(req.Root, have) {
+		return nil, nil, pki.Errorf(pki.PolicyRefused, "the request is for the root with the SHA-256 %s; this is %s", req.Root, have)
+	}
+	if req.Mode != r.mode {
+		return nil, nil, pki.Errorf(pki.PolicyRefused, "the request takes the root for one of mode %s; it was made in mode %s", req.Mode, r.mode)
+	}
+	j, err := r.openJournal(sealed)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.checkClock(j, now); err != nil {
+		j.close()
+		return nil, nil, err
+	}
+	return r, j, nil
 }
 
 // checkClock checks that now is not before the journal's last line and within

@@ -117,6 +117,13 @@ func Failure(findings []Finding) error {
 // It has the form of one of ECDSA; no rule reads it, and nothing verifies it.
 var noSignature = []byte("\x30\x06\x02\x01\x01\x02\x01\x01")
 
+// LintUnsigned has zlint's rules read a certificate that nobody signed yet, but for what
+// the profile leaves out: message is its TBSCertificate. It is for certificates that no
+// Bound makes.
+func (p *Profile) LintUnsigned(message []byte, alg tbs.SignatureAlgorithm) error {
+	return Failure(p.Zlint(tbs.AppendSigned(nil, message, alg, noSignature)))
+}
+
 // lintShape has zlint's rules read the certificate, unless they had nothing against
 // another of its shape.
 func (b *Bound) lintShape(message []byte, c *tbs.Content) error {
