@@ -76,11 +76,14 @@ func (c *Client) AuthorityRequest(ctx context.Context, nameOrID string) ([]byte,
 	return c.read(ctx, call{method: http.MethodGet, path: authorityPath(nameOrID) + "/request"})
 }
 
-// CRLRequest returns the file that asks a ceremony for a root's next CRL, of the
-// given number of days until the one after it.
-func (c *Client) CRLRequest(ctx context.Context, root string, days int) ([]byte, error) {
-	return c.read(ctx, call{method: http.MethodGet, path: authorityPath(root) + "/crl-request",
-		query: url.Values{"days": {strconv.Itoa(days)}}})
+// CRLRequest returns the file that asks a ceremony for the next CRL of a root's issuer, ""
+// for the active one, of the given number of days until the one after it.
+func (c *Client) CRLRequest(ctx context.Context, root, issuer string, days int) ([]byte, error) {
+	q := url.Values{"days": {strconv.Itoa(days)}}
+	if issuer != "" {
+		q.Set("issuer", issuer)
+	}
+	return c.read(ctx, call{method: http.MethodGet, path: authorityPath(root) + "/crl-request", query: q})
 }
 
 // Install hands in a ceremony's answer, as the file it wrote: the certificate of

@@ -32,6 +32,9 @@ type Issuer struct {
 	NotBefore   time.Time `json:"not_before,omitzero"`
 	NotAfter    time.Time `json:"not_after,omitzero"`
 	Created     time.Time `json:"created"`
+	Follows     string    `json:"follows,omitempty" doc:"Of a root that follows another: the id of that issuer."`
+	NewWithOld  string    `json:"new_with_old,omitempty" doc:"Of such a root: its key, signed by the one before (RFC 9810, 4.4), in PEM; absent while pending."`
+	OldWithNew  string    `json:"old_with_new,omitempty" doc:"Of such a root: the key of the one before, signed by its own, in PEM; absent while pending."`
 }
 
 // NewAuthority is an authority that gets a key here and a certificate from its

@@ -3,7 +3,6 @@ package approval_test
 import (
 	"crypto/sha256"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -111,13 +110,28 @@ func TestActs(t *testing.T) {
 		{approval.SwitchAuthority, "authority.switch", func() error {
 			if next := issuer("firmware"); next.State == pki.IssuerPending { // as installed: that waits, too, and was tried
 				c := pandotest.Parse(h, h.sign("firmware").Certificate)
-				h.ok(h.Store.InstallIssuer(h.ctx, acme, next.ID, c.Raw, c.NotBefore, c.NotAfter, pki.Event{Tenant: acme, At: h.clock.now(), Action: "authority.next"}))
+				h.ok(h.Store.InstallIssuer(h.ctx, acme, next.ID, c.Raw, pki.RootLinks{}, c.NotBefore, c.NotAfter, pki.Event{Tenant: acme, At: h.clock.now(), Action: "authority.next"}))
 			}
 			_, err := h.Hierarchy.Switch(h.ctx, manage, "firmware")
 			return err
 		}, func() bool { return issuer("firmware").State == pki.IssuerActive && len(h.issuers("firmware")) == 2 }},
 		{approval.RetireAuthority, "authority.retire", func() error { return h.Hierarchy.Retire(h.ctx, manage, "firmware") },
 			func() bool { return authority("firmware") == pki.AuthorityRetired }},
+		{approval.RollAuthority, "authority.rollover", func() error {
+			_, err := h.Hierarchy.Rollover(h.ctx, manage, "root", hierarchy.Rollover{})
+			return err
+		}, func() bool { return issuer("root").State == pki.IssuerPending }},
+		{approval.InstallAuthority, "authority.next", func() error {
+			if answer.Kind != ceremony.KindRoot {
+				answer = h.sign("root")
+			}
+			_, err := h.Hierarchy.Install(h.ctx, manage, answer)
+			return err
+		}, func() bool { return issuer("root").State == pki.IssuerNext && issuer("root").Links.OldWithNew != nil }},
+		{approval.SwitchAuthority, "authority.switch", func() error {
+			_, err := h.Hierarchy.Switch(h.ctx, manage, "root")
+			return err
+		}, func() bool { return issuer("root").State == pki.IssuerActive && len(h.issuers("root")) == 2 }},
 		{approval.ImportRoot, "authority.import-root", func() error {
 			_, err := h.Hierarchy.ImportRoot(h.ctx, manage, hierarchy.NewRoot{Name: "other", Mode: pki.Test, StatusURL: stack.StatusURL, Certificate: root})
 			return err
@@ -240,10 +254,7 @@ func (h *house) sign(name string) *ceremony.Response {
 	h.Helper()
 	request, err := h.Hierarchy.Request(h.ctx, h.permit("admin", access.ManageAuthorities), name)
 	h.ok(err)
-	answer, err := ceremony.Sign(h.ctx, ceremony.SignConfig{
-		Sealed: filepath.Join(filepath.Dir(h.Path), string(acme)+".sealed"), Passphrase: pki.NewSecret("only for tests"), Request: request, Now: h.clock.now})
-	h.ok(err)
-	return answer
+	return h.Answer(h, acme, request)
 }
 
 // certificateOf returns the certificate of an authority.

@@ -45,6 +45,12 @@ func (c *checker) checkIssuers(ctx context.Context) error {
 		if err := c.checkChain(i); err != nil {
 			c.report.addf(Chain, i.subject(), "%v", err)
 		}
+		if i.Follows == "" {
+			continue
+		}
+		if err := c.checkRootLinks(i); err != nil {
+			c.report.addf(Chain, i.subject(), "%v", err)
+		}
 	}
 	c.report.Issuers = int64(len(c.order))
 	c.tell("issuers", c.report.Issuers)

@@ -44,7 +44,7 @@ type Rule struct {
 // Rules returns every invariant, in the order in which they are checked.
 func Rules() []Rule {
 	return []Rule{
-		{Chain, "Each issuer's certificate chains to a root of its own mode, and its record says what the certificate says."},
+		{Chain, "Each issuer's certificate chains to a root of its own mode, its record says what the certificate says, and a root that follows another fits it by its links."},
 		{Stored, "Each certificate's bytes have the hash that was stored with them."},
 		{Parses, "Each certificate is read by pando's strict parser and by Go's, to the same content."},
 		{Columns, "Each certificate's record has the serial number, validity, issuer and tenant that its bytes have, and an owner, a profile and a batch that are in the store."},

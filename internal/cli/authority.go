@@ -209,19 +209,22 @@ func (a *authorityRequest) Run(ctx context.Context, c *console, cl *client.Clien
 // authorityCRLRequest is "pando authority crl-request".
 type authorityCRLRequest struct {
 	authorityName
-	Days int    `default:"365" help:"Days until the CRL after it (default: ${default})."`
-	Out  string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
+	Issuer string `placeholder:"ID" help:"Issuer of the root whose CRL it is, where one has followed another (default: the active one)."`
+	Days   int    `default:"365" help:"Days until the CRL after it (default: ${default})."`
+	Out    string `placeholder:"FILE" help:"Write to this new file (default: standard output)."`
 }
 
 func (authorityCRLRequest) Help() string {
-	return `Examples:
+	return `A root that follows another has a CRL of its own, and the one before goes on with its own: 'pando authority show' has the ids.
+
+Examples:
 
     pando authority crl-request root --days 180 --out root-crl.request.json`
 }
 
 // Run writes the request.
 func (a *authorityCRLRequest) Run(ctx context.Context, c *console, cl *client.Client) error {
-	request, err := cl.CRLRequest(ctx, a.Authority, a.Days)
+	request, err := cl.CRLRequest(ctx, a.Authority, a.Issuer, a.Days)
 	if err != nil {
 		return err
 	}
@@ -230,7 +233,7 @@ func (a *authorityCRLRequest) Run(ctx context.Context, c *console, cl *client.Cl
 
 // authorityInstall is "pando authority install".
 type authorityInstall struct {
-	File string `arg:"" help:"Answer, as 'pando ceremony sign' writes it; - is standard input."`
+	File string `arg:"" help:"Answer, as 'pando ceremony sign' or 'rollover' writes it; - is standard input."`
 }
 
 func (authorityInstall) Help() string {
@@ -315,6 +318,9 @@ func authority(a *client.Authority) func(io.Writer) error {
 		validity := ""
 		if !i.NotAfter.IsZero() {
 			validity = ", valid from " + when(i.NotBefore) + " to " + when(i.NotAfter)
+		}
+		if i.Follows != "" {
+			validity += ", follows " + i.Follows
 		}
 		t.add(i.State+" issuer", i.ID+validity)
 	}

@@ -10,12 +10,14 @@ import (
 // authorityRollover is "pando authority rollover".
 type authorityRollover struct {
 	authorityName
-	CommonName string `placeholder:"NAME" help:"Common name of the next certificate (default: that of the active one, one generation later, as \"X G2\" after \"X\")."`
+	CommonName string `placeholder:"NAME" help:"Common name of the next certificate (default: that of the active one, one generation later, as \"X G2\" after \"X\"; a root's is always the same)."`
 	KeyKind    string `placeholder:"KIND" help:"Kind of the next key (default: the authority's)."`
 }
 
 func (authorityRollover) Help() string {
 	return `The next issuer is published beside the active one, so that relying parties and devices can fetch its certificate, and has CRLs and OCSP. It signs no certificate for others before 'pando authority switch'. Below a root, its certificate comes from a ceremony, as that of a new authority.
+
+Of a root, 'pando ceremony rollover' makes the next root with its key, by the profile of the root's name as it was published last, and each of the two signs the other's key. Both have a CRL of their own: 'pando authority crl-request --issuer'.
 
 Examples:
 
@@ -23,7 +25,13 @@ Examples:
     pando authority request manufacturing --out manufacturing.request.json
     pando ceremony sign --root root.sealed --request manufacturing.request.json --out manufacturing.answer.json
     pando authority install manufacturing.answer.json
-    pando authority switch manufacturing`
+    pando authority switch manufacturing
+
+    pando authority rollover root
+    pando authority request root --out root.request.json
+    pando ceremony rollover --root root.sealed --new root-2.sealed --request root.request.json --out root.answer.json
+    pando authority install root.answer.json
+    pando authority switch root`
 }
 
 // Run makes the next issuer.

@@ -25,6 +25,7 @@ import (
 type ceremonyCommand struct {
 	Root        ceremonyRoot        `cmd:"" help:"Make a root key and its certificate."`
 	Sign        ceremonySign        `cmd:"" help:"Do the one act that a request file asks of a root."`
+	Rollover    ceremonyRollover    `cmd:"" help:"Make the root that follows another, with the two certificates between them."`
 	Certificate ceremonyCertificate `cmd:"" help:"Write a root's certificate again, from its journal."`
 	Answer      ceremonyAnswer      `cmd:"" help:"Write the answer to a signed request again, from the journal."`
 }
@@ -32,7 +33,7 @@ type ceremonyCommand struct {
 func (ceremonyCommand) Help() string {
 	return `Run these on a machine that has no network. The root key is only ever in the sealed file, opened by a passphrase for one act.
 
-The order of things: make the root here and carry its certificate to the server (pando authority import-root). For each authority carry its request here (pando authority request), sign it, and carry the answer back (pando authority install). Before the root's CRL ends, do the same with pando authority crl-request.`
+The order of things: make the root here and carry its certificate to the server (pando authority import-root). For each authority carry its request here (pando authority request), sign it, and carry the answer back (pando authority install). Before the root's CRL ends, do the same with pando authority crl-request. Long before the root itself ends, have it followed by another (pando authority rollover).`
 }
 
 // ceremonyFlags are common to every act with a root key.
@@ -43,10 +44,14 @@ type ceremonyFlags struct {
 
 // passphrase asks for it, or reads the file. New ones are asked for twice.
 func (f *ceremonyFlags) passphrase(again string) (pki.Secret, error) {
-	if f.PassphraseFile != "" {
-		return readSecretFile(f.PassphraseFile)
+	return passphraseFrom(f.PassphraseFile, "Passphrase of the root", again)
+}
+
+func passphraseFrom(file, prompt, again string) (pki.Secret, error) {
+	if file != "" {
+		return readSecretFile(file)
 	}
-	return askPassphrase("Passphrase of the root", again)
+	return askPassphrase(prompt, again)
 }
 
 // announce prints what is about to be done, and asks for a yes.
@@ -191,9 +196,13 @@ Examples:
 
 // signed is the result of "pando ceremony sign".
 type signed struct {
-	Kind   string `json:"kind"` // certificate or crl
+	Kind   string `json:"kind"` // certificate, crl or root
 	Answer string `json:"answer"`
 	SHA256 string `json:"sha256"` // of the certificate or the CRL
+
+	// Of a root.
+	NewWithOld string `json:"new_with_old_sha256,omitzero"`
+	OldWithNew string `json:"old_with_new_sha256,omitzero"`
 }
 
 // Run does the act.
@@ -256,12 +265,19 @@ func writeAnswer(c *console, out *output, path string, response *ceremony.Respon
 	if err := out.write(answer.Bytes()); err != nil {
 		return err
 	}
-	done := signed{response.Kind, path, fingerprint(append(response.Certificate, response.CRL...))}
+	done := signed{Kind: response.Kind, Answer: path, SHA256: fingerprint(append(response.Certificate, response.CRL...))}
+	if response.Kind == ceremony.KindRoot {
+		done.NewWithOld, done.OldWithNew = fingerprint(response.NewWithOld), fingerprint(response.OldWithNew)
+	}
 	return c.result(done, func(w io.Writer) error {
 		t := table{}
 		t.add("signed", done.Kind)
 		t.add("answer", done.Answer)
 		t.add("SHA-256", done.SHA256)
+		if done.NewWithOld != "" {
+			t.add("SHA-256, new with old", done.NewWithOld)
+			t.add("SHA-256, old with new", done.OldWithNew)
+		}
 		return t.write(w)
 	})
 }
@@ -291,8 +307,14 @@ func describe(r *ceremony.Request) (*table, error) {
 		for _, e := range r.Entries {
 			act.add("", fmt.Sprintf("%q %q %s", e.Serial, e.Reason, when(e.At)))
 		}
+	case ceremony.KindRoot:
+		act.add("about to make", "the root that follows this one, and to sign each one's key with the other's")
+		act.add("issuer id", fmt.Sprintf("%q", r.Issuer))
+		act.add("key", fmt.Sprintf("%q", r.KeyKind))
+		act.add("profile SHA-256", fingerprint([]byte(r.Profile)))
+		addDocument(act, r.Profile)
 	default:
-		return nil, fmt.Errorf("kind %.40q: it is certificate or crl", r.Kind)
+		return nil, fmt.Errorf("kind %.40q: it is certificate, crl or root", r.Kind)
 	}
 	act.add("requested", when(r.Made)+", by the server's clock")
 	act.add("now", when(time.Now())+", by this machine's clock")

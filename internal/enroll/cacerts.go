@@ -11,7 +11,8 @@ import (
 // CACertificates returns, in DER, the certificates of authorities that a client of an
 // endpoint needs (RFC 7030, 4.1.3): those of its authority, of the ones above, and of
 // the root, of each all that have not expired, so that a client follows from an issuer to
-// the next, and of the next and the earlier ones none that is revoked. They are public. NotFound where there is no endpoint of the label, or none that
+// the next, of the next and the earlier ones none that is revoked, and the links between
+// roots. They are public. NotFound where there is no endpoint of the label, or none that
 // takes the protocol: whether there is one is not anybody's business.
 func (s *Service) CACertificates(ctx context.Context, label string, protocol pki.Protocol) ([][]byte, error) {
 	lane, err := s.public(ctx, label, protocol)

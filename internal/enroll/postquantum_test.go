@@ -117,7 +117,7 @@ func TestPostQuantum(t *testing.T) {
 				t.Errorf("the CRL has %d entries", crl.Entries)
 			}
 			checkChains(t, h)
-			install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", 0))
+			install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", "", 0))
 			t.Logf("a certificate of %d bytes, a CRL of %d", len(got.Certificate.DER), len(crl.DER))
 		})
 	}

@@ -31,7 +31,7 @@ func TestPSSOpenSSL(t *testing.T) {
 	h := newHouse(t, "meter")
 	root, _, authority := hierarchyOf(t, h, "pss", pki.RSA3072PSS, pki.RSA2048PSS, pki.P256)
 	publish(t, h, policy.ResponderProfile, policy.ResponderProfile, pki.RSA2048PSS)
-	install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", 0))
+	install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", "", 0))
 	var devices [2]*pki.Enrollment
 	for i, name := range []string{"RNI-1", "RNI-2"} {
 		devices[i], _ = h.get(h.request("acme.pss", meterCSR(t, name)))

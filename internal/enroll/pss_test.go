@@ -29,7 +29,7 @@ func TestPSS(t *testing.T) {
 			if err != nil || csr.SignatureAlgorithm != kinds.want[1] || csr.CheckSignature() != nil {
 				t.Errorf("a request by %v, %v", csr.SignatureAlgorithm, err)
 			}
-			install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", 0))
+			install(t, h, root)(h.Hierarchy.CRLRequest(t.Context(), h.grant(access.ManageAuthorities), "pq-root", "", 0))
 			r := h.request("acme.pss", meterCSR(t, "RNI-1"))
 			got, device := h.get(r)
 			chain, err := h.Hierarchy.Chain(t.Context(), got.Certificate.Issuer)

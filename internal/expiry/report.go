@@ -237,7 +237,7 @@ func (s *Service) profiles(ctx context.Context, tenant pki.TenantID, now time.Ti
 // renewal says what to do about an authority that ends.
 func renewal(a *pki.Authority) string {
 	if a.Kind == pki.Root {
-		return "Have a ceremony make a new root, and make the authorities below it anew: certificates cannot be valid for longer than their issuer."
+		return "Have it followed by another root ('pando authority rollover', 'pando ceremony rollover') and switch to that: certificates cannot be valid for longer than their issuer."
 	}
 	return "Give it a next issuer and switch to it ('pando authority rollover', 'pando authority switch'): certificates cannot be valid for longer than their issuer."
 }

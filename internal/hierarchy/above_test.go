@@ -39,7 +39,7 @@ func newRolled(t *testing.T, now time.Time) *rolled {
 			{"earlier", pki.IssuerEarlier, time.Hour, false},
 			{"earliest", pki.IssuerEarlier, 0, false},
 		} {
-			issuer := &pki.Issuer{State: i.state, NotAfter: now.Add(i.ends), Parent: "above"}
+			issuer := &pki.Issuer{ID: pki.IssuerID(string(authority) + i.name), State: i.state, NotAfter: now.Add(i.ends), Parent: "above"}
 			if i.state != pki.IssuerPending {
 				certificate := pandotest.NewRoot(t, string(authority)+" "+i.name, now).Certificate
 				serial, err := pki.SerialFromBytes(certificate.SerialNumber.Bytes())

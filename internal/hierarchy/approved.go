@@ -5,7 +5,6 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
-	"github.com/pando-pki/pando/internal/ceremony"
 )
 
 // Executors returns what does the acts of this service that were approved.
@@ -24,7 +23,7 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 			return err
 		}),
 		approval.InstallAuthority: approval.Execute(access.ManageAuthorities, func(ctx context.Context, g access.Permit, ch installChange) error {
-			_, err := s.Install(ctx, g, &ceremony.Response{Kind: ceremony.KindCertificate, Issuer: ch.Issuer, ProfileVersion: ch.ProfileVersion, Certificate: ch.Certificate})
+			_, err := s.Install(ctx, g, ch.response())
 			return err
 		}),
 		approval.Lend: approval.Execute(access.ManageChildren, func(ctx context.Context, g access.Permit, ch lendChange) error {

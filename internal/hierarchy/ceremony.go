@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -18,7 +19,8 @@ import (
 )
 
 // Request returns what to carry to the ceremony for the certificate of an authority
-// under an offline root whose issuer is pending: its first, or one that Rollover made. It needs access.ManageAuthorities.
+// under an offline root whose issuer is pending: its first, or one that Rollover made; of
+// a root, for the one that follows it. It needs access.ManageAuthorities.
 func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string) (*ceremony.Request, error) {
 	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
 	if err != nil {
@@ -27,6 +29,9 @@ func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string)
 	own := a.Coming()
 	if a.State == pki.AuthorityRetired || own == nil || own.State != pki.IssuerPending {
 		return nil, pki.Errorf(pki.Conflict, "the authority %s is %s and waits for no certificate", a.Name, a.State)
+	}
+	if a.Kind == pki.Root {
+		return s.rootRequest(ctx, a, own)
 	}
 	csr, err := tbs.ParseCSR(own.Request)
 	if err != nil {
@@ -38,6 +43,13 @@ func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string)
 	}
 	if root.Key != pki.OfflineKey {
 		return nil, pki.Errorf(pki.Conflict, "the parent of %s is online and has signed without a ceremony; retire this authority and create another under another name", a.Name)
+	}
+	parent, err := s.find(ctx, g.Tenant(), string(a.Parent))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.inForce(ctx, parent, own.Parent); err != nil {
+		return nil, err
 	}
 	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile})
 	if err != nil {
@@ -56,15 +68,22 @@ func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string)
 }
 
 // CRLRequest returns what to carry to the ceremony for a root's next CRL, which
-// will be valid for the given number of days; 0 is a year. It needs
-// access.ManageAuthorities.
-func (s *Service) CRLRequest(ctx context.Context, g access.Permit, root string, days int) (*ceremony.Request, error) {
+// will be valid for the given number of days; 0 is a year. A root that follows another
+// has issuers with a CRL each: "" is the active one. It needs access.ManageAuthorities.
+func (s *Service) CRLRequest(ctx context.Context, g access.Permit, root string, of pki.IssuerID, days int) (*ceremony.Request, error) {
 	a, err := s.within(ctx, g, access.ManageAuthorities, root)
 	if err != nil {
 		return nil, err
 	}
 	issuer := a.Active()
-	if issuer == nil {
+	if of != "" {
+		at := slices.IndexFunc(a.Issuers, func(i *pki.Issuer) bool { return i.ID == of })
+		if at < 0 {
+			return nil, pki.Errorf(pki.NotFound, "the authority %s has no issuer %.60q", a.Name, of)
+		}
+		issuer = a.Issuers[at]
+	}
+	if issuer == nil || len(issuer.Certificate) == 0 {
 		return nil, pki.Errorf(pki.NotReady, "the authority %s has no certificate yet", a.Name)
 	}
 	if issuer.Key != pki.OfflineKey {
@@ -122,6 +141,8 @@ func (s *Service) Install(ctx context.Context, g access.Permit, r *ceremony.Resp
 	switch r.Kind {
 	case ceremony.KindCertificate:
 		return s.installCertificate(ctx, g, r)
+	case ceremony.KindRoot:
+		return s.installRoot(ctx, g, r)
 	case ceremony.KindCRL:
 		root, err := s.own(ctx, g, r.RootIssuer)
 		if err != nil {
@@ -132,7 +153,7 @@ func (s *Service) Install(ctx context.Context, g access.Permit, r *ceremony.Resp
 		}
 		return s.find(ctx, g.Tenant(), string(root.Authority))
 	default:
-		return nil, pki.Errorf(pki.Malformed, "answer of kind %.20q: it is certificate or crl", r.Kind)
+		return nil, pki.Errorf(pki.Malformed, "answer of kind %.20q: it is certificate, root or crl", r.Kind)
 	}
 }
 
@@ -140,26 +161,50 @@ func (s *Service) Install(ctx context.Context, g access.Permit, r *ceremony.Resp
 type installChange struct {
 	Issuer         pki.IssuerID `json:"issuer"`
 	ProfileVersion int          `json:"profile_version"`
-	Certificate    []byte       `json:"certificate"` // DER
+	Certificate    []byte       `json:"certificate"`            // DER
+	NewWithOld     []byte       `json:"new_with_old,omitempty"` // of a root that follows another
+	OldWithNew     []byte       `json:"old_with_new,omitempty"`
 }
 
-func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ceremony.Response) (*View, error) {
-	issuer, err := s.own(ctx, g, r.Issuer)
+func changeOf(r *ceremony.Response) installChange {
+	return installChange{r.Issuer, r.ProfileVersion, r.Certificate, r.NewWithOld, r.OldWithNew}
+}
+
+// response returns the ceremony's answer that the change is about.
+func (ch *installChange) response() *ceremony.Response {
+	kind := ceremony.KindCertificate
+	if ch.NewWithOld != nil {
+		kind = ceremony.KindRoot
+	}
+	return &ceremony.Response{Kind: kind, Issuer: ch.Issuer, ProfileVersion: ch.ProfileVersion, Certificate: ch.Certificate, NewWithOld: ch.NewWithOld, OldWithNew: ch.OldWithNew}
+}
+
+// awaiting returns the pending issuer that an answer is for, and its authority.
+func (s *Service) awaiting(ctx context.Context, g access.Permit, id pki.IssuerID) (*pki.Issuer, *pki.Authority, error) {
+	issuer, err := s.own(ctx, g, id)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	switch {
 	case issuer.State != pki.IssuerDropped && len(issuer.Certificate) > 0:
-		return nil, pki.Errorf(pki.Conflict, "the issuer %s has its certificate already", issuer.ID)
+		return nil, nil, pki.Errorf(pki.Conflict, "the issuer %s has its certificate already", issuer.ID)
 	case issuer.State != pki.IssuerPending:
-		return nil, pki.Errorf(pki.Conflict, "the issuer %s is %s and takes no certificate", issuer.ID, issuer.State)
+		return nil, nil, pki.Errorf(pki.Conflict, "the issuer %s is %s and takes no certificate", issuer.ID, issuer.State)
 	}
 	a, err := s.cfg.Store.Authority(ctx, g.Tenant(), issuer.Authority)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a.State == pki.AuthorityRetired {
-		return nil, pki.Errorf(pki.Conflict, "the authority %s was retired; create another", a.Name)
+		return nil, nil, pki.Errorf(pki.Conflict, "the authority %s was retired; create another", a.Name)
+	}
+	return issuer, a, nil
+}
+
+func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ceremony.Response) (*View, error) {
+	issuer, a, err := s.awaiting(ctx, g, r.Issuer)
+	if err != nil {
+		return nil, err
 	}
 	p, err := tbs.ParseCertificate(r.Certificate)
 	if err != nil {
@@ -173,7 +218,7 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 		act, what = "authority.next", "has a next issuer, which it can be switched to"
 	}
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
-		Kind: approval.InstallAuthority, Target: "authority:" + a.Name, Payload: installChange{issuer.ID, r.ProfileVersion, r.Certificate},
+		Kind: approval.InstallAuthority, Target: "authority:" + a.Name, Payload: changeOf(r),
 		Summary: fmt.Sprintf("the authority %s %s, until %s; its certificate has the SHA-256 %s", a.Name, what, p.NotAfter.UTC().Format(time.RFC3339), fingerprint(r.Certificate)),
 	})
 	if err != nil {
@@ -182,7 +227,7 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 	if err := s.register(ctx, a, issuer, p, r.ProfileVersion); err != nil {
 		return nil, err
 	}
-	return s.giveCertificate(ctx, g, issuer, act, r.Certificate)
+	return s.giveCertificate(ctx, g, issuer, act, r.Certificate, pki.RootLinks{})
 }
 
 // register has issuance record the certificate, which a ceremony signed, under
@@ -199,15 +244,15 @@ func (s *Service) register(ctx context.Context, a *pki.Authority, issuer *pki.Is
 	return s.cfg.CA.Register(ctx, parent, profile.ProfileRef, p)
 }
 
-// giveCertificate gives a pending issuer its certificate, which was checked, by an act
-// that is called so.
-func (s *Service) giveCertificate(ctx context.Context, g access.Permit, issuer *pki.Issuer, act string, certificate []byte) (*View, error) {
+// giveCertificate gives a pending issuer its certificate and links, which were checked, by
+// an act that is called so.
+func (s *Service) giveCertificate(ctx context.Context, g access.Permit, issuer *pki.Issuer, act string, certificate []byte, links pki.RootLinks) (*View, error) {
 	p, err := tbs.ParseCertificate(certificate)
 	if err != nil {
 		return nil, err
 	}
 	defer s.forget(issuer.Authority)
-	err = s.cfg.Store.InstallIssuer(ctx, g.Tenant(), issuer.ID, certificate, p.NotBefore, p.NotAfter,
+	err = s.cfg.Store.InstallIssuer(ctx, g.Tenant(), issuer.ID, certificate, links, p.NotBefore, p.NotAfter,
 		s.event(g, act, "authority:"+string(issuer.Authority), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", issuer.ID, p.Serial, fingerprint(certificate))))
 	if err != nil {
 		return nil, err

@@ -57,6 +57,9 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	if err := n.complete(parent); err != nil {
 		return nil, err
 	}
+	if err := s.inForce(ctx, parent, parent.Active().ID); err != nil {
+		return nil, err
+	}
 	release, err := s.hold(g.Tenant(), "name "+n.Name)
 	if err != nil {
 		return nil, err
@@ -109,7 +112,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 		return nil, err
 	}
 	if certificate != nil {
-		return s.giveCertificate(ctx, g.For(access.Change{}), i, "authority.activate", certificate) // the change is executed by now
+		return s.giveCertificate(ctx, g.For(access.Change{}), i, "authority.activate", certificate, pki.RootLinks{}) // the change is executed by now
 	}
 	return &View{*a, []*pki.Issuer{i}}, nil
 }

@@ -45,7 +45,7 @@ func TestRevokeAuthority(t *testing.T) {
 	if _, err := s.Revocation.Revoke(t.Context(), s.Permit(t, "acme", access.Revoke), root, serial, pki.CACompromise); err != nil {
 		t.Fatal(err)
 	}
-	request, err := s.Hierarchy.CRLRequest(t.Context(), g, "root", 30)
+	request, err := s.Hierarchy.CRLRequest(t.Context(), g, "root", "", 30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestInstallRefuses(t *testing.T) {
 		return r
 	}
 	one, two := pending("one"), pending("two")
-	if _, err := s.Hierarchy.CRLRequest(t.Context(), g, "two", 30); pki.KindOf(err) != pki.NotReady {
+	if _, err := s.Hierarchy.CRLRequest(t.Context(), g, "two", "", 30); pki.KindOf(err) != pki.NotReady {
 		t.Errorf("a CRL of a pending authority: %v", err)
 	}
 	made := s.Sign(t, "acme", one)

@@ -17,7 +17,7 @@ import (
 // A Rollover is what is asked for when an authority gets its next issuer. All else of
 // that is as the authority's.
 type Rollover struct {
-	CommonName string      // of its certificate; "" is the active issuer's, one generation later
+	CommonName string      // of its certificate; "" is the active issuer's, one generation later, and a root's own
 	KeyKind    pki.KeyKind // "" is the authority's
 }
 
@@ -34,7 +34,8 @@ type rolloverChange struct {
 // parent that has its certificate at once, below an offline one it is pending until
 // Install. With its certificate it is published, beside the active one, and has CRLs and
 // an OCSP responder, and keys for SCEP where an endpoint of the authority takes that;
-// nothing else is signed by it before Switch. It needs access.ManageAuthorities.
+// nothing else is signed by it before Switch. Of a root, the key is made in the ceremony
+// that answers Request. It needs access.ManageAuthorities.
 func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string, r Rollover) (*View, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
@@ -52,6 +53,9 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 		return nil, err
 	}
 	defer release()
+	if a.Kind == pki.Root {
+		return s.rollRoot(ctx, g, a, ch)
+	}
 	parent, err := s.find(ctx, g.Tenant(), string(a.Parent))
 	if err != nil {
 		return nil, err
@@ -59,6 +63,9 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	above := parent.Active()
 	if parent.State != pki.AuthorityActive || above == nil {
 		return nil, pki.Errorf(pki.PolicyRefused, "%s, which is above it, is %s and signs no certificate", parent.Name, parent.State)
+	}
+	if err := s.inForce(ctx, parent, above.ID); err != nil {
+		return nil, err
 	}
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.RollAuthority, Target: "authority:" + a.Name, Payload: ch,
@@ -97,20 +104,29 @@ func (s *Service) completeRollover(ctx context.Context, tenant pki.TenantID, a *
 	switch coming := a.Coming(); {
 	case a.State != pki.AuthorityActive:
 		return ch, pki.Errorf(pki.Conflict, "the authority %s is %s: only an active one has a next issuer", a.Name, a.State)
-	case a.Kind == pki.Root:
-		return ch, pki.Errorf(pki.PolicyRefused, "%s is a root, whose key is never here: a new root is made in a ceremony and imported under another name", a.Name)
+	case a.Kind == pki.Root && r.CommonName != "" && r.CommonName != a.CommonName:
+		return ch, pki.Errorf(pki.PolicyRefused, "a root is followed by one of its own name, %q (RFC 9810, 4.4); one of another name is made and imported as a root of its own", a.CommonName)
+	case a.Kind == pki.Root && !s.cfg.Now().Before(a.Active().NotAfter):
+		return ch, pki.Errorf(pki.PolicyRefused, "the root %s has ended, and signs nothing any more: make and import another", a.Name)
 	case coming != nil:
 		return ch, pki.Errorf(pki.Conflict, "the authority %s has a %s issuer already; switch to it ('pando authority switch'), or drop it ('pando authority drop')", a.Name, coming.State)
 	}
 	active := a.Active()
 	ch = rolloverChange{Authority: a.ID, Active: active.ID, CommonName: r.CommonName, KeyKind: r.KeyKind}
-	if ch.CommonName == "" {
+	switch {
+	case ch.CommonName != "":
+	case a.Kind == pki.Root:
+		ch.CommonName = a.CommonName
+	default:
 		ch.CommonName = nextGeneration(a.CommonName)
 	}
 	if err := pki.CheckText("common name", ch.CommonName); err != nil {
 		return ch, err
 	}
 	p, version, err := s.caProfile(ctx, tenant, a.Profile)
+	if pki.KindOf(err) == pki.NotFound && a.Kind == pki.Root {
+		return ch, pki.Errorf(pki.NotReady, "publish the profile of the new root first, as %s ('pando profile packs common %s' prints one)", a.Profile, a.Profile)
+	}
 	if err != nil {
 		return ch, err
 	}
@@ -158,20 +174,15 @@ func (s *Service) Switch(ctx context.Context, g access.Permit, nameOrID string) 
 	case now.Before(next.NotBefore) || !now.Before(next.NotAfter):
 		return nil, pki.Errorf(pki.NotReady, "the certificate of the next issuer of %s is valid from %s to %s", a.Name, next.NotBefore.UTC().Format(time.RFC3339), next.NotAfter.UTC().Format(time.RFC3339))
 	}
-	// An authority that cannot sign is not to be switched to.
-	line, err := s.lineOf(ctx, &a.Authority, next)
+	commonName, kind, err := s.able(ctx, &a.Authority, next)
 	if err != nil {
 		return nil, err
 	}
-	commonName, err := commonNameOf(line.Parsed)
+	revoked, err := s.revokedOf(ctx, a.Issuers)
 	if err != nil {
 		return nil, err
 	}
-	revoked, err := s.isRevoked(ctx, next)
-	if err != nil {
-		return nil, err
-	}
-	if revoked {
+	if revoked[next.ID] {
 		return nil, pki.Errorf(pki.Conflict, "the certificate of the next issuer of %s is revoked: 'pando authority drop', and make another", a.Name)
 	}
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
@@ -182,7 +193,7 @@ func (s *Service) Switch(ctx context.Context, g access.Permit, nameOrID string) 
 	if err != nil {
 		return nil, err
 	}
-	err = s.cfg.Store.SwitchIssuer(ctx, g.Tenant(), next.ID, commonName, line.Parsed.Key.Kind(),
+	err = s.cfg.Store.SwitchIssuer(ctx, g.Tenant(), next.ID, commonName, kind,
 		s.event(g, "authority.switch", "authority:"+string(a.ID), fmt.Sprintf("%s, from issuer %s to %s", a.Name, a.Active().ID, next.ID)))
 	if err != nil {
 		return nil, err
@@ -211,10 +222,19 @@ func (s *Service) DropNext(ctx context.Context, g access.Permit, nameOrID string
 	return s.find(ctx, g.Tenant(), string(a.ID))
 }
 
-func commonNameOf(p *tbs.Parsed) (string, error) {
-	subject, err := tbs.ParseName(p.Subject)
-	if err != nil {
-		return "", err
+// able returns the name and the kind of key of a next issuer, which can sign: its key is
+// reached, but for that of a root.
+func (s *Service) able(ctx context.Context, a *pki.Authority, next *pki.Issuer) (commonName string, kind pki.KeyKind, err error) {
+	if a.Kind == pki.Root {
+		return a.CommonName, next.KeyKind, nil
 	}
-	return subject.Get(der.OIDCommonName), nil
+	line, err := s.lineOf(ctx, a, next)
+	if err != nil {
+		return "", "", err
+	}
+	subject, err := tbs.ParseName(line.Parsed.Subject)
+	if err != nil {
+		return "", "", err
+	}
+	return subject.Get(der.OIDCommonName), line.Parsed.Key.Kind(), nil
 }

@@ -41,7 +41,7 @@ func (r *rolling) enrol() *x509.Certificate {
 	if err != nil {
 		r.Fatal(err)
 	}
-	root := r.view("root").Issuers[0].Certificate
+	root := r.view("root").Active().Certificate
 	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: r.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	opts.Roots.AddCert(pandotest.Parse(r, root))
 	for _, c := range got.Chain {
@@ -257,7 +257,6 @@ func TestRolloverRefuses(t *testing.T) {
 		r               hierarchy.Rollover
 		want            pki.Kind
 	}{
-		{"a root", "root", g, hierarchy.Rollover{}, pki.PolicyRefused},
 		{"a pending authority", "waits", g, hierarchy.Rollover{}, pki.Conflict},
 		{"no authority", "nothing", g, hierarchy.Rollover{}, pki.NotFound},
 		{"another tenant's", string(r.view("issuing").ID), theirs, hierarchy.Rollover{}, pki.NotFound},

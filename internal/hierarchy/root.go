@@ -112,6 +112,9 @@ func (s *Service) newRootKey(ctx context.Context, tenant pki.TenantID, p *tbs.Pa
 			return err
 		}
 		for _, i := range issuers {
+			if len(i.Certificate) == 0 {
+				continue // it is to follow another
+			}
 			have, err := tbs.ParseCertificate(i.Certificate)
 			if err != nil {
 				return err

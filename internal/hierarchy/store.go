@@ -53,9 +53,9 @@ type Store interface {
 	// PutIssuer stores a further issuer of an active authority, pending or next. Conflict
 	// where the authority is not active or has one that is pending or next.
 	PutIssuer(ctx context.Context, i *pki.Issuer, e pki.Event) error
-	// InstallIssuer gives a pending issuer its certificate (Conflict where it is not
-	// pending). One of a pending authority becomes active with it, any other is next.
-	InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, notBefore, notAfter time.Time, e pki.Event) error
+	// InstallIssuer gives a pending issuer its certificate, and a root that follows
+	// another its links (Conflict where it is not pending). One of a pending authority becomes active with it, any other is next.
+	InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, links pki.RootLinks, notBefore, notAfter time.Time, e pki.Event) error
 	// SwitchIssuer makes the next issuer of an active authority the active one, whose
 	// name and kind of key the authority then has, and the active one an earlier one.
 	// Conflict where it is not next.

@@ -21,6 +21,7 @@ func (s *Service) Register(ctx context.Context, parent *pki.Issuer, profile pki.
 	n.Items = []*Item{{
 		Serial: c.Serial, Owner: parent.Tenant, Profile: profile, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
 		TBS: c.TBS, KeyHash: sha256.Sum256(c.Key.SPKI()), DER: c.Raw,
+		RenewSameKey: true, // whose key a root certifies is decided in its ceremony: of a root before it, by each that follows
 	}}
 	return s.cfg.Store.Register(ctx, s.guard.best(), n)
 }

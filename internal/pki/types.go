@@ -161,6 +161,18 @@ type Issuer struct {
 	NotBefore   time.Time
 	NotAfter    time.Time
 	Created     time.Time
+
+	// Of a root that follows another; empty of all other issuers.
+	Follows IssuerID
+	KeyKind KeyKind // that the ceremony is to make its key of
+	Links   RootLinks
+}
+
+// RootLinks are the certificates by which clients get from a root to the one that
+// follows it, and back (RFC 9810, 4.4), in DER; empty where there are none.
+type RootLinks struct {
+	NewWithOld []byte // the following one's key, signed by the one before
+	OldWithNew []byte // the other way round
 }
 
 // A ProfileRef names one immutable version of a profile. A profile belongs to

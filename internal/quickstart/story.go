@@ -173,7 +173,7 @@ func (s *story) makeAuthorities(ctx context.Context) error {
 			return fmt.Errorf("authority %s: %w", a.name, err)
 		}
 	}
-	request, err := s.api.CRLRequest(ctx, rootName, rootCRLDays)
+	request, err := s.api.CRLRequest(ctx, rootName, "", rootCRLDays)
 	if err != nil {
 		return err
 	}

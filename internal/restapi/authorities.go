@@ -95,7 +95,8 @@ func wireAuthority(v *hierarchy.View) client.Authority {
 	}
 	for i, from := range v.Issuers {
 		a.Issuers[i] = client.Issuer{ID: string(from.ID), Active: from.State == pki.IssuerActive, State: string(from.State), Certificate: certificatePEM(from.Certificate),
-			NotBefore: from.NotBefore, NotAfter: from.NotAfter, Created: from.Created}
+			NotBefore: from.NotBefore, NotAfter: from.NotAfter, Created: from.Created,
+			Follows: string(from.Follows), NewWithOld: certificatePEM(from.Links.NewWithOld), OldWithNew: certificatePEM(from.Links.OldWithNew)}
 	}
 	return a
 }

@@ -33,7 +33,7 @@ func (s *server) install(w http.ResponseWriter, r *http.Request, g access.Permit
 func installDoc() document {
 	return document{
 		id: "install", summary: "Install a ceremony's answer",
-		description: "The body is the file that a ceremony wrote: the certificate of a pending issuer, or a root's CRL. 64 MiB at most.",
+		description: "The body is the file that a ceremony wrote: the certificate of a pending issuer, a root that follows another with its links, or a root's CRL. 64 MiB at most.",
 		request:     []media{{"application/json", reflect.TypeFor[ceremony.Response]()}},
 		status:      http.StatusOK,
 		response:    []media{{"application/json", reflect.TypeFor[client.Authority]()}},
@@ -63,7 +63,7 @@ func authorityRequestDoc() document {
 // crlRequest serves GET /authorities/{authority}/crl-request. It takes a CRL
 // number, which is never given again.
 func (s *server) crlRequest(w http.ResponseWriter, r *http.Request, g access.Permit) error {
-	q, err := readQuery(r, "days")
+	q, err := readQuery(r, "days", "issuer")
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (s *server) crlRequest(w http.ResponseWriter, r *http.Request, g access.Per
 			return pki.Errorf(pki.Malformed, "days %.20q: from 1 to %d", text, maxCRLDays)
 		}
 	}
-	request, err := s.cfg.Hierarchy.CRLRequest(r.Context(), g, r.PathValue("authority"), days)
+	request, err := s.cfg.Hierarchy.CRLRequest(r.Context(), g, r.PathValue("authority"), pki.IssuerID(q.Get("issuer")), days)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,8 @@ const maxCRLDays = 3660
 func crlRequestDoc() document {
 	return document{
 		id: "get-crl-request", summary: "Get the file that asks a ceremony for a root's next CRL",
-		query:    params(parameter("days", "integer", "Until the CRL after it. Default: a year.")),
+		query: params(parameter("days", "integer", "Until the CRL after it. Default: a year."),
+			parameter("issuer", "string", "Id of the root's issuer whose CRL it is, where a root has followed another. Default: the active one.")),
 		status:   http.StatusOK,
 		response: []media{{"application/json", reflect.TypeFor[ceremony.Request]()}},
 	}

@@ -54,7 +54,7 @@ type Hierarchy interface {
 	Switch(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)
 	DropNext(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)
 	Request(ctx context.Context, g access.Permit, nameOrID string) (*ceremony.Request, error)
-	CRLRequest(ctx context.Context, g access.Permit, root string, days int) (*ceremony.Request, error)
+	CRLRequest(ctx context.Context, g access.Permit, root string, of pki.IssuerID, days int) (*ceremony.Request, error)
 	Install(ctx context.Context, g access.Permit, r *ceremony.Response) (*hierarchy.View, error)
 	ActiveChain(ctx context.Context, g access.Permit, nameOrID string) ([][]byte, error)
 	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)

@@ -33,6 +33,7 @@ type registrars struct {
 	chains interface {
 		Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
 		Published(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([]*pki.Issuer, error)
+		Links(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([][]byte, error)
 	}
 	ra          *enroll.Service
 	credentials *credentials
@@ -158,7 +159,11 @@ func (r *registrars) of(ctx context.Context, issuer *pki.Issuer, signer, recipie
 	if err != nil {
 		return nil, err
 	}
-	ra := &scep.RA{Issuer: issuer, Chain: chain}
+	links, err := r.chains.Links(ctx, issuer.Tenant, issuer.Authority)
+	if err != nil {
+		return nil, err
+	}
+	ra := &scep.RA{Issuer: issuer, Chain: chain, Links: links}
 	ra.Signer.Certificate = signer.Chain[0]
 	if ra.Signer.Key, err = r.credentials.keys.SCEPSigner(ctx, signer.Key); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ package stack
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -83,8 +84,9 @@ type Stack struct {
 	// CAKey is the kind of the keys of roots and authorities; "" is that of their profiles.
 	CAKey pki.KeyKind
 
-	dir string            // of the roots' sealed files
-	log *auditlog.Service // the last that NewLog made
+	dir  string            // of the roots' sealed files
+	next map[string]string // those of roots that followed others, by the hash of their certificate
+	log  *auditlog.Service // the last that NewLog made
 }
 
 // Config changes what New does; its zero value changes nothing.
@@ -370,16 +372,56 @@ func (s *Stack) AddAuthority(t testing.TB, tenant pki.TenantID, name string) *hi
 	return s.Sign(t, tenant, request)
 }
 
-// Answer has the tenant's root do what the request asks.
+// Answer has the root that a request of the tenant's is for do what it asks.
 func (s *Stack) Answer(t testing.TB, tenant pki.TenantID, request *ceremony.Request) *ceremony.Response {
 	t.Helper()
+	sealed, ok := s.next[request.Root]
+	if !ok {
+		sealed = s.sealed(tenant)
+	}
+	if request.Kind == ceremony.KindRoot {
+		return s.follow(t, sealed, request)
+	}
 	answer, err := ceremony.Sign(t.Context(), ceremony.SignConfig{
-		Sealed: s.sealed(tenant), Passphrase: pki.NewSecret(passphrase), Request: request, Now: s.Now,
+		Sealed: sealed, Passphrase: pki.NewSecret(passphrase), Request: request, Now: s.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return answer
+}
+
+// follow makes the root that a request asks for.
+func (s *Stack) follow(t testing.TB, old string, request *ceremony.Request) *ceremony.Response {
+	t.Helper()
+	next := filepath.Join(s.dir, string(request.Issuer)+".sealed")
+	answer, err := ceremony.Rollover(t.Context(), ceremony.RolloverConfig{
+		Sealed: old, Passphrase: pki.NewSecret(passphrase), New: next, NewPassphrase: pki.NewSecret(passphrase), WorkFactor: 10,
+		Request: request, Now: s.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.next == nil {
+		s.next = make(map[string]string)
+	}
+	s.next[fmt.Sprintf("%x", sha256.Sum256(answer.Certificate))] = next
+	return answer
+}
+
+// Follow has the tenant's root followed by another, by the tenant's profile and with a
+// kind of key, "" for that of the root. What the ceremony made is not installed.
+func (s *Stack) Follow(t testing.TB, tenant pki.TenantID, kind pki.KeyKind) *ceremony.Response {
+	t.Helper()
+	g := s.Permit(t, tenant, access.ManageAuthorities)
+	if _, err := s.Hierarchy.Rollover(t.Context(), g, "root", hierarchy.Rollover{KeyKind: kind}); err != nil {
+		t.Fatal(err)
+	}
+	request, err := s.Hierarchy.Request(t.Context(), g, "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Answer(t, tenant, request)
 }
 
 // Sign has the tenant's root do what the request asks, and installs the answer.

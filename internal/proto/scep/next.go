@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/pando-pki/pando/internal/cms"
@@ -13,9 +14,9 @@ import (
 )
 
 // certificates returns what GetCACert tells of an RA: its two certificates and the
-// authority's, with those above it.
+// authority's, with those above it, by which clients follow from a root to the next.
 func (ra *RA) certificates() [][]byte {
-	return append([][]byte{ra.Signer.Certificate, ra.Recipients[0].Certificate}, ra.Chain...)
+	return slices.Concat([][]byte{ra.Signer.Certificate, ra.Recipients[0].Certificate}, ra.Chain, ra.Links)
 }
 
 // capabilities returns what GetCACaps answers (RFC 8894, 3.5.2): GetNextCACert while there

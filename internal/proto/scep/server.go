@@ -31,6 +31,7 @@ type Enroller interface {
 type RA struct {
 	Issuer     *pki.Issuer // that certificates come from
 	Chain      [][]byte    // DER: the issuer's certificate, and up to and with the root
+	Links      [][]byte    // DER: NewWithOld and OldWithNew, where a root follows another (RFC 9810, 4.4)
 	Signer     Signer
 	Recipients []cms.Key // by which requests are opened; the one to encrypt to is first
 	Next       *RA       // of the authority's next issuer; nil where there is none

@@ -27,7 +27,7 @@ func (s *Store) PutIssuer(ctx context.Context, i *pki.Issuer, e pki.Event) error
 }
 
 // InstallIssuer implements hierarchy.Store.
-func (s *Store) InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, notBefore, notAfter time.Time, e pki.Event) error {
+func (s *Store) InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, links pki.RootLinks, notBefore, notAfter time.Time, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		i, err := t.issuerIn(ctx, tenant, id, pki.IssuerPending)
 		if err != nil {
@@ -41,8 +41,8 @@ func (s *Store) InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.I
 		if first > 0 {
 			state = pki.IssuerActive
 		}
-		if _, err := t.exec(`UPDATE issuer SET certificate = $1, not_before = $2, not_after = $3, state = $4 WHERE id = $5`,
-			certificate, micros(notBefore), micros(notAfter), state, id); err != nil {
+		if _, err := t.exec(`UPDATE issuer SET certificate = $1, not_before = $2, not_after = $3, state = $4, new_with_old = $5, old_with_new = $6 WHERE id = $7`,
+			certificate, micros(notBefore), micros(notAfter), state, links.NewWithOld, links.OldWithNew, id); err != nil {
 			return fmt.Errorf("storing the certificate of issuer %s: %w", id, err)
 		}
 		num, err := t.intern(issuerRef(id))

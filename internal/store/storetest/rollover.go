@@ -42,7 +42,7 @@ func testRollover(f *fixture) {
 
 	// It has its certificate before it is switched to, and shards by then.
 	f.is(pki.Conflict, f.SwitchIssuer(f.ctx, acme, second.ID, "G2", pki.P384, e))
-	f.ok(f.InstallIssuer(f.ctx, acme, second.ID, []byte("certificate"), from, to, e))
+	f.ok(f.InstallIssuer(f.ctx, acme, second.ID, []byte("certificate"), pki.RootLinks{}, from, to, e))
 	f.same(states(), map[pki.IssuerID]pki.IssuerState{first: pki.IssuerActive, second.ID: pki.IssuerNext})
 	kept, err := f.Shards(f.ctx, second.ID)
 	f.ok(err)
@@ -56,11 +56,27 @@ func testRollover(f *fixture) {
 	f.same([]string{a.CommonName, string(a.KeyKind)}, []string{"G2", string(pki.P384)})
 	f.same(f.actions(acme)[0], "authority.switch")
 
+	// A root's has the one that it follows, and links with it.
+	root, r := f.newAuthority(acme, "anchor")
+	root.Kind, root.State, r.State, r.Certificate = pki.Root, pki.AuthorityActive, pki.IssuerActive, []byte("old")
+	f.ok(f.PutAuthority(f.ctx, root, r, e))
+	next := issuer(pki.IssuerPending, nil)
+	next.Authority, next.Follows, next.KeyKind = root.ID, r.ID, pki.P521
+	f.ok(f.PutIssuer(f.ctx, next, e))
+	got, err := f.Issuer(f.ctx, next.ID)
+	f.ok(err)
+	f.same(got, next)
+	links := pki.RootLinks{NewWithOld: []byte("new with old"), OldWithNew: []byte("old with new")}
+	f.ok(f.InstallIssuer(f.ctx, acme, next.ID, []byte("new"), links, from, to, e))
+	got, err = f.Issuer(f.ctx, next.ID)
+	f.ok(err)
+	f.same(got.Links, links)
+
 	// One that has its certificate from the beginning, and is dropped.
 	third := issuer(pki.IssuerNext, []byte("third"))
 	third.NotBefore, third.NotAfter = from, to
 	f.ok(f.PutIssuer(f.ctx, third, e))
-	got, err := f.Issuer(f.ctx, third.ID)
+	got, err = f.Issuer(f.ctx, third.ID)
 	f.ok(err)
 	f.same(got, third)
 	f.is(pki.NotFound, f.DropIssuer(f.ctx, stranger, third.ID, e))
