@@ -233,7 +233,7 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 				return 0, none, err
 			}
 		}
-		if c.First+int64(c.Count) > MaxRows {
+		if c.First-1+int64(c.Count) > MaxRows {
 			return 0, none, pki.Because(pki.Malformed, errUnfit, "a batch has at most %d rows: submit several", MaxRows)
 		}
 	}

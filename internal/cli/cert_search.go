@@ -44,7 +44,7 @@ type certList struct {
 }
 
 func (certList) Help() string {
-	return certSearchHelp + ` A search that few certificates fit may print fewer than --limit, or none, and a cursor: it looks at a bounded number of them.
+	return certSearchHelp + ` A search that few certificates fit may print fewer than --limit, and a cursor: the server looks at a bounded number of them at a time.
 
 Examples:
 
@@ -54,7 +54,9 @@ Examples:
 
 // Run lists certificates.
 func (l *certList) Run(ctx context.Context, c *console, cl *client.Client) error {
-	page, err := cl.Certificates(ctx, l.query(), l.Cursor, l.Limit)
+	page, err := firstFound(l.Cursor, func(cursor string) (*client.List[client.Certificate], error) {
+		return cl.Certificates(ctx, l.query(), cursor, l.Limit)
+	})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/term"
+
+	"github.com/pando-pki/pando/client"
 )
 
 // A console is where a command reads and writes.
@@ -29,6 +31,18 @@ func (c *console) note(format string, args ...any) {
 func (c *console) more(next string) {
 	if next != "" {
 		c.note("there are more: --cursor %s", next)
+	}
+}
+
+// firstFound returns the first page of a search, from a cursor on, that has something, or
+// the last: the server ends a page after so many that it looked at, whether any fit.
+func firstFound[T any](cursor string, page func(cursor string) (*client.List[T], error)) (*client.List[T], error) {
+	for {
+		found, err := page(cursor)
+		if err != nil || len(found.Items) > 0 || found.Next == "" {
+			return found, err
+		}
+		cursor = found.Next
 	}
 }
 

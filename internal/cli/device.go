@@ -46,7 +46,7 @@ type deviceList struct {
 }
 
 func (deviceList) Help() string {
-	return `A search that few devices fit may print fewer than --limit, or none, and a cursor: it looks at a bounded number of devices.
+	return `A search that few devices fit may print fewer than --limit, and a cursor: the server looks at a bounded number of them at a time.
 
 Examples:
 
@@ -55,7 +55,9 @@ Examples:
 
 // Run lists devices.
 func (l *deviceList) Run(ctx context.Context, c *console, cl *client.Client) error {
-	page, err := cl.Devices(ctx, l.filter(), l.Cursor, l.Limit)
+	page, err := firstFound(l.Cursor, func(cursor string) (*client.List[client.Device], error) {
+		return cl.Devices(ctx, l.filter(), cursor, l.Limit)
+	})
 	if err != nil {
 		return err
 	}

@@ -213,16 +213,15 @@ func (s *Service) putOff(ctx context.Context, n *enrolauth.Notice, why error) er
 func (s *Service) setUntold(v *validator, untold bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	key := alarm.Key{Tenant: pki.Platform, Name: "validator.untold", Target: "validator:" + v.Name}
+	const name = "validator.untold"
 	switch {
 	case untold:
 		v.waiting = true
-		s.cfg.Alarms.Raise(alarm.Alarm{Key: key, Severity: alarm.Warning,
-			What: fmt.Sprintf("The validator %s was not told of certificates that were issued, or requests that were refused: it does not take it.", v.Name),
-			Do:   "See whether its service runs and can be reached from here; it is told again for a week.",
-		})
+		s.raise(v, name, alarm.Warning,
+			fmt.Sprintf("The validator %s was not told of certificates that were issued, or requests that were refused: it does not take it.", v.Name),
+			"See whether its service runs and can be reached from here; it is told again for a week.")
 	case v.waiting:
 		v.waiting = false
-		s.cfg.Alarms.Clear(key)
+		s.clear(v, name)
 	}
 }

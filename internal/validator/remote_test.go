@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,11 +43,15 @@ func TestOddRequest(t *testing.T) {
 			for range 3 { // different ones are an alarm
 				_ = s.Validate(t.Context(), "acme", "intune", "t-2", request(t, "odd"))
 			}
-			if alarms := board.Of(pki.Platform); len(alarms) != 1 || alarms[0].Name != "validator.unreachable" {
-				t.Errorf("%+v", alarms)
+			operator, tenant := board.Of(pki.Platform), board.Of("acme")
+			if len(operator) != 1 || operator[0].Name != "validator.unreachable" || !strings.Contains(operator[0].Do, fmt.Sprint(status)) {
+				t.Errorf("%+v", operator)
 			}
-			if err := s.Validate(t.Context(), "acme", "intune", "t-1", good); err != nil || len(board.Of(pki.Platform)) != 0 {
-				t.Errorf("%v, %+v", err, board.Of(pki.Platform))
+			if len(tenant) != 1 || tenant[0].Name != "validator.unreachable" || strings.Contains(tenant[0].What+tenant[0].Do, fmt.Sprint(status)) || len(board.Of("other")) != 0 {
+				t.Errorf("of the tenant: %+v", tenant)
+			}
+			if err := s.Validate(t.Context(), "acme", "intune", "t-1", good); err != nil || len(board.Of(pki.Platform))+len(board.Of("acme")) != 0 {
+				t.Errorf("%v, %+v, %+v", err, board.Of(pki.Platform), board.Of("acme"))
 			}
 		})
 	}

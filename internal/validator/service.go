@@ -91,11 +91,11 @@ func (s *Service) heard(v *validator, request []byte, err error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	key := alarm.Key{Tenant: pki.Platform, Name: "validator.unreachable", Target: "validator:" + v.Name}
+	const name = "validator.unreachable"
 	if err == nil || kindOfFailure(err) != pki.Unavailable {
 		if v.silent = nil; v.raised {
 			v.raised = false
-			s.cfg.Alarms.Clear(key)
+			s.clear(v, name)
 		}
 		return
 	}
@@ -104,9 +104,8 @@ func (s *Service) heard(v *validator, request []byte, err error) {
 	}
 	if len(v.silent) >= unreachableAt {
 		v.raised = true
-		s.cfg.Alarms.Raise(alarm.Alarm{Key: key, Severity: alarm.Critical,
-			What: fmt.Sprintf("The validator %s, which checks challenges of SCEP, gives no answer: %s. Nothing is issued at the endpoints that name it.", v.Name, plain(err)),
-			Do:   "See whether its service runs and can be reached from here, and whether the client's secret under scep.validators has ended.",
-		})
+		s.raise(v, name, alarm.Critical,
+			fmt.Sprintf("The validator %s, which checks challenges of SCEP, gives no answer: nothing is issued at the endpoints that name it.", v.Name),
+			fmt.Sprintf("It is asked in vain for this: %s. See whether its service runs and can be reached from here, and whether the client's secret under scep.validators has ended.", plain(err)))
 	}
 }

@@ -138,7 +138,7 @@ func TestNoWayIn(t *testing.T) {
 				}
 			}
 			alarms := board.Of(pki.Platform)
-			if len(alarms) != 1 || alarms[0].Name != "validator.unreachable" || strings.Contains(alarms[0].What+log.String(), fakeintune.Secret) {
+			if len(alarms) != 1 || alarms[0].Name != "validator.unreachable" || strings.Contains(alarms[0].What+alarms[0].Do+log.String(), fakeintune.Secret) {
 				t.Errorf("alarms %+v, log %s", alarms, log)
 			}
 		})
