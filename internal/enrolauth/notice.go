@@ -39,10 +39,11 @@ type NoticeStore interface {
 	// DueNotices returns up to limit notices of all tenants that one validator is to be told
 	// and that are due at a time, in order of that.
 	DueNotices(ctx context.Context, validator string, at time.Time, limit int) ([]*Notice, error)
-	// PostponeNotice sets when to look at a notice next, and how often it was tried.
-	PostponeNotice(ctx context.Context, tenant pki.TenantID, key string, due time.Time, attempts int) error
-	// DropNotice deletes a notice, if it is there.
-	DropNotice(ctx context.Context, tenant pki.TenantID, key string) error
+	// PostponeNotice sets when to look at a notice next, and how often it was tried, if it is
+	// there as it was read: one that took its place since has something else to tell.
+	PostponeNotice(ctx context.Context, read *Notice, due time.Time, attempts int) error
+	// DropNotice deletes a notice, if it is there as it was read.
+	DropNotice(ctx context.Context, read *Notice) error
 }
 
 // A Sealer seals requests with their challenges, for the store; soft.KEK is one.
@@ -69,6 +70,7 @@ type Awaited struct {
 	Label       string
 	Transaction string
 	Request     []byte // DER, with its challenge
+	Own         bool   // as in Presented: of others' messages nobody is told that they failed
 	Protocol    pki.Protocol
 	Idempotency string // key of its enrolment; "" where that was not begun
 }
@@ -89,8 +91,10 @@ func (s *Service) notice(a Awaited, validator string) *Notice {
 }
 
 // Await remembers, before a request is enrolled, that the validator which took it is to be
-// told what becomes of it; settle says so, with the error of the enrolment. For those whom
-// no validator took it does nothing.
+// told what becomes of it; settle says so, with the error of the enrolment. Of a request that
+// came in somebody else's message it is told of success alone, once settle says so: whoever
+// has the envelope of another's message could else have it told that the other's enrolment
+// failed. For those whom no validator took it does nothing.
 func (s *Service) Await(ctx context.Context, who access.Principal, a Awaited) (settle func(context.Context, error) error, err error) {
 	if !Validated(who.ID) {
 		return func(context.Context, error) error { return nil }, nil
@@ -98,6 +102,14 @@ func (s *Service) Await(ctx context.Context, who access.Principal, a Awaited) (s
 	_, by := took(who.ID)
 	n := s.notice(a, by)
 	n.Device = who.Device
+	if !a.Own {
+		return func(ctx context.Context, err error) error {
+			if err != nil {
+				return nil
+			}
+			return s.settle(ctx, n, nil)
+		}, nil
+	}
 	if err := s.cfg.Store.PutNotice(ctx, n); err != nil {
 		return nil, err
 	}
@@ -105,9 +117,10 @@ func (s *Service) Await(ctx context.Context, who access.Principal, a Awaited) (s
 }
 
 // Refused has the validator which took a request be told that it came to nothing before it
-// was enrolled, and why. For those whom no validator took it does nothing.
+// was enrolled, and why. For those whom no validator took, and for a request in somebody
+// else's message, it does nothing.
 func (s *Service) Refused(ctx context.Context, who access.Principal, a Awaited, why error) error {
-	if !Validated(who.ID) {
+	if !Validated(who.ID) || !a.Own {
 		return nil
 	}
 	_, by := took(who.ID)

@@ -23,6 +23,7 @@ type Presented struct {
 	Secret      pki.Secret // password, or challenge
 	Token       pki.Secret // bearer token
 	Request     []byte     // DER of the request that the secret came with, for a validator of the endpoint; nil is none
+	Own         bool       // the key of that request signed the message that it came in
 	Transaction string     // of the protocol, likewise
 
 	taken string // the validator that took the request; "" is none
@@ -54,7 +55,7 @@ func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.
 	if err == nil {
 		err = s.cfg.Tenants.CheckSuspended(ctx, who.Tenant)
 	}
-	if err != nil && p.taken != "" { // and refused all the same
+	if err != nil && p.taken != "" && p.Own { // and refused all the same
 		if untold := s.settle(ctx, s.notice(Awaited{Label: label, Transaction: p.Transaction, Request: p.Request, Protocol: p.Protocol}, p.taken), err); untold != nil {
 			return access.Principal{}, untold
 		}

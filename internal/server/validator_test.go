@@ -223,7 +223,7 @@ func TestValidatorIsToldAfterCrash(t *testing.T) {
 	issue := func(transaction string, enrols bool) {
 		t.Helper()
 		csr := scepclient.CSR(t, pandotest.Key(t, pki.RSA2048), "laptop-"+transaction, "good-challenge-of-intune")
-		if _, err := s.secrets.Await(t.Context(), who, enrolauth.Awaited{Label: "acme.device", Transaction: transaction, Request: csr, Protocol: pki.ProtocolSCEP, Idempotency: "key-" + transaction}); err != nil {
+		if _, err := s.secrets.Await(t.Context(), who, enrolauth.Awaited{Label: "acme.device", Transaction: transaction, Request: csr, Own: true, Protocol: pki.ProtocolSCEP, Idempotency: "key-" + transaction}); err != nil {
 			t.Fatal(err)
 		}
 		if !enrols {

@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pandotest/scepclient"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 // TestValidatorIsAskedOnce: a message that is sent again gets the same certificate without
@@ -59,20 +60,19 @@ func TestValidatorIsToldOfAll(t *testing.T) {
 	validates(t, s, st, "device")
 	f.Take("challenge-of-one", "Success")
 	f.Take("challenge-of-two", "Success")
-	one, two := newSCEP(t, s, "acme.device"), newSCEP(t, s, "acme.device")
-
-	// For another key than the one that signed: the transaction's name is of that key.
-	refusedBy(t, one.Ask(scep.PKCSReq, scepclient.CSR(t, two.Key, "laptop-2", "challenge-of-one")), scep.BadMessageCheck)
-	told := toldOf(t, f, 1)[0]
-	if told.Action != "failureNotification" || !strings.Contains(told.Description, "another key") {
-		t.Errorf("told %+v", told)
-	}
-	for c, challenge := range map[*scepclient.Client]string{one: "challenge-of-one", two: "challenge-of-two"} {
-		if got := c.Ask(scep.PKCSReq, scepclient.CSR(t, c.Key, "laptop", challenge)); got.PKIStatus != scep.SUCCESS {
+	for c, challenge := range map[*scepclient.Client]string{newSCEP(t, s, "acme.device"): "challenge-of-one", newSCEP(t, s, "acme.device"): "challenge-of-two"} {
+		got := c.Post(c.Message(19, "SAME", scepclient.Nonce(), c.Seal(scepclient.CSR(t, c.Key, "laptop", challenge))))
+		if got.PKIStatus != scep.SUCCESS {
 			t.Errorf("%s: status %s, failInfo %q", challenge, got.PKIStatus, got.FailInfo)
 		}
 	}
-	toldOf(t, f, 3)
+	toldOf(t, f, 2)
+	// With a challenge that somebody has used the transaction's name for another key with.
+	c := newSCEP(t, s, "acme.device")
+	refusedBy(t, c.Post(c.Message(19, "SAME", scepclient.Nonce(), c.Seal(scepclient.CSR(t, c.Key, "laptop-3", "challenge-of-one")))), scep.BadRequest)
+	if told := toldOf(t, f, 3)[2]; told.Action != "failureNotification" || !strings.Contains(told.Description, "transaction") {
+		t.Errorf("told %+v", told)
+	}
 	who := make(map[string]bool)
 	for v := range s.visits.Watch(t.Context(), "acme.device", false) {
 		if v.Serial != "" {
@@ -85,6 +85,51 @@ func TestValidatorIsToldOfAll(t *testing.T) {
 	for id := range who {
 		if !strings.HasPrefix(id, "challenge:device/intune/") || strings.Contains(id, "challenge-of") {
 			t.Errorf("one is %q", id)
+		}
+	}
+}
+
+// TestFalseFailure: whoever has the envelope of another's message, and signs it as their own,
+// has nobody told that the other's enrolment failed, nor kept from hearing that it did not:
+// neither with a key of their own making nor by a certificate that they have.
+func TestFalseFailure(t *testing.T) {
+	cfg := newConfig(t)
+	f := withFake(t, &cfg)
+	s := open(t, cfg, time.Now)
+	run(t, s)
+	st := furnish(t, s, "acme", "device")
+	validates(t, s, st, "device")
+	for _, challenge := range []string{"challenge-of-mallory", "challenge-of-alice", "challenge-of-bob"} {
+		f.Take(challenge, "Success")
+	}
+	stranger, mallory := newSCEP(t, s, "acme.device"), newSCEP(t, s, "acme.device")
+	got := mallory.Ask(scep.PKCSReq, scepclient.CSR(t, mallory.Key, "laptop-m", "challenge-of-mallory"))
+	if got.PKIStatus != scep.SUCCESS {
+		t.Fatalf("status %s, failInfo %q", got.PKIStatus, got.FailInfo)
+	}
+	mallory.Signer = got.Certificate
+	caller{t: t, s: s}.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "device"}}})
+	toldOf(t, f, 1)
+	for no, name := range []string{"alice", "bob"} {
+		c := newSCEP(t, s, "acme.device")
+		envelope := c.Seal(scepclient.CSR(t, c.Key, "laptop-"+name, "challenge-of-"+name))
+		if got := c.Post(c.Message(19, name, scepclient.Nonce(), envelope)); got.PKIStatus != scep.SUCCESS {
+			t.Fatalf("%s: status %s, failInfo %q", name, got.PKIStatus, got.FailInfo)
+		}
+		if name == "alice" { // the other time they come before anybody is told
+			toldOf(t, f, no+2)
+		}
+		for _, by := range []*scepclient.Client{stranger, mallory} {
+			for _, kind := range []int{19, 17} {
+				if got := by.Post(by.Message(kind, name, scepclient.Nonce(), envelope)); got.PKIStatus != scep.FAILURE {
+					t.Errorf("of %s: status %s", name, got.PKIStatus)
+				}
+			}
+		}
+		noneLeft(t, s)
+		told := toldOf(t, f, no+2)
+		if last := told[no+1]; last.Action != "successNotification" || last.Transaction != name {
+			t.Errorf("of %s told %+v", name, last)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func (s *Service) tellOne(ctx context.Context, name string) error {
 		told, err := s.tell(ctx, n)
 		switch {
 		case told:
-			err = s.cfg.Store.DropNotice(ctx, n.Tenant, n.Key)
+			err = s.cfg.Store.DropNotice(ctx, n)
 		case err != nil && ctx.Err() == nil:
 			return s.putOff(ctx, n, err)
 		}
@@ -125,7 +125,7 @@ func (s *Service) tell(ctx context.Context, n *enrolauth.Notice) (told bool, err
 		c, err := s.issued(ctx, n)
 		switch now := s.cfg.Now(); {
 		case pki.KindOf(err) == pki.NotFound && now.Before(n.Until):
-			return false, s.cfg.Store.PostponeNotice(ctx, n.Tenant, n.Key, now.Add(lookAgain), n.Attempts)
+			return false, s.cfg.Store.PostponeNotice(ctx, n, now.Add(lookAgain), n.Attempts)
 		case err != nil && pki.KindOf(err) == pki.NotFound:
 			what.Description = "nothing was issued"
 		case err != nil:
@@ -199,14 +199,14 @@ func (s *Service) putOff(ctx context.Context, n *enrolauth.Notice, why error) er
 	attempts := n.Attempts + 1
 	if attempts >= giveUpAt {
 		s.cfg.Log.ErrorContext(ctx, "a validator was not told what became of a request", "validator", n.Validator, "endpoint", n.Endpoint, "transaction", n.Transaction, "error", why)
-		return s.cfg.Store.DropNotice(ctx, n.Tenant, n.Key)
+		return s.cfg.Store.DropNotice(ctx, n)
 	}
 	if v := s.validators[n.Validator]; v != nil && attempts >= untoldAt {
 		s.setUntold(v, true)
 	}
 	pause := min(firstPause<<min(n.Attempts, 20), maxPause)
 	s.cfg.Log.InfoContext(ctx, "a validator is told later", "validator", n.Validator, "transaction", n.Transaction, "after", pause, "error", why)
-	return s.cfg.Store.PostponeNotice(ctx, n.Tenant, n.Key, s.cfg.Now().Add(pause), attempts)
+	return s.cfg.Store.PostponeNotice(ctx, n, s.cfg.Now().Add(pause), attempts)
 }
 
 // setUntold raises or clears the alarm that a validator is to be told something.

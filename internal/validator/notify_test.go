@@ -4,15 +4,21 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/enrolauth"
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/fakeintune"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/validator"
@@ -26,6 +32,14 @@ type notices struct {
 
 func (s *notices) find(tenant pki.TenantID, key string) int {
 	return slices.IndexFunc(s.all, func(n *enrolauth.Notice) bool { return n.Tenant == tenant && n.Key == key })
+}
+
+func (s *notices) asRead(read *enrolauth.Notice) int {
+	at := s.find(read.Tenant, read.Key)
+	if at >= 0 && (!s.all[at].Due.Equal(read.Due) || !bytes.Equal(s.all[at].Sealed, read.Sealed)) {
+		return -1
+	}
+	return at
 }
 
 func (s *notices) PutNotice(_ context.Context, n *enrolauth.Notice) error {
@@ -63,19 +77,19 @@ func (s *notices) DueNotices(_ context.Context, name string, at time.Time, limit
 	return due[:min(limit, len(due))], nil
 }
 
-func (s *notices) PostponeNotice(_ context.Context, tenant pki.TenantID, key string, due time.Time, attempts int) error {
+func (s *notices) PostponeNotice(_ context.Context, read *enrolauth.Notice, due time.Time, attempts int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at := s.find(tenant, key); at >= 0 {
+	if at := s.asRead(read); at >= 0 {
 		s.all[at].Due, s.all[at].Attempts = due, attempts
 	}
 	return nil
 }
 
-func (s *notices) DropNotice(_ context.Context, tenant pki.TenantID, key string) error {
+func (s *notices) DropNotice(_ context.Context, read *enrolauth.Notice) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at := s.find(tenant, key); at >= 0 {
+	if at := s.asRead(read); at >= 0 {
 		s.all = slices.Delete(s.all, at, at+1)
 	}
 	return nil
@@ -143,5 +157,57 @@ func TestOneKeepsNoOtherWaiting(t *testing.T) {
 	stop() // also a round that is under way
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// An issuedRA has issued one certificate.
+type issuedRA struct{ certificate *pki.Certificate }
+
+func (ra issuedRA) Issued(context.Context, access.Permit, pki.Protocol, pki.DeviceID, string) (*pki.Certificate, error) {
+	return ra.certificate, nil
+}
+
+// TestToldMeanwhile: a request that was refused comes again, and leads to a certificate while
+// the validator is being told of the refusal: it is told of that, too.
+func TestToldMeanwhile(t *testing.T) {
+	f := fakeintune.New(t)
+	store := new(notices)
+	now := time.Now()
+	key := pandotest.Key(t, pki.P256)
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "x"}, NotAfter: now.Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := &enrolauth.Notice{Tenant: "acme", Key: "k", Idempotency: "k", Validator: settings(f).Name, Transaction: "t", Sealed: request(t, "challenge"), Due: now, Failure: "refused"}
+	if err := store.PutNotice(t.Context(), refused); err != nil {
+		t.Fatal(err)
+	}
+	s := validator.New(validator.Config{Validators: []validator.Settings{settings(f)}, Store: store, Sealer: store, RA: issuedRA{&pki.Certificate{DER: der, NotAfter: now.Add(time.Hour)}},
+		Alarms: alarm.NewBoard(time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	release := f.Hold()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	for begun := time.Now(); f.Waiting() == 0 && time.Since(begun) < time.Minute; time.Sleep(time.Millisecond) {
+	}
+	issued := *refused
+	issued.Failure, issued.Due = "", time.Now()
+	if err := store.PutNotice(t.Context(), &issued); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	for begun := time.Now(); store.of(settings(f).Name) > 0 && time.Since(begun) < time.Minute; time.Sleep(10 * time.Millisecond) {
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	var told []string
+	for _, one := range f.Told() {
+		told = append(told, one.Action)
+	}
+	if !slices.Equal(told, []string{"failureNotification", "successNotification"}) {
+		t.Errorf("told %v", told)
 	}
 }

@@ -8,11 +8,9 @@ import (
 	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
-	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
-	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // prove proves who sent a message, within the limits: by the certificate whose key signed
@@ -26,7 +24,7 @@ func (op *operation) prove(ctx context.Context, renews bool) (who access.Princip
 	}
 	err = cfg.Limits.Admit(op.remote, op.credential(), func() (limit.Asker, error) {
 		who, err = cfg.Prover.Prove(ctx, op.label, enrolauth.Presented{
-			Certificates: op.certificates(), Secret: secret, Request: op.content, Transaction: op.id, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
+			Certificates: op.certificates(), Secret: secret, Request: op.content, Own: op.own, Transaction: op.id, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
 		})
 		return enrolauth.Asker(who), err
 	})
@@ -89,11 +87,13 @@ func (op *operation) sender() uint64 {
 	return h.Sum64()
 }
 
-// checkSigner refuses a PKCSReq for another key than the one that signed the message,
+// checkSigner refuses a request for another key than the one that signed the message,
 // unless that was signed by a certificate which proves who asks, as its maker's does: one
-// that a client made itself proves nothing but its key (RFC 8894, 2.3).
-func (op *operation) checkSigner(who access.Principal, csr *tbs.CSR) error {
-	if op.kind == renewalReq || who.Proofs.Has(pki.ByCertificate) || bytes.Equal(cms.SubjectPublicKey(op.signer), csr.Key.SPKI()) {
+// that a client made itself proves nothing but its key (RFC 8894, 2.3). A RenewalReq proves
+// itself by the certificate that it renews; where a validator took the challenge alone, it
+// is as a PKCSReq.
+func (op *operation) checkSigner(who access.Principal) error {
+	if op.own || who.Proofs.Has(pki.ByCertificate) || op.kind == renewalReq && !enrolauth.Validated(who.ID) {
 		return nil
 	}
 	return pki.Errorf(pki.BadProof, "the request is for another key than the one that signed the message; a certificate that is there is renewed by RenewalReq")

@@ -23,11 +23,15 @@ func (op *operation) enrol(ctx context.Context) ([]byte, error) {
 	if _, err := op.recipient(); err != nil { // nothing is issued that cannot be handed over
 		return nil, err
 	}
+	op.own = bytes.Equal(cms.SubjectPublicKey(op.signer), csr.Key.SPKI())
 	renews := op.kind == renewalReq
 	if op.asked, err = op.taken(ctx, csr, renews); err != nil {
 		return nil, err
 	}
 	who, err := op.prove(ctx, renews)
+	if err == nil {
+		err = op.checkSigner(who)
+	}
 	var done []byte
 	var t *Transaction
 	if err == nil {
@@ -52,9 +56,6 @@ func (op *operation) enrol(ctx context.Context) ([]byte, error) {
 // begin begins the transaction of a message whose sender is proved, or returns what a
 // RenewalReq led to before.
 func (op *operation) begin(ctx context.Context, who access.Principal, csr *tbs.CSR, renews bool) (done []byte, t *Transaction, err error) {
-	if err := op.checkSigner(who, csr); err != nil {
-		return nil, nil, err
-	}
 	if _, err := who.Authorize(access.Enroll, op.tenant()); err != nil {
 		return nil, nil, err
 	}

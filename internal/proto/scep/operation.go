@@ -30,6 +30,7 @@ type operation struct {
 	cipher  cms.Cipher // that the answer is encrypted with
 
 	challenge pki.Secret       // of the request, once it is read
+	own       bool             // likewise: the key of the request signed the message
 	waits     *Transaction     // of a poll
 	asked     string           // of a poll, or of what came before: the principal whose challenge came with the request
 	who       access.Principal // that the message proves, once it does

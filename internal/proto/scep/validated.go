@@ -3,8 +3,10 @@ package scep
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/enrolauth"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -54,13 +56,14 @@ func (t *Transaction) of(csr *tbs.CSR, renews bool) *Transaction {
 
 // awaited is what a validator is to be told of.
 func (op *operation) awaited(request []byte, idempotency string) enrolauth.Awaited {
-	return enrolauth.Awaited{Label: op.label, Transaction: op.id, Request: request, Protocol: op.protocol(), Idempotency: idempotency}
+	return enrolauth.Awaited{Label: op.label, Transaction: op.id, Request: request, Own: op.own, Protocol: op.protocol(), Idempotency: idempotency}
 }
 
 // await has whoever took the challenge be told what becomes of a request, which settle says.
 // Of a message that came before it is known already, unless it is refused now.
 func (op *operation) await(ctx context.Context, who access.Principal, t *Transaction) (settle func(context.Context, error) error, err error) {
 	prover, a := op.server.cfg.Prover, op.awaited(t.Request, t.retryKey())
+	a.Own = t.Key == sha256.Sum256(cms.SubjectPublicKey(op.signer)) // also of a poll, which brings no request
 	if op.asked == "" || op.kind == certPoll {
 		return prover.Await(ctx, who, a)
 	}

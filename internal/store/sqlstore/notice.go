@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/enrolauth"
-	"github.com/pando-pki/pando/internal/pki"
 )
 
 // PutNotice implements enrolauth.NoticeStore.
@@ -57,9 +56,10 @@ func (s *Store) DueNotices(ctx context.Context, validator string, at time.Time, 
 }
 
 // PostponeNotice implements enrolauth.NoticeStore.
-func (s *Store) PostponeNotice(ctx context.Context, tenant pki.TenantID, key string, due time.Time, attempts int) error {
+func (s *Store) PostponeNotice(ctx context.Context, read *enrolauth.Notice, due time.Time, attempts int) error {
 	return s.update(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE validator_notice SET due = $3, attempts = $4 WHERE tenant = $1 AND key = $2`, tenant, key, micros(due), attempts)
+		_, err := t.exec(`UPDATE validator_notice SET due = $5, attempts = $6 WHERE tenant = $1 AND key = $2 AND due = $3 AND sealed = $4`,
+			read.Tenant, read.Key, micros(read.Due), read.Sealed, micros(due), attempts)
 		if err != nil {
 			return fmt.Errorf("putting off what a validator is to be told: %w", err)
 		}
@@ -68,9 +68,10 @@ func (s *Store) PostponeNotice(ctx context.Context, tenant pki.TenantID, key str
 }
 
 // DropNotice implements enrolauth.NoticeStore.
-func (s *Store) DropNotice(ctx context.Context, tenant pki.TenantID, key string) error {
+func (s *Store) DropNotice(ctx context.Context, read *enrolauth.Notice) error {
 	return s.update(ctx, func(t *tx) error {
-		if _, err := t.exec(`DELETE FROM validator_notice WHERE tenant = $1 AND key = $2`, tenant, key); err != nil {
+		_, err := t.exec(`DELETE FROM validator_notice WHERE tenant = $1 AND key = $2 AND due = $3 AND sealed = $4`, read.Tenant, read.Key, micros(read.Due), read.Sealed)
+		if err != nil {
 			return fmt.Errorf("deleting what a validator was told: %w", err)
 		}
 		return nil

@@ -56,17 +56,24 @@ func testNotices(f *fixture) {
 	f.ok(f.PutNotice(f.ctx, &again))
 	due(time.Minute, 9, two, one)
 
-	f.ok(f.PostponeNotice(f.ctx, stranger, "1", f.now.Add(2*time.Minute), 3))
+	read := two
+	f.ok(f.PostponeNotice(f.ctx, &read, f.now.Add(2*time.Minute), 3))
 	two.Due, two.Attempts = f.now.Add(2*time.Minute), 3
 	due(2*time.Minute, 9, one, two)
-	f.ok(f.PostponeNotice(f.ctx, stranger, "none", f.now, 1))
+	// Neither reaches another's, nor what took the place of what was read.
+	elsewhere, sealed := two, two
+	elsewhere.Key, sealed.Sealed = "none", []byte{9}
+	for _, n := range []*enrolauth.Notice{&read, &elsewhere, &sealed} {
+		f.ok(f.PostponeNotice(f.ctx, n, f.now, 1))
+		f.ok(f.DropNotice(f.ctx, n))
+	}
+	due(2*time.Minute, 9, one, two)
 
-	f.ok(f.DropNotice(f.ctx, stranger, "none"))
-	f.ok(f.DropNotice(f.ctx, stranger, "1"))
+	f.ok(f.DropNotice(f.ctx, &two))
 	due(time.Hour, 9, one)
-	f.ok(f.DropNotice(f.ctx, acme, "1"))
+	f.ok(f.DropNotice(f.ctx, &one))
 	due(time.Hour, 9)
 	of("own")
-	f.ok(f.DropNotice(f.ctx, acme, "2"))
+	f.ok(f.DropNotice(f.ctx, &other))
 	of()
 }
