@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/smallstep/pkcs7"
 	"golang.org/x/sync/errgroup"
@@ -100,7 +101,7 @@ func (l *estLoad) client(ctx context.Context, names <-chan int) error {
 	over := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: l.roots}, MaxConnsPerHost: 1}}
 	defer over.CloseIdleConnections()
 	for i := range names {
-		name := fmt.Sprintf("load-%d", i)
+		name, begun := fmt.Sprintf("load-%d", i), time.Now()
 		csr, err := request(name)
 		if err == nil && i%10 == 0 {
 			err = l.serverKey(ctx, over, name, csr)
@@ -108,7 +109,7 @@ func (l *estLoad) client(ctx context.Context, names <-chan int) error {
 			err = l.enroll(ctx, over, name, csr, i%20 == 1)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s, after %s: %w", name, time.Since(begun), err)
 		}
 	}
 	return nil
