@@ -149,7 +149,8 @@
 // other with pair. One request then asks for both, at an endpoint for each, of the
 // same authority: for one device and two keys (pair in POST /enrollments, or pando cert
 // enroll --pair-endpoint). Both are issued or neither, also where the server dies in
-// between. A request for one alone is refused; batches do not take pairs.
+// between. A request for one alone is refused. Meters are made by the lot: a batch of pairs
+// (batches.md) has two requests for each device.
 //
 // # Approvals
 //
