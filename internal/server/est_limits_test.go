@@ -46,8 +46,8 @@ func newNarrowPlace(t *testing.T, limits Limits, tenants ...pki.TenantID) *narro
 	go func() {
 		for done := range module.wanted {
 			p.gate.Lock()
-			p.gate.Unlock()
 			close(done)
+			p.gate.Unlock()
 		}
 	}()
 	cfg := newConfig(t)
