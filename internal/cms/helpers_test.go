@@ -179,6 +179,22 @@ func toBER(message []byte) []byte {
 	return out
 }
 
+// wantClosed returns the error of a message that keys do not open. A random key makes sense
+// of CBC once in 256 times: what then comes out is not an error of ours, and is not the
+// content.
+func wantClosed(t testing.TB, message, content []byte, keys ...Key) error {
+	t.Helper()
+	opened, err := Open(message, OpenOptions{}, keys...)
+	for i := 0; err == nil && i < 100 && !bytes.Equal(opened.Content, content); i++ {
+		opened, err = Open(message, OpenOptions{}, keys...)
+	}
+	if err == nil {
+		t.Fatalf("opened: %q", opened.Content)
+	}
+	wantKind(t, err, pki.BadProof)
+	return err
+}
+
 // wantKind checks that err is of the given kind.
 func wantKind(t testing.TB, err error, kind pki.Kind) {
 	t.Helper()
