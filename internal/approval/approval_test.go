@@ -353,7 +353,7 @@ func (h *house) alter(c *approval.Change) {
 // edit changes the store past it.
 func (h *house) edit(text string, args ...any) {
 	h.Helper()
-	db, err := sql.Open("sqlite", h.Path)
+	db, err := sql.Open("sqlite", "file:"+h.Path+"?_pragma=busy_timeout(60000)") // others write, too
 	h.ok(err)
 	defer db.Close()
 	_, err = db.ExecContext(h.ctx, text, args...)

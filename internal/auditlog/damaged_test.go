@@ -19,7 +19,7 @@ import (
 // raw changes the database behind the store's back.
 func (b *bench) raw(text string, args ...any) {
 	b.Helper()
-	db, err := sql.Open("sqlite", b.Path)
+	db, err := sql.Open("sqlite", "file:"+b.Path+"?_pragma=busy_timeout(60000)") // others write, too
 	b.ok(err)
 	defer db.Close()
 	_, err = db.ExecContext(b.Context(), text, args...)

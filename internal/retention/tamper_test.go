@@ -26,7 +26,7 @@ import (
 // sql changes the database behind the store's back.
 func (p *plant) sql(statement string, args ...any) {
 	p.Helper()
-	db, err := sql.Open("sqlite", p.Path)
+	db, err := sql.Open("sqlite", "file:"+p.Path+"?_pragma=busy_timeout(60000)") // others write, too
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func (p *plant) sql(statement string, args ...any) {
 // count returns how many rows a table has.
 func (p *plant) count(table string) (n int) {
 	p.Helper()
-	db, err := sql.Open("sqlite", p.Path)
+	db, err := sql.Open("sqlite", "file:"+p.Path+"?_pragma=busy_timeout(60000)") // others write, too
 	if err != nil {
 		p.Fatal(err)
 	}
