@@ -1,10 +1,12 @@
 package est
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"crypto/tls"
 	"encoding/base64"
 
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -13,6 +15,9 @@ import (
 // its sender holds the key (RFC 7030, 3.5). One that says another connection is BadProof:
 // somebody sends on what is not theirs.
 func bound(state *tls.ConnectionState, request []byte) (bool, error) {
+	if !bytes.Contains(request, challengePassword) {
+		return false, nil // the RA reads it: here it would be read once more, for nothing
+	}
 	csr, err := tbs.ParseCSR(request)
 	if err != nil {
 		return false, err
@@ -30,6 +35,10 @@ func bound(state *tls.ConnectionState, request []byte) (bool, error) {
 	}
 	return true, nil
 }
+
+// challengePassword is the DER of the attribute's type: a request without these octets has
+// no such attribute.
+var challengePassword = der.MustOID(der.OIDChallengePassword)
 
 // binding returns the channel binding of a connection, in base64: tls-unique (RFC 5929,
 // 3), and for TLS 1.3, which has none, tls-exporter (RFC 9266, 2).

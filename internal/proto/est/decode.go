@@ -40,9 +40,9 @@ func readCSR(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // decodeBase64 reads base64 (RFC 4648, 4) with its padding, and with line ends and
-// blanks where RFC 8951 lets the lines of old encoders stand.
+// blanks where RFC 8951 lets the lines of old encoders stand. It overwrites body.
 func decodeBase64(body []byte) ([]byte, error) {
-	text := make([]byte, 0, len(body))
+	text := body[:0]
 	for _, c := range body {
 		switch c {
 		case '\r', '\n', ' ', '\t':

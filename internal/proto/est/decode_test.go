@@ -76,7 +76,7 @@ func FuzzDecodeBase64(f *testing.F) {
 	f.Add([]byte("MIIB\r\nAA=="))
 	f.Add([]byte("MIIBAB=="))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := decodeBase64(body)
+		got, err := decodeBase64(bytes.Clone(body))
 		text := strings.NewReplacer("\r", "", "\n", "", " ", "", "\t", "").Replace(string(body))
 		want, wantErr := base64.StdEncoding.Strict().DecodeString(text)
 		if (err == nil) != (wantErr == nil) || err == nil && !bytes.Equal(got, want) {

@@ -18,13 +18,18 @@ func writeCertificates(w http.ResponseWriter, r *http.Request, contentType strin
 	return nil
 }
 
+// maxOneRecord is the longest body that net/http sends together with its headers: it keeps
+// that much of what a handler writes, and twice that with the headers.
+const maxOneRecord = 2 << 10
+
 // writeBase64 answers with one line of base64 and its length: clients in the field
-// read neither lines nor chunks. strongSwan 5.9.8 reads twice and no more, the headers and
-// what is left of the body, and takes a TLS record at a time: the body has one of its own.
+// read neither lines nor chunks. strongSwan 5.9.8 reads twice and no more, 1,024 octets and
+// what is left of the body, and takes a TLS record at a time: an answer is one record, or its
+// body has one of its own.
 // The header of the encoding says what RFC 8951, 3 makes true without it, for clients of
 // before.
 func writeBase64(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
-	text := base64.StdEncoding.EncodeToString(body)
+	text := base64.StdEncoding.AppendEncode(nil, body)
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Transfer-Encoding", "base64")
@@ -34,6 +39,8 @@ func writeBase64(w http.ResponseWriter, r *http.Request, contentType string, bod
 		return
 	}
 	// Errors are the client's going away.
-	_ = http.NewResponseController(w).Flush()
-	_, _ = w.Write([]byte(text))
+	if len(text) > maxOneRecord {
+		_ = http.NewResponseController(w).Flush()
+	}
+	_, _ = w.Write(text)
 }
