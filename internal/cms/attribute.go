@@ -83,7 +83,10 @@ func attributeSet(attributes []Attribute) ([]byte, error) {
 }
 
 // joinSorted returns the content of a SET OF the elements, in the order of DER
-// (X.690, 11.6). It leaves elements as they are.
+// (X.690, 11.6): where there is one, itself. It leaves elements as they are.
 func joinSorted(elements [][]byte) []byte {
+	if len(elements) == 1 {
+		return elements[0]
+	}
 	return bytes.Join(slices.SortedFunc(slices.Values(elements), bytes.Compare), nil)
 }

@@ -170,8 +170,9 @@ const (
 	OIDSHA512 = "2.16.840.1.101.3.4.2.3"
 )
 
-// known maps the content octets of the identifiers that requests and certificates
-// are full of to their dotted names, encoded these to the whole identifiers.
+// known maps the content octets of the identifiers that requests, certificates and the
+// messages with these are full of to their dotted names, encoded these to the whole
+// identifiers.
 var known, encoded = index(
 	OIDCommonName, OIDSerialNumber, OIDCountry, OIDLocality, OIDProvince,
 	OIDOrganization, OIDOrganizationalUnit, OIDDomainComponent, OIDEmailAddress,
@@ -179,14 +180,17 @@ var known, encoded = index(
 	OIDCRLDistributionPoints, OIDCertificatePolicies, OIDAuthorityKeyIdentifier,
 	OIDExtendedKeyUsage, OIDAuthorityInfoAccess, OIDNameConstraints,
 	OIDOCSPNonce, OIDOCSPNoCheck, OIDHardwareModuleName,
-	OIDChallengePassword, OIDExtensionRequest,
+	OIDChallengePassword, OIDExtensionRequest, OIDData, OIDSignedData,
 )
 
 func index(names ...string) (known, encoded map[string]string) {
 	known, encoded = make(map[string]string, len(names)), make(map[string]string, len(names))
 	for _, dotted := range names {
-		id := string(MustOID(dotted))
-		known[id[2:]], encoded[dotted] = dotted, id
+		id, err := appendOID(nil, dotted)
+		if err != nil {
+			panic(err)
+		}
+		known[string(id[2:])], encoded[dotted] = dotted, string(id)
 	}
 	return known, encoded
 }

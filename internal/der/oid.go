@@ -60,7 +60,7 @@ func appendArc(dst []byte, n uint64) []byte {
 // MustOID returns the OBJECT IDENTIFIER of a dotted name that is a constant of
 // the program. It panics where that is none.
 func MustOID(dotted string) []byte {
-	b, err := appendOID(nil, dotted)
+	b, err := AppendOID(nil, dotted)
 	if err != nil {
 		panic(err)
 	}
