@@ -110,7 +110,7 @@ func TestActs(t *testing.T) {
 		{approval.SwitchAuthority, "authority.switch", func() error {
 			if next := issuer("firmware"); next.State == pki.IssuerPending { // as installed: that waits, too, and was tried
 				c := pandotest.Parse(h, h.sign("firmware").Certificate)
-				h.ok(h.Store.InstallIssuer(h.ctx, acme, next.ID, c.Raw, pki.RootLinks{}, c.NotBefore, c.NotAfter, pki.Event{Tenant: acme, At: h.clock.now(), Action: "authority.next"}))
+				h.ok(h.Store.InstallIssuer(h.ctx, acme, next.ID, c.Raw, pki.RootLinks{}, c.NotBefore, c.NotAfter, nil, pki.Event{Tenant: acme, At: h.clock.now(), Action: "authority.next"}))
 			}
 			_, err := h.Hierarchy.Switch(h.ctx, manage, "firmware")
 			return err

@@ -109,7 +109,7 @@ func putAuthority(t *testing.T, s *sqlstore.Store, kind pki.AuthorityKind, cert 
 	if err := s.PutAuthority(t.Context(), a, i, event); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.InstallIssuer(t.Context(), "demo", i.ID, cert.Raw, pki.RootLinks{}, cert.NotBefore, cert.NotAfter, event); err != nil {
+	if err := s.InstallIssuer(t.Context(), "demo", i.ID, cert.Raw, pki.RootLinks{}, cert.NotBefore, cert.NotAfter, nil, event); err != nil {
 		t.Fatal(err)
 	}
 	return i.ID

@@ -13,6 +13,7 @@ import (
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/ceremony"
 	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -224,35 +225,51 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 	if err != nil {
 		return nil, err
 	}
-	if err := s.register(ctx, a, issuer, p, r.ProfileVersion); err != nil {
-		return nil, err
-	}
-	return s.giveCertificate(ctx, g, issuer, act, r.Certificate, pki.RootLinks{})
-}
-
-// register has issuance record the certificate, which a ceremony signed, under
-// the parent's issuer: it can be revoked and traced like any other.
-func (s *Service) register(ctx context.Context, a *pki.Authority, issuer *pki.Issuer, p *tbs.Parsed, version int) error {
-	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: issuer.Tenant, Name: a.Profile, Version: version})
-	if err != nil {
-		return err
-	}
 	parent, err := s.cfg.Store.Issuer(ctx, issuer.Parent)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.cfg.CA.Register(ctx, parent, profile.ProfileRef, p)
+	signed, err := s.registrations(ctx, a, r.ProfileVersion, signedBy{parent, p})
+	if err != nil {
+		return nil, err
+	}
+	return s.giveCertificate(ctx, g, issuer, act, r.Certificate, pki.RootLinks{}, signed)
+}
+
+// signedBy is a certificate and the issuer that signed it.
+type signedBy struct {
+	issuer      *pki.Issuer
+	certificate *tbs.Parsed
+}
+
+// registrations returns what issuance has of certificates that a ceremony signed by a
+// version of the authority's profile: they can be revoked and traced like any other.
+func (s *Service) registrations(ctx context.Context, a *pki.Authority, version int, certificates ...signedBy) (signed []*issuance.Intent, err error) {
+	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: a.Tenant, Name: a.Profile, Version: version})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range certificates {
+		in, err := s.cfg.CA.Registration(ctx, c.issuer, profile.ProfileRef, c.certificate)
+		if err != nil {
+			return nil, err
+		}
+		if in != nil {
+			signed = append(signed, in)
+		}
+	}
+	return signed, nil
 }
 
 // giveCertificate gives a pending issuer its certificate and links, which were checked, by
-// an act that is called so.
-func (s *Service) giveCertificate(ctx context.Context, g access.Permit, issuer *pki.Issuer, act string, certificate []byte, links pki.RootLinks) (*View, error) {
+// an act that is called so, and stores what was signed for it in a ceremony.
+func (s *Service) giveCertificate(ctx context.Context, g access.Permit, issuer *pki.Issuer, act string, certificate []byte, links pki.RootLinks, signed []*issuance.Intent) (*View, error) {
 	p, err := tbs.ParseCertificate(certificate)
 	if err != nil {
 		return nil, err
 	}
 	defer s.forget(issuer.Authority)
-	err = s.cfg.Store.InstallIssuer(ctx, g.Tenant(), issuer.ID, certificate, links, p.NotBefore, p.NotAfter,
+	err = s.cfg.Store.InstallIssuer(ctx, g.Tenant(), issuer.ID, certificate, links, p.NotBefore, p.NotAfter, signed,
 		s.event(g, act, "authority:"+string(issuer.Authority), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", issuer.ID, p.Serial, fingerprint(certificate))))
 	if err != nil {
 		return nil, err

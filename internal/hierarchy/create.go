@@ -112,7 +112,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 		return nil, err
 	}
 	if certificate != nil {
-		return s.giveCertificate(ctx, g.For(access.Change{}), i, "authority.activate", certificate, pki.RootLinks{}) // the change is executed by now
+		return s.giveCertificate(ctx, g.For(access.Change{}), i, "authority.activate", certificate, pki.RootLinks{}, nil) // the change is executed by now
 	}
 	return &View{*a, []*pki.Issuer{i}}, nil
 }

@@ -82,17 +82,11 @@ func (s *Service) installRoot(ctx context.Context, g access.Permit, r *ceremony.
 		return nil, err
 	}
 	// Each link is a certificate of the root that signed it, and can be revoked as such.
-	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: issuer.Tenant, Name: a.Profile, Version: r.ProfileVersion})
+	signed, err := s.registrations(ctx, a, r.ProfileVersion, signedBy{old, links.NewWithOld}, signedBy{issuer, links.OldWithNew})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.cfg.CA.Register(ctx, old, profile.ProfileRef, links.NewWithOld); err != nil {
-		return nil, err
-	}
-	if err := s.cfg.CA.Register(ctx, issuer, profile.ProfileRef, links.OldWithNew); err != nil {
-		return nil, err
-	}
-	return s.giveCertificate(ctx, g, issuer, "authority.next", r.Certificate, pki.RootLinks{NewWithOld: r.NewWithOld, OldWithNew: r.OldWithNew})
+	return s.giveCertificate(ctx, g, issuer, "authority.next", r.Certificate, pki.RootLinks{NewWithOld: r.NewWithOld, OldWithNew: r.OldWithNew}, signed)
 }
 
 // checkRoot checks that what a ceremony made is the root that is waited for, and fits the

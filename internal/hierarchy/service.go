@@ -12,6 +12,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
@@ -39,9 +40,9 @@ type RA interface {
 
 // A CA records certificates that were signed in a ceremony.
 type CA interface {
-	// Register stores a certificate of the parent's; one that is stored already
-	// is left as it is.
-	Register(ctx context.Context, parent *pki.Issuer, profile pki.ProfileRef, certificate *tbs.Parsed) error
+	// Registration returns what Store.InstallIssuer stores of a certificate of the
+	// parent's, nil for one that is stored already.
+	Registration(ctx context.Context, parent *pki.Issuer, profile pki.ProfileRef, certificate *tbs.Parsed) (*issuance.Intent, error)
 }
 
 // A Gate has acts of weight wait for approval.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
 )
@@ -55,7 +56,9 @@ type Store interface {
 	PutIssuer(ctx context.Context, i *pki.Issuer, e pki.Event) error
 	// InstallIssuer gives a pending issuer its certificate, and a root that follows
 	// another its links (Conflict where it is not pending). One of a pending authority becomes active with it, any other is next.
-	InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, links pki.RootLinks, notBefore, notAfter time.Time, e pki.Event) error
+	// What a ceremony signed besides is stored with it, intents and records, or nothing is:
+	// what issuance's Commit would say as Err or Refused is its error.
+	InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, links pki.RootLinks, notBefore, notAfter time.Time, signed []*issuance.Intent, e pki.Event) error
 	// SwitchIssuer makes the next issuer of an active authority the active one, whose
 	// name and kind of key the authority then has, and the active one an earlier one.
 	// Conflict where it is not next.

@@ -175,11 +175,6 @@ type Store interface {
 	// committed.
 	Commit(ctx context.Context, now time.Time, records, intents []*Intent) error
 
-	// Register stores a new intent whose items have their DER together with its
-	// record, in one durable transaction. What Commit would say as Err or Refused
-	// is its error, and nothing is stored.
-	Register(ctx context.Context, now time.Time, signed *Intent) error
-
 	// Adopt takes over up to limit open intents whose node's registration ran
 	// out before now, or that are of an earlier epoch of node itself: it sets
 	// Node and Epoch, raises Attempt and returns them whole. now is compared

@@ -39,28 +39,29 @@ func (s *Store) Commit(ctx context.Context, now time.Time, records, intents []*i
 	})
 }
 
-// Register implements issuance.Store.
-func (s *Store) Register(ctx context.Context, now time.Time, signed *issuance.Intent) error {
-	return s.update(ctx, func(t *tx) error {
-		if err := t.tick(now); err != nil {
-			return err
+// register stores new intents whose items have their DER, with their records. An error
+// says that nothing may be stored.
+func (t *tx) register(signed []*issuance.Intent, now time.Time) error {
+	if err := t.tick(now); err != nil {
+		return err
+	}
+	for _, in := range signed {
+		if err := t.intend(in, now); err != nil {
+			return fmt.Errorf("storing intent %s: %w", in.ID, err)
 		}
-		if err := t.intend(signed, now); err != nil {
-			return fmt.Errorf("storing intent %s: %w", signed.ID, err)
+		if in.Err != nil {
+			return in.Err
 		}
-		if signed.Err != nil {
-			return signed.Err
-		}
-		for _, it := range signed.Items {
+		for _, it := range in.Items {
 			if it.Refused != nil {
 				return it.Refused
 			}
 		}
-		if err := t.record(signed, now); err != nil {
-			return fmt.Errorf("recording intent %s: %w", signed.ID, err)
+		if err := t.record(in, now); err != nil {
+			return fmt.Errorf("recording intent %s: %w", in.ID, err)
 		}
-		return t.moveSome()
-	})
+	}
+	return t.moveSome()
 }
 
 // intend stores a new intent and sets its and its items' outcomes. No log, no

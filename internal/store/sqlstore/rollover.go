@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -27,7 +28,7 @@ func (s *Store) PutIssuer(ctx context.Context, i *pki.Issuer, e pki.Event) error
 }
 
 // InstallIssuer implements hierarchy.Store.
-func (s *Store) InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, links pki.RootLinks, notBefore, notAfter time.Time, e pki.Event) error {
+func (s *Store) InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, certificate []byte, links pki.RootLinks, notBefore, notAfter time.Time, signed []*issuance.Intent, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		i, err := t.issuerIn(ctx, tenant, id, pki.IssuerPending)
 		if err != nil {
@@ -51,6 +52,11 @@ func (s *Store) InstallIssuer(ctx context.Context, tenant pki.TenantID, id pki.I
 		}
 		if err := t.addShards(num, i.Shards); err != nil {
 			return err
+		}
+		if len(signed) > 0 {
+			if err := t.register(signed, e.At); err != nil {
+				return err
+			}
 		}
 		return t.event(e)
 	})

@@ -95,9 +95,9 @@ func testIssuers(f *fixture) {
 
 	from, to := f.now, f.now.AddDate(15, 0, 0)
 	activate := f.event(acme, "authority.activate")
-	f.is(pki.NotFound, f.InstallIssuer(f.ctx, stranger, i.ID, []byte("certificate"), pki.RootLinks{}, from, to, activate))
-	f.ok(f.InstallIssuer(f.ctx, acme, i.ID, []byte("certificate"), pki.RootLinks{}, from, to, activate))
-	f.is(pki.Conflict, f.InstallIssuer(f.ctx, acme, i.ID, []byte("other"), pki.RootLinks{}, from, to, activate))
+	f.is(pki.NotFound, f.InstallIssuer(f.ctx, stranger, i.ID, []byte("certificate"), pki.RootLinks{}, from, to, nil, activate))
+	f.ok(f.InstallIssuer(f.ctx, acme, i.ID, []byte("certificate"), pki.RootLinks{}, from, to, nil, activate))
+	f.is(pki.Conflict, f.InstallIssuer(f.ctx, acme, i.ID, []byte("other"), pki.RootLinks{}, from, to, nil, activate))
 	i.Certificate, i.NotBefore, i.NotAfter, i.State = []byte("certificate"), from, to, pki.IssuerActive
 	got, err = f.Issuer(f.ctx, i.ID)
 	f.ok(err)

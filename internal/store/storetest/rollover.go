@@ -3,6 +3,7 @@ package storetest
 import (
 	"time"
 
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -42,7 +43,7 @@ func testRollover(f *fixture) {
 
 	// It has its certificate before it is switched to, and shards by then.
 	f.is(pki.Conflict, f.SwitchIssuer(f.ctx, acme, second.ID, "G2", pki.P384, e))
-	f.ok(f.InstallIssuer(f.ctx, acme, second.ID, []byte("certificate"), pki.RootLinks{}, from, to, e))
+	f.ok(f.InstallIssuer(f.ctx, acme, second.ID, []byte("certificate"), pki.RootLinks{}, from, to, nil, e))
 	f.same(states(), map[pki.IssuerID]pki.IssuerState{first: pki.IssuerActive, second.ID: pki.IssuerNext})
 	kept, err := f.Shards(f.ctx, second.ID)
 	f.ok(err)
@@ -67,10 +68,29 @@ func testRollover(f *fixture) {
 	f.ok(err)
 	f.same(got, next)
 	links := pki.RootLinks{NewWithOld: []byte("new with old"), OldWithNew: []byte("old with new")}
-	f.ok(f.InstallIssuer(f.ctx, acme, next.ID, []byte("new"), links, from, to, e))
+	// What the ceremony signed besides is stored with it, all of it or nothing.
+	signed := func(by pki.IssuerID) *issuance.Intent {
+		it := f.item("")
+		sign(it)
+		in := f.intent(it)
+		in.Issuer = by
+		return in
+	}
+	stored := func(in *issuance.Intent) pki.Kind {
+		_, err := f.Certificate(f.ctx, acme, in.Issuer, in.Items[0].Serial)
+		return pki.KindOf(err)
+	}
+	forward, back, nowhere := signed(r.ID), signed(next.ID), signed("nowhere")
+	f.is(pki.NotFound, f.InstallIssuer(f.ctx, acme, next.ID, []byte("new"), links, from, to, []*issuance.Intent{forward, nowhere}, e))
+	got, err = f.Issuer(f.ctx, next.ID)
+	f.ok(err)
+	f.same(got, next)
+	f.same(stored(forward), pki.NotFound)
+	f.ok(f.InstallIssuer(f.ctx, acme, next.ID, []byte("new"), links, from, to, []*issuance.Intent{forward, back}, e))
 	got, err = f.Issuer(f.ctx, next.ID)
 	f.ok(err)
 	f.same(got.Links, links)
+	f.same([]pki.Kind{stored(forward), stored(back)}, []pki.Kind{0, 0})
 
 	// One that has its certificate from the beginning, and is dropped.
 	third := issuer(pki.IssuerNext, []byte("third"))

@@ -130,7 +130,7 @@ func testIndexes(f *fixture) {
 	a, i := f.newAuthority(acme, "indexed")
 	a.Indexes = pki.SearchIndexes()
 	f.ok(f.PutAuthority(f.ctx, a, i, f.event(acme, "authority.create")))
-	f.ok(f.InstallIssuer(f.ctx, acme, i.ID, []byte("issuer certificate"), pki.RootLinks{}, f.now, f.now.AddDate(15, 0, 0), f.event(acme, "authority.activate")))
+	f.ok(f.InstallIssuer(f.ctx, acme, i.ID, []byte("issuer certificate"), pki.RootLinks{}, f.now, f.now.AddDate(15, 0, 0), nil, f.event(acme, "authority.activate")))
 	got, err := f.Authority(f.ctx, acme, a.ID)
 	f.ok(err)
 	f.same(got.Indexes, pki.SearchIndexes())

@@ -256,7 +256,7 @@ func setup(t *testing.T, open func(t *testing.T, dir string) Store) *fixture {
 	}
 	f.authority, f.issuer = f.newAuthority(acme, "manufacturing")
 	f.ok(f.PutAuthority(f.ctx, f.authority, f.issuer, f.event(acme, "authority.create")))
-	f.ok(f.InstallIssuer(f.ctx, acme, f.issuer.ID, []byte("issuer certificate"), pki.RootLinks{}, f.now, f.now.AddDate(15, 0, 0), f.event(acme, "authority.activate")))
+	f.ok(f.InstallIssuer(f.ctx, acme, f.issuer.ID, []byte("issuer certificate"), pki.RootLinks{}, f.now, f.now.AddDate(15, 0, 0), nil, f.event(acme, "authority.activate")))
 	f.enter()
 	return f
 }
