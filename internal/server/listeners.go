@@ -28,6 +28,12 @@ const (
 	shutdownPatience = 30 * time.Second
 )
 
+// headerPatience is how long a client may take for a request's header, and for the TLS
+// handshake: a small device takes seconds for the signatures that it verifies in one, and
+// a plant whose machines start at once has the server take them. An idle connection, which
+// costs the server as much, may be there for longer.
+const headerPatience = 20 * time.Second
+
 // listeners are the four ways in. They share one certificate.
 type listeners struct {
 	s           *Server
@@ -81,7 +87,7 @@ func (l *listeners) add(name, address string, secure *tls.Config, handler http.H
 	}
 	w := &way{name: name, scheme: "http", socket: newBounded(socket, l.s.cfg.Limits), server: &http.Server{
 		Handler:           l.s.metrics.Count(name, handler),
-		ReadHeaderTimeout: 5 * time.Second,
+		ReadHeaderTimeout: headerPatience,
 		ReadTimeout:       30 * time.Second, // uploads and streams of results prolong their own
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       60 * time.Second,
