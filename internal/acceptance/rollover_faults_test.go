@@ -1,0 +1,561 @@
+//go:build system
+
+package acceptance
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smallstep/pkcs7"
+	"golang.org/x/crypto/ocsp"
+
+	"github.com/pando-pki/pando/client"
+)
+
+// A roller rolls the authority of a house's meters over, again and again.
+type roller struct {
+	*house
+	random    *rand.Rand
+	authority string
+	probes    map[string]*x509.Certificate // one that each issuer has signed
+}
+
+func newRoller(t *testing.T, h *house, random *rand.Rand) *roller {
+	t.Helper()
+	r := &roller{house: h, random: random, probes: make(map[string]*x509.Certificate)}
+	e, err := h.as(t, "").Endpoint(t.Context(), "device")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.authority = e.Authority
+	return r
+}
+
+// An act is one call of a rollover.
+type act func(ctx context.Context, c *client.Client) error
+
+// A step is an act with what becomes of the states of the issuers, newest first.
+type step struct {
+	name    string
+	prepare func(t *testing.T) act
+	becomes func(states []string) []string
+}
+
+func (a act) asIs(*testing.T) act { return a }
+
+// first returns what puts a state in the place of the newest issuer's.
+func first(state string) func([]string) []string {
+	return func(s []string) []string { return append([]string{state}, s[1:]...) }
+}
+
+// steps are those of three rollovers, two of which are given up: one while its issuer is
+// pending, and one when it is next.
+func (r *roller) steps() []step {
+	rollover := step{"rollover", act(func(ctx context.Context, c *client.Client) error {
+		_, err := c.Rollover(ctx, r.authority, client.Rollover{})
+		return err
+	}).asIs, func(s []string) []string { return append([]string{"pending"}, s...) }}
+	install := step{"install", func(t *testing.T) act { return installs(r.ceremony(t)) }, first("next")}
+	change := step{"switch", act(func(ctx context.Context, c *client.Client) error {
+		_, err := c.Switch(ctx, r.authority)
+		return err
+	}).asIs, func(s []string) []string {
+		s = first("active")(s)
+		s[1+slices.Index(s[1:], "active")] = "earlier"
+		return s
+	}}
+	return []step{rollover, r.drop(), rollover, install, r.drop(), rollover, install, change}
+}
+
+func (r *roller) drop() step {
+	return step{"drop", act(func(ctx context.Context, c *client.Client) error { return c.DropNext(ctx, r.authority) }).asIs, first("dropped")}
+}
+
+func installs(answer []byte) act {
+	return func(ctx context.Context, c *client.Client) error { _, err := c.Install(ctx, answer); return err }
+}
+
+// ceremony has the root sign what the authority's next issuer asks for.
+func (r *roller) ceremony(t *testing.T) []byte {
+	t.Helper()
+	request, err := r.as(t, "").AuthorityRequest(t.Context(), r.authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	asked, answered := writeFile(t, dir, "request.json", request), filepath.Join(dir, "answer.json")
+	out := pando(t, "ceremony", "sign", "--root", filepath.Join(r.dir, "ceremony", "root.sealed"), "--request", asked, "--out", answered, "--passphrase-file", r.passphrase(), "--yes")
+	if out.status != 0 {
+		t.Fatalf("ceremony sign: %s", out.stderr)
+	}
+	answer, err := os.ReadFile(answered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// passphrase is the file with the passphrase of a quickstart's root.
+func (h *house) passphrase() string { return filepath.Join(h.dir, "ceremony", "root.passphrase") }
+
+// show returns the authority, asked until it is told.
+func (r *roller) show(t *testing.T) *client.Authority {
+	t.Helper()
+	var a *client.Authority
+	c := r.as(t, "")
+	if err := insist(t.Context(), func() (err error) { a, err = c.Authority(t.Context(), r.authority); return err }); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func states(a *client.Authority) (all []string) {
+	for _, i := range a.Issuers {
+		all = append(all, i.State)
+	}
+	return all
+}
+
+// try does a step once while fault is at work on it, which returns when the server is
+// well again. The authority is then as it was before, or as it is after the step: after it
+// where that was said. If need be the step is done again. It reports whether the fault was
+// in its way.
+func (r *roller) try(t *testing.T, s step, fault func(ended <-chan error) error) (hindered bool) {
+	t.Helper()
+	before := states(r.show(t))
+	after := s.becomes(before)
+	does := s.prepare(t)
+	c, ended := r.as(t, ""), make(chan error, 1)
+	go func() { ended <- does(t.Context(), c) }()
+	err := fault(ended)
+	now := states(r.show(t))
+	switch {
+	case slices.Equal(now, after):
+	case !slices.Equal(now, before):
+		t.Fatalf("%s leaves issuers that are %v; they were %v", s.name, now, before)
+	case err == nil:
+		t.Fatalf("%s was acknowledged, and issuers are %v", s.name, now)
+	default:
+		hindered = true
+		if err := insist(t.Context(), func() error { return does(t.Context(), c) }); err != nil {
+			t.Fatalf("%s again: %v", s.name, err)
+		}
+		if now := states(r.show(t)); !slices.Equal(now, after) {
+			t.Fatalf("%s again leaves issuers that are %v, want %v", s.name, now, after)
+		}
+	}
+	err = does(t.Context(), c)
+	if p, ok := errors.AsType[*client.Problem](err); !ok || p.Status != http.StatusConflict {
+		t.Errorf("%s once more: %v", s.name, err)
+	}
+	return hindered
+}
+
+// consistent sees that what is issued comes from the active issuer, that EST publishes the
+// issuers that it should, and that each issuer that has signed anything has a CRL and
+// answers by OCSP.
+func (r *roller) consistent(t *testing.T) {
+	t.Helper()
+	a := r.show(t)
+	certificates := make(map[string]*x509.Certificate) // by the issuer's id
+	want := []string{}
+	for _, i := range a.Issuers {
+		if i.Certificate == "" {
+			continue
+		}
+		c := parsePEM(t, i.Certificate)
+		certificates[i.ID] = c
+		if i.State != "dropped" {
+			want = append(want, string(c.Raw))
+		}
+		if i.Active {
+			r.probe(t, i.ID, c)
+		}
+	}
+	want = append(want, string(readCertificates(t, r.file.Root)[0].Raw))
+	var got []string
+	for _, c := range r.published(t) {
+		got = append(got, string(c.Raw))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("while issuers are %v, EST publishes %d certificates, not %d, or others", states(a), len(got), len(want))
+	}
+	r.status(t, certificates)
+}
+
+// status waits until each issuer has a CRL of its own, and asks by OCSP for what it signed.
+func (r *roller) status(t *testing.T, issuers map[string]*x509.Certificate) {
+	t.Helper()
+	c := r.as(t, "")
+	for begun := time.Now(); ; time.Sleep(pause) {
+		all, err := c.CRLs(t.Context())
+		if err != nil && !passing(t.Context(), err) {
+			t.Fatal(err)
+		}
+		missing, seen := 0, make(map[string]bool)
+		for _, l := range all {
+			issuer := issuers[l.Issuer]
+			if issuer == nil {
+				continue
+			}
+			if seen[l.Issuer] = true; l.Number == 0 {
+				missing++
+				continue
+			}
+			list, err := x509.ParseRevocationList(fetch(t, l.URL))
+			if err == nil {
+				err = list.CheckSignatureFrom(issuer)
+			}
+			if err != nil || !list.NextUpdate.After(time.Now()) {
+				t.Errorf("the CRL of issuer %s until %s: %v", l.Issuer, list.NextUpdate, err)
+			}
+		}
+		if err == nil && missing == 0 && len(seen) == len(issuers) {
+			break
+		}
+		if time.Since(begun) > hung {
+			t.Fatalf("of %d issuers %d have CRLs, and %d CRLs are missing: %v", len(issuers), len(seen), missing, err)
+		}
+	}
+	for id, probe := range r.probes {
+		err := insist(t.Context(), func() error { return good(probe, issuers[id]) })
+		if err != nil {
+			t.Errorf("OCSP of issuer %s: %v", id, err)
+		}
+	}
+}
+
+// good asks by OCSP whether a certificate is.
+func good(c, issuer *x509.Certificate) error {
+	question, err := ocsp.CreateRequest(c, issuer, &ocsp.RequestOptions{Hash: crypto.SHA256})
+	if err != nil {
+		return err
+	}
+	resp, err := http.Post(c.OCSPServer[0], "application/ocsp-request", bytes.NewReader(question))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	answer, err := ocsp.ParseResponseForCert(text, c, issuer)
+	if late, ok := errors.AsType[ocsp.ResponseError](err); ok && late.Status == ocsp.TryLater {
+		return &client.Problem{Kind: "unavailable", Detail: "try later"} // the issuer's responder has no certificate yet
+	}
+	if err == nil && answer.Status != ocsp.Good {
+		return &client.Problem{Kind: "internal", Detail: fmt.Sprintf("status %d", answer.Status)}
+	}
+	if err != nil {
+		return &client.Problem{Kind: "internal", Detail: err.Error()}
+	}
+	return nil
+}
+
+// probe has a certificate issued, which must come from the issuer.
+func (r *roller) probe(t *testing.T, id string, issuer *x509.Certificate) {
+	t.Helper()
+	csr, err := request("probe-" + strconv.Itoa(r.random.Int()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got *client.Enrolled
+	c := r.as(t, "")
+	if err := insist(t.Context(), func() (err error) {
+		got, err = c.Enroll(t.Context(), client.Enrollment{Endpoint: "device", CSR: csr}, csr[:60])
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p := parsePEM(t, got.Certificate)
+	if err := p.CheckSignatureFrom(issuer); err != nil || got.Issuer != id {
+		t.Errorf("issuer %s issues while %s is active: %v", got.Issuer, id, err)
+	}
+	r.probes[got.Issuer] = p
+}
+
+// published returns what EST says are the authorities' certificates.
+func (r *roller) published(t *testing.T) []*x509.Certificate {
+	t.Helper()
+	over := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: certPool(t, r.file.TLSCA)}}}
+	defer over.CloseIdleConnections()
+	var body []byte
+	err := insist(t.Context(), func() error {
+		resp, err := over.Get(r.file.EST.Base + "/.well-known/est/" + r.file.EST.Label + "/cacerts")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if body, err = io.ReadAll(resp.Body); err == nil && resp.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s: %s", resp.Status, body)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(string(body), "\r\n", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := pkcs7.Parse(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message.Certificates
+}
+
+func parsePEM(t *testing.T, text string) *x509.Certificate {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		t.Fatalf("%.60q is no PEM", text)
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// relint runs "pando check --relint" on the stopped server's data.
+func (h *house) relint(t *testing.T) {
+	t.Helper()
+	if out := pando(t, "check", "--relint", "--data", h.data()); out.status != 0 {
+		t.Errorf("pando check --relint: exit status %d\n%s%s", out.status, out.stdout, out.stderr)
+	}
+}
+
+// TestKillRollover kills the server within each step of rollovers, at random moments and
+// under load. A step is done or not, nothing between; issuance goes on under the issuer
+// that is active; what is published and the status of each issuer fit; and the store is
+// sound.
+func TestKillRollover(t *testing.T) {
+	rounds := 4
+	if testing.Short() {
+		rounds = 1
+	}
+	random := seeded(t)
+	h := newHouse(t, 2)
+	before := h.check(t, "")
+	h.serve(t)
+	r := newRoller(t, h, random)
+	l := startLoad(t, h, 200)
+	kills, hindered := 0, 0
+	for range rounds {
+		for _, s := range r.steps() {
+			if r.try(t, s, func(ended <-chan error) error {
+				time.Sleep(time.Duration(random.Int64N(int64(40 * time.Millisecond))))
+				h.server.kill(t)
+				kills++
+				err := <-ended
+				h.begin(t)
+				h.ready(t)
+				return err
+			}) {
+				hindered++
+			}
+			r.consistent(t)
+			if l.failed.Err() != nil {
+				t.Fatal(l.wait())
+			}
+		}
+	}
+	if err := l.wait(); err != nil {
+		t.Fatal(err)
+	}
+	l.repeat(t)
+	h.stop(t)
+	after := h.check(t, l.acks.path)
+	if got, want := after.Issuers-before.Issuers, int64(2*rounds); got != want {
+		t.Errorf("the store has %d new issuers with a certificate, want %d", got, want)
+	}
+	h.relint(t)
+	t.Logf("%d kills, %d of which came before the step was done; %d batches of %d rows and %d single certificates by %d issuers",
+		kills, hindered, l.batches, l.rows, len(l.singles), len(r.probes))
+}
+
+// TestFailingDiskRollover lets the disk under the store fail within each step of
+// rollovers: nothing is acknowledged that is not stored, and the step succeeds when the
+// disk is well again, on the server as it is, or after a crash.
+func TestFailingDiskRollover(t *testing.T) {
+	random := seeded(t)
+	h := newHouse(t, 2)
+	h.serve(t)
+	r := newRoller(t, h, random)
+	l := startLoad(t, h, 200)
+	faults := []struct{ name, calls, failure, seen string }{
+		{"a sync that fails", "fsync,fdatasync", "EIO", "disk I/O error"},
+		{"a full disk", "pwrite64,write", "ENOSPC", "database or disk is full"},
+	}
+	if testing.Short() {
+		one := random.IntN(len(faults))
+		faults = faults[one : one+1]
+	}
+	for _, fault := range faults {
+		hindered := 0
+		for _, s := range r.steps() {
+			heal := h.inject(t, fault.calls, fault.failure, h.database()...)
+			// What was on its way to the disk before is answered, and then nothing.
+			l.stops(t, fault.name)
+			if r.try(t, s, func(ended <-chan error) error {
+				var err error
+				select {
+				case err = <-ended:
+					if err == nil {
+						t.Errorf("%s: %s was acknowledged", fault.name, s.name)
+					}
+					heal()
+				case <-time.After(late): // it waits for the store
+					heal()
+					err = <-ended
+				}
+				if random.IntN(2) == 0 {
+					h.server.kill(t)
+					h.begin(t)
+				}
+				h.ready(t)
+				return err
+			}) {
+				hindered++
+			}
+			l.progress(t, "after "+s.name+" and "+fault.name)
+			r.consistent(t)
+		}
+		t.Logf("%s was in the way of %d steps", fault.name, hindered)
+		if hindered == 0 {
+			t.Errorf("%s was in the way of no step", fault.name)
+		}
+		if log, err := os.ReadFile(h.log); err != nil || !strings.Contains(string(log), fault.seen) {
+			t.Errorf("the server's log does not say %q (%v): did the disk fail at all?", fault.seen, err)
+		}
+	}
+	if err := l.wait(); err != nil {
+		t.Fatal(err)
+	}
+	l.repeat(t)
+	h.stop(t)
+	h.check(t, l.acks.path)
+	h.relint(t)
+}
+
+// TestKillCeremony kills the ceremony that has a root followed by another, at random
+// moments, and the server while its answer is installed. The ceremony goes on where it was
+// cut off, and the store never has a part of its answer.
+func TestKillCeremony(t *testing.T) {
+	kills := 12
+	if testing.Short() {
+		kills = 4
+	}
+	random := seeded(t)
+	h := newHouse(t, 2)
+	h.serve(t)
+	c, ctx := h.as(t, ""), t.Context()
+	if _, err := c.Rollover(ctx, "root", client.Rollover{}); err != nil {
+		t.Fatal(err)
+	}
+	request, err := c.AuthorityRequest(ctx, "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	writeFile(t, dir, "request.json", request)
+	if err := os.WriteFile(filepath.Join(dir, "passphrase"), []byte("only for this test\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sealed, next := filepath.Join(h.dir, "ceremony", "root.sealed"), filepath.Join(dir, "root-2.sealed")
+	rollover := func(n int) (*process, string) {
+		out := filepath.Join(dir, fmt.Sprintf("answer-%d.json", n))
+		return start(t, filepath.Join(dir, "log"), os.Getenv(binaryVariable), "ceremony", "rollover", "--root", sealed, "--new", next, "--request", filepath.Join(dir, "request.json"), "--out", out,
+			"--passphrase-file", h.passphrase(), "--new-passphrase-file", filepath.Join(dir, "passphrase"), "--yes"), out
+	}
+	// lost has the journal of a key that was not sealed moved away, as the command says.
+	lost := func() bool {
+		_, err := os.Stat(next)
+		_, begun := os.Stat(next + ".journal")
+		if err == nil || begun != nil {
+			return false
+		}
+		if err := os.Remove(next + ".journal"); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
+	keysLost, length := 0, 3*time.Second // of a ceremony, until one came to its end
+	for n := range kills {
+		p, _ := rollover(n)
+		within := length
+		if n%2 == 1 { // what comes after the sealing of the key is short
+			for _, err := os.Stat(next); err != nil && time.Since(p.started) < hung; _, err = os.Stat(next) {
+				time.Sleep(time.Millisecond)
+			}
+			within = 20 * time.Millisecond
+		}
+		select {
+		case <-p.ended:
+			length = time.Since(p.started)
+			if status := p.cmd.ProcessState.ExitCode(); status != 0 {
+				text, _ := os.ReadFile(filepath.Join(dir, "log"))
+				t.Fatalf("ceremony %d: exit status %d\n%s", n, status, text)
+			}
+		case <-time.After(time.Duration(random.Int64N(int64(within)))):
+			p.kill(t)
+		}
+		if lost() {
+			keysLost++
+		}
+	}
+	p, out := rollover(kills)
+	if status := p.wait(t); status != 0 {
+		text, _ := os.ReadFile(filepath.Join(dir, "log"))
+		t.Fatalf("the last ceremony: exit status %d\n%s", status, text)
+	}
+	answer, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, out = rollover(kills + 1)
+	if status := p.wait(t); status != 0 {
+		t.Fatalf("the ceremony once more: exit status %d", status)
+	}
+	if again, err := os.ReadFile(out); err != nil || !bytes.Equal(again, answer) {
+		t.Errorf("the ceremony once more has another answer: %v", err)
+	}
+
+	r := &roller{house: h, random: random, authority: "root"}
+	install := step{"install", installs(answer).asIs, first("next")}
+	cut := func(ended <-chan error) error {
+		time.Sleep(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
+		h.server.kill(t)
+		err := <-ended
+		h.relint(t) // as it was left
+		h.serve(t)
+		return err
+	}
+	r.try(t, install, cut)
+	r.try(t, r.drop(), cut)
+	h.stop(t)
+	h.check(t, "")
+	h.relint(t)
+	t.Logf("%d kills within the ceremony, of which %d lost a key", kills, keysLost)
+}
