@@ -100,6 +100,7 @@ func TestESTLoad(t *testing.T) {
 func (l *estLoad) client(ctx context.Context, names <-chan int) error {
 	over := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: l.roots}, MaxConnsPerHost: 1}}
 	defer over.CloseIdleConnections()
+	served := 0
 	for i := range names {
 		name, begun := fmt.Sprintf("load-%d", i), time.Now()
 		csr, err := request(name)
@@ -109,8 +110,9 @@ func (l *estLoad) client(ctx context.Context, names <-chan int) error {
 			err = l.enroll(ctx, over, name, csr, i%20 == 1)
 		}
 		if err != nil {
-			return fmt.Errorf("%s, after %s: %w", name, time.Since(begun), err)
+			return fmt.Errorf("%s, the device %d of its connection, after %s: %w", name, served+1, time.Since(begun), err)
 		}
+		served++
 	}
 	return nil
 }
