@@ -103,7 +103,14 @@ type Endpoint struct {
 	Auth      []string   `json:"auth,omitempty" doc:"Which proofs of who asks it wants, one of them. Absent: any one."`
 	Networks  []string   `json:"networks,omitempty" doc:"From which it takes requests. Absent: from anywhere."`
 	Validator string     `json:"validator,omitempty" doc:"The service outside that checks challenges of SCEP, by its name in the server's configuration. Absent: they are enrolment secrets."`
+	Approvals *Approvals `json:"approvals,omitempty" doc:"Whose approval each enrolment needs, after that which the profile wants. Absent: nobody's."`
 	Created   time.Time  `json:"created"`
+}
+
+// Approvals is whose approval each enrolment at an endpoint needs.
+type Approvals struct {
+	Steps       []ApprovalStep `json:"steps" maxItems:"5" doc:"One after another, after those of the profile; with them there are five at most. None: nobody's."`
+	LifeSeconds int64          `json:"life_seconds,omitzero" minimum:"0" maximum:"7776000" doc:"How long an enrolment waits, at most. Default: seven days."`
 }
 
 // A ProfileRef names one version of a profile.
@@ -115,26 +122,28 @@ type ProfileRef struct {
 
 // NewEndpoint is an endpoint to create.
 type NewEndpoint struct {
-	Name      string   `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"meter"`
-	Loan      string   `json:"loan,omitempty" maxLength:"40" doc:"Of what the parent lends, in the place of authority and profile."`
-	Authority string   `json:"authority,omitempty" doc:"Name or id of the authority that issues."`
-	Profile   string   `json:"profile,omitempty" doc:"Name of the profile."`
-	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
-	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch, est, scep, scep-legacy. Default: rest and batch. None: it is switched off."`
-	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named."`
-	Auth      []string `json:"auth,omitzero" doc:"Which proofs of who asks it wants, one of them: certificate, secret, token, or several that are needed together, as certificate+secret. Default: any one."`
-	Networks  []string `json:"networks,omitzero" doc:"From which it takes requests, as 10.0.0.0/8. Default: from anywhere."`
-	Validator string   `json:"validator,omitempty" maxLength:"40" doc:"Service outside that checks challenges of SCEP, by its name in the server's configuration. Default: they are enrolment secrets."`
+	Name      string     `json:"name" maxLength:"40" doc:"A slug, unique in the tenant." example:"meter"`
+	Loan      string     `json:"loan,omitempty" maxLength:"40" doc:"Of what the parent lends, in the place of authority and profile."`
+	Authority string     `json:"authority,omitempty" doc:"Name or id of the authority that issues."`
+	Profile   string     `json:"profile,omitempty" doc:"Name of the profile."`
+	Version   int        `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
+	Protocols []string   `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch, est, scep, scep-legacy. Default: rest and batch. None: it is switched off."`
+	Names     *Names     `json:"names,omitzero" doc:"What the request may ask to be named."`
+	Auth      []string   `json:"auth,omitzero" doc:"Which proofs of who asks it wants, one of them: certificate, secret, token, or several that are needed together, as certificate+secret. Default: any one."`
+	Networks  []string   `json:"networks,omitzero" doc:"From which it takes requests, as 10.0.0.0/8. Default: from anywhere."`
+	Validator string     `json:"validator,omitempty" maxLength:"40" doc:"Service outside that checks challenges of SCEP, by its name in the server's configuration. Default: they are enrolment secrets."`
+	Approvals *Approvals `json:"approvals,omitzero" doc:"Whose approval each enrolment needs, after that which the profile wants. Default: nobody's."`
 }
 
 // EndpointChange is what to change of an endpoint; what is absent stays as it is,
 // and what is empty, but not nil, takes away what was there.
 type EndpointChange struct {
-	Profile   string   `json:"profile,omitempty" doc:"Name of the profile."`
-	Version   int      `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
-	Protocols []string `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch, est, scep, scep-legacy. None: it is switched off."`
-	Names     *Names   `json:"names,omitzero" doc:"What the request may ask to be named, in the place of all that it might before."`
-	Auth      []string `json:"auth,omitzero" doc:"Which proofs of who asks it wants, one of them. None: any one."`
-	Networks  []string `json:"networks,omitzero" doc:"From which it takes requests. None: from anywhere."`
-	Validator *string  `json:"validator,omitzero" maxLength:"40" doc:"Service outside that checks challenges of SCEP. Empty: they are enrolment secrets."`
+	Profile   string     `json:"profile,omitempty" doc:"Name of the profile."`
+	Version   int        `json:"version,omitzero" minimum:"0" doc:"Of the profile. Default: the latest."`
+	Protocols []string   `json:"protocols,omitzero" doc:"The ways in that are on: rest, batch, est, scep, scep-legacy. None: it is switched off."`
+	Names     *Names     `json:"names,omitzero" doc:"What the request may ask to be named, in the place of all that it might before."`
+	Auth      []string   `json:"auth,omitzero" doc:"Which proofs of who asks it wants, one of them. None: any one."`
+	Networks  []string   `json:"networks,omitzero" doc:"From which it takes requests. None: from anywhere."`
+	Validator *string    `json:"validator,omitzero" maxLength:"40" doc:"Service outside that checks challenges of SCEP. Empty: they are enrolment secrets."`
+	Approvals *Approvals `json:"approvals,omitzero" doc:"Whose approval each enrolment needs, in the place of what there was. Without steps: nobody's."`
 }

@@ -74,7 +74,7 @@ const DefaultLife = 7 * 24 * time.Hour
 const (
 	MinLife  = time.Minute
 	MaxLife  = 90 * 24 * time.Hour
-	maxSteps = 5
+	MaxSteps = 5
 	maxN     = 10
 	maxShare = 10_000
 )
@@ -129,8 +129,8 @@ func (r *Rule) check(own []*access.OwnRole) error {
 // CheckSteps refuses steps that nobody could follow. own are the roles of the tenant's
 // own; nil takes any name for one of those.
 func CheckSteps(steps []Step, own []*access.OwnRole) error {
-	if len(steps) > maxSteps {
-		return pki.Errorf(pki.Malformed, "%d steps: there are %d at most", len(steps), maxSteps)
+	if len(steps) > MaxSteps {
+		return pki.Errorf(pki.Malformed, "%d steps: there are %d at most", len(steps), MaxSteps)
 	}
 	for _, s := range steps {
 		decides := s.Role.Includes(access.DecideApprovals)
@@ -146,6 +146,28 @@ func CheckSteps(steps []Step, own []*access.OwnRole) error {
 		}
 	}
 	return nil
+}
+
+// Then returns the rule of what needs this rule's steps and, after them, another's; nil is
+// a rule that needs nobody. It waits no longer than either does.
+func (r *Rule) Then(next *Rule) *Rule {
+	if r == nil {
+		return next
+	}
+	if next == nil {
+		return r
+	}
+	both := *r
+	both.Steps, both.Life = slices.Concat(r.Steps, next.Steps), min(r.Life, next.Life)
+	return &both
+}
+
+// And is Then, but for rules that say the same, which are one.
+func (r *Rule) And(other *Rule) *Rule {
+	if r != nil && other != nil && r.String() == other.String() {
+		return r
+	}
+	return r.Then(other)
 }
 
 // Looser reports whether the rule lets something pass that the one before would not:

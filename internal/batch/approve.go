@@ -38,6 +38,7 @@ type issueChange struct {
 	Lot         string          `json:"lot,omitzero"`
 	Site        string          `json:"site,omitzero"`
 	RetryOf     pki.BatchID     `json:"retry_of,omitzero"`
+	Approvals   string          `json:"approvals,omitzero"` // that the endpoint wants, or those of pairs
 }
 
 type profileText struct {
@@ -89,14 +90,22 @@ func (s *Service) start(ctx context.Context, g access.Permit, id pki.BatchID) er
 }
 
 // begin returns the state in which a batch begins whose rows are all there: Running,
-// or Waiting where its profile wants approval.
+// or Waiting where its profile wants approval, as of the batch's making, or its endpoint
+// does by now.
 func (s *Service) begin(ctx context.Context, g access.Permit, b *Batch) (State, error) {
 	if b.Needs == "" {
-		return Running, nil
+		wants, err := s.cfg.RA.WantApproval(ctx, b.Tenant, b.Endpoint, b.PairEndpoint)
+		if err != nil || !wants {
+			return Running, err
+		}
 	}
 	lane, err := s.lane(ctx, b)
 	if err != nil {
 		return "", err
+	}
+	rule := lane.Approvals()
+	if rule == nil && g.Change().ID == "" {
+		return Running, nil
 	}
 	where, err := s.where(ctx, b)
 	if err != nil {
@@ -111,14 +120,18 @@ func (s *Service) begin(ctx context.Context, g access.Permit, b *Batch) (State, 
 		pair = &pairText{b.PairEndpoint, textOf(b.PairProfile)}
 		summary += fmt.Sprintf(", in pairs with %s under %s version %d", b.PairEndpoint, b.PairProfile.Name, b.PairProfile.Version)
 	}
+	own := ""
+	if wants := lane.OwnApprovals(); wants != nil {
+		own = wants.String()
+	}
 	ended, err := s.cfg.Gate.Ask(ctx, g, approval.Request{
 		Kind: approval.IssueBatch, Target: "batch:" + string(b.ID), Place: place,
 		Summary: summary,
 		Payload: issueChange{
 			Batch: b.ID, Endpoint: b.Endpoint, Authority: b.Authority, Profile: textOf(b.Profile), Pair: pair,
-			Rows: b.Rows, SHA256: hex.EncodeToString(b.Digest[:]), ProductLine: b.Defaults.ProductLine, Lot: b.Defaults.Lot, Site: b.Defaults.Site, RetryOf: b.RetryOf,
+			Rows: b.Rows, SHA256: hex.EncodeToString(b.Digest[:]), ProductLine: b.Defaults.ProductLine, Lot: b.Defaults.Lot, Site: b.Defaults.Site, RetryOf: b.RetryOf, Approvals: own,
 		},
-		Rule: lane.Approvals(),
+		Rule: rule,
 	})
 	switch {
 	case pki.KindOf(err) == pki.Pending:

@@ -212,3 +212,78 @@ func TestRetryWaits(t *testing.T) {
 		b.becomes(again.ID, map[approval.Verdict]batch.State{approval.Refuse: batch.Cancelled, approval.Approve: batch.Done}[v])
 	}
 }
+
+// endpointWants has an endpoint want the approval of holders of roles, or of nobody.
+func (b *board) endpointWants(name string, roles ...string) {
+	b.t.Helper()
+	wants := new(pki.Approvals)
+	for _, role := range roles {
+		wants.Steps = append(wants.Steps, pki.ApprovalStep{Role: role, N: 1})
+	}
+	if _, err := b.Enroll.UpdateEndpoint(b.t.Context(), b.Permit(b.t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: name, Approvals: wants}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// TestEndpointHasBatchesWait: a batch waits for whom its endpoint names when it is to be
+// issued, and was approved for that alone.
+func TestEndpointHasBatchesWait(t *testing.T) {
+	b := newBoard(t)
+	// The endpoint's profile is without approvals from now on.
+	if _, err := b.Enroll.UpdateEndpoint(t.Context(), b.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "guarded", Profile: "meter"}); err != nil {
+		t.Fatal(err)
+	}
+	issue := func(x *batch.Batch) *batch.Batch {
+		t.Helper()
+		got, err := b.Batch.Issue(t.Context(), b.permit(b.asks, access.ManageBatches), x.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	early := b.submit(1, batch.Submission{DryRun: true})
+	b.becomes(early.ID, batch.Checked)
+	b.endpointWants("guarded", "security-officer")
+	// It was checked before there was anybody to approve it.
+	if early = issue(early); early.State != batch.Waiting {
+		t.Fatalf("%s", early.State)
+	}
+	x := b.submit(2, batch.Submission{})
+	c := b.waits(x)
+	b.decide(c, approval.Approve)
+	if x = b.becomes(x.ID, batch.Done); x.Issued+x.Refused != 2 {
+		t.Errorf("%+v", x)
+	}
+	changed := b.submit(1, batch.Submission{Idempotency: "another"})
+	c = b.waits(changed)
+	b.endpointWants("guarded", "security-officer", "ra-operator")
+	if c = b.decide(c, approval.Approve); c.State != approval.Failed || !strings.Contains(c.Outcome, "not what was approved") {
+		t.Errorf("%s: %s", c.State, c.Outcome)
+	}
+	b.becomes(changed.ID, batch.Cancelled)
+	late := b.submit(1, batch.Submission{DryRun: true})
+	if late = b.becomes(late.ID, batch.Checked); late.Needs != "1 security-officer, then 1 ra-operator within 7 days" {
+		t.Error(late.Needs)
+	}
+	b.endpointWants("guarded")
+	if late = issue(late); late.State == batch.Waiting {
+		t.Error("it waits for nobody")
+	}
+	b.becomes(late.ID, batch.Done)
+}
+
+// TestPairsAtGuardedEndpoint: a batch of pairs waits for whom either endpoint names.
+func TestPairsAtGuardedEndpoint(t *testing.T) {
+	b := newBoard(t)
+	b.AddPaired(t, "acme", "open", "closed", "digitalSignature")
+	b.AddPaired(t, "acme", "closed", "open", "keyAgreement")
+	b.endpointWants("closed", "security-officer")
+	x, err := b.Batch.Submit(t.Context(), b.permit(b.asks, access.ManageBatches), batch.Submission{Endpoint: "open", Pair: "closed", Format: batch.NDJSON}, pairFile(couples(t, "A")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.decide(b.waits(x), approval.Approve)
+	if x = b.becomes(x.ID, batch.Done); x.Issued != 2 {
+		t.Errorf("%+v", x)
+	}
+}

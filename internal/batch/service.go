@@ -22,6 +22,9 @@ import (
 type RA interface {
 	OpenBatch(ctx context.Context, g access.Permit, endpoint, pair string) (*enroll.Lane, error)
 	OpenPinned(ctx context.Context, g access.Permit, at, pair enroll.Pinned, submitter string, scopes []access.Scope) (*enroll.Lane, error)
+	// WantApproval reports whether an endpoint of a tenant, or the other one of a batch of
+	// pairs, "" for none, wants approval besides its profile.
+	WantApproval(ctx context.Context, tenant pki.TenantID, endpoint, pair string) (bool, error)
 	Complete(ctx context.Context, g access.Permit, p pki.Placement) (pki.Placement, error)
 	CheckSubject(ctx context.Context, g access.Permit, permission access.Permission, where access.Scope, r enroll.Subject) (pki.Placement, error)
 	IssueChunk(ctx context.Context, lane *enroll.Lane, c enroll.Chunk) error

@@ -104,7 +104,7 @@ func (s *Service) needs(ctx context.Context, tenant pki.TenantID, lane *enroll.L
 		return "", nil
 	}
 	if err := s.cfg.Gate.CheckSteps(ctx, tenant, rule.Steps); err != nil {
-		return "", pki.Because(pki.PolicyRefused, err, "nobody could approve what the profile %s has approved: %s", lane.Profile().Name, pki.DetailOf(err))
+		return "", pki.Because(pki.PolicyRefused, err, "nobody could approve what is enrolled at the endpoint %s: %s", lane.Endpoint.Label(), pki.DetailOf(err))
 	}
 	return rule.String(), nil
 }

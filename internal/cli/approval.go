@@ -56,23 +56,33 @@ Examples:
 
 // Run sets the rule.
 func (a *approvalSet) Run(ctx context.Context, c *console, cl *client.Client) error {
-	n := client.NewApprovalRule{Steps: []client.ApprovalStep{}, LifeSeconds: int64(a.Days) * 24 * 3600, SharePercent: a.Share}
-	for _, text := range a.Step {
-		role, count, given := strings.Cut(text, ":")
-		step := client.ApprovalStep{Role: role, N: 1}
-		if given {
-			var err error
-			if step.N, err = strconv.Atoi(count); err != nil || step.N < 1 {
-				return usagef("step %q: it is ROLE, or ROLE:N for N holders of it", text)
-			}
-		}
-		n.Steps = append(n.Steps, step)
+	steps, err := readSteps(a.Step)
+	if err != nil {
+		return err
 	}
+	n := client.NewApprovalRule{Steps: steps, LifeSeconds: int64(a.Days) * 24 * 3600, SharePercent: a.Share}
 	set, err := cl.SetApprovalRule(ctx, a.Kind, n)
 	if err != nil {
 		return err
 	}
 	return c.result(set, rules(*set))
+}
+
+// readSteps reads steps as they are given on the command line, each ROLE or ROLE:N.
+func readSteps(texts []string) ([]client.ApprovalStep, error) {
+	steps := []client.ApprovalStep{}
+	for _, text := range texts {
+		role, count, given := strings.Cut(text, ":")
+		step := client.ApprovalStep{Role: role, N: 1}
+		if given {
+			var err error
+			if step.N, err = strconv.Atoi(count); err != nil || step.N < 1 {
+				return nil, usagef("step %q: it is ROLE, or ROLE:N for N holders of it", text)
+			}
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
 }
 
 // rules prints rules for people.

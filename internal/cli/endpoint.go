@@ -7,8 +7,10 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // endpointCommand is "pando endpoint".
@@ -39,6 +41,23 @@ func (n *nameFlags) names() *client.Names {
 	return &client.Names{DNS: n.DNS, IP: n.IP, URI: n.URI}
 }
 
+// waitFlag is how long what needs approval waits.
+type waitFlag struct {
+	ApprovalDays int `placeholder:"N" help:"How long an enrolment waits for approval, up to 90 days, with --approval (default: 7)."`
+}
+
+// approvals returns what steps say, or nil where they say nothing.
+func (w *waitFlag) approvals(texts []string) (*client.Approvals, error) {
+	if len(texts) == 0 {
+		if w.ApprovalDays != 0 {
+			return nil, usagef("--approval-days is said with --approval")
+		}
+		return nil, nil
+	}
+	steps, err := readSteps(texts)
+	return &client.Approvals{Steps: steps, LifeSeconds: int64(w.ApprovalDays) * 24 * 3600}, err
+}
+
 // endpointCreate is "pando endpoint create".
 type endpointCreate struct {
 	Name      string   `arg:"" help:"Its name, of a-z, 0-9 and inner hyphens."`
@@ -50,7 +69,9 @@ type endpointCreate struct {
 	Auth      []string `placeholder:"PROOF" help:"Proof that whoever asks must give: certificate, secret, token, or several together, as certificate+secret; may be repeated, and one of them is enough (default: any)."`
 	Network   []string `placeholder:"PREFIX" help:"Network that it takes requests from, as 10.0.0.0/8; may be repeated (default: anywhere)."`
 	Validator string   `placeholder:"NAME" help:"Service outside that checks the challenges of SCEP, by its name in the server's configuration (default: they are enrolment secrets)."`
+	Approval  []string `placeholder:"ROLE[:N]" help:"N holders of the role must approve each enrolment (default: one), after those whom the profile names; may be repeated, for steps that follow each other."`
 	nameFlags
+	waitFlag
 }
 
 func (endpointCreate) Help() string {
@@ -58,7 +79,8 @@ func (endpointCreate) Help() string {
 
     pando endpoint create meter --authority manufacturing --profile meter
     pando endpoint create tls --authority operations --profile tls-server --protocol rest --dns "*.example.com" --ip 10.0.0.0/8
-    pando endpoint create field --authority operations --profile device --protocol est --auth certificate --auth secret --network 10.20.0.0/16`
+    pando endpoint create field --authority operations --profile device --protocol est --auth certificate --auth secret --network 10.20.0.0/16
+    pando endpoint create firmware --authority operations --profile signer --approval ra-operator --approval security-officer:2 --approval-days 2`
 }
 
 // Run creates the endpoint.
@@ -66,8 +88,12 @@ func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client)
 	if (e.Profile == "") == (e.Loan == "") {
 		return usagef("say the profile with --authority, and none with --loan, which has one")
 	}
+	approvals, err := e.approvals(e.Approval)
+	if err != nil {
+		return err
+	}
 	made, err := cl.CreateEndpoint(ctx, client.NewEndpoint{Name: e.Name, Authority: e.Authority, Loan: e.Loan,
-		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network, Validator: e.Validator})
+		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network, Validator: e.Validator, Approvals: approvals})
 	if err != nil {
 		return err
 	}
@@ -88,11 +114,14 @@ type endpointUpdate struct {
 	Anywhere    bool     `xor:"network" help:"Take requests from anywhere."`
 	Validator   string   `xor:"validator" placeholder:"NAME" help:"Service outside that checks the challenges of SCEP from now on."`
 	NoValidator bool     `xor:"validator" help:"Challenges of SCEP are enrolment secrets from now on."`
+	Approval    []string `xor:"approval" placeholder:"ROLE[:N]" help:"Who must approve each enrolment from now on, after those whom the profile names."`
+	NoApproval  bool     `xor:"approval" help:"Nobody must, but for those whom the profile names."`
 	nameFlags
+	waitFlag
 }
 
 func (endpointUpdate) Help() string {
-	return `What is not said stays as it is. Names, proofs and networks that are said take the place of all that were there.
+	return `What is not said stays as it is. Names, proofs, networks and approvals that are said take the place of all that were there. What waits for approval when the approvals change cannot be done any more, and is asked for anew.
 
 Examples:
 
@@ -100,6 +129,7 @@ Examples:
     pando endpoint update tls --no-names
     pando endpoint update meter --auth certificate+secret --network 10.20.0.0/16
     pando endpoint update laptops --validator intune
+    pando endpoint update firmware --no-approval
     pando endpoint update meter --off`
 }
 
@@ -118,6 +148,13 @@ func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client)
 	if e.Validator != "" || e.NoValidator {
 		change.Validator = &e.Validator
 	}
+	var err error
+	if change.Approvals, err = e.approvals(e.Approval); err != nil {
+		return err
+	}
+	if e.NoApproval {
+		change.Approvals = &client.Approvals{Steps: []client.ApprovalStep{}}
+	}
 	switch {
 	case e.NoNames && change.Names != nil:
 		return usagef("--no-names takes every name away: say it, or say names")
@@ -125,7 +162,7 @@ func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client)
 		change.Names = new(client.Names)
 	}
 	if reflect.ValueOf(change).IsZero() {
-		return usagef("what is to change? Say --profile, --version, --protocol, --off, names, --no-names, --auth, --any-auth, --network, --anywhere, --validator or --no-validator")
+		return usagef("what is to change? Say --profile, --version, --protocol, --off, names, --no-names, --auth, --any-auth, --network, --anywhere, --validator, --no-validator, --approval or --no-approval")
 	}
 	before, err := cl.Endpoint(ctx, e.Endpoint)
 	if err != nil {
@@ -169,10 +206,14 @@ func (e *endpointShow) Run(ctx context.Context, c *console, cl *client.Client) e
 
 // endpoints prints endpoints for people.
 func endpoints(items ...client.Endpoint) func(io.Writer) error {
-	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "VALIDATOR", "AUTHORITY"}}
+	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "VALIDATOR", "APPROVALS", "AUTHORITY"}}
 	for _, x := range items {
 		names := strings.Join(append(append(append([]string(nil), x.Names.DNS...), x.Names.IP...), x.Names.URI...), ",")
-		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), cmp.Or(x.Validator, "-"), x.Authority)
+		approvals := "-"
+		if x.Approvals != nil {
+			approvals = inSteps(x.Approvals.Steps) + " within " + pki.FormatDuration(time.Duration(x.Approvals.LifeSeconds)*time.Second)
+		}
+		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), cmp.Or(x.Validator, "-"), approvals, x.Authority)
 	}
 	return t.write
 }

@@ -31,7 +31,8 @@ type enrollChange struct {
 	Pair        *pairChange       `json:"pair,omitzero"`
 	Renews      bool              `json:"renews,omitzero"`
 	Bound       bool              `json:"bound,omitzero"`
-	Withheld    *requests         `json:"withheld,omitzero"` // see approval.Shown
+	Approvals   string            `json:"approvals,omitzero"` // that the endpoint wants, or those of a pair
+	Withheld    *requests         `json:"withheld,omitzero"`  // see approval.Shown
 }
 
 // pairChange is the other certificate of a pair.
@@ -65,8 +66,8 @@ func (s *Service) approved(ctx context.Context, g access.Permit, ch enrollChange
 	return err
 }
 
-// approves reports whether a request is about approval: its profile wants some, or it
-// is the one that was approved.
+// approves reports whether a request is about approval: its profile or its endpoint wants
+// some, or it is the one that was approved.
 func approves(r *Request, lane *Lane) bool {
 	return r.Grant.Change().ID != "" || lane.Approvals() != nil
 }
@@ -79,14 +80,14 @@ type decided struct {
 	orders []*issuance.Order
 }
 
-// approve has a request wait where its profile wants approval, and returns what the
+// approve has a request wait where approval is wanted, and returns what the
 // same request led to before. Nil lets it go on.
 func (s *Service) approve(ctx context.Context, d *decided) (*pki.Enrollment, error) {
 	rule := d.lanes[0].Approvals()
 	g := d.asked.Grant
 	if rule == nil {
 		if g.Change().ID != "" {
-			return nil, pki.Errorf(pki.Conflict, "the profile does not want approval any more: send the request again")
+			return nil, pki.Errorf(pki.Conflict, "the endpoint does not want approval any more: send the request again")
 		}
 		return nil, nil
 	}
@@ -159,7 +160,7 @@ func (s *Service) checkRest(ctx context.Context, d *decided, rule *approval.Rule
 			return err
 		}
 		if err := s.cfg.Gate.CheckSteps(ctx, item.Owner, rule.Steps); err != nil {
-			return pki.Because(pki.PolicyRefused, err, "nobody could approve what the profile %s has approved: %s", d.lanes[i].profile.Profile().Name(), pki.DetailOf(err))
+			return pki.Because(pki.PolicyRefused, err, "nobody could approve what is enrolled at the endpoint %s: %s", d.lanes[i].Endpoint.Label(), pki.DetailOf(err))
 		}
 	}
 	return nil
@@ -179,6 +180,9 @@ func (s *Service) payload(ctx context.Context, d *decided) (*enrollChange, error
 	ch := &enrollChange{
 		Endpoint: d.lanes[0].Endpoint.Name, Profile: profiles[0], Protocol: r.Protocol, CSR: r.CSR, Device: r.Device,
 		ProductLine: r.Placement.ProductLine, Lot: r.Placement.Lot, Site: r.Placement.Site, Attributes: r.Attributes, Idempotency: r.Idempotency, Renews: r.Renews, Bound: r.Bound,
+	}
+	if own := d.lanes[0].OwnApprovals(); own != nil {
+		ch.Approvals = own.String()
 	}
 	if r.Pair != nil {
 		ch.Pair = &pairChange{Endpoint: d.lanes[1].Endpoint.Name, Profile: profiles[1], CSR: r.Pair.CSR}

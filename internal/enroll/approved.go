@@ -10,7 +10,7 @@ import (
 )
 
 // A Gate has acts wait for approval that the tenant has a rule about, and enrolments
-// whose profile wants it; approval.Service is one.
+// whose profile or endpoint wants it; approval.Service is one.
 type Gate interface {
 	Pass(ctx context.Context, g access.Permit, r approval.Request) error
 	// Ask lets an enrolment go on, is an error of kind pki.Pending while it waits, and
@@ -38,10 +38,11 @@ type endpointSettings struct {
 	Auth      []pki.Proofs   `json:"auth,omitempty"`
 	Networks  []string       `json:"networks,omitempty"`
 	Validator string         `json:"validator,omitempty"`
+	Approvals *approvalsText `json:"approvals,omitzero"`
 }
 
 func settingsOf(ep *pki.Endpoint) endpointSettings {
-	return endpointSettings{ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names, ep.Auth, ep.Networks, ep.Validator}
+	return endpointSettings{ep.Profile.Name, ep.Profile.Version, ep.Protocols, ep.Names, ep.Auth, ep.Networks, ep.Validator, textOf(ep.Approvals)}
 }
 
 // says tells for people how an endpoint is set.
@@ -55,6 +56,9 @@ func says(ep *pki.Endpoint) string {
 	}
 	if ep.Validator != "" {
 		text += ", challenges by the validator " + ep.Validator
+	}
+	if rule := ruleOf(ep.Approvals); rule != nil {
+		text += ", approved by " + rule.String()
 	}
 	return text
 }
@@ -81,7 +85,7 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 	endpoint := func(act func(context.Context, access.Permit, NewEndpoint) (*pki.Endpoint, error)) approval.Executor {
 		return approval.Execute(access.ManageEndpoints, func(ctx context.Context, g access.Permit, ch endpointChange) error {
 			n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Version: ch.After.Version, Protocols: ch.After.Protocols, Names: &ch.After.Names,
-				Auth: append([]pki.Proofs{}, ch.After.Auth...), Networks: append([]string{}, ch.After.Networks...), Validator: &ch.After.Validator} // none is said too
+				Auth: append([]pki.Proofs{}, ch.After.Auth...), Networks: append([]string{}, ch.After.Networks...), Validator: &ch.After.Validator, Approvals: ch.After.Approvals.read()} // none is said too
 			if ch.Loan == "" {
 				n.Profile = ch.After.Profile
 			}

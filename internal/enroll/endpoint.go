@@ -23,6 +23,7 @@ type NewEndpoint struct {
 	Auth      []pki.Proofs   // nil with an update leaves them; none is any one proof
 	Networks  []string       // nil with an update leaves them; none is from anywhere
 	Validator *string        // nil with an update leaves it; "" is none
+	Approvals *pki.Approvals // nil with an update leaves them; no steps is nobody's
 }
 
 // CreateEndpoint makes an endpoint. It binds one version of its profile: a later
@@ -77,8 +78,8 @@ func (s *Service) bind(ctx context.Context, ep *pki.Endpoint, n *NewEndpoint) er
 	return nil
 }
 
-// UpdateEndpoint changes the profile, the protocols, the names, the proofs, the networks or
-// the validator of an endpoint.
+// UpdateEndpoint changes the profile, the protocols, the names, the proofs, the networks,
+// the validator or the approvals of an endpoint.
 // An update that says nothing is Malformed; one that says what is so already
 // leaves no event. It needs access.ManageEndpoints.
 func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndpoint) (*pki.Endpoint, error) {
@@ -86,11 +87,11 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	if err != nil {
 		return nil, err
 	}
-	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil && n.Auth == nil && n.Networks == nil && n.Validator == nil {
-		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols, the names, the proofs, the networks or the validator")
+	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil && n.Auth == nil && n.Networks == nil && n.Validator == nil && n.Approvals == nil {
+		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols, the names, the proofs, the networks, the validator or the approvals")
 	}
 	before := *ep
-	off := n.Protocols != nil && len(n.Protocols) == 0 && n.Profile == "" && n.Version == 0 && n.Names == nil
+	off := n.Protocols != nil && len(n.Protocols) == 0 && n.Profile == "" && n.Version == 0 && n.Names == nil && n.Auth == nil && n.Networks == nil && n.Validator == nil && n.Approvals == nil
 	if n.Profile == "" {
 		n.Profile = ep.Profile.Name
 		if n.Version == 0 {
@@ -103,7 +104,7 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 		return nil, err
 	}
 	if before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) &&
-		slices.Equal(before.Auth, ep.Auth) && slices.Equal(before.Networks, ep.Networks) && before.Validator == ep.Validator {
+		slices.Equal(before.Auth, ep.Auth) && slices.Equal(before.Networks, ep.Networks) && before.Validator == ep.Validator && sameApprovals(before.Approvals, ep.Approvals) {
 		return ep, nil
 	}
 	if err := s.pass(ctx, g, approval.UpdateEndpoint, "", &before, ep); err != nil {
@@ -179,6 +180,9 @@ func (s *Service) apply(ctx context.Context, ep *pki.Endpoint, n NewEndpoint) er
 	bound, err := s.cfg.Directory.Bound(ctx, ep.Profile, line)
 	if err == nil {
 		err = lent(*ep, bound)
+	}
+	if err == nil {
+		err = s.applyApprovals(ctx, ep, n.Approvals, bound.Profile())
 	}
 	if err == nil && bound.Profile().CA() {
 		err = pki.Errorf(pki.PolicyRefused, "the profile %s is for authorities, which are not enrolled at endpoints", n.Profile)

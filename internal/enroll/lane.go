@@ -60,20 +60,23 @@ func (l *Lane) Authority() pki.AuthorityID { return l.line.Authority.ID }
 // Issuer returns the issuer that the lane's certificates come from at this moment.
 func (l *Lane) Issuer() *pki.Issuer { return &l.line.Issuer }
 
-// Approvals returns whose approval each enrolment needs here; nil is nobody's. A pair
-// needs what each of its profiles says, once where they say the same.
+// Approvals returns whose approval each enrolment needs here; nil is nobody's: that which
+// the profile wants, and then the endpoint. A pair needs what each of its profiles and
+// then each of its endpoints says, once where both say the same.
 func (l *Lane) Approvals() *approval.Rule {
 	rule := l.profile.Profile().Approvals()
-	if l.other == nil {
-		return rule
+	if l.other != nil {
+		rule = rule.And(l.other.profile.Profile().Approvals())
 	}
-	also := l.other.profile.Profile().Approvals()
-	switch {
-	case rule == nil:
-		return also
-	case also != nil && also.String() != rule.String():
-		rule.Steps = append(rule.Steps, also.Steps...)
-		rule.Life = min(rule.Life, also.Life)
+	return rule.Then(l.OwnApprovals())
+}
+
+// OwnApprovals returns what the endpoint wants of Approvals, or the endpoints of a pair
+// do; nil is nothing.
+func (l *Lane) OwnApprovals() *approval.Rule {
+	rule := ruleOf(l.Endpoint.Approvals)
+	if l.other != nil {
+		rule = rule.And(ruleOf(l.other.Endpoint.Approvals))
 	}
 	return rule
 }

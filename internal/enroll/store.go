@@ -14,7 +14,7 @@ type Store interface {
 
 	// PutEndpoint stores a new endpoint; Conflict where the name is taken.
 	PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error
-	// UpdateEndpoint replaces an endpoint's profile, protocols and names.
+	// UpdateEndpoint replaces what can be changed of an endpoint.
 	UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error
 	Endpoint(ctx context.Context, tenant pki.TenantID, name string) (*pki.Endpoint, error)
 	Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error)

@@ -231,7 +231,21 @@ type Endpoint struct {
 	Auth      []Proofs // of which one must be given; none is any one proof
 	Networks  []string // prefixes, as "10.0.0.0/8", from which it takes requests; none is from anywhere
 	Validator string   // of the configuration, which checks the challenges of SCEP; "" is none: they are enrolment secrets
+	Approvals *Approvals
 	Created   time.Time
+}
+
+// Approvals is whose approval each enrolment at an endpoint needs, after that which its
+// profile wants, and how long one waits. Nil, and one without steps, is nobody's.
+type Approvals struct {
+	Steps []ApprovalStep
+	Life  time.Duration
+}
+
+// An ApprovalStep is so many approvals by holders of a role.
+type ApprovalStep struct {
+	Role string `json:"role"`
+	N    int    `json:"n"`
 }
 
 // Label returns the endpoint's label, {tenant}.{name}, as it stands in URLs.

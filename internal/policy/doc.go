@@ -159,7 +159,8 @@
 // checks all of it again and issues. The same request sent again says how it stands, and
 // gets the certificate when there is one. A pair waits as one; it needs what either of
 // its profiles says, first that of the request and then that of its pair, where they
-// differ. A batch waits as a whole, for one change, when its upload is complete. The
+// differ. An endpoint may name others who approve after those of the profile
+// (approvals.md). A batch waits as a whole, for one change, when its upload is complete. The
 // approvers are people of the tenant whose endpoint it is, also where the profile is
 // lent to it. A role of the tenant's own includes approvals.decide. The certificates of
 // the server's own listeners wait for nobody; authorities have rules of their own

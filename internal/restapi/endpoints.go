@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
@@ -46,7 +47,7 @@ func (s *server) createEndpoint(ctx context.Context, g access.Permit, in *newEnd
 	}
 	return endpointAnswer(s.cfg.Enroll.CreateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: n.Name, Loan: n.Loan, Authority: n.Authority, Profile: n.Profile, Version: n.Version,
-		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names), Auth: auth, Networks: n.Networks, Validator: &n.Validator,
+		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names), Auth: auth, Networks: n.Networks, Validator: &n.Validator, Approvals: readApprovals(n.Approvals),
 	}))
 }
 
@@ -58,7 +59,7 @@ func (s *server) changeEndpoint(ctx context.Context, g access.Permit, in *endpoi
 	}
 	return endpointAnswer(s.cfg.Enroll.UpdateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: endpointName(g, in.Endpoint), Profile: ch.Profile, Version: ch.Version,
-		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names), Auth: auth, Networks: ch.Networks, Validator: ch.Validator,
+		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names), Auth: auth, Networks: ch.Networks, Validator: ch.Validator, Approvals: readApprovals(ch.Approvals),
 	}))
 }
 
@@ -76,6 +77,29 @@ func readAuth(texts []string) ([]pki.Proofs, error) {
 		}
 	}
 	return all, nil
+}
+
+// readApprovals keeps what is absent apart from what is empty.
+func readApprovals(a *client.Approvals) *pki.Approvals {
+	if a == nil {
+		return nil
+	}
+	out := &pki.Approvals{Life: time.Duration(a.LifeSeconds) * time.Second}
+	for _, s := range a.Steps {
+		out.Steps = append(out.Steps, pki.ApprovalStep(s))
+	}
+	return out
+}
+
+func wireApprovals(a *pki.Approvals) *client.Approvals {
+	if a == nil {
+		return nil
+	}
+	out := &client.Approvals{LifeSeconds: int64(a.Life / time.Second)}
+	for _, s := range a.Steps {
+		out.Steps = append(out.Steps, client.ApprovalStep(s))
+	}
+	return out
 }
 
 // endpointName returns the name in a label of the permit's tenant. A name has no
@@ -97,5 +121,5 @@ func wireEndpoint(e *pki.Endpoint) client.Endpoint {
 		auth = append(auth, p.String())
 	}
 	return client.Endpoint{Label: e.Label(), Name: e.Name, Authority: string(e.Authority),
-		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Auth: auth, Networks: e.Networks, Validator: e.Validator, Created: e.Created}
+		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Auth: auth, Networks: e.Networks, Validator: e.Validator, Approvals: wireApprovals(e.Approvals), Created: e.Created}
 }

@@ -209,22 +209,39 @@ status: {crl: true}
 	}
 }
 
-// TestESTPending: an enrolment whose profile wants approval is answered with 202 and
-// Retry-After, and the same request again with the certificate, or with the refusal.
+// TestESTPending: an enrolment whose profile or endpoint wants approval is answered with 202
+// and Retry-After, and the same request again with the certificate, or with the refusal.
 func TestESTPending(t *testing.T) {
 	s, st, meter, _ := trusting(t)
-	meter.publish(st, `profile: asked
-approvals: {steps: [1 of security-officer]}
-keys: {allow: [p256]}
+	meter.publish(st, "profile: asked\napprovals: {steps: [1 of security-officer]}\n"+askedRules)
+	meter.publish(st, "profile: watched\n"+askedRules)
+	if _, err := s.enroll.UpdateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{
+		Name: "watched", Approvals: &pki.Approvals{Steps: []pki.ApprovalStep{{Role: "security-officer", N: 1}}}}); err != nil {
+		t.Fatal(err)
+	}
+	meter.trust("acme", trust.NewAnchor{Name: "ours", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "asked"}, {Endpoint: "watched"}}})
+	officer := st.Appoint(t, "acme", "officer", access.SecurityOfficer)
+	for _, endpoint := range []string{"asked", "watched"} {
+		t.Run(endpoint, func(t *testing.T) {
+			meter := meter
+			meter.t = t
+			pends(t, s, meter, officer, estPath("acme."+endpoint, "simpleenroll"))
+		})
+	}
+}
+
+const askedRules = `keys: {allow: [p256]}
 validity: 30d
 subject: [{type: serialNumber, from: device.id}]
 keyUsage: {use: [digitalSignature]}
 keyIdentifiers: [subject, authority]
 status: {crl: true}
-`)
-	meter.trust("acme", trust.NewAnchor{Name: "ours", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "asked"}}})
-	officer := st.Appoint(t, "acme", "officer", access.SecurityOfficer)
-	path := estPath("acme.asked", "simpleenroll")
+`
+
+// pends sends two requests that wait, and has the officer approve the one and refuse the
+// other.
+func pends(t *testing.T, s *Server, meter caller, officer access.Principal, path string) {
+	t.Helper()
 	for _, decision := range []approval.Verdict{approval.Approve, approval.Refuse} {
 		body := []byte(csrOf(t, pandotest.Key(t, pki.P256), "SM-1"))
 		stored := certificatesStored(t, s)

@@ -319,17 +319,36 @@ func named(c *scepclient.Client, what []byte) []byte {
 	return der.Append(nil, asn1.SEQUENCE, slices.Concat(c.Recipient()[0].RawIssuer, what))
 }
 
-// TestSCEPApproval: what waits for approval is PENDING, also for who polls, until somebody
-// approves it; then the poll and the request itself get the one certificate.
+// TestSCEPApproval: what waits for approval, whether the profile wants it or the endpoint,
+// is PENDING, also for who polls, until somebody approves it; then the poll and the request
+// itself get the one certificate.
 func TestSCEPApproval(t *testing.T) {
 	s := open(t, newConfig(t), time.Now)
 	run(t, s)
 	st := furnishGuarded(t, s)
-	_, text, err := s.secrets.Create(t.Context(), st.Permit(t, "acme", access.ManageSecrets), enrolauth.NewSecret{Endpoint: "guarded", Once: true, Life: time.Hour})
+	st.Tokens = s.tokens
+	officer := st.Appoint(t, "acme", "officer", access.SecurityOfficer)
+	free := strings.NewReplacer("profile: guarded", "profile: free", "approvals:\n  steps: [1 of security-officer]\n  expire: 1h\n", "").Replace(guardedSCEP)
+	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), []byte(free)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{
+		Name: "watched", Authority: "issuing", Profile: "free", Protocols: []pki.Protocol{pki.ProtocolSCEP},
+		Approvals: &pki.Approvals{Steps: []pki.ApprovalStep{{Role: "security-officer", N: 1}}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, endpoint := range []string{"guarded", "watched"} {
+		t.Run(endpoint, func(t *testing.T) { scepPends(t, s, st, officer, endpoint) })
+	}
+}
+
+// scepPends sends a request that waits, and has the officer approve it.
+func scepPends(t *testing.T, s *Server, st *stack.Stack, officer access.Principal, endpoint string) {
+	_, text, err := s.secrets.Create(t.Context(), st.Permit(t, "acme", access.ManageSecrets), enrolauth.NewSecret{Endpoint: endpoint, Once: true, Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newSCEP(t, s, "acme.guarded")
+	c := newSCEP(t, s, "acme."+endpoint)
 	csr := scepclient.CSR(t, c.Key, "gateway-1", text.Reveal())
 	asked := c.Ask(scep.PKCSReq, csr)
 	if asked.PKIStatus != scep.PENDING {
@@ -349,8 +368,6 @@ func TestSCEPApproval(t *testing.T) {
 	other, _ := poll("another")
 	refusedBy(t, other, scep.BadCertID)
 
-	st.Tokens = s.tokens
-	officer := st.Appoint(t, "acme", "officer", access.SecurityOfficer)
 	g, err := officer.Authorize(access.DecideApprovals, "acme")
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -14,11 +15,15 @@ func (s *Store) PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) 
 	if err != nil {
 		return fmt.Errorf("encoding names: %w", err)
 	}
+	steps, life, err := approvalsText(ep.Approvals)
+	if err != nil {
+		return fmt.Errorf("encoding approvals: %w", err)
+	}
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`INSERT INTO endpoint (tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
+		rows, err := t.exec(`INSERT INTO endpoint (tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator, approvals, approval_life)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`,
 			ep.Tenant, ep.Name, ep.Authority, ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version,
-			joined(ep.Protocols), string(names), micros(ep.Created), proofsText(ep.Auth), joined(ep.Networks), ep.Validator)
+			joined(ep.Protocols), string(names), micros(ep.Created), proofsText(ep.Auth), joined(ep.Networks), ep.Validator, steps, life)
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing endpoint %s: %w", ep.Label(), err)
@@ -36,11 +41,15 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Even
 	if err != nil {
 		return fmt.Errorf("encoding names: %w", err)
 	}
+	steps, life, err := approvalsText(ep.Approvals)
+	if err != nil {
+		return fmt.Errorf("encoding approvals: %w", err)
+	}
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`UPDATE endpoint SET profile_tenant = $3, profile_name = $4, profile_version = $5, protocols = $6, names = $7, auth = $8, networks = $9, validator = $10
+		rows, err := t.exec(`UPDATE endpoint SET profile_tenant = $3, profile_name = $4, profile_version = $5, protocols = $6, names = $7, auth = $8, networks = $9, validator = $10, approvals = $11, approval_life = $12
 			WHERE tenant = $1 AND name = $2`,
 			ep.Tenant, ep.Name, ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version, joined(ep.Protocols), string(names),
-			proofsText(ep.Auth), joined(ep.Networks), ep.Validator)
+			proofsText(ep.Auth), joined(ep.Networks), ep.Validator, steps, life)
 		switch {
 		case err != nil:
 			return fmt.Errorf("changing endpoint %s: %w", ep.Label(), err)
@@ -51,13 +60,14 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Even
 	})
 }
 
-const selectEndpoint = `SELECT tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator FROM endpoint `
+const selectEndpoint = `SELECT tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator, approvals, approval_life FROM endpoint `
 
 func scanEndpoint(row row) (*pki.Endpoint, error) {
 	ep := new(pki.Endpoint)
-	var protocols, names, auth, networks string
+	var protocols, names, auth, networks, steps string
+	var life int64
 	if err := row.Scan(&ep.Tenant, &ep.Name, &ep.Authority, &ep.Profile.Tenant, &ep.Profile.Name, &ep.Profile.Version,
-		&protocols, &names, intoTime{&ep.Created}, &auth, &networks, &ep.Validator); err != nil {
+		&protocols, &names, intoTime{&ep.Created}, &auth, &networks, &ep.Validator, &steps, &life); err != nil {
 		return nil, err
 	}
 	ep.Protocols, ep.Networks = split[pki.Protocol](protocols), split[string](networks)
@@ -68,7 +78,22 @@ func scanEndpoint(row row) (*pki.Endpoint, error) {
 		}
 		ep.Auth = append(ep.Auth, p)
 	}
+	if steps != "" {
+		ep.Approvals = &pki.Approvals{Life: time.Duration(life) * time.Microsecond}
+		if err := json.Unmarshal([]byte(steps), &ep.Approvals.Steps); err != nil {
+			return nil, err
+		}
+	}
 	return ep, json.Unmarshal([]byte(names), &ep.Names)
+}
+
+// approvalsText returns the approvals of an endpoint as they are stored; none are empty.
+func approvalsText(a *pki.Approvals) (steps string, life int64, err error) {
+	if a == nil {
+		return "", 0, nil
+	}
+	text, err := json.Marshal(a.Steps)
+	return string(text), a.Life.Microseconds(), err
 }
 
 // proofsText returns alternatives of proofs as they are stored.

@@ -95,6 +95,7 @@ func testEndpoints(f *fixture) {
 	changed := *ep
 	changed.Profile.Version, changed.Protocols, changed.Names = 2, nil, pki.Names{}
 	changed.Auth, changed.Networks = []pki.Proofs{pki.BySecret, pki.ByCertificate | pki.BySecret}, []string{"10.0.0.0/8", "2001:db8::/32"}
+	changed.Approvals = &pki.Approvals{Steps: []pki.ApprovalStep{{Role: "ra-operator", N: 2}, {Role: "line-lead", N: 1}}, Life: 36 * time.Hour}
 	f.ok(f.UpdateEndpoint(f.ctx, &changed, f.event(acme, "endpoint.update")))
 	all, err := f.Endpoints(f.ctx, acme)
 	f.ok(err)
