@@ -23,13 +23,16 @@ type Reason struct {
 
 // Explain says whether a token, or whoever a trusted authority certifies, has a
 // permission on a scope: the grants that make it so come first, then those that come
-// nearest. It needs ReadAccess.
+// nearest. A scope that names what is not there is Malformed. It needs ReadAccess.
 func (o *Office) Explain(ctx context.Context, p Permit, principal string, permission Permission, s Scope) (*Explanation, error) {
 	if err := p.Check(ReadAccess); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(Permissions(), permission) && !platformOnly(permission) {
 		return nil, pki.Errorf(pki.Malformed, "permission %.60q: it is one of %v", string(permission), Permissions())
+	}
+	if err := checkScopes(ctx, o.cfg.Store, p.tenant, []Scope{s}); err != nil {
+		return nil, err
 	}
 	all, err := o.cfg.Store.Grants(ctx, p.tenant, principal, "")
 	if err != nil {

@@ -134,6 +134,51 @@ func TestRoleLostBeforeDecision(t *testing.T) {
 	h.is(pki.Errorf(pki.Conflict, "%s", got.Outcome), pki.Conflict, "the approver "+h.who["officer"].ID)
 }
 
+// TestOtherRoleBeforeExecution: an approval holds as long as its approver has the role of
+// the step, and not by the approver's or the requester's own doing, though they may decide
+// as another.
+func TestOtherRoleBeforeExecution(t *testing.T) {
+	give := func(by string) func(*house) {
+		return func(h *house) {
+			h.freely(approval.GiveDecider)
+			h.give("admin", "officer", access.RAOperator)
+			for _, g := range h.who["officer"].Grants {
+				if g.Role == access.SecurityOfficer {
+					h.ok(h.Office.Take(h.ctx, h.permit("chief", access.ManageAccess), g.ID))
+				}
+			}
+			if by != "" {
+				h.give("admin", "officer", access.SecurityOfficer)
+				h.edit(`UPDATE access_grant SET actor = $1 WHERE tenant = $2 AND principal = $3 AND role = $4`,
+					h.who[by].ID+" (somebody)", acme, h.who["officer"].ID, access.SecurityOfficer)
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		between func(*house)
+		state   approval.State
+		done    int
+	}{
+		"the role is taken":          {give(""), approval.Failed, 0},
+		"it is the requester's gift": {give("pki"), approval.Failed, 0},
+		"it is the approver's own":   {give("officer"), approval.Failed, 0},
+		"it is given again":          {give("chief"), approval.Executed, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.rule(time.Hour, approval.Step{Role: access.SecurityOfficer, N: 2})
+			c := h.ask("pki", "1")
+			h.approve("officer", c)
+			test.between(h)
+			h.approve("deputy", c)
+			got := h.state(c, test.state, test.done)
+			if test.state == approval.Failed {
+				h.is(pki.Errorf(pki.Conflict, "%s", got.Outcome), pki.Conflict, "is no security-officer any more")
+			}
+		})
+	}
+}
+
 // deaths are where the process ends around an act.
 var deaths = map[string]func(do func() error) error{
 	"before the act": func(func() error) error { panic("killed") },

@@ -131,7 +131,8 @@
 // entry that stands for many (*.example.com, 10.0.0.0/8, urn:meter:) has at least one
 // name, and where the endpoint authorises none of the kind the certificate has none.
 // optional: true leaves out what is absent or empty; a list may yield any number of
-// names, also none. A name that stands twice in the SAN is refused.
+// names, also none. A name that stands twice in the SAN is refused. These are the forms of
+// names that there are: x400Address and ediPartyName (RFC 5280, 4.2.1.6) cannot be given.
 //
 // # What the issuer holds it to
 //

@@ -102,7 +102,7 @@ func Counts(row int64, actor string) bool {
 // Exceeded is the refusal of what a quota has no room for.
 func Exceeded(t Target, limit int64) error {
 	if t.Kind == Loan {
-		return pki.Errorf(pki.QuotaExceeded, "the loan %s, %d certificates, is used up: whoever lent it can raise it, or decommission devices that are gone", t.Name, limit)
+		return pki.Errorf(pki.QuotaExceeded, "the loan %s, %d certificates, is used up: whoever lent it can raise it", t.Name, limit)
 	}
 	what := "the tenant's quota"
 	if t.Kind != Tenant {

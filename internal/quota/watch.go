@@ -57,7 +57,7 @@ func (s *Service) Look(ctx context.Context) error {
 			What: fmt.Sprintf("%d of the %d certificates of the quota for %s are used.", q.Used, q.Limit, q.Target),
 			Do:   "Raise it with 'pando quota set', or decommission devices that are gone: what goes beyond it is refused."}
 		if q.Kind == Loan {
-			a.Do = "Ask the tenant that lent it for more, or decommission devices that are gone: what goes beyond it is refused."
+			a.Do = "Ask the tenant that lent it for more: what goes beyond it is refused."
 		}
 		if q.Left() == 0 {
 			a.Severity = alarm.Critical
