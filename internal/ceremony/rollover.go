@@ -124,7 +124,11 @@ func (cfg *RolloverConfig) next(ctx context.Context, old *root, oldJournal *jour
 	hash := cfg.Request.hash()
 	switch _, err := os.Lstat(cfg.New); {
 	case err == nil:
-		return cfg.reopen(hash, now)
+		next, j, err := cfg.reopen(hash, now)
+		if pki.KindOf(err) == pki.Malformed && oldJournal.links[hash] == nil {
+			err = pki.Because(pki.Conflict, err, "%s is not a whole sealed root, as where its making was cut off, and %s has signed nothing for it: move it and its journal away, and make another", cfg.New, cfg.Sealed)
+		}
+		return next, j, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, nil, err
 	case oldJournal.links[hash] != nil:

@@ -163,7 +163,14 @@ func TestRolloverGoesOn(t *testing.T) {
 	}
 	for name, lose := range map[string]func(){
 		"its key was not sealed": func() { write(cfg.New, 1); write(sealed, 2) },
-		"and was lost later":     func() { os.Remove(cfg.New + ".journal"); write(sealed, 4) },
+		"it was sealed in part": func() {
+			if err := os.WriteFile(cfg.New, []byte("age-encryption.org/v1\n-> scrypt"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			write(cfg.New, 1)
+			write(sealed, 2)
+		},
+		"and was lost later": func() { os.Remove(cfg.New + ".journal"); write(sealed, 4) },
 	} {
 		os.Remove(cfg.New)
 		lose()
