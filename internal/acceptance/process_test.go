@@ -78,10 +78,16 @@ func (p *process) stop(t *testing.T) int {
 // wait waits until the process has ended and returns its exit status.
 func (p *process) wait(t *testing.T) int {
 	t.Helper()
+	return p.within(t, hung)
+}
+
+// within is wait for a process that may take long.
+func (p *process) within(t *testing.T, long time.Duration) int {
+	t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(hung):
-		t.Fatalf("%s did not end in %s", p.cmd, hung)
+	case <-time.After(long):
+		t.Fatalf("%s did not end in %s", p.cmd, long)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
@@ -90,7 +96,20 @@ func (p *process) wait(t *testing.T) int {
 // has in memory, or VmHWM, the most that it ever had.
 func (p *process) memory(t *testing.T, figure string) int64 {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	n, ok := memoryOf(t, p.cmd.Process.Pid, figure)
+	if !ok {
+		t.Fatalf("/proc has no %s", figure)
+	}
+	return n
+}
+
+// memoryOf returns a figure of a process, if it has one still.
+func memoryOf(t *testing.T, pid int, figure string) (bytes int64, ok bool) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return 0, false
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,11 +119,10 @@ func (p *process) memory(t *testing.T, figure string) int64 {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return kib << 10
+			return kib << 10, true
 		}
 	}
-	t.Fatalf("/proc has no %s", figure)
-	return 0
+	return 0, false
 }
 
 func mib(bytes int64) string { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20)) }
