@@ -8,9 +8,9 @@ import (
 )
 
 // A Quota is how many certificates the tenant may have: in all, or from one authority,
-// of one profile or in one product line.
+// of one profile, in one product line or by one endpoint.
 type Quota struct {
-	Quota    string    `json:"quota" doc:"What it is for: tenant, authority:NAME, profile:NAME, product-line:NAME, or loan:NAME, which the lender sets." example:"profile:meter"`
+	Quota    string    `json:"quota" doc:"What it is for: tenant, authority:NAME, profile:NAME, product-line:NAME, endpoint:NAME, or loan:NAME, which the lender sets." example:"profile:meter"`
 	Limit    int64     `json:"limit" doc:"How many there may be."`
 	Used     int64     `json:"used" doc:"How many count: all that were asked for and not archived, but for those of decommissioned devices."`
 	Counting bool      `json:"counting" doc:"Certificates from before the quota are still being counted: used is a part of them so far, and the quota refuses what goes beyond it by that part."`

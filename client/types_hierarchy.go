@@ -104,6 +104,7 @@ type Endpoint struct {
 	Networks  []string   `json:"networks,omitempty" doc:"From which it takes requests. Absent: from anywhere."`
 	Validator string     `json:"validator,omitempty" doc:"The service outside that checks challenges of SCEP, by its name in the server's configuration. Absent: they are enrolment secrets."`
 	Approvals *Approvals `json:"approvals,omitempty" doc:"Whose approval each enrolment needs, after that which the profile wants. Absent: nobody's."`
+	Quota     *int64     `json:"quota,omitempty" doc:"How many certificates there may be by it: the quota endpoint:NAME. Absent: no limit of its own."`
 	Created   time.Time  `json:"created"`
 }
 
@@ -133,6 +134,7 @@ type NewEndpoint struct {
 	Networks  []string   `json:"networks,omitzero" doc:"From which it takes requests, as 10.0.0.0/8. Default: from anywhere."`
 	Validator string     `json:"validator,omitempty" maxLength:"40" doc:"Service outside that checks challenges of SCEP, by its name in the server's configuration. Default: they are enrolment secrets."`
 	Approvals *Approvals `json:"approvals,omitzero" doc:"Whose approval each enrolment needs, after that which the profile wants. Default: nobody's."`
+	Quota     *int64     `json:"quota,omitzero" minimum:"0" maximum:"1000000000000" doc:"How many certificates there may be by it: the quota endpoint:NAME. It takes quotas.manage. Default: no limit of its own."`
 }
 
 // EndpointChange is what to change of an endpoint; what is absent stays as it is,
@@ -146,4 +148,5 @@ type EndpointChange struct {
 	Networks  []string   `json:"networks,omitzero" doc:"From which it takes requests. None: from anywhere."`
 	Validator *string    `json:"validator,omitzero" maxLength:"40" doc:"Service outside that checks challenges of SCEP. Empty: they are enrolment secrets."`
 	Approvals *Approvals `json:"approvals,omitzero" doc:"Whose approval each enrolment needs, in the place of what there was. Without steps: nobody's."`
+	Quota     *int64     `json:"quota,omitzero" minimum:"0" maximum:"1000000000000" doc:"How many certificates there may be by it, no more than before: the quota endpoint:NAME is raised by itself. It takes quotas.manage."`
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,6 +71,7 @@ type endpointCreate struct {
 	Network   []string `placeholder:"PREFIX" help:"Network that it takes requests from, as 10.0.0.0/8; may be repeated (default: anywhere)."`
 	Validator string   `placeholder:"NAME" help:"Service outside that checks the challenges of SCEP, by its name in the server's configuration (default: they are enrolment secrets)."`
 	Approval  []string `placeholder:"ROLE[:N]" help:"N holders of the role must approve each enrolment (default: one), after those whom the profile names; may be repeated, for steps that follow each other."`
+	Quota     *int64   `placeholder:"N" help:"How many certificates there may be by it, as 'pando quota set endpoint:NAME' says it (default: no limit of its own)."`
 	nameFlags
 	waitFlag
 }
@@ -80,7 +82,7 @@ func (endpointCreate) Help() string {
     pando endpoint create meter --authority manufacturing --profile meter
     pando endpoint create tls --authority operations --profile tls-server --protocol rest --dns "*.example.com" --ip 10.0.0.0/8
     pando endpoint create field --authority operations --profile device --protocol est --auth certificate --auth secret --network 10.20.0.0/16
-    pando endpoint create firmware --authority operations --profile signer --approval ra-operator --approval security-officer:2 --approval-days 2`
+    pando endpoint create firmware --authority operations --profile signer --approval ra-operator --approval security-officer:2 --approval-days 2 --quota 500`
 }
 
 // Run creates the endpoint.
@@ -93,7 +95,7 @@ func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client)
 		return err
 	}
 	made, err := cl.CreateEndpoint(ctx, client.NewEndpoint{Name: e.Name, Authority: e.Authority, Loan: e.Loan,
-		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network, Validator: e.Validator, Approvals: approvals})
+		Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network, Validator: e.Validator, Approvals: approvals, Quota: e.Quota})
 	if err != nil {
 		return err
 	}
@@ -116,6 +118,7 @@ type endpointUpdate struct {
 	NoValidator bool     `xor:"validator" help:"Challenges of SCEP are enrolment secrets from now on."`
 	Approval    []string `xor:"approval" placeholder:"ROLE[:N]" help:"Who must approve each enrolment from now on, after those whom the profile names."`
 	NoApproval  bool     `xor:"approval" help:"Nobody must, but for those whom the profile names."`
+	Quota       *int64   `placeholder:"N" help:"How many certificates there may be by it, no more than before: 'pando quota set' raises a quota, and 'pando quota remove' ends it."`
 	nameFlags
 	waitFlag
 }
@@ -135,7 +138,7 @@ Examples:
 
 // Run changes the endpoint.
 func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client) error {
-	change := client.EndpointChange{Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network}
+	change := client.EndpointChange{Profile: e.Profile, Version: e.Version, Protocols: e.Protocol, Names: e.names(), Auth: e.Auth, Networks: e.Network, Quota: e.Quota}
 	if e.Off {
 		change.Protocols = []string{}
 	}
@@ -162,7 +165,7 @@ func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client)
 		change.Names = new(client.Names)
 	}
 	if reflect.ValueOf(change).IsZero() {
-		return usagef("what is to change? Say --profile, --version, --protocol, --off, names, --no-names, --auth, --any-auth, --network, --anywhere, --validator, --no-validator, --approval or --no-approval")
+		return usagef("what is to change? Say --profile, --version, --protocol, --off, names, --no-names, --auth, --any-auth, --network, --anywhere, --validator, --no-validator, --approval, --no-approval or --quota")
 	}
 	before, err := cl.Endpoint(ctx, e.Endpoint)
 	if err != nil {
@@ -206,14 +209,18 @@ func (e *endpointShow) Run(ctx context.Context, c *console, cl *client.Client) e
 
 // endpoints prints endpoints for people.
 func endpoints(items ...client.Endpoint) func(io.Writer) error {
-	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "VALIDATOR", "APPROVALS", "AUTHORITY"}}
+	t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "VALIDATOR", "APPROVALS", "QUOTA", "AUTHORITY"}}
 	for _, x := range items {
 		names := strings.Join(append(append(append([]string(nil), x.Names.DNS...), x.Names.IP...), x.Names.URI...), ",")
 		approvals := "-"
 		if x.Approvals != nil {
 			approvals = inSteps(x.Approvals.Steps) + " within " + pki.FormatDuration(time.Duration(x.Approvals.LifeSeconds)*time.Second)
 		}
-		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), cmp.Or(x.Validator, "-"), approvals, x.Authority)
+		quota := "-"
+		if x.Quota != nil {
+			quota = strconv.FormatInt(*x.Quota, 10)
+		}
+		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), cmp.Or(x.Validator, "-"), approvals, quota, x.Authority)
 	}
 	return t.write
 }

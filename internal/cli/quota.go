@@ -15,7 +15,7 @@ type quotaCommand struct {
 }
 
 func (quotaCommand) Help() string {
-	return `A quota bounds how many certificates a tenant has: in all (tenant), from one authority (authority:NAME), of one profile in all its versions (profile:NAME), or in one product line (product-line:NAME). A certificate counts from its intent on, a renewal as much as the first; it counts no more when its device is decommissioned or when it has expired and is archived. What finds no room is refused with the kind quota-exceeded.
+	return `A quota bounds how many certificates a tenant has: in all (tenant), from one authority (authority:NAME), of one profile in all its versions (profile:NAME), in one product line (product-line:NAME), or by one endpoint (endpoint:NAME). A certificate counts from its intent on, a renewal as much as the first; it counts no more when its device is decommissioned or when it has expired and is archived. What finds no room is refused with the kind quota-exceeded.
 
 Examples:
 
@@ -38,7 +38,7 @@ func (quotaList) Run(ctx context.Context, c *console, cl *client.Client) error {
 
 // quotaSet is "pando quota set".
 type quotaSet struct {
-	Quota string `arg:"" help:"What it is for: tenant, authority:NAME, profile:NAME or product-line:NAME, of what is there."`
+	Quota string `arg:"" help:"What it is for: tenant, authority:NAME, profile:NAME, product-line:NAME or endpoint:NAME, of what is there."`
 	Limit int64  `arg:"" help:"How many certificates there may be, from 0 on."`
 }
 

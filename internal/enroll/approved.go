@@ -28,6 +28,7 @@ type endpointChange struct {
 	Authority pki.AuthorityID   `json:"authority"`
 	Before    *endpointSettings `json:"before,omitempty"` // of one that is there
 	After     endpointSettings  `json:"after"`
+	Quota     *int64            `json:"quota,omitzero"` // that is set with it
 }
 
 type endpointSettings struct {
@@ -60,6 +61,9 @@ func says(ep *pki.Endpoint) string {
 	if rule := ruleOf(ep.Approvals); rule != nil {
 		text += ", approved by " + rule.String()
 	}
+	if ep.Quota != nil {
+		text += ", for " + pki.Count(*ep.Quota, "certificate") + " at most"
+	}
 	return text
 }
 
@@ -74,6 +78,9 @@ func (s *Service) pass(ctx context.Context, g access.Permit, kind approval.Kind,
 		was := settingsOf(before)
 		ch.Before = &was
 	}
+	if ep.Quota != nil && (before == nil || before.Quota == nil || *before.Quota != *ep.Quota) {
+		ch.Quota = ep.Quota
+	}
 	return s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: kind, Target: "endpoint:" + ep.Name, Place: access.Scope{Endpoint: ep.Name, Authority: authority}, Payload: ch,
 		Summary: fmt.Sprintf("%s, names %v", says(ep), ep.Names),
@@ -85,7 +92,7 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 	endpoint := func(act func(context.Context, access.Permit, NewEndpoint) (*pki.Endpoint, error)) approval.Executor {
 		return approval.Execute(access.ManageEndpoints, func(ctx context.Context, g access.Permit, ch endpointChange) error {
 			n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Version: ch.After.Version, Protocols: ch.After.Protocols, Names: &ch.After.Names,
-				Auth: append([]pki.Proofs{}, ch.After.Auth...), Networks: append([]string{}, ch.After.Networks...), Validator: &ch.After.Validator, Approvals: ch.After.Approvals.read()} // none is said too
+				Auth: append([]pki.Proofs{}, ch.After.Auth...), Networks: append([]string{}, ch.After.Networks...), Validator: &ch.After.Validator, Approvals: ch.After.Approvals.read(), Quota: ch.Quota} // none is said too
 			if ch.Loan == "" {
 				n.Profile = ch.After.Profile
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
+	"github.com/pando-pki/pando/internal/quota"
 )
 
 // NewEndpoint is an endpoint to create, or what to change of one.
@@ -24,6 +25,7 @@ type NewEndpoint struct {
 	Networks  []string       // nil with an update leaves them; none is from anywhere
 	Validator *string        // nil with an update leaves it; "" is none
 	Approvals *pki.Approvals // nil with an update leaves them; no steps is nobody's
+	Quota     *int64         // how many certificates there may be by it; nil leaves what there is
 }
 
 // CreateEndpoint makes an endpoint. It binds one version of its profile: a later
@@ -53,10 +55,14 @@ func (s *Service) CreateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	} else if pki.KindOf(err) != pki.NotFound {
 		return nil, err
 	}
+	limit, err := s.limit(g, ep, n.Quota)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.pass(ctx, g, approval.CreateEndpoint, n.Loan, nil, ep); err != nil {
 		return nil, err
 	}
-	return ep, s.cfg.Store.PutEndpoint(ctx, ep, s.event(g, "endpoint.create", ep))
+	return ep, s.cfg.Store.PutEndpoint(ctx, ep, limit, s.event(g, "endpoint.create", ep))
 }
 
 // bind sets the authority of a new endpoint: the tenant's own, or with a loan that of
@@ -79,7 +85,7 @@ func (s *Service) bind(ctx context.Context, ep *pki.Endpoint, n *NewEndpoint) er
 }
 
 // UpdateEndpoint changes the profile, the protocols, the names, the proofs, the networks,
-// the validator or the approvals of an endpoint.
+// the validator, the approvals or the quota of an endpoint, which it does not raise.
 // An update that says nothing is Malformed; one that says what is so already
 // leaves no event. It needs access.ManageEndpoints.
 func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndpoint) (*pki.Endpoint, error) {
@@ -87,8 +93,8 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	if err != nil {
 		return nil, err
 	}
-	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil && n.Auth == nil && n.Networks == nil && n.Validator == nil && n.Approvals == nil {
-		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols, the names, the proofs, the networks, the validator or the approvals")
+	if n.Profile == "" && n.Version == 0 && n.Protocols == nil && n.Names == nil && n.Auth == nil && n.Networks == nil && n.Validator == nil && n.Approvals == nil && n.Quota == nil {
+		return nil, pki.Errorf(pki.Malformed, "an update says what is to change: the profile, its version, the protocols, the names, the proofs, the networks, the validator, the approvals or the quota")
 	}
 	before := *ep
 	off := n.Protocols != nil && len(n.Protocols) == 0 && n.Profile == "" && n.Version == 0 && n.Names == nil && n.Auth == nil && n.Networks == nil && n.Validator == nil && n.Approvals == nil
@@ -103,7 +109,11 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 	} else if err := s.apply(ctx, ep, n); err != nil {
 		return nil, err
 	}
-	if before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) &&
+	limit, err := s.limit(g, ep, n.Quota)
+	if err != nil {
+		return nil, err
+	}
+	if limit == nil && before.Profile == ep.Profile && slices.Equal(before.Protocols, ep.Protocols) && sameNames(before.Names, ep.Names) &&
 		slices.Equal(before.Auth, ep.Auth) && slices.Equal(before.Networks, ep.Networks) && before.Validator == ep.Validator && sameApprovals(before.Approvals, ep.Approvals) {
 		return ep, nil
 	}
@@ -111,11 +121,34 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 		return nil, err
 	}
 	defer s.forget(ep.Label())
-	return ep, s.cfg.Store.UpdateEndpoint(ctx, ep, s.event(g, "endpoint.update", ep))
+	return ep, s.cfg.Store.UpdateEndpoint(ctx, ep, limit, s.event(g, "endpoint.update", ep))
 }
 
 func sameNames(a, b pki.Names) bool {
 	return slices.Equal(a.DNS, b.DNS) && slices.Equal(a.IP, b.IP) && slices.Equal(a.URI, b.URI)
+}
+
+// limit sets the quota of an endpoint, and returns it where it is not as it was. A raise is
+// refused: quota.Service has it wait for approval, and what approves an endpoint is another
+// rule.
+func (s *Service) limit(g access.Permit, ep *pki.Endpoint, to *int64) (*quota.Quota, error) {
+	before := ep.Quota
+	if to == nil || before != nil && *before == *to {
+		return nil, nil
+	}
+	q := &quota.Quota{Tenant: ep.Tenant, Target: quota.Target{Kind: quota.Endpoint, Name: ep.Name}, Limit: *to, Actor: g.Actor(), Changed: s.cfg.Now().UTC()}
+	switch {
+	case q.Limit < 0 || q.Limit > quota.MaxLimit:
+		return nil, pki.Errorf(pki.Malformed, "a limit is from 0 to %d", int64(quota.MaxLimit))
+	case before != nil && *before < q.Limit:
+		return nil, pki.Errorf(pki.Conflict, "the quota for %s is %d, and an update of the endpoint does not raise it to %d: raise it with 'pando quota set'", q.Target, *before, q.Limit)
+	}
+	sets, err := g.Principal().Authorize(access.ManageQuotas, q.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	ep.Quota = to
+	return q, sets.Check(access.ManageQuotas)
 }
 
 // apply sets what n says, and checks that the authority can issue the profile.

@@ -57,7 +57,7 @@ func TestNoAuthorityAtEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	ep.Profile = version.ProfileRef
-	if err := h.Store.UpdateEndpoint(t.Context(), ep, pki.Event{Tenant: "acme", Action: "test"}); err != nil {
+	if err := h.Store.UpdateEndpoint(t.Context(), ep, nil, pki.Event{Tenant: "acme", Action: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	ra := enroll.New(enroll.Config{Store: h.Store, Directory: deep{h.Hierarchy}, CA: h.Issuance, Registry: h.Registry, Gate: h.Approvals, Keys: h.Keypool, Now: h.Now})

@@ -6,16 +6,19 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 )
 
 // Store keeps endpoints, and the block list of keys.
 type Store interface {
 	access.AuthorityNames
 
-	// PutEndpoint stores a new endpoint; Conflict where the name is taken.
-	PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error
+	// PutEndpoint stores a new endpoint; Conflict where the name is taken. In the same
+	// transaction it sets a quota that q is, nil for none, with an event of its own.
+	PutEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error
 	// UpdateEndpoint replaces what can be changed of an endpoint.
-	UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error
+	// It sets a quota as PutEndpoint does; one that would be raised is Conflict.
+	UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error
 	Endpoint(ctx context.Context, tenant pki.TenantID, name string) (*pki.Endpoint, error)
 	Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error)
 

@@ -76,7 +76,7 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject, now time.Ti
 	}
 	return &issuance.Order{
 		Line: lane.line, Profile: lane.profile, Content: content,
-		Owner: lane.Endpoint.Tenant, Device: in.Device, Placement: placement, Within: lane.within,
+		Owner: lane.Endpoint.Tenant, Device: in.Device, Placement: placement, Endpoint: lane.Endpoint.Name, Within: lane.within,
 	}, nil
 }
 

@@ -17,6 +17,7 @@ type Order struct {
 	Owner     pki.TenantID
 	Device    pki.DeviceID
 	Placement pki.Placement
+	Endpoint  string // see Item
 
 	// Of a single request: see Item.
 	Idempotency string
@@ -50,7 +51,7 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 		request = tbs.CutKey(tbs.BlankChallenge(o.Request), spki)
 	}
 	return &Item{
-		Serial: o.Content.Serial, Owner: o.Owner, Device: o.Device, Placement: o.Placement,
+		Serial: o.Content.Serial, Owner: o.Owner, Device: o.Device, Placement: o.Placement, Endpoint: o.Endpoint,
 		Profile: o.Profile.Ref(), NotBefore: o.Content.NotBefore, NotAfter: o.Content.NotAfter,
 		TBS: bytes, KeyHash: tbs.SecretHash(o.Content.Key),
 		SharedKey: profile.SharedKeys(), RenewSameKey: profile.RenewSameKey(), Row: o.Row, Within: o.Within,

@@ -101,6 +101,10 @@ type Item struct {
 	Idempotency string
 	RequestHash [32]byte
 
+	// Endpoint is that of the owner's by which it was asked for, "" for what pando makes for
+	// itself.
+	Endpoint string
+
 	// Of a single request, kept with its certificate: the request as tbs.CutKey
 	// leaves it, and who asked, as events have it. A batch keeps its rows.
 	Request []byte

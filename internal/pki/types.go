@@ -232,6 +232,7 @@ type Endpoint struct {
 	Networks  []string // prefixes, as "10.0.0.0/8", from which it takes requests; none is from anywhere
 	Validator string   // of the configuration, which checks the challenges of SCEP; "" is none: they are enrolment secrets
 	Approvals *Approvals
+	Quota     *int64 // how many certificates there may be by it, as the store has it; nil is no limit
 	Created   time.Time
 }
 

@@ -1,5 +1,5 @@
 // Package quota bounds how many certificates a tenant has: in all, from one
-// authority, of one profile, or in one product line.
+// authority, of one profile, in one product line, or by one endpoint.
 //
 // A quota is counted by the store, exactly: the transaction of an intent takes from
 // it what is to be signed, and what comes to nothing is given back with it. Nothing
@@ -24,6 +24,7 @@ const (
 	Authority   Kind = "authority"
 	Profile     Kind = "profile"
 	ProductLine Kind = "product-line"
+	Endpoint    Kind = "endpoint"
 	Loan        Kind = "loan" // of what the parent lends: see pki.Loan; it is set by the parent alone
 )
 
@@ -31,7 +32,7 @@ const (
 // "profile:meter".
 type Target struct {
 	Kind Kind
-	Name string // of the authority, the profile (all its versions) or the product line
+	Name string // of the authority, the profile (all its versions), the product line or the endpoint
 }
 
 // String returns the target's text.
@@ -51,14 +52,14 @@ func ParseTarget(text string) (Target, error) {
 	t := Target{Kind(kind), name}
 	var err error
 	switch t.Kind {
-	case Authority, Profile:
+	case Authority, Profile, Endpoint:
 		err = pki.CheckSlug(kind, name)
 	case ProductLine:
 		if pki.CheckDevice(pki.DeviceID(name)) != nil { // names of places are as ids of devices
 			err = pki.Errorf(pki.Malformed, "product line %.40q: it has 1 to 128 printable ASCII characters", name)
 		}
 	default:
-		err = pki.Errorf(pki.Malformed, "%.60q: a quota is for tenant, authority:NAME, profile:NAME or product-line:NAME", text)
+		err = pki.Errorf(pki.Malformed, "%.60q: a quota is for tenant, authority:NAME, profile:NAME, product-line:NAME or endpoint:NAME", text)
 	}
 	return t, err
 }
@@ -115,7 +116,7 @@ func Exceeded(t Target, limit int64) error {
 type Store interface {
 	// SetQuota sets a quota's limit, and begins to count where it is new. An
 	// authority may be given by its id, which becomes its name. NotFound where the
-	// tenant has no such authority, profile or product line, Conflict where it has
+	// tenant has no such authority, profile, product line or endpoint, Conflict where it has
 	// MaxQuotas, or where the limit would be raised without raise. The store completes
 	// the event's target and detail.
 	SetQuota(ctx context.Context, q Quota, raise bool, e pki.Event) (*Quota, error)

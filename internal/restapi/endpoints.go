@@ -47,7 +47,7 @@ func (s *server) createEndpoint(ctx context.Context, g access.Permit, in *newEnd
 	}
 	return endpointAnswer(s.cfg.Enroll.CreateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: n.Name, Loan: n.Loan, Authority: n.Authority, Profile: n.Profile, Version: n.Version,
-		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names), Auth: auth, Networks: n.Networks, Validator: &n.Validator, Approvals: readApprovals(n.Approvals),
+		Protocols: slugs[pki.Protocol](n.Protocols), Names: (*pki.Names)(n.Names), Auth: auth, Networks: n.Networks, Validator: &n.Validator, Approvals: readApprovals(n.Approvals), Quota: n.Quota,
 	}))
 }
 
@@ -59,7 +59,7 @@ func (s *server) changeEndpoint(ctx context.Context, g access.Permit, in *endpoi
 	}
 	return endpointAnswer(s.cfg.Enroll.UpdateEndpoint(ctx, g, enroll.NewEndpoint{
 		Name: endpointName(g, in.Endpoint), Profile: ch.Profile, Version: ch.Version,
-		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names), Auth: auth, Networks: ch.Networks, Validator: ch.Validator, Approvals: readApprovals(ch.Approvals),
+		Protocols: slugs[pki.Protocol](ch.Protocols), Names: (*pki.Names)(ch.Names), Auth: auth, Networks: ch.Networks, Validator: ch.Validator, Approvals: readApprovals(ch.Approvals), Quota: ch.Quota,
 	}))
 }
 
@@ -121,5 +121,5 @@ func wireEndpoint(e *pki.Endpoint) client.Endpoint {
 		auth = append(auth, p.String())
 	}
 	return client.Endpoint{Label: e.Label(), Name: e.Name, Authority: string(e.Authority),
-		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Auth: auth, Networks: e.Networks, Validator: e.Validator, Approvals: wireApprovals(e.Approvals), Created: e.Created}
+		Profile: wireProfileRef(e.Profile), Protocols: slugs[string](e.Protocols), Names: client.Names(e.Names), Auth: auth, Networks: e.Networks, Validator: e.Validator, Approvals: wireApprovals(e.Approvals), Quota: e.Quota, Created: e.Created}
 }

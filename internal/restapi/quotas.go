@@ -10,12 +10,12 @@ import (
 
 type quotaInput struct {
 	Caller
-	Quota string `path:"quota" maxLength:"200" doc:"tenant, authority:NAME, profile:NAME or product-line:NAME."`
+	Quota string `path:"quota" maxLength:"200" doc:"tenant, authority:NAME, profile:NAME, product-line:NAME or endpoint:NAME."`
 }
 
 type setQuotaInput struct {
 	Caller
-	Quota string `path:"quota" maxLength:"200" doc:"tenant, authority:NAME, profile:NAME or product-line:NAME."`
+	Quota string `path:"quota" maxLength:"200" doc:"tenant, authority:NAME, profile:NAME, product-line:NAME or endpoint:NAME."`
 	Body  client.NewQuota
 }
 

@@ -53,7 +53,7 @@ func TestCommitAllocations(t *testing.T) {
 			serial := pki.NewSerial(pki.SerialLong, now)
 			in.Items = append(in.Items, &issuance.Item{Serial: serial, Owner: "acme", Device: pki.DeviceID(fmt.Sprintf("meter-%06d", run*group+i)),
 				Profile: pki.ProfileRef{Tenant: "acme", Name: "meter", Version: 1}, NotBefore: now, NotAfter: now,
-				TBS: der, KeyHash: sha256.Sum256(serial[:])})
+				TBS: der, KeyHash: sha256.Sum256(serial[:]), Row: int64(i + 1), Endpoint: "line"})
 		}
 		groups = append(groups, in)
 	}

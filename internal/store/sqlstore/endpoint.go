@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 )
 
 // PutEndpoint implements enroll.Store.
-func (s *Store) PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error {
+func (s *Store) PutEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error {
 	names, err := json.Marshal(ep.Names)
 	if err != nil {
 		return fmt.Errorf("encoding names: %w", err)
@@ -30,13 +31,13 @@ func (s *Store) PutEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) 
 		case rows == 0:
 			return pki.Errorf(pki.Conflict, "there is an endpoint %q already", ep.Name)
 		}
-		return t.event(e)
+		return t.eventWithQuota(q, e)
 	})
 }
 
 // UpdateEndpoint implements enroll.Store. Where the tenant has no such endpoint it
 // is NotFound.
-func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Event) error {
+func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error {
 	names, err := json.Marshal(ep.Names)
 	if err != nil {
 		return fmt.Errorf("encoding names: %w", err)
@@ -56,18 +57,19 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, e pki.Even
 		case rows == 0:
 			return pki.Errorf(pki.NotFound, "no endpoint %q", ep.Name)
 		}
-		return t.event(e)
+		return t.eventWithQuota(q, e)
 	})
 }
 
-const selectEndpoint = `SELECT tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator, approvals, approval_life FROM endpoint `
+const selectEndpoint = `SELECT tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator, approvals, approval_life,
+	(SELECT bound FROM quota q WHERE q.tenant = endpoint.tenant AND q.kind = 'endpoint' AND q.name = endpoint.name) FROM endpoint `
 
 func scanEndpoint(row row) (*pki.Endpoint, error) {
 	ep := new(pki.Endpoint)
 	var protocols, names, auth, networks, steps string
 	var life int64
 	if err := row.Scan(&ep.Tenant, &ep.Name, &ep.Authority, &ep.Profile.Tenant, &ep.Profile.Name, &ep.Profile.Version,
-		&protocols, &names, intoTime{&ep.Created}, &auth, &networks, &ep.Validator, &steps, &life); err != nil {
+		&protocols, &names, intoTime{&ep.Created}, &auth, &networks, &ep.Validator, &steps, &life, &ep.Quota); err != nil {
 		return nil, err
 	}
 	ep.Protocols, ep.Networks = split[pki.Protocol](protocols), split[string](networks)

@@ -43,10 +43,32 @@ func (t *tx) itemRefs(it *issuance.Item, now time.Time) (r itemRefs, err error) 
 	r.owner, errs[0] = t.intern(tenantRef(it.Owner))
 	r.profile, errs[1] = t.intern(profileRef(it.Profile))
 	r.line, r.lot, r.site, errs[2] = t.places(it.Owner, it.Placement, now)
-	if it.Actor != "" {
-		r.actor, errs[3] = t.intern(actorRef(it.Actor))
-	}
+	r.actor, errs[3] = t.asked(it)
 	return r, errors.Join(errs[:]...)
+}
+
+// An asked is an askedRef with its number.
+type asked struct {
+	owner           pki.TenantID
+	endpoint, actor string
+	num             int64
+}
+
+// asked returns the number of who asked for an item and where, 0 for nobody and nowhere.
+func (t *tx) asked(it *issuance.Item) (int64, error) {
+	if it.Actor == "" && it.Endpoint == "" {
+		return 0, nil
+	}
+	a := asked{it.Owner, it.Endpoint, it.Actor, t.lastAsked.num}
+	if a == t.lastAsked {
+		return a.num, nil
+	}
+	var err error
+	if a.num, err = t.intern(askedRef(a.owner, a.endpoint, a.actor)); err != nil {
+		return 0, err
+	}
+	t.lastAsked = a
+	return a.num, nil
 }
 
 // encodePayload returns the payload for items of an issuer; sums is what sumsOf says of
@@ -81,7 +103,7 @@ func (t *tx) encodePayload(issuer int64, items []*issuance.Item, sums []byte, no
 		if it.RenewSameKey {
 			flags |= flagRenewSameKey
 		}
-		if len(it.Request) > 0 || it.Actor != "" {
+		if len(it.Request) > 0 || r.actor != 0 {
 			flags |= flagRequest
 		}
 		b = binary.AppendUvarint(b, flags)
@@ -135,8 +157,10 @@ func decodePayload(payload []byte, res resolver) ([]*issuance.Item, error) {
 		copy(it.RequestHash[:], p.bytes(len(it.RequestHash)))
 		it.TBS = p.packed()
 		if flags&flagRequest != 0 {
-			it.Actor = p.ref().text
-			it.Request = p.text()
+			it.Endpoint, it.Actor = p.ref().asked()
+			if request := p.text(); len(request) > 0 {
+				it.Request = request
+			}
 		}
 		items = append(items, it)
 	}

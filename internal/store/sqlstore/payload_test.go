@@ -50,10 +50,10 @@ func newPayload(t testing.TB) ([]*issuance.Item, []byte, known) {
 	items := []*issuance.Item{
 		{Serial: pki.NewSerial(pki.SerialLong, at), Owner: "acme", Device: "meter-1", Profile: profile,
 			Placement: pki.Placement{ProductLine: "meters", Lot: "lot-1", Site: "north"}, NotBefore: at, NotAfter: at.AddDate(20, 0, 0),
-			TBS: certs[1], KeyHash: sha256.Sum256([]byte("key")), RenewSameKey: true, Row: 1 << 40},
+			TBS: certs[1], KeyHash: sha256.Sum256([]byte("key")), RenewSameKey: true, Row: 1 << 40, Endpoint: "plant"},
 		{Serial: pki.NewSerial(pki.SerialForever, at), Owner: "partner", Profile: profile, NotBefore: at.AddDate(-100, 0, 0),
 			NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), TBS: []byte{0x30}, SharedKey: true,
-			Idempotency: "order 7", RequestHash: sha256.Sum256([]byte("request")), Request: []byte("the request"), Actor: "token:0abc (line 3)"},
+			Idempotency: "order 7", RequestHash: sha256.Sum256([]byte("request")), Endpoint: "line-1", Request: []byte("the request"), Actor: "token:0abc (line 3)"},
 	}
 	var payload []byte
 	k := known{map[int64]ref{}, map[int64]*reference{}}

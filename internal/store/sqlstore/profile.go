@@ -44,10 +44,7 @@ func (s *Store) PutProfile(ctx context.Context, p *pki.ProfileVersion, q *quota.
 			return fmt.Errorf("storing profile %s: %w", p.Name, err)
 		}
 		e.Detail = fmt.Sprintf("version %d, %s", p.Version, e.Detail)
-		if err := t.event(e); err != nil || q == nil {
-			return err
-		}
-		return t.setQuota(q, false, pki.Event{Tenant: e.Tenant, At: e.At, Actor: e.Actor, Action: "quota.set"})
+		return t.eventWithQuota(q, e)
 	})
 }
 

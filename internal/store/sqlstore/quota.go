@@ -53,18 +53,19 @@ type quotaRow struct {
 // A held is what there is to know of a certificate, or of an item that is to be one,
 // to say which quotas it counts against.
 type held struct {
-	owner   pki.TenantID
-	issuer  issuerInfo
-	profile pki.ProfileRef
-	line    string
-	intent  int64
-	id      int64 // of the certificate's row; 0 is none yet
-	gone    bool  // its device is decommissioned: it counts against loans alone, which are for what is issued, once and for all
+	owner    pki.TenantID
+	issuer   issuerInfo
+	profile  pki.ProfileRef
+	line     string
+	endpoint string
+	intent   int64
+	id       int64 // of the certificate's row; 0 is none yet
+	gone     bool  // its device is decommissioned: it counts against loans alone, which are for what is issued, once and for all
 }
 
 // bounding returns the quotas that h counts against.
 func (q *tenantQuotas) bounding(h *held) []*quotaRow {
-	targets := [...]quota.Target{{Kind: quota.Tenant}, {Kind: quota.Authority, Name: h.issuer.authority}, {Kind: quota.Profile, Name: h.profile.Name}, {Kind: quota.ProductLine, Name: h.line}}
+	targets := [...]quota.Target{{Kind: quota.Tenant}, {Kind: quota.Authority, Name: h.issuer.authority}, {Kind: quota.Profile, Name: h.profile.Name}, {Kind: quota.ProductLine, Name: h.line}, {Kind: quota.Endpoint, Name: h.endpoint}}
 	if h.issuer.owner != h.owner { // a name within another tenant
 		targets[1] = quota.Target{}
 	}
@@ -210,7 +211,7 @@ func (t *tx) debit(intent int64, issuer issuerInfo, it *issuance.Item) error {
 }
 
 func heldItem(intent int64, issuer issuerInfo, it *issuance.Item) *held {
-	return &held{owner: it.Owner, issuer: issuer, profile: it.Profile, line: it.Placement.ProductLine, intent: intent}
+	return &held{owner: it.Owner, issuer: issuer, profile: it.Profile, line: it.Placement.ProductLine, endpoint: it.Endpoint, intent: intent}
 }
 
 // settleLine has an item that says nothing of its product line be in that of its
@@ -291,10 +292,11 @@ func (s *Store) held(ctx context.Context, from source, r *heldRow) (*held, error
 			return nil, err
 		}
 	}
-	if !quota.Counts(r.row, refs[4].text) {
+	endpoint, actor := refs[4].asked()
+	if !quota.Counts(r.row, actor) {
 		return nil, nil
 	}
-	h := &held{owner: pki.TenantID(refs[0].text), line: refs[3].text, intent: r.intent, id: r.id, gone: r.gone}
+	h := &held{owner: pki.TenantID(refs[0].text), line: refs[3].text, endpoint: endpoint, intent: r.intent, id: r.id, gone: r.gone}
 	var err error
 	if h.profile, err = refs[2].profile(); err != nil {
 		return nil, err

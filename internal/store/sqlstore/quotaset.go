@@ -19,6 +19,15 @@ func (s *Store) SetQuota(ctx context.Context, q quota.Quota, raise bool, e pki.E
 	return &q, nil
 }
 
+// eventWithQuota stores an act's event, and sets the quota that the act says, nil for none,
+// without raising it.
+func (t *tx) eventWithQuota(q *quota.Quota, e pki.Event) error {
+	if err := t.event(e); err != nil || q == nil {
+		return err
+	}
+	return t.setQuota(q, false, pki.Event{Tenant: e.Tenant, At: e.At, Actor: e.Actor, Action: "quota.set"})
+}
+
 // setQuota sets a quota, and completes it and its event.
 func (t *tx) setQuota(q *quota.Quota, raise bool, e pki.Event) error {
 	if err := t.findTarget(q.Tenant, &q.Target); err != nil {
@@ -56,6 +65,8 @@ func (t *tx) findTarget(tenant pki.TenantID, target *quota.Target) error {
 		text = `SELECT name FROM authority WHERE tenant = $1 AND (name = $2 OR id = $2)`
 	case quota.Profile:
 		text = `SELECT name FROM profile WHERE tenant = $1 AND name = $2 LIMIT 1`
+	case quota.Endpoint:
+		text = `SELECT name FROM endpoint WHERE tenant = $1 AND name = $2`
 	case quota.ProductLine:
 		text = `SELECT name FROM place WHERE tenant = $1 AND kind = 'line' AND name = $2`
 	}

@@ -18,7 +18,25 @@ type ref struct{ kind, tenant, text string }
 func issuerRef(id pki.IssuerID) ref { return ref{"issuer", "", string(id)} }
 func tenantRef(id pki.TenantID) ref { return ref{"tenant", "", string(id)} }
 func batchRef(id pki.BatchID) ref   { return ref{"batch", "", string(id)} }
-func actorRef(actor string) ref     { return ref{"actor", "", actor} }
+
+// askedRef is who asked for a certificate, and at which of its owner's endpoints: "" for
+// none. Of a row of a batch it is the endpoint alone. A row needs no more than one number
+// for both.
+func askedRef(owner pki.TenantID, endpoint, actor string) ref {
+	if endpoint == "" {
+		return ref{"actor", "", actor}
+	}
+	return ref{"asked", string(owner), endpoint + "/" + actor}
+}
+
+// asked is the reverse of askedRef. An endpoint's name is a slug, without a slash.
+func (r ref) asked() (endpoint, actor string) {
+	if r.kind != "asked" {
+		return "", r.text
+	}
+	endpoint, actor, _ = strings.Cut(r.text, "/")
+	return endpoint, actor
+}
 
 func profileRef(p pki.ProfileRef) ref {
 	return ref{"profile", string(p.Tenant), p.Name + "/" + strconv.Itoa(p.Version)}

@@ -129,11 +129,11 @@ func (s *Store) expiredEntry(ctx context.Context, r *expiredRow) (e *retention.E
 		return nil, true, err
 	}
 	e = &retention.Entry{Index: r.index, Row: r.id, Leaf: audit.OfCertificate(c, sha256.Sum256(c.DER)), DER: c.DER}
-	actor, err := s.refOf(ctx, s.read, r.actor)
+	by, err := s.refOf(ctx, s.read, r.actor)
 	if err != nil {
 		return nil, false, err
 	}
-	if e.Actor = actor.text; len(r.request) > 0 {
+	if _, e.Actor = by.asked(); len(r.request) > 0 {
 		parsed, err := tbs.ParseCertificate(c.DER)
 		if err != nil {
 			return nil, false, err

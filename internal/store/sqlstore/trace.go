@@ -27,7 +27,8 @@ func (s *Store) Request(ctx context.Context, issuer pki.IssuerID, serial pki.Ser
 		return nil, "", err
 	}
 	r, err := s.refOf(ctx, s.read, who)
-	return cut, r.text, err
+	_, actor = r.asked()
+	return cut, actor, err
 }
 
 // Entries implements trace.Store.

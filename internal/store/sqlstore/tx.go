@@ -71,6 +71,8 @@ type tx struct {
 	refs map[ref]int64
 	ders []*reference
 
+	lastAsked asked // the one that was looked up last, which mostly comes again
+
 	ticked int64 // what the store's clock was moved to
 
 	claiming bool // it may have changed what the store remembers of recent claims

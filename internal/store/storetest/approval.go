@@ -171,7 +171,7 @@ func testExecutedOnce(f *fixture) {
 	act := f.event(acme, "endpoint.create")
 	act.Change, act.Detail = c.ID, "what"
 	put := func(tenant pki.TenantID, name string, e pki.Event) error {
-		return f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: tenant, Name: name}, e)
+		return f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: tenant, Name: name}, nil, e)
 	}
 	f.is(pki.Conflict, put(acme, "early", act))
 	f.ok(f.Decide(f.ctx, acme, c.ID, 0, f.decision(c, "token:one", approval.Approve), approval.Approved, "", f.event(acme, "change.approve")))

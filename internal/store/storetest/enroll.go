@@ -3,11 +3,13 @@ package storetest
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
 )
 
 func testTokens(f *fixture) {
@@ -86,8 +88,8 @@ func testCredentials(f *fixture) {
 func testEndpoints(f *fixture) {
 	ep := &pki.Endpoint{Tenant: acme, Name: "line-1", Authority: f.authority.ID, Profile: f.profile,
 		Protocols: []pki.Protocol{pki.ProtocolREST, pki.ProtocolBatch}, Names: pki.Names{DNS: []string{"*.example.com"}}, Created: f.now}
-	f.ok(f.PutEndpoint(f.ctx, ep, f.event(acme, "endpoint.create")))
-	f.is(pki.Conflict, f.PutEndpoint(f.ctx, ep, f.event(acme, "endpoint.create")))
+	f.ok(f.PutEndpoint(f.ctx, ep, nil, f.event(acme, "endpoint.create")))
+	f.is(pki.Conflict, f.PutEndpoint(f.ctx, ep, nil, f.event(acme, "endpoint.create")))
 	got, err := f.Endpoint(f.ctx, acme, "line-1")
 	f.ok(err)
 	f.same(got, ep)
@@ -96,10 +98,32 @@ func testEndpoints(f *fixture) {
 	changed.Profile.Version, changed.Protocols, changed.Names = 2, nil, pki.Names{}
 	changed.Auth, changed.Networks = []pki.Proofs{pki.BySecret, pki.ByCertificate | pki.BySecret}, []string{"10.0.0.0/8", "2001:db8::/32"}
 	changed.Approvals = &pki.Approvals{Steps: []pki.ApprovalStep{{Role: "ra-operator", N: 2}, {Role: "line-lead", N: 1}}, Life: 36 * time.Hour}
-	f.ok(f.UpdateEndpoint(f.ctx, &changed, f.event(acme, "endpoint.update")))
+	f.ok(f.UpdateEndpoint(f.ctx, &changed, nil, f.event(acme, "endpoint.update")))
 	all, err := f.Endpoints(f.ctx, acme)
 	f.ok(err)
 	f.same(all, []*pki.Endpoint{&changed})
+
+	// A quota is set with it, and not raised.
+	limit := func(n int64) *quota.Quota {
+		return &quota.Quota{Tenant: acme, Target: quota.Target{Kind: quota.Endpoint, Name: "line-1"}, Limit: n, Actor: "token:0abc", Changed: f.now}
+	}
+	f.ok(f.UpdateEndpoint(f.ctx, &changed, limit(7), f.event(acme, "endpoint.update")))
+	actions := f.actions(acme)[:2] // of one moment: in whatever order
+	slices.Sort(actions)
+	f.same(actions, []string{"endpoint.update", "quota.set"})
+	f.is(pki.Conflict, f.UpdateEndpoint(f.ctx, ep, limit(8), f.event(acme, "endpoint.update")))
+	got, err = f.Endpoint(f.ctx, acme, "line-1")
+	f.ok(err)
+	changed.Quota = new(int64(7))
+	f.same(got, &changed)
+	second := changed
+	second.Name = "line-2"
+	q := limit(0)
+	q.Name = "line-2"
+	f.ok(f.PutEndpoint(f.ctx, &second, q, f.event(acme, "endpoint.create")))
+	got, err = f.Endpoint(f.ctx, acme, "line-2")
+	f.ok(err)
+	f.same(*got.Quota, int64(0))
 
 	_, err = f.Endpoint(f.ctx, stranger, "line-1")
 	f.is(pki.NotFound, err)
@@ -108,8 +132,7 @@ func testEndpoints(f *fixture) {
 	f.same(len(all), 0)
 	theirs := changed
 	theirs.Tenant = stranger
-	f.is(pki.NotFound, f.UpdateEndpoint(f.ctx, &theirs, f.event(stranger, "endpoint.update")))
-	f.same(f.actions(acme)[:2], []string{"endpoint.update", "endpoint.create"})
+	f.is(pki.NotFound, f.UpdateEndpoint(f.ctx, &theirs, nil, f.event(stranger, "endpoint.update")))
 }
 
 func testBlockList(f *fixture) {

@@ -194,7 +194,7 @@ func testEvents(f *fixture) {
 	for n := range 10 {
 		e := f.event(stranger, fmt.Sprintf("act.%d", n))
 		e.At = f.now.Add(time.Duration(n+1) * time.Second)
-		f.ok(f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: stranger, Name: fmt.Sprintf("e%d", n)}, e))
+		f.ok(f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: stranger, Name: fmt.Sprintf("e%d", n)}, nil, e))
 	}
 	read := func(filter hierarchy.EventFilter) (got []string) {
 		for before := ""; ; {

@@ -14,8 +14,8 @@ import (
 	"github.com/pando-pki/pando/internal/retention"
 )
 
-// quotaTargets publishes a second profile and registers a second product line, and
-// returns what acme can have quotas for then.
+// quotaTargets publishes a second profile, registers a second product line and makes two
+// endpoints, and returns what acme can have quotas for then.
 func (f *fixture) quotaTargets() []quota.Target {
 	f.Helper()
 	for _, name := range []string{"meter", "gateway"} {
@@ -24,8 +24,12 @@ func (f *fixture) quotaTargets() []quota.Target {
 	for _, name := range []string{"meters", "valves"} {
 		f.ok(f.PutPlace(f.ctx, &registry.Place{Kind: registry.ProductLine, Tenant: acme, Name: name, Created: f.now}, f.event(acme, "place.create")))
 	}
+	for _, name := range []string{"line-1", "line-2"} {
+		f.ok(f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: acme, Name: name, Authority: f.authority.ID, Profile: f.profile, Created: f.now}, nil, f.event(acme, "endpoint.create")))
+	}
 	return []quota.Target{{Kind: quota.Tenant}, {Kind: quota.Authority, Name: "manufacturing"}, {Kind: quota.Profile, Name: "meter"},
-		{Kind: quota.Profile, Name: "gateway"}, {Kind: quota.ProductLine, Name: "meters"}, {Kind: quota.ProductLine, Name: "valves"}}
+		{Kind: quota.Profile, Name: "gateway"}, {Kind: quota.ProductLine, Name: "meters"}, {Kind: quota.ProductLine, Name: "valves"},
+		{Kind: quota.Endpoint, Name: "line-1"}, {Kind: quota.Endpoint, Name: "line-2"}}
 }
 
 func (f *fixture) setQuota(t quota.Target, limit int64) {
@@ -79,7 +83,7 @@ func testQuotas(f *fixture) {
 		_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: stranger, Target: t, Limit: 5}, true, f.event(stranger, "quota.set"))
 		f.is(pki.NotFound, err)
 	}
-	for _, kind := range []quota.Kind{quota.Authority, quota.Profile, quota.ProductLine} {
+	for _, kind := range []quota.Kind{quota.Authority, quota.Profile, quota.ProductLine, quota.Endpoint} {
 		_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: acme, Target: quota.Target{Kind: kind, Name: "missing"}, Limit: 5}, true, f.event(acme, "quota.set"))
 		f.is(pki.NotFound, err)
 	}
@@ -300,6 +304,56 @@ func testQuotaLine(f *fixture) {
 	f.same(f.used(), map[string]int64{"product-line:meters": 3, "product-line:valves": 1})
 }
 
+// testQuotaOfEndpoint: what is enrolled by an endpoint of the owner's counts against its
+// quota, single requests and rows of a batch, each of a pair at its own; what another tenant
+// has by one of that name does not.
+func testQuotaOfEndpoint(f *fixture) {
+	f.quotaTargets()
+	by := func(endpoint string, it *issuance.Item) *issuance.Item {
+		it.Endpoint = endpoint
+		return it
+	}
+	theirs := by("line-1", f.asked("theirs"))
+	f.borrow(theirs)
+	own := by("", f.item("own"))
+	own.Actor = "system:listener (listener)"
+	f.issue(by("line-1", f.asked("a")), by("line-2", f.asked("a")), f.asked("a"), theirs, own)
+	for _, name := range []string{"line-1", "line-2"} {
+		f.setQuota(quota.Target{Kind: quota.Endpoint, Name: name}, 3)
+	}
+	f.countQuotas(2)
+	f.same(f.used(), map[string]int64{"endpoint:line-1": 1, "endpoint:line-2": 1})
+
+	one, other := by("line-1", f.asked("pair")), by("line-2", f.asked("pair"))
+	one.With, other.With = other, one
+	in := f.intent(one, other)
+	f.intend(in)
+	f.same(f.used(), map[string]int64{"endpoint:line-1": 2, "endpoint:line-2": 2})
+	f.reopen()
+	f.record(in) // it came to nothing
+	f.same(f.used(), map[string]int64{"endpoint:line-1": 1, "endpoint:line-2": 1})
+
+	b := f.upload(1, batch.Running)
+	chunk := f.chunkIntent(b.ID, 0, 1, 2, 3)
+	for _, it := range chunk.Items {
+		it.Endpoint = "line-1"
+	}
+	f.intend(chunk)
+	f.is(pki.QuotaExceeded, chunk.Items[2].Refused)
+	f.says(chunk.Items[2].Refused, "the quota of endpoint:line-1, 3 certificates, is used up: ")
+	f.reopen()
+	f.same(f.used(), map[string]int64{"endpoint:line-1": 3, "endpoint:line-2": 1})
+	sign(chunk.Items[:2]...)
+	f.record(chunk)
+	f.ok(f.RemoveQuota(f.ctx, acme, quota.Target{Kind: quota.Endpoint, Name: "line-1"}, f.event(acme, "quota.remove")))
+	f.setQuota(quota.Target{Kind: quota.Endpoint, Name: "line-1"}, 9)
+	f.countQuotas(2)
+	f.same(f.used(), map[string]int64{"endpoint:line-1": 3, "endpoint:line-2": 1})
+	_, err := f.act("a", registry.Decommission)
+	f.ok(err)
+	f.same(f.used(), map[string]int64{"endpoint:line-1": 2, "endpoint:line-2": 0})
+}
+
 // testQuotasAtRandom does all of it in any order, and compares with what the model and
 // the store's own rows say.
 func testQuotasAtRandom(f *fixture) {
@@ -346,6 +400,7 @@ func testQuotasAtRandom(f *fixture) {
 				it := f.asked(pki.DeviceID(fmt.Sprint("m-", rng.IntN(20))))
 				it.Placement.ProductLine = []string{"", "meters", "valves"}[rng.IntN(3)]
 				it.Profile.Name = []string{"meter", "gateway"}[rng.IntN(2)]
+				it.Endpoint = []string{"", "line-1", "line-2"}[rng.IntN(3)]
 				it.Owner = []pki.TenantID{acme, acme, partner}[rng.IntN(3)]
 				if rng.IntN(5) == 0 {
 					it.Actor = ""
@@ -390,8 +445,8 @@ func testQuotasAtRandom(f *fixture) {
 		}
 		c, err := f.Certificate(f.ctx, acme, f.issuer.ID, it.Serial)
 		f.ok(err)
-		for _, t := range []quota.Target{{Kind: quota.Tenant}, {Kind: quota.Authority, Name: "manufacturing"}, {Kind: quota.Profile, Name: c.Profile.Name}, {Kind: quota.ProductLine, Name: c.ProductLine}} {
-			if t.Kind != quota.ProductLine || t.Name != "" {
+		for _, t := range []quota.Target{{Kind: quota.Tenant}, {Kind: quota.Authority, Name: "manufacturing"}, {Kind: quota.Profile, Name: c.Profile.Name}, {Kind: quota.ProductLine, Name: c.ProductLine}, {Kind: quota.Endpoint, Name: it.Endpoint}} {
+			if t.Kind == quota.Tenant || t.Name != "" {
 				want[t.String()]++
 			}
 		}
@@ -413,7 +468,7 @@ func expectQuotas(quotas []*quota.Quota, items []*issuance.Item, lines map[pki.D
 				continue
 			}
 			switch {
-			case q.Kind == quota.Profile && q.Name != it.Profile.Name, q.Kind == quota.ProductLine && q.Name != line:
+			case q.Kind == quota.Profile && q.Name != it.Profile.Name, q.Kind == quota.ProductLine && q.Name != line, q.Kind == quota.Endpoint && q.Name != it.Endpoint:
 				continue
 			}
 			counts = append(counts, q)

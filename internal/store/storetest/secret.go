@@ -9,7 +9,7 @@ import (
 
 func testSecrets(f *fixture) {
 	for _, name := range []string{"meter", "door"} {
-		f.ok(f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: acme, Name: name, Authority: f.authority.ID, Profile: f.profile, Created: f.now}, f.event(acme, "endpoint.create")))
+		f.ok(f.PutEndpoint(f.ctx, &pki.Endpoint{Tenant: acme, Name: name, Authority: f.authority.ID, Profile: f.profile, Created: f.now}, nil, f.event(acme, "endpoint.create")))
 	}
 	random := &enrolauth.Secret{ID: "1", Tenant: acme, Endpoint: "meter", Name: "line 1", Device: "SM-1", Subject: "CN=SM-1", Once: true, Hash: []byte("hash"),
 		Maker: "token:0abc", Created: f.now, Expires: f.now.Add(time.Hour)}

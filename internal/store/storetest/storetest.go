@@ -180,6 +180,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"quota freed", testQuotaFreed},
 		{"quota counted", testQuotaCounted},
 		{"quota of a product line", testQuotaLine},
+		{"quota of an endpoint", testQuotaOfEndpoint},
 		{"quotas at random", testQuotasAtRandom},
 
 		{"approval rules", testApprovalRules},
