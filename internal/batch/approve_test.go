@@ -287,3 +287,15 @@ func TestPairsAtGuardedEndpoint(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 }
+
+// TestBatchAtEndpointWithQuota: rows count against the quota of the batch's endpoint.
+func TestBatchAtEndpointWithQuota(t *testing.T) {
+	b := newBoard(t)
+	if _, err := b.Enroll.UpdateEndpoint(t.Context(), b.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "guarded", Profile: "meter", Quota: new(int64(2))}); err != nil {
+		t.Fatal(err)
+	}
+	x := b.submit(3, batch.Submission{})
+	if x = b.becomes(x.ID, batch.Done); x.Issued != 2 || x.Refused != 1 {
+		t.Errorf("%d issued, %d refused", x.Issued, x.Refused)
+	}
+}
