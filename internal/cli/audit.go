@@ -286,7 +286,7 @@ func (a *auditProve) read(ctx context.Context, c *console, g *globals) ([]byte, 
 	if a.File != "" {
 		return c.readInput(a.File, maxProof)
 	}
-	cl, err := g.connect()
+	cl, err := g.connect(c)
 	if err != nil {
 		return nil, err
 	}

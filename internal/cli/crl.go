@@ -108,7 +108,7 @@ func (s *crlShow) read(ctx context.Context, c *console, g *globals) ([]byte, err
 		return fetch(ctx, s.CRL, maxCRLFile)
 	}
 	if _, err := os.Stat(s.CRL); errors.Is(err, os.ErrNotExist) && listName.MatchString(s.CRL) {
-		cl, err := g.connect()
+		cl, err := g.connect(c)
 		if err != nil {
 			return nil, err
 		}

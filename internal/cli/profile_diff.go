@@ -115,7 +115,7 @@ func (p *profileDiff) load(ctx context.Context, c *console, g *globals, argument
 				return nil, pki.Errorf(pki.Malformed, "%.60q: a published profile is NAME@VERSION, with a version from 1, or NAME@latest", argument)
 			}
 		}
-		cl, err := g.connect()
+		cl, err := g.connect(c)
 		if err != nil {
 			return nil, err
 		}

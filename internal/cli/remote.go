@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // globals are the flags of every command.
@@ -21,7 +22,7 @@ type globals struct {
 	Server     string `group:"server" xor:"target" placeholder:"URL" help:"Address of the REST API, as https://pki.example.com:8443 (default: $$PANDO_SERVER)."`
 	TokenFile  string `group:"server" placeholder:"FILE" help:"File of mode 0600 with the API token (default: the token is taken from $$PANDO_TOKEN)."`
 	TLSCA      string `group:"server" name:"tls-ca" placeholder:"FILE" help:"PEM file of the CA that the server's certificate must verify to (default: $$PANDO_TLS_CA, else the system's)."`
-	Quickstart string `group:"server" xor:"target" placeholder:"DIR" help:"Take all three from the directory of a quickstart; $$PANDO_TOKEN and $$PANDO_TLS_CA do not count then (default: $$PANDO_QUICKSTART, where no server is named)."`
+	Quickstart string `group:"server" xor:"target" placeholder:"DIR" help:"Take all three from the directory of a quickstart, in the place of the variables (default: $$PANDO_QUICKSTART, where no server is named; a token in $$PANDO_TOKEN counts before its own)."`
 
 	// Token is there to refuse it: the arguments of a process can be read by
 	// everyone on the machine.
@@ -54,24 +55,33 @@ type target struct {
 }
 
 // connect returns the client of the server that the flags and the environment
-// name.
-func (g *globals) connect() (*client.Client, error) {
+// name. It tells of a token in the environment that does not count.
+func (g *globals) connect(c *console) (*client.Client, error) {
 	t, err := g.target()
 	if err != nil {
 		return nil, err
 	}
+	if own := os.Getenv(tokenVariable); g.Quickstart != "" && g.TokenFile == "" && own != "" && own != t.Token.Reveal() {
+		c.note("%s does not count beside --quickstart, whose token is used; --token-file does, and so does %s beside %s", tokenVariable, tokenVariable, quickstartVariable)
+	}
 	return client.New(client.Config{Server: t.Server, Token: t.Token, CAFile: t.TLSCA})
 }
 
-// target returns what the flags and the environment name. A quickstart stands
-// for server, token and CA at once, so that no token of one deployment is shown
-// to another because of a variable that was forgotten.
+// target returns what the flags and the environment name: each flag before any
+// variable, and a token in the environment before that of a quickstart which the
+// environment names. The flag --quickstart stands for server, token and CA at once,
+// so that no token of one deployment is shown to another because of a variable that
+// was forgotten.
 func (g *globals) target() (target, error) {
-	t := target{Server: os.Getenv(serverVariable), Token: client.TokenOf(os.Getenv(tokenVariable)), TLSCA: os.Getenv(tlsCAVariable)}
+	own := client.TokenOf(os.Getenv(tokenVariable))
+	t := target{Server: os.Getenv(serverVariable), Token: own, TLSCA: os.Getenv(tlsCAVariable)}
 	if dir := g.quickstartDir(); dir != "" {
 		var err error
 		if t, err = readQuickstart(dir); err != nil {
 			return t, err
+		}
+		if g.Quickstart == "" && !own.IsZero() {
+			t.Token = own
 		}
 	}
 	if g.Server != "" {
@@ -97,8 +107,12 @@ func (g *globals) target() (target, error) {
 }
 
 // explain adds to an error what only the flags and the environment tell: which CA
-// the server's certificate was verified to.
+// the server's certificate was verified to, and whose token was refused.
 func (g *globals) explain(err error) error {
+	if p, ok := errors.AsType[*client.Problem](err); ok && p.Kind == pki.Unauthenticated.String() &&
+		g.Quickstart == "" && g.TokenFile == "" && g.quickstartDir() != "" && os.Getenv(tokenVariable) != "" {
+		return hintf(err, "the token is that of %s, which counts before the one of the quickstart that %s names: unset it to use that", tokenVariable, quickstartVariable)
+	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
 		return err
 	}

@@ -23,8 +23,8 @@ func TestTarget(t *testing.T) {
 		}
 	}
 	quick := target{"https://quick/api/v1", client.TokenOf("pando_quick"), filepath.Join(dir, "ca.pem"), "/elsewhere/root.pem"}
-	ofFile := quick
-	ofFile.Token = client.TokenOf("pando_file")
+	ofFile, ofVariable := quick, quick
+	ofFile.Token, ofVariable.Token = client.TokenOf("pando_file"), client.TokenOf("pando_env")
 	exported := map[string]string{serverVariable: "https://env", tokenVariable: "pando_env", tlsCAVariable: "env.pem"}
 
 	for name, test := range map[string]struct {
@@ -40,7 +40,9 @@ func TestTarget(t *testing.T) {
 		"quickstart":                 {flags: globals{Quickstart: dir}, want: quick},
 		"quickstart hides variables": {flags: globals{Quickstart: dir}, environment: exported, want: quick},
 		"quickstart, other token":    {flags: globals{Quickstart: dir, TokenFile: tokenFile}, want: ofFile},
-		"quickstart by variable":     {environment: map[string]string{quickstartVariable: dir, tokenVariable: "pando_env"}, want: quick},
+		"quickstart by variable":     {environment: map[string]string{quickstartVariable: dir, tlsCAVariable: "env.pem"}, want: quick},
+		"token before quickstart":    {environment: map[string]string{quickstartVariable: dir, tokenVariable: "pando_env"}, want: ofVariable},
+		"file before token":          {flags: globals{TokenFile: tokenFile}, environment: map[string]string{quickstartVariable: dir, tokenVariable: "pando_env"}, want: ofFile},
 		"server before quickstart":   {flags: globals{Server: "https://flag"}, environment: map[string]string{quickstartVariable: dir}, refused: "as whom?"},
 		"no such quickstart":         {flags: globals{Quickstart: tokenFile}, refused: "quickstart.json"},
 	} {
