@@ -34,18 +34,23 @@ var hostile = []struct {
 	body   func() io.Reader
 	text   string
 	rows   int
+	pairs  bool // it is of a batch of pairs
 }{
-	{"gzip bomb of 10 GB", TarGz, func() io.Reader { return gzipBomb(tarHeader("SM-1.csr", 10<<30), 10<<10) }, "more than 100 times", 1},
-	{"gzip bomb without tar", TarGz, func() io.Reader { return gzipBomb(nil, 10<<10) }, "after the end of the tar archive", 0},
+	{"gzip bomb of 10 GB", TarGz, func() io.Reader { return gzipBomb(tarHeader("SM-1.csr", 10<<30), 10<<10) }, "more than 100 times", 1, false},
+	{"gzip bomb without tar", TarGz, func() io.Reader { return gzipBomb(nil, 10<<10) }, "after the end of the tar archive", 0, false},
 	{"gzip bomb in a header", TarGz, func() io.Reader {
 		h := tarHeader("PaxHeader", 10<<30)
 		h[156] = 'x'
 		return gzipBomb(sum(h), 10<<10)
-	}, "damaged", 0},
-	{"zip bomb of 10 GB", Zip, func() io.Reader { return zipBomb(1, 10<<30, 10<<10) }, "", 1},
-	{"zip bomb of many files", Zip, func() io.Reader { return zipBomb(80_000, maxRow, 0) }, "more than 100 times", 128},
-	{"a million tiny entries, zip", Zip, func() io.Reader { return millionZip() }, "", 1_000_000},
-	{"a million tiny entries, tar.gz", TarGz, func() io.Reader { return millionTar() }, "", 1_000_000},
+	}, "damaged", 0, false},
+	{"zip bomb of 10 GB", Zip, func() io.Reader { return zipBomb(1, 10<<30, 10<<10) }, "", 1, false},
+	{"zip bomb of many files", Zip, func() io.Reader { return zipBomb(80_000, maxRow, 0) }, "more than 100 times", 128, false},
+	{"a million tiny entries, zip", Zip, func() io.Reader { return millionZip() }, "", 1_000_000, false},
+	{"a million tiny entries, tar.gz", TarGz, func() io.Reader { return millionTar() }, "", 1_000_000, false},
+	{"a million requests without their other", TarGz, millionTar, "--sort=name", 0, true},
+	{"half a million pairs", TarGz, func() io.Reader {
+		return tarOfMillion(func(i int) string { return fmt.Sprintf("SM-%d%s.csr", i/2, []string{"", secondName}[i%2]) })
+	}, "", 1_000_000, true},
 	{"archive in an archive", Zip, func() io.Reader {
 		inner, err := io.ReadAll(zipBomb(1, 10<<30, 10<<10)) // 10 MB
 		if err != nil {
@@ -58,17 +63,17 @@ var hostile = []struct {
 			}
 			return err
 		})
-	}, "", 1},
+	}, "", 1, false},
 	{"paths", TarGz, func() io.Reader {
 		return gzipBomb(append(tarHeader("../../etc/cron.d/SM-1.csr", 0), tarHeader("/etc/SM-2.csr", 0)...), 0)
-	}, "", 2},
-	{"one line of 1 GB", CSV, func() io.Reader { return io.MultiReader(strings.NewReader("csr\n"), repeat([]byte("A"), 1<<30)) }, "", 1},
+	}, "", 2, false},
+	{"one line of 1 GB", CSV, func() io.Reader { return io.MultiReader(strings.NewReader("csr\n"), repeat([]byte("A"), 1<<30)) }, "", 1, false},
 	{"one quote of 1 GB", CSV, func() io.Reader {
 		return io.MultiReader(strings.NewReader("csr\n\""), repeat([]byte("AAAAAAAAAAAAAAA\n"), 1<<26))
-	}, "has no end", 0},
-	{"a header of 1 GB", CSV, func() io.Reader { return repeat([]byte("a header of CSV,"), 1<<26) }, "more than 64 columns", 0},
-	{"a million commas", CSV, func() io.Reader { return io.MultiReader(strings.NewReader("csr\n"), repeat([]byte(","), 1<<20)) }, "", 1},
-	{"one line of 1 GB, NDJSON", NDJSON, func() io.Reader { return repeat([]byte("["), 1<<30) }, "", 1},
+	}, "has no end", 0, false},
+	{"a header of 1 GB", CSV, func() io.Reader { return repeat([]byte("a header of CSV,"), 1<<26) }, "more than 64 columns", 0, false},
+	{"a million commas", CSV, func() io.Reader { return io.MultiReader(strings.NewReader("csr\n"), repeat([]byte(","), 1<<20)) }, "", 1, false},
+	{"one line of 1 GB, NDJSON", NDJSON, func() io.Reader { return repeat([]byte("["), 1<<30) }, "", 1, false},
 }
 
 // TestHostileUploads reads each in a process of its own, which may have no more
@@ -121,7 +126,7 @@ func TestReadHostile(t *testing.T) {
 	} else {
 		body = c.body()
 	}
-	rd, done, err := newReader(c.format, body, spool, false)
+	rd, done, err := newReader(c.format, body, spool, c.pairs)
 	rows := 0
 	for err == nil {
 		row, e := rd.next()
@@ -303,12 +308,17 @@ func millionZip() io.Reader {
 // millionTar is likewise a tar archive, as a stream. It is stored and not
 // deflated: that takes the writer's time, and it is the entries that do harm.
 func millionTar() io.Reader {
+	return tarOfMillion(func(i int) string { return fmt.Sprintf("SM-%d.csr", i) })
+}
+
+// tarOfMillion is that with other names.
+func tarOfMillion(name func(i int) string) io.Reader {
 	r, w := io.Pipe()
 	go func() {
 		gz, _ := gzip.NewWriterLevel(w, gzip.NoCompression)
 		tw := tar.NewWriter(gz)
 		for i := range 1_000_000 {
-			if tw.WriteHeader(&tar.Header{Name: fmt.Sprintf("SM-%d.csr", i), Size: 1}) != nil {
+			if tw.WriteHeader(&tar.Header{Name: name(i), Size: 1}) != nil {
 				return // nobody reads any more
 			}
 			if _, err := tw.Write([]byte("x")); err != nil {

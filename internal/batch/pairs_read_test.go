@@ -124,6 +124,57 @@ func TestReadPairArchive(t *testing.T) {
 	}
 }
 
+// TestReadHostilePairs: what an archive says twice, in part, under a path or of several
+// devices at once makes no pair of requests that do not belong together.
+func TestReadHostilePairs(t *testing.T) {
+	const one, two = "\x30one", "\x30two"
+	const noDevice = "it has 1 to 128 printable ASCII characters and no space at either end"
+	long := strings.Repeat("x", 129)
+	for what, c := range map[string]struct{ files, want []string }{
+		"a second request twice": {
+			[]string{"A.pair.csr", two, "x/A.pair.csr", one, "A.csr", one},
+			[]string{"A: another file has this request of the device \"A\"", "A: another file has this request of the device \"A\"", "A has 0one", "A has 0two"}},
+		"a second request twice, under another ending and path": {
+			[]string{"A.csr", one, "A.pair.csr", two, "x/A.PAIR.PEM", block("CERTIFICATE REQUEST", "three")},
+			[]string{"A has 0one", "A has 0two", "A: there is no A.csr (or .pem, .der)", "A has three"}},
+		"a second request without a first": {
+			[]string{"A.pair.csr", two},
+			[]string{"A: there is no A.csr (or .pem, .der)", "A has 0two"}},
+		"two pairs of one device": {
+			[]string{"A.csr", one, "A.pair.csr", two, "x/A.csr", two, "x/A.pair.csr", one},
+			[]string{"A has 0one", "A has 0two", "A has 0two", "A has 0one"}},
+		"the pair of a pair": {
+			[]string{"A.pair.pair.csr", one, "A.pair.csr", two},
+			[]string{"A.pair: there is no A.pair.csr (or .pem, .der)", "A.pair has 0one", "A: there is no A.csr (or .pem, .der)", "A has 0two"}},
+		"paths": {
+			[]string{"../../etc/A.csr", one, "/etc/A.pair.csr", two, "x/../B.csr", one, "B.pair.csr", two},
+			[]string{
+				": entry \"../../etc/A.csr\": its name has \"..\" in it", ": entry \"../../etc/A.csr\": its name has \"..\" in it",
+				": entry \"/etc/A.pair.csr\": its name is absolute", ": entry \"/etc/A.pair.csr\": its name is absolute",
+				": entry \"x/../B.csr\": its name has \"..\" in it", ": entry \"x/../B.csr\": its name has \"..\" in it",
+				"B: there is no B.csr (or .pem, .der)", "B has 0two"}},
+		"names that are no device's": {
+			[]string{long + ".csr", one, " .pair.csr", two, "C.pair.csr", two, "C.csr", one},
+			[]string{
+				fmt.Sprintf(": entry %q: device id %q: %s", long+".csr", long[:40], noDevice), fmt.Sprintf(": entry %q: device id %q: %s", long+".csr", long[:40], noDevice),
+				": entry \" .pair.csr\": device id \" .pair\": " + noDevice, ": entry \" .pair.csr\": device id \" .pair\": " + noDevice,
+				"C has 0one", "C has 0two"}},
+	} {
+		for _, f := range []Format{TarGz, Zip} {
+			got, err := readPairs(t, f, bytes.NewReader(packed(t, f, c.files...)))
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			for i := range got {
+				got[i] = strings.ReplaceAll(strings.TrimSuffix(got[i], " map[]"), "\x30", "0")
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s, %s: rows (-want +got):\n%s", what, f, diff)
+			}
+		}
+	}
+}
+
 // TestReadPairsApart: what waits for its other is bounded.
 func TestReadPairsApart(t *testing.T) {
 	const size = 60 << 10
