@@ -13,6 +13,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -72,30 +73,54 @@ func TestRootRollover(t *testing.T) {
 	}
 	check()
 
-	has := false
-	for end := time.Now().Add(time.Minute); !has && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		answered, err := http.Get(s.URL("http") + "/scep/acme.meter?operation=GetCACert")
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(answered.Body)
-		answered.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		message, err := pkcs7.Parse(body)
-		if err != nil {
-			continue // there are no keys yet
-		}
-		links := 0
-		for _, c := range message.Certificates {
-			if bytes.Equal(c.Raw, answer.NewWithOld) || bytes.Equal(c.Raw, answer.OldWithNew) {
-				links++
+	// hand waits until an operation of SCEP hands out all of some certificates.
+	hand := func(operation string, all ...[]byte) {
+		t.Helper()
+		has := 0
+		for end := time.Now().Add(time.Minute); has < len(all) && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			answered, err := http.Get(s.URL("http") + "/scep/acme.meter?operation=" + operation)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(answered.Body)
+			answered.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			message, err := pkcs7.Parse(body)
+			if err == nil && operation == "GetNextCACert" {
+				message, err = pkcs7.Parse(message.Content)
+			}
+			if err != nil {
+				continue // there are no keys yet
+			}
+			has = 0
+			for _, c := range message.Certificates {
+				if slices.ContainsFunc(all, func(der []byte) bool { return bytes.Equal(c.Raw, der) }) {
+					has++
+				}
 			}
 		}
-		has = links == 2
+		if has < len(all) {
+			t.Errorf("%s has %d of %d certificates", operation, has, len(all))
+		}
 	}
-	if !has {
-		t.Error("GetCACert has no links")
+	hand("GetCACert", authority, answer.NewWithOld, answer.OldWithNew)
+
+	// The authority's next issuer is below the new root, and comes with the links too.
+	if _, err := s.hierarchy.Rollover(ctx, g, "issuing", hierarchy.Rollover{}); err != nil {
+		t.Fatal(err)
 	}
+	request, err := s.hierarchy.Request(ctx, g, "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := st.Answer(t, "acme", request)
+	if err := pandotest.Parse(t, next.Certificate).CheckSignatureFrom(pandotest.Parse(t, answer.Certificate)); err != nil {
+		t.Errorf("the next issuer is not below the new root: %v", err)
+	}
+	if _, err := s.hierarchy.Install(ctx, g, next); err != nil {
+		t.Fatal(err)
+	}
+	hand("GetNextCACert", next.Certificate, answer.Certificate, answer.NewWithOld, answer.OldWithNew)
 }
