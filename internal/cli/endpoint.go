@@ -99,7 +99,7 @@ func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client)
 	if err != nil {
 		return err
 	}
-	return c.result(made, endpoints(*made))
+	return c.result(made, endpointsNamed(ctx, cl, *made))
 }
 
 // endpointUpdate is "pando endpoint update".
@@ -178,7 +178,7 @@ func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client)
 	if reflect.DeepEqual(before, made) {
 		c.note("%s was so already; nothing has changed", made.Label)
 	}
-	return c.result(made, endpoints(*made))
+	return c.result(made, endpointsNamed(ctx, cl, *made))
 }
 
 // endpointList is "pando endpoint list".
@@ -190,7 +190,7 @@ func (endpointList) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Endpoint]{Items: items}, endpoints(items...))
+	return c.result(client.List[client.Endpoint]{Items: items}, endpointsNamed(ctx, cl, items...))
 }
 
 // endpointShow is "pando endpoint show".
@@ -204,7 +204,35 @@ func (e *endpointShow) Run(ctx context.Context, c *console, cl *client.Client) e
 	if err != nil {
 		return err
 	}
-	return c.result(got, endpoints(*got))
+	return c.result(got, endpointsNamed(ctx, cl, *got))
+}
+
+// endpointsNamed prints endpoints for people, who know authorities by name.
+func endpointsNamed(ctx context.Context, cl *client.Client, items ...client.Endpoint) func(io.Writer) error {
+	return func(w io.Writer) error {
+		names, named := authorityNames(ctx, cl), append([]client.Endpoint(nil), items...)
+		for i := range named {
+			named[i].Authority = cmp.Or(names[named[i].Authority], named[i].Authority)
+		}
+		return endpoints(named...)(w)
+	}
+}
+
+// authorityNames returns what the tenant's authorities, and those that it is lent, are
+// called, by id: of those that the token may read.
+func authorityNames(ctx context.Context, cl *client.Client) map[string]string {
+	names := make(map[string]string)
+	if lent, err := cl.Loans(ctx); err == nil {
+		for _, l := range lent {
+			names[l.AuthorityID] = l.Authority + " of " + l.Parent
+		}
+	}
+	if own, err := cl.Authorities(ctx); err == nil {
+		for _, a := range own {
+			names[a.ID] = a.Name
+		}
+	}
+	return names
 }
 
 // endpoints prints endpoints for people.
