@@ -3,9 +3,12 @@ package audit
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pando-pki/pando/internal/strictjson"
 )
 
 // An export is lines of JSON: a header, then entries in order of index, with the
@@ -50,6 +53,26 @@ type Archived struct {
 type End struct {
 	Checkpoint  string      `json:"checkpoint"`
 	Consistency Consistency `json:"consistency"`
+}
+
+// Time returns when what the entry tells of was done.
+func (e *Entry) Time() time.Time {
+	switch {
+	case e.Certificate != nil:
+		return e.Certificate.Issued
+	case e.Event != nil:
+		return e.Event.At
+	case e.Revocation != nil:
+		return e.Revocation.At
+	}
+	return time.Time{}
+}
+
+// ReadEntry reads a line of an export; nil where it is not an entry's.
+func ReadEntry(text []byte) (*Entry, error) {
+	var l line
+	err := strictjson.Unmarshal(text, &l)
+	return l.Entry, err
 }
 
 // A line is one line of an export; one field is set.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -86,7 +87,42 @@ func (a *auditExport) Run(ctx context.Context, c *console, cl *client.Client) er
 		return err
 	}
 	defer stream.Close()
-	return c.writeStream(a.Out, stream)
+	if a.Since.IsZero() && a.Until.IsZero() {
+		return c.writeStream(a.Out, stream)
+	}
+	period := auditPeriod{since: a.Since.Time, until: a.Until.Time}
+	if err := c.writeStream(a.Out, io.TeeReader(stream, &period)); err != nil {
+		return err
+	}
+	if !period.met {
+		c.note("nothing was logged in this period; the export has what is around it alone")
+	}
+	return nil
+}
+
+// An auditPeriod is told an export as it comes, and looks for an entry of a period.
+type auditPeriod struct {
+	since, until time.Time // zero is no bound
+	met          bool      // there is one: the rest does not matter
+	part         []byte    // of a line that has not ended
+}
+
+// Write takes the next part of the export.
+func (p *auditPeriod) Write(b []byte) (int, error) {
+	for rest := b; !p.met; {
+		line, after, ended := bytes.Cut(rest, []byte("\n"))
+		p.part = append(p.part, line...)
+		if !ended {
+			break
+		}
+		// What is no line of an export is found by whoever verifies it.
+		if e, err := audit.ReadEntry(p.part); err == nil && e != nil {
+			at := e.Time()
+			p.met = !at.Before(p.since) && (p.until.IsZero() || !at.After(p.until))
+		}
+		p.part, rest = p.part[:0], after
+	}
+	return len(b), nil
 }
 
 // A moment is a flag that takes a day, whose beginning in UTC it is, or a time.
