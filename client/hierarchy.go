@@ -107,6 +107,12 @@ func (c *Client) Profiles(ctx context.Context) ([]Profile, error) {
 	return list[Profile](ctx, c, "/profiles")
 }
 
+// ProfileVersions returns the versions of a profile, the latest first, without their
+// sources and with who published each.
+func (c *Client) ProfileVersions(ctx context.Context, name string) ([]Profile, error) {
+	return list[Profile](ctx, c, "/profiles/"+url.PathEscape(name)+"/versions")
+}
+
 // Profile returns a version of a profile; 0 is the latest.
 func (c *Client) Profile(ctx context.Context, name string, version int) (*Profile, error) {
 	q := url.Values{}

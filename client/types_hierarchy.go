@@ -77,6 +77,9 @@ type Profile struct {
 	Hash    string    `json:"hash" doc:"SHA-256 of the document, in hexadecimal."`
 	Created time.Time `json:"created"`
 	Source  string    `json:"source,omitempty" doc:"The YAML document as published; absent in listings."`
+
+	Repeated bool   `json:"repeated,omitempty" doc:"Of a publication: the latest version has the same document already, and nothing was published."`
+	By       string `json:"by,omitempty" doc:"Who published it, in a list of versions."`
 }
 
 // NewProfile is a profile to publish.

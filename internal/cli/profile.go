@@ -11,13 +11,14 @@ import (
 
 // profileCommand is "pando profile".
 type profileCommand struct {
-	Publish profilePublish `cmd:"" help:"Publish a document as the next version of the profile that it names."`
-	List    profileList    `cmd:"" help:"List the tenant's profiles, the latest version of each."`
-	Show    profileShow    `cmd:"" help:"Print a profile's document."`
-	Packs   profilePacks   `cmd:"" help:"List or print the packs that come with pando, and their profiles."`
-	Lint    profileLint    `cmd:"" help:"Check a document without a server."`
-	Test    profileTry     `cmd:"" help:"Issue a throw-away certificate for a sample request, and print what is in it."`
-	Diff    profileDiff    `cmd:"" help:"Show what differs between two documents, and whether more may be issued."`
+	Publish  profilePublish  `cmd:"" help:"Publish a document as the next version of the profile that it names."`
+	List     profileList     `cmd:"" help:"List the tenant's profiles, the latest version of each."`
+	Versions profileVersions `cmd:"" help:"List the versions of a profile: when each was published, and by whom."`
+	Show     profileShow     `cmd:"" help:"Print a profile's document."`
+	Packs    profilePacks    `cmd:"" help:"List or print the packs that come with pando, and their profiles."`
+	Lint     profileLint     `cmd:"" help:"Check a document without a server."`
+	Test     profileTry      `cmd:"" help:"Issue a throw-away certificate for a sample request, and print what is in it."`
+	Diff     profileDiff     `cmd:"" help:"Show what differs between two documents, and whether more may be issued."`
 }
 
 func (profileCommand) Help() string {
@@ -33,7 +34,7 @@ type profilePublish struct {
 }
 
 func (profilePublish) Help() string {
-	return `The same document again is the same version. An endpoint goes on with the version that it has until 'pando endpoint update'.
+	return `The document of the latest version again publishes nothing, and says so. An endpoint goes on with the version that it has until 'pando endpoint update'.
 
 Examples:
 
@@ -51,6 +52,9 @@ func (p *profilePublish) Run(ctx context.Context, c *console, cl *client.Client)
 	made, err := cl.PublishProfile(ctx, source)
 	if err != nil {
 		return err
+	}
+	if made.Repeated {
+		c.note("version %d has this content already; nothing was published", made.Version)
 	}
 	p.look(ctx, c, cl, source, made)
 	return c.result(made, profiles(*made))
@@ -89,6 +93,34 @@ func (profileList) Run(ctx context.Context, c *console, cl *client.Client) error
 		return err
 	}
 	return c.result(client.List[client.Profile]{Items: items}, profiles(items...))
+}
+
+// profileVersions is "pando profile versions".
+type profileVersions struct {
+	Name string `arg:"" help:"Name of the profile."`
+}
+
+func (profileVersions) Help() string {
+	return `The latest comes first. 'pando profile show NAME --version N' prints a version's document, and 'pando profile diff NAME@1 NAME@2' what differs between two.
+
+Examples:
+
+    pando profile versions meter`
+}
+
+// Run lists the versions.
+func (p *profileVersions) Run(ctx context.Context, c *console, cl *client.Client) error {
+	items, err := cl.ProfileVersions(ctx, p.Name)
+	if err != nil {
+		return err
+	}
+	return c.result(client.List[client.Profile]{Items: items}, func(w io.Writer) error {
+		t := table{heading: []string{"VERSION", "PUBLISHED", "BY", "HASH"}}
+		for _, x := range items {
+			t.add(x.Version, when(x.Created), x.By, x.Hash)
+		}
+		return t.write(w)
+	})
 }
 
 // profileShow is "pando profile show".

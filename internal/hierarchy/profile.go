@@ -15,7 +15,7 @@ import (
 )
 
 // PublishProfile stores the document as the next version of the profile that it
-// names, or returns the latest version where that is the same document. It refuses
+// names, or returns the latest version, as Repeated, where that is the same document. It refuses
 // one whose certificates the lint would refuse, as far as samples of requests show
 // it. It needs access.ManageProfiles, and access.ManageQuotas where the document sets
 // the quota of its profile to another.
@@ -50,6 +50,7 @@ func (s *Service) PublishProfile(ctx context.Context, g access.Permit, source []
 	case err != nil:
 		return nil, err
 	case latest.Hash == v.Hash:
+		latest.Repeated = true
 		return latest, nil
 	}
 	v.Version = latest.Version + 1
@@ -93,6 +94,16 @@ func (s *Service) Profiles(ctx context.Context, g access.Permit) ([]*pki.Profile
 		return nil, err
 	}
 	return s.cfg.Store.Profiles(ctx, g.Tenant())
+}
+
+// ProfileVersions returns the versions of a profile of the permit's tenant, the latest
+// first, without their sources and with who published each. It needs
+// access.ReadConfiguration anywhere.
+func (s *Service) ProfileVersions(ctx context.Context, g access.Permit, name string) ([]*pki.ProfileVersion, error) {
+	if err := g.CheckSome(access.ReadConfiguration); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.ProfileVersions(ctx, g.Tenant(), name)
 }
 
 // ResolveProfile returns the exact version that ref means, for the RA: version 0

@@ -69,7 +69,7 @@ type Store interface {
 
 	// PutProfile stores the next version of a profile and sets p.Version, or is
 	// Conflict where p.Version is another than 0 and that; the latest version is
-	// returned unchanged (and no event stored) where its hash is equal. The event's
+	// returned as Repeated (and no event stored) where its hash is equal. The event's
 	// detail is preceded by "version N, ". A quota that is not nil is set with it, as
 	// quota.Store.SetQuota sets one, with an event of its own, and not raised.
 	PutProfile(ctx context.Context, p *pki.ProfileVersion, q *quota.Quota, e pki.Event) error
@@ -79,6 +79,9 @@ type Store interface {
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	// Profiles returns the latest version of each profile, by name.
 	Profiles(ctx context.Context, tenant pki.TenantID) ([]*pki.ProfileVersion, error)
+	// ProfileVersions returns the versions of a profile, the latest first, without their
+	// sources and with who published each, as its event has it; NotFound where there is none.
+	ProfileVersions(ctx context.Context, tenant pki.TenantID, name string) ([]*pki.ProfileVersion, error)
 
 	// Events returns up to limit of the tenant's events that the filter has, newest first,
 	// after those that end with the id before ("" from the newest), and where to go on

@@ -189,6 +189,9 @@ type ProfileVersion struct {
 	Hash    [32]byte // SHA-256 of Source
 	Source  string   // the YAML document as published
 	Created time.Time
+
+	Repeated bool   // what was to be published is this already: it was the latest version
+	By       string // who published it, in a list of versions; "" where that is not known
 }
 
 // A Protocol is a way in for devices or for those who enrol on their behalf.

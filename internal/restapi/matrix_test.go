@@ -323,7 +323,9 @@ func (m *matrix) rows(t *testing.T) []row {
 
 		{route: "GET /profiles", attack: 200, own: 200},
 		{route: "POST /profiles", body: text(client.NewProfile{Source: strings.Replace(m.profile, "hidden-profile", "own-profile", 1)}), attack: 201, own: 201},
+		{route: "POST /profiles", body: text(client.NewProfile{Source: strings.Replace(m.profile, "hidden-profile", "own-profile", 1)}), attack: 200, own: 200}, // again
 		{route: "GET /profiles/{name}", path: "/profiles/hidden-profile", own: 200},
+		{route: "GET /profiles/{name}/versions", path: "/profiles/hidden-profile/versions", own: 200},
 
 		{route: "GET /endpoints", attack: 200, own: 200},
 		{route: "POST /endpoints", body: text(client.NewEndpoint{Name: "mine", Authority: m.authority.ID, Profile: "meter"}), own: 201},

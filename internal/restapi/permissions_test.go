@@ -82,6 +82,7 @@ var permissions = map[string]access.Permission{
 	"GET /profiles":                                "configuration.read",
 	"POST /profiles":                               "profiles.manage",
 	"GET /profiles/{name}":                         "configuration.read",
+	"GET /profiles/{name}/versions":                "configuration.read",
 	"GET /endpoints":                               "configuration.read",
 	"POST /endpoints":                              "endpoints.manage",
 	"GET /endpoints/{endpoint}":                    "configuration.read",

@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"encoding/hex"
+	"net/http"
 	"sync"
 
 	"github.com/pando-pki/pando/client"
@@ -33,12 +34,36 @@ func (s *server) listProfiles(ctx context.Context, g access.Permit, _ *nothing) 
 	}), nil
 }
 
-func (s *server) publishProfile(ctx context.Context, g access.Permit, in *newProfileInput) (*answer[client.Profile], error) {
+// published is 201 with a new version, or 200 with the latest where that has the same
+// document.
+type published struct {
+	Status int
+	Body   client.Profile
+}
+
+func (s *server) publishProfile(ctx context.Context, g access.Permit, in *newProfileInput) (*published, error) {
 	v, err := s.cfg.Hierarchy.PublishProfile(ctx, g, []byte(in.Body.Source))
 	if err != nil {
 		return nil, err
 	}
-	return &answer[client.Profile]{wireProfile(v)}, nil
+	out := &published{http.StatusCreated, wireProfile(v)}
+	if v.Repeated {
+		out.Status = http.StatusOK
+	}
+	return out, nil
+}
+
+type profileNameInput struct {
+	Caller
+	Name string `path:"name"`
+}
+
+func (s *server) listProfileVersions(ctx context.Context, g access.Permit, in *profileNameInput) (*listOf[client.Profile], error) {
+	versions, err := s.cfg.Hierarchy.ProfileVersions(ctx, g, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return each(versions, "", wireProfile), nil
 }
 
 func (s *server) getProfile(ctx context.Context, g access.Permit, in *profileInput) (*answer[client.Profile], error) {
@@ -50,7 +75,7 @@ func (s *server) getProfile(ctx context.Context, g access.Permit, in *profileInp
 }
 
 func wireProfile(v *pki.ProfileVersion) client.Profile {
-	return client.Profile{Name: v.Name, Version: v.Version, Hash: hex.EncodeToString(v.Hash[:]), Created: v.Created, Source: v.Source}
+	return client.Profile{Name: v.Name, Version: v.Version, Hash: hex.EncodeToString(v.Hash[:]), Created: v.Created, Source: v.Source, Repeated: v.Repeated, By: v.By}
 }
 
 func wireProfileRef(r pki.ProfileRef) client.ProfileRef {

@@ -136,8 +136,9 @@ func (s *server) table() []route {
 		plain("GET /authorities/{authority}/chain", access.ReadConfiguration, s.chain, chainDoc()),
 
 		operation("GET /profiles", access.ReadConfiguration, "list-profiles", "List the profiles in their latest version", s.listProfiles),
-		operation("POST /profiles", access.ManageProfiles, "publish-profile", "Publish the next version of a profile", s.publishProfile).created().gated(),
+		operation("POST /profiles", access.ManageProfiles, "publish-profile", "Publish the next version of a profile", s.publishProfile).created().repeatable().gated(),
 		operation("GET /profiles/{name}", access.ReadConfiguration, "get-profile", "Get a version of a profile", s.getProfile),
+		operation("GET /profiles/{name}/versions", access.ReadConfiguration, "list-profile-versions", "List the versions of a profile, the latest first", s.listProfileVersions),
 
 		operation("GET /endpoints", access.ReadConfiguration, "list-endpoints", "List the endpoints", s.listEndpoints),
 		operation("POST /endpoints", access.ManageEndpoints, "create-endpoint", "Create an endpoint", s.createEndpoint).created(),

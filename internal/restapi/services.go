@@ -61,6 +61,7 @@ type Hierarchy interface {
 	PublishProfile(ctx context.Context, g access.Permit, source []byte) (*pki.ProfileVersion, error)
 	Profile(ctx context.Context, g access.Permit, name string, version int) (*pki.ProfileVersion, error)
 	Profiles(ctx context.Context, g access.Permit) ([]*pki.ProfileVersion, error)
+	ProfileVersions(ctx context.Context, g access.Permit, name string) ([]*pki.ProfileVersion, error)
 	ResolveProfile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	Events(ctx context.Context, g access.Permit, f hierarchy.EventFilter, before string, limit int) (events []pki.Event, next string, err error)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
@@ -30,6 +31,7 @@ func (s *Store) PutProfile(ctx context.Context, p *pki.ProfileVersion, q *quota.
 			return fmt.Errorf("reading profile %s: %w", p.Name, err)
 		case latest.Hash == p.Hash:
 			*p = *latest
+			p.Repeated = true
 			return nil
 		case p.Version != 0 && p.Version != latest.Version+1:
 			return pki.Errorf(pki.Conflict, "the next version of the profile %s is %d, not %d", p.Name, latest.Version+1, p.Version)
@@ -65,6 +67,32 @@ func (s *Store) Profiles(ctx context.Context, tenant pki.TenantID) ([]*pki.Profi
 		ORDER BY name`, tenant)
 	if err != nil {
 		return nil, fmt.Errorf("listing profiles: %w", err)
+	}
+	return all, nil
+}
+
+// ProfileVersions implements hierarchy.Store.
+func (s *Store) ProfileVersions(ctx context.Context, tenant pki.TenantID, name string) ([]*pki.ProfileVersion, error) {
+	all, err := list(ctx, s.read, scanProfile, `SELECT tenant, name, version, hash, created, '' FROM profile
+		WHERE tenant = $1 AND name = $2 ORDER BY version DESC`, tenant, name)
+	if err != nil {
+		return nil, fmt.Errorf("listing the versions of profile %s: %w", name, err)
+	}
+	if len(all) == 0 {
+		return nil, pki.Errorf(pki.NotFound, "no profile %q", name)
+	}
+	// Each version has one event of its own at least, and few others are about a profile.
+	published, err := list(ctx, s.read, scanEvent, selectEvent+`WHERE tenant = $1 AND target = $2 AND action = 'profile.publish'`, tenant, "profile:"+name)
+	if err != nil {
+		return nil, fmt.Errorf("listing who published profile %s: %w", name, err)
+	}
+	by := make(map[string]string, len(published))
+	for _, e := range published { // as PutProfile details them
+		version, _, _ := strings.Cut(e.Detail, ",")
+		by[version] = e.Actor
+	}
+	for _, p := range all {
+		p.By = by[fmt.Sprintf("version %d", p.Version)]
 	}
 	return all, nil
 }

@@ -121,6 +121,7 @@ func testProfiles(f *fixture) {
 			Source: source, Created: f.now}
 	}
 	publish := f.event(acme, "profile.publish")
+	publish.Target = "profile:meter"
 	first, second, again := profile("one"), profile("two"), profile("two")
 	again.Created = f.now.Add(time.Hour)
 	f.ok(f.PutProfile(f.ctx, first, nil, publish))
@@ -132,6 +133,8 @@ func testProfiles(f *fixture) {
 		f.is(pki.Conflict, f.PutProfile(f.ctx, other, nil, publish))
 	}
 	f.same([]int{first.Version, second.Version}, []int{1, 2})
+	f.same(again.Repeated, true)
+	again.Repeated = false
 	f.same(again, second)
 	events := f.actions(acme)
 	f.same(events[:3], []string{"profile.publish", "profile.publish", "authority.activate"})
@@ -155,6 +158,21 @@ func testProfiles(f *fixture) {
 	all, err := f.Profiles(f.ctx, acme)
 	f.ok(err)
 	f.same(all, []*pki.ProfileVersion{other, second})
+	versions := func(all ...*pki.ProfileVersion) (want []*pki.ProfileVersion) {
+		for _, p := range all {
+			v := *p
+			v.Source, v.By = "", publish.Actor
+			want = append(want, &v)
+		}
+		return want
+	}
+	all, err = f.ProfileVersions(f.ctx, acme, "meter")
+	f.ok(err)
+	f.same(all, versions(second, first))
+	for tenant, name := range map[pki.TenantID]string{acme: "none", stranger: "meter"} {
+		_, err = f.ProfileVersions(f.ctx, tenant, name)
+		f.is(pki.NotFound, err)
+	}
 
 	for _, ref := range []pki.ProfileRef{
 		{Tenant: stranger, Name: "meter", Version: 1}, {Tenant: stranger, Name: "meter"},
