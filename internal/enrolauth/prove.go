@@ -113,6 +113,8 @@ func (s *Service) prove(ctx context.Context, label string, p *Presented) (who ac
 	switch {
 	case err != nil && first && pki.KindOf(err) == pki.Unauthenticated:
 		return who, nil
+	case pki.KindOf(err) == pki.Unauthenticated: // its detail, for anybody, does not say why
+		return certified, pki.Because(pki.Unauthenticated, err, "%s", err)
 	case err != nil || !first:
 		return certified, err
 	}

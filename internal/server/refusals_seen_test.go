@@ -21,6 +21,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/scepclient"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/trust"
 	"github.com/pando-pki/pando/internal/visits"
 )
@@ -130,6 +131,34 @@ func TestESTRefusalsAreSeen(t *testing.T) {
 			t.Errorf("of %s, which is no endpoint: %+v", label, all)
 		}
 	}
+}
+
+// TestSuspendedDeviceIsSeen: whoever looks on sees that a renewal is refused since the device
+// is suspended; the device is told only that it proves nobody.
+func TestSuspendedDeviceIsSeen(t *testing.T) {
+	s, st, meter, own := trusting(t)
+	takesEST(t, s, st, "acme", "meter")
+	meter.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "meter"}}})
+	act := func(act registry.Act) {
+		t.Helper()
+		if _, err := s.registry.ChangeDevice(t.Context(), st.Permit(t, "acme", access.ManageDevices), own.Device, act, "reported stolen"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	endpoint := &watched{t: t, s: s, label: "acme.meter"}
+	endpoint.next()
+	renews := func() *http.Response {
+		return meter.est("POST", estPath("acme.meter", "simplereenroll"), goesOn(t, pandotest.Parse(t, own.DER), pandotest.Key(t, pki.P256)))
+	}
+	act(registry.Suspend)
+	answer := renews()
+	told, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusUnauthorized || strings.Contains(string(told), "suspended") {
+		t.Errorf("%s: %s, %v", answer.Status, told, err)
+	}
+	endpoint.refused(pki.ProtocolEST, pki.Unauthenticated, "", `is on hold: its device "SM-1" is suspended`, "\x00")
+	act(registry.Resume)
+	certificates(t, renews())
 }
 
 // TestRESTRefusalsAreSeen: likewise, and nobody writes to another tenant's.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 )
 
 const (
@@ -156,7 +157,7 @@ func (s *Service) within(ctx context.Context, k *known, anchors []anchor, presen
 	if len(chain) < 2 {
 		return access.Principal{}, false, pki.Errorf(pki.Unauthenticated, "an authority's own certificate proves nobody")
 	}
-	record, err := s.standing(ctx, k, chain)
+	record, err := s.standing(ctx, k, anchors[0].Tenant, chain)
 	if err != nil {
 		return access.Principal{}, false, err
 	}
@@ -186,14 +187,15 @@ func speaksFor(tenant pki.TenantID, record *pki.Certificate) bool {
 
 // standing looks up each certificate of a chain that an issuer of ours signed: it must
 // be one that is recorded, to the byte, and not revoked or on hold. It returns the
-// record of the first one; nil where no issuer of ours signed that.
-func (s *Service) standing(ctx context.Context, k *known, chain []*x509.Certificate) (first *pki.Certificate, err error) {
+// record of the first one; nil where no issuer of ours signed that. tenant is whose
+// operators see why not.
+func (s *Service) standing(ctx context.Context, k *known, tenant pki.TenantID, chain []*x509.Certificate) (first *pki.Certificate, err error) {
 	for i, c := range chain[:len(chain)-1] {
 		issuers := k.issuers[caKeyOf(chain[i+1])]
 		if len(issuers) == 0 {
 			continue
 		}
-		record, err := s.recorded(ctx, issuers, c)
+		record, err := s.recorded(ctx, tenant, issuers, c)
 		if err != nil {
 			return nil, err
 		}
@@ -205,7 +207,7 @@ func (s *Service) standing(ctx context.Context, k *known, chain []*x509.Certific
 }
 
 // recorded returns the record of a certificate that one of some issuers signed.
-func (s *Service) recorded(ctx context.Context, issuers []*pki.Issuer, c *x509.Certificate) (record *pki.Certificate, err error) {
+func (s *Service) recorded(ctx context.Context, tenant pki.TenantID, issuers []*pki.Issuer, c *x509.Certificate) (record *pki.Certificate, err error) {
 	var serial pki.Serial
 	if c.SerialNumber.Sign() < 0 || c.SerialNumber.BitLen() > 8*len(serial) {
 		return nil, pki.Errorf(pki.Unauthenticated, "a serial that is not one of ours")
@@ -217,7 +219,7 @@ func (s *Service) recorded(ctx context.Context, issuers []*pki.Issuer, c *x509.C
 		case err != nil:
 			return nil, pki.Because(pki.Unavailable, err, "the status of the client certificate cannot be told now")
 		case status.Revocation != nil:
-			return nil, pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is revoked", serial, issuer.ID)
+			return nil, s.revokedError(ctx, tenant, issuer, status.Revocation)
 		}
 		found, err := s.cfg.Store.Certificate(ctx, issuer.Tenant, issuer.ID, serial)
 		switch {
@@ -232,6 +234,23 @@ func (s *Service) recorded(ctx context.Context, issuers []*pki.Issuer, c *x509.C
 		return nil, pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is not recorded", serial, issuers[0].ID)
 	}
 	return record, nil
+}
+
+// revokedError says that a certificate is revoked, or on hold and whether with its
+// device, where that is the tenant's: whoever has devices suspended sees why these fail.
+func (s *Service) revokedError(ctx context.Context, tenant pki.TenantID, issuer *pki.Issuer, r *pki.Revocation) error {
+	if r.Reason != pki.CertificateHold {
+		return pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is revoked", r.Serial, issuer.ID)
+	}
+	with := ""
+	held, err := s.cfg.Store.Certificate(ctx, issuer.Tenant, issuer.ID, r.Serial)
+	if err == nil && held.Owner == tenant && held.Device != "" {
+		device, err := s.cfg.Store.Device(ctx, tenant, held.Device)
+		if err == nil && device.State == registry.Suspended {
+			with = fmt.Sprintf(": its device %q is suspended", held.Device)
+		}
+	}
+	return pki.Errorf(pki.Unauthenticated, "certificate %s of issuer %s is on hold%s", r.Serial, issuer.ID, with)
 }
 
 // principalOf returns whom a verified chain proves: which device that is the record

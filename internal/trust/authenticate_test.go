@@ -7,12 +7,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/trust"
 )
@@ -25,6 +27,8 @@ type fakeStore struct {
 	anchors []*trust.Anchor
 	records map[pki.Serial]*pki.Certificate
 	revoked map[pki.Serial]bool
+	held    map[pki.Serial]bool
+	devices map[pki.DeviceID]registry.State
 }
 
 func (f *fakeStore) AllAnchors(context.Context) ([]*trust.Anchor, error) { return f.anchors, nil }
@@ -41,7 +45,14 @@ func (f *fakeStore) Status(_ context.Context, _ pki.IssuerID, serial pki.Serial)
 	if f.revoked[serial] {
 		status.Known, status.Revocation = true, &pki.Revocation{Serial: serial}
 	}
+	if f.held[serial] {
+		status.Known, status.Revocation = true, &pki.Revocation{Serial: serial, Reason: pki.CertificateHold}
+	}
 	return status, nil
+}
+
+func (f *fakeStore) Device(_ context.Context, _ pki.TenantID, id pki.DeviceID) (*registry.Device, error) {
+	return &registry.Device{ID: id, State: f.devices[id]}, nil
 }
 
 func (f *fakeStore) Certificate(_ context.Context, tenant pki.TenantID, _ pki.IssuerID, serial pki.Serial) (*pki.Certificate, error) {
@@ -163,5 +174,30 @@ func TestStrangeIssuer(t *testing.T) {
 	h.record(1, der, "SM-1", "acme")
 	if _, err := h.authenticate(der, ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestHeldSaysWhy: that a certificate is on hold, and with its device, is the cause of the
+// refusal, which operators see, and not what whoever asked is told; nor is the state of
+// another tenant's device.
+func TestHeldSaysWhy(t *testing.T) {
+	h := newHouse(t)
+	h.devices = map[pki.DeviceID]registry.State{"SM-1": registry.Active, "SM-2": registry.Suspended, "SM-3": registry.Suspended}
+	h.held = make(map[pki.Serial]bool)
+	for serial, test := range []struct {
+		device    pki.DeviceID
+		owner     pki.TenantID
+		suspended bool
+	}{{"SM-1", "acme", false}, {"SM-2", "acme", true}, {"SM-3", "globex", false}} {
+		der := h.sign(byte(serial+1), string(test.device))
+		h.record(byte(serial+1), der, test.device, test.owner)
+		h.held[pki.Serial{len(pki.Serial{}) - 1: byte(serial + 1)}] = true
+		_, err := h.authenticate(der, "acme")
+		if pki.KindOf(err) != pki.Unauthenticated || pki.DetailOf(err) != "the client certificate is not valid here" {
+			t.Errorf("%s: whoever asked is told %q", test.device, pki.DetailOf(err))
+		}
+		if why := err.Error(); !strings.Contains(why, "is on hold") || strings.Contains(why, "is suspended") != test.suspended {
+			t.Errorf("%s: %s", test.device, why)
+		}
 	}
 }

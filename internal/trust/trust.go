@@ -16,6 +16,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
@@ -62,6 +63,8 @@ type Store interface {
 	Asker(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (string, error)
 	// Certificate is issuance.Store's.
 	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
+	// Device is registry.Store's.
+	Device(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (*registry.Device, error)
 }
 
 // A Directory knows the tenant's own authorities.
