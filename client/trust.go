@@ -28,12 +28,22 @@ type NewTrust struct {
 	Scopes      []string `json:"scopes,omitempty" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"Where they have the role; absent is the whole tenant. For device each names an endpoint, as endpoint:meter."`
 }
 
+// TrustChange is what changes of trust in an authority.
+type TrustChange struct {
+	Scopes []string `json:"scopes" minItems:"1" maxItems:"100" uniqueItems:"true" doc:"Where they have the role from now on, in the place of all that were there; tenant is the whole tenant." example:"[\"endpoint:meter\"]"`
+}
+
 // Trust returns the authorities whose client certificates prove somebody.
 func (c *Client) Trust(ctx context.Context) ([]Trust, error) { return list[Trust](ctx, c, "/trust") }
 
 // AddTrust trusts an authority's client certificates.
 func (c *Client) AddTrust(ctx context.Context, n NewTrust) (*Trust, error) {
 	return post[Trust](ctx, c, "/trust", n)
+}
+
+// ChangeTrust changes where those whom a trusted authority certifies have their role.
+func (c *Client) ChangeTrust(ctx context.Context, name string, ch TrustChange) (*Trust, error) {
+	return patch[Trust](ctx, c, "/trust/"+url.PathEscape(name), ch)
 }
 
 // RemoveTrust ends the trust in an authority.

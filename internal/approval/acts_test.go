@@ -168,6 +168,10 @@ func TestActs(t *testing.T) {
 			_, err := h.Trust.Add(h.ctx, h.permit("admin", access.ManageTrust), trust.NewAnchor{Name: "plant", Authority: "issuing", Role: access.FactoryOperator})
 			return err
 		}, func() bool { return len(anchors()) == 1 }},
+		{approval.UpdateTrust, "trust.update", func() error {
+			_, err := h.Trust.Update(h.ctx, h.permit("admin", access.ManageTrust), "plant", []access.Scope{{Endpoint: "meter"}})
+			return err
+		}, func() bool { return anchors()[0].Grants[0].Scope.Endpoint == "meter" }},
 		{approval.RemoveTrust, "trust.remove", func() error { return h.Trust.Remove(h.ctx, h.permit("admin", access.ManageTrust), "plant") },
 			func() bool { return len(anchors()) == 0 }},
 		{approval.GiveDecider, "grant.add", func() error {

@@ -72,7 +72,7 @@ func TestDeciders(t *testing.T) {
 // TestEverydayActs: endpoints and trust need nobody unless the tenant says so.
 func TestEverydayActs(t *testing.T) {
 	for _, r := range approval.Defaults() {
-		everyday := r.Kind == approval.CreateEndpoint || r.Kind == approval.UpdateEndpoint || r.Kind == approval.AddTrust || r.Kind == approval.RemoveTrust
+		everyday := r.Kind == approval.CreateEndpoint || r.Kind == approval.UpdateEndpoint || r.Kind == approval.AddTrust || r.Kind == approval.UpdateTrust || r.Kind == approval.RemoveTrust
 		if everyday != (len(r.Steps) == 0) {
 			t.Errorf("%s needs %s", r.Kind, r)
 		}

@@ -33,6 +33,7 @@ const (
 	CreateEndpoint   Kind = "endpoint.create"
 	UpdateEndpoint   Kind = "endpoint.update"
 	AddTrust         Kind = "trust.add"
+	UpdateTrust      Kind = "trust.update"
 	RemoveTrust      Kind = "trust.remove"
 
 	// Enroll and IssueBatch are under the rule of the profile that is enrolled under.
@@ -46,12 +47,14 @@ const (
 // Kinds lists the kinds that a tenant can have rules for.
 func Kinds() []Kind {
 	return []Kind{CreateAuthority, InstallAuthority, ImportRoot, RetireAuthority, RollAuthority, SwitchAuthority, PublishProfile, ChangeRetention, RaiseQuota, Lend, RunRevocation,
-		RevokeAuthority, GiveDecider, WidenRole, CreateEndpoint, UpdateEndpoint, AddTrust, RemoveTrust}
+		RevokeAuthority, GiveDecider, WidenRole, CreateEndpoint, UpdateEndpoint, AddTrust, UpdateTrust, RemoveTrust}
 }
 
 // everyday are the kinds that need nobody else unless the tenant says so: who may do
 // such acts does them as part of their day.
-func everyday() []Kind { return []Kind{CreateEndpoint, UpdateEndpoint, AddTrust, RemoveTrust} }
+func everyday() []Kind {
+	return []Kind{CreateEndpoint, UpdateEndpoint, AddTrust, UpdateTrust, RemoveTrust}
+}
 
 // A Step is so many approvals by holders of a role. Steps come one after another.
 type Step struct {

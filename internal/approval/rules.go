@@ -32,18 +32,27 @@ func (s *Service) rules(ctx context.Context, tenant pki.TenantID) ([]Rule, error
 			rules[i] = set[at]
 		case !defaults:
 			rules[i].Steps = nil
-			if as := slices.IndexFunc(set, func(r Rule) bool { return r.Kind == CreateAuthority }); as >= 0 && renews(rules[i].Kind) {
-				rules[i].Steps, rules[i].Life = set[as].Steps, set[as].Life
-			}
+		}
+		if as := slices.IndexFunc(set, func(r Rule) bool { return r.Kind == follows(rules[i].Kind) }); at < 0 && as >= 0 && len(rules[i].Steps) == 0 {
+			rules[i].Steps, rules[i].Life = set[as].Steps, set[as].Life
 		}
 	}
 	return rules, nil
 }
 
-// renews reports whether a kind puts a new key in an authority's place. Where a tenant
-// has rules of its own alone, such an act follows the one for a new authority, as long as
-// there is none about it: else one person could make the key that several must.
-func renews(kind Kind) bool { return kind == RollAuthority || kind == SwitchAuthority }
+// follows returns the kind whose rule an act follows where the tenant has none about it
+// and else nobody would be asked; "" is none. What puts a new key in an authority's place
+// is as making one, and to trust in more places as to trust at all: else one person could
+// do what several must.
+func follows(kind Kind) Kind {
+	switch kind {
+	case RollAuthority, SwitchAuthority:
+		return CreateAuthority
+	case UpdateTrust:
+		return AddTrust
+	}
+	return ""
+}
 
 func (s *Service) rule(ctx context.Context, tenant pki.TenantID, kind Kind) (Rule, error) {
 	rules, err := s.rules(ctx, tenant)

@@ -190,4 +190,9 @@ func TestRuleOfNewKeys(t *testing.T) {
 	if diff := cmp.Diff(want, needs()); diff != "" {
 		t.Error(diff)
 	}
+	set(approval.AddTrust, 1)
+	want[approval.AddTrust], want[approval.UpdateTrust] = 1, 1
+	if diff := cmp.Diff(want, needs()); diff != "" {
+		t.Error(diff)
+	}
 }

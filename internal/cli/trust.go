@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"os"
+	"reflect"
+	"slices"
 
 	"github.com/pando-pki/pando/client"
 )
@@ -12,6 +14,7 @@ import (
 type trustCommand struct {
 	Add    trustAdd    `cmd:"" help:"Trust an authority's client certificates."`
 	List   trustList   `cmd:"" help:"List the authorities whose client certificates prove somebody."`
+	Update trustUpdate `cmd:"" help:"Change where an authority's certificates have their role."`
 	Remove trustRemove `cmd:"" help:"End the trust in an authority."`
 }
 
@@ -63,6 +66,36 @@ func (trustList) Run(ctx context.Context, c *console, cl *client.Client) error {
 		return err
 	}
 	return c.result(client.List[client.Trust]{Items: items}, trusts(items...))
+}
+
+// trustUpdate is "pando trust update".
+type trustUpdate struct {
+	Name  string   `arg:"" help:"Its name, as 'pando trust list' shows it."`
+	Scope []string `required:"" placeholder:"SCOPE" help:"Where they have the role from now on, as endpoint:meter; may be repeated."`
+}
+
+func (trustUpdate) Help() string {
+	return `The scopes that are said take the place of all that were there. The role stays as it is.
+
+Examples:
+
+    pando trust update field-devices --scope endpoint:operational --scope endpoint:spare`
+}
+
+// Run changes the scopes.
+func (t *trustUpdate) Run(ctx context.Context, c *console, cl *client.Client) error {
+	before, err := cl.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	changed, err := cl.ChangeTrust(ctx, t.Name, client.TrustChange{Scopes: t.Scope})
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(before, func(b client.Trust) bool { return reflect.DeepEqual(b, *changed) }) {
+		c.note("%s was so already; nothing has changed", changed.Name)
+	}
+	return c.result(changed, trusts(*changed))
 }
 
 // trustRemove is "pando trust remove".

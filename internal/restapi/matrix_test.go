@@ -300,6 +300,7 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /changes/{id}/withdraw", path: "/changes/hidden-withdrawn/withdraw", body: "{}", own: 200},
 
 		{route: "GET /trust", attack: 200, own: 200},
+		{route: "PATCH /trust/{name}", path: "/trust/hidden", body: text(client.TrustChange{Scopes: []string{"endpoint:hidden"}}), own: 200},
 		{route: "DELETE /trust/{name}", path: "/trust/hidden", own: 204},
 		{route: "POST /trust", body: text(client.NewTrust{Name: "mine", Authority: m.authority.ID, Role: "factory-operator"}), own: 201},
 		{route: "POST /trust", body: text(client.NewTrust{Name: "other", Certificate: m.anotherRoot, Role: "auditor"}), attack: 201, own: 201},

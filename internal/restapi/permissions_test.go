@@ -42,6 +42,7 @@ var permissions = map[string]access.Permission{
 	"GET /expiry":                                  "alarms.read",
 	"GET /trust":                                   "configuration.read",
 	"POST /trust":                                  "trust.manage",
+	"PATCH /trust/{name}":                          "trust.manage",
 	"DELETE /trust/{name}":                         "trust.manage",
 	"GET /secrets":                                 "configuration.read",
 	"POST /secrets":                                "secrets.manage",

@@ -91,6 +91,7 @@ func (s *server) table() []route {
 
 		operation("GET /trust", access.ReadConfiguration, "list-trust", "List the authorities whose client certificates prove somebody", s.listTrust),
 		operation("POST /trust", access.ManageTrust, "add-trust", "Trust an authority's client certificates", s.addTrust).created(),
+		operation("PATCH /trust/{name}", access.ManageTrust, "change-trust", "Change where a trusted authority's certificates have their role", s.changeTrust),
 		operation("DELETE /trust/{name}", access.ManageTrust, "remove-trust", "End the trust in an authority", s.removeTrust),
 
 		operation("GET /secrets", access.ReadConfiguration, "list-secrets", "List the enrolment secrets, newest first", s.listSecrets),

@@ -169,6 +169,7 @@ type Clock interface {
 type Trust interface {
 	Add(ctx context.Context, g access.Permit, n trust.NewAnchor) (*trust.Anchor, error)
 	Anchors(ctx context.Context, g access.Permit) ([]*trust.Anchor, error)
+	Update(ctx context.Context, g access.Permit, name string, scopes []access.Scope) (*trust.Anchor, error)
 	Remove(ctx context.Context, g access.Permit, name string) error
 	Authenticate(ctx context.Context, presented []*x509.Certificate, tenant pki.TenantID) (access.Principal, error)
 }

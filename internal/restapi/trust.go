@@ -16,6 +16,12 @@ type newTrustInput struct {
 	Body client.NewTrust
 }
 
+type trustChangeInput struct {
+	Caller
+	Name string `path:"name"`
+	Body client.TrustChange
+}
+
 type trustInput struct {
 	Caller
 	Name string `path:"name"`
@@ -41,6 +47,18 @@ func (s *server) addTrust(ctx context.Context, g access.Permit, in *newTrustInpu
 		}
 	}
 	a, err := s.cfg.Trust.Add(ctx, g, n)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[client.Trust]{wireTrust(a)}, nil
+}
+
+func (s *server) changeTrust(ctx context.Context, g access.Permit, in *trustChangeInput) (*answer[client.Trust], error) {
+	scopes, err := access.ParseScopes(in.Body.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.cfg.Trust.Update(ctx, g, in.Name, scopes)
 	if err != nil {
 		return nil, err
 	}

@@ -153,6 +153,16 @@ func TestDeviceByCertificate(t *testing.T) {
 	meter.want(http.StatusForbidden, "GET", "/certificates", "")
 	meter.want(http.StatusForbidden, "GET", "/trust", "")
 
+	// Where they have their role can change, and holds at once.
+	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "spare", Authority: "issuing", Profile: "meter"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.trust.Update(t.Context(), st.Permit(t, "acme", access.ManageTrust), "devices", []access.Scope{{Endpoint: "spare"}}); err != nil {
+		t.Fatal(err)
+	}
+	meter.want(http.StatusForbidden, "POST", "/enrollments", enrollment(t, client.Enrollment{Endpoint: "meter", CSR: csrOf(t, other, "SM-1")}))
+	meter.want(http.StatusCreated, "POST", "/enrollments", enrollment(t, client.Enrollment{Endpoint: "spare", CSR: csrOf(t, other, "SM-1")}))
+
 	nobody := meter
 	nobody.chain = nil
 	nobody.want(http.StatusUnauthorized, "GET", "/whoami", "")

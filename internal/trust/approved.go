@@ -41,6 +41,31 @@ func (s *Service) passAdd(ctx context.Context, g access.Permit, n *NewAnchor, au
 	})
 }
 
+// updateChange is what a change of kind approval.UpdateTrust asks for: of an authority
+// that is trusted with a role, other scopes.
+type updateChange struct {
+	Name   string      `json:"name"`
+	SHA256 string      `json:"sha256"` // of the certificate
+	Role   access.Role `json:"role"`
+	Before []string    `json:"before"`
+	Scopes []string    `json:"scopes"`
+}
+
+func (s *Service) passUpdate(ctx context.Context, g access.Permit, a *Anchor, before []access.Grant, scopes []access.Scope) error {
+	sum := fingerprint(a.Certificate)
+	ch := updateChange{Name: a.Name, SHA256: hex.EncodeToString(sum[:]), Role: before[0].Role}
+	for _, b := range before {
+		ch.Before = append(ch.Before, b.Scope.String())
+	}
+	for _, scope := range scopes {
+		ch.Scopes = append(ch.Scopes, scope.String())
+	}
+	return s.cfg.Gate.Pass(ctx, g, approval.Request{
+		Kind: approval.UpdateTrust, Target: a.Principal(), Payload: ch,
+		Summary: fmt.Sprintf("whoever is certified by %x: before %s, after %s", sum, access.GrantsText(before), access.GrantsText(a.Grants)),
+	})
+}
+
 func (s *Service) passRemove(ctx context.Context, g access.Permit, a *Anchor) error {
 	sum := fingerprint(a.Certificate)
 	return s.cfg.Gate.Pass(ctx, g, approval.Request{
@@ -62,6 +87,14 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 				n.Certificate = ch.Certificate
 			}
 			_, err = s.Add(ctx, g, n)
+			return err
+		}),
+		approval.UpdateTrust: approval.Execute(access.ManageTrust, func(ctx context.Context, g access.Permit, ch updateChange) error {
+			scopes, err := access.ParseScopes(ch.Scopes)
+			if err != nil {
+				return err
+			}
+			_, err = s.Update(ctx, g, ch.Name, scopes)
 			return err
 		}),
 		approval.RemoveTrust: approval.Execute(access.ManageTrust, func(ctx context.Context, g access.Permit, ch removeChange) error {

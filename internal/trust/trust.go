@@ -52,6 +52,10 @@ type Store interface {
 	// AllAnchors returns those of all tenants: the tenant of a certificate comes
 	// from the anchor that it leads to.
 	AllAnchors(ctx context.Context) ([]*Anchor, error)
+	// ChangeAnchor takes grants from an anchor, which is known by its id, and gives it
+	// others: all or none. NotFound where it is gone, Conflict where one that is taken is,
+	// or one that is given is there already.
+	ChangeAnchor(ctx context.Context, a *Anchor, taken, given []access.Grant, e pki.Event) error
 	// RemoveAnchor removes an anchor, or is NotFound.
 	RemoveAnchor(ctx context.Context, tenant pki.TenantID, name string, e pki.Event) error
 
@@ -175,7 +179,7 @@ func (s *Service) checkOnce(ctx context.Context, have []*Anchor, a *Anchor, auth
 	for _, h := range have {
 		ours := func(i *pki.Issuer) bool { return i.ID == h.Issuer && i.Authority == authority }
 		if bytes.Equal(h.Certificate, a.Certificate) || authority != "" && slices.ContainsFunc(issuers, ours) {
-			return pki.Errorf(pki.Conflict, "the authority is trusted already, as %q, and that is once: to change its scopes remove it, and add it with all of them", h.Name)
+			return pki.Errorf(pki.Conflict, "the authority is trusted already, as %q, and that is once: to change its scopes update it, with all of them", h.Name)
 		}
 	}
 	return nil
@@ -191,10 +195,17 @@ func (n *NewAnchor) check() error {
 	switch {
 	case (n.Authority == "") == (len(n.Certificate) == 0):
 		return pki.Errorf(pki.Malformed, "name one of your own authorities, or give the certificate of another")
-	case n.Role == access.Device && slices.ContainsFunc(n.Scopes, func(s access.Scope) bool { return s.Endpoint == "" }):
-		return pki.Errorf(pki.Malformed, "for devices name the endpoints at which they may enrol, as endpoint:meter")
 	case len(n.Certificate) > maxCertificate:
 		return pki.Errorf(pki.Malformed, "the certificate is longer than %d bytes", maxCertificate)
+	}
+	return checkScopes(n.Role, n.Scopes)
+}
+
+// checkScopes refuses scopes on which a role would let devices enrol at endpoints that
+// nobody named.
+func checkScopes(role access.Role, scopes []access.Scope) error {
+	if role == access.Device && slices.ContainsFunc(scopes, func(s access.Scope) bool { return s.Endpoint == "" }) {
+		return pki.Errorf(pki.Malformed, "for devices name the endpoints at which they may enrol, as endpoint:meter")
 	}
 	return nil
 }
@@ -229,19 +240,28 @@ func (s *Service) Remove(ctx context.Context, g access.Permit, name string) erro
 	if err := g.Check(access.ManageTrust); err != nil {
 		return err
 	}
-	have, err := s.cfg.Store.Anchors(ctx, g.Tenant())
+	a, err := s.find(ctx, g.Tenant(), name)
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(have, func(a *Anchor) bool { return a.Name == name })
-	if at < 0 {
-		return pki.Errorf(pki.NotFound, "no trusted authority %.60q", name)
-	}
-	if err := s.passRemove(ctx, g, have[at]); err != nil {
+	if err := s.passRemove(ctx, g, a); err != nil {
 		return err
 	}
 	defer s.Forget() // also after an error, which may mean that the outcome is unknown
 	return s.cfg.Store.RemoveAnchor(ctx, g.Tenant(), name, s.event(g, "trust.remove", name, ""))
+}
+
+// find returns the anchor of a tenant with the name, or is NotFound.
+func (s *Service) find(ctx context.Context, tenant pki.TenantID, name string) (*Anchor, error) {
+	have, err := s.cfg.Store.Anchors(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(have, func(a *Anchor) bool { return a.Name == name })
+	if at < 0 {
+		return nil, pki.Errorf(pki.NotFound, "no trusted authority %.60q", name)
+	}
+	return have[at], nil
 }
 
 func (s *Service) event(g access.Permit, action, name, detail string) pki.Event {

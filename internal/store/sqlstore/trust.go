@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/trust"
 )
@@ -60,6 +61,33 @@ func (s *Store) AllAnchors(ctx context.Context) ([]*trust.Anchor, error) {
 		return nil, fmt.Errorf("listing trusted authorities: %w", err)
 	}
 	return s.withGrants(ctx, all, selectGrant+`WHERE g.principal LIKE 'trust:%' ORDER BY g.id`)
+}
+
+// ChangeAnchor implements trust.Store.
+func (s *Store) ChangeAnchor(ctx context.Context, a *trust.Anchor, taken, given []access.Grant, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		// The row is written, so that it stays until the grants are there.
+		rows, err := t.exec(`UPDATE trust_anchor SET name = name WHERE tenant = $1 AND name = $2 AND id = $3`, a.Tenant, a.Name, a.ID)
+		switch {
+		case err != nil:
+			return fmt.Errorf("changing the trusted authority %s: %w", a.Name, err)
+		case rows == 0:
+			return pki.Errorf(pki.NotFound, "no trusted authority %q", a.Name)
+		}
+		for _, g := range taken {
+			rows, err := t.exec(`DELETE FROM access_grant WHERE tenant = $1 AND principal = $2 AND id = $3`, a.Tenant, a.Principal(), g.ID)
+			switch {
+			case err != nil:
+				return fmt.Errorf("removing grant %s: %w", g.ID, err)
+			case rows == 0:
+				return pki.Errorf(pki.Conflict, "the grants of the trusted authority %s were changed meanwhile: look again", a.Name)
+			}
+		}
+		if err := t.putGrants(given); err != nil {
+			return err
+		}
+		return t.event(e)
+	})
 }
 
 // RemoveAnchor implements trust.Store.

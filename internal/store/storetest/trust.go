@@ -36,6 +36,23 @@ func testTrust(f *fixture) {
 	f.ok(err)
 	f.same(got, []*trust.Anchor{own, imported, theirs})
 
+	// Some grants go and others come, or none does.
+	more := grants(acme, "trust:devices", access.Device, "third")
+	change := f.event(acme, "trust.update")
+	f.ok(f.ChangeAnchor(f.ctx, own, own.Grants[:1], more, change))
+	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, own, own.Grants[:1], nil, change))         // one that is gone
+	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, own, own.Grants[1:], more, change))        // one that is there
+	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, own, imported.Grants, own.Grants, change)) // one of another
+	for _, gone := range []trust.Anchor{{Tenant: acme, Name: own.Name, ID: "another"}, {Tenant: stranger, Name: own.Name, ID: own.ID}} {
+		f.is(pki.NotFound, f.ChangeAnchor(f.ctx, &gone, nil, nil, change))
+	}
+	changed := *own
+	changed.Grants = append(append([]access.Grant(nil), own.Grants[1:]...), more...)
+	got, err = f.Anchors(f.ctx, acme)
+	f.ok(err)
+	f.same(got, []*trust.Anchor{&changed, imported})
+	f.same(f.actions(acme)[0], "trust.update")
+
 	f.is(pki.NotFound, f.RemoveAnchor(f.ctx, stranger, "devices", f.event(stranger, "trust.remove")))
 	f.ok(f.RemoveAnchor(f.ctx, acme, "devices", f.event(acme, "trust.remove")))
 	again := *own // has nothing of the one before it
