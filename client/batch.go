@@ -68,7 +68,7 @@ func (c *Client) Submit(ctx context.Context, s Submission, body io.Reader) (*Bat
 	}
 	b := new(Batch)
 	return orNil(b, c.do(ctx, call{method: http.MethodPost, path: "/batches", query: q,
-		contentType: media, body: body, idempotency: s.IdempotencyKey}, nil, b))
+		contentType: media, body: body, idempotency: s.IdempotencyKey, bulk: true}, nil, b))
 }
 
 // Batches returns up to limit of the tenant's batches, newest first, that come
@@ -162,7 +162,7 @@ func (c *Client) ResultsAs(ctx context.Context, id string, after int64, status s
 		q.Set("after", strconv.FormatInt(after, 10))
 	}
 	setNonEmpty(q, map[string]string{"status": status})
-	return c.open(ctx, call{method: http.MethodGet, path: batchPath(id) + "/results", query: q, accept: "*/*"})
+	return c.open(ctx, call{method: http.MethodGet, path: batchPath(id) + "/results", query: q, accept: "*/*", bulk: true})
 }
 
 // Watch yields the batch now and at each change of its counts or state, until it

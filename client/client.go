@@ -39,6 +39,7 @@ type Client struct {
 	base  string // up to and with /api/v1
 	token Token
 	http  *http.Client
+	bulk  *http.Client // of what is long: rows of a batch and their results
 }
 
 const apiPath = "/api/v1"
@@ -55,19 +56,21 @@ func New(cfg Config) (*Client, error) {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("server %q: write a URL, as https://pki.example.com:8443", cfg.Server)
 	}
-	hc := cfg.HTTPClient
-	if hc == nil {
-		if hc, err = newHTTPClient(cfg.CAFile); err != nil {
+	c := &Client{
+		base:  strings.TrimSuffix(strings.TrimSuffix(u.String(), "/"), apiPath) + apiPath,
+		token: cfg.Token, http: cfg.HTTPClient, bulk: cfg.HTTPClient,
+	}
+	if cfg.HTTPClient == nil {
+		secure, err := newTLSConfig(cfg.CAFile)
+		if err != nil {
 			return nil, err
 		}
+		c.http, c.bulk = newHTTPClient(secure), newBulkClient(secure)
 	}
-	base := strings.TrimSuffix(strings.TrimSuffix(u.String(), "/"), apiPath) + apiPath
-	return &Client{base: base, token: cfg.Token, http: hc}, nil
+	return c, nil
 }
 
-// newHTTPClient returns a client that follows no redirect, so that the token
-// goes nowhere else.
-func newHTTPClient(caFile string) (*http.Client, error) {
+func newTLSConfig(caFile string) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caFile != "" {
 		text, err := os.ReadFile(caFile)
@@ -79,19 +82,45 @@ func newHTTPClient(caFile string) (*http.Client, error) {
 			return nil, fmt.Errorf("%s has no PEM certificate", caFile)
 		}
 	}
+	return cfg, nil
+}
+
+// newHTTPClient returns a client that follows no redirect, so that the token
+// goes nowhere else.
+func newHTTPClient(secure *tls.Config) *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-			TLSClientConfig:       cfg,
-			TLSHandshakeTimeout:   10 * time.Second,
-			ExpectContinueTimeout: time.Second,
-			MaxIdleConnsPerHost:   64,
-			IdleConnTimeout:       time.Minute,
-			ForceAttemptHTTP2:     true,
-		},
+		Transport: newTransport(secure),
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return errors.New("the server answered with a redirect, which is not followed")
 		},
-	}, nil
+	}
+}
+
+func newTransport(secure *tls.Config) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:       secure,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost:   64,
+		IdleConnTimeout:       time.Minute,
+		ForceAttemptHTTP2:     true,
+	}
+}
+
+// newBulkClient returns a client like that of newHTTPClient, for long bodies. It speaks
+// HTTP/1.1: a stream that has a connection for itself needs no frames, no windows and no
+// goroutines that share it out. Its records of TLS are as long as they may be from the
+// first on.
+func newBulkClient(secure *tls.Config) *http.Client {
+	secure = secure.Clone()
+	secure.DynamicRecordSizingDisabled = true
+	t := newTransport(secure)
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	c := newHTTPClient(secure)
+	c.Transport = t
+	return c
 }

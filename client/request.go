@@ -25,6 +25,7 @@ type call struct {
 	contentType string // of body
 	body        io.Reader
 	idempotency string
+	bulk        bool // the body or the answer is long
 }
 
 // How a repeatable call is sent again.
@@ -120,7 +121,11 @@ func (c *Client) send(ctx context.Context, k call) (body io.ReadCloser, again ti
 	if err != nil {
 		return nil, -1, err
 	}
-	resp, err := c.http.Do(req)
+	by := c.http
+	if k.bulk {
+		by = c.bulk
+	}
+	resp, err := by.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, -1, fmt.Errorf("asking the server: %w", ctx.Err())
@@ -161,6 +166,9 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		}
 	}
 	header("Content-Type", k.contentType)
+	if k.bulk && body != nil {
+		header("Expect", "100-continue") // who is refused sends nothing, and reads why
+	}
 	header("Idempotency-Key", k.idempotency)
 	header("Accept", "application/json, application/problem+json")
 	header("Accept", k.accept)
