@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -98,48 +99,51 @@ func (b *bench) submit(ctx context.Context, lot, at string, file []byte) (*clien
 	return b.api.Submit(ctx, client.Submission{Endpoint: at, Format: client.PEM, Lot: lot}, bytes.NewReader(file))
 }
 
-// lookAgain is how long it waits where there are no new results.
-const lookAgain = 20 * time.Millisecond
+// How long it waits before it asks for more results.
+const (
+	lookAgain = 20 * time.Millisecond  // at the end of a batch
+	atEase    = 100 * time.Millisecond // before
+)
 
 // collect reads the results until all rows have theirs, each a certificate.
 func (b *bench) collect(ctx context.Context, batch string, rows int) error {
-	buffer := make([]byte, 64<<10)
-	counted, idle := 0, time.Now()
+	lines := bufio.NewReaderSize(nil, 64<<10)
+	begun := time.Now()
+	counted, last := 0, begun
 	for counted < rows {
 		body, err := b.api.ResultsAs(ctx, batch, int64(counted), "", client.PEM)
 		if err != nil {
 			return err
 		}
-		n, err := countCertificates(body, buffer)
+		lines.Reset(body)
+		n, err := countCertificates(lines)
 		if err = errors.Join(err, body.Close()); err != nil {
 			return err
 		}
 		if counted += n; n > 0 {
-			idle = time.Now()
-		} else if time.Since(idle) > patience {
+			last = time.Now()
+		} else if time.Since(last) > patience {
 			return fmt.Errorf("batch %s stands at row %d of %d", batch, counted, rows)
 		}
+		left := time.Since(begun) * time.Duration(rows-counted) / time.Duration(max(counted, 1)) // at the same pace
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(lookAgain):
+		case <-time.After(min(max(left/2, lookAgain), atEase)):
 		}
 	}
 	return nil
 }
 
 // countCertificates reads PEM to its end.
-func countCertificates(r io.Reader, buffer []byte) (int, error) {
-	const mark = "-----BEGIN CERT"
-	n, kept := 0, 0 // what is kept is the beginning of a mark, perhaps
+func countCertificates(lines *bufio.Reader) (int, error) {
+	mark := []byte("-----BEGIN CERTIFICATE-----")
+	n := 0
 	for {
-		got, err := r.Read(buffer[kept:])
-		part := buffer[:kept+got]
-		n += bytes.Count(part, []byte(mark))
-		if last := bytes.LastIndex(part, []byte(mark)); last >= 0 {
-			part = part[last+len(mark):]
+		line, err := lines.ReadSlice('\n')
+		if bytes.HasPrefix(line, mark) {
+			n++
 		}
-		kept = copy(buffer, part[max(0, len(part)-len(mark)+1):])
 		if err == io.EOF {
 			return n, nil
 		}
