@@ -132,7 +132,7 @@ func (s *Service) copyRows(ctx context.Context, g access.Permit, b *Batch, kinds
 			after = r.Row
 		}
 		digest.Write(c.Rows)
-		if err := s.cfg.Store.AddChunk(ctx, b.Tenant, b.ID, &c); err != nil {
+		if err := s.cfg.Store.AddChunks(ctx, b.Tenant, b.ID, &c); err != nil {
 			return 0, sum, err
 		}
 		c = Chunk{No: c.No + 1, First: c.First + int64(c.Count), Rows: c.Rows[:0]}

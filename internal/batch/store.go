@@ -139,9 +139,10 @@ type Store interface {
 	// Conflict for any other. The marks on rows that it retries go, too; so they do
 	// with SetState from Uploading or Waiting to Cancelled.
 	RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error
-	// AddChunk adds rows while Uploading; Conflict otherwise. Rows of a retry are
-	// marked as retried; Conflict, too, where another retry has one of them.
-	AddChunk(ctx context.Context, tenant pki.TenantID, id pki.BatchID, c *Chunk) error
+	// AddChunks adds rows while Uploading; Conflict otherwise. Rows of a retry are
+	// marked as retried; Conflict, too, where another retry has one of them. It adds
+	// all chunks or none.
+	AddChunks(ctx context.Context, tenant pki.TenantID, id pki.BatchID, chunks ...*Chunk) error
 	// EndUpload sets Rows, Every, Digest and the next state, with its event.
 	EndUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, rows int64, every Every, digest [32]byte, next State, at time.Time, e pki.Event) error
 	// SetState moves the batch from one of the given states to another, or is

@@ -22,6 +22,10 @@ const MaxRows = 10_000_000
 // few it has: uploads and workers hold whole chunks in memory.
 const maxChunk = 2 << 20
 
+// partChunks is how many chunks of an upload are stored at a time, which waits for the
+// disk once; fewer where they have maxChunk bytes together.
+const partChunks = 8
+
 // Submission is a new batch.
 type Submission struct {
 	Endpoint    string // label, or name within the tenant
@@ -33,7 +37,7 @@ type Submission struct {
 }
 
 // Submit reads rows to the end of body and starts the batch, or its dry run. It
-// never holds more than two chunks of them. The same file under the same
+// never holds more than two parts of them, see partChunks. The same file under the same
 // idempotency key is the same batch, whose upload goes on where a connection
 // broke; another file under it is Conflict. It needs access.ManageBatches.
 func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, body io.Reader) (*Batch, error) {
@@ -188,8 +192,8 @@ func (s *Service) compare(b *Batch, digest hash.Hash, body io.Reader) (*Batch, e
 // errUnfit marks an upload that cannot become a batch, however often it comes.
 var errUnfit = errors.New("the file cannot be a batch")
 
-// upload stores the rows in chunks, each while the next is read, and returns how many
-// there are.
+// upload stores the rows in parts of some chunks, each while the next is read, and
+// returns how many rows there are.
 func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submission, body io.Reader) (int64, Every, error) {
 	none := Every{}
 	r, done, err := newReader(n.Format, body, s.cfg.Spool, b.PairEndpoint != "")
@@ -201,18 +205,22 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 	if err != nil {
 		return 0, none, err
 	}
-	c := Chunk{First: 1}
-	var free []byte // the rows of the chunk that is being stored: free once it is
+	c := &Chunk{First: 1}
+	var part []*Chunk
+	size := 0 // of part, in bytes
+	fill := func() {
+		part, size = append(part, c), size+len(c.Rows)
+		c = &Chunk{No: c.No + 1, First: c.First + int64(c.Count), Rows: make([]byte, 0, len(c.Rows)*17/16)} // rows are alike
+	}
 	var storing errgroup.Group
 	defer storing.Wait() // also after a fault: what is done about that comes later
 	store := func() error {
-		if err := storing.Wait(); err != nil || c.Count == 0 {
+		if err := storing.Wait(); err != nil || len(part) == 0 {
 			return err
 		}
-		full := c
-		storing.Go(func() error { return s.cfg.Store.AddChunk(ctx, b.Tenant, b.ID, &full) })
-		c = Chunk{No: c.No + 1, First: c.First + int64(c.Count), Rows: free[:0]}
-		free = full.Rows
+		full := part
+		storing.Go(func() error { return s.cfg.Store.AddChunks(ctx, b.Tenant, b.ID, full...) })
+		part, size = nil, 0
 		return nil
 	}
 	for {
@@ -229,6 +237,9 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 		}
 		c.Rows = appendRow(c.Rows, &row)
 		if c.Count++; c.full(b.width()) {
+			fill()
+		}
+		if len(part) == partChunks || size >= maxChunk {
 			if err := store(); err != nil {
 				return 0, none, err
 			}
@@ -236,6 +247,9 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 		if c.First-1+int64(c.Count) > MaxRows {
 			return 0, none, pki.Because(pki.Malformed, errUnfit, "a batch has at most %d rows: submit several", MaxRows)
 		}
+	}
+	if c.Count > 0 {
+		fill()
 	}
 	if err = store(); err == nil {
 		err = storing.Wait()

@@ -38,9 +38,9 @@ func (s *Store) RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.B
 	})
 }
 
-// AddChunk implements batch.Store. It is Conflict, too, where the chunk's number
-// or first row is there already.
-func (s *Store) AddChunk(ctx context.Context, tenant pki.TenantID, id pki.BatchID, c *batch.Chunk) error {
+// AddChunks implements batch.Store. It is Conflict, too, where a chunk's number or
+// first row is there already.
+func (s *Store) AddChunks(ctx context.Context, tenant pki.TenantID, id pki.BatchID, chunks ...*batch.Chunk) error {
 	return s.update(ctx, func(t *tx) error {
 		num, err := one(ctx, t, scanInt, `SELECT num FROM batch WHERE tenant = $1 AND id = $2 AND state = 'uploading'`, tenant, id)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -49,19 +49,28 @@ func (s *Store) AddChunk(ctx context.Context, tenant pki.TenantID, id pki.BatchI
 		if err != nil {
 			return err
 		}
-		rows, err := t.exec(`INSERT INTO batch_chunk (batch, no, first_row, row_count, state, checked, issued, refused)
-			VALUES ($1, $2, $3, $4, 'pending', 0, 0, 0) ON CONFLICT DO NOTHING`, num, c.No, c.First, c.Count)
-		switch {
-		case err != nil:
-			return fmt.Errorf("storing a chunk: %w", err)
-		case rows == 0:
-			return pki.Errorf(pki.Conflict, "chunk %d of the batch is there already", c.No)
+		for _, c := range chunks {
+			if err := t.addChunk(num, c); err != nil {
+				return err
+			}
 		}
-		if _, err := t.exec(`INSERT INTO batch_rows (batch, no, rows) VALUES ($1, $2, $3)`, num, c.No, bytesOf(c.Rows)); err != nil {
-			return fmt.Errorf("storing a chunk's rows: %w", err)
-		}
-		return t.retry(num, c)
+		return nil
 	})
+}
+
+func (t *tx) addChunk(num int64, c *batch.Chunk) error {
+	rows, err := t.exec(`INSERT INTO batch_chunk (batch, no, first_row, row_count, state, checked, issued, refused)
+		VALUES ($1, $2, $3, $4, 'pending', 0, 0, 0) ON CONFLICT DO NOTHING`, num, c.No, c.First, c.Count)
+	switch {
+	case err != nil:
+		return fmt.Errorf("storing a chunk: %w", err)
+	case rows == 0:
+		return pki.Errorf(pki.Conflict, "chunk %d of the batch is there already", c.No)
+	}
+	if _, err := t.exec(`INSERT INTO batch_rows (batch, no, rows) VALUES ($1, $2, $3)`, num, c.No, bytesOf(c.Rows)); err != nil {
+		return fmt.Errorf("storing a chunk's rows: %w", err)
+	}
+	return t.retry(num, c)
 }
 
 const selectChunk = `SELECT c.no, c.first_row, c.row_count, r.rows FROM batch b

@@ -23,7 +23,7 @@ func (f *fixture) upload(chunks int, next batch.State) *batch.Batch {
 	f.ok(err)
 	f.same(existed, false)
 	for no := range chunks {
-		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(no)))
+		f.ok(f.AddChunks(f.ctx, acme, b.ID, f.chunk(no)))
 	}
 	f.ok(f.EndUpload(f.ctx, acme, b.ID, int64(chunks*chunkSize), batch.Every{}, hash("file"), next, f.now, f.event(acme, "batch.upload")))
 	return f.batch(b.ID)
@@ -180,7 +180,7 @@ func (f *fixture) strangerBatch(id pki.BatchID) {
 	_, retryErr := f.Retryable(f.ctx, stranger, id, nil, 0, 10)
 	for _, err := range []error{batchErr, headErr, resultsErr, pendingErr, chunkErr, retryErr,
 		f.RestartUpload(f.ctx, stranger, id),
-		f.AddChunk(f.ctx, stranger, id, f.chunk(9)),
+		f.AddChunks(f.ctx, stranger, id, f.chunk(9)),
 		f.EndUpload(f.ctx, stranger, id, 1, batch.Every{}, hash("x"), batch.Running, f.now, e),
 		f.SetState(f.ctx, stranger, id, []batch.State{batch.Uploading, batch.Done}, batch.Cancelled, f.now, e),
 		f.PutCheck(f.ctx, stranger, id, 0, nil),
@@ -244,7 +244,7 @@ func (f *fixture) restartCancelled() {
 	for _, rows := range []int64{0, 3} {
 		b, _, err := f.CreateBatch(f.ctx, f.newBatch(), f.event(acme, "batch.create"))
 		f.ok(err)
-		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(0)))
+		f.ok(f.AddChunks(f.ctx, acme, b.ID, f.chunk(0)))
 		if rows > 0 {
 			f.ok(f.EndUpload(f.ctx, acme, b.ID, rows, batch.Every{}, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
 		}
@@ -255,7 +255,7 @@ func (f *fixture) restartCancelled() {
 		}
 		f.ok(f.RestartUpload(f.ctx, acme, b.ID))
 		f.same(f.batch(b.ID), b)
-		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(0)))
+		f.ok(f.AddChunks(f.ctx, acme, b.ID, f.chunk(0)))
 	}
 }
 
@@ -263,18 +263,18 @@ func testUpload(f *fixture) {
 	b, _, err := f.CreateBatch(f.ctx, f.newBatch(), f.event(acme, "batch.create"))
 	f.ok(err)
 	for no := range 2 {
-		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(no)))
+		f.ok(f.AddChunks(f.ctx, acme, b.ID, f.chunk(no)))
 	}
-	f.is(pki.Conflict, f.AddChunk(f.ctx, acme, b.ID, f.chunk(1)))
+	f.is(pki.Conflict, f.AddChunks(f.ctx, acme, b.ID, f.chunk(1)))
+	f.is(pki.Conflict, f.AddChunks(f.ctx, acme, b.ID, f.chunk(2), f.chunk(1)))
+	f.same(len(f.pending(b.ID, 0)), 2)
 	f.strangerBatch(b.ID)
 	f.ok(f.RestartUpload(f.ctx, acme, b.ID))
 	f.same(len(f.pending(b.ID, 0)), 0)
-	for no := range 2 {
-		f.ok(f.AddChunk(f.ctx, acme, b.ID, f.chunk(no)))
-	}
+	f.ok(f.AddChunks(f.ctx, acme, b.ID, f.chunk(0), f.chunk(1)))
 	f.ok(f.EndUpload(f.ctx, acme, b.ID, 6, batch.Every{}, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
 	f.is(pki.Conflict, f.EndUpload(f.ctx, acme, b.ID, 6, batch.Every{}, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
-	f.is(pki.Conflict, f.AddChunk(f.ctx, acme, b.ID, f.chunk(2)))
+	f.is(pki.Conflict, f.AddChunks(f.ctx, acme, b.ID, f.chunk(2)))
 	f.is(pki.Conflict, f.RestartUpload(f.ctx, acme, b.ID))
 	f.restartCancelled()
 	want := *b

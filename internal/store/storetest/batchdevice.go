@@ -58,7 +58,7 @@ func testBatchDevices(f *fixture) {
 	_, err := f.PurgeBatchRows(f.ctx, f.now, 100)
 	f.ok(err)
 	retry := f.newRetry(b, "")
-	f.ok(f.AddChunk(f.ctx, acme, retry.ID, &batch.Chunk{First: 1, Count: 3, Rows: []byte("rows"),
+	f.ok(f.AddChunks(f.ctx, acme, retry.ID, &batch.Chunk{First: 1, Count: 3, Rows: []byte("rows"),
 		Retries: []batch.Retry{{Row: 2, Origin: 2}, {Row: 11, Origin: 11}, {Row: 12, Origin: 12}}}))
 	f.ok(f.EndUpload(f.ctx, acme, retry.ID, 3, batch.Every{}, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
 	in := f.chunkIntent(retry.ID, 0, 1, 2, 3)
@@ -70,7 +70,7 @@ func testBatchDevices(f *fixture) {
 	f.record(in)
 	f.ok(f.move(retry.ID, batch.Done, batch.Running))
 	again := f.newRetry(retry, "")
-	f.ok(f.AddChunk(f.ctx, acme, again.ID, &batch.Chunk{First: 1, Count: 2, Rows: []byte("rows"),
+	f.ok(f.AddChunks(f.ctx, acme, again.ID, &batch.Chunk{First: 1, Count: 2, Rows: []byte("rows"),
 		Retries: []batch.Retry{{Row: 1, Origin: 2}, {Row: 3, Origin: 12}}}))
 	f.ok(f.EndUpload(f.ctx, acme, again.ID, 2, batch.Every{}, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
 	in = f.chunkIntent(again.ID, 0, 1, 2)

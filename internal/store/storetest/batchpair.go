@@ -15,7 +15,7 @@ func (f *fixture) pairBatch() *batch.Batch {
 	b, _, err := f.CreateBatch(f.ctx, n, f.event(acme, "batch.create"))
 	f.ok(err)
 	for no := range 2 {
-		f.ok(f.AddChunk(f.ctx, acme, b.ID, &batch.Chunk{No: no, First: int64(4*no) + 1, Count: 4, Rows: []byte("rows")}))
+		f.ok(f.AddChunks(f.ctx, acme, b.ID, &batch.Chunk{No: no, First: int64(4*no) + 1, Count: 4, Rows: []byte("rows")}))
 	}
 	f.ok(f.EndUpload(f.ctx, acme, b.ID, 8, batch.Every{}, hash("file"), batch.Running, f.now, f.event(acme, "batch.upload")))
 	got := f.batch(b.ID)

@@ -44,7 +44,7 @@ func testLotReport(f *fixture) {
 	first := refuse("meter-1", "meter-8", "")
 	second := refuse("meter-8", "meter-9", "meter-3")
 	retry := f.newRetry(second, "")
-	f.ok(f.AddChunk(f.ctx, acme, retry.ID, &batch.Chunk{First: 1, Count: 1, Rows: []byte("rows"), Retries: []batch.Retry{{Row: 2, Origin: 2}}}))
+	f.ok(f.AddChunks(f.ctx, acme, retry.ID, &batch.Chunk{First: 1, Count: 1, Rows: []byte("rows"), Retries: []batch.Retry{{Row: 2, Origin: 2}}}))
 	f.ok(f.move(retry.ID, batch.Cancelled, batch.Uploading))
 	_, err = f.ChangeDevice(f.ctx, registry.DeviceChange{Owner: acme, ID: "meter-2", Act: registry.Decommission, Event: f.event(acme, "device.decommission")})
 	f.ok(err)

@@ -65,7 +65,7 @@ func testBatchRetry(f *fixture) {
 		func() error { return f.RestartUpload(f.ctx, acme, again.ID) },
 		func() error { return f.move(again.ID, batch.Cancelled, batch.Uploading) },
 	} {
-		f.ok(f.AddChunk(f.ctx, acme, again.ID, chunk))
+		f.ok(f.AddChunks(f.ctx, acme, again.ID, chunk))
 		f.same(f.retryable(b.ID, 0, 10), []batch.Retry{two})
 		f.ok(undo())
 		f.same(f.retryable(b.ID, 0, 10), []batch.Retry{two, three, five})
@@ -73,8 +73,8 @@ func testBatchRetry(f *fixture) {
 
 	// Two retries do not get one row; the one that is too late stores nothing.
 	again, other := f.newRetry(b, ""), f.newRetry(b, "")
-	f.ok(f.AddChunk(f.ctx, acme, again.ID, chunk))
-	f.is(pki.Conflict, f.AddChunk(f.ctx, acme, other.ID, &batch.Chunk{First: 1, Count: 2, Rows: []byte("rows"), Retries: []batch.Retry{two, five}}))
+	f.ok(f.AddChunks(f.ctx, acme, again.ID, chunk))
+	f.is(pki.Conflict, f.AddChunks(f.ctx, acme, other.ID, &batch.Chunk{First: 1, Count: 2, Rows: []byte("rows"), Retries: []batch.Retry{two, five}}))
 	f.same(f.retryable(b.ID, 0, 10), []batch.Retry{two})
 	f.ok(f.EndUpload(f.ctx, acme, again.ID, 2, batch.Every{}, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
 
