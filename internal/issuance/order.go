@@ -30,6 +30,9 @@ type Order struct {
 	Within *access.Within // see Item
 }
 
+// usualTBS is the size of memory that holds what is to be signed for most devices.
+const usualTBS = 640
+
 // Prepare chooses the serial, builds the to-be-signed bytes and lints them. A
 // finding of the lint is PolicyRefused: nothing is intended or signed.
 func Prepare(o *Order, now time.Time) (*Item, error) {
@@ -38,7 +41,7 @@ func Prepare(o *Order, now time.Time) (*Item, error) {
 		class = pki.SerialRandom
 	}
 	o.Content.Serial = pki.NewSerial(class, now)
-	bytes, err := o.Profile.Append(nil, o.Content)
+	bytes, err := o.Profile.Append(make([]byte, 0, usualTBS), o.Content)
 	if err == nil {
 		err = o.Profile.Lint(bytes, o.Content)
 	}

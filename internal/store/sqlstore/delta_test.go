@@ -51,7 +51,7 @@ func newCertificates(t testing.TB, n int) [][]byte {
 	return all
 }
 
-func pack(r *reference, der []byte) []byte { return packSummed(r, der, sha256.Sum256(der)) }
+func pack(r *reference, der []byte) []byte { return appendPacked(nil, r, der, sha256.Sum256(der)) }
 
 func TestDeltaOfCertificates(t *testing.T) {
 	certs := newCertificates(t, 100)

@@ -24,24 +24,25 @@ const checkSize = 16
 // errDamaged says that stored bytes are not those that were stored.
 var errDamaged = errors.New("the stored bytes do not match their hash")
 
-// packSummed returns der, whose SHA-256 is sum, as it is stored: as a delta against r,
+// appendPacked appends der, whose SHA-256 is sum, as it is stored: as a delta against r,
 // or raw where r is nil or the delta saves nothing.
-func packSummed(r *reference, der []byte, sum [32]byte) []byte {
+func appendPacked(dst []byte, r *reference, der []byte, sum [32]byte) []byte {
+	start := len(dst)
 	if r != nil && len(der) <= maxDelta {
-		b := append(make([]byte, 0, 512), packedDelta)
-		b = append(b, sum[:checkSize]...)
-		b = binary.AppendUvarint(b, uint64(r.num))
-		b = r.appendDelta(b, der)
-		if len(b) < 1+checkSize+len(der) {
-			return b
+		dst = append(dst, packedDelta)
+		dst = append(dst, sum[:checkSize]...)
+		dst = binary.AppendUvarint(dst, uint64(r.num))
+		dst = r.appendDelta(dst, der)
+		if len(dst)-start < 1+checkSize+len(der) {
+			return dst
 		}
 	}
-	b := append(make([]byte, 0, 1+checkSize+len(der)), packedRaw)
-	b = append(b, sum[:checkSize]...)
-	return append(b, der...)
+	dst = append(dst[:start], packedRaw)
+	dst = append(dst, sum[:checkSize]...)
+	return append(dst, der...)
 }
 
-// unpack is the reverse of packSummed. It returns errDamaged rather than other bytes
+// unpack is the reverse of appendPacked. It returns errDamaged rather than other bytes
 // than were packed.
 func unpack(packed []byte, referenceOf func(num int64) (*reference, error)) ([]byte, error) {
 	if len(packed) < 1+checkSize {
@@ -156,9 +157,9 @@ func (t *tx) referenceFor(issuer, profile int64) (*reference, error) {
 	return r, nil
 }
 
-// packCertificate returns a certificate, whose SHA-256 is sum, as it is stored, and
+// packCertificate appends a certificate, whose SHA-256 is sum, as it is stored, and
 // makes it the reference of its issuer and profile where there is none yet.
-func (t *tx) packCertificate(issuer, profile int64, der []byte, sum [32]byte) ([]byte, error) {
+func (t *tx) packCertificate(dst []byte, issuer, profile int64, der []byte, sum [32]byte) ([]byte, error) {
 	r, err := t.referenceFor(issuer, profile)
 	if err != nil {
 		return nil, err
@@ -172,5 +173,5 @@ func (t *tx) packCertificate(issuer, profile int64, der []byte, sum [32]byte) ([
 		r = newReference(num, issuer, profile, append([]byte(nil), der...))
 		t.ders = append(t.ders, r)
 	}
-	return packSummed(r, der, sum), nil
+	return appendPacked(dst, r, der, sum), nil
 }

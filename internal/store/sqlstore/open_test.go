@@ -265,7 +265,7 @@ func TestRollback(t *testing.T) {
 		if first, err = tx.intern(tenantRef("acme")); err != nil {
 			return err
 		}
-		if _, err := tx.packCertificate(1, 2, []byte("reference"), sha256.Sum256([]byte("reference"))); err != nil {
+		if _, err := tx.packCertificate(nil, 1, 2, []byte("reference"), sha256.Sum256([]byte("reference"))); err != nil {
 			return err
 		}
 		return stop

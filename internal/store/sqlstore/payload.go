@@ -75,6 +75,7 @@ func (t *tx) asked(it *issuance.Item) (int64, error) {
 // them.
 func (t *tx) encodePayload(issuer int64, items []*issuance.Item, sums []byte, now time.Time) ([]byte, error) {
 	b := make([]byte, 0, 256*len(items))
+	var packed []byte
 	var against *reference
 	for i, profile := 0, int64(0); i < len(items); i++ {
 		it := items[i]
@@ -110,7 +111,7 @@ func (t *tx) encodePayload(issuer int64, items []*issuance.Item, sums []byte, no
 		b = append(b, it.KeyHash[:]...)
 		b = appendText(b, it.Idempotency)
 		b = append(b, it.RequestHash[:]...)
-		packed := packSummed(against, it.TBS, [sha256.Size]byte(sums[i*sha256.Size:]))
+		packed = appendPacked(packed[:0], against, it.TBS, [sha256.Size]byte(sums[i*sha256.Size:]))
 		b = append(binary.AppendUvarint(b, uint64(len(packed))), packed...)
 		if flags&flagRequest != 0 {
 			b = binary.AppendUvarint(b, uint64(r.actor))

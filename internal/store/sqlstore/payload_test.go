@@ -62,7 +62,7 @@ func newPayload(t testing.TB) ([]*issuance.Item, []byte, known) {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.packCertificate(1, num, certs[0], sha256.Sum256(certs[0])); err != nil {
+		if _, err := tx.packCertificate(nil, 1, num, certs[0], sha256.Sum256(certs[0])); err != nil {
 			return err
 		}
 		payload, err = tx.encodePayload(1, items, sumsOf(items), time.Now())

@@ -28,7 +28,8 @@ type recording struct {
 	batch  sql.NullInt64
 	now    time.Time
 
-	rows    []any // of the certificates: what is not stored yet
+	rows    []any  // of the certificates: what is not stored yet
+	packed  []byte // the certificates as they are stored, one after the other
 	indexed []indexedItem
 	issued  leafRun // the certificates
 	void    []*issuance.Item
@@ -63,6 +64,8 @@ func (t *tx) record(in *issuance.Intent, now time.Time) error {
 	}
 	r.issued = leafRun{tenant: r.issuer.tenant, kind: leafCertificates, ref: r.num, hashes: make([]byte, 0, tlog.HashSize*len(items))}
 	r.revoked = leafRun{tenant: r.issuer.tenant, kind: leafRevocation}
+	r.rows = make([]any, 0, insertCertificate.columns*len(items))
+	r.packed = make([]byte, 0, 256*len(items))
 	stored, err := r.devices(items)
 	if err != nil {
 		return err
@@ -111,10 +114,12 @@ func (r *recording) closeIntent(digest [32]byte) error {
 // leaf; d is its device as it is now.
 func (r *recording) certificate(place int, it *issuance.Item, d *storedItem) error {
 	sum := sha256.Sum256(it.DER)
-	der, err := r.packCertificate(r.issuer.num, d.refs.profile, it.DER, sum)
-	if err != nil {
+	packed := len(r.packed)
+	var err error
+	if r.packed, err = r.packCertificate(r.packed, r.issuer.num, d.refs.profile, it.DER, sum); err != nil {
 		return err
 	}
+	der := r.packed[packed:]
 	refs := d.refs
 	settled, err := r.settled(r.num, it)
 	if err != nil {
