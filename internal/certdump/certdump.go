@@ -60,11 +60,13 @@ func Text(certificate []byte) (string, error) {
 	return b.String(), nil
 }
 
+// orEmpty prints a name with the string types that are not its attributes' default, by
+// which strict ecosystems tell certificates apart.
 func orEmpty(n tbs.Name) string {
 	if len(n) == 0 {
 		return "(empty)"
 	}
-	return n.String()
+	return n.Typed()
 }
 
 // A printer prints the value of an extension, and reports whether it is what the

@@ -37,6 +37,38 @@ func TestExtension(t *testing.T) {
 	}
 }
 
+// TestName prints names whose values have other string types than their attributes'
+// default, which nothing else in a dump tells from those that have it.
+func TestName(t *testing.T) {
+	for name, tt := range map[string]struct {
+		name tbs.Name
+		want string
+	}{
+		"empty": {nil, "(empty)"},
+		"defaults": {
+			tbs.Name{{OID: der.OIDCountry, Type: tbs.PrintableString, Value: "AT"}, {OID: der.OIDDomainComponent, Type: tbs.IA5String, Value: "example"}, {OID: der.OIDCommonName, Value: "m"}},
+			"CN=m,DC=example,C=AT",
+		},
+		"printable": {tbs.Name{{OID: der.OIDCommonName, Type: tbs.PrintableString, Value: "m"}}, "CN(printable)=m"},
+		"IA5":       {tbs.Name{{OID: der.OIDUserID, Type: tbs.IA5String, Value: "m"}}, "UID(ia5)=m"},
+		"UTF8":      {tbs.Name{{OID: der.OIDSerialNumber, Value: "m"}}, "serialNumber(utf8)=m"},
+		"in one RDN": {
+			tbs.Name{{OID: der.OIDOrganization, Value: "o"}, {OID: der.OIDCommonName, Type: tbs.PrintableString, Value: "m"}, {OID: der.OIDSerialNumber, Type: tbs.PrintableString, Value: "1", Joined: true}},
+			"CN(printable)=m+serialNumber=1,O=o",
+		},
+		"without a short name": {tbs.Name{{OID: "1.3.6.1.4.1.37244.2.1", Type: tbs.PrintableString, Value: "FFF1"}}, "1.3.6.1.4.1.37244.2.1=#130446464631"},
+		"not by its value":     {tbs.Name{{OID: der.OIDCommonName, Value: "CN(printable)=m"}}, "CN=CN(printable)=m"},
+	} {
+		if diff := cmp.Diff(tt.want, orEmpty(tt.name)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	const directory = "\x30\x11\xa4\x0f\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x13\x02ab"
+	if _, got := extension(&tbs.Extension{OID: der.OIDSubjectAltName, Value: []byte(directory)}); got != "directoryName CN(printable)=ab" {
+		t.Errorf("in a general name: %s", got)
+	}
+}
+
 func TestTextRefuses(t *testing.T) {
 	if _, err := Text([]byte("\x30\x00")); err == nil {
 		t.Error("nothing is printed as a certificate")

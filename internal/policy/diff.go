@@ -376,7 +376,7 @@ func (v *value) String() string {
 func (a *attribute) String() string {
 	text := fmt.Sprintf("%s %s", a.oid, a.value.String())
 	if a.kind != tbs.UTF8String {
-		text = fmt.Sprintf("%s (%s) %s", a.oid, [...]string{tbs.PrintableString: "printable", tbs.IA5String: "ia5"}[a.kind], a.value.String())
+		text = fmt.Sprintf("%s (%s) %s", a.oid, a.kind, a.value.String())
 	}
 	if a.joined {
 		text = "+ " + text

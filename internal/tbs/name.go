@@ -29,6 +29,11 @@ var stringTags = [...]asn1.Tag{
 	IA5String:       asn1.IA5String,
 }
 
+// String returns the string type's name in profiles and dumps.
+func (t StringType) String() string {
+	return [...]string{UTF8String: "utf8", PrintableString: "printable", IA5String: "ia5"}[t]
+}
+
 // An Attribute is one type and value of a relative distinguished name.
 type Attribute struct {
 	OID    string // dotted

@@ -11,7 +11,7 @@ import (
 // An attributeRule is what RFC 5280, appendix A.1 says of an attribute's values.
 type attributeRule struct {
 	min, max int        // characters; max 0 sets no bound
-	only     StringType // with directory false, the one type that values have
+	only     StringType // with directory false, the one type that values have; else UTF8String
 	// directory says that the attribute is a DirectoryString, of which RFC 5280
 	// leaves UTF8String and PrintableString to new names.
 	directory bool

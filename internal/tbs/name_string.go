@@ -34,7 +34,14 @@ func attributeName(oid string) string {
 // String returns the name as RFC 4514 writes it: the last RDN first, attributes of
 // one RDN joined by "+". Attributes without a short name are written as OID=#hex of
 // the DER value.
-func (n Name) String() string {
+func (n Name) String() string { return n.write(false) }
+
+// Typed returns the name as String does, and after an attribute's short name the string
+// type of a value that has another than pando gives by default, as "CN(printable)=x".
+// An attribute without a short name shows its type in the DER of the value.
+func (n Name) Typed() string { return n.write(true) }
+
+func (n Name) write(types bool) string {
 	var b strings.Builder
 	for end := len(n); end > 0; {
 		start := end - 1
@@ -44,14 +51,14 @@ func (n Name) String() string {
 		if b.Len() > 0 {
 			b.WriteByte(',')
 		}
-		n[start:end].writeRDN(&b)
+		n[start:end].writeRDN(&b, types)
 		end = start
 	}
 	return b.String()
 }
 
 // writeRDN writes the attributes of one RDN.
-func (n Name) writeRDN(b *strings.Builder) {
+func (n Name) writeRDN(b *strings.Builder, types bool) {
 	for i, a := range n {
 		if i > 0 {
 			b.WriteByte('+')
@@ -62,7 +69,11 @@ func (n Name) writeRDN(b *strings.Builder) {
 			b.WriteString(hex.EncodeToString(der.Append(nil, stringTags[a.Type], []byte(a.Value))))
 			continue
 		}
-		b.WriteString(name + "=")
+		b.WriteString(name)
+		if types && a.Type != attributeRules[a.OID].only {
+			b.WriteString("(" + a.Type.String() + ")")
+		}
+		b.WriteByte('=')
 		writeEscaped(b, a.Value)
 	}
 }
