@@ -118,14 +118,14 @@ func Because(kind Kind, cause error, format string, args ...any) error {
 	return &Error{Kind: kind, Detail: fmt.Sprintf(format, args...), Cause: cause}
 }
 
-// Error returns detail and cause, for logs. A cause whose detail ends the detail
-// too is not said twice.
+// Error returns detail and cause, for logs. A cause that the detail has is not said
+// twice.
 func (e *Error) Error() string {
 	cause := e.Cause
-	for inner, ok := cause.(*Error); ok && strings.HasSuffix(e.Detail, inner.Detail); inner, ok = cause.(*Error) {
+	for inner, ok := cause.(*Error); ok && strings.Contains(e.Detail, inner.Detail); inner, ok = cause.(*Error) {
 		cause = inner.Cause
 	}
-	if cause == nil || strings.HasSuffix(e.Detail, cause.Error()) {
+	if cause == nil || strings.Contains(e.Detail, cause.Error()) {
 		return e.Detail
 	}
 	return e.Detail + ": " + cause.Error()

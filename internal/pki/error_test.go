@@ -96,6 +96,8 @@ func TestErrorSaysNothingTwice(t *testing.T) {
 		"asn1: it is too long":       pki.Because(pki.Malformed, pki.Errorf(pki.Malformed, "it is too long"), "asn1: it is too long"),
 		"asn1: it is too long: disk": pki.Because(pki.Malformed, inner, "asn1: it is too long"),
 		"refused: disk":              pki.Because(pki.Malformed, errors.New("disk"), "refused"),
+		"the disk: mend it":          pki.Because(pki.Malformed, errors.New("disk"), "the disk: mend it"),
+		"it is too long, says asn1":  pki.Because(pki.Malformed, pki.Errorf(pki.Malformed, "it is too long"), "it is too long, says asn1"),
 		"refused by the disk":        pki.Because(pki.Malformed, errors.New("disk"), "refused by the disk"),
 	} {
 		if got := err.Error(); got != want {

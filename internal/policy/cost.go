@@ -29,8 +29,9 @@ const (
 	maxFact     = 4 << 10  // octets of a text of the CSR
 )
 
-// errCost is the cause of a refusal of an expression that costs too much.
-var errCost = errors.New("the profile's expressions cost too much")
+// errCost is the cause of a refusal of an expression that costs too much, whose detail
+// says so in the same words.
+var errCost = errors.New("costs too much")
 
 // CostsTooMuch reports whether err is a refusal because the profile's expressions cost
 // more than they may: then the fault is the profile's, or the request is of a size

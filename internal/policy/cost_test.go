@@ -67,6 +67,9 @@ func TestExpressionMemory(t *testing.T) {
 			if row.want != "" && row.cn < 60_000 && !CostsTooMuch(err) {
 				t.Errorf("%v: is no matter of cost", err)
 			}
+			if err != nil && err.Error() != pki.DetailOf(err) {
+				t.Errorf("it says its cause twice: %v", err)
+			}
 			if got > most {
 				t.Errorf("it allocates %d octets", got)
 			}

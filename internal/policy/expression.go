@@ -197,7 +197,7 @@ func (e *expression) inspect(tree *ast.AST) (err error) {
 // too much.
 func (e *expression) eval(in *Input) (ref.Val, error) {
 	if in.spent > maxSpent {
-		return nil, pki.Because(pki.PolicyRefused, errCost, "the profile's expressions cost more than all of a request's may")
+		return nil, pki.Because(pki.PolicyRefused, errCost, "all that the profile's expressions do for one request costs too much")
 	}
 	if e.csr {
 		if err := checkFacts(in.CSR); err != nil {
@@ -211,7 +211,7 @@ func (e *expression) eval(in *Input) (ref.Val, error) {
 	var cancelled interpreter.EvalCancelledError
 	switch {
 	case errors.As(err, &cancelled):
-		return nil, pki.Because(pki.PolicyRefused, fmt.Errorf("%w: %w", errCost, err), "the profile's expression %.200q costs too much: %.300s", e.text, cancelled.Message)
+		return nil, pki.Because(pki.PolicyRefused, errCost, "the profile's expression %.200q costs too much: %.300s", e.text, cancelled.Message)
 	case err != nil:
 		return nil, pki.Because(pki.PolicyRefused, err, "the profile's expression %.200q fails: %.300s", e.text, err.Error())
 	}

@@ -88,6 +88,8 @@ func TestLint(t *testing.T) {
 			t.Errorf("%s: tried %v", name, v.Tried)
 		case row.refused == "" && err != nil || row.refused != "" && (pki.KindOf(err) != pki.PolicyRefused || !strings.Contains(pki.DetailOf(err), row.refused)):
 			t.Errorf("%s: %v", name, err)
+		case row.refused != "" && strings.Count(err.Error(), row.refused) != 1:
+			t.Errorf("%s: the rule is not named once: %v", name, err)
 		case row.warned != "" && !slices.ContainsFunc(v.Findings, func(f policy.Finding) bool { return f.Rule == row.warned }):
 			t.Errorf("%s: findings %v", name, v.Findings)
 		}
@@ -117,6 +119,9 @@ func TestLintCost(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if pki.KindOf(err) != pki.PolicyRefused || !strings.Contains(pki.DetailOf(err), "costs too much") {
 		t.Errorf("%v", err)
+	}
+	if n := strings.Count(err.Error(), "costs too much"); n != 1 {
+		t.Errorf("it says %d times what costs too much: %v", n, err)
 	}
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4<<20 {
 		t.Errorf("it allocates %d octets", allocated)
