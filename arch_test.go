@@ -91,8 +91,8 @@ var ranks = map[string]int{
 // peers are the imports within one rank that the plan allows.
 var peers = map[string][]string{
 	"internal/der":             {"internal/pki"},
-	"internal/trace":           {"internal/batch"},    // names its rows
-	"internal/policy":          {"internal/approval"}, // whose steps a profile names
+	"internal/trace":           {"internal/batch"},                         // names its rows
+	"internal/policy":          {"internal/approval", "internal/certdump"}, // whose steps a profile names; in whose words versions are compared
 	"internal/parallel":        {},
 	"internal/stat":            {"internal/pki"},
 	"internal/cms":             {"internal/tbs"},

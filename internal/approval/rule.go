@@ -2,7 +2,6 @@ package approval
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -193,18 +192,11 @@ func (r Rule) String() string {
 	if len(r.Steps) == 0 {
 		return "nobody else"
 	}
-	text := stepsText(r.Steps) + " within " + days(r.Life)
+	text := stepsText(r.Steps) + " within " + pki.FormatDuration(r.Life)
 	if r.Kind == RunRevocation {
 		text += fmt.Sprintf(", above %g %% of the certificates in force", float64(r.Share)/100)
 	}
 	return text
-}
-
-func days(life time.Duration) string {
-	if n := life.Hours() / 24; n == math.Trunc(n) && n > 1 {
-		return fmt.Sprintf("%d days", int(n))
-	}
-	return life.String()
 }
 
 func stepsText(steps []Step) string {

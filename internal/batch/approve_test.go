@@ -137,7 +137,7 @@ func TestBatchWaits(t *testing.T) {
 func TestDryRunTells(t *testing.T) {
 	b := newBoard(t)
 	x := b.submit(1, batch.Submission{DryRun: true})
-	if x = b.becomes(x.ID, batch.Checked); x.Needs != "1 security-officer within 7 days" || x.Change != "" {
+	if x = b.becomes(x.ID, batch.Checked); x.Needs != "1 security-officer within 7d" || x.Change != "" {
 		t.Errorf("%+v", x)
 	}
 	x, err := b.Batch.Issue(t.Context(), b.permit(b.asks, access.ManageBatches), x.ID)
@@ -262,7 +262,7 @@ func TestEndpointHasBatchesWait(t *testing.T) {
 	}
 	b.becomes(changed.ID, batch.Cancelled)
 	late := b.submit(1, batch.Submission{DryRun: true})
-	if late = b.becomes(late.ID, batch.Checked); late.Needs != "1 security-officer, then 1 ra-operator within 7 days" {
+	if late = b.becomes(late.ID, batch.Checked); late.Needs != "1 security-officer, then 1 ra-operator within 7d" {
 		t.Error(late.Needs)
 	}
 	b.endpointWants("guarded")

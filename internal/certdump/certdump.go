@@ -9,6 +9,7 @@ package certdump
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func Text(certificate []byte) (string, error) {
 	line("key", "%s %x", p.Key.Kind(), p.Key.KeyID())
 	for i := range p.Extensions {
 		e := &p.Extensions[i]
-		name, text := extension(e)
+		name, text := Extension(e.OID, e.Value)
 		if e.Critical {
 			name += " (critical)"
 		}
@@ -93,16 +94,17 @@ var printers = map[string]printer{
 	der.OIDNoRevAvail:             {"noRevAvail", null},
 }
 
-// extension returns the name and the text of an extension.
-func extension(e *tbs.Extension) (name, text string) {
-	name = e.OID
-	if p, ok := printers[e.OID]; ok {
+// Extension returns the name of an extension, its OID where it has no other, and the text
+// of its value in one line.
+func Extension(oid string, value []byte) (name, text string) {
+	name = oid
+	if p, ok := printers[oid]; ok {
 		name = p.name
-		if text, ok := p.print(e.Value); ok {
+		if text, ok := p.print(value); ok {
 			return name, text
 		}
 	}
-	return name, Outline(e.Value)
+	return name, Outline(value)
 }
 
 func basicConstraints(value []byte) (string, bool) {
@@ -236,8 +238,9 @@ func nameConstraints(value []byte) (string, bool) {
 func subtree(base cryptobyte.String, form asn1.Tag) string {
 	content, _ := der.ReadOnly(base, form)
 	if form == der.Implicit(7) && (len(content) == 8 || len(content) == 32) {
-		half := len(content) / 2
-		return fmt.Sprintf("ip %x mask %x", []byte(content[:half]), []byte(content[half:]))
+		address, _ := netip.AddrFromSlice(content[:len(content)/2])
+		mask, _ := netip.AddrFromSlice(content[len(content)/2:])
+		return fmt.Sprintf("ip %s mask %s", address, mask)
 	}
 	whole := der.Append(nil, asn1.SEQUENCE, base)
 	text, ok := names(whole)

@@ -38,6 +38,15 @@ func Outline(elements []byte) string {
 	return text
 }
 
+// TypeName returns the name that an outline gives to a type: its number in brackets where
+// it has no other.
+func TypeName(tag asn1.Tag) string {
+	if name, known := typeNames[tag]; known {
+		return name
+	}
+	return fmt.Sprintf("[%d]", tag&0x1f)
+}
+
 func outline(elements cryptobyte.String, depth int, left *int) (string, bool) {
 	if depth > maxDepth {
 		return "", false
@@ -62,10 +71,7 @@ func outline(elements cryptobyte.String, depth int, left *int) (string, bool) {
 }
 
 func element(content cryptobyte.String, tag asn1.Tag, depth int, left *int) (string, bool) {
-	name, known := typeNames[tag]
-	if !known {
-		name = fmt.Sprintf("[%d]", tag&0x1f)
-	}
+	name := TypeName(tag)
 	if tag&0x20 != 0 { // constructed
 		inner, ok := outline(content, depth+1, left)
 		return name + "{" + inner + "}", ok

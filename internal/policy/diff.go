@@ -6,6 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pando-pki/pando/internal/certdump"
+	"github.com/pando-pki/pando/internal/der"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
@@ -37,6 +41,7 @@ func Diff(before, after *Profile) []Change {
 	d.scope(before.authorities, after.authorities)
 	d.flag("strict", "true", before.strict, after.strict, Narrows)
 	d.set("rules", rulesOf(before), rulesOf(after), Narrows)
+	d.reasons("rules.because", ruleReasons(before), ruleReasons(after))
 	d.pair(before.pair, after.pair)
 	d.approvals(before.approvals, after.approvals)
 	d.quota(before.quota, after.quota)
@@ -73,6 +78,7 @@ func Diff(before, after *Profile) []Change {
 	d.flag("noRevAvail", "true", before.noRevAvail, after.noRevAvail, Widens)
 	d.either("extensions", extensionsOf(before), extensionsOf(after))
 	d.set("lint.except", exceptionsOf(before), exceptionsOf(after), Widens)
+	d.reasons("lint.except.because", exceptionReasons(before), exceptionReasons(after))
 	d.word("description", before.description, after.description)
 	return d.changes
 }
@@ -152,6 +158,24 @@ func (d *differ) set(what string, before, after []string, effect Effect) {
 	}
 }
 
+// A reason is why something is said.
+type reason struct{ of, because string }
+
+// reasons compares why both say what they say.
+func (d *differ) reasons(what string, before, after []reason) {
+	left := slices.Clone(after)
+	for _, r := range before {
+		i := slices.IndexFunc(left, func(o reason) bool { return o.of == r.of })
+		if i < 0 {
+			continue
+		}
+		if left[i].because != r.because {
+			d.add(what, r.because, left[i].because, Differs)
+		}
+		left = slices.Delete(left, i, i+1)
+	}
+}
+
 // restriction compares a set that restricts by being there: with none of it a
 // certificate is good for everything.
 func (d *differ) restriction(what string, before, after []string) {
@@ -218,7 +242,7 @@ func (d *differ) window(before, after window) {
 		d.add("validity", before.validity.String(), after.validity.String(), longer(before.validity, after.validity))
 	}
 	if before.backdate != after.backdate { // one end or the other moves outwards
-		d.add("backdate", before.backdate.String(), after.backdate.String(), Widens)
+		d.add("backdate", clockText(before.backdate), clockText(after.backdate), Widens)
 	}
 	d.flag("outlive", "clip", before.clip, after.clip, Widens)
 }
@@ -271,7 +295,12 @@ func (d *differ) constraints(before, after []byte) {
 		if extension == nil {
 			return ""
 		}
-		return fmt.Sprintf("%x", extension)
+		whole, err := newWant(tbs.ExtensionPart{DER: extension})
+		if err != nil {
+			return certdump.Outline(extension) // cannot be: it was compiled
+		}
+		_, readable := certdump.Extension(whole.oid, whole.value)
+		return readable
 	}
 	d.add("nameConstraints", text(before), text(after), effect)
 }
@@ -281,6 +310,20 @@ func rulesOf(p *Profile) (texts []string) {
 		texts = append(texts, r.require.text)
 	}
 	return texts
+}
+
+func ruleReasons(p *Profile) (reasons []reason) {
+	for _, r := range p.rules {
+		reasons = append(reasons, reason{r.require.text, r.because})
+	}
+	return reasons
+}
+
+func exceptionReasons(p *Profile) (reasons []reason) {
+	for _, e := range p.lintExcept {
+		reasons = append(reasons, reason{e.rule, e.because})
+	}
+	return reasons
 }
 
 func subjectOf(p *Profile) (texts []string) {
@@ -321,6 +364,11 @@ func extensionsOf(p *Profile) (texts []string) {
 		if e.critical {
 			text += " critical"
 		}
+		if e.value.constant != nil {
+			_, readable := certdump.Extension(e.oid, e.value.constant)
+			texts = append(texts, text+" "+readable)
+			continue
+		}
 		texts = append(texts, text+" "+e.value.String())
 	}
 	return texts
@@ -341,7 +389,20 @@ func (p period) String() string {
 	case p.days > 0:
 		return fmt.Sprintf("%dd", p.days)
 	}
-	return p.clock.String()
+	return clockText(p.clock)
+}
+
+// clockText returns whole seconds as a profile writes them, "" for none.
+func clockText(d time.Duration) string {
+	switch {
+	case d == 0:
+		return ""
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dmin", d/time.Minute)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
 }
 
 // String describes a value in one line.
@@ -388,7 +449,8 @@ func (a *attribute) String() string {
 func (r *sanRule) String() string {
 	switch {
 	case r.fixed != nil:
-		return fmt.Sprintf("%x", r.fixed.DER)
+		_, readable := certdump.Extension(der.OIDSubjectAltName, der.Append(nil, asn1.SEQUENCE, r.fixed.DER))
+		return readable
 	case r.name != nil:
 		var parts []string
 		for i := range r.name {
@@ -408,9 +470,9 @@ func (r *sanRule) String() string {
 func (v *asn1Value) String() string {
 	switch {
 	case v.constant != nil:
-		return fmt.Sprintf("%x", v.constant)
+		return certdump.Outline(v.constant)
 	case v.leaf != nil:
-		return fmt.Sprintf("[%d] %s", v.tag, v.leaf)
+		return certdump.TypeName(v.tag) + " " + v.leaf.String()
 	}
 	var parts []string
 	for i := range v.children {
@@ -420,7 +482,7 @@ func (v *asn1Value) String() string {
 	if v.implicit {
 		implicit = " implicit"
 	}
-	return fmt.Sprintf("[%d%s]{%s}", v.tag, implicit, strings.Join(parts, ", "))
+	return certdump.TypeName(v.tag) + implicit + "{" + strings.Join(parts, ", ") + "}"
 }
 
 // Widened reports whether a change of a list widens what may be issued.

@@ -26,17 +26,22 @@ func TestDiff(t *testing.T) {
 		{"mode: test\n", "", Change{"mode", "test", "", Widens}},
 		{"[manufacturing]", "[manufacturing, other]", Change{"authorities", "", "other", Widens}},
 		{"authorities: [manufacturing]\n", "", Change{"authorities", "manufacturing", "any", Widens}},
-		{"rules:\n", "approvals: {steps: [2 of security-officer]}\nrules:\n", Change{"approvals", "nobody else", "2 of role security-officer within 7 days", Narrows}},
+		{"rules:\n", "approvals: {steps: [2 of security-officer]}\nrules:\n", Change{"approvals", "nobody else", "2 of role security-officer within 7d", Narrows}},
 		{"rules:\n", "quota: 7\nrules:\n", Change{"quota", "", "7", Narrows}},
 		{"rules:\n", "strict: true\nrules:\n", Change{"strict", "", "true", Narrows}},
 		{"rules:\n", "binding: tls\nrules:\n", Change{"binding", "", "tls", Narrows}},
 		{"  - {require: \"lot.name != ''\", because: a certificate belongs to a lot}\n", "", Change{"rules", "lot.name != ''", "", Widens}},
+		{"because: a certificate belongs to a lot", "because: there is no lot", Change{"rules.because", "a certificate belongs to a lot", "there is no lot", Differs}},
+		{"rules:\n", "approvals: {steps: [2 of security-officer], expire: 1d}\nrules:\n", Change{"approvals", "nobody else", "2 of role security-officer within 1d", Narrows}},
+		{"99991231235959Z", "36h", Change{"validity", "99991231235959Z", "36h", Narrows}},
+		{"backdate: 5min", "backdate: 90s", Change{"backdate", "5min", "90s", Widens}},
+		{"backdate: 5min\n", "", Change{"backdate", "5min", "", Widens}},
 		{"allow: [p256]", "allow: [p256, p384]", Change{"keys.allow", "", "p384", Widens}},
 		{"allow: [p256]", "allow: [p256], reuse: shared", Change{"keys.reuse", "", "shared", Widens}},
 		{"allow: [p256]", "allow: [p256], renew: same-key", Change{"keys.renew", "", "same-key", Widens}},
 		{"allow: [p256]", "allow: [p256], renew: {key: new-key}", Change{}},
 		{"99991231235959Z", "20y", Change{"validity", "99991231235959Z", "20y", Narrows}},
-		{"backdate: 5min", "backdate: 1h", Change{"backdate", "5m0s", "1h0m0s", Widens}},
+		{"backdate: 5min", "backdate: 1h", Change{"backdate", "5min", "1h", Widens}},
 		{"outlive: clip", "outlive: refuse", Change{"outlive", "clip", "", Narrows}},
 		{"san:\n  critical: true", "san:\n  critical: true\n  required: true", Change{"san.required", "", "true", Narrows}},
 		{"san:\n  critical: true", "san:", Change{"san.critical", "true", "", Widens}},
@@ -181,6 +186,43 @@ func TestDiffConstraints(t *testing.T) {
 	} {
 		if changes := Diff(row.before, row.after); len(changes) != 1 || changes[0].Effect != row.want {
 			t.Errorf("%v, want %s", changes, row.want)
+		}
+	}
+}
+
+// TestDiffIsRead: whoever approves a version reads values, not their encoding.
+func TestDiffIsRead(t *testing.T) {
+	ca := func(more string) *Profile {
+		return parse(t, strings.Replace(minimal, "[authority]", "[subject]", 1)+"keyUsage: {use: [keyCertSign]}\nbasicConstraints: {ca: true}\n"+more)
+	}
+	with := func(more string) *Profile { return parse(t, minimal+more) }
+	for name, row := range map[string]struct {
+		before, after *Profile
+		want          []Change
+	}{
+		"name constraints": {
+			ca("nameConstraints: {permitted: [{dns: example.com}]}\n"), ca("nameConstraints: {permitted: [{dns: example.com}, {ip: 10.0.0.0/8}], excluded: [{dns: a.example.com}]}\n"),
+			[]Change{{"nameConstraints", "permitted dns example.com", "permitted dns example.com, permitted ip 10.0.0.0 mask 255.0.0.0, excluded dns a.example.com", Widens}},
+		},
+		"an extension with a name": {
+			with(""), with("extensions: [{oid: 2.5.29.54, critical: true, asn1: {integer: {value: \"0\"}}}, {oid: 1.3.6.1.4.1.32473.21, asn1: {sequence: [{utf8: {value: x}}, {boolean: true}]}}]\n"),
+			[]Change{{"extensions", "", "2.5.29.54 critical INTEGER 0", Widens}, {"extensions", "", `1.3.6.1.4.1.32473.21 SEQUENCE{UTF8 "x", BOOLEAN true}`, Widens}},
+		},
+		"a value that varies": {
+			with(""), with("extensions: [{oid: 1.3.6.1.4.1.32473.21, asn1: {sequence: [{printable: {from: tenant.organization}}, {explicit: {tag: 2, of: {ia5: {value: x}}}}]}}]\n"),
+			[]Change{{"extensions", "", `1.3.6.1.4.1.32473.21 SEQUENCE{Printable from tenant.organization, [2]{IA5 "x"}}`, Widens}},
+		},
+		"a registered ID": {
+			with(""), with("san: {names: [{registeredID: 1.3.6.1.4.1.32473.9}]}\n"),
+			[]Change{{"san.names", "", "registeredID 1.3.6.1.4.1.32473.9", Widens}},
+		},
+		"why an exception is": {
+			with("lint: {except: [{rule: e_ext_san_empty_name, because: one}]}\n"), with("lint: {except: [{rule: e_ext_san_empty_name, because: two}]}\n"),
+			[]Change{{"lint.except.because", "one", "two", Differs}},
+		},
+	} {
+		if diff := cmp.Diff(row.want, Diff(row.before, row.after)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }
