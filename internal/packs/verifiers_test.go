@@ -4,16 +4,22 @@ package packs_test
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pando-pki/pando/internal/packs"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // A verifier is a program of others that is asked about a chain. refuses says by
@@ -162,17 +168,113 @@ func command(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// openssl reads each certificate of the chain as text and as ASN.1, and verifies the
-// chain strictly.
+// openssl reads each certificate of the chain as text and as ASN.1, in which it must find
+// what our own reader, and so the golden dumps, find; and verifies the chain strictly.
 func openssl(t *testing.T, c *chainFiles) (string, error) {
 	for _, path := range append([]string{c.leaf, c.root}, c.between...) {
-		for _, args := range [][]string{{"x509", "-in", path, "-noout", "-text"}, {"asn1parse", "-in", path}} {
-			if said, err := output("openssl", args...); err != nil || strings.Contains(said, "<parse error>") {
-				t.Errorf("openssl %s: %v: %s", args[0], err, said)
-			}
+		raw := readPEM(t, path)
+		ours := seenByUs(t, raw)
+		if diff := cmp.Diff(ours, seenByASN1Parse(t, raw, command(t, "openssl", "asn1parse", "-in", path))); diff != "" {
+			t.Errorf("%s (-pando +openssl asn1parse):\n%s", path, diff)
+		}
+		var critical []bool
+		for _, m := range extensionOfText.FindAllStringSubmatch(command(t, "openssl", "x509", "-in", path, "-noout", "-text"), -1) {
+			critical = append(critical, m[1] != "")
+		}
+		if diff := cmp.Diff(ours.Critical, critical); diff != "" {
+			t.Errorf("%s, critical extensions (-pando +openssl x509):\n%s", path, diff)
 		}
 	}
 	return output("openssl", "verify", "-x509_strict", "-policy_check", "-CAfile", c.root, "-untrusted", c.middle, c.leaf)
+}
+
+// extensionOfText is the heading of an extension in the text of openssl x509.
+var extensionOfText = regexp.MustCompile(`(?m)^ {12}\S.*: ?(critical)?$`)
+
+// seen is what two readers of a certificate must agree on.
+type seen struct {
+	Subject    []string // OID and string type, "+" before those in the RDN of the one before
+	Extensions []string // OIDs
+	Critical   []bool   // of each extension
+}
+
+func seenByUs(t *testing.T, raw []byte) (s seen) {
+	t.Helper()
+	p, err := tbs.ParseCertificate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, err := tbs.ParseName(p.Subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range subject {
+		text := a.OID + " " + a.Type.String()
+		if a.Joined {
+			text = "+" + text
+		}
+		s.Subject = append(s.Subject, text)
+	}
+	for _, e := range p.Extensions {
+		s.Extensions, s.Critical = append(s.Extensions, e.OID), append(s.Critical, e.Critical)
+	}
+	return s
+}
+
+// elementOfASN1 is an element in the text of openssl asn1parse: where it begins, its
+// depth, the octets of its header and content, and its type.
+var elementOfASN1 = regexp.MustCompile(`(?m)^ *(\d+):d=(\d+) +hl=(\d+) l= *(\d+) (?:prim|cons): ([A-Z0-9]+(?: STRING)?|cont \[ \d+ \])`)
+
+// seenByASN1Parse takes from openssl's text where each element is and of which type, and
+// reads nothing itself but OIDs and booleans.
+func seenByASN1Parse(t *testing.T, raw []byte, text string) (s seen) {
+	t.Helper()
+	types := map[string]string{"UTF8STRING": "utf8", "PRINTABLESTRING": "printable", "IA5STRING": "ia5"}
+	field, joined, oid := -1, false, "" // of the TBSCertificate: 0 is its version, 5 the subject, 7 the extensions
+	for _, m := range elementOfASN1.FindAllStringSubmatch(text, -1) {
+		var n [4]int
+		for i := range n {
+			n[i], _ = strconv.Atoi(m[1+i])
+		}
+		depth, element := n[1], raw[n[0]:n[0]+n[2]+n[3]]
+		if depth == 1 && field >= 7 {
+			break // what follows the TBSCertificate
+		}
+		if depth == 2 {
+			field++
+		}
+		switch {
+		case m[5] == "OBJECT" && depth == 5 && (field == 5 || field == 7):
+			var id asn1.ObjectIdentifier
+			if _, err := asn1.Unmarshal(element, &id); err != nil {
+				t.Fatal(err)
+			}
+			if oid = id.String(); field == 7 {
+				s.Extensions, s.Critical = append(s.Extensions, oid), append(s.Critical, false)
+			}
+		case m[5] == "BOOLEAN" && depth == 5 && field == 7:
+			s.Critical[len(s.Critical)-1] = element[2] != 0
+		case m[5] == "SET" && depth == 3 && field == 5:
+			joined = false
+		case depth == 5 && field == 5:
+			entry := oid + " " + types[m[5]]
+			if joined {
+				entry = "+" + entry
+			}
+			s.Subject, joined = append(s.Subject, entry), true
+		}
+	}
+	return s
+}
+
+func readPEM(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	return block.Bytes
 }
 
 func certtool(t *testing.T, c *chainFiles) (string, error) {
@@ -203,12 +305,7 @@ const nssObjectSigner = "6"
 // key usage, else SSL server for key agreement and SSL client for signatures.
 func nssUsage(t *testing.T, leaf string) string {
 	t.Helper()
-	text, err := os.ReadFile(leaf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, _ := pem.Decode(text)
-	certificate := parse(t, block.Bytes)
+	certificate := parse(t, readPEM(t, leaf))
 	for _, u := range certificate.ExtKeyUsage {
 		switch u {
 		case x509.ExtKeyUsageClientAuth:
