@@ -22,7 +22,10 @@ pando profile lint meter.yaml                       # is it well-formed, and wou
 pando profile test meter.yaml --device SM-000001    # a throw-away certificate: all that is in it, its size, and whose approvals it would wait for
 pando profile diff meter@latest meter.yaml          # what differs, whether more may be issued, and the defaults that each relies on
 pando profile publish meter.yaml
+pando profile versions meter                        # when each version was published, by whom, and its hash
 ` + "```" + `
+
+To publish what the latest version has already publishes nothing, and says so.
 
 What a request asks for and the profile does not name is dropped, or refused where the profile is strict. A key in the list below that appears twice has two forms; a document has one.
 
