@@ -47,6 +47,45 @@ func TestDocsNameTests(t *testing.T) {
 	}
 }
 
+// TestDocsLettersLead: where a document abbreviates packages by letters, each letter that
+// stands before tests is in its legend, and the tests are in that package.
+func TestDocsLettersLead(t *testing.T) {
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)\(`)
+	there := make(map[string][]string) // the folders that have a test of the name
+	walk(t, ".", "_test.go", func(file string, text []byte) {
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			there[string(m[1])] = append(there[string(m[1])], path.Dir(filepath.ToSlash(file)))
+		}
+	})
+	legend := regexp.MustCompile("`(internal/[a-z/]+)` \\(([A-Z])[:,)]")
+	lettered := regexp.MustCompile(`\b([A-Z]) ((?:Test|Fuzz)[A-Z]\w*(?:, (?:Test|Fuzz)[A-Z]\w*)*)`)
+	count := 0
+	walk(t, "docs", ".md", func(file string, text []byte) {
+		packages := make(map[string]string)
+		for _, m := range legend.FindAllSubmatch(text, -1) {
+			packages[string(m[2])] = string(m[1])
+		}
+		for _, at := range lettered.FindAllSubmatchIndex(text, -1) {
+			line := 1 + bytes.Count(text[:at[0]], []byte("\n"))
+			letter := string(text[at[2]:at[3]])
+			pkg, said := packages[letter]
+			if !said {
+				t.Errorf("%s:%d: the legend has no %s", file, line, letter)
+				continue
+			}
+			for name := range strings.SplitSeq(string(text[at[4]:at[5]]), ", ") {
+				count++
+				if !slices.Contains(there[name], pkg) {
+					t.Errorf("%s:%d: %s is in %v, and %s is %s", file, line, name, there[name], letter, pkg)
+				}
+			}
+		}
+	})
+	if count == 0 {
+		t.Error("no document has a test by a letter: this test does not see them")
+	}
+}
+
 // TestDocsHaveAlarms: each alarm that the code raises has its row in alarms.md.
 // Where alarms are raised, a text of the form part.condition is the name of one, or
 // an act that an event names.
