@@ -132,7 +132,7 @@ func (p *plant) batch(t *testing.T, prefix string, rows int) int64 {
 // once and a key that fails now and then, against a quota of each kind: as many are
 // issued as it says, none more and none less.
 func TestExact(t *testing.T) {
-	for _, target := range []string{"tenant", "authority:issuing", "profile:meter", "product-line:pro"} {
+	for _, target := range []string{"tenant", "authority:issuing", "profile:meter", "product-line:pro", "endpoint:meter"} {
 		t.Run(target, func(t *testing.T) {
 			p := newPlant(t)
 			const before, limit = 3, 60
