@@ -102,7 +102,7 @@ func TestESTRefusalsAreSeen(t *testing.T) {
 		"a wrong token":         {nobody, enrols, fresh("SM-1"), []string{"Authorization", "Bearer " + secret}, pki.Unauthenticated, "", "token"},
 		"another's device":      {meter, enrols, fresh("SM-3"), nil, pki.Forbidden, "SM-1", "for itself alone"},
 		"its key again":         {meter, enrols, []byte(csrOf(t, meter.key, "SM-1")), nil, pki.DuplicateKey, "SM-1", "key"},
-		"a renewal of nothing":  {meter, estPath("acme.meter", "simplereenroll"), fresh("SM-1"), nil, pki.PolicyRefused, "SM-1", ""},
+		"a renewal of nothing":  {meter, estPath("acme.meter", "simplereenroll"), fresh("SM-1"), nil, pki.PolicyRefused, "SM-1", "the subject of the certificate that it renews"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			if answer := c.by.est("POST", c.path, c.body, c.headers...); answer.StatusCode < 400 {
@@ -259,8 +259,8 @@ func TestSCEPRefusalsAreSeen(t *testing.T) {
 		{"a request for another key", by(c, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret)), pki.BadProof, "another key than the one that signed"},
 		{"a transaction of another key", by(other, scep.RenewalReq, good), pki.Conflict, "transaction"},
 		{"a poll for nothing", by(other, scep.CertPoll, scepclient.CSR(t, other.Key, "gateway-2", secret)), pki.NotFound, "nothing waits"},
-		{"a wrong challenge", by(other, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret[:len(secret)-1]+"!")), pki.Unauthenticated, ""},
-		{"refused by the profile", by(c, scep.PKCSReq, scepclient.CSR(t, c.Key, "gateway\x01", secret)), pki.PolicyRefused, ""},
+		{"a wrong challenge", by(other, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret[:len(secret)-1]+"!")), pki.Unauthenticated, "no secret of the endpoint has this text"},
+		{"refused by the profile", by(c, scep.PKCSReq, scepclient.CSR(t, c.Key, "gateway\x01", secret)), pki.PolicyRefused, "a character that is not printable"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			answer, err := http.Post(c.URL+"?operation=PKIOperation", "application/x-pki-message", strings.NewReader(string(test.message)))
