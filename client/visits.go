@@ -15,7 +15,7 @@ type Visit struct {
 	Protocol string    `json:"protocol,omitempty" doc:"rest, est, scep or scep-legacy; absent where it did not show."`
 	Source   string    `json:"source,omitempty" doc:"The address that it came from."`
 	Who      string    `json:"who,omitempty" doc:"Who was proved; absent: nobody."`
-	Device   string    `json:"device,omitempty"`
+	Device   string    `json:"device,omitempty" doc:"That it was for; where nobody was proved, what the request claims."`
 	Outcome  string    `json:"outcome" enum:"issued,refused,pending"`
 	Kind     string    `json:"kind,omitempty" doc:"The kind of the refusal, as in problem documents."`
 	Why      string    `json:"why,omitempty" doc:"Which rule refused it, or what it waits for."`

@@ -18,7 +18,7 @@ type endpointTrace struct {
 }
 
 func (endpointTrace) Help() string {
-	return `Shows the last requests for single certificates that came to an endpoint, and then each that comes, until interrupted: when, by which protocol, from where, who was proved, for which device, and what became of it. Of a refusal it says which rule refused it, also where the device is not told. It is in the memory of the node that answers, with the last 200 of an endpoint; 'pando cert list' and 'pando events' are the record.
+	return `Shows the last requests for single certificates that came to an endpoint, and then each that comes, until interrupted: when, by which protocol, from where, who was proved, for which device (claimed, where nobody was proved), and what became of it. Of a refusal it says which rule refused it, also where the device is not told. It is in the memory of the node that answers, with the last 200 of an endpoint; 'pando cert list' and 'pando events' are the record.
 
 With --json each request is one line of JSON.
 
@@ -58,7 +58,11 @@ func (e *endpointTrace) show(c *console, v *client.Visit) error {
 	case v.Kind != "":
 		what += " " + v.Kind
 	}
+	device := cmp.Or(v.Device, "-")
+	if v.Device != "" && v.Who == "" {
+		device += " (claimed)"
+	}
 	_, err := fmt.Fprintf(c.out, "%s  %s  from %s  %s  device %s  %s  %s\n", v.At.UTC().Format(time.RFC3339), cmp.Or(v.Protocol, "-"), cmp.Or(v.Source, "-"),
-		cmp.Or(v.Who, "nobody"), cmp.Or(v.Device, "-"), what, v.Why)
+		cmp.Or(v.Who, "nobody"), device, what, v.Why)
 	return err
 }

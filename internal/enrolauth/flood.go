@@ -55,7 +55,7 @@ func (s *Service) failed(ctx context.Context, label string, p *Presented, kind p
 
 // noteRefusal has the operator see what an endpoint, which exists, refused and why.
 func (s *Service) noteRefusal(label string, p *Presented, kind pki.Kind, why string) {
-	s.cfg.Visits.Note(label, visits.Visit{At: s.cfg.Now().UTC(), Protocol: p.Protocol, Source: sourceOf(p.Remote), Refused: true, Kind: kind, Why: why})
+	s.cfg.Visits.Note(label, visits.Visit{At: s.cfg.Now().UTC(), Protocol: p.Protocol, Source: sourceOf(p.Remote), Device: p.Device, Refused: true, Kind: kind, Why: why})
 }
 
 // noteGone has the operator see that what waited at an endpoint is not done, since nobody

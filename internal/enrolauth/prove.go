@@ -26,6 +26,8 @@ type Presented struct {
 	Own         bool       // the key of that request signed the message that it came in
 	Transaction string     // of the protocol, likewise
 
+	Device pki.DeviceID // that the request names, for operators alone: it proves nothing; "" is not known
+
 	taken string // the validator that took the request; "" is none
 
 	Asked    string // id of the principal of a secret that came with what waits since, and does not come again

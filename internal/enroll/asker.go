@@ -92,7 +92,7 @@ func (s *Service) ofSubject(who access.Principal, lane *Lane, r *Subject) error 
 	if got := csr.Subject.String(); got != who.CSRSubject {
 		return access.Refuse(access.Enroll, where, "this proof is for the subject %.300q, and the request has %.300q", who.CSRSubject, got)
 	}
-	device, err := deviceOf(csr)
+	device, err := DeviceOf(csr)
 	switch {
 	case who.Device != "" && who.Proofs.Has(pki.ByCertificate) && device != who.Device:
 		return access.Refuse(access.Enroll, where, "the secret's subject names the device %q, and the client certificate is of %q: present that of the device which the secret is for", device, who.Device)

@@ -142,7 +142,7 @@ func (s *Service) CheckSubject(ctx context.Context, g access.Permit, permission 
 		if err != nil {
 			return r.Placement, err
 		}
-		if device, err = deviceOf(csr); err != nil {
+		if device, err = DeviceOf(csr); err != nil {
 			device = "" // a profile that needs one refuses the request
 		}
 	}

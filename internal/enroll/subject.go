@@ -55,7 +55,7 @@ func (s *Service) order(ctx context.Context, lane *Lane, r *Subject, now time.Ti
 	}
 	profile := lane.profile.Profile()
 	if in.Device == "" && lane.commonName == "" {
-		in.Device, err = deviceOf(csr)
+		in.Device, err = DeviceOf(csr)
 		if err != nil && profile.NeedsDevice() {
 			return nil, err
 		}
@@ -107,10 +107,10 @@ func CheckPlacement(p pki.Placement) error {
 	return nil
 }
 
-// deviceOf returns the device that a request names: the serialNumber of its
+// DeviceOf returns the device that a request names: the serialNumber of its
 // subject, else its common name. What is there and cannot name a device is an
 // error as much as nothing: a profile that can do without a device takes both.
-func deviceOf(csr *tbs.CSR) (pki.DeviceID, error) {
+func DeviceOf(csr *tbs.CSR) (pki.DeviceID, error) {
 	id := pki.DeviceID(cmp.Or(csr.Subject.Get(der.OIDSerialNumber), csr.Subject.Get(der.OIDCommonName)))
 	if id == "" {
 		return "", pki.Errorf(pki.Malformed, "no device: neither the request nor the serialNumber or CN of its subject names one")

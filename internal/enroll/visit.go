@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"strings"
@@ -33,7 +34,7 @@ func (s *Service) note(ctx context.Context, r *Request, got *pki.Enrollment, err
 		v.Refused = v.Kind != pki.Pending
 		if v.Device == "" {
 			if csr, unread := s.requests.Parse(r.CSR); unread == nil {
-				v.Device, _ = deviceOf(csr) // what names none stays unsaid
+				v.Device, _ = DeviceOf(csr) // what names none stays unsaid
 			}
 		}
 	default:
@@ -48,6 +49,7 @@ type Refusal struct {
 	Protocol pki.Protocol
 	Remote   string           // address and port that it came from, as net/http has it; "" is that of Who
 	Who      access.Principal // zero where nobody was proved
+	Device   pki.DeviceID     // that the request names, for where nobody's device was proved; "" is not known
 	Why      string           // for the operator; "" is the detail of the error
 }
 
@@ -63,7 +65,7 @@ func (s *Service) NoteRefusal(ctx context.Context, r Refusal, err error) error {
 	if !s.exists(ctx, pki.TenantID(tenant), name) {
 		return err
 	}
-	v := visits.Visit{At: s.cfg.Now().UTC(), Protocol: r.Protocol, Who: r.Who.ID, Device: r.Who.Device, Refused: true, Kind: kind, Why: r.Why}
+	v := visits.Visit{At: s.cfg.Now().UTC(), Protocol: r.Protocol, Who: r.Who.ID, Device: cmp.Or(r.Who.Device, r.Device), Refused: true, Kind: kind, Why: r.Why}
 	if from, unknown := netip.ParseAddrPort(r.Remote); unknown == nil {
 		v.Source = from.Addr().String()
 	} else if r.Who.Source.IsValid() {

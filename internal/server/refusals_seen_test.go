@@ -249,18 +249,19 @@ func TestSCEPRefusalsAreSeen(t *testing.T) {
 		what    string
 		message []byte
 		kind    pki.Kind
+		device  pki.DeviceID
 		why     string
 	}{
-		{"garbage", []byte("garbage"), pki.Malformed, "BER"},
-		{"another recipient", message(func(_ *x509.CertificateRequest, m *scep.PKIMessage) { m.Recipients = []*x509.Certificate{c.Signer} }), pki.BadProof, forNobody},
-		{"no request", message(func(r *x509.CertificateRequest, _ *scep.PKIMessage) { r.Raw = []byte("no request") }), pki.BadProof, opened},
-		{"a signature that does not hold", unsigned, pki.BadProof, "signature does not verify"},
-		{"DES", weak, pki.BadKey, "DES"},
-		{"a request for another key", by(c, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret)), pki.BadProof, "another key than the one that signed"},
-		{"a transaction of another key", by(other, scep.RenewalReq, good), pki.Conflict, "transaction"},
-		{"a poll for nothing", by(other, scep.CertPoll, scepclient.CSR(t, other.Key, "gateway-2", secret)), pki.NotFound, "nothing waits"},
-		{"a wrong challenge", by(other, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret[:len(secret)-1]+"!")), pki.Unauthenticated, "no secret of the endpoint has this text"},
-		{"refused by the profile", by(c, scep.PKCSReq, scepclient.CSR(t, c.Key, "gateway\x01", secret)), pki.PolicyRefused, "a character that is not printable"},
+		{"garbage", []byte("garbage"), pki.Malformed, "", "BER"},
+		{"another recipient", message(func(_ *x509.CertificateRequest, m *scep.PKIMessage) { m.Recipients = []*x509.Certificate{c.Signer} }), pki.BadProof, "", forNobody},
+		{"no request", message(func(r *x509.CertificateRequest, _ *scep.PKIMessage) { r.Raw = []byte("no request") }), pki.BadProof, "", opened},
+		{"a signature that does not hold", unsigned, pki.BadProof, "", "signature does not verify"},
+		{"DES", weak, pki.BadKey, "", "DES"},
+		{"a request for another key", by(c, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret)), pki.BadProof, "gateway-2", "another key than the one that signed"},
+		{"a transaction of another key", by(other, scep.RenewalReq, good), pki.Conflict, "gateway-1", "transaction"},
+		{"a poll for nothing", by(other, scep.CertPoll, scepclient.CSR(t, other.Key, "gateway-2", secret)), pki.NotFound, "", "nothing waits"},
+		{"a wrong challenge", by(other, scep.PKCSReq, scepclient.CSR(t, other.Key, "gateway-2", secret[:len(secret)-1]+"!")), pki.Unauthenticated, "gateway-2", "no secret of the endpoint has this text"},
+		{"refused by the profile", by(c, scep.PKCSReq, scepclient.CSR(t, c.Key, "gateway\x01", secret)), pki.PolicyRefused, "", "a character that is not printable"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			answer, err := http.Post(c.URL+"?operation=PKIOperation", "application/x-pki-message", strings.NewReader(string(test.message)))
@@ -273,7 +274,7 @@ func TestSCEPRefusalsAreSeen(t *testing.T) {
 				t.Errorf("%s: %s, %v", answer.Status, body, err)
 			}
 			endpoint.t = t
-			endpoint.refused(pki.ProtocolSCEP, test.kind, "", test.why, secret)
+			endpoint.refused(pki.ProtocolSCEP, test.kind, test.device, test.why, secret)
 		})
 	}
 	for v := range s.visits.Watch(t.Context(), "acme.device", false) {

@@ -25,7 +25,7 @@ type Visit struct {
 	Protocol pki.Protocol // "" where the request did not come so far
 	Source   string       // address that it came from; "" is not known
 	Who      string       // id of the principal; "" where nobody was proved
-	Device   pki.DeviceID // that it was for, or that proved itself; "" is none
+	Device   pki.DeviceID // that it was for, or that proved itself; claimed alone where nobody was proved; "" is none
 	Refused  bool
 	Kind     pki.Kind // of the refusal
 	Why      string   // of the refusal, for the operator

@@ -24,7 +24,7 @@ func (op *operation) prove(ctx context.Context, renews bool) (who access.Princip
 	}
 	err = cfg.Limits.Admit(op.remote, op.credential(), func() (limit.Asker, error) {
 		who, err = cfg.Prover.Prove(ctx, op.label, enrolauth.Presented{
-			Certificates: op.certificates(), Secret: secret, Request: op.content, Own: op.own, Transaction: op.id, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
+			Certificates: op.certificates(), Secret: secret, Request: op.content, Own: op.own, Transaction: op.id, Device: op.device, Asked: op.asked, Protocol: pki.ProtocolSCEP, Renews: renews, Remote: op.remote,
 		})
 		return enrolauth.Asker(who), err
 	})

@@ -175,6 +175,7 @@ func (op *operation) readRequest() (*tbs.CSR, error) {
 	if err != nil {
 		return nil, errOpen(err)
 	}
+	op.device, _ = enroll.DeviceOf(csr) // what names none stays unsaid
 	op.challenge, err = csr.Challenge()
 	return csr, err
 }

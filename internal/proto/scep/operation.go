@@ -31,6 +31,7 @@ type operation struct {
 
 	challenge pki.Secret       // of the request, once it is read
 	own       bool             // likewise: the key of the request signed the message
+	device    pki.DeviceID     // that the request names; it may be another's
 	waits     *Transaction     // of a poll
 	asked     string           // of a poll, or of what came before: the principal whose challenge came with the request
 	who       access.Principal // that the message proves, once it does
@@ -121,7 +122,7 @@ func (op *operation) answer(ctx context.Context) (*reply, []byte, error) {
 // once it opens, is for the server's log alone: else whoever may look at an endpoint could
 // decrypt what they record of its devices (see errOpen).
 func (op *operation) refused(ctx context.Context, err error) error {
-	r := enroll.Refusal{Label: op.label, Protocol: pki.ProtocolSCEP, Remote: op.remote, Who: op.who}
+	r := enroll.Refusal{Label: op.label, Protocol: pki.ProtocolSCEP, Remote: op.remote, Who: op.who, Device: op.device}
 	if errors.Is(err, cms.ErrRecipient) {
 		r.Why = pki.DetailOf(err) + ": " + pki.DetailOf(cms.ErrRecipient)
 	}
