@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
@@ -87,22 +88,51 @@ func (s *Service) pass(ctx context.Context, g access.Permit, kind approval.Kind,
 	})
 }
 
+// says returns what is asked for: of an endpoint that is there what is another than before,
+// since what is said is checked, and a retired authority must not keep one from being
+// switched off.
+func (ch *endpointChange) says() NewEndpoint {
+	n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Quota: ch.Quota}
+	was, after := ch.Before, ch.After
+	if was == nil {
+		was = new(endpointSettings)
+		n.Protocols = []pki.Protocol{} // none is said, too: it is no default
+		if ch.Loan == "" {
+			n.Authority = string(ch.Authority)
+		}
+	}
+	if was.Profile != after.Profile || was.Version != after.Version {
+		n.Version = after.Version
+		if ch.Loan == "" {
+			n.Profile = after.Profile
+		}
+	}
+	if !slices.Equal(was.Protocols, after.Protocols) {
+		n.Protocols = append([]pki.Protocol{}, after.Protocols...)
+	}
+	if !sameNames(was.Names, after.Names) {
+		n.Names = &after.Names
+	}
+	if !slices.Equal(was.Auth, after.Auth) {
+		n.Auth = append([]pki.Proofs{}, after.Auth...)
+	}
+	if !slices.Equal(was.Networks, after.Networks) {
+		n.Networks = append([]string{}, after.Networks...)
+	}
+	if was.Validator != after.Validator {
+		n.Validator = &after.Validator
+	}
+	if approvals := after.Approvals.read(); !sameApprovals(was.Approvals.read(), approvals) {
+		n.Approvals = approvals
+	}
+	return n
+}
+
 // Executors returns what does the acts of this service that were approved.
 func (s *Service) Executors() map[approval.Kind]approval.Executor {
 	endpoint := func(act func(context.Context, access.Permit, NewEndpoint) (*pki.Endpoint, error)) approval.Executor {
 		return approval.Execute(access.ManageEndpoints, func(ctx context.Context, g access.Permit, ch endpointChange) error {
-			n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Version: ch.After.Version, Protocols: ch.After.Protocols, Names: &ch.After.Names,
-				Auth: append([]pki.Proofs{}, ch.After.Auth...), Networks: append([]string{}, ch.After.Networks...), Validator: &ch.After.Validator, Approvals: ch.After.Approvals.read(), Quota: ch.Quota} // none is said too
-			if ch.Loan == "" {
-				n.Profile = ch.After.Profile
-			}
-			if ch.Loan == "" && ch.Before == nil {
-				n.Authority = string(ch.Authority)
-			}
-			if n.Protocols == nil {
-				n.Protocols = []pki.Protocol{}
-			}
-			_, err := act(ctx, g, n)
+			_, err := act(ctx, g, ch.says())
 			return err
 		})
 	}

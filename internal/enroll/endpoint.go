@@ -121,7 +121,7 @@ func (s *Service) UpdateEndpoint(ctx context.Context, g access.Permit, n NewEndp
 		return nil, err
 	}
 	defer s.forget(ep.Label())
-	return ep, s.cfg.Store.UpdateEndpoint(ctx, ep, limit, s.event(g, "endpoint.update", ep))
+	return ep, s.cfg.Store.UpdateEndpoint(ctx, &before, ep, limit, s.event(g, "endpoint.update", ep))
 }
 
 func sameNames(a, b pki.Names) bool {

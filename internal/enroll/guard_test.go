@@ -56,8 +56,9 @@ func TestNoAuthorityAtEndpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	was := *ep
 	ep.Profile = version.ProfileRef
-	if err := h.Store.UpdateEndpoint(t.Context(), ep, nil, pki.Event{Tenant: "acme", Action: "test"}); err != nil {
+	if err := h.Store.UpdateEndpoint(t.Context(), &was, ep, nil, pki.Event{Tenant: "acme", Action: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	ra := enroll.New(enroll.Config{Store: h.Store, Directory: deep{h.Hierarchy}, CA: h.Issuance, Registry: h.Registry, Gate: h.Approvals, Keys: h.Keypool, Now: h.Now})

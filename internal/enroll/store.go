@@ -16,9 +16,10 @@ type Store interface {
 	// PutEndpoint stores a new endpoint; Conflict where the name is taken. In the same
 	// transaction it sets a quota that q is, nil for none, with an event of its own.
 	PutEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error
-	// UpdateEndpoint replaces what can be changed of an endpoint.
+	// UpdateEndpoint replaces what can be changed of an endpoint; Conflict where it is not
+	// as it was read, or is gone.
 	// It sets a quota as PutEndpoint does; one that would be raised is Conflict.
-	UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error
+	UpdateEndpoint(ctx context.Context, was, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error
 	Endpoint(ctx context.Context, tenant pki.TenantID, name string) (*pki.Endpoint, error)
 	Endpoints(ctx context.Context, tenant pki.TenantID) ([]*pki.Endpoint, error)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -12,19 +13,14 @@ import (
 
 // PutEndpoint implements enroll.Store.
 func (s *Store) PutEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error {
-	names, err := json.Marshal(ep.Names)
+	settings, err := endpointSettings(ep)
 	if err != nil {
-		return fmt.Errorf("encoding names: %w", err)
-	}
-	steps, life, err := approvalsText(ep.Approvals)
-	if err != nil {
-		return fmt.Errorf("encoding approvals: %w", err)
+		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`INSERT INTO endpoint (tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator, approvals, approval_life)
+		rows, err := t.exec(`INSERT INTO endpoint (tenant, name, authority, created, profile_tenant, profile_name, profile_version, protocols, names, auth, networks, validator, approvals, approval_life)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`,
-			ep.Tenant, ep.Name, ep.Authority, ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version,
-			joined(ep.Protocols), string(names), micros(ep.Created), proofsText(ep.Auth), joined(ep.Networks), ep.Validator, steps, life)
+			append([]any{ep.Tenant, ep.Name, ep.Authority, micros(ep.Created)}, settings...)...)
 		switch {
 		case err != nil:
 			return fmt.Errorf("storing endpoint %s: %w", ep.Label(), err)
@@ -35,30 +31,41 @@ func (s *Store) PutEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quot
 	})
 }
 
-// UpdateEndpoint implements enroll.Store. Where the tenant has no such endpoint it
-// is NotFound.
-func (s *Store) UpdateEndpoint(ctx context.Context, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error {
-	names, err := json.Marshal(ep.Names)
+// UpdateEndpoint implements enroll.Store.
+func (s *Store) UpdateEndpoint(ctx context.Context, was, ep *pki.Endpoint, q *quota.Quota, e pki.Event) error {
+	before, err := endpointSettings(was)
 	if err != nil {
-		return fmt.Errorf("encoding names: %w", err)
+		return err
 	}
-	steps, life, err := approvalsText(ep.Approvals)
+	settings, err := endpointSettings(ep)
 	if err != nil {
-		return fmt.Errorf("encoding approvals: %w", err)
+		return err
 	}
 	return s.update(ctx, func(t *tx) error {
 		rows, err := t.exec(`UPDATE endpoint SET profile_tenant = $3, profile_name = $4, profile_version = $5, protocols = $6, names = $7, auth = $8, networks = $9, validator = $10, approvals = $11, approval_life = $12
-			WHERE tenant = $1 AND name = $2`,
-			ep.Tenant, ep.Name, ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version, joined(ep.Protocols), string(names),
-			proofsText(ep.Auth), joined(ep.Networks), ep.Validator, steps, life)
+			WHERE tenant = $1 AND name = $2 AND profile_tenant = $13 AND profile_name = $14 AND profile_version = $15 AND protocols = $16 AND names = $17 AND auth = $18 AND networks = $19 AND validator = $20 AND approvals = $21 AND approval_life = $22`,
+			slices.Concat([]any{ep.Tenant, ep.Name}, settings, before)...)
 		switch {
 		case err != nil:
 			return fmt.Errorf("changing endpoint %s: %w", ep.Label(), err)
 		case rows == 0:
-			return pki.Errorf(pki.NotFound, "no endpoint %q", ep.Name)
+			return pki.Errorf(pki.Conflict, "the endpoint %q was changed by somebody else meanwhile: look at it again", ep.Name)
 		}
 		return t.eventWithQuota(q, e)
 	})
+}
+
+// endpointSettings returns what can be changed of an endpoint, in the order of its columns.
+func endpointSettings(ep *pki.Endpoint) ([]any, error) {
+	names, err := json.Marshal(ep.Names)
+	if err != nil {
+		return nil, fmt.Errorf("encoding names: %w", err)
+	}
+	steps, life, err := approvalsText(ep.Approvals)
+	if err != nil {
+		return nil, fmt.Errorf("encoding approvals: %w", err)
+	}
+	return []any{ep.Profile.Tenant, ep.Profile.Name, ep.Profile.Version, joined(ep.Protocols), string(names), proofsText(ep.Auth), joined(ep.Networks), ep.Validator, steps, life}, nil
 }
 
 const selectEndpoint = `SELECT tenant, name, authority, profile_tenant, profile_name, profile_version, protocols, names, created, auth, networks, validator, approvals, approval_life,

@@ -98,7 +98,21 @@ func testEndpoints(f *fixture) {
 	changed.Profile.Version, changed.Protocols, changed.Names = 2, nil, pki.Names{}
 	changed.Auth, changed.Networks = []pki.Proofs{pki.BySecret, pki.ByCertificate | pki.BySecret}, []string{"10.0.0.0/8", "2001:db8::/32"}
 	changed.Approvals = &pki.Approvals{Steps: []pki.ApprovalStep{{Role: "ra-operator", N: 2}, {Role: "line-lead", N: 1}}, Life: 36 * time.Hour}
-	f.ok(f.UpdateEndpoint(f.ctx, &changed, nil, f.event(acme, "endpoint.update")))
+	f.ok(f.UpdateEndpoint(f.ctx, ep, &changed, nil, f.event(acme, "endpoint.update")))
+	f.is(pki.Conflict, f.UpdateEndpoint(f.ctx, ep, ep, nil, f.event(acme, "endpoint.update"))) // it is another by now
+	for _, alter := range []func(*pki.Endpoint){
+		func(was *pki.Endpoint) { was.Profile.Version = 1 },
+		func(was *pki.Endpoint) { was.Protocols = []pki.Protocol{pki.ProtocolEST} },
+		func(was *pki.Endpoint) { was.Names = ep.Names },
+		func(was *pki.Endpoint) { was.Auth = nil },
+		func(was *pki.Endpoint) { was.Networks = nil },
+		func(was *pki.Endpoint) { was.Validator = "intune" },
+		func(was *pki.Endpoint) { was.Approvals = nil },
+	} {
+		was := changed
+		alter(&was)
+		f.is(pki.Conflict, f.UpdateEndpoint(f.ctx, &was, ep, nil, f.event(acme, "endpoint.update")))
+	}
 	all, err := f.Endpoints(f.ctx, acme)
 	f.ok(err)
 	f.same(all, []*pki.Endpoint{&changed})
@@ -107,9 +121,9 @@ func testEndpoints(f *fixture) {
 	limit := func(n int64) *quota.Quota {
 		return &quota.Quota{Tenant: acme, Target: quota.Target{Kind: quota.Endpoint, Name: "line-1"}, Limit: n, Actor: "token:0abc", Changed: f.now}
 	}
-	f.ok(f.UpdateEndpoint(f.ctx, &changed, limit(7), f.event(acme, "endpoint.update")))
+	f.ok(f.UpdateEndpoint(f.ctx, &changed, &changed, limit(7), f.event(acme, "endpoint.update")))
 	f.same(slices.Sorted(slices.Values(f.actions(acme)[:2])), []string{"endpoint.update", "quota.set"}) // of one moment
-	f.is(pki.Conflict, f.UpdateEndpoint(f.ctx, ep, limit(8), f.event(acme, "endpoint.update")))
+	f.is(pki.Conflict, f.UpdateEndpoint(f.ctx, &changed, ep, limit(8), f.event(acme, "endpoint.update")))
 	got, err = f.Endpoint(f.ctx, acme, "line-1")
 	f.ok(err)
 	changed.Quota = new(int64(7))
@@ -130,7 +144,7 @@ func testEndpoints(f *fixture) {
 	f.same(len(all), 0)
 	theirs := changed
 	theirs.Tenant = stranger
-	f.is(pki.NotFound, f.UpdateEndpoint(f.ctx, &theirs, nil, f.event(stranger, "endpoint.update")))
+	f.is(pki.Conflict, f.UpdateEndpoint(f.ctx, &theirs, &theirs, nil, f.event(stranger, "endpoint.update")))
 }
 
 func testBlockList(f *fixture) {
