@@ -68,7 +68,7 @@ func (c *Client) Submit(ctx context.Context, s Submission, body io.Reader) (*Bat
 	}
 	b := new(Batch)
 	return orNil(b, c.do(ctx, call{method: http.MethodPost, path: "/batches", query: q,
-		contentType: media, body: body, idempotency: s.IdempotencyKey, bulk: true}, nil, b))
+		contentType: media, body: body, idempotency: s.IdempotencyKey}, nil, b))
 }
 
 // Batches returns up to limit of the tenant's batches, newest first, that come

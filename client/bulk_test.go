@@ -1,16 +1,19 @@
 package client
 
 import (
+	"bytes"
 	"encoding/pem"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -35,9 +38,8 @@ func serveBoth(t *testing.T, handler http.HandlerFunc) *Client {
 	return c
 }
 
-// TestLongBodiesByHTTP1: rows and results have a connection for themselves, all else
-// shares one.
-func TestLongBodiesByHTTP1(t *testing.T) {
+// TestResultsByHTTP1: results have a connection for themselves, all else shares one.
+func TestResultsByHTTP1(t *testing.T) {
 	const rows = 1 << 20
 	var mu sync.Mutex
 	got := make(map[string]string)
@@ -66,26 +68,70 @@ func TestLongBodiesByHTTP1(t *testing.T) {
 	if _, err := c.Batch(t.Context(), "b"); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"POST /batches": "HTTP/1.1", "GET /batches/b/results": "HTTP/1.1", "GET /batches/b": "HTTP/2.0"}
+	want := map[string]string{"POST /batches": "HTTP/2.0", "GET /batches/b/results": "HTTP/1.1", "GET /batches/b": "HTTP/2.0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// TestRefusedBeforeItsRows: an upload asks whether it is wanted before it sends its rows,
-// so that a server may refuse it by its head and be heard.
-func TestRefusedBeforeItsRows(t *testing.T) {
-	c := serveBoth(t, func(w http.ResponseWriter, r *http.Request) {
-		if expects := r.Header.Get("Expect"); expects != "100-continue" {
-			t.Errorf("Expect: %q", expects)
-		}
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusForbidden)
-		io.WriteString(w, `{"kind":"forbidden","detail":"no"}`)
-	})
-	_, err := c.Submit(t.Context(), Submission{Format: PEM}, strings.NewReader(strings.Repeat("r", 64<<20)))
-	var p *Problem
-	if !errors.As(err, &p) || p.Kind != "forbidden" {
-		t.Errorf("%v, want the server's refusal", err)
+// slowFile is a file of which the second Read waits until it is let go.
+type slowFile struct {
+	*bytes.Reader
+	reads atomic.Int64
+	goOn  chan struct{}
+	done  chan struct{} // that Read has returned
+}
+
+func (f *slowFile) Read(b []byte) (int, error) {
+	if f.reads.Add(1) == 2 {
+		<-f.goOn
+		defer close(f.done)
+	}
+	return f.Reader.Read(b[:min(len(b), 4096)])
+}
+
+// TestAnsweredAmidItsRows: an upload that is answered amid its rows, while a Read of them
+// goes on, is sent again with all of them. By HTTP/1.1, as behind a proxy, net/http returns
+// before that Read does.
+func TestAnsweredAmidItsRows(t *testing.T) {
+	want := bytes.Repeat([]byte("0123456789abcde\n"), 1<<20) // no socket holds all of it
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			file := &slowFile{Reader: bytes.NewReader(want), goOn: make(chan struct{}), done: make(chan struct{})}
+			letGo := sync.OnceFunc(func() { close(file.goOn) })
+			var calls atomic.Int64
+			var got []byte
+			c := serveBoth(t, func(w http.ResponseWriter, r *http.Request) {
+				if calls.Add(1) > 1 {
+					begun := make([]byte, 1000)
+					io.ReadFull(r.Body, begun)
+					letGo()
+					<-file.done
+					rest, _ := io.ReadAll(r.Body)
+					got = append(begun, rest...)
+					io.WriteString(w, "{}")
+					return
+				}
+				const refusal = `{"kind":"unavailable","detail":"the disk is full"}`
+				answer := http.NewResponseController(w)
+				answer.EnableFullDuplex() // or net/http reads on before it answers
+				io.CopyN(io.Discard, r.Body, 1000)
+				w.Header().Set("Content-Type", "application/problem+json")
+				w.Header().Set("Content-Length", strconv.Itoa(len(refusal)))
+				w.WriteHeader(http.StatusServiceUnavailable)
+				io.WriteString(w, refusal)
+				answer.Flush()
+				time.AfterFunc(2*time.Second, letGo) // for who waits for the Read before it begins anew
+			})
+			if !http2 {
+				c.http = c.bulk
+			}
+			if _, err := c.Submit(t.Context(), Submission{Format: PEM, IdempotencyKey: "k"}, file); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%d of %d bytes arrived", len(got), len(want))
+			}
+		})
 	}
 }

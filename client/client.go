@@ -39,7 +39,7 @@ type Client struct {
 	base  string // up to and with /api/v1
 	token Token
 	http  *http.Client
-	bulk  *http.Client // of what is long: rows of a batch and their results
+	bulk  *http.Client // of results, which are long
 }
 
 const apiPath = "/api/v1"
@@ -109,14 +109,12 @@ func newTransport(secure *tls.Config) *http.Transport {
 	}
 }
 
-// newBulkClient returns a client like that of newHTTPClient, for long bodies. It speaks
+// newBulkClient returns a client like that of newHTTPClient, for long answers. It speaks
 // HTTP/1.1: a stream that has a connection for itself needs no frames, no windows and no
-// goroutines that share it out. Its records of TLS are as long as they may be from the
-// first on.
+// goroutines that share it out. Uploads do not go by it: an answer amid one is sure to be
+// read by HTTP/2 alone.
 func newBulkClient(secure *tls.Config) *http.Client {
-	secure = secure.Clone()
-	secure.DynamicRecordSizingDisabled = true
-	t := newTransport(secure)
+	t := newTransport(secure.Clone())
 	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"net/url"
@@ -91,7 +90,7 @@ func (c *Client) CRLRequest(ctx context.Context, root, issuer string, days int) 
 func (c *Client) Install(ctx context.Context, response []byte) (*Authority, error) {
 	a := new(Authority)
 	err := c.do(ctx, call{method: http.MethodPost, path: "/authorities/install",
-		contentType: "application/json", body: bytes.NewReader(response)}, nil, a)
+		contentType: "application/json", text: response}, nil, a)
 	return orNil(a, err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -21,11 +22,12 @@ type call struct {
 	method      string
 	path        string // escaped, after /api/v1
 	query       url.Values
-	accept      string // "" is application/json
-	contentType string // of body
-	body        io.Reader
+	accept      string    // "" is application/json
+	contentType string    // of the body
+	text        []byte    // the body, or
+	body        io.Reader // the body as a stream
 	idempotency string
-	bulk        bool // the body or the answer is long
+	bulk        bool // the answer is long
 }
 
 // How a repeatable call is sent again.
@@ -46,7 +48,7 @@ func (c *Client) do(ctx context.Context, k call, in, out any) error {
 		if err != nil {
 			return fmt.Errorf("encoding the request: %w", err)
 		}
-		k.body, k.contentType = bytes.NewReader(text), "application/json"
+		k.text, k.contentType = text, "application/json"
 	}
 	text, err := c.read(ctx, k)
 	if err != nil || out == nil {
@@ -114,9 +116,38 @@ func (k *call) rewind() bool {
 	return err == nil
 }
 
+// sending is a body while it is sent once. After end nobody reads what was handed in: where
+// an answer comes amid a body, net/http may be in a Read of it still, which would take from
+// what is sent next. It does not close what was handed in, a file for instance.
+type sending struct {
+	mu   sync.Mutex
+	body io.Reader // nil after end
+}
+
+func (s *sending) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.body == nil {
+		return 0, errors.New("the request has been answered")
+	}
+	return s.body.Read(b)
+}
+
+// end waits for a Read to return.
+func (s *sending) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.body = nil
+}
+
 // send sends a call once. After a failure that may pass, again is how long to
 // wait at least; otherwise it is negative.
 func (c *Client) send(ctx context.Context, k call) (body io.ReadCloser, again time.Duration, err error) {
+	if k.body != nil {
+		sent := &sending{body: k.body}
+		defer sent.end()
+		k.body = sent
+	}
 	req, err := c.request(ctx, k)
 	if err != nil {
 		return nil, -1, err
@@ -153,8 +184,8 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		target += "?" + k.query.Encode()
 	}
 	body := k.body
-	if _, closes := body.(io.Closer); closes {
-		body = io.NopCloser(body) // what was handed in, a file for instance, is not ours to close
+	if k.text != nil {
+		body = bytes.NewReader(k.text)
 	}
 	req, err := http.NewRequestWithContext(ctx, k.method, target, body)
 	if err != nil {
@@ -166,9 +197,6 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		}
 	}
 	header("Content-Type", k.contentType)
-	if k.bulk && body != nil {
-		header("Expect", "100-continue") // who is refused sends nothing, and reads why
-	}
 	header("Idempotency-Key", k.idempotency)
 	header("Accept", "application/json, application/problem+json")
 	header("Accept", k.accept)
