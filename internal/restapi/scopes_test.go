@@ -31,7 +31,7 @@ func reaches() map[string]reach {
 			GET /approvals/rules; PUT /approvals/rules/{kind}; GET /changes/{id}; POST /changes/{id}/approve; POST /changes/{id}/refuse;
 			POST /changes/{id}/withdraw; GET /quotas; PUT /quotas/{quota}; DELETE /quotas/{quota}; GET /children; POST /children;
 			POST /children/{child}/suspend; POST /children/{child}/resume; POST /children/{child}/administrators; GET /children/{child}/loans;
-			PUT /children/{child}/loans/{loan}; DELETE /children/{child}/loans/{loan}; GET /loans; GET /trust; POST /trust; DELETE /trust/{name};
+			PUT /children/{child}/loans/{loan}; DELETE /children/{child}/loans/{loan}; GET /loans; GET /trust; POST /trust; PATCH /trust/{name}; DELETE /trust/{name};
 			POST /authorities; POST /authorities/{authority}/rollover; POST /authorities/roots; POST /authorities/install; POST /profiles; GET /registry; PATCH /registry; POST /lots; GET /devices`,
 		place: `GET /authorities/{authority}; GET /authorities/{authority}/request; GET /authorities/{authority}/crl-request;
 			POST /authorities/{authority}/retire; POST /authorities/{authority}/switch; DELETE /authorities/{authority}/next; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};
@@ -44,7 +44,7 @@ func reaches() map[string]reach {
 			GET /batches/{id}/results; POST /batches/{id}/issue; POST /batches/{id}/pause; POST /batches/{id}/resume; POST /batches/{id}/cancel;
 			POST /batches/{id}/retry; POST /revocations; GET /revocations/{id}; GET /revocations/{id}/counts; GET /revocations/{id}/events;
 			POST /revocations/{id}/pause; POST /revocations/{id}/resume; POST /revocations/{id}/run; POST /revocations/{id}/cancel`,
-		lists: `GET /whoami; GET /authorities/{authority}/chain; GET /tokens; GET /tenants/{tenant}/tokens; GET /authorities; GET /profiles; GET /profiles/{name}; GET /endpoints;
+		lists: `GET /whoami; GET /authorities/{authority}/chain; GET /tokens; GET /tenants/{tenant}/tokens; GET /authorities; GET /profiles; GET /profiles/{name}; GET /profiles/{name}/versions; GET /endpoints;
 			GET /certificates; GET /crls; GET /ocsp/responders; GET /product-lines; GET /sites; GET /lots; GET /lot-report-key; POST /devices;
 			GET /batches; GET /revocations; GET /changes; GET /secrets`,
 		beyond: `GET /product-lines/{name}; PATCH /product-lines/{name}; GET /sites/{name}; PATCH /sites/{name}`,
