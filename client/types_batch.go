@@ -26,7 +26,7 @@ type Batch struct {
 	Finished    time.Time `json:"finished,omitzero" doc:"When it was done or cancelled."`
 	StoppedBy   string    `json:"stopped_by,omitempty" doc:"Who paused or cancelled it, where it is so." example:"system:batch"`
 	Why         string    `json:"why,omitempty" doc:"Why it was paused or cancelled, where nobody's order was the reason; while waiting, for whom."`
-	Needs       string    `json:"needs,omitempty" doc:"Whose approval it needs before anything is issued; absent is nobody's." example:"2 of role security-officer within 7d"`
+	Needs       string    `json:"needs,omitempty" doc:"Whose approval it needed when it was made, before anything is issued; absent is nobody's. Its endpoint may want others when it is to be issued: those are what why says." example:"2 of role security-officer within 7d"`
 	Change      string    `json:"change,omitempty" doc:"The change by which it waits for approval, or was approved."`
 
 	Rows      int64   `json:"rows" doc:"How many rows it has; 0 while uploading."`

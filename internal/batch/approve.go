@@ -93,7 +93,8 @@ func (s *Service) start(ctx context.Context, g access.Permit, id pki.BatchID) er
 // or Waiting where its profile wants approval, as of the batch's making, or its endpoint
 // does by now.
 func (s *Service) begin(ctx context.Context, g access.Permit, b *Batch) (State, error) {
-	if b.Needs == "" {
+	// Under a change, what the endpoint wants by now is compared with what was approved.
+	if b.Needs == "" && g.Change().ID == "" {
 		wants, err := s.cfg.RA.WantApproval(ctx, b.Tenant, b.Endpoint, b.PairEndpoint)
 		if err != nil || !wants {
 			return Running, err

@@ -77,7 +77,7 @@ func (b *board) submit(good int, n batch.Submission, rows ...[]byte) *batch.Batc
 // waits reports an error unless a batch waits for the officer, and returns its change.
 func (b *board) waits(x *batch.Batch) *approval.Change {
 	b.t.Helper()
-	if x.State != batch.Waiting || !strings.Contains(x.Why, "1 security-officer must approve it") || x.Issued != 0 || x.Needs == "" {
+	if x.State != batch.Waiting || !strings.Contains(x.Why, "1 security-officer must approve it") || x.Issued != 0 {
 		b.t.Fatalf("%+v", x)
 	}
 	c, err := b.Store.Change(b.t.Context(), "acme", x.Change)
@@ -118,8 +118,8 @@ func TestBatchWaits(t *testing.T) {
 	b := newBoard(t)
 	x := b.submit(3, batch.Submission{})
 	c := b.waits(x)
-	if c.Summary != "3 rows at guarded under guarded version 1" {
-		t.Error(c.Summary)
+	if c.Summary != "3 rows at guarded under guarded version 1" || x.Needs != "1 security-officer within 7d" {
+		t.Errorf("%s, needs %s", c.Summary, x.Needs)
 	}
 	if _, err := b.Batch.Resume(t.Context(), b.permit(b.asks, access.ManageBatches), x.ID); pki.KindOf(err) != pki.Conflict {
 		t.Errorf("resumed: %v", err)
@@ -270,6 +270,63 @@ func TestEndpointHasBatchesWait(t *testing.T) {
 		t.Error("it waits for nobody")
 	}
 	b.becomes(late.ID, batch.Done)
+}
+
+// early makes a batch that was checked while its endpoint wanted nobody's approval, and
+// waits for the officer.
+func (b *board) early() (*batch.Batch, *approval.Change) {
+	b.t.Helper()
+	ctx := b.t.Context()
+	if _, err := b.Enroll.UpdateEndpoint(ctx, b.Permit(b.t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "guarded", Profile: "meter"}); err != nil {
+		b.t.Fatal(err)
+	}
+	x := b.submit(1, batch.Submission{DryRun: true})
+	b.becomes(x.ID, batch.Checked)
+	b.endpointWants("guarded", "security-officer")
+	x, err := b.Batch.Issue(ctx, b.permit(b.asks, access.ManageBatches), x.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return x, b.waits(x)
+}
+
+// TestEarlyBatchIsApproved: a batch that was checked before there was anybody to approve
+// it says by which change it waits, and is issued by it.
+func TestEarlyBatchIsApproved(t *testing.T) {
+	b := newBoard(t)
+	x, c := b.early()
+	if c = b.decide(c, approval.Approve); c.State != approval.Executed {
+		t.Errorf("%s: %s", c.State, c.Outcome)
+	}
+	if x = b.becomes(x.ID, batch.Done); x.Issued != 1 || x.Change != c.ID {
+		t.Errorf("%+v", x)
+	}
+}
+
+// TestEarlyBatchCancelled: its change goes with it.
+func TestEarlyBatchCancelled(t *testing.T) {
+	b := newBoard(t)
+	x, c := b.early()
+	if _, err := b.Batch.Cancel(t.Context(), b.permit(b.asks, access.ManageBatches), x.ID); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := b.Store.Change(t.Context(), "acme", c.ID); err != nil || now.State != approval.Withdrawn {
+		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+// TestEarlyBatchUnguarded: a batch that was approved for what its endpoint wanted is not
+// issued where the endpoint wants nothing any more.
+func TestEarlyBatchUnguarded(t *testing.T) {
+	b := newBoard(t)
+	x, c := b.early()
+	b.endpointWants("guarded")
+	if c = b.decide(c, approval.Approve); c.State != approval.Failed || !strings.Contains(c.Outcome, "not what was approved") {
+		t.Errorf("%s: %s", c.State, c.Outcome)
+	}
+	if x = b.becomes(x.ID, batch.Cancelled); x.Issued != 0 {
+		t.Errorf("%+v", x)
+	}
 }
 
 // TestPairsAtGuardedEndpoint: a batch of pairs waits for whom either endpoint names.

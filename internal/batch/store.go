@@ -49,7 +49,7 @@ type Batch struct {
 	Digest      [32]byte       // SHA-256 of the uploaded file
 	By          string         // who submitted it
 	Scopes      []access.Scope // where the submitter might submit batches then; nil is the whole tenant
-	Needs       string         // whose approval it needs, for people; "" is nobody's
+	Needs       string         // whose approval it needed when it was made, for people; "" is nobody's
 	RetryOf     pki.BatchID    // the batch whose refused rows these are; "" for an upload
 	RetryKinds  string         // kinds of the refusals that were asked for, separated by commas; "" is all
 	Created     time.Time

@@ -33,7 +33,7 @@ const selectHead = `SELECT ` + batchColumns + ` FROM batch b WHERE b.tenant = $1
 // chunks that an intent still has.
 const selectBatch = `SELECT ` + batchColumns + `,
 		coalesce((SELECT e.actor` + ofStop + `), ''), coalesce((SELECT e.detail` + ofStop + `), ''),
-		CASE WHEN b.needs = '' THEN '' ELSE coalesce((SELECT c.id` + changeOfBatch + `), '') END,
+		coalesce((SELECT c.id` + changeOfBatch + `), ''),
 		coalesce(sum(c.row_count * c.checked), 0),
 		coalesce(sum(c.issued), 0),
 		coalesce(sum(CASE WHEN c.state = 'closed' OR b.state IN ('checking', 'checked') THEN c.refused ELSE 0 END), 0),

@@ -39,8 +39,17 @@ func testWaitingBatches(f *fixture) {
 		return c
 	}
 	f.same(len(denied()), 0) // it has no change
+	changeOf := func(want pki.ChangeID) {
+		f.Helper()
+		b, err := f.Batch(f.ctx, acme, waits.ID)
+		f.ok(err)
+		f.same(b.Needs, "")
+		f.same(b.Change, want)
+	}
+	changeOf("")
 	c := ask(1, waits.ID)
-	theirs := *c // of another tenant, about a batch of the same name
+	changeOf(c.ID) // also of a batch that needed nobody when it was made
+	theirs := *c   // of another tenant, about a batch of the same name
 	theirs.ID, theirs.Tenant = pki.ChangeID(pki.NewID(f.now)), stranger
 	theirs.Hash = approval.HashOf(theirs.Tenant, theirs.Kind, theirs.Target, theirs.Payload)
 	_, err = f.PutChange(f.ctx, &theirs, false, few, f.event(stranger, "change.request"))
@@ -53,7 +62,7 @@ func testWaitingBatches(f *fixture) {
 	f.same(denied(), []batch.Denied{want})
 	f.reopen()
 	f.same(denied(), []batch.Denied{want})
-	ask(2, waits.ID) // is asked for once more
+	changeOf(ask(2, waits.ID).ID) // is asked for once more
 	f.same(len(denied()), 0)
 
 	other := ask(3, running.ID) // it does not wait
