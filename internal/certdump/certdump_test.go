@@ -1,6 +1,7 @@
 package certdump
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,8 +26,12 @@ func TestExtension(t *testing.T) {
 		"unknown text":               {"1.2.3", "\x16\x02ab", `1.2.3 IA5 "ab"`},
 		"unknown, not DER":           {"1.2.3", "\x16\x09ab", "1.2.3 16096162"},
 		"integers":                   {"1.2.3", "\x30\x0c\x02\x02\xff\x7f\x0a\x01\x05\x01\x01\x00\x05\x00", "1.2.3 SEQUENCE{INTEGER -129, ENUMERATED 5, BOOLEAN false, NULL}"},
-		"a long integer":             {"1.2.3", "\x02\x09\x01\x00\x00\x00\x00\x00\x00\x00\x00", "1.2.3 INTEGER 010000000000000000"},
+		"a long integer":             {"1.2.3", "\x02\x09\x01\x00\x00\x00\x00\x00\x00\x00\x00", "1.2.3 INTEGER 0x010000000000000000"},
+		"an integer too long":        {"1.2.3", "\x02\x02\x00\x05", "1.2.3 INTEGER 0x0005"},
+		"true in BER":                {"1.2.3", "\x01\x01\x01", "1.2.3 BOOLEAN 0x01"},
 		"BMP":                        {"1.2.3", "\x1e\x04\x00M\x00\xe4", `1.2.3 BMP "Mä"`},
+		"BMP, a surrogate":           {"1.2.3", "\x1e\x02\xd8\x00", "1.2.3 BMP 0xd800"},
+		"classes":                    {"1.2.3", "\x47\x01a\x87\x01a\xc7\x01a\x07\x01a", `1.2.3 [APPLICATION 7] "a", [7] "a", [PRIVATE 7] "a", [UNIVERSAL 7] "a"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, text := Extension(tt.oid, []byte(tt.value))
@@ -73,6 +78,42 @@ func TestTextRefuses(t *testing.T) {
 	if _, err := Text([]byte("\x30\x00")); err == nil {
 		t.Error("nothing is printed as a certificate")
 	}
+}
+
+// TestOutlineTells: elements of every tag, with contents that look like each other in
+// one type or another, have outlines of their own.
+func TestOutlineTells(t *testing.T) {
+	contents := []string{
+		"", "\x00\x00", "\x00\x05", "\x00\xff", "\xff\xff", "\xff\x7f", "\x01\x00", "\xd8\x00", "\xff\xfd", "\xdc\x00", "\x20\x2e", "\xef\xbf\xbd",
+		"ab", "\x00a\x00b", "abc", "12", "0x31", "false", "\\x80", "\x11\x22\x33\x44\x55\x66\x77\x88\x99",
+		"\x01\x8e\xf7\x87\x90\x13\x5c\xd3", // 112233445566778899, which the one before is in hexadecimal
+		"\x2a\x03", "\x80\x01", "\x2a\x80\x01", "\x02\x01\x05", "\x02\x02\x00\x05", "\x01\x01\xff\x05\x00",
+	}
+	for b := range 256 {
+		contents = append(contents, string([]byte{byte(b)}))
+	}
+	seen := map[string]string{}
+	for tag := range 256 {
+		for _, content := range contents {
+			encoded := string(append([]byte{byte(tag), byte(len(content))}, content...))
+			text := Outline([]byte(encoded))
+			if other, ok := seen[text]; ok {
+				t.Fatalf("%x and %x are both %s", other, encoded, text)
+			}
+			seen[text] = encoded
+		}
+	}
+}
+
+// FuzzOutline looks for two encodings of one outline.
+func FuzzOutline(f *testing.F) {
+	f.Add([]byte("\x1e\x02\xd8\x00"), []byte("\x1e\x02\xff\xfd"))
+	f.Add([]byte("\x30\x03\x02\x01\x05"), []byte("\x30\x04\x02\x02\x00\x05"))
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		if text := Outline(a); text == Outline(b) && !bytes.Equal(a, b) {
+			t.Fatalf("%x and %x are both %s", a, b, text)
+		}
+	})
 }
 
 // FuzzText looks for panics, and for dumps of more than one line an extension.

@@ -2,8 +2,10 @@ package certdump
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -28,7 +30,8 @@ var typeNames = map[asn1.Tag]string{
 }
 
 // Outline prints the elements of DER in one line, as
-// "SEQUENCE{OID 1.2.3, INTEGER 5}". What is not DER is printed in hexadecimal.
+// "SEQUENCE{OID 1.2.3, INTEGER 5}". What is not DER is printed in hexadecimal. Two
+// encodings never have the same outline, so that whoever compares outlines misses nothing.
 func Outline(elements []byte) string {
 	left := maxElements
 	text, ok := outline(elements, 1, &left)
@@ -38,13 +41,14 @@ func Outline(elements []byte) string {
 	return text
 }
 
-// TypeName returns the name that an outline gives to a type: its number in brackets where
-// it has no other.
+// TypeName returns the name that an outline gives to a type: where it has no other, its
+// class and number in brackets, as ASN.1 writes them (X.680, 31.2).
 func TypeName(tag asn1.Tag) string {
 	if name, known := typeNames[tag]; known {
 		return name
 	}
-	return fmt.Sprintf("[%d]", tag&0x1f)
+	class := [...]string{"UNIVERSAL ", "APPLICATION ", "", "PRIVATE "}[tag>>6]
+	return fmt.Sprintf("[%s%d]", class, tag&0x1f)
 }
 
 func outline(elements cryptobyte.String, depth int, left *int) (string, bool) {
@@ -80,32 +84,46 @@ func element(content cryptobyte.String, tag asn1.Tag, depth int, left *int) (str
 	case asn1.NULL:
 		return name, len(content) == 0
 	case asn1.BOOLEAN:
-		return fmt.Sprintf("%s %t", name, len(content) > 0 && content[0] != 0), true
+		switch string(content) {
+		case "\x00":
+			return name + " false", true
+		case "\xff":
+			return name + " true", true
+		}
+		return fmt.Sprintf("%s 0x%x", name, content), true
 	case asn1.OBJECT_IDENTIFIER:
 		whole := cryptobyte.String(der.Append(nil, tag, content))
 		var oid string
 		ok := der.ReadOID(&whole, &oid)
 		return name + " " + oid, ok
 	case asn1.INTEGER, asn1.ENUM:
-		if len(content) > 0 && len(content) <= 8 {
+		if len(content) > 0 && len(content) <= 8 && isMinimal(content) {
 			n := int64(int8(content[0]))
 			for _, b := range content[1:] {
 				n = n<<8 | int64(b)
 			}
 			return fmt.Sprintf("%s %d", name, n), true
 		}
+		return fmt.Sprintf("%s 0x%x", name, content), true
 	case asn1.UTF8String, asn1.PrintableString, asn1.IA5String, asn1.UTCTime, asn1.GeneralizedTime:
 		return fmt.Sprintf("%s %q", name, string(content)), true
 	case 30:
-		if len(content)%2 == 0 {
-			var text []rune
-			for i := 0; i < len(content); i += 2 {
-				text = append(text, rune(content[i])<<8|rune(content[i+1]))
-			}
-			return fmt.Sprintf("%s %q", name, string(text)), true
+		var text []rune
+		for i := 0; i+1 < len(content); i += 2 {
+			text = append(text, rune(content[i])<<8|rune(content[i+1]))
 		}
+		if len(content)%2 != 0 || slices.ContainsFunc(text, utf16.IsSurrogate) { // no characters
+			return fmt.Sprintf("%s 0x%x", name, content), true
+		}
+		return fmt.Sprintf("%s %q", name, string(text)), true
 	}
 	return name + " " + octets(content), true
+}
+
+// isMinimal reports whether the content of an INTEGER has no octet too many (X.690,
+// 8.3.2).
+func isMinimal(content []byte) bool {
+	return len(content) < 2 || !(content[0] == 0 && content[1] < 0x80 || content[0] == 0xff && content[1] >= 0x80)
 }
 
 // octets prints octets as the text that they are, or in hexadecimal.
