@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,7 +34,8 @@ type Change struct {
 }
 
 // Diff returns what differs between two versions of a profile, in the order of the
-// language. Two documents that say the same in other words do not differ.
+// language. Two documents that say the same in other words do not differ. Values are
+// compared by their texts, so that the text of each is its own.
 func Diff(before, after *Profile) []Change {
 	d := &differ{}
 	d.word("profile", before.name, after.name)
@@ -414,7 +416,11 @@ func (v *value) String() string {
 	if v.literal != "" {
 		return fmt.Sprintf("%q", v.literal) + as
 	}
-	text := "from " + v.from.written + as
+	from := v.from.written
+	if strings.Contains(from, "//") || strings.HasPrefix(from, `"`) || !isSeen(from) {
+		from = strconv.Quote(from) // what follows is not taken for a comment in it
+	}
+	text := "from " + from + as
 	if v.check.name != "" {
 		text += ", check " + v.check.name
 	}

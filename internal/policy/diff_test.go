@@ -227,6 +227,32 @@ func TestDiffIsRead(t *testing.T) {
 	}
 }
 
+// TestDiffTells: no two values have one text, so that what an approver is not shown is
+// no difference.
+func TestDiffTells(t *testing.T) {
+	in := func(before, value, after string) string { return minimal + before + value + after }
+	for name, row := range map[string]struct {
+		around        [2]string
+		before, after string
+	}{
+		"true":               {[2]string{"extensions: [{oid: 1.3.6.1.4.1.32473.1, asn1: {der: \"", "\"}}]\n"}, "0101ff", "010101"},
+		"an integer":         {[2]string{"extensions: [{oid: 1.3.6.1.4.1.32473.1, asn1: {der: \"", "\"}}]\n"}, "020105", "02020005"},
+		"application":        {[2]string{"extensions: [{oid: 1.3.6.1.4.1.32473.1, asn1: {der: \"", "\"}}]\n"}, "8101aa", "4101aa"},
+		"private":            {[2]string{"extensions: [{oid: 1.3.6.1.4.1.32473.1, asn1: {der: \"", "\"}}]\n"}, "c10141", "810141"},
+		"surrogates":         {[2]string{"extensions: [{oid: 1.3.6.1.4.1.32473.1, asn1: {der: \"", "\"}}]\n"}, "1e02d800", "1e02fffd"},
+		"within what varies": {[2]string{"extensions: [{oid: 1.3.6.1.4.1.32473.1, asn1: {sequence: [{utf8: {from: tenant.organization}}, {der: \"", "\"}]}}]\n"}, "0101ff", "010101"},
+		"an otherName":       {[2]string{"san: {names: [{otherName: {type: 1.3.6.1.4.1.32473.2, asn1: {der: \"", "\"}}}]}\n"}, "020105", "02020005"},
+		"a comment":          {[2]string{"extensions: [{oid: 1.3.6.1.4.1.32473.1, asn1: {utf8: {", "}}}]\n"}, "from: \"tenant.organization //\", check: name", "from: \"tenant.organization //, check name\""},
+	} {
+		before, after := parse(t, in(row.around[0], row.before, row.around[1])), parse(t, in(row.around[0], row.after, row.around[1]))
+		for _, changes := range [][]Change{Diff(before, after), Diff(after, before)} {
+			if len(changes) != 2 || !Widened(changes) || changes[0].Before == changes[1].After {
+				t.Errorf("%s: %q", name, changes)
+			}
+		}
+	}
+}
+
 func TestLonger(t *testing.T) {
 	for _, row := range []struct {
 		before, after string
