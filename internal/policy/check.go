@@ -75,15 +75,20 @@ func checkText(s string) error {
 	if !utf8.ValidString(s) || s == "" || utf8.RuneCountInString(s) > 64 || s != strings.TrimSpace(s) {
 		return pki.Errorf(pki.PolicyRefused, "%.200q is not a name of 1 to 64 printable characters without space at either end", s)
 	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) || isHidden(r) { // of all white space, the space alone is printable
-			return pki.Errorf(pki.PolicyRefused, "%.200q has a character that is not printable", s)
-		}
+	if !isSeen(s) {
+		return pki.Errorf(pki.PolicyRefused, "%.200q has a character that is not printable", s)
 	}
 	if !norm.NFC.IsNormalString(s) {
 		return pki.Errorf(pki.PolicyRefused, "%.200q is not in Unicode's composed form (NFC)", s)
 	}
 	return nil
+}
+
+// isSeen reports whether a text shows all that it has, on one line, wherever it is
+// printed: in a refusal, in a log, on the terminal of whoever approves a profile.
+func isSeen(s string) bool {
+	// Of all white space, the space alone is printable.
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || isHidden(r) })
 }
 
 // isHidden reports whether r is a character that shows nothing, though it counts as a

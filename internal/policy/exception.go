@@ -45,6 +45,9 @@ func compileLint(written []documentException) ([]exception, error) {
 		if d.Because == "" || len(d.Because) > 200 {
 			return nil, at(d.Rule.token, "an exception says why, because: in at most 200 bytes")
 		}
+		if !isSeen(d.Because) {
+			return nil, at(d.Rule.token, unseenText)
+		}
 		if slices.ContainsFunc(excepted, func(e exception) bool { return e.rule == d.Rule.text }) {
 			return nil, at(d.Rule.token, "this is said twice")
 		}

@@ -161,6 +161,10 @@ func TestParseLanguageRefuses(t *testing.T) {
 	for name, row := range map[string]struct{ source, want string }{
 		"mode":                       {add("mode: production"), "any or test"},
 		"authority":                  {add("authorities: [Manufacturing CA]"), "by its name"},
+		"rule with a forged row":     {add(`rules: [{require: "true", because: "b\nDIFFERS  description"}]`), "printable characters only"},
+		"rule with an escape":        {add(`rules: [{require: "true", because: "b\e[2J"}]`), "printable characters only"},
+		"exception with bidi":        {add(`lint: {except: [{rule: e_ext_san_empty_name, because: "b\u202e"}]}`), "printable characters only"},
+		"description unseen":         {add(`description: "b\u200bc"`), "printable characters only"},
 		"rule without reason":        {add(`rules: [{require: "true"}]`), "because"},
 		"rule that is no bool":       {add(`rules: [{require: device.id, because: x}]`), "yields a string; a bool"},
 		"rule with a wrong type":     {add(`rules: [{require: "now > device.id", because: x}]`), "no matching overload"},

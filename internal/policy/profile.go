@@ -71,6 +71,9 @@ func Parse(source []byte) (*Profile, error) {
 	if pki.CheckSlug("profile", doc.Profile.text) != nil {
 		return nil, at(doc.Profile.token, "a name has 1 to 40 characters of a-z, 0-9 and inner hyphens")
 	}
+	if !isSeen(doc.Description) {
+		return nil, pki.Errorf(pki.Malformed, unseenText)
+	}
 	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1, defaults: defaultsOf(doc)}
 	for _, compile := range []func(*document) error{p.compileScope, p.compileKeys, p.compileWindow, p.compileNames, p.compileExtensions, p.compileApprovals, p.compileQuota, p.compileServerKeys} {
 		if err := compile(doc); err != nil {

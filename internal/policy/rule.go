@@ -12,6 +12,9 @@ import (
 // maxRules bounds the rules of a profile.
 const maxRules = 50
 
+// unseenText refuses what people are told and could not see.
+const unseenText = "because and description have printable characters only, on one line (>- folds several into one)"
+
 // A rule is what must hold of a request.
 type rule struct {
 	require *expression
@@ -27,6 +30,9 @@ func compileRules(written []documentRule) ([]rule, error) {
 	for _, d := range written {
 		if d.Require.text == "" || d.Because == "" || len(d.Because) > 200 {
 			return nil, at(d.Require.token, "a rule has what it requires, and because: what a refused requester is told, in at most 200 bytes")
+		}
+		if !isSeen(d.Because) {
+			return nil, at(d.Require.token, unseenText)
 		}
 		e, err := compileExpression(d.Require.text, cel.BoolType)
 		if err != nil {
