@@ -147,7 +147,7 @@ func writePayload(ctx context.Context, w io.Writer, cl *client.Client, x *client
 		if err := json.Unmarshal([]byte(x.Payload), &p); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "\nThe document:\n\n%s\n", p.Source)
+		fmt.Fprintf(w, "\nThe document:\n\n%s\n", lines(p.Source))
 		return writeProfileChange(ctx, w, cl, p.Source)
 	}
 	if x.Kind == string(approval.Enroll) {
@@ -159,7 +159,7 @@ func writePayload(ctx context.Context, w io.Writer, cl *client.Client, x *client
 	if err := request.Indent(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nThe request:\n\n%s\n", request)
+	_, err := fmt.Fprintf(w, "\nThe request:\n\n%s\n", lines(string(request)))
 	return err
 }
 

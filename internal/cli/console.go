@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -64,11 +67,15 @@ type table struct {
 	rows    [][]string
 }
 
-// add appends a row; each cell is printed as fmt.Sprint does.
+// add appends a row; each cell is printed as fmt.Sprint does, and in quotes where it has
+// what is not printable: others' text makes no rows and steers no terminal.
 func (t *table) add(cells ...any) {
 	row := make([]string, len(cells))
 	for i, cell := range cells {
 		row[i] = fmt.Sprint(cell)
+		if strings.ContainsFunc(row[i], func(r rune) bool { return !unicode.IsPrint(r) }) {
+			row[i] = strconv.Quote(row[i])
+		}
 	}
 	t.rows = append(t.rows, row)
 }
@@ -95,6 +102,20 @@ func (t *table) write(w io.Writer) error {
 		line(row)
 	}
 	return tw.Flush()
+}
+
+// lines prints text of several lines for people: as it is, but for what is neither
+// printable nor a line's end or a tab, which stands as its escape.
+func lines(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 // when prints a time for people, in UTC to the second; a zero time is "".
