@@ -262,6 +262,19 @@ func (s *Service) ended(ctx context.Context, d *decided, c *approval.Change) (*p
 		if len(c.Certificates) == 0 {
 			return nil, pki.Errorf(pki.Conflict, "this request was issued under an idempotency key that is forgotten by now"+anew)
 		}
+		if repeats(d.asked.Grant.Principal(), d.asked.Protocol, d.asked.Idempotency) {
+			// The change is kept for longer than the idempotency key.
+			led := c.Certificates[0]
+			answers, err := s.Answers(ctx, led.Issuer, led.Serial)
+			if err != nil {
+				return nil, err
+			}
+			if !answers {
+				next := d.asked
+				next.Idempotency = afresh(next.Idempotency, led.Issuer, led.Serial)
+				return s.enroll(ctx, next)
+			}
+		}
 		return s.issued(ctx, d, c.Certificates)
 	}
 	why := map[approval.State]string{approval.Refused: "was refused", approval.Withdrawn: "was withdrawn",

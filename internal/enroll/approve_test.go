@@ -48,7 +48,12 @@ type board struct {
 
 func newBoard(t *testing.T) *board {
 	t.Helper()
-	b := &board{newHouse(t, "meter"), make(map[string]access.Principal)}
+	return boardOf(newHouse(t, "meter"))
+}
+
+// boardOf makes a board of a house.
+func boardOf(h *house) *board {
+	b := &board{h, make(map[string]access.Principal)}
 	b.endpoint("guarded", guarded)
 	for name, role := range map[string]access.Role{"asks": access.FactoryOperator, "other": access.FactoryOperator,
 		"ra": access.RAOperator, "officer": access.SecurityOfficer, "deputy": access.SecurityOfficer} {

@@ -60,7 +60,8 @@ const (
 
 // Enroll issues one certificate, or both of a pair, or refuses. The same request under the same
 // idempotency key gets the same certificate; another request under it is
-// Conflict. A request whose profile wants approval is Pending, and is sent again until
+// Conflict. By a protocol whose adapter makes the key of what came, it gets another when
+// that has ended, and is refused when it is revoked. A request whose profile wants approval is Pending, and is sent again until
 // it is issued or refused: see the package. An error is marked as noted (visits.Noted).
 func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
 	got, err := s.enroll(ctx, r)
@@ -79,11 +80,18 @@ func (s *Service) enroll(ctx context.Context, r Request) (*pki.Enrollment, error
 	if err != nil {
 		return nil, err
 	}
-	asked := r // as it came: what is known of the device is added below
 	lane, err := s.Open(ctx, r.Grant, r.Endpoint, r.Protocol)
 	if err != nil {
 		return nil, err
 	}
+	if r.Grant.Change().ID == "" { // what was approved is that, under its key
+		now, err := s.latest(ctx, lane.Endpoint.Tenant, r.Grant.Principal(), r.Protocol, r.Idempotency)
+		if err != nil {
+			return nil, err
+		}
+		r.Idempotency, key = now.idempotency, now.key
+	}
+	asked := r // as it came: what is known of the device is added below
 	if err := s.checkSubject(ctx, r.Grant, lane, &r.Subject); err != nil {
 		return nil, err
 	}
@@ -214,20 +222,20 @@ func idempotencyKey(who access.Principal, protocol pki.Protocol, key string) (st
 }
 
 // Issued returns the certificate that an idempotency key of a device's, "" for none, led to
-// by a protocol, or NotFound. It needs access.Enroll.
+// by a protocol whose adapter makes the keys, or NotFound; one that has ended is none, since
+// the same request would get another. It needs access.Enroll.
 func (s *Service) Issued(ctx context.Context, g access.Permit, protocol pki.Protocol, device pki.DeviceID, idempotency string) (*pki.Certificate, error) {
 	if err := g.Check(access.Enroll); err != nil {
 		return nil, err
 	}
-	key, err := idempotencyKey(access.Principal{Device: device}, protocol, idempotency)
-	if err != nil {
+	now, err := s.latest(ctx, g.Tenant(), access.Principal{Device: device}, protocol, idempotency)
+	switch {
+	case now.led != nil: // revoked or not
+		return s.cfg.Store.Certificate(ctx, g.Tenant(), now.led.Issuer, now.led.Serial)
+	case err != nil:
 		return nil, err
 	}
-	earlier, _, err := s.cfg.Store.Claimed(ctx, g.Tenant(), key)
-	if err != nil {
-		return nil, err
-	}
-	return s.cfg.Store.Certificate(ctx, g.Tenant(), earlier.Issuer, earlier.Serial)
+	return nil, pki.Errorf(pki.NotFound, "nothing was issued under this idempotency key")
 }
 
 // decideAt decides on a single request, with what it claims.

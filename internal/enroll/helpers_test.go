@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -24,7 +25,13 @@ type house struct {
 
 func newHouse(t *testing.T, endpoints ...string) *house {
 	t.Helper()
-	h := &house{stack.New(t, stack.Config{}), t}
+	return newHouseAt(t, time.Now, endpoints...)
+}
+
+// newHouseAt returns a house whose time it is by a clock.
+func newHouseAt(t *testing.T, now pki.Clock, endpoints ...string) *house {
+	t.Helper()
+	h := &house{stack.New(t, stack.Config{Now: now}), t}
 	h.AddTenant(t, "acme", endpoints...)
 	return h
 }

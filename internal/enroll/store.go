@@ -7,6 +7,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
+	"github.com/pando-pki/pando/internal/revocation"
 )
 
 // Store keeps endpoints, and the block list of keys.
@@ -40,4 +41,7 @@ type Store interface {
 	// Certificate returns a certificate to the tenant that issued or owns it, or
 	// NotFound.
 	Certificate(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) (*pki.Certificate, error)
+
+	// Status returns what is known of a serial of an issuer.
+	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
 }

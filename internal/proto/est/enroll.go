@@ -68,7 +68,8 @@ func boundBy(r *http.Request, who access.Principal, csr []byte) (bool, error) {
 
 // retryKey is the idempotency key of an enrolment: a client that lost the answer and
 // sends the same again over the same certificate gets the same answer, while the next
-// renewal, over the certificate that this one leads to, is another even with one key.
+// renewal, over the certificate that this one leads to, is another even with one key. When
+// the certificate has ended, the RA issues another.
 func retryKey(r *http.Request, label string, renews bool, who access.Principal, csr []byte) string {
 	h := sha256.New()
 	part := func(b []byte) { // each of one length, so that no two run together

@@ -71,7 +71,7 @@ func (op *operation) begin(ctx context.Context, who access.Principal, csr *tbs.C
 	return nil, t, err
 }
 
-// renewed returns what a RenewalReq led to before, as long as that is valid: a message that
+// renewed returns what a RenewalReq led to before, as long as that answers it: a message that
 // somebody recorded is no new request when its transaction is forgotten, however long the
 // certificate lives that signed it. It returns nothing where there is none.
 func (op *operation) renewed(ctx context.Context, who access.Principal, csr *tbs.CSR) ([]byte, error) {
@@ -81,9 +81,12 @@ func (op *operation) renewed(ctx context.Context, who access.Principal, csr *tbs
 	}
 	got, err := op.server.cfg.Certificates.RenewalOf(ctx, old, tbs.CutKey(tbs.BlankChallenge(csr.Raw), csr.Key.SPKI()))
 	switch {
-	case pki.KindOf(err) == pki.NotFound || err == nil && !op.server.cfg.Now().Before(got.NotAfter):
+	case pki.KindOf(err) == pki.NotFound:
 		return nil, nil
 	case err != nil:
+		return nil, err
+	}
+	if answers, err := op.server.cfg.RA.Answers(ctx, got.Issuer, got.Serial); err != nil || !answers {
 		return nil, err
 	}
 	return cms.CertsOnly([][]byte{got.DER})
@@ -181,7 +184,8 @@ func (op *operation) readRequest() (*tbs.CSR, error) {
 }
 
 // retryKey is the idempotency key of an enrolment: a client that lost the answer and sends
-// its request again, in the same transaction, gets the same certificate.
+// its request again, in the same transaction, gets the same certificate. When that has
+// ended, the RA issues another.
 func (t *Transaction) retryKey() string {
 	h := sha256.New()
 	part := func(b []byte) { // each of one length, so that no two run together

@@ -50,6 +50,7 @@ type fake struct {
 	crls         map[revocation.List][]byte
 	device       pki.DeviceID // whom certificates prove
 	plant        bool         // certificates prove somebody who is no device
+	revoked      error        // of Answers
 
 	old     *pki.Certificate // that a renewal goes on from
 	renewal *pki.Certificate // that the request renewed, as it is kept, led to
@@ -197,6 +198,10 @@ func (f *fake) Enroll(_ context.Context, r enroll.Request) (*pki.Enrollment, err
 	}
 	f.issued[r.Idempotency] = got
 	return &pki.Enrollment{Certificate: &pki.Certificate{DER: got}}, nil
+}
+
+func (f *fake) Answers(context.Context, pki.IssuerID, pki.Serial) (bool, error) {
+	return time.Now().Before(f.renewal.NotAfter), f.revoked
 }
 
 func (f *fake) NoteRefusal(_ context.Context, r enroll.Refusal, err error) error {

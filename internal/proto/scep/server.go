@@ -21,8 +21,11 @@ type Enroller interface {
 	Admit(ctx context.Context, label, remote string) error
 	Enroll(ctx context.Context, r enroll.Request) (*pki.Enrollment, error)
 	// Issued returns the certificate that an idempotency key of a device's, "" for none, led
-	// to, or NotFound.
+	// to, or NotFound, also where that has ended.
 	Issued(ctx context.Context, g access.Permit, protocol pki.Protocol, device pki.DeviceID, idempotency string) (*pki.Certificate, error)
+	// Answers reports whether a certificate that a request led to is the answer to the same
+	// request now, or refuses that.
+	Answers(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (bool, error)
 	// NoteRefusal has operators see what is refused here, once, and returns err marked so.
 	NoteRefusal(ctx context.Context, r enroll.Refusal, err error) error
 }

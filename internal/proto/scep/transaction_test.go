@@ -107,7 +107,7 @@ func TestIdentifierOfAnother(t *testing.T) {
 }
 
 // TestRecordedRenewal: a RenewalReq that led to a certificate leads to that one as long as
-// it is valid, when its transaction is long forgotten.
+// it is valid, when its transaction is long forgotten, and to a refusal when it is revoked.
 func TestRecordedRenewal(t *testing.T) {
 	f := newFake(t)
 	s := f.server()
@@ -127,6 +127,11 @@ func TestRecordedRenewal(t *testing.T) {
 	if len(f.issued) != 1 {
 		t.Error("another request is not a new one")
 	}
+	f.revoked = pki.Errorf(pki.PolicyRefused, "revoked")
+	if a := post(t, s, message, old.recipient()); a.status != statusFailure || a.failInfo != badRequest.value() || len(f.issued) != 1 {
+		t.Errorf("what it led to is revoked: %+v", a)
+	}
+	f.revoked = nil
 	f.renewal.NotAfter = time.Now().Add(-time.Hour)
 	certificateIn(t, post(t, s, message, old.recipient()))
 	if len(f.issued) != 2 {
