@@ -31,6 +31,9 @@ keyIdentifiers: [subject, authority]
 status: {crl: true}
 `
 
+// weekOfSCEP is fieldSCEP for a week.
+func weekOfSCEP() string { return strings.Replace(fieldSCEP, "validity: 30d", "validity: 7d", 1) }
+
 // A repeater is a server with an endpoint "field" whose certificates last for a week, and a
 // secret there that is good for many.
 type repeater struct {
@@ -42,10 +45,11 @@ type repeater struct {
 	secret string
 }
 
-func newRepeater(t *testing.T, profile string, protocol pki.Protocol) *repeater {
+func newRepeater(t *testing.T, cfg Config, profile string, protocol pki.Protocol) *repeater {
 	t.Helper()
 	r := &repeater{t: t, clock: pandotest.NewClock(pandotest.Now())}
-	r.s = openAt(t, r.clock)
+	cfg.Limits.Device = Rate{1e6, 1e6} // as openAt
+	r.s = open(t, cfg, r.clock.Now)
 	run(t, r.s)
 	r.st = furnish(t, r.s, "acme", "device")
 	r.ok(r.s.hierarchy.PublishProfile(t.Context(), r.st.Permit(t, "acme", access.ManageProfiles), []byte(profile)))
@@ -101,7 +105,7 @@ func (r *repeater) differs(what string, before, after [2]*x509.Certificate) {
 // to has ended gets another, by a secret that is good for many and, in the grace of the
 // profile, by its own certificate; it gets nothing when what they led to is revoked.
 func TestESTRepeat(t *testing.T) {
-	r := newRepeater(t, fieldEST, pki.ProtocolEST)
+	r := newRepeater(t, newConfig(t), fieldEST, pki.ProtocolEST)
 	device := caller{t: t, s: r.s, roots: bootstrapOf(t, r.s), key: pandotest.Key(t, pki.P256)}
 	device.trust("acme", trust.NewAnchor{Name: "ours", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "field"}}})
 	login := "Basic " + base64.StdEncoding.EncodeToString([]byte(string(r.id)+":"+r.secret))
@@ -135,7 +139,7 @@ func TestESTRepeat(t *testing.T) {
 // that it led to has ended gets another, and a failure when that is revoked; and so does one
 // whose RenewalReq comes again.
 func TestSCEPRepeat(t *testing.T) {
-	r := newRepeater(t, strings.Replace(fieldSCEP, "validity: 30d", "validity: 7d", 1), pki.ProtocolSCEP)
+	r := newRepeater(t, newConfig(t), weekOfSCEP(), pki.ProtocolSCEP)
 	caller{t: t, s: r.s}.trust("acme", trust.NewAnchor{Name: "ours", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "field"}}})
 	c := newSCEP(t, r.s, "acme.field")
 	csr := scepclient.CSR(t, c.Key, "gateway-1", r.secret)
@@ -170,4 +174,28 @@ func TestSCEPRepeat(t *testing.T) {
 	fifth := twice(scep.PKCSReq, csr)
 	r.revoke(fifth[0])
 	refusedBy(t, c.Ask(scep.PKCSReq, csr), scep.BadRequest)
+}
+
+// TestValidatorIsAskedAnew: about what is enrolled anew a validator is asked again, and it is
+// told what came of it; where it does not take the challenge any more, nothing comes of it.
+func TestValidatorIsAskedAnew(t *testing.T) {
+	cfg := newConfig(t)
+	f := withFake(t, &cfg)
+	r := newRepeater(t, cfg, weekOfSCEP(), pki.ProtocolSCEP)
+	validates(t, r.s, r.st, "field")
+	f.Take("good-challenge-of-intune", "Success")
+	c := newSCEP(t, r.s, "acme.field")
+	csr := scepclient.CSR(t, c.Key, "laptop-1", "good-challenge-of-intune")
+	first := c.Ask(scep.PKCSReq, csr)
+	toldOf(t, f, 1)
+	noneLeft(t, r.s)
+	r.tenDaysLater(pki.RSA2048)
+	f.Take("good-challenge-of-intune", "ChallengeExpired")
+	refusedBy(t, c.Ask(scep.PKCSReq, csr), scep.BadMessageCheck)
+	f.Take("good-challenge-of-intune", "Success")
+	second := c.Ask(scep.PKCSReq, csr)
+	if first.PKIStatus != scep.SUCCESS || second.PKIStatus != scep.SUCCESS || second.Certificate.Equal(first.Certificate) || f.Asked() != 3 {
+		t.Errorf("status %s and %s, failInfo %q, asked %d times", first.PKIStatus, second.PKIStatus, second.FailInfo, f.Asked())
+	}
+	toldOf(t, f, 2)
 }
