@@ -61,8 +61,9 @@ const (
 // Enroll issues one certificate, or both of a pair, or refuses. The same request under the same
 // idempotency key gets the same certificate; another request under it is
 // Conflict. By a protocol whose adapter makes the key of what came, it gets another when
-// that has ended, and is refused when it is revoked. A request whose profile wants approval is Pending, and is sent again until
-// it is issued or refused: see the package. An error is marked as noted (visits.Noted).
+// that has ended, and is refused when it is revoked. A request whose profile wants approval
+// is Pending, and is sent again until it is issued or refused: see the package. An error is
+// marked as noted (visits.Noted).
 func (s *Service) Enroll(ctx context.Context, r Request) (*pki.Enrollment, error) {
 	got, err := s.enroll(ctx, r)
 	if err != nil && pki.KindOf(err) != pki.Pending {
