@@ -52,10 +52,9 @@ type Store interface {
 	// AllAnchors returns those of all tenants: the tenant of a certificate comes
 	// from the anchor that it leads to.
 	AllAnchors(ctx context.Context) ([]*Anchor, error)
-	// ChangeAnchor takes grants from an anchor, which is known by its id, and gives it
-	// others: all or none. NotFound where it is gone, Conflict where one that is taken is,
-	// or one that is given is there already.
-	ChangeAnchor(ctx context.Context, a *Anchor, taken, given []access.Grant, e pki.Event) error
+	// ChangeAnchor gives an anchor, which is known by its id, its grants in the place of
+	// those that it had. NotFound where it is gone, Conflict where it has others by now.
+	ChangeAnchor(ctx context.Context, a *Anchor, had []access.Grant, e pki.Event) error
 	// RemoveAnchor removes an anchor, or is NotFound.
 	RemoveAnchor(ctx context.Context, tenant pki.TenantID, name string, e pki.Event) error
 

@@ -49,7 +49,7 @@ func (s *Service) Update(ctx context.Context, g access.Permit, name string, scop
 	}
 	defer s.Forget() // also after an error, which may mean that the outcome is unknown
 	detail := fmt.Sprintf("before %s, after %s", access.GrantsText(before), access.GrantsText(a.Grants))
-	return a, s.cfg.Store.ChangeAnchor(ctx, a, taken, given, s.event(g, "trust.update", name, detail))
+	return a, s.cfg.Store.ChangeAnchor(ctx, a, before, s.event(g, "trust.update", name, detail))
 }
 
 // lacking returns the grants whose scopes others do not have.

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
@@ -64,7 +65,7 @@ func (s *Store) AllAnchors(ctx context.Context) ([]*trust.Anchor, error) {
 }
 
 // ChangeAnchor implements trust.Store.
-func (s *Store) ChangeAnchor(ctx context.Context, a *trust.Anchor, taken, given []access.Grant, e pki.Event) error {
+func (s *Store) ChangeAnchor(ctx context.Context, a *trust.Anchor, had []access.Grant, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		// The row is written, so that it stays until the grants are there.
 		rows, err := t.exec(`UPDATE trust_anchor SET name = name WHERE tenant = $1 AND name = $2 AND id = $3`, a.Tenant, a.Name, a.ID)
@@ -74,19 +75,29 @@ func (s *Store) ChangeAnchor(ctx context.Context, a *trust.Anchor, taken, given 
 		case rows == 0:
 			return pki.Errorf(pki.NotFound, "no trusted authority %q", a.Name)
 		}
-		for _, g := range taken {
-			rows, err := t.exec(`DELETE FROM access_grant WHERE tenant = $1 AND principal = $2 AND id = $3`, a.Tenant, a.Principal(), g.ID)
-			switch {
-			case err != nil:
+		has, err := list(ctx, t, scanGrant, selectGrant+`WHERE g.tenant = $1 AND g.principal = $2`, a.Tenant, a.Principal())
+		if err != nil {
+			return fmt.Errorf("listing the grants of the trusted authority %s: %w", a.Name, err)
+		}
+		if len(without(has, had))+len(without(had, has)) > 0 {
+			return pki.Errorf(pki.Conflict, "the grants of the trusted authority %s were changed meanwhile: look again", a.Name)
+		}
+		for _, g := range without(had, a.Grants) {
+			if _, err := t.exec(`DELETE FROM access_grant WHERE tenant = $1 AND id = $2`, a.Tenant, g.ID); err != nil {
 				return fmt.Errorf("removing grant %s: %w", g.ID, err)
-			case rows == 0:
-				return pki.Errorf(pki.Conflict, "the grants of the trusted authority %s were changed meanwhile: look again", a.Name)
 			}
 		}
-		if err := t.putGrants(given); err != nil {
+		if err := t.putGrants(without(a.Grants, had)); err != nil {
 			return err
 		}
 		return t.event(e)
+	})
+}
+
+// without returns the grants of all but others; a grant of one id never changes.
+func without(all, others []access.Grant) []access.Grant {
+	return slices.DeleteFunc(slices.Clone(all), func(g access.Grant) bool {
+		return slices.ContainsFunc(others, func(o access.Grant) bool { return o.ID == g.ID })
 	})
 }
 

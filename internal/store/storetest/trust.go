@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -37,17 +38,20 @@ func testTrust(f *fixture) {
 	f.same(got, []*trust.Anchor{own, imported, theirs})
 
 	// Some grants go and others come, or none does.
-	more := grants(acme, "trust:devices", access.Device, "third")
+	more := grants(acme, "trust:devices", access.Device, "third", "fourth")
 	change := f.event(acme, "trust.update")
-	f.ok(f.ChangeAnchor(f.ctx, own, own.Grants[:1], more, change))
-	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, own, own.Grants[:1], nil, change))         // one that is gone
-	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, own, own.Grants[1:], more, change))        // one that is there
-	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, own, imported.Grants, own.Grants, change)) // one of another
-	for _, gone := range []trust.Anchor{{Tenant: acme, Name: own.Name, ID: "another"}, {Tenant: stranger, Name: own.Name, ID: own.ID}} {
-		f.is(pki.NotFound, f.ChangeAnchor(f.ctx, &gone, nil, nil, change))
-	}
 	changed := *own
-	changed.Grants = append(append([]access.Grant(nil), own.Grants[1:]...), more...)
+	changed.Grants = slices.Concat(own.Grants[1:], more[:1])
+	f.ok(f.ChangeAnchor(f.ctx, &changed, own.Grants, change))
+	wider := *own // of whoever read it before that, and takes nothing that is gone
+	wider.Grants = slices.Concat(own.Grants, more[1:])
+	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, &wider, own.Grants, change))
+	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, &wider, own.Grants[1:], change))                                 // one came
+	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, &wider, slices.Concat(changed.Grants, more[1:]), change))        // one is gone
+	f.is(pki.Conflict, f.ChangeAnchor(f.ctx, &wider, slices.Concat(changed.Grants, imported.Grants), change)) // one is of another
+	for _, gone := range []trust.Anchor{{Tenant: acme, Name: own.Name, ID: "another"}, {Tenant: stranger, Name: own.Name, ID: own.ID}} {
+		f.is(pki.NotFound, f.ChangeAnchor(f.ctx, &gone, nil, change))
+	}
 	got, err = f.Anchors(f.ctx, acme)
 	f.ok(err)
 	f.same(got, []*trust.Anchor{&changed, imported})
