@@ -19,7 +19,7 @@ type GrantStore interface {
 	// ChangeRole replaces description and permissions; Conflict where there is no role
 	// with the permissions that it was read with.
 	ChangeRole(ctx context.Context, r *OwnRole, was []Permission, e pki.Event) error
-	// DeleteRole is Conflict while somebody has it.
+	// DeleteRole is Conflict while somebody has it, or the approvals of an endpoint name it.
 	DeleteRole(ctx context.Context, tenant pki.TenantID, name Role, e pki.Event) error
 
 	// PutGrant stores a grant: NotFound where there is no such principal any more or, of
@@ -125,7 +125,7 @@ func (r *OwnRole) says() string {
 	return fmt.Sprintf("permissions %v", r.Permissions)
 }
 
-// DeleteRole ends an own role that nobody has. It needs ManageAccess.
+// DeleteRole ends an own role that nobody has, and no endpoint's approvals name. It needs ManageAccess.
 func (o *Office) DeleteRole(ctx context.Context, p Permit, name Role) error {
 	if err := p.Check(ManageAccess); err != nil {
 		return err

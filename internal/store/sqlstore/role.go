@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +52,13 @@ func (s *Store) DeleteRole(ctx context.Context, tenant pki.TenantID, name access
 		if held > 0 {
 			return pki.Errorf(pki.Conflict, "%d grants have the role %q: remove them first", held, name)
 		}
+		named, err := t.endpointsNaming(ctx, tenant, name)
+		if err != nil {
+			return err
+		}
+		if named > 0 {
+			return pki.Errorf(pki.Conflict, "the approvals of %s name the role %q: change them first", pki.Count(named, "endpoint"), name)
+		}
 		rows, err := t.exec(`DELETE FROM access_role WHERE tenant = $1 AND name = $2`, tenant, name)
 		switch {
 		case err != nil:
@@ -59,6 +68,28 @@ func (s *Store) DeleteRole(ctx context.Context, tenant pki.TenantID, name access
 		}
 		return t.event(e)
 	})
+}
+
+// endpointsNaming counts the endpoints whose approvals name a role: what is enrolled
+// there would be refused without it.
+func (t *tx) endpointsNaming(ctx context.Context, tenant pki.TenantID, name access.Role) (int, error) {
+	all, err := list(ctx, t, func(row row) (steps []pki.ApprovalStep, err error) {
+		var text string
+		if err = row.Scan(&text); err == nil {
+			err = json.Unmarshal([]byte(text), &steps)
+		}
+		return steps, err
+	}, `SELECT approvals FROM endpoint WHERE tenant = $1 AND approvals <> ''`, tenant)
+	if err != nil {
+		return 0, fmt.Errorf("looking for endpoints whose approvals name role %s: %w", name, err)
+	}
+	n := 0
+	for _, steps := range all {
+		if slices.ContainsFunc(steps, func(s pki.ApprovalStep) bool { return s.Role == string(name) }) {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // Roles implements access.GrantStore.

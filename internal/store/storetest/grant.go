@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
@@ -73,6 +74,25 @@ func testRoles(f *fixture) {
 	f.is(pki.NotFound, f.DeleteGrant(f.ctx, stranger, "g1", f.event(stranger, "grant.remove")))
 	f.ok(f.DeleteGrant(f.ctx, acme, "g1", f.event(acme, "grant.remove")))
 	f.is(pki.NotFound, f.DeleteGrant(f.ctx, acme, "g1", f.event(acme, "grant.remove")))
+
+	// Nor does it go while the approvals of an endpoint of the tenant name it.
+	guarded := func(tenant pki.TenantID, name string, roles ...string) (*pki.Endpoint, *pki.Endpoint) {
+		open := &pki.Endpoint{Tenant: tenant, Name: name, Authority: f.authority.ID, Profile: f.profile, Created: f.now}
+		wants := *open
+		wants.Approvals = &pki.Approvals{Life: time.Hour}
+		for _, r := range roles {
+			wants.Approvals.Steps = append(wants.Approvals.Steps, pki.ApprovalStep{Role: r, N: 1})
+		}
+		f.ok(f.PutEndpoint(f.ctx, &wants, nil, f.event(tenant, "endpoint.create")))
+		return open, &wants
+	}
+	guarded(acme, "others", "lead-of-others", "ra-operator")
+	guarded(partner, "theirs", "lead")
+	for _, name := range []string{"line-1", "line-2"} {
+		open, wants := guarded(acme, name, "ra-operator", "lead")
+		f.is(pki.Conflict, f.DeleteRole(f.ctx, acme, "lead", f.event(acme, "role.delete")))
+		f.ok(f.UpdateEndpoint(f.ctx, wants, open, nil, f.event(acme, "endpoint.update")))
+	}
 	f.is(pki.NotFound, f.DeleteRole(f.ctx, stranger, "lead", f.event(stranger, "role.delete")))
 	f.ok(f.DeleteRole(f.ctx, acme, "lead", f.event(acme, "role.delete")))
 
