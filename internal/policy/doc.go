@@ -13,7 +13,7 @@
 // means never changes; keys and words are only added.
 //
 //	profile: meter                  # a slug
-//	description: One smart meter.   # free text on one line
+//	description: One smart meter.   # free text
 //	mode: any                       # the default; or: test, for test authorities only
 //	authorities: [manufacturing]    # those it is for, by name; any where it is left out
 //

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	zx509 "github.com/zmap/zcrypto/x509"
 
@@ -45,7 +46,7 @@ func compileLint(written []documentException) ([]exception, error) {
 		if d.Because == "" || len(d.Because) > 200 {
 			return nil, at(d.Rule.token, "an exception says why, because: in at most 200 bytes")
 		}
-		if !isSeen(d.Because) {
+		if !isSeen(strings.TrimSuffix(d.Because, "\n")) { // as | and > end
 			return nil, at(d.Rule.token, unseenText)
 		}
 		if slices.ContainsFunc(excepted, func(e exception) bool { return e.rule == d.Rule.text }) {

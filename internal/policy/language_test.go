@@ -438,3 +438,12 @@ extensions: [{oid: 1.2.3, asn1: {utf8: {from: request.attributes.a, check: name,
 		})
 	}
 }
+
+// TestParagraphs: a description may have several lines, and a reason the line feed with
+// which YAML ends a block of text.
+func TestParagraphs(t *testing.T) {
+	source := minimal + "description: |\n  One smart meter.\n  Of two lines.\nrules:\n  - require: \"true\"\n    because: >\n      it is so\n"
+	if _, err := Parse([]byte(source)); err != nil {
+		t.Error(err)
+	}
+}

@@ -71,7 +71,7 @@ func Parse(source []byte) (*Profile, error) {
 	if pki.CheckSlug("profile", doc.Profile.text) != nil {
 		return nil, at(doc.Profile.token, "a name has 1 to 40 characters of a-z, 0-9 and inner hyphens")
 	}
-	if !isSeen(doc.Description) {
+	if !isSeen(strings.ReplaceAll(doc.Description, "\n", "")) {
 		return nil, pki.Errorf(pki.Malformed, unseenText)
 	}
 	p := &Profile{name: doc.Profile.text, description: doc.Description, pathLen: -1, defaults: defaultsOf(doc)}

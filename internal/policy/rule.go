@@ -3,6 +3,7 @@ package policy
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 
@@ -13,7 +14,7 @@ import (
 const maxRules = 50
 
 // unseenText refuses what people are told and could not see.
-const unseenText = "because and description have printable characters only, on one line (>- folds several into one)"
+const unseenText = "because and description have printable characters only, because on one line (>- folds several into one)"
 
 // A rule is what must hold of a request.
 type rule struct {
@@ -31,7 +32,7 @@ func compileRules(written []documentRule) ([]rule, error) {
 		if d.Require.text == "" || d.Because == "" || len(d.Because) > 200 {
 			return nil, at(d.Require.token, "a rule has what it requires, and because: what a refused requester is told, in at most 200 bytes")
 		}
-		if !isSeen(d.Because) {
+		if !isSeen(strings.TrimSuffix(d.Because, "\n")) { // as | and > end
 			return nil, at(d.Require.token, unseenText)
 		}
 		e, err := compileExpression(d.Require.text, cel.BoolType)
