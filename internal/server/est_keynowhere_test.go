@@ -214,7 +214,8 @@ func TestServerKeysAreNowhere(t *testing.T) {
 			}
 			secretIn(path+", "+when, content)
 			for _, p := range public {
-				if bytes.Contains(content, p) {
+				// The store parts what is long at the ends of its pages: one half is whole.
+				if bytes.Contains(content, p[:len(p)/2]) || bytes.Contains(content, p[len(p)/2:]) {
 					found++
 				}
 			}
