@@ -1,6 +1,7 @@
 package enroll_test
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -73,13 +74,13 @@ func TestRepeatAfterTheEnd(t *testing.T) {
 				if known, err := h.Enroll.Issued(t.Context(), g, test.protocol, "", "k"); pki.KindOf(err) != pki.NotFound {
 					t.Errorf("round %d, after the end it led to %+v, %v", round, known, err)
 				}
-				both := make([]*pki.Enrollment, 2)
+				both, errs := make([]*pki.Enrollment, 2), make([]error, 2)
 				var wg sync.WaitGroup
 				for i := range both {
-					wg.Go(func() { both[i], err = h.Enroll.Enroll(t.Context(), r) })
+					wg.Go(func() { both[i], errs[i] = h.Enroll.Enroll(t.Context(), r) })
 				}
 				wg.Wait()
-				if both[0] == nil || both[1] == nil {
+				if err := errors.Join(errs...); err != nil {
 					t.Fatalf("round %d, after the end: %v", round, err)
 				}
 				next := both[0].Certificate
