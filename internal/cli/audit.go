@@ -100,10 +100,13 @@ func (a *auditExport) Run(ctx context.Context, c *console, cl *client.Client) er
 	return nil
 }
 
+// maxExportLine bounds what is kept of a line of an export.
+const maxExportLine = 1 << 20
+
 // An auditPeriod is told an export as it comes, and looks for an entry of a period.
 type auditPeriod struct {
 	since, until time.Time // zero is no bound
-	met          bool      // there is one: the rest does not matter
+	met          bool      // there is one, or what comes is no export: the rest does not matter
 	part         []byte    // of a line that has not ended
 }
 
@@ -111,6 +114,10 @@ type auditPeriod struct {
 func (p *auditPeriod) Write(b []byte) (int, error) {
 	for rest := b; !p.met; {
 		line, after, ended := bytes.Cut(rest, []byte("\n"))
+		if len(p.part)+len(line) > maxExportLine {
+			p.met = true // this is no export
+			break
+		}
 		p.part = append(p.part, line...)
 		if !ended {
 			break

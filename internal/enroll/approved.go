@@ -88,10 +88,10 @@ func (s *Service) pass(ctx context.Context, g access.Permit, kind approval.Kind,
 	})
 }
 
-// says returns what is asked for: of an endpoint that is there what is another than before,
+// asks returns what is asked for: of an endpoint that is there what is another than before,
 // since what is said is checked, and a retired authority must not keep one from being
 // switched off.
-func (ch *endpointChange) says() NewEndpoint {
+func (ch *endpointChange) asks() NewEndpoint {
 	n := NewEndpoint{Name: ch.Name, Loan: ch.Loan, Quota: ch.Quota}
 	was, after := ch.Before, ch.After
 	if was == nil {
@@ -132,7 +132,7 @@ func (ch *endpointChange) says() NewEndpoint {
 func (s *Service) Executors() map[approval.Kind]approval.Executor {
 	endpoint := func(act func(context.Context, access.Permit, NewEndpoint) (*pki.Endpoint, error)) approval.Executor {
 		return approval.Execute(access.ManageEndpoints, func(ctx context.Context, g access.Permit, ch endpointChange) error {
-			_, err := act(ctx, g, ch.says())
+			_, err := act(ctx, g, ch.asks())
 			return err
 		})
 	}
