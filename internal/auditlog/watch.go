@@ -13,6 +13,7 @@ import (
 // watch says by the gate and by alarms whether the logs keep up. What holds up one log
 // alone stops its tenant; what may hold up all of them stops everybody.
 func (s *Service) watch(ctx context.Context) error {
+	now := s.cfg.Now() // before the look: a clock that is moved on meanwhile makes no entry old
 	backlog, err := s.cfg.Store.Backlog(ctx)
 	if err != nil {
 		return err // the gate closes by itself
@@ -25,7 +26,7 @@ func (s *Service) watch(ctx context.Context) error {
 		whole.Leaves += b.Leaves
 		whole.Oldest = earliest(whole.Oldest, b.Oldest)
 		whole.UnanchoredSince = earliest(whole.UnanchoredSince, b.UnanchoredSince)
-		stop, found := s.watchOne(&b)
+		stop, found := s.watchOne(&b, now)
 		wrong = append(wrong, found...)
 		if stop != (audit.Stop{}) {
 			own[b.Tenant] = stop
@@ -43,7 +44,7 @@ func (s *Service) watch(ctx context.Context) error {
 		s.tell(ctx, a)
 	}
 	s.stats.waiting.Store(&whole)
-	s.cfg.Gate.Set(s.watchAll(ctx, &all), own, vouched)
+	s.cfg.Gate.Set(s.watchAll(ctx, &all, now), own, vouched)
 	return nil
 }
 
@@ -54,12 +55,12 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-func (s *Service) behind(b *Backlog) bool {
-	return b.Leaves > maxLeaves || b.Leaves > 0 && s.cfg.Now().Sub(b.Oldest) > maxAge
+func behind(b *Backlog, now time.Time) bool {
+	return b.Leaves > maxLeaves || b.Leaves > 0 && now.Sub(b.Oldest) > maxAge
 }
 
-func (s *Service) unanchored(b *Backlog) bool {
-	return !b.UnanchoredSince.IsZero() && s.cfg.Now().Sub(b.UnanchoredSince) > s.cfg.Bound
+func (s *Service) unanchored(b *Backlog, now time.Time) bool {
+	return !b.UnanchoredSince.IsZero() && now.Sub(b.UnanchoredSince) > s.cfg.Bound
 }
 
 func errBehind() error {
@@ -68,10 +69,9 @@ func errBehind() error {
 }
 
 // watchAll returns what stops everybody.
-func (s *Service) watchAll(ctx context.Context, b *Backlog) (stop audit.Stop) {
-	now := s.cfg.Now()
+func (s *Service) watchAll(ctx context.Context, b *Backlog, now time.Time) (stop audit.Stop) {
 	backlog := alarm.Key{Name: "log.backlog"}
-	if s.behind(b) {
+	if behind(b, now) {
 		stop.Acts = errBehind()
 		s.raise(ctx, alarm.Alarm{Key: backlog, Severity: alarm.Critical,
 			What: fmt.Sprintf("%d entries have waited for up to %s for their place in the audit log: nothing is issued or changed until they have it", b.Leaves, now.Sub(b.Oldest).Round(time.Second)),
@@ -80,7 +80,7 @@ func (s *Service) watchAll(ctx context.Context, b *Backlog) (stop audit.Stop) {
 		s.cfg.Alarms.Clear(backlog)
 	}
 	none := alarm.Key{Name: "anchor.late"}
-	if s.unanchored(b) {
+	if s.unanchored(b, now) {
 		stop.Issuance = &pki.Error{Kind: pki.Unavailable, RetryAfter: 30 * time.Second,
 			Detail: "no anchor has taken a checkpoint of the audit log for too long, and nothing is issued until one does: send the request again later"}
 		s.raise(ctx, alarm.Alarm{Key: none, Severity: alarm.Critical,
@@ -104,7 +104,7 @@ func damagedKey(tenant pki.TenantID) alarm.Key {
 }
 
 // watchOne returns what of a log's own stops its tenant, and the alarms for it.
-func (s *Service) watchOne(b *Backlog) (stop audit.Stop, wrong []alarm.Alarm) {
+func (s *Service) watchOne(b *Backlog, now time.Time) (stop audit.Stop, wrong []alarm.Alarm) {
 	raise := func(name, what, do string) {
 		key := damagedKey(b.Tenant)
 		key.Name = name
@@ -113,14 +113,14 @@ func (s *Service) watchOne(b *Backlog) (stop audit.Stop, wrong []alarm.Alarm) {
 	if b.Damaged {
 		raise("log.damaged", "the audit log is damaged, and its entries get no place", whatOfDamage)
 	}
-	if (b.Damaged || b.NoLog) && s.behind(b) {
+	if (b.Damaged || b.NoLog) && behind(b, now) {
 		stop.Acts = errBehind()
-		raise("log.backlog", fmt.Sprintf("%d entries have waited for up to %s for their place in this audit log: nothing of the tenant is issued or changed until they have it", b.Leaves, s.cfg.Now().Sub(b.Oldest).Round(time.Second)), whatOfDamage)
+		raise("log.backlog", fmt.Sprintf("%d entries have waited for up to %s for their place in this audit log: nothing of the tenant is issued or changed until they have it", b.Leaves, now.Sub(b.Oldest).Round(time.Second)), whatOfDamage)
 	}
-	if b.Unsigned && s.unanchored(b) {
+	if b.Unsigned && s.unanchored(b, now) {
 		stop.Issuance = &pki.Error{Kind: pki.Unavailable, RetryAfter: 30 * time.Second,
 			Detail: "no checkpoint of the tenant's audit log could be signed for too long, and nothing is issued until one is: send the request again later"}
-		raise("log.unsigned", fmt.Sprintf("no checkpoint of this audit log could be signed for %s: nothing of the tenant is issued until one is", s.cfg.Now().Sub(b.UnanchoredSince).Round(time.Second)),
+		raise("log.unsigned", fmt.Sprintf("no checkpoint of this audit log could be signed for %s: nothing of the tenant is issued until one is", now.Sub(b.UnanchoredSince).Round(time.Second)),
 			"The server's log says why the key of the log does not sign. Issuance goes on by itself once it does.")
 	}
 	return stop, wrong

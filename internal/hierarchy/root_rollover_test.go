@@ -225,8 +225,8 @@ func TestRootRevoked(t *testing.T) {
 }
 
 func TestRollRootRefuses(t *testing.T) {
-	now := time.Now()
-	s := stack.New(t, stack.Config{Now: func() time.Time { return now }})
+	clock := pandotest.NewClock(time.Now())
+	s := stack.New(t, stack.Config{Now: clock.Now})
 	s.AddTenant(t, "acme")
 	s.AddTenant(t, "globex")
 	ctx, g, theirs := t.Context(), manage(t, s), s.Permit(t, "globex", access.ManageAuthorities)
@@ -284,7 +284,7 @@ func TestRollRootRefuses(t *testing.T) {
 
 	// The old root ends while its follower is made.
 	end := root.Issuers[0].NotAfter
-	now = end.Add(time.Second)
+	clock.Advance(end.Add(time.Second).Sub(clock.Now()))
 	if _, err := s.Hierarchy.Request(ctx, g, "root"); pki.KindOf(err) != pki.PolicyRefused {
 		t.Errorf("a request after the root's end: %v", err)
 	}
@@ -297,7 +297,7 @@ func TestRollRootRefuses(t *testing.T) {
 	if _, err := s.Hierarchy.Rollover(ctx, g, "root", hierarchy.Rollover{}); pki.KindOf(err) != pki.PolicyRefused {
 		t.Errorf("rolled over after its end: %v", err)
 	}
-	now = end.Add(-time.Hour)
+	clock.Advance(-time.Hour)
 	if err := s.Hierarchy.Retire(ctx, g, "root"); err != nil {
 		t.Fatal(err)
 	}

@@ -360,7 +360,7 @@ status: {crl: true}
 	}
 	device.chain = append([][]byte{got.Certificate.DER}, got.Chain...)
 	old := pandotest.Parse(t, got.Certificate.DER)
-	clock.Advance(40 * 24 * time.Hour)
+	later(t, s, clock, 40*24*time.Hour)
 	for what, c := range map[string]struct {
 		operation string
 		body      []byte

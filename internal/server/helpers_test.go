@@ -69,6 +69,17 @@ func patiently(do func() error) error {
 	}
 }
 
+// later moves the clock of a server that runs. What the server did before has its place in
+// the audit log by then: an entry that waited would look as old as the clock went on, and
+// the server would do nothing until it has its place.
+func later(t *testing.T, s *Server, clock *pandotest.Clock, d time.Duration) {
+	t.Helper()
+	if err := s.audit.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(d)
+}
+
 // run runs a server until stop is called, which returns what Run does, or until
 // the test ends.
 func run(t *testing.T, s *Server) (stop func() error) {

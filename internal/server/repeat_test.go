@@ -71,7 +71,7 @@ func (r *repeater) ok(_ any, err error) {
 // tenDaysLater moves the clock, and waits until the server issues again.
 func (r *repeater) tenDaysLater(kind pki.KeyKind) {
 	r.t.Helper()
-	r.clock.Advance(10 * 24 * time.Hour)
+	later(r.t, r.s, r.clock, 10*24*time.Hour)
 	request := enroll.Request{Grant: r.st.Permit(r.t, "acme", access.Enroll), Endpoint: "field", Protocol: pki.ProtocolREST,
 		Subject: enroll.Subject{CSR: pandotest.CSR(r.t, pandotest.Key(r.t, kind), pkix.Name{CommonName: "another"})}}
 	r.ok(nil, patiently(func() error {
@@ -87,7 +87,10 @@ func (r *repeater) revoke(c *x509.Certificate) {
 	r.ok(serial, err)
 	view, err := r.s.hierarchy.Authority(r.t.Context(), r.st.Permit(r.t, "acme", access.ReadConfiguration), "issuing")
 	r.ok(view, err)
-	r.ok(r.s.revocation.Revoke(r.t.Context(), r.st.Permit(r.t, "acme", access.Revoke), view.Issuers[0].ID, serial, pki.Superseded))
+	r.ok(nil, patiently(func() error {
+		_, err := r.s.revocation.Revoke(r.t.Context(), r.st.Permit(r.t, "acme", access.Revoke), view.Issuers[0].ID, serial, pki.Superseded)
+		return err
+	}))
 }
 
 // differs holds what the same request got before and after the end of that, each twice.

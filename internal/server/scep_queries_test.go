@@ -217,7 +217,7 @@ func TestSCEPLate(t *testing.T) {
 	}
 	moved := func(days int) { // and wait until the server has seen that
 		t.Helper()
-		clock.Advance(time.Duration(days) * 24 * time.Hour)
+		later(t, s, clock, time.Duration(days)*24*time.Hour)
 		issue(pandotest.Key(t, pki.RSA2048), "another")
 		c.RA = c.Certificates() // which are others at half of their life
 	}

@@ -109,7 +109,7 @@ func TestRenewal(t *testing.T) {
 		{"with the endpoint open again", 0, true, true, false},
 		{"shut beyond its end", 91 * day, false, false, true},
 	} {
-		clock.Advance(step.later)
+		later(t, s, clock, step.later)
 		if protocols(pki.ProtocolBatch); step.rest {
 			protocols(pki.ProtocolREST)
 		}
