@@ -181,7 +181,7 @@ func testIndexes(f *fixture) {
 // testSearchBound looks for one certificate among fifty thousand: no page looks
 // at more than its bound, and the search comes to an end.
 func testSearchBound(f *fixture) {
-	const total, group, bound = 50_000, 1000, 5000
+	const total, group, bound = 15_000, 1000, 5000
 	var oldest *issuance.Item
 	for n := 0; n < total; n += group {
 		items := make([]*issuance.Item, group)
