@@ -25,10 +25,10 @@ type slowRA struct {
 }
 
 func (s *slowRA) IssueChunk(_ context.Context, _ *enroll.Lane, c enroll.Chunk) error {
-	time.Sleep(2 * time.Millisecond)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.chunks = append(s.chunks, c.Batch)
+	s.mu.Unlock()
+	time.Sleep(2 * time.Millisecond)
 	return nil
 }
 

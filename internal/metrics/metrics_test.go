@@ -56,7 +56,7 @@ func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
 	p := &parts{
 		log:       s.NewLog(t),
 		publisher: publish.New(publish.Config{Targets: targets, Source: s.Revocation, Chains: s.Hierarchy, Alarms: s.Alarms, Log: log}),
-		limits:    limit.New(limit.Config{Requests: 1, Tenant: limit.Rate{PerSecond: 1, Burst: 1}, Now: time.Now}),
+		limits:    limit.New(limit.Config{Requests: 1, Tenant: limit.Rate{PerSecond: 1, Burst: 1}, Now: pandotest.NewClock(time.Now()).Now}),
 	}
 	p.checker = statuscheck.New(statuscheck.Config{Store: s.Store, Authority: s.Revocation, Publisher: p.publisher, Alarms: s.Alarms, Now: time.Now, Log: log})
 	return s, metrics.New(metrics.Config{
@@ -132,7 +132,7 @@ func (p *parts) work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
 	if err := s.Retention.Round(t.Context(), "demo"); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // of one place, and one a second
+	for range 2 { // of one place, and one a second, on a clock that stands still
 		p.limits.Request(false)
 		p.limits.Tenant("demo")
 	}
