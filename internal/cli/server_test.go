@@ -165,19 +165,20 @@ func setFromOutput(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// awaitFile is the scripts' command "await FILE": it waits until a file is there
-// that a command in the background makes.
+// awaitFile is the scripts' command "await FILE [TEXT]": it waits until a file is
+// there, with a text in it, that a command in the background makes.
 func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: await FILE")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: await FILE [TEXT]")
 	}
 	for range 2400 {
-		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+		content, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && (len(args) == 1 || strings.Contains(string(content), args[1])) {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	ts.Fatalf("%s did not come within 2 minutes", args[0])
+	ts.Fatalf("%s did not come within 2 minutes", strings.Join(args, " with "))
 }
 
 // verifyChain is the scripts' command "verify FILE ROOT": the file's first
