@@ -45,7 +45,7 @@ func (s *Service) failed(ctx context.Context, label string, p *Presented, kind p
 	if _, err := s.cfg.Store.Endpoint(ctx, pki.TenantID(tenant), name); err != nil {
 		return
 	}
-	s.noteRefusal(label, p, kind, why)
+	s.noteRefusal(ctx, label, p, kind, why)
 	if s.count(label, s.cfg.Now()) {
 		s.cfg.Alarms.Raise(alarm.Alarm{Key: floodKey(label), Severity: alarm.Warning,
 			What: fmt.Sprintf("At the endpoint %s more than %d proofs of who asks failed within %s.", label, floodAt, pki.FormatDuration(floodWindow)),
@@ -54,8 +54,8 @@ func (s *Service) failed(ctx context.Context, label string, p *Presented, kind p
 }
 
 // noteRefusal has the operator see what an endpoint, which exists, refused and why.
-func (s *Service) noteRefusal(label string, p *Presented, kind pki.Kind, why string) {
-	s.cfg.Visits.Note(label, visits.Visit{At: s.cfg.Now().UTC(), Protocol: p.Protocol, Source: sourceOf(p.Remote), Device: p.Device, Refused: true, Kind: kind, Why: why})
+func (s *Service) noteRefusal(ctx context.Context, label string, p *Presented, kind pki.Kind, why string) {
+	s.cfg.Visits.Note(label, visits.Visit{At: s.cfg.Now().UTC(), Protocol: p.Protocol, Source: sourceOf(p.Remote), Device: s.Claimed(ctx, label, *p), Refused: true, Kind: kind, Why: why + p.certificate()})
 }
 
 // noteGone has the operator see that what waited at an endpoint is not done, since nobody

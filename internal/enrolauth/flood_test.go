@@ -108,7 +108,7 @@ func TestUserIsNotShown(t *testing.T) {
 		h.is(test.name, err, pki.Unauthenticated)
 		shown := err.Error()
 		for v := range h.Visits.Watch(t.Context(), "acme.meter", false) {
-			shown += "\n" + v.Why
+			shown += "\n" + v.Why + "\n" + string(v.Device)
 		}
 		if user := test.p.User; strings.Contains(shown, user) || strings.Contains(shown, user[len(user)-10:]) {
 			t.Errorf("%s is shown: %s", test.name, shown)

@@ -71,7 +71,7 @@ func (s *Service) Prove(ctx context.Context, label string, p Presented) (access.
 		s.failed(ctx, label, &p, kind, pki.DetailOf(err))
 		err = visits.Noted(outward(err))
 	case isValidators(err):
-		s.noteRefusal(label, &p, kind, pki.DetailOf(err))
+		s.noteRefusal(ctx, label, &p, kind, pki.DetailOf(err))
 		err = visits.Noted(outward(err))
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -60,7 +61,7 @@ func (w *watched) refused(protocol pki.Protocol, kind pki.Kind, device pki.Devic
 // TestESTRefusalsAreSeen: whoever looks on at an endpoint sees each refusal once, whoever
 // refused it.
 func TestESTRefusalsAreSeen(t *testing.T) {
-	s, st, meter, _ := trusting(t)
+	s, st, meter, own := trusting(t)
 	takesEST(t, s, st, "acme", "meter")
 	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "no-est", Authority: "issuing", Profile: "meter"}); err != nil {
 		t.Fatal(err)
@@ -69,8 +70,16 @@ func TestESTRefusalsAreSeen(t *testing.T) {
 	plant := pandotest.NewRoot(t, "Plant CA", time.Now().Add(-time.Hour))
 	meter.trust("acme", trust.NewAnchor{Name: "plant", Certificate: plant.Certificate.Raw, Role: access.FactoryOperator, Scopes: []access.Scope{{Endpoint: "meter"}}})
 	line := meter.certified(plant, func(*x509.Certificate) {})
+	strange := pandotest.NewRoot(t, "Strange CA", time.Now().Add(-time.Hour))
+	stranger := meter.certified(strange, func(c *x509.Certificate) { c.Subject = pkix.Name{SerialNumber: "SM-8"} })
+	ended := meter.certified(plant, func(c *x509.Certificate) {
+		c.Subject, c.NotAfter = pkix.Name{SerialNumber: "SM-9"}, time.Now().Add(-time.Second)
+	})
 	nobody := meter
 	nobody.chain = nil
+	basic := func(user, password string) []string {
+		return []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))}
+	}
 
 	enrols := estPath("acme.meter", "simpleenroll")
 	fresh := func(device string) []byte { return []byte(csrOf(t, pandotest.Key(t, pki.P256), device)) }
@@ -80,6 +89,10 @@ func TestESTRefusalsAreSeen(t *testing.T) {
 	sealed := pandotest.CSRWith(t, pandotest.Key(t, pki.P256), meterSubject("SM-1"),
 		pandotest.Attribute{OID: der.OIDDecryptKeyIdentifier, Value: der.Append(nil, asn1.OCTET_STRING, []byte("SM-1"))})
 	const secret = "5ecret-that-nobody-reads"
+	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{Name: "elsewhere", Authority: "issuing", Profile: "meter",
+		Protocols: []pki.Protocol{pki.ProtocolEST}, Networks: []string{"198.51.100.0/24"}}); err != nil {
+		t.Fatal(err)
+	}
 	for what, c := range map[string]struct {
 		by      caller
 		path    string
@@ -100,6 +113,10 @@ func TestESTRefusalsAreSeen(t *testing.T) {
 		"nobody":                {nobody, enrols, fresh("SM-1"), nil, pki.Unauthenticated, "", "prove who you are"},
 		"an unknown scheme":     {nobody, enrols, fresh("SM-1"), []string{"Authorization", "Digest " + secret}, pki.Unauthenticated, "", "neither Basic nor Bearer"},
 		"a wrong token":         {nobody, enrols, fresh("SM-1"), []string{"Authorization", "Bearer " + secret}, pki.Unauthenticated, "", "token"},
+		"a wrong secret":        {nobody, enrols, fresh("SM-1"), basic("SM-1", secret), pki.Unauthenticated, "SM-1", "no secret of the endpoint"},
+		"a secret as the user":  {nobody, enrols, fresh("SM-1"), basic(secret, secret), pki.Unauthenticated, "", "no secret of the endpoint"},
+		"a strange certificate": {stranger, enrols, fresh("SM-1"), nil, pki.Unauthenticated, "SM-8", `issuer "CN=Strange CA", subject "SERIALNUMBER=SM-8")`},
+		"an ended certificate":  {ended, enrols, fresh("SM-1"), nil, pki.Unauthenticated, "SM-9", "has expired"},
 		"another's device":      {meter, enrols, fresh("SM-3"), nil, pki.Forbidden, "SM-1", "for itself alone"},
 		"its key again":         {meter, enrols, []byte(csrOf(t, meter.key, "SM-1")), nil, pki.DuplicateKey, "SM-1", "key"},
 		"a renewal of nothing":  {meter, estPath("acme.meter", "simplereenroll"), fresh("SM-1"), nil, pki.PolicyRefused, "SM-1", "the subject of the certificate that it renews"},
@@ -124,6 +141,16 @@ func TestESTRefusalsAreSeen(t *testing.T) {
 	off := &watched{t: t, s: s, label: "acme.no-est"}
 	meter.est("GET", estPath("acme.no-est", "cacerts"), nil)
 	off.refused(pki.ProtocolEST, pki.NotFound, "", "no-est", secret)
+	far := &watched{t: t, s: s, label: "acme.elsewhere"}
+	nobody.est("POST", estPath("acme.elsewhere", "simpleenroll"), fresh("SM-1"), basic("SM-1", secret)...)
+	far.refused(pki.ProtocolEST, pki.Forbidden, "SM-1", "network", secret)
+	if _, err := s.revocation.Revoke(t.Context(), st.Permit(t, "acme", access.Revoke), own.Issuer, own.Serial, pki.KeyCompromise); err != nil {
+		t.Fatal(err)
+	}
+	if answer := meter.est("POST", enrols, fresh("SM-1")); answer.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a revoked certificate: %s", answer.Status)
+	}
+	endpoint.refused(pki.ProtocolEST, pki.Unauthenticated, "SM-1", "is revoked", secret)
 	for _, label := range []string{"acme.nowhere", "globex.meter", "meter", "platform.x"} {
 		meter.est("POST", estPath(label, "simpleenroll"), []byte("!!!!"))
 		nobody.est("GET", estPath(label, "cacerts"), nil)
@@ -156,7 +183,7 @@ func TestSuspendedDeviceIsSeen(t *testing.T) {
 	if err != nil || answer.StatusCode != http.StatusUnauthorized || strings.Contains(string(told), "suspended") {
 		t.Errorf("%s: %s, %v", answer.Status, told, err)
 	}
-	endpoint.refused(pki.ProtocolEST, pki.Unauthenticated, "", `is on hold: its device "SM-1" is suspended`, "\x00")
+	endpoint.refused(pki.ProtocolEST, pki.Unauthenticated, "SM-1", `is on hold: its device "SM-1" is suspended`, "\x00")
 	act(registry.Resume)
 	certificates(t, renews())
 }

@@ -2,10 +2,8 @@ package est
 
 import (
 	"context"
-	"encoding/asn1"
 	"hash/maphash"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -17,6 +15,8 @@ import (
 // A Prover tells who asks at an endpoint; enrolauth.Service is one.
 type Prover interface {
 	Prove(ctx context.Context, label string, p enrolauth.Presented) (access.Principal, error)
+	// Claimed returns the device that somebody who was not proved claims to be, "" for none.
+	Claimed(ctx context.Context, label string, p enrolauth.Presented) pki.DeviceID
 }
 
 // presented reads what a request says of who sent it.
@@ -66,13 +66,13 @@ func (s *Server) admit(r *http.Request, label string, renews bool) (g access.Per
 		if err == nil {
 			err = s.cfg.RA.Admit(r.Context(), label, r.RemoteAddr)
 		}
-		if err == nil {
-			who, err = s.cfg.Prover.Prove(r.Context(), label, p)
-		}
-		if err == nil {
+		var claimed pki.DeviceID // of what Prove refuses it has operators see it itself
+		if err != nil {
+			claimed = s.cfg.Prover.Claimed(r.Context(), label, p)
+		} else if who, err = s.cfg.Prover.Prove(r.Context(), label, p); err == nil {
 			g, err = authorize(r, who, label)
 		}
-		err = s.refused(r, label, who, err) // before a limit says something else
+		err = s.refused(r, label, who, claimed, err) // before a limit says something else
 		return limit.Asker{Known: who.ID != "", Tenant: who.Tenant, Device: who.Device}, err
 	})
 	if err == nil {
@@ -80,9 +80,6 @@ func (s *Server) admit(r *http.Request, label string, renews bool) (g access.Per
 	}
 	return g, leave, err
 }
-
-// oidCMCRA is id-kp-cmcRA, RFC 6402, 2.10.
-var oidCMCRA = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}
 
 // authorize returns the permit to enrol. Whoever enrols for others by a certificate
 // alone shows by it that it is an RA's (RFC 7030, 3.7).
@@ -101,5 +98,5 @@ func authorize(r *http.Request, who access.Principal, label string) (access.Perm
 // isRA reports whether who asks is an RA: somebody that is no device, by a certificate
 // that says so. One that a client sends and that proves nobody says nothing.
 func isRA(r *http.Request, who access.Principal) bool {
-	return who.Proofs.Has(pki.ByCertificate) && who.Device == "" && slices.ContainsFunc(r.TLS.PeerCertificates[0].UnknownExtKeyUsage, oidCMCRA.Equal)
+	return who.Proofs.Has(pki.ByCertificate) && who.Device == "" && enrolauth.OfRA(r.TLS.PeerCertificates[0])
 }

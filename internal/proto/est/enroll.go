@@ -52,7 +52,7 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request, renews bool) (q e
 	}
 	if err != nil {
 		leave()
-		return q, nil, s.refused(r, label, grant.Principal(), err)
+		return q, nil, s.refused(r, label, grant.Principal(), "", err)
 	}
 	return q, leave, nil
 }

@@ -129,7 +129,7 @@ func (s *Server) bounded(serve func(http.ResponseWriter, *http.Request) error) h
 		intake.HurryBody(w, r)
 		if err := serve(w, r); err != nil {
 			if label, none := s.label(r); none == nil {
-				err = s.refused(r, label, access.Principal{}, err)
+				err = s.refused(r, label, access.Principal{}, "", err)
 			}
 			s.fail(w, r, err)
 		}

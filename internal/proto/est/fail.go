@@ -87,12 +87,13 @@ func retryAfter(err error) time.Duration {
 }
 
 // refused has operators see a refusal of who asks, the zero Principal where nobody was
-// proved; nil is none. Operators see it once, by whoever knows most of it.
-func (s *Server) refused(r *http.Request, label string, who access.Principal, err error) error {
+// proved, and then of the device that is claimed; nil is none. Operators see it once, by
+// whoever knows most of it.
+func (s *Server) refused(r *http.Request, label string, who access.Principal, claimed pki.DeviceID, err error) error {
 	if err == nil {
 		return nil
 	}
-	return s.cfg.RA.NoteRefusal(r.Context(), enroll.Refusal{Label: label, Protocol: pki.ProtocolEST, Remote: r.RemoteAddr, Who: who}, err)
+	return s.cfg.RA.NoteRefusal(r.Context(), enroll.Refusal{Label: label, Protocol: pki.ProtocolEST, Remote: r.RemoteAddr, Who: who, Device: claimed}, err)
 }
 
 // report logs an error that says more than its answer shows.

@@ -27,7 +27,7 @@ func (s *Server) serverKeyGen(w http.ResponseWriter, r *http.Request) error {
 		err = s.derive(r.Context(), q.Endpoint, sealed)
 	}
 	if err != nil {
-		return s.refused(r, q.Endpoint, q.Grant.Principal(), err)
+		return s.refused(r, q.Endpoint, q.Grant.Principal(), "", err)
 	}
 	if q.MakeKey = enroll.KeyPlain; sealed != nil {
 		q.MakeKey = enroll.KeySealed

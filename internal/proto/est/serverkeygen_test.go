@@ -70,6 +70,8 @@ func (anybody) Prove(context.Context, string, enrolauth.Presented) (access.Princ
 	return access.Principal{Tenant: "acme", ID: "secret:1", Device: "SM-1", Grants: access.Given(access.Device)}, nil
 }
 
+func (anybody) Claimed(context.Context, string, enrolauth.Presented) pki.DeviceID { return "" }
+
 // A client is whoever asks for a key.
 type client struct {
 	certificate  *x509.Certificate
