@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pki"
@@ -17,6 +18,15 @@ type failingKeys struct {
 	fail atomic.Bool
 	bang atomic.Bool // signing panics
 	slow atomic.Pointer[slowTenant]
+
+	failed atomic.Int64 // signatures, also by panic
+}
+
+// fails waits until one more signature failed than had.
+func (p *failingKeys) fails(had int64) {
+	for p.failed.Load() == had {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // slowTenant is one whose keys sign nothing until release is closed.
@@ -48,9 +58,11 @@ type failingSigner struct {
 
 func (s *failingSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if s.p.fail.Load() {
+		s.p.failed.Add(1)
 		return nil, errors.New("the module does not answer")
 	}
 	if s.p.bang.Load() {
+		s.p.failed.Add(1)
 		panic("the driver is broken")
 	}
 	if slow := s.p.slow.Load(); slow != nil && slow.id == s.tenant {

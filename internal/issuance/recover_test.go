@@ -272,12 +272,13 @@ func TestKeyFails(t *testing.T) {
 	if err != nil || newest(states) == 0 {
 		t.Errorf("the intended serial is not revoked: %+v, %v", states, err)
 	}
+	had := k.failed.Load()
 	b, err := s.Batch.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches),
 		batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "B-", 3))
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	k.fails(had)
 	k.fail.Store(false)
 	for b, err = range s.Batch.Watch(t.Context(), s.Permit(t, "acme", access.ReadBatches), b.ID) {
 		if err != nil {
@@ -350,12 +351,13 @@ func TestKeyPanics(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	had := k.failed.Load()
 	b, err := s.Batch.Submit(t.Context(), s.Permit(t, "acme", access.ManageBatches),
 		batch.Submission{Endpoint: "meter", Format: batch.PEM}, pandotest.PEMRequests(t, "B-", 3))
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond)
+	k.fails(had)
 	k.bang.Store(false)
 	for i, r := range requests {
 		if _, err := s.Enroll.Enroll(t.Context(), r); err != nil {
