@@ -342,8 +342,8 @@ func (a *auditProve) read(ctx context.Context, c *console, g *globals) ([]byte, 
 }
 
 // logPatience is how long the log is waited for: an entry gets its place, and a
-// checkpoint that covers it, within a second.
-const logPatience = 5 * time.Second
+// checkpoint that covers it, within a second, and later where the server's machine is busy.
+const logPatience = 20 * time.Second
 
 // waitForLog asks until the log is ready, or patience ends.
 func waitForLog[T any](ctx context.Context, ask func() (T, error)) (T, error) {
@@ -357,7 +357,7 @@ func waitForLog[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 		select {
 		case <-ctx.Done():
 			return got, err
-		case <-time.After(logPatience / 20):
+		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
