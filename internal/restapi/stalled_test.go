@@ -2,25 +2,34 @@ package restapi
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pandotest"
 )
 
+// The listener's own bounds on a whole request, and on the answer to it.
+const (
+	listenerReads  = 30 * time.Second
+	listenerWrites = time.Minute
+)
+
 // inMemory serves the API to connections in memory, under the listener's own bounds,
 // in a bubble of synctest.
 func (s *served) inMemory(t *testing.T) *pandotest.Pipes {
 	pipes := pandotest.NewPipes()
-	srv := &http.Server{Handler: s.Config.Handler, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute}
+	srv := &http.Server{Handler: s.Config.Handler, ReadTimeout: listenerReads, WriteTimeout: listenerWrites}
 	done := make(chan error)
 	go func() { done <- srv.Serve(pipes) }()
 	t.Cleanup(func() {
@@ -28,6 +37,24 @@ func (s *served) inMemory(t *testing.T) *pandotest.Pipes {
 		<-done
 	})
 	return pipes
+}
+
+// overTLS is inMemory over TLS, and returns a client of it with a token.
+func (s *served) overTLS(t *testing.T, token string, http2 bool) *client.Client {
+	pipes := pandotest.NewPipes()
+	srv := httptest.NewUnstartedServer(s.Config.Handler)
+	srv.Listener.Close()
+	srv.Listener, srv.EnableHTTP2 = pipes, http2
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = listenerReads, listenerWrites
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	over := srv.Client().Transport.(*http.Transport)
+	over.DialContext = func(context.Context, string, string) (net.Conn, error) { return pipes.Dial(t), nil }
+	c, err := client.New(client.Config{Server: "https://example.com", Token: client.TokenOf(token), HTTPClient: srv.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // begin sends a request that promises a body of 100 bytes, and none of it.

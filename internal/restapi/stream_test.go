@@ -5,9 +5,9 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -203,53 +203,47 @@ func TestMeter(t *testing.T) {
 // TestStreamsOutlastTheListenersBounds sends and receives for longer than the
 // listener lets a whole request take.
 func TestStreamsOutlastTheListenersBounds(t *testing.T) {
-	const bound, pause = 150 * time.Millisecond, 100 * time.Millisecond
+	const pause = 25 * time.Second // of four in each, where a request has half a minute and an answer a minute
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(protocol, func(t *testing.T) {
 			s := serve(t)
-			srv := httptest.NewUnstartedServer(s.Config.Handler)
-			srv.EnableHTTP2 = protocol == "HTTP/2.0"
-			srv.Config.ReadTimeout, srv.Config.WriteTimeout = bound, bound
-			srv.StartTLS()
-			defer srv.Close()
-			c, err := client.New(client.Config{Server: srv.URL, Token: client.TokenOf("admin"), HTTPClient: srv.Client()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.submitted = func(_ batch.Submission, body io.Reader) (*batch.Batch, error) {
-				n, err := io.Copy(io.Discard, body)
-				return &batch.Batch{ID: "b1", Rows: n}, err
-			}
-			rows, sent := io.Pipe()
-			go func() {
-				for range 4 {
-					time.Sleep(pause)
-					io.WriteString(sent, "row\n")
+			synctest.Test(t, func(t *testing.T) {
+				c := s.overTLS(t, "admin", protocol == "HTTP/2.0")
+				s.submitted = func(_ batch.Submission, body io.Reader) (*batch.Batch, error) {
+					n, err := io.Copy(io.Discard, body)
+					return &batch.Batch{ID: "b1", Rows: n}, err
 				}
-				sent.Close()
-			}()
-			b, err := c.Submit(t.Context(), client.Submission{Endpoint: "x", Format: client.NDJSON}, rows)
-			if err != nil || b.Rows != 16 {
-				t.Errorf("submit: %+v, %v", b, err)
-			}
-			s.watched = func(yield func(*batch.Batch, error) bool) {
-				for i := range int64(4) {
-					if !yield(&batch.Batch{Issued: i}, nil) {
-						return
+				rows, sent := io.Pipe()
+				go func() {
+					for range 4 {
+						time.Sleep(pause)
+						io.WriteString(sent, "row\n")
 					}
-					time.Sleep(pause)
+					sent.Close()
+				}()
+				b, err := c.Submit(t.Context(), client.Submission{Endpoint: "x", Format: client.NDJSON}, rows)
+				if err != nil || b.Rows != 16 {
+					t.Errorf("submit: %+v, %v", b, err)
 				}
-			}
-			events := 0
-			for _, err := range c.Watch(t.Context(), "b1") {
-				if err != nil {
-					t.Fatal(err)
+				s.watched = func(yield func(*batch.Batch, error) bool) {
+					for i := range int64(4) {
+						if !yield(&batch.Batch{Issued: i}, nil) {
+							return
+						}
+						time.Sleep(pause)
+					}
 				}
-				events++
-			}
-			if events != 4 {
-				t.Errorf("%d events, want 4 of one connection", events)
-			}
+				events := 0
+				for _, err := range c.Watch(t.Context(), "b1") {
+					if err != nil {
+						t.Fatal(err)
+					}
+					events++
+				}
+				if events != 4 {
+					t.Errorf("%d events, want 4 of one connection", events)
+				}
+			})
 		})
 	}
 }
