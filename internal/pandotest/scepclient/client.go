@@ -67,10 +67,7 @@ func Modern(t testing.TB) {
 // Certificates returns what GetCACert answers.
 func (c *Client) Certificates() []*x509.Certificate {
 	c.T.Helper()
-	answer, err := http.Get(c.URL + "?operation=GetCACert")
-	if err != nil {
-		c.T.Fatal(err)
-	}
+	answer := c.patiently(func() (*http.Response, error) { return http.Get(c.URL + "?operation=GetCACert") })
 	body := c.body(answer)
 	all, err := scep.CACerts(body)
 	if contentType := answer.Header.Get("Content-Type"); err != nil || contentType != "application/x-x509-ca-ra-cert" {
@@ -109,7 +106,7 @@ func (c *Client) Ask(kind scep.MessageType, csr []byte) *scep.PKIMessage {
 }
 
 // patience is how long a client comes again that is told so.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Post sends a message and returns what answers it, opened where it is a success.
 func (c *Client) Post(message []byte) *scep.PKIMessage {
@@ -125,23 +122,29 @@ func (c *Client) Post(message []byte) *scep.PKIMessage {
 
 func (c *Client) post(message []byte) (got *scep.PKIMessage, raw []byte) {
 	c.T.Helper()
-	var answer *http.Response
-	var err error
-	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) { // SCEP's word for later is HTTP's
-		answer, err = http.Post(c.URL+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
+	raw = c.body(c.patiently(func() (*http.Response, error) {
+		return http.Post(c.URL+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
+	}))
+	got, err := scep.ParsePKIMessage(raw, scep.WithCACerts(c.RA))
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	return got, raw
+}
+
+// patiently asks again while it is told to come later, for which SCEP's word is HTTP's.
+func (c *Client) patiently(ask func() (*http.Response, error)) *http.Response {
+	c.T.Helper()
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		answer, err := ask()
 		if err != nil {
 			c.T.Fatal(err)
 		}
 		if answer.StatusCode != http.StatusServiceUnavailable || time.Since(begun) > patience {
-			break
+			return answer
 		}
 		answer.Body.Close()
 	}
-	raw = c.body(answer)
-	if got, err = scep.ParsePKIMessage(raw, scep.WithCACerts(c.RA)); err != nil {
-		c.T.Fatal(err)
-	}
-	return got, raw
 }
 
 // The attributes of a message (RFC 8894, 3.2.1).
