@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/keystore"
@@ -19,15 +21,17 @@ import (
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// issue has the server's issuance work until the test ends; nothing else runs.
+// issue has the server's issuance work until the test ends, and the log, without which
+// nothing is issued for long; nothing else runs.
 func issue(t *testing.T, s *Server) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.issuance.Run(ctx) }()
+	var running errgroup.Group
+	running.Go(func() error { return s.issuance.Run(ctx) })
+	running.Go(func() error { return s.audit.Run(ctx) })
 	t.Cleanup(func() {
 		stop()
-		if err := <-ended; err != nil {
+		if err := running.Wait(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -63,10 +67,10 @@ func TestKeptCredential(t *testing.T) {
 		{"a name fewer", func(*testing.T) { s.cfg.TLS.Names = []string{"localhost"} }, false, true},
 		{"a name more", func(*testing.T) { s.cfg.TLS.Names = append(s.cfg.TLS.Names, "127.0.0.2") }, false, true},
 		{"another endpoint", func(*testing.T) { s.cfg.TLS.Endpoint = "acme.other" }, false, true},
-		{"half of its life", func(*testing.T) { clock.Advance(46 * day) }, false, true},
-		{"its end", func(*testing.T) { clock.Advance(91 * day) }, false, false},
+		{"half of its life", func(t *testing.T) { later(t, s, clock, 46*day) }, false, true},
+		{"its end", func(t *testing.T) { later(t, s, clock, 91*day) }, false, false},
 		{"the clock was ahead", func(t *testing.T) {
-			clock.Advance(-ahead)
+			later(t, s, clock, -ahead)
 			g, err := access.Principal{Tenant: pki.Platform, ID: "token:1", Grants: access.Given(access.PlatformOperator)}.Authorize(access.ManageClock, pki.Platform)
 			if err != nil {
 				t.Fatal(err)
@@ -135,7 +139,7 @@ func TestKeptCredential(t *testing.T) {
 			if _, err := s.enroll.CreateEndpoint(t.Context(), g, other); err != nil {
 				t.Fatal(err)
 			}
-			clock.Advance(ahead)
+			later(t, s, clock, ahead)
 			renew := func() (*x509.Certificate, error) {
 				err := s.RenewListeners(t.Context())
 				return s.listeners.certificate.Load().Leaf, err

@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
@@ -31,7 +33,9 @@ func newConfig(t *testing.T) Config {
 		t.Fatal(err)
 	}
 	return Config{Data: data, Listen: Listen{HTTPS: free, Devices: free, HTTP: free, Ops: free},
-		TLS: TLS{Endpoint: "acme.tls-server", Names: []string{"localhost", "127.0.0.1"}}}
+		TLS: TLS{Endpoint: "acme.tls-server", Names: []string{"localhost", "127.0.0.1"}},
+		// No status is looked at: the authorities of tests have theirs where nobody listens.
+		Status: Status{CheckEvery: Duration(24 * time.Hour)}}
 }
 
 // openAt returns a server with a clock that the test moves. Its devices may ask any number
@@ -63,21 +67,33 @@ func openOn(t *testing.T, cfg Config, m machine) *Server {
 // a clock was moved: what the log waits for, and its anchors got, looks old then.
 func patiently(do func() error) error {
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		if err := do(); pki.KindOf(err) != pki.Unavailable || time.Since(begun) > 30*time.Second {
+		if err := do(); pki.KindOf(err) != pki.Unavailable || time.Since(begun) > 2*time.Minute {
 			return err
 		}
 	}
 }
 
-// later moves the clock of a server that runs. What the server did before has its place in
-// the audit log by then: an entry that waited would look as old as the clock went on, and
-// the server would do nothing until it has its place.
+// later moves the clock of a server that runs, and returns when the server goes on. What the
+// server did before has its place in the audit log by then: an entry that waited would look
+// as old as the clock went on, and the server would do nothing until it has its place. What
+// its workers do meanwhile gets its place after that.
 func later(t *testing.T, s *Server, clock *pandotest.Clock, d time.Duration) {
 	t.Helper()
-	if err := s.audit.Finish(t.Context()); err != nil {
-		t.Fatal(err)
+	finish := func() {
+		t.Helper()
+		if err := s.audit.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	finish()
 	clock.Advance(d)
+	finish()
+	waits := func(a alarm.Alarm) bool { return a.Name == "log.backlog" || a.Name == "anchor.late" }
+	for begun := time.Now(); slices.ContainsFunc(s.alarms.All(), waits); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begun) > 2*time.Minute {
+			t.Fatalf("the server waits for its log: %+v", s.alarms.All())
+		}
+	}
 }
 
 // run runs a server until stop is called, which returns what Run does, or until

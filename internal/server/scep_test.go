@@ -223,11 +223,11 @@ func TestSCEPRotation(t *testing.T) {
 		return ra.Signer.Certificate, recipients, keys
 	}
 	signer, first, _ := get()
-	clock.Advance(40 * day)
+	later(t, s, clock, 40*day)
 	if again, same, _ := get(); !bytes.Equal(again, signer) || len(same) != 1 || !bytes.Equal(same[0], first[0]) {
 		t.Error("the keys are others before half of their life")
 	}
-	clock.Advance(6 * day)
+	later(t, s, clock, 6*day)
 	next, both, keys := get()
 	if bytes.Equal(next, signer) || len(both) != 2 || bytes.Equal(both[0], first[0]) || !bytes.Equal(both[1], first[0]) {
 		t.Fatalf("%d recipients at half of their life", len(both))
@@ -235,7 +235,7 @@ func TestSCEPRotation(t *testing.T) {
 	if !keys[1].Public().(*rsa.PublicKey).Equal(pandotest.Parse(t, first[0]).PublicKey) {
 		t.Error("the key before is another")
 	}
-	clock.Advance(45 * day)
+	later(t, s, clock, 45*day)
 	if _, last, _ := get(); len(last) != 2 || !bytes.Equal(last[1], both[0]) {
 		t.Errorf("%d recipients after the end of the first", len(last))
 	}

@@ -185,12 +185,13 @@ func TestValidatorIsSilent(t *testing.T) {
 		t.Error("no alarm")
 	}
 	f.Fail(0)
+	other := enroll.Request{Grant: st.Permit(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-1"})}}
 	release := f.Hold()
 	slow := make(chan int, 1)
 	go func() { slow <- statusOf(t, c, csr) }()
 	for begun := time.Now(); f.Waiting() == 0 && time.Since(begun) < time.Minute; time.Sleep(time.Millisecond) {
 	}
-	if _, err := s.enroll.Enroll(t.Context(), enroll.Request{Grant: st.Permit(t, "acme", access.Enroll), Endpoint: "meter", Protocol: pki.ProtocolREST, Subject: enroll.Subject{CSR: pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{SerialNumber: "SM-1"})}}); err != nil {
+	if _, err := s.enroll.Enroll(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 	select {
