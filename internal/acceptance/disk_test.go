@@ -36,7 +36,7 @@ func TestFailingDisk(t *testing.T) {
 				l.progress(t, "before the fault")
 				time.Sleep(time.Duration(random.Int64N(int64(time.Second))))
 				heal := h.inject(t, fault.calls, fault.failure, h.database()...)
-				time.Sleep(500 * time.Millisecond) // what was stored before it is answered
+				l.stops(t, fault.name) // once what was stored before it is answered
 				answered := l.acks.number()
 				time.Sleep(2 * time.Second)
 				if n := l.acks.number() - answered; n > 0 {
@@ -83,10 +83,15 @@ func TestFailingAnchor(t *testing.T) {
 			t.Fatalf("%v: the anchor has %d files", err, len(files))
 		}
 		heal := h.inject(t, fault.calls, fault.failure, files...)
-		l.stops(t, fault.name)
-		if _, late := h.alarms(t)["anchor.late"]; !late {
-			t.Errorf("%s: there is no alarm anchor.late", fault.name)
+		for begun := time.Now(); ; time.Sleep(pause) {
+			if _, late := h.alarms(t)["anchor.late"]; late {
+				break
+			}
+			if time.Since(begun) > hung {
+				t.Fatalf("%s: there is no alarm anchor.late", fault.name)
+			}
 		}
+		l.stops(t, fault.name)
 		heal()
 		l.progress(t, "after "+fault.name)
 	}
@@ -150,8 +155,8 @@ func (h *house) database() []string {
 	return []string{path, path + "-wal"}
 }
 
-// inject has system calls of the running server on files fail, until heal is
-// called.
+// inject has system calls of the running server on files fail, the first of which it
+// waits for, until heal is called.
 func (h *house) inject(t *testing.T, calls, failure string, files ...string) (heal func()) {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "strace")
@@ -161,6 +166,15 @@ func (h *house) inject(t *testing.T, calls, failure string, files ...string) (he
 		args = append(args, "-P", file)
 	}
 	tracer := start(t, log, "strace", args...)
+	for {
+		if text, err := os.ReadFile(log); err == nil && strings.Contains(string(text), "(INJECTED)") {
+			break
+		}
+		if time.Since(tracer.started) > hung {
+			t.Fatalf("after %s none of %s has failed", hung, calls)
+		}
+		time.Sleep(pause)
+	}
 	return func() {
 		t.Helper()
 		tracer.stop(t)

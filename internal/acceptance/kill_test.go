@@ -25,7 +25,8 @@ func TestKill(t *testing.T) {
 	random := seeded(t)
 	h := newHouse(t, 2)
 	before := h.check(t, "")
-	h.serve(t)
+	h.begin(t)
+	undisturbed := h.ready(t)
 	l := startLoad(t, h, rows)
 
 	var waits []time.Duration
@@ -68,8 +69,8 @@ func TestKill(t *testing.T) {
 		t.Error("of all kills none left an intent to be adopted: recovery was not tried")
 	}
 	slices.Sort(waits)
-	if longest := waits[len(waits)-1]; longest > readyWithin {
-		t.Errorf("after a kill it took %v to be ready again, more than %v", longest, readyWithin)
+	if longest := waits[len(waits)-1]; longest > max(readyWithin, 10*undisturbed) { // of a machine that is busy with other things
+		t.Errorf("after a kill it took %v to be ready again, more than %v; a start with nothing left undone took %v", longest, readyWithin, undisturbed)
 	}
 	t.Logf("%d kills, %d more during a start; ready again in %v at most, %v in the median",
 		len(waits), early, waits[len(waits)-1], waits[len(waits)/2])

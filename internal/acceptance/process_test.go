@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// After these times a process is taken to hang: one that should have ended, or
-// have played the story, and a server that should be ready.
+// After these times a process is taken to hang, however busy the machine is: one that
+// should have ended, or have played the story, and a server that should be ready.
 const (
-	hung = 60 * time.Second
-	late = 30 * time.Second
+	hung = 3 * time.Minute
+	late = 2 * time.Minute
 )
 
 // A process is a running program. It is killed when its test ends, at the latest.
@@ -123,6 +123,48 @@ func memoryOf(t *testing.T, pid int, figure string) (bytes int64, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// A cpuTime is what the machine's processors did since it was started, in ticks.
+type cpuTime struct{ busy, all int64 }
+
+func machineCPU(t *testing.T) (c cpuTime) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(line)[1:9] { // proc(5): user, nice, system, idle, iowait, irq, softirq, steal
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.all += n; i != 3 && i != 4 {
+			c.busy += n
+		}
+	}
+	return c
+}
+
+// left returns the part of the machine's processors that others left to the process since
+// a time.
+func (p *process) left(t *testing.T, since cpuTime) float64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := int64(0)
+	for _, field := range strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))[11:13] { // proc(5): utime and stime
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own += n
+	}
+	now := machineCPU(t)
+	return 1 - float64(now.busy-since.busy-own)/float64(now.all-since.all)
 }
 
 func mib(bytes int64) string { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20)) }

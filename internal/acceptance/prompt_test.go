@@ -35,7 +35,7 @@ func TestInterruptedPrompt(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			guard := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+			guard := time.AfterFunc(hung, func() { cmd.Process.Kill() })
 			defer guard.Stop()
 			said := readUntil(t, master, c.question)
 			if _, err := master.Write([]byte{3}); err != nil { // Ctrl-C

@@ -34,10 +34,12 @@ const storyWithin = 10 * time.Second
 // programs; then it serves the same directory again.
 func TestQuickstart(t *testing.T) {
 	h := prepareHouse(t)
+	before := machineCPU(t)
 	took := h.quickstart(t)
-	t.Logf("quickstart, with a batch of %d, was ready after %.1f s", meters, took.Seconds())
-	if took > storyWithin {
-		t.Errorf("the promise is %v", storyWithin)
+	left := h.server.left(t, before)
+	t.Logf("quickstart, with a batch of %d, was ready after %.1f s, for which others left it %.0f %% of the machine", meters, took.Seconds(), 100*left)
+	if took.Seconds()*left > storyWithin.Seconds() {
+		t.Errorf("the promise is %v, where nothing else runs", storyWithin)
 	}
 	t.Run("file", func(t *testing.T) { testFile(t, h) })
 	t.Run("batch", func(t *testing.T) { testBatch(t, h) })

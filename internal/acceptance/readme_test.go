@@ -51,7 +51,7 @@ func TestReadme(t *testing.T) {
 	for _, command := range []string{"pando quickstart", "pando serve --data data"} {
 		script = strings.ReplaceAll(script, command, command+" "+strings.Join(flags, " "))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.Dir = tree

@@ -430,7 +430,7 @@ func TestFailingDiskRollover(t *testing.T) {
 						t.Errorf("%s: %s was acknowledged", fault.name, s.name)
 					}
 					heal()
-				case <-time.After(late): // it waits for the store
+				case <-time.After(30 * time.Second): // it waits for the store
 					heal()
 					err = <-ended
 				}
