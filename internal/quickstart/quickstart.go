@@ -97,6 +97,7 @@ func Run(ctx context.Context, cfg Config) error {
 	told := func() error {
 		if fresh {
 			if file, err = play(ctx, cfg, srv); err != nil {
+				err = errors.Join(ctx.Err(), err) // where it is interrupted a server that ends may refuse a step
 				return fmt.Errorf("%w (the story is not finished: remove %s and run again)", err, dir)
 			}
 			cfg.Step("ready after %.1f s", time.Since(began).Seconds())
