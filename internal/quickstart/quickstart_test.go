@@ -238,8 +238,16 @@ func testServed(t *testing.T, f *File) {
 	}
 	testSCEP(t, f)
 	testEST(t, f, roots)
-	if string(get(t, f.Ops+"/readyz")) != "ready\n" {
-		t.Error("the server is not ready")
+	// A look at status amid a slow story finds what is not there yet, and the next one that
+	// it is.
+	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		said := string(get(t, f.Ops+"/readyz"))
+		if said == "ready\n" {
+			break
+		}
+		if time.Since(begun) > 5*time.Minute {
+			t.Fatalf("the server is not ready, but %s", said)
+		}
 	}
 	revoked, good := certificates(t, f.Samples.Revoked)[0], certificates(t, f.Samples.Good)[0]
 	found := false
