@@ -41,6 +41,7 @@ type sight struct {
 	newest     int64 // of the shard when it was last found complete
 	due        int64 // the number that the store has had since, at least
 	since      time.Time
+	missed     time.Time // when it was first looked for before there was any
 }
 
 // A finding is what is wrong with a list at a place.
@@ -78,7 +79,14 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 	for _, list := range lists {
 		at := place{list, where}
 		if !made {
-			c.tell(issuer, at, finding{"crl.missing", "there is no CRL yet"})
+			s, now := c.seen[at], c.cfg.Now()
+			if s.missed.IsZero() {
+				s.missed = now
+				c.seen[at] = s
+			}
+			if now.Sub(s.missed) >= behind { // a new issuer's first is being made
+				c.tell(issuer, at, finding{"crl.missing", "there is no CRL yet"})
+			}
 			return nil
 		}
 		if c.seen[at].newest != state.Newest {

@@ -168,6 +168,8 @@ const (
 func TestWell(t *testing.T) {
 	for _, deltas := range []bool{false, true} {
 		h := newHouse(t, deltas)
+		h.expect("of a new issuer")
+		h.Clock.Advance(3 * time.Minute)
 		h.expect("before the first CRL", "crl.missing"+url, "crl.missing"+target)
 		h.make()
 		h.expect("the first CRL")
