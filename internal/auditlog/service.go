@@ -80,8 +80,12 @@ type Service struct {
 	deployment string
 
 	mu   sync.Mutex
-	hold Hold // guarded by mu, as is torn; zero Epoch where another node has it
-	torn map[pki.TenantID]tear
+	hold Hold // guarded by mu; zero Epoch where another node has it
+
+	// tearing is no part of mu, which is held while the store writes: who watches must
+	// not wait for that, or nothing is done once it took a minute.
+	tearing sync.Mutex
+	torn    map[pki.TenantID]tear // guarded by tearing
 
 	lanes []*lane        // one to each anchor
 	own   alarm.Standing // alarms of single logs; owned by watch

@@ -33,8 +33,8 @@ func (m *mindful) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	if err == nil || m.tiles.failed {
 		return hashes, err
 	}
-	m.s.mu.Lock()
-	defer m.s.mu.Unlock()
+	m.s.tearing.Lock()
+	defer m.s.tearing.Unlock()
 	m.s.torn[m.tenant] = tear{m.size, m.root, indexes}
 	return nil, pki.Because(pki.Unavailable, err, "hashes of the audit log are gone or changed: 'pando check' says where")
 }
@@ -42,13 +42,13 @@ func (m *mindful) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 // tears returns the alarms for logs that are torn. It looks at each tear again, and forgets
 // what is mended.
 func (s *Service) tears(ctx context.Context) (wrong []alarm.Alarm) {
-	s.mu.Lock()
+	s.tearing.Lock()
 	torn := make(map[pki.TenantID]tear, len(s.torn))
 	for tenant, t := range s.torn {
 		torn[tenant] = t
 		delete(s.torn, tenant)
 	}
-	s.mu.Unlock()
+	s.tearing.Unlock()
 	for tenant, t := range torn {
 		reader := s.reader(ctx, tenant, t.size, t.root)
 		_, err := reader.ReadHashes(t.indexes)
@@ -56,9 +56,9 @@ func (s *Service) tears(ctx context.Context) (wrong []alarm.Alarm) {
 			continue
 		}
 		if reader.tiles.failed { // the store does not answer: nothing is known to be mended
-			s.mu.Lock()
+			s.tearing.Lock()
 			s.torn[tenant] = t
-			s.mu.Unlock()
+			s.tearing.Unlock()
 		}
 		wrong = append(wrong, alarm.Alarm{Key: damagedKey(tenant), Severity: alarm.Critical,
 			What: "hashes of the audit log are gone or changed: exports of it and proofs from it fail", Do: whatOfDamage})
