@@ -41,13 +41,15 @@ func TestListeners(t *testing.T) {
 		status     int
 	}{
 		{"/healthz", "ok\n", http.StatusOK},
-		{"/readyz", "ready\n", http.StatusOK},
 		{"/", "404 page not found\n", http.StatusNotFound},
 		{"/api/v1/tenants", "404 page not found\n", http.StatusNotFound},
 	} {
 		if status, body := fetch(t, s.URL("ops")+test.path); status != test.status || body != test.body {
 			t.Errorf("ops%s: %d %q", test.path, status, body)
 		}
+	}
+	if body := ready(t, s); body != "ready\n" {
+		t.Errorf("ops/readyz: %q", body)
 	}
 	if status, _ := fetch(t, s.URL("http")+"/healthz"); status != http.StatusNotFound {
 		t.Errorf("the open listener answers about health: %d", status)
