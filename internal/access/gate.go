@@ -9,13 +9,18 @@ import (
 
 // A Gate has it wait for approval that somebody gets to decide on approvals, or to say
 // what needs them: whoever made such people alone could make those who approve what they
-// ask for. approval.Service is one.
+// ask for. Of what the certificates of a trusted authority are good for, it has each change
+// wait that a rule of the tenant about trust is for. approval.Service is one.
 type Gate interface {
 	// GivesAlone reports whether the permit's principal may give a role that decides
 	// with nobody else, on a scope.
 	GivesAlone(ctx context.Context, p Permit, s Scope) (bool, error)
 	// PassGrant lets it go on that somebody gets such a role, or has it wait.
 	PassGrant(ctx context.Context, p Permit, principal string, role Role, s Scope) error
+	// PassTrusted and PassTaking let it go on that all whom a trusted authority certifies
+	// get a role, and that a grant is taken from them, or have it wait.
+	PassTrusted(ctx context.Context, p Permit, principal string, role Role, s Scope) error
+	PassTaking(ctx context.Context, p Permit, taken Grant) error
 	// PassRole lets it go on that an own role comes to decide, or has it wait.
 	PassRole(ctx context.Context, p Permit, r *OwnRole, was []Permission) error
 }

@@ -153,11 +153,15 @@ func (o *Office) Give(ctx context.Context, p Permit, principal string, role Role
 	if err != nil {
 		return nil, err
 	}
-	if decides(all[0].Permissions()) {
+	pass := o.cfg.Gate.PassGrant
+	if certified(principal) {
+		pass = o.cfg.Gate.PassTrusted
+	}
+	if certified(principal) || decides(all[0].Permissions()) {
 		if err := o.checkNew(ctx, &all[0]); err != nil {
 			return nil, err
 		}
-		if err := o.cfg.Gate.PassGrant(ctx, p, principal, role, s); err != nil {
+		if err := pass(ctx, p, principal, role, s); err != nil {
 			return nil, err
 		}
 	}
@@ -206,6 +210,11 @@ func (o *Office) Take(ctx context.Context, p Permit, id string) error {
 	}
 	if err := p.CheckAt(ManageAccess, all[i].Scope); err != nil {
 		return err
+	}
+	if certified(all[i].Principal) {
+		if err := o.cfg.Gate.PassTaking(ctx, p, all[i]); err != nil {
+			return err
+		}
 	}
 	defer o.cfg.Changed()
 	return o.cfg.Store.DeleteGrant(ctx, p.tenant, id, o.event(p, "grant.remove", all[i].Principal, GrantsText(all[i:i+1])))

@@ -149,3 +149,9 @@ func (alone) PassGrant(context.Context, access.Permit, string, access.Role, acce
 func (alone) PassRole(context.Context, access.Permit, *access.OwnRole, []access.Permission) error {
 	return nil
 }
+
+func (alone) PassTrusted(context.Context, access.Permit, string, access.Role, access.Scope) error {
+	return nil
+}
+
+func (alone) PassTaking(context.Context, access.Permit, access.Grant) error { return nil }

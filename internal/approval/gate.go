@@ -22,6 +22,7 @@ type Request struct {
 	Summary string       // for people, one line
 	Payload any          // the exact request: what the executor decodes from JSON
 	Rule    *Rule        // that holds instead of the tenant's for the kind; nil is the tenant's
+	Takes   bool         // of UpdateTrust: something that was trusted is not any more
 
 	// Check is what is still to be checked before the act is kept as a change that was
 	// not there before; nil is nothing.
@@ -106,11 +107,9 @@ func (s *Service) pass(ctx context.Context, g access.Permit, r Request, again bo
 		return nil, nil
 	}
 	if r.Rule == nil {
-		rule, err := s.rule(ctx, g.Tenant(), r.Kind)
-		if err != nil {
+		if r.Rule, err = s.ruleOf(ctx, g.Tenant(), &r); err != nil {
 			return nil, err
 		}
-		r.Rule = &rule
 	}
 	if len(r.Rule.Steps) == 0 {
 		return nil, nil

@@ -42,6 +42,38 @@ func (s *Service) givesAlone(ctx context.Context, g access.Permit, kind Kind, pl
 	return !could, err
 }
 
+// takeChange is what a change of kind TakeTrusted asks for.
+type takeChange struct {
+	ID        string      `json:"id"`
+	Principal string      `json:"principal"`
+	Role      access.Role `json:"role"`
+	Scope     string      `json:"scope"`
+}
+
+// PassTrusted implements access.Gate.
+func (s *Service) PassTrusted(ctx context.Context, g access.Permit, principal string, role access.Role, scope access.Scope) error {
+	rule, err := s.trustRule(ctx, g.Tenant(), false)
+	if err != nil {
+		return err
+	}
+	return s.Pass(ctx, g, Request{
+		Kind: GiveDecider, Target: principal, Place: scope, Payload: grantChange{principal, role, scope.String()}, Rule: rule,
+		Summary: fmt.Sprintf("whoever is certified by %s becomes %s on %s", principal, role, scope),
+	})
+}
+
+// PassTaking implements access.Gate.
+func (s *Service) PassTaking(ctx context.Context, g access.Permit, taken access.Grant) error {
+	rule, err := s.trustRule(ctx, g.Tenant(), true)
+	if err != nil {
+		return err
+	}
+	return s.Pass(ctx, g, Request{
+		Kind: TakeTrusted, Target: taken.Principal, Place: taken.Scope, Payload: takeChange{taken.ID, taken.Principal, taken.Role, taken.Scope.String()}, Rule: rule,
+		Summary: fmt.Sprintf("whoever is certified by %s is %s on %s no more", taken.Principal, taken.Role, taken.Scope),
+	})
+}
+
 // PassGrant implements access.Gate.
 func (s *Service) PassGrant(ctx context.Context, g access.Permit, principal string, role access.Role, scope access.Scope) error {
 	return s.passGiving(ctx, g, Request{
@@ -77,6 +109,9 @@ func Giving(o *access.Office) map[Kind]Executor {
 			}
 			_, err = o.Give(ctx, g, ch.Principal, ch.Role, scope)
 			return err
+		}),
+		TakeTrusted: Execute(access.ManageAccess, func(ctx context.Context, g access.Permit, ch takeChange) error {
+			return o.Take(ctx, g, ch.ID)
 		}),
 		WidenRole: Execute(access.ManageAccess, func(ctx context.Context, g access.Permit, ch roleChange) error {
 			_, err := o.ChangeRole(ctx, g, access.OwnRole{Name: ch.Name, Description: ch.Description, Permissions: ch.Permissions})

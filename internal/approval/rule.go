@@ -27,13 +27,17 @@ const (
 	Lend             Kind = "child.lend"     // to a child tenant, or more than before
 	RunRevocation    Kind = "revocation.run" // above a share of the fleet
 	RevokeAuthority  Kind = "authority.revoke"
-	GiveDecider      Kind = "grant.add"   // of a role that decides on approvals, or manages them
+	GiveDecider      Kind = "grant.add"   // of a role that decides on approvals, or manages them; to a trusted authority, as UpdateTrust
 	WidenRole        Kind = "role.change" // of one that comes to do so
 	CreateEndpoint   Kind = "endpoint.create"
 	UpdateEndpoint   Kind = "endpoint.update"
 	AddTrust         Kind = "trust.add"
 	UpdateTrust      Kind = "trust.update"
 	RemoveTrust      Kind = "trust.remove"
+
+	// TakeTrusted takes a role from all whom a trusted authority certifies: as UpdateTrust
+	// does that takes scopes, it is under the rules for that and for RemoveTrust.
+	TakeTrusted Kind = "grant.remove"
 
 	// Enroll and IssueBatch are under the rule of the profile that is enrolled under.
 	Enroll     Kind = "enroll"
@@ -162,6 +166,18 @@ func (r *Rule) Then(next *Rule) *Rule {
 	both := *r
 	both.Steps, both.Life = slices.Concat(r.Steps, next.Steps), min(r.Life, next.Life)
 	return &both
+}
+
+// Both returns what an act needs that each of two rules is about: the one that wants all
+// that the other does, else the steps of both.
+func (r Rule) Both(other Rule) Rule {
+	switch {
+	case !r.Looser(other):
+		return r
+	case !other.Looser(r):
+		return other
+	}
+	return *r.Then(&other)
 }
 
 // And is Then, but for rules that say the same, which are one.

@@ -66,6 +66,27 @@ func (s *Service) rule(ctx context.Context, tenant pki.TenantID, kind Kind) (Rul
 	return rules[at], nil
 }
 
+// ruleOf returns the tenant's rule about a request.
+func (s *Service) ruleOf(ctx context.Context, tenant pki.TenantID, r *Request) (*Rule, error) {
+	if r.Kind == UpdateTrust {
+		return s.trustRule(ctx, tenant, r.Takes)
+	}
+	rule, err := s.rule(ctx, tenant, r.Kind)
+	return &rule, err
+}
+
+// trustRule returns what an act needs that changes what is trusted; takes says that it
+// takes something away, which must not go round the rule for doing so.
+func (s *Service) trustRule(ctx context.Context, tenant pki.TenantID, takes bool) (*Rule, error) {
+	rule, err := s.rule(ctx, tenant, UpdateTrust)
+	if err == nil && takes {
+		var removal Rule
+		removal, err = s.rule(ctx, tenant, RemoveTrust)
+		rule = rule.Both(removal)
+	}
+	return &rule, err
+}
+
 // Share returns how many of 10,000 certificates in force a revocation job of a tenant
 // may change with nobody else; false where it may change all.
 func (s *Service) Share(ctx context.Context, tenant pki.TenantID) (share int, ruled bool, err error) {

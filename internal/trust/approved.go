@@ -51,7 +51,7 @@ type updateChange struct {
 	Scopes []string    `json:"scopes"`
 }
 
-func (s *Service) passUpdate(ctx context.Context, g access.Permit, a *Anchor, before []access.Grant, scopes []access.Scope) error {
+func (s *Service) passUpdate(ctx context.Context, g access.Permit, a *Anchor, before []access.Grant, scopes []access.Scope, takes bool) error {
 	sum := fingerprint(a.Certificate)
 	ch := updateChange{Name: a.Name, SHA256: hex.EncodeToString(sum[:]), Role: before[0].Role}
 	for _, b := range before {
@@ -61,7 +61,7 @@ func (s *Service) passUpdate(ctx context.Context, g access.Permit, a *Anchor, be
 		ch.Scopes = append(ch.Scopes, scope.String())
 	}
 	return s.cfg.Gate.Pass(ctx, g, approval.Request{
-		Kind: approval.UpdateTrust, Target: a.Principal(), Payload: ch,
+		Kind: approval.UpdateTrust, Target: a.Principal(), Payload: ch, Takes: takes,
 		Summary: fmt.Sprintf("whoever is certified by %x: before %s, after %s", sum, access.GrantsText(before), access.GrantsText(a.Grants)),
 	})
 }

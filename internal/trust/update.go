@@ -44,7 +44,7 @@ func (s *Service) Update(ctx context.Context, g access.Permit, name string, scop
 		return a, nil
 	}
 	a.Grants = slices.Concat(lacking(before, taken), given)
-	if err := s.passUpdate(ctx, g, a, before, scopes); err != nil {
+	if err := s.passUpdate(ctx, g, a, before, scopes, len(taken) > 0); err != nil {
 		return nil, err
 	}
 	defer s.Forget() // also after an error, which may mean that the outcome is unknown
