@@ -3,6 +3,7 @@ package issuance
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -143,6 +144,11 @@ func (c *committer) run(ctx context.Context) {
 		for c.some() {
 			c.gather(ctx)
 			c.once(context.WithoutCancel(ctx))
+			if c.batchWaits() && c.s.cores.Shared() {
+				// Single requests that were just told go on before a commit of a
+				// batch's keeps this core busy.
+				runtime.Gosched()
+			}
 		}
 	}
 }
@@ -211,6 +217,13 @@ func (c *committer) fewChunks() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.waiting() == 0 && c.groups.len()+len(c.signed) < together
+}
+
+// batchWaits is batches for whoever does not hold mu.
+func (c *committer) batchWaits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.batches()
 }
 
 // holdsBatch reports whether something of a batch waits whose turn has not come.
