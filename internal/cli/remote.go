@@ -77,7 +77,13 @@ func (g *globals) target() (target, error) {
 	t := target{Server: os.Getenv(serverVariable), Token: own, TLSCA: os.Getenv(tlsCAVariable)}
 	if dir := g.quickstartDir(); dir != "" {
 		var err error
-		if t, err = readQuickstart(dir); err != nil {
+		if g.Quickstart == "" {
+			err = checkOwn(dir, os.Geteuid())
+		}
+		if err == nil {
+			t, err = readQuickstart(dir)
+		}
+		if err != nil {
 			return t, err
 		}
 		if g.Quickstart == "" && !own.IsZero() {
