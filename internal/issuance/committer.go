@@ -3,7 +3,6 @@ package issuance
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -144,11 +143,6 @@ func (c *committer) run(ctx context.Context) {
 		for c.some() {
 			c.gather(ctx)
 			c.once(context.WithoutCancel(ctx))
-			if c.batchWaits() && c.s.cores.Shared() {
-				// Single requests that were just told go on before a commit of a
-				// batch's keeps this core busy.
-				runtime.Gosched()
-			}
 		}
 	}
 }
@@ -217,13 +211,6 @@ func (c *committer) fewChunks() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.waiting() == 0 && c.groups.len()+len(c.signed) < together
-}
-
-// batchWaits is batches for whoever does not hold mu.
-func (c *committer) batchWaits() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.batches()
 }
 
 // holdsBatch reports whether something of a batch waits whose turn has not come.

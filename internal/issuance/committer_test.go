@@ -1,17 +1,11 @@
 package issuance
 
 import (
-	"context"
-	"log/slog"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -122,57 +116,4 @@ func TestGatherChunks(t *testing.T) {
 			t.Errorf("it waits for %s", got)
 		}
 	})
-}
-
-// A noticing store calls commit with what it is to store.
-type noticing struct {
-	emptyStore
-	commit func(records, intents []*Intent)
-}
-
-func (s noticing) Commit(_ context.Context, _ time.Time, records, intents []*Intent) error {
-	s.commit(records, intents)
-	return nil
-}
-
-// On one core, a single request that is recorded goes on before the committer takes
-// what waits of a batch.
-func TestToldBeforeBatch(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	var told atomic.Bool
-	before := 0
-	store := noticing{commit: func(_, intents []*Intent) {
-		if len(intents) > 0 && told.Load() {
-			before++
-		}
-	}}
-	s, err := New(t.Context(), Config{Store: store, Node: "test", Now: time.Now, Alarms: alarm.NewBoard(time.Now), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.cores.Single()()
-	ctx, stop := context.WithCancel(t.Context())
-	var committer sync.WaitGroup
-	committer.Go(func() { s.commit.run(ctx) })
-	const trials = 20
-	for range trials {
-		single := &group{intent: s.newIntent(new(Line)), recorded: make(chan struct{})}
-		chunk := &group{intent: s.newIntent(new(Line)), intended: make(chan error, 1), recorded: make(chan struct{})}
-		chunk.intent.Batch = "batch"
-		told.Store(false)
-		var answer sync.WaitGroup
-		answer.Go(func() {
-			<-single.recorded
-			told.Store(true)
-		})
-		s.commit.addRecord(single)
-		s.commit.addGroup(chunk)
-		answer.Wait()
-		<-chunk.intended
-	}
-	stop()
-	committer.Wait()
-	if before < trials/2 { // the scheduler may have another order now and then
-		t.Errorf("%d of %d single requests went on before a chunk was stored", before, trials)
-	}
 }
