@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/anchor"
@@ -476,4 +478,20 @@ func TestUnreadableAnchor(t *testing.T) {
 	cfg.Anchors = []auditlog.Anchor{new(unreadable), b.anchor}
 	_, err = auditlog.New(b.Context(), cfg)
 	b.is(pki.Unavailable, err)
+}
+
+// TestFinishAtOnce: the log of a new tenant is made once, however many sequence at once.
+func TestFinishAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Anchors, b.cfg.Gate = []auditlog.Anchor{b.file}, audit.NewGate()
+	log, err := auditlog.New(t.Context(), b.cfg)
+	b.ok(err)
+	for _, tenant := range []pki.TenantID{"globex", "initech", "umbrella"} {
+		b.AddTenant(t, tenant)
+		var all errgroup.Group
+		for range 8 {
+			all.Go(func() error { return log.Finish(t.Context()) })
+		}
+		b.ok(all.Wait())
+	}
 }

@@ -87,6 +87,8 @@ type Service struct {
 	tearing sync.Mutex
 	torn    map[pki.TenantID]tear // guarded by tearing
 
+	sequencing sync.Mutex // by one at a time: each would make the log of a new tenant
+
 	lanes []*lane        // one to each anchor
 	own   alarm.Standing // alarms of single logs; owned by watch
 
@@ -198,6 +200,8 @@ func (s *Service) lost(err error) error {
 
 // sequence gives every waiting leaf its place and signs what has grown.
 func (s *Service) sequence(ctx context.Context) error {
+	s.sequencing.Lock()
+	defer s.sequencing.Unlock()
 	h, err := s.held(ctx)
 	if err != nil || h.Epoch == 0 {
 		return err
