@@ -120,7 +120,11 @@ func TestTenantLimitRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, s)
-	for begun := time.Now(); s.limits.Tenant("acme") == nil && s.limits.Tenant("acme") == nil; time.Sleep(5 * time.Millisecond) { // the worker's first look
+	twice := func() bool { // at once, which is once more than the tenant may
+		first := s.limits.Tenant("acme")
+		return first == nil && s.limits.Tenant("acme") == nil
+	}
+	for begun := time.Now(); twice(); time.Sleep(5 * time.Millisecond) { // until the worker's first look
 		if time.Since(begun) > time.Minute {
 			t.Fatal("the tenant's own limit does not hold")
 		}
