@@ -128,13 +128,7 @@ func TestESTQuota(t *testing.T) {
 func TestSCEPQuota(t *testing.T) {
 	s := open(t, newConfig(t), time.Now)
 	run(t, s)
-	st := furnishGuarded(t, s)
-	st.Tokens = s.tokens
-	officer := st.Appoint(t, "acme", "officer", access.SecurityOfficer)
-	free := strings.NewReplacer("profile: guarded", "profile: free", "approvals:\n  steps: [1 of security-officer]\n  expire: 1h\n", "").Replace(guardedSCEP)
-	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), []byte(free)); err != nil {
-		t.Fatal(err)
-	}
+	st, officer := furnishFree(t, s)
 	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{
 		Name: "few", Authority: "issuing", Profile: "free", Protocols: []pki.Protocol{pki.ProtocolSCEP}, Quota: new(int64(1))}); err != nil {
 		t.Fatal(err)

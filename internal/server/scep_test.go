@@ -319,12 +319,10 @@ func named(c *scepclient.Client, what []byte) []byte {
 	return der.Append(nil, asn1.SEQUENCE, slices.Concat(c.Recipient()[0].RawIssuer, what))
 }
 
-// TestSCEPApproval: what waits for approval, whether the profile wants it or the endpoint,
-// is PENDING, also for who polls, until somebody approves it; then the poll and the request
-// itself get the one certificate.
-func TestSCEPApproval(t *testing.T) {
-	s := open(t, newConfig(t), time.Now)
-	run(t, s)
+// furnishFree is furnishGuarded with an officer, and the profile free besides, which wants
+// no approval.
+func furnishFree(t *testing.T, s *Server) (*stack.Stack, access.Principal) {
+	t.Helper()
 	st := furnishGuarded(t, s)
 	st.Tokens = s.tokens
 	officer := st.Appoint(t, "acme", "officer", access.SecurityOfficer)
@@ -332,6 +330,16 @@ func TestSCEPApproval(t *testing.T) {
 	if _, err := s.hierarchy.PublishProfile(t.Context(), st.Permit(t, "acme", access.ManageProfiles), []byte(free)); err != nil {
 		t.Fatal(err)
 	}
+	return st, officer
+}
+
+// TestSCEPApproval: what waits for approval, whether the profile wants it or the endpoint,
+// is PENDING, also for who polls, until somebody approves it; then the poll and the request
+// itself get the one certificate.
+func TestSCEPApproval(t *testing.T) {
+	s := open(t, newConfig(t), time.Now)
+	run(t, s)
+	st, officer := furnishFree(t, s)
 	if _, err := s.enroll.CreateEndpoint(t.Context(), st.Permit(t, "acme", access.ManageEndpoints), enroll.NewEndpoint{
 		Name: "watched", Authority: "issuing", Profile: "free", Protocols: []pki.Protocol{pki.ProtocolSCEP},
 		Approvals: &pki.Approvals{Steps: []pki.ApprovalStep{{Role: "security-officer", N: 1}}}}); err != nil {
