@@ -14,7 +14,8 @@ import (
 
 const (
 	lookEvery   = 500 * time.Millisecond // for batches that another node was given
-	inFlight    = 8                      // chunks of one batch: some prepared, some signed, some stored
+	inFlight    = 16                     // chunks of one batch: some prepared, some signed, some stored
+	readAhead   = 4                      // chunks that are read together
 	maxWorking  = 4                      // batches at once
 	turn        = 16                     // chunks of a batch before another that waits goes on
 	retryPause  = time.Second            // after a chunk that could not be issued, doubled each time up to maxPause
@@ -126,7 +127,7 @@ func (s *Service) issue(ctx context.Context, b *Batch) error {
 		if err != nil {
 			return errors.Join(err, g.Wait())
 		}
-		chunks, err := s.cfg.Store.PendingChunks(ctx, b.Tenant, b.ID, from, inFlight)
+		chunks, err := s.cfg.Store.PendingChunks(ctx, b.Tenant, b.ID, from, readAhead)
 		if err != nil || len(chunks) == 0 {
 			if err = errors.Join(err, g.Wait()); err != nil {
 				return err
