@@ -13,6 +13,9 @@ import (
 // nothing beside work of some microseconds, few enough that cores end together.
 const piece = 25
 
+// yieldEvery is how many calls it makes before others that wait have their turn.
+const yieldEvery = 4
+
 // Each calls f(i) for each 0 <= i < n, on one goroutine more than there are
 // cores, so that one that waits leaves no core idle. After a call returned an
 // error no new ones are begun, and Each returns the first. A panic of f is its error:
@@ -27,13 +30,16 @@ func Each(n int, f func(i int) error) error {
 				end := int(next.Add(piece))
 				for i := end - piece; i < min(end, n); i++ {
 					if err := call(f, i); err != nil {
-						failed.CompareAndSwap(nil, &err)
+						first := err // what is pointed to is allocated, so only here
+						failed.CompareAndSwap(nil, &first)
 						return
 					}
 					// Whoever waits for a core, a single request beside a batch, has
-					// its turn after one piece of work, not after the 10 ms that the
-					// scheduler would give this one.
-					runtime.Gosched()
+					// its turn after some work of microseconds, not after the 10 ms
+					// that the scheduler would give this one.
+					if i%yieldEvery == 0 {
+						runtime.Gosched()
+					}
 				}
 				if end >= n {
 					return
