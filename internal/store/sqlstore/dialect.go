@@ -31,18 +31,23 @@ const begin = "BEGIN IMMEDIATE"
 
 // native returns a statement as the driver takes it with the least work: numbered
 // parameters that come in order become plain ones, else it looks each of them up by
-// its name. (SQL text in this package has no other dollar signs.) A limit is a sum: of
-// a bare parameter SQLite makes part of the plan, and plans anew each time that it is
-// bound.
+// its name; where one comes again it stays numbered. (SQL text in this package has no
+// other dollar signs.) A limit is a sum: of a bare parameter SQLite makes part of the
+// plan, and plans anew each time that it is bound.
 func native(text string) string {
 	text = strings.ReplaceAll(text, "LIMIT $", "LIMIT 0+$")
 	parts := strings.Split(text, "$")
+	known := 0
 	for i, part := range parts[1:] {
-		rest, ok := strings.CutPrefix(part, strconv.Itoa(i+1))
-		if !ok || rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+		rest := strings.TrimLeft(part, "0123456789")
+		n, err := strconv.Atoi(part[:len(part)-len(rest)])
+		switch {
+		case err != nil || n < 1 || n > known+1:
 			return text
+		case n > known:
+			known = n
+			parts[i+1] = rest
 		}
-		parts[i+1] = rest
 	}
 	return strings.Join(parts, "?")
 }

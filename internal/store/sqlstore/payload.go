@@ -38,6 +38,11 @@ func sumsOf(items []*issuance.Item) []byte {
 // itemRefs are an item's names as numbers.
 type itemRefs struct{ owner, profile, line, lot, site, actor int64 }
 
+// appendTo appends them as arguments.
+func (r *itemRefs) appendTo(args []any) []any {
+	return append(args, r.owner, r.profile, r.line, r.lot, r.site, r.actor)
+}
+
 func (t *tx) itemRefs(it *issuance.Item, now time.Time) (r itemRefs, err error) {
 	var errs [4]error
 	r.owner, errs[0] = t.intern(tenantRef(it.Owner))

@@ -11,7 +11,8 @@ import (
 // call of the database costs, whatever it does, is paid once for all of them.
 type rowsText struct {
 	head    string
-	columns int
+	shared  int                    // the first columns, whose values all rows share
+	columns int                    // the others
 	texts   [len(rowCounts)]string // for so many rows each
 }
 
@@ -22,20 +23,28 @@ var rowCounts = [...]int{32, 16, 8, 4, 2, 1}
 // newRowsText returns the statement that has rows of so many columns, each
 // ($1, $2, ...), between head and tail.
 func newRowsText(head string, columns int, tail string) *rowsText {
-	r := &rowsText{head: head, columns: columns}
+	return newSharedText(head, 0, columns, tail)
+}
+
+// newSharedText is newRowsText where each row begins with so many values that all
+// share. They are bound once: each value that is costs as much as one of a row.
+func newSharedText(head string, shared, columns int, tail string) *rowsText {
+	r := &rowsText{head: head, shared: shared, columns: columns}
 	for i, rows := range rowCounts {
 		var b strings.Builder
 		b.WriteString(head)
-		for n := range rows * columns {
-			switch {
-			case n == 0:
-				b.WriteString(" (")
-			case n%columns == 0:
-				b.WriteString("), (")
-			default:
-				b.WriteString(", ")
+		for row := range rows {
+			b.WriteString([]string{" (", "), ("}[min(row, 1)])
+			for n := range shared + columns {
+				if n > 0 {
+					b.WriteString(", ")
+				}
+				number := n + 1
+				if n >= shared {
+					number += row * columns
+				}
+				b.WriteString("$" + strconv.Itoa(number))
 			}
-			b.WriteString("$" + strconv.Itoa(n+1))
 		}
 		b.WriteString(") " + tail)
 		r.texts[i] = b.String()
@@ -46,13 +55,18 @@ func newRowsText(head string, columns int, tail string) *rowsText {
 // single returns the statement for one row.
 func (r *rowsText) single() string { return r.texts[len(r.texts)-1] }
 
-// calls yields the statements that take all rows of args, in order, each with its
-// part of them.
-func (r *rowsText) calls(args []any) iter.Seq2[string, []any] {
+// rows returns how many rows a statement with so many arguments has.
+func (r *rowsText) rows(args int) int { return (args - r.shared) / r.columns }
+
+// calls yields the statements that take all rows of args, in order, each with what
+// they share and its part of them, which the next one overwrites.
+func (r *rowsText) calls(args []any, shared ...any) iter.Seq2[string, []any] {
 	return func(yield func(string, []any) bool) {
+		call := make([]any, 0, len(shared)+min(len(args), rowCounts[0]*r.columns))
+		call = append(call, shared...)
 		for i, rows := range rowCounts {
 			for n := rows * r.columns; len(args) >= n; args = args[n:] {
-				if !yield(r.texts[i], args[:n]) {
+				if !yield(r.texts[i], append(call, args[:n]...)) {
 					return
 				}
 			}
@@ -119,9 +133,9 @@ func (t *tx) queryEach(scan func(row) error, text string, args ...any) error {
 	return err
 }
 
-// execRows runs a statement over all rows of args.
-func (t *tx) execRows(r *rowsText, args []any) error {
-	for text, part := range r.calls(args) {
+// execRows runs a statement over all rows of args, with what they share.
+func (t *tx) execRows(r *rowsText, args []any, shared ...any) error {
+	for text, part := range r.calls(args, shared...) {
 		if _, err := t.exec(text, part...); err != nil {
 			return err
 		}
@@ -130,8 +144,8 @@ func (t *tx) execRows(r *rowsText, args []any) error {
 }
 
 // queryRows is execRows for a statement that returns rows: scan sees each.
-func (t *tx) queryRows(r *rowsText, args []any, scan func(row) error) error {
-	for text, part := range r.calls(args) {
+func (t *tx) queryRows(r *rowsText, args []any, scan func(row) error, shared ...any) error {
+	for text, part := range r.calls(args, shared...) {
 		if err := t.queryEach(scan, text, part...); err != nil {
 			return err
 		}

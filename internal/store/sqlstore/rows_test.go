@@ -1,8 +1,11 @@
 package sqlstore
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestNative(t *testing.T) {
@@ -10,14 +13,15 @@ func TestNative(t *testing.T) {
 		`SELECT 1`:                           `SELECT 1`,
 		`a = $1 AND b = $2`:                  `a = ? AND b = ?`,
 		`VALUES ($1, $2), ($3, $4)`:          `VALUES (?, ?), (?, ?)`,
-		`a = $1 OR b = $1`:                   `a = $1 OR b = $1`,
+		`a = $1 OR b = $1`:                   `a = ? OR b = ?1`,
+		`VALUES ($1, $2, $3), ($1, $4, $5)`:  `VALUES (?, ?, ?), (?1, ?, ?)`,
 		`a = $2 AND b = $1`:                  `a = $2 AND b = $1`,
 		`a = $2`:                             `a = $2`,
 		`$1 $2 $3 $4 $5 $6 $7 $8 $9 $10 $11`: `? ? ? ? ? ? ? ? ? ? ?`,
 		`$1 $2 $30`:                          `$1 $2 $30`,
 		`$10`:                                `$10`,
 		`a > $1 ORDER BY a LIMIT $2`:         `a > ? ORDER BY a LIMIT 0+?`,
-		`a > $1 OR b > $1 LIMIT $2`:          `a > $1 OR b > $1 LIMIT 0+$2`,
+		`a > $1 OR b > $1 LIMIT $2`:          `a > ? OR b > ?1 LIMIT 0+?`,
 	} {
 		if got := native(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
@@ -51,6 +55,24 @@ func TestRowsText(t *testing.T) {
 		if next != len(args) {
 			t.Errorf("%d rows: %d of %d arguments", rows, next, len(args))
 		}
+	}
+}
+
+// What rows share comes first in each, and is an argument once.
+func TestSharedText(t *testing.T) {
+	r := newSharedText("INSERT INTO t VALUES", 2, 1, "")
+	if got, want := r.texts[len(r.texts)-2], "INSERT INTO t VALUES ($1, $2, $3), ($1, $2, $4) "; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var got [][]any
+	for _, args := range r.calls([]any{1, 2, 3}, "a", "b") {
+		if r.rows(len(args)) != len(args)-2 {
+			t.Errorf("%v is %d rows", args, r.rows(len(args)))
+		}
+		got = append(got, slices.Clone(args))
+	}
+	if diff := cmp.Diff([][]any{{"a", "b", 1, 2}, {"a", "b", 3}}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
