@@ -7,7 +7,7 @@ import "testing"
 // TestLintBudget holds what the lint of a shape that zlint has seen allocates: what
 // the structural one does, and nothing for the shape.
 func TestLintBudget(t *testing.T) {
-	const budget = 11
+	const budget = 2
 	for _, profile := range []string{"meter", "tls-server"} {
 		b, c, der := encoded(t, profile)
 		got := testing.AllocsPerRun(100, func() {

@@ -18,16 +18,20 @@ import (
 // them that nobody signed, once for each shape. Its errors have no kind: by then
 // the request was accepted, so that a finding is a fault of ours or of the profile.
 func (b *Bound) Lint(tbsCertificate []byte, c *tbs.Content) error {
-	parsed, err := tbs.ParseTBS(tbsCertificate)
+	parsed, err := tbs.ParseTBSFor(c.Key, tbsCertificate)
 	if err != nil {
 		return fmt.Errorf("lint: the to-be-signed certificate cannot be read (RFC 5280, 4.1): %v", err)
 	}
-	for _, check := range [...]func(*tbs.Parsed, *tbs.Content) error{b.lintFields, b.lintExtensions, b.lintUsage} {
-		if err := check(parsed, c); err != nil {
-			return fmt.Errorf("lint: profile %s: %w", b.profile.name, err)
-		}
+	if err = b.lintFields(parsed, c); err == nil {
+		err = b.lintExtensions(parsed, c)
 	}
-	if err := b.lintShape(tbsCertificate, c); err != nil {
+	if err == nil {
+		err = b.lintUsage(parsed, c)
+	}
+	if err == nil {
+		err = b.lintShape(tbsCertificate, c)
+	}
+	if err != nil {
 		return fmt.Errorf("lint: profile %s: %w", b.profile.name, err)
 	}
 	return nil

@@ -87,6 +87,21 @@ func TestLintBytes(t *testing.T) {
 	}
 }
 
+// TestLintKeyBytes changes each octet of the key: where it is not the content's, its
+// reading is not the content's either.
+func TestLintKeyBytes(t *testing.T) {
+	b, c, der := encoded(t, "meter")
+	spki := c.Key.SPKI()
+	at := bytes.Index(der, spki)
+	for i := range spki {
+		changed := bytes.Clone(der)
+		changed[at+i] ^= 1
+		if b.Lint(changed, c) == nil {
+			t.Errorf("octet %d of the key is changed, and nothing is found", i)
+		}
+	}
+}
+
 // TestLintProfile encodes by one profile and lints by another.
 func TestLintProfile(t *testing.T) {
 	for name, row := range map[string]struct {

@@ -31,7 +31,14 @@ type Parsed struct {
 // twice. Of basic constraints, key usage and the two key identifiers the values
 // are read, too. Anything else is Malformed.
 func ParseTBS(tbs []byte) (*Parsed, error) {
-	p := &Parsed{TBS: tbs}
+	return ParseTBSFor(nil, tbs)
+}
+
+// ParseTBSFor is ParseTBS for a certificate that is meant for a key: where its
+// SubjectPublicKeyInfo is the key's to the octet, it gets that key, which was read from
+// these octets once, and they are not read again. Any other is read.
+func ParseTBSFor(key PublicKey, tbs []byte) (*Parsed, error) {
+	p := &Parsed{TBS: tbs, Key: key}
 	if err := p.parseTBS(); err != nil {
 		return nil, err
 	}
@@ -59,7 +66,7 @@ func ParseCertificate(certificate []byte) (*Parsed, error) {
 	return p, nil
 }
 
-// parseTBS reads p.TBS.
+// parseTBS reads p.TBS; p.Key is one that may be its key, or nil.
 func (p *Parsed) parseTBS() error {
 	s, ok := der.ReadOnly(p.TBS, asn1.SEQUENCE)
 	var version []byte
@@ -90,8 +97,10 @@ func (p *Parsed) parseTBS() error {
 		return err
 	}
 	var err error
-	if p.Key, err = ParsePublicKey(spki); err != nil {
-		return err
+	if p.Key == nil || !bytes.Equal(p.Key.SPKI(), spki) {
+		if p.Key, err = ParsePublicKey(spki); err != nil {
+			return err
+		}
 	}
 	if s.Empty() {
 		return nil

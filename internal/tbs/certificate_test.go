@@ -193,6 +193,24 @@ func TestParseTBSRefuses(t *testing.T) {
 	wantKind(t, err, pki.BadKey)
 }
 
+// TestParseTBSFor gives a certificate's own key, another one, and its own where the
+// certificate has one that cannot be read.
+func TestParseTBSFor(t *testing.T) {
+	key, another := publicKey(t, newSigner(t, pki.P256)), publicKey(t, newSigner(t, pki.P256))
+	tbs := must(t)(deviceTemplate(t, key.SignatureAlgorithm(), key.KeyID()).Append(nil, deviceContent(t, key)))
+	got, err := ParseTBSFor(key, tbs)
+	if err != nil || got.Key != key {
+		t.Errorf("for its own key: %v, %v", got, err)
+	}
+	got, err = ParseTBSFor(another, tbs)
+	if err != nil || !bytes.Equal(got.Key.SPKI(), key.SPKI()) {
+		t.Errorf("for another key: %v, %v", got, err)
+	}
+	tbs[bytes.Index(tbs, key.SPKI())+len(key.SPKI())-1] ^= 1 // no point of the curve any more
+	_, err = ParseTBSFor(key, tbs)
+	wantKind(t, err, pki.BadKey)
+}
+
 // TestParseTBSValues checks the extensions whose values are read.
 func TestParseTBSValues(t *testing.T) {
 	key := publicKey(t, newSigner(t, pki.P256))
