@@ -179,7 +179,7 @@ var known, encoded = index(
 	OIDSubjectKeyIdentifier, OIDKeyUsage, OIDSubjectAltName, OIDBasicConstraints,
 	OIDCRLDistributionPoints, OIDCertificatePolicies, OIDAuthorityKeyIdentifier,
 	OIDExtendedKeyUsage, OIDAuthorityInfoAccess, OIDNameConstraints,
-	OIDOCSPNonce, OIDOCSPNoCheck, OIDHardwareModuleName,
+	OIDOCSPNonce, OIDOCSPNoCheck, OIDHardwareModuleName, OIDECDSASHA256,
 	OIDChallengePassword, OIDExtensionRequest, OIDData, OIDSignedData,
 )
 

@@ -21,13 +21,13 @@ func AppendOID(dst []byte, dotted string) ([]byte, error) {
 
 // appendOID is AppendOID for identifiers that this package has no constant for.
 func appendOID(dst []byte, dotted string) ([]byte, error) {
-	arcs := strings.Split(dotted, ".")
-	if len(arcs) < 2 {
+	if !strings.Contains(dotted, ".") {
 		return nil, fmt.Errorf("object identifier %.80q: it has at least two arcs", dotted)
 	}
 	at := len(dst)
 	var first uint64
-	for i, arc := range arcs {
+	i := 0
+	for arc := range strings.SplitSeq(dotted, ".") {
 		n, err := strconv.ParseUint(arc, 10, 31)
 		if err != nil || len(arc) > 1 && arc[0] == '0' {
 			return nil, fmt.Errorf("object identifier %.80q: %.20q is not an arc", dotted, arc)
@@ -43,6 +43,7 @@ func appendOID(dst []byte, dotted string) ([]byte, error) {
 		default:
 			dst = appendArc(dst, n)
 		}
+		i++
 	}
 	return Wrap(dst, at, asn1.OBJECT_IDENTIFIER), nil
 }

@@ -61,7 +61,7 @@ func newUpToIntent(t *testing.T) (*house, *enroll.Service, *upToIntent) {
 // checked, the policy, the bytes that are to be signed, and their lint. (The race
 // detector allocates too.)
 func TestEnrollAllocations(t *testing.T) {
-	const budget = 78
+	const budget = 60
 	h, ra, ca := newUpToIntent(t)
 	r := h.request("meter", meterCSR(t, "SM-000001"))
 	r.Idempotency = "order 17, row 1"
@@ -77,7 +77,7 @@ func TestEnrollAllocations(t *testing.T) {
 
 // A row of a batch, likewise.
 func TestRowAllocations(t *testing.T) {
-	const rows, budget = 125, 55
+	const rows, budget = 125, 35
 	h, ra, ca := newUpToIntent(t)
 	chunk := enroll.Chunk{Batch: "batch"}
 	for i := range rows {

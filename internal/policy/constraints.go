@@ -242,11 +242,10 @@ func (b *Bound) checkFixed() error {
 		if r.fixed == nil && r.literal == "" && (r.name == nil || slices.ContainsFunc(r.name, drawn)) && (r.other == nil || r.other.constant == nil) {
 			continue
 		}
-		some, err := r.names(fixed)
-		if err != nil {
+		var err error
+		if names, err = r.append(names, fixed); err != nil {
 			return err
 		}
-		names = append(names, some...)
 	}
 	var san []byte
 	if len(names) > 0 {

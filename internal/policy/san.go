@@ -147,51 +147,50 @@ func (d *documentTyped) otherName() (rule sanRule, err error) {
 	return rule, err
 }
 
-// names returns the names of the rule for in, none where what it draws on is
+// append appends the names of the rule for in, none where what it draws on is
 // optional and absent.
-func (r *sanRule) names(in *Input) ([]tbs.GeneralName, error) {
+func (r *sanRule) append(names []tbs.GeneralName, in *Input) ([]tbs.GeneralName, error) {
 	switch {
 	case r.fixed != nil:
-		return []tbs.GeneralName{*r.fixed}, nil
+		return append(names, *r.fixed), nil
 	case r.name != nil:
 		name, err := nameOf(r.name, in)
 		if err != nil || string(name) == emptyName {
-			return nil, err
+			return names, err
 		}
-		return []tbs.GeneralName{tbs.DirectoryName(name)}, nil
+		return append(names, tbs.DirectoryName(name)), nil
 	case r.other != nil:
 		encoded, err := r.other.append(nil, in)
 		if err != nil || len(encoded) == 0 {
-			return nil, err
+			return names, err
 		}
 		name, err := tbs.OtherName(r.typeID, encoded)
-		return []tbs.GeneralName{name}, err
+		return append(names, name), err
 	case r.list():
 		texts, err := r.from.many(in)
 		if err != nil {
 			return nil, err
 		}
-		names := make([]tbs.GeneralName, len(texts))
-		for i, text := range texts {
+		for _, text := range texts {
 			if err := r.accept(in, text); err != nil {
 				return nil, err
 			}
-			names[i] = tbs.GeneralName{Kind: r.kind, Text: text}
+			names = append(names, tbs.GeneralName{Kind: r.kind, Text: text})
 		}
 		return names, nil
 	}
 	text, err := r.one(in)
 	if err != nil || text == "" {
-		return nil, err
+		return names, err
 	}
 	if r.kind != tbs.HardwareModuleName {
-		return []tbs.GeneralName{{Kind: r.kind, Text: text}}, nil
+		return append(names, tbs.GeneralName{Kind: r.kind, Text: text}), nil
 	}
 	serial, err := r.octets(text)
 	if err != nil {
 		return nil, pki.Errorf(pki.PolicyRefused, "the hardware serial number %.140q: %s", text, err)
 	}
-	return []tbs.GeneralName{{Kind: r.kind, HWType: r.hwType, HWSerial: serial}}, nil
+	return append(names, tbs.GeneralName{Kind: r.kind, HWType: r.hwType, HWSerial: serial}), nil
 }
 
 // textsOf returns the names of a kind.
@@ -208,11 +207,9 @@ func textsOf(names []tbs.GeneralName, kind tbs.GeneralNameKind) (texts []string)
 // nil for none, or a PolicyRefused error.
 func (p *Profile) sanOf(in *Input) (names []tbs.GeneralName, encoded []byte, err error) {
 	for i := range p.san {
-		some, err := p.san[i].names(in)
-		if err != nil {
+		if names, err = p.san[i].append(names, in); err != nil {
 			return nil, nil, err
 		}
-		names = append(names, some...)
 	}
 	for i := range names {
 		if slices.ContainsFunc(names[:i], names[i].Equal) {

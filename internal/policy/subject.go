@@ -101,7 +101,8 @@ func (p *Profile) Subject(in *Input) ([]byte, error) { return nameOf(p.subject, 
 // nameOf returns the DER Name of the attributes. Of an RDN with an absent optional
 // attribute the others stay.
 func nameOf(attributes []attribute, in *Input) ([]byte, error) {
-	name := make(tbs.Name, 0, len(attributes))
+	var usual [8]tbs.Attribute // more than most names have, so that they take no memory
+	name := tbs.Name(usual[:0])
 	open := false // the RDN has an attribute already
 	for i := range attributes {
 		a := &attributes[i]

@@ -29,7 +29,7 @@ func TestAllocationBudgets(t *testing.T) {
 		budget float64
 		do     func() error
 	}{
-		{"read a request of a known shape", 14, func() error { _, err := reader.Parse(plain); return err }},
+		{"read a request of a known shape", 12, func() error { _, err := reader.Parse(plain); return err }},
 		{"parse a request", 51, func() error { _, err := ParseCSR(plain); return err }},
 		{"parse a request with six names", 110, func() error { _, err := ParseCSR(names); return err }},
 		{"check its proof", 10, func() error { return parsed.CheckProof() }},

@@ -134,6 +134,9 @@ func (n Name) Get(oid string) string {
 func ParseName(name []byte) (Name, error) {
 	var n Name
 	err := readName(name, func(a Attribute, value []byte) {
+		if n == nil {
+			n = make(Name, 0, 4) // as many as a device's name has, so that it does not grow
+		}
 		a.Value = string(value)
 		n = append(n, a)
 	})
