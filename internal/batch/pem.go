@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/pem"
 	"io"
 
@@ -119,8 +120,23 @@ func boundary(line, word []byte) (label []byte, ok bool) {
 	return bytes.CutSuffix(rest, []byte("-----"))
 }
 
+// The lines around the base64 of a request as most write it.
+var (
+	requestBegins = []byte("-----BEGIN CERTIFICATE REQUEST-----\n")
+	requestEnds   = []byte("\n-----END CERTIFICATE REQUEST-----\n")
+)
+
 // decodePEM returns the request in a PEM block that is alone in b.
 func decodePEM(b []byte) ([]byte, error) {
+	// pem.Decode searches the block for headers and for other boundaries, and copies it.
+	// Where all between these lines is base64 there are none.
+	if text, begun := bytes.CutPrefix(b, requestBegins); begun {
+		if text, ended := bytes.CutSuffix(text, requestEnds); ended {
+			if csr, err := base64.StdEncoding.AppendDecode(nil, text); err == nil && len(csr) > 0 {
+				return csr, nil
+			}
+		}
+	}
 	block, rest := pem.Decode(b)
 	switch {
 	case block == nil || len(bytes.TrimSpace(rest)) > 0:

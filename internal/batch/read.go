@@ -92,6 +92,9 @@ func (l *lineReader) next() (line []byte, whole bool, err error) {
 	whole = true
 	for {
 		part, err := l.r.ReadSlice('\n')
+		if err == nil && whole && len(l.buf) == 0 && len(part) <= maxRow { // most lines: no copy
+			return bytes.TrimRight(part, "\r\n"), true, nil
+		}
 		if whole = whole && len(l.buf)+len(part) <= maxRow; whole {
 			l.buf = append(l.buf, part...)
 		}

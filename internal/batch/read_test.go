@@ -209,6 +209,37 @@ func fuzzReader(f *testing.F, format Format) {
 	})
 }
 
+// FuzzDecodePEM holds what is read of a block against what encoding/pem reads.
+func FuzzDecodePEM(f *testing.F) {
+	for _, text := range []string{
+		"AAAA", "AA==", "AAAA\r\nAA==\n", "\nAAAA", "AA\nAA", "AA==\n==", "A A\tAA", "AA==AAAA", "A", "", "\n", "====", "k: v\n\nAAAA",
+		"-----BEGIN CERTIFICATE REQUEST-----\nAAAA", "AAAA\n-----END CERTIFICATE REQUEST-----\n-----BEGIN CERTIFICATE REQUEST-----\nAAAA",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		b := []byte("-----BEGIN CERTIFICATE REQUEST-----\n" + text + "\n-----END CERTIFICATE REQUEST-----\n")
+		var want []byte
+		if block, rest := pem.Decode(b); block != nil && block.Type == "CERTIFICATE REQUEST" && len(bytes.TrimSpace(rest)) == 0 {
+			want = block.Bytes
+		}
+		got, err := decodePEM(b)
+		if !bytes.Equal(got, want) || (err == nil) != (len(want) > 0) {
+			t.Errorf("%q is %x, %v; pem.Decode has %x", b, got, err, want)
+		}
+	})
+}
+
+// BenchmarkReadPEM reads requests of the size that those with a P-256 key have.
+func BenchmarkReadPEM(b *testing.B) {
+	input := strings.Repeat(block("CERTIFICATE REQUEST", strings.Repeat("\x30\x82\x5a", 110)), b.N)
+	b.ReportAllocs()
+	b.ResetTimer()
+	if n := len(readAll(b, PEM, strings.NewReader(input))); n != b.N {
+		b.Fatalf("%d rows of %d", n, b.N)
+	}
+}
+
 func FuzzReadPEM(f *testing.F) {
 	f.Add([]byte(block("CERTIFICATE REQUEST", "one") + "x\n" + block("CERTIFICATE REQUEST", "two")))
 	f.Add([]byte("-----BEGIN CERTIFICATE REQUEST-----"))
