@@ -62,9 +62,12 @@ func (t *tx) claims(intent int64, issuer issuerInfo, file batchFile, items []*is
 // at a time, each owner's by itself.
 func (c *claiming) lookUp(items []*issuance.Item) error {
 	keys, orders := make(map[int64][]any, 1), make(map[int64][]any, 1)
-	whole, err := c.wholeFile()
-	if err != nil {
-		return err
+	var devices *fileDevices
+	if c.file.owner != 0 {
+		var err error
+		if devices, err = c.devicesOf(); err != nil {
+			return err
+		}
 	}
 	for _, it := range items {
 		owner, err := c.intern(tenantRef(it.Owner))
@@ -74,7 +77,7 @@ func (c *claiming) lookUp(items []*issuance.Item) error {
 		if !it.SharedKey {
 			keys[owner] = append(keys[owner], it.KeyHash[:keyHashSize])
 		}
-		if id, named := c.file.device(it); named && !whole {
+		if id, named := c.file.device(it); named && devices.mayBeMoved(id.hash) {
 			keys[id.owner] = append(keys[id.owner], id.hash[:])
 		}
 		if it.Idempotency != "" {
@@ -110,29 +113,6 @@ func (c *claiming) lookUp(items []*issuance.Item) error {
 	}
 	return nil
 }
-
-// wholeFile reports whether memory has all devices that rows of the file claimed, so
-// that their table need not be asked: for most batches it has.
-func (c *claiming) wholeFile() (bool, error) {
-	if c.file.owner == 0 {
-		return true, nil
-	}
-	whole, known := c.recent.whole[c.file.owner]
-	if known {
-		return whole, nil
-	}
-	_, err := one(context.Background(), c.tx, scanInt, anyKeyOf, c.file.owner)
-	if whole = errors.Is(err, sql.ErrNoRows); whole {
-		err = nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading uses of keys: %w", err)
-	}
-	c.recent.whole[c.file.owner] = whole
-	return whole, nil
-}
-
-const anyKeyOf = `SELECT 1 FROM key_use WHERE owner = $1 LIMIT 1`
 
 var (
 	selectKeys   = newListText(`SELECT hash, device, intent FROM key_use WHERE owner = $1 AND hash IN`)

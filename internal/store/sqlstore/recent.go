@@ -102,9 +102,9 @@ type recent struct {
 	orders  []orderID
 	intents []int64
 
-	// whole says of the files whose rows claimed devices since memory last forgot
-	// something whether it has all that their rows claimed. The writer alone reads it.
-	whole map[int64]bool
+	// files has what memory knows of the devices of files whose rows claimed some
+	// lately. The writer alone reads it.
+	files map[int64]*fileDevices
 }
 
 // forget has memory read anew, where it may have more than is committed.
@@ -113,7 +113,7 @@ func (r *recent) forget() {
 	defer r.mu.Unlock()
 	r.loaded, r.young, r.old = false, nil, nil
 	r.keys, r.orders, r.intents = nil, nil, nil
-	clear(r.whole)
+	clear(r.files)
 }
 
 // recentClaims returns what memory has, for this transaction to change.
@@ -142,7 +142,7 @@ func (t *tx) recentClaims() (*recent, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.loaded, r.young, r.whole = true, all, make(map[int64]bool)
+	r.loaded, r.young, r.files = true, all, make(map[int64]*fileDevices)
 	return r, nil
 }
 
@@ -324,8 +324,8 @@ func (t *tx) moveClaims(n int, now bool) error {
 	if len(r.keys)+len(r.orders)+len(r.intents) == 0 {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		r.noteMoved()
 		r.old = nil
-		clear(r.whole)
 	}
 	return nil
 }
