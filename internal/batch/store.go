@@ -156,7 +156,8 @@ type Store interface {
 	BatchHead(ctx context.Context, tenant pki.TenantID, id pki.BatchID) (*Batch, error)
 	// Batches returns up to limit of the tenant's batches, newest first, with ids below before ("" from the newest).
 	Batches(ctx context.Context, tenant pki.TenantID, before pki.BatchID, limit int) ([]*Batch, error)
-	// Active returns the batches of all tenants in one of the given states, oldest first, for workers.
+	// Active returns the batches of all tenants in one of the given states, oldest first, for workers, without
+	// what is made up on reading, as BatchHead.
 	Active(ctx context.Context, states ...State) ([]*Batch, error)
 	// Denied returns the batches of all tenants that are Waiting for a change which is
 	// over and not executed.

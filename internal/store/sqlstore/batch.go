@@ -26,7 +26,7 @@ const batchColumns = `b.num, b.id, b.tenant, b.endpoint, b.profile_tenant, b.pro
 		b.created, b.started, b.finished, b.retry_of, b.retry_kinds, b.every_line, b.every_site, b.scopes, b.needs,
 		b.pair_endpoint, b.pair_tenant, b.pair_profile, b.pair_version`
 
-const selectHead = `SELECT ` + batchColumns + ` FROM batch b WHERE b.tenant = $1 AND b.id = $2`
+const selectHead = `SELECT ` + batchColumns + ` FROM batch b `
 
 // A dry run's refusals count while its batch is Checking or Checked; others once
 // their chunk is closed. What is left of a cancelled batch is cancelled, but for
@@ -126,7 +126,7 @@ func (s *Store) BatchHead(ctx context.Context, tenant pki.TenantID, id pki.Batch
 }
 
 func batchHead(ctx context.Context, from source, tenant pki.TenantID, id pki.BatchID) (*storedBatch, error) {
-	b, err := one(ctx, from, scanHead, selectHead, tenant, id)
+	b, err := one(ctx, from, scanHead, selectHead+`WHERE b.tenant = $1 AND b.id = $2`, tenant, id)
 	return found(b, err, "batch %q", id)
 }
 
@@ -148,8 +148,7 @@ func (s *Store) Active(ctx context.Context, states ...batch.State) ([]*batch.Bat
 	for i, st := range states {
 		args[i], marks[i] = st, fmt.Sprintf("$%d", i+1)
 	}
-	all, err := list(ctx, s.read, scanBatch,
-		selectBatch+`WHERE b.state IN (`+strings.Join(marks, ", ")+`) GROUP BY b.num ORDER BY b.num`, args...)
+	all, err := list(ctx, s.read, scanHead, selectHead+`WHERE b.state IN (`+strings.Join(marks, ", ")+`) ORDER BY b.num`, args...)
 	return batches(all), listed(err)
 }
 
