@@ -37,13 +37,14 @@ func hashWindow(b []byte) uint64 { return hashOf(binary.LittleEndian.Uint64(b)) 
 
 func hashOf(window uint64) uint64 { return window * 0x9E3779B97F4A7C15 >> 54 }
 
-// begins reports whether the first n bytes of a window are those at a position, or
-// there are too few left to tell. Most are not, which costs no more than this.
-func (r *reference) begins(at int, next uint64, n int) bool {
-	if at+window > len(r.der) {
-		return true
-	}
-	return (binary.LittleEndian.Uint64(r.der[at:])^next)<<(64-8*n) == 0
+// firstRun returns at which byte of two windows, of which this is the difference, the
+// first run of minRun equal ones begins, window where none does.
+func firstRun(differ uint64) int {
+	const low, high = 0x7f7f7f7f7f7f7f7f, 0x8080808080808080
+	equal := ^(differ&low + low | differ) & high // of each byte that is 0 the highest bit
+	equal &= equal >> 8                          // and the next is
+	equal &= equal >> 16                         // and the two after these
+	return bits.TrailingZeros64(equal) / 8
 }
 
 // appendDelta appends to dst what makes target from r:
@@ -58,25 +59,29 @@ func (r *reference) appendDelta(dst, target []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(target)))
 	literal, expected := 0, 0 // target[literal:i] waits to be written
 	for i := 0; i < len(target); {
-		at, n := expected, 0
+		at, n, step := expected, 0, 1
 		if i+window > len(target) {
 			n = run(r.der, expected, target[i:])
 		} else {
 			next := binary.LittleEndian.Uint64(target[i:])
-			if r.begins(expected, next, minRun) {
-				n = run(r.der, expected, target[i:])
+			step = minRun // of these places none that is passed over begins a run
+			j := window
+			if expected+window <= len(r.der) {
+				j = firstRun(next ^ binary.LittleEndian.Uint64(r.der[expected:]))
 			}
-			if n < minRun {
-				if p := int(r.at[hashOf(next)]); r.begins(p, next, window) {
-					if m := run(r.der, p, target[i:]); m >= window {
-						at, n = p, m
-					}
+			if j < window {
+				i, expected = i+j, expected+j
+				at, n = expected, run(r.der, expected, target[i:])
+			} else if p := int(r.at[hashOf(next)]); p+window <= len(r.der) && binary.LittleEndian.Uint64(r.der[p:]) == next {
+				for i > literal && p > 0 && target[i-1] == r.der[p-1] { // it began in a place that was passed over
+					i, expected, p = i-1, expected-1, p-1
 				}
+				at, n = p, run(r.der, p, target[i:])
 			}
 		}
 		if n < minRun {
-			i++
-			expected++
+			i += step
+			expected += step
 			continue
 		}
 		dst = binary.AppendUvarint(dst, uint64(i-literal))
