@@ -43,20 +43,29 @@ func (r *itemRefs) appendTo(args []any) []any {
 	return append(args, r.owner, r.profile, r.line, r.lot, r.site, r.actor)
 }
 
+// itemNames are what an item's itemRefs stand for.
+type itemNames struct {
+	owner           pki.TenantID
+	profile         pki.ProfileRef
+	placement       pki.Placement
+	endpoint, actor string
+}
+
 func (t *tx) itemRefs(it *issuance.Item, now time.Time) (r itemRefs, err error) {
+	names := itemNames{it.Owner, it.Profile, it.Placement, it.Endpoint, it.Actor}
+	if names == t.lastNames && t.lastRefs != (itemRefs{}) {
+		return t.lastRefs, nil
+	}
 	var errs [4]error
 	r.owner, errs[0] = t.intern(tenantRef(it.Owner))
 	r.profile, errs[1] = t.intern(profileRef(it.Profile))
 	r.line, r.lot, r.site, errs[2] = t.places(it.Owner, it.Placement, now)
 	r.actor, errs[3] = t.asked(it)
-	return r, errors.Join(errs[:]...)
-}
-
-// An asked is an askedRef with its number.
-type asked struct {
-	owner           pki.TenantID
-	endpoint, actor string
-	num             int64
+	if err := errors.Join(errs[:]...); err != nil {
+		return itemRefs{}, err
+	}
+	t.lastNames, t.lastRefs = names, r
+	return r, nil
 }
 
 // asked returns the number of who asked for an item and where, 0 for nobody and nowhere.
@@ -64,16 +73,7 @@ func (t *tx) asked(it *issuance.Item) (int64, error) {
 	if it.Actor == "" && it.Endpoint == "" {
 		return 0, nil
 	}
-	a := asked{it.Owner, it.Endpoint, it.Actor, t.lastAsked.num}
-	if a == t.lastAsked {
-		return a.num, nil
-	}
-	var err error
-	if a.num, err = t.intern(askedRef(a.owner, a.endpoint, a.actor)); err != nil {
-		return 0, err
-	}
-	t.lastAsked = a
-	return a.num, nil
+	return t.intern(askedRef(it.Owner, it.Endpoint, it.Actor))
 }
 
 // encodePayload returns the payload for items of an issuer; sums is what sumsOf says of

@@ -71,7 +71,8 @@ type tx struct {
 	refs map[ref]int64
 	ders []*reference
 
-	lastAsked asked // the one that was looked up last, which mostly comes again
+	lastNames itemNames // those that were looked up last, which mostly come again
+	lastRefs  itemRefs  // their numbers
 
 	ticked int64 // what the store's clock was moved to
 
