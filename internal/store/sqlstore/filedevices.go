@@ -63,8 +63,8 @@ func (c *claiming) devicesOf() (*fileDevices, error) {
 
 const anyKeyOf = `SELECT 1 FROM key_use WHERE owner = $1 LIMIT 1`
 
-// maxFilters bounds the memory of filters: those of so many files at most, which were
-// given most of a generation's devices.
+// maxFilters is how many files have a filter at most: each has at least its part of what
+// a generation claimed.
 const maxFilters = 16
 
 // noteMoved notes the devices of files that leave memory with the old generation, and
