@@ -56,15 +56,20 @@ func (f batchFile) device(it *issuance.Item) (keyID, bool) {
 	if f.owner == 0 || it.Device == "" {
 		return keyID{}, false
 	}
-	sum := sha256.Sum256([]byte(it.Device))
-	return keyID{f.owner, [keyHashSize]byte(sum[:])}, true
+	return f.keyOf(string(it.Device)), true
+}
+
+// keyOf returns the claim of a device of the file.
+func (f batchFile) keyOf(device string) keyID {
+	sum := sha256.Sum256([]byte(device))
+	return keyID{f.owner, [keyHashSize]byte(sum[:])}
 }
 
 const ofBatch = " of batch "
 
-// row says which row an item is, as its claim keeps it.
-func (f batchFile) row(it *issuance.Item) string {
-	no := strconv.FormatInt(it.Row, 10)
+// row says which row of its batch has a device, as the claim keeps it.
+func (f batchFile) row(number int64) string {
+	no := strconv.FormatInt(number, 10)
 	if f.batch != f.first {
 		no += ofBatch + string(f.batch)
 	}

@@ -61,7 +61,7 @@ func (t *tx) claims(intent int64, issuer issuerInfo, file batchFile, items []*is
 // lookUp reads what the tables have of the items' keys and idempotency keys, many
 // at a time, each owner's by itself.
 func (c *claiming) lookUp(items []*issuance.Item) error {
-	keys, orders := make(map[int64][]any, 1), make(map[int64][]any, 1)
+	keys, orders, issued := make(map[int64][]any, 1), make(map[int64][]any, 1), make(map[int64][]any)
 	var devices *fileDevices
 	if c.file.owner != 0 {
 		var err error
@@ -77,8 +77,9 @@ func (c *claiming) lookUp(items []*issuance.Item) error {
 		if !it.SharedKey {
 			keys[owner] = append(keys[owner], it.KeyHash[:keyHashSize])
 		}
-		if id, named := c.file.device(it); named && devices.mayBeMoved(id.hash) {
+		if id, named := c.file.device(it); named && devices.mayBeGone(id.hash) {
 			keys[id.owner] = append(keys[id.owner], id.hash[:])
+			issued[owner] = append(issued[owner], string(it.Device))
 		}
 		if it.Idempotency != "" {
 			orders[owner] = append(orders[owner], it.Idempotency)
@@ -97,6 +98,9 @@ func (c *claiming) lookUp(items []*issuance.Item) error {
 		if err != nil {
 			return fmt.Errorf("reading uses of keys: %w", err)
 		}
+	}
+	if err := c.lookUpIssued(issued); err != nil {
+		return err
 	}
 	for owner, names := range orders {
 		err := c.queryList(selectOrders, owner, names, func(row row) error {
@@ -292,7 +296,7 @@ func (c *claiming) take(it *issuance.Item, w *wanted) error {
 		c.entries = append(c.entries, e)
 	}
 	if w.named {
-		c.entries = append(c.entries, claimEntry{owner: w.device.owner, hasKey: true, hash: w.device.hash, device: c.file.row(it)})
+		c.entries = append(c.entries, claimEntry{owner: w.device.owner, hasKey: true, hash: w.device.hash, device: c.file.row(it.Row)})
 	}
 	if len(c.entries) > from {
 		c.recent.add(c.intent, micros(c.now), c.entries[from:])

@@ -1,25 +1,31 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
-// fileDevices is what memory knows of the devices that the rows of one file claimed (see
-// batchFile), so that key_use is not asked for each row of a large one.
+// The devices that the rows of a file claimed (see batchFile) leave memory as keys do. Of
+// an intent that is closed by then they are not moved to key_use: a device that has a
+// certificate of the file is one that is claimed.
+
+// fileDevices is what memory knows of the devices of one file, so that the tables are not
+// asked for each row of a large one.
 type fileDevices struct {
 	// begun says that memory had all of them once: those that it has no more are in
-	// moved.
+	// gone.
 	begun bool
-	moved deviceFilter
+	gone  deviceFilter
 }
 
-// mayBeMoved reports whether a device that memory does not have may be in key_use.
-func (f *fileDevices) mayBeMoved(hash [keyHashSize]byte) bool {
-	return !f.begun || f.moved != nil && f.moved.has(hash)
+// mayBeGone reports whether a device that memory does not have may be claimed.
+func (f *fileDevices) mayBeGone(hash [keyHashSize]byte) bool {
+	return !f.begun || f.gone != nil && f.gone.has(hash)
 }
 
 // A deviceFilter is a Bloom filter of hashes, 128 KiB: of 100,000 it takes one in a
@@ -52,24 +58,89 @@ func (c *claiming) devicesOf() (*fileDevices, error) {
 	if known {
 		return f, nil
 	}
-	_, err := one(context.Background(), c.tx, scanInt, anyKeyOf, c.file.owner)
-	f = &fileDevices{begun: errors.Is(err, sql.ErrNoRows)}
-	if err != nil && !f.begun {
-		return nil, fmt.Errorf("reading uses of keys: %w", err)
+	_, err := one(context.Background(), c.tx, scanInt, anyDeviceOf, c.file.owner)
+	none := errors.Is(err, sql.ErrNoRows)
+	if err != nil && !none {
+		return nil, fmt.Errorf("reading whether a file has devices: %w", err)
 	}
+	f = &fileDevices{begun: none && c.file.batch == c.file.first} // a retry's others may have some
 	c.recent.files[c.file.owner] = f
 	return f, nil
 }
 
-const anyKeyOf = `SELECT 1 FROM key_use WHERE owner = $1 LIMIT 1`
+const anyDeviceOf = `SELECT 1 FROM key_use WHERE owner = $1 UNION ALL SELECT 1 FROM certificate WHERE batch = $1 LIMIT 1`
+
+var selectIssued = newListText(`SELECT device, batch, row_no, intent FROM certificate
+	WHERE owner = $1 AND batch IS NOT NULL AND device <> '' AND device IN`)
+
+// lookUpIssued reads which devices, given by their owners, have certificates of the file.
+func (c *claiming) lookUpIssued(devices map[int64][]any) error {
+	type certificate struct {
+		device             string
+		batch, row, intent int64
+	}
+	var found []certificate
+	for owner, names := range devices {
+		err := c.queryList(selectIssued, owner, names, func(row row) error {
+			var f certificate
+			err := row.Scan(&f.device, &f.batch, &f.row, &f.intent)
+			found = append(found, f)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("reading the certificates of a file's devices: %w", err)
+		}
+	}
+	// The first of a pair is the one that claimed the device.
+	slices.SortFunc(found, func(a, b certificate) int { return cmp.Compare(b.row, a.row) })
+	files := map[int64]batchFile{c.file.owner: {c.file.owner, c.file.first, c.file.first}}
+	for _, f := range found {
+		of, known := files[f.batch]
+		if !known {
+			var err error
+			if of, err = c.fileOf(sql.NullInt64{Int64: f.batch, Valid: true}); err != nil {
+				return err
+			}
+			files[f.batch] = of
+		}
+		if of.owner == c.file.owner {
+			c.keys[of.keyOf(f.device)] = keyClaim{of.row(f.row), f.intent}
+		}
+	}
+	return nil
+}
+
+// issuedDevices returns what tells whether a claim that has gathered is of a device of a
+// file, and of an intent that is closed.
+func (t *tx) issuedDevices(g *generation) (func(keyID, heldKey) bool, error) {
+	nums, err := list(context.Background(), t, scanInt, `SELECT num FROM intent WHERE state = 'open'`)
+	if err != nil {
+		return nil, fmt.Errorf("reading which intents are open: %w", err)
+	}
+	open := make(map[int64]bool, len(nums))
+	for _, num := range nums {
+		open[num] = true
+	}
+	files := make(map[int64]bool)
+	for id := range g.keys {
+		if _, known := files[id.owner]; !known {
+			owner, err := t.refOf(id.owner)
+			if err != nil {
+				return nil, err
+			}
+			files[id.owner] = owner.isBatch()
+		}
+	}
+	return func(id keyID, k heldKey) bool { return files[id.owner] && !open[k.intent] }, nil
+}
 
 // maxFilters is how many files have a filter at most: each has at least its part of what
 // a generation claimed.
 const maxFilters = 16
 
-// noteMoved notes the devices of files that leave memory with the old generation, and
+// noteGone notes the devices of files that leave memory with the old generation, and
 // forgets the files that had none or few of them.
-func (r *recent) noteMoved() {
+func (r *recent) noteGone() {
 	of := make(map[int64]int, len(r.files))
 	for id := range r.old.keys {
 		if _, file := r.files[id.owner]; file {
@@ -80,13 +151,13 @@ func (r *recent) noteMoved() {
 		switch n := of[owner]; {
 		case n == 0 || n < len(r.old.keys)/maxFilters:
 			delete(r.files, owner)
-		case f.moved == nil:
-			f.moved = make(deviceFilter, filterBits/64)
+		case f.gone == nil:
+			f.gone = make(deviceFilter, filterBits/64)
 		}
 	}
 	for id := range r.old.keys {
 		if f, file := r.files[id.owner]; file {
-			f.moved.add(id.hash)
+			f.gone.add(id.hash)
 		}
 	}
 }

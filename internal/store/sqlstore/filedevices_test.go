@@ -10,22 +10,45 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// Devices that the rows of a file claimed are known when memory has moved them, and
-// most others are known not to be claimed without a look into the table.
+// Devices that the rows of a file claimed are known when memory has them no more, and
+// most others are known not to be claimed without a look into the tables. Every tenth
+// intent stays open: its devices alone are moved to key_use.
 func TestFileDevices(t *testing.T) {
 	s := open(t, t.TempDir())
 	defer s.Close()
 	s.recent.limit = 100
 	intent, keys := int64(0), 0
+	stays := func() bool { return intent%10 == 0 }
 	file := func(tx *tx, name string) batchFile {
 		num, err := tx.intern(batchRef(pki.BatchID(name)))
+		if err == nil {
+			_, err = tx.exec(`INSERT INTO batch (num, id, tenant, endpoint, profile_tenant, profile_name, profile_version, authority, product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished)
+				VALUES ($1, $2, '', '', '', '', 0, '', '', '', '', 0, $2, 'running', 0, x'', '', 0, 0, 0) ON CONFLICT DO NOTHING`, num, name)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		return batchFile{owner: num, first: pki.BatchID(name), batch: pki.BatchID(name)}
 	}
+	// issue stores what an intent leaves behind: itself where it stays open, else its
+	// certificates.
+	issue := func(tx *tx, intent int64, f batchFile, items []*issuance.Item, open bool) error {
+		if open {
+			_, err := tx.exec(`INSERT INTO intent (num, id, issuer, tenant, node, epoch, attempt, state, chunk, count, created, closed, digest, voided, payload)
+				VALUES ($1, $1, 0, 0, '', 0, 0, 'open', 0, 0, 0, 0, x'', x'', x'')`, intent)
+			return err
+		}
+		owner, err := tx.intern(tenantRef("acme"))
+		for _, it := range items {
+			if err == nil && it.Refused == nil {
+				_, err = tx.exec(`INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, batch, row_no, not_before, not_after, issued, der)
+					VALUES ($1, 0, $2, $2, $3, 0, $4, 0, $5, $6, 0, 0, 0, x'')`, it.KeyHash[:], owner, string(it.Device), intent, f.owner, it.Row)
+			}
+		}
+		return err
+	}
 	// claim claims the devices from one number to another in chunks of 10 and returns how
-	// many were refused and how many the table was to be asked for.
+	// many were refused and how many the tables were to be asked for.
 	claim := func(name string, from, to int) (refused, asked int) {
 		for ; from < to; from += 10 {
 			items := make([]*issuance.Item, 10)
@@ -46,11 +69,14 @@ func TestFileDevices(t *testing.T) {
 					return err
 				}
 				for _, it := range items {
-					if id, _ := f.device(it); devices.mayBeMoved(id.hash) {
+					if id, _ := f.device(it); devices.mayBeGone(id.hash) {
 						asked++
 					}
 				}
 				if err := tx.claims(intent, issuerInfo{owner: "acme"}, f, items, time.Now()); err != nil {
+					return err
+				}
+				if err := issue(tx, intent, f, items, stays()); err != nil {
 					return err
 				}
 				return tx.moveSome()
@@ -76,6 +102,9 @@ func TestFileDevices(t *testing.T) {
 	if refused, _ := claim("other", 0, many); refused != 0 {
 		t.Errorf("in another file: %d refused", refused)
 	}
+	if n := moved(t, s, "large"); n == 0 || n > many/10 {
+		t.Errorf("%d devices of %d are in key_use", n, many)
+	}
 	if n := len(s.recent.files); n != 1 {
 		t.Errorf("memory has %d files, while one is at work", n)
 	}
@@ -84,4 +113,13 @@ func TestFileDevices(t *testing.T) {
 	if refused, _ := claim("large", 0, many); refused != many {
 		t.Errorf("after memory forgot: %d of %d refused", refused, many)
 	}
+}
+
+// moved returns how many devices of a file are in key_use.
+func moved(t *testing.T, s *Store, file string) int {
+	n, err := one(t.Context(), s.read, scanInt, `SELECT count(*) FROM key_use k JOIN ref r ON r.num = k.owner WHERE r.kind = 'batch' AND r.text = $1`, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(n)
 }

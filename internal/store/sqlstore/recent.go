@@ -248,14 +248,16 @@ func (r *recent) oldest() int64 {
 	return r.young.oldest
 }
 
-// turnOver makes what has gathered old, to be moved.
-func (r *recent) turnOver() {
+// turnOver makes what has gathered old, to be moved but for the keys that need not be.
+func (r *recent) turnOver(skip func(keyID, heldKey) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.old, r.young = r.young, newGeneration()
 	r.keys = make([]keyID, 0, len(r.old.keys))
-	for id := range r.old.keys {
-		r.keys = append(r.keys, id)
+	for id, k := range r.old.keys {
+		if !skip(id, k) {
+			r.keys = append(r.keys, id)
+		}
 	}
 	slices.SortFunc(r.keys, func(a, b keyID) int {
 		return cmp.Or(cmp.Compare(a.owner, b.owner), bytes.Compare(a.hash[:], b.hash[:]))
@@ -288,7 +290,11 @@ func (t *tx) moveClaims(n int, now bool) error {
 		if size := r.young.size(); size < r.limit && !now {
 			return nil
 		}
-		r.turnOver()
+		issued, err := t.issuedDevices(r.young)
+		if err != nil {
+			return err
+		}
+		r.turnOver(issued)
 	}
 	// One kind in one transaction: what is deleted, and what memory forgets, was
 	// committed to its table before.
@@ -324,7 +330,7 @@ func (t *tx) moveClaims(n int, now bool) error {
 	if len(r.keys)+len(r.orders)+len(r.intents) == 0 {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.noteMoved()
+		r.noteGone()
 		r.old = nil
 	}
 	return nil

@@ -19,6 +19,8 @@ func issuerRef(id pki.IssuerID) ref { return ref{"issuer", "", string(id)} }
 func tenantRef(id pki.TenantID) ref { return ref{"tenant", "", string(id)} }
 func batchRef(id pki.BatchID) ref   { return ref{"batch", "", string(id)} }
 
+func (r ref) isBatch() bool { return r.kind == "batch" }
+
 // askedRef is who asked for a certificate, and at which of its owner's endpoints: "" for
 // none. Of a row of a batch it is the endpoint alone. A row needs no more than one number
 // for both.
