@@ -35,7 +35,7 @@ func TestPackAllocations(t *testing.T) {
 // allocations for each certificate, those of the driver included.
 func TestCommitAllocations(t *testing.T) {
 	const group, runs = 125, 4
-	const intend, record = 7, 14 // some of a transaction's own vary with the chance of maps
+	const intend, record = 5, 8 // some of a transaction's own vary with the chance of maps
 	s, err := Open(t.Context(), t.TempDir()+"/pando.db", Options{})
 	if err != nil {
 		t.Fatal(err)

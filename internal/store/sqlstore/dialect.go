@@ -29,6 +29,11 @@ var migrations embed.FS
 // that no statement in it fails because of another writer.
 const begin = "BEGIN IMMEDIATE"
 
+// insertRows begins a statement that inserts several rows. Where it fails, what it
+// inserted stays: the transaction is rolled back then as a whole (see Store.try), and
+// SQLite need not keep what would undo the statement alone.
+const insertRows = "INSERT OR FAIL INTO "
+
 // native returns a statement as the driver takes it with the least work: numbered
 // parameters that come in order become plain ones, else it looks each of them up by
 // its name; where one comes again it stays numbered. (SQL text in this package has no

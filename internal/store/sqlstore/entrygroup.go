@@ -120,7 +120,7 @@ func (g *entryGroup) store() error {
 	return g.storeEvents(events)
 }
 
-var insertEntries = newRowsText(`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after, lender) VALUES`, 8, `RETURNING seq, issuer, serial`)
+var insertEntries = newRowsText(`revocation (issuer, serial, n, reason, at, shard, not_after, lender)`, 8, `RETURNING seq, issuer, serial`)
 
 // insert inserts entries and their run of leaves.
 func (g *entryGroup) insert(entries []waitingEntry) error {

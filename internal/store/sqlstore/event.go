@@ -19,7 +19,7 @@ func (t *tx) event(e pki.Event) error {
 	return t.storeEvents([]pki.Event{e})
 }
 
-var insertEvents = newRowsText(`INSERT INTO event (id, tenant, at, actor, action, target, detail) VALUES`, 7, `RETURNING num, id`)
+var insertEvents = newRowsText(`event (id, tenant, at, actor, action, target, detail)`, 7, `RETURNING num, id`)
 
 // storeEvents stores events and their leaves, in order, and moves the changes that
 // they execute. It changes all.

@@ -55,7 +55,7 @@ func (t *tx) leaves(r *leafRun, at time.Time) error {
 
 const leafColumns = 7
 
-var insertLeafGroups = newRowsText(`INSERT INTO leaf_group (tenant, kind, ref, count, created, hashes, first_row) VALUES`, leafColumns, ``)
+var insertLeafGroups = newRowsText(`leaf_group (tenant, kind, ref, count, created, hashes, first_row)`, leafColumns, ``)
 
 // appendTo appends a run's row.
 func (r *leafRun) appendTo(args []any, at time.Time) []any {

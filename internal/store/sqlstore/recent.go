@@ -274,8 +274,8 @@ func (r *recent) turnOver(skip func(keyID, heldKey) bool) {
 
 // What was moved before the process ended is moved again: it is the same.
 var (
-	moveKeys   = newRowsText(`INSERT INTO key_use (owner, hash, device, intent) VALUES`, 4, `ON CONFLICT DO NOTHING`)
-	moveOrders = newRowsText(`INSERT INTO idempotency (owner, key, request_hash, intent, issuer, serial, created) VALUES`, 7,
+	moveKeys   = newRowsText(`key_use (owner, hash, device, intent)`, 4, `ON CONFLICT DO NOTHING`)
+	moveOrders = newRowsText(`idempotency (owner, key, request_hash, intent, issuer, serial, created)`, 7,
 		`ON CONFLICT DO NOTHING`)
 )
 

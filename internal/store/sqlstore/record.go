@@ -28,8 +28,7 @@ type recording struct {
 	batch  sql.NullInt64
 	now    time.Time
 
-	rows    []any // of the certificates: what each has of its own, but for refs
-	refs    []itemRefs
+	rows    []certificateRow
 	packed  []byte // the certificates as they are stored, one after the other
 	indexed []indexedItem
 	issued  leafRun // the certificates
@@ -65,8 +64,7 @@ func (t *tx) record(in *issuance.Intent, now time.Time) error {
 	}
 	r.issued = leafRun{tenant: r.issuer.tenant, kind: leafCertificates, ref: r.num, hashes: make([]byte, 0, tlog.HashSize*len(items))}
 	r.revoked = leafRun{tenant: r.issuer.tenant, kind: leafRevocation}
-	r.rows = make([]any, 0, insertAlike.first.columns*len(items))
-	r.refs = make([]itemRefs, 0, len(items))
+	r.rows = make([]certificateRow, 0, len(items))
 	r.packed = make([]byte, 0, 256*len(items))
 	stored, err := r.devices(items)
 	if err != nil {
@@ -130,8 +128,7 @@ func (r *recording) certificate(place int, it *issuance.Item, d *storedItem) err
 	if settled {
 		refs.line = d.ordered.line
 	}
-	r.refs = append(r.refs, refs)
-	r.rows = append(r.rows, it.Serial[:], string(it.Device), int64(place), it.Row, micros(it.NotBefore), micros(it.NotAfter), der, bytesOf(it.Request))
+	r.rows = append(r.rows, certificateRow{refs, micros(it.NotBefore), micros(it.NotAfter), bytesOf(it.Request), place, it, der})
 	if len(r.issuer.indexes) > 0 {
 		r.indexed = append(r.indexed, indexedItem{refs.owner, sum, it})
 	}

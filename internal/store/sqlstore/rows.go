@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// A rowsText is a statement that takes several rows of values at once: what each
-// call of the database costs, whatever it does, is paid once for all of them.
+// A rowsText is a statement that inserts several rows at once: what each call of the
+// database costs, whatever it does, is paid once for all of them.
 type rowsText struct {
-	head    string
+	into    string                 // the table with its columns
 	shared  int                    // the first columns, whose values all rows share
 	columns int                    // the others
 	texts   [len(rowCounts)]string // for so many rows each
@@ -20,19 +20,19 @@ type rowsText struct {
 // first.
 var rowCounts = [...]int{32, 16, 8, 4, 2, 1}
 
-// newRowsText returns the statement that has rows of so many columns, each
-// ($1, $2, ...), between head and tail.
-func newRowsText(head string, columns int, tail string) *rowsText {
-	return newSharedText(head, 0, columns, tail)
+// newRowsText returns the statement that inserts rows of so many columns, each
+// ($1, $2, ...), into a table, and ends in tail.
+func newRowsText(into string, columns int, tail string) *rowsText {
+	return newSharedText(into, 0, columns, tail)
 }
 
 // newSharedText is newRowsText where each row begins with so many values that all
 // share. They are bound once: each value that is costs as much as one of a row.
-func newSharedText(head string, shared, columns int, tail string) *rowsText {
-	r := &rowsText{head: head, shared: shared, columns: columns}
+func newSharedText(into string, shared, columns int, tail string) *rowsText {
+	r := &rowsText{into: into, shared: shared, columns: columns}
 	for i, rows := range rowCounts {
 		var b strings.Builder
-		b.WriteString(head)
+		b.WriteString(insertRows + into + " VALUES")
 		for row := range rows {
 			b.WriteString([]string{" (", "), ("}[min(row, 1)])
 			for n := range shared + columns {

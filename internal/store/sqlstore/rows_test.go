@@ -31,8 +31,8 @@ func TestNative(t *testing.T) {
 
 // Rows are taken in order, each once, whatever their number.
 func TestRowsText(t *testing.T) {
-	r := newRowsText("INSERT INTO t VALUES", 2, "ON CONFLICT DO NOTHING")
-	if got, want := r.single(), "INSERT INTO t VALUES ($1, $2) ON CONFLICT DO NOTHING"; got != want {
+	r := newRowsText("t (a, b)", 2, "ON CONFLICT DO NOTHING")
+	if got, want := r.single(), insertRows+"t (a, b) VALUES ($1, $2) ON CONFLICT DO NOTHING"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for _, rows := range []int{0, 1, 7, 8, 9, 31, 32, 33, 100} {
@@ -60,8 +60,8 @@ func TestRowsText(t *testing.T) {
 
 // What rows share comes first in each, and is an argument once.
 func TestSharedText(t *testing.T) {
-	r := newSharedText("INSERT INTO t VALUES", 2, 1, "")
-	if got, want := r.texts[len(r.texts)-2], "INSERT INTO t VALUES ($1, $2, $3), ($1, $2, $4) "; got != want {
+	r := newSharedText("t (a, b, c)", 2, 1, "")
+	if got, want := r.texts[len(r.texts)-2], insertRows+"t (a, b, c) VALUES ($1, $2, $3), ($1, $2, $4) "; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	var got [][]any
