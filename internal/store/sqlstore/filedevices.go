@@ -21,6 +21,7 @@ type fileDevices struct {
 	// gone.
 	begun bool
 	gone  deviceFilter
+	used  bool // rows of it claimed since a generation left memory
 }
 
 // mayBeGone reports whether a device that memory does not have may be claimed.
@@ -56,6 +57,7 @@ func (f deviceFilter) has(hash [keyHashSize]byte) bool {
 func (c *claiming) devicesOf() (*fileDevices, error) {
 	f, known := c.recent.files[c.file.owner]
 	if known {
+		f.used = true
 		return f, nil
 	}
 	_, err := one(context.Background(), c.tx, scanInt, anyDeviceOf, c.file.owner)
@@ -63,7 +65,7 @@ func (c *claiming) devicesOf() (*fileDevices, error) {
 	if err != nil && !none {
 		return nil, fmt.Errorf("reading whether a file has devices: %w", err)
 	}
-	f = &fileDevices{begun: none && c.file.batch == c.file.first} // a retry's others may have some
+	f = &fileDevices{begun: none && c.file.batch == c.file.first, used: true} // a retry's others may have some
 	c.recent.files[c.file.owner] = f
 	return f, nil
 }
@@ -134,25 +136,38 @@ func (t *tx) issuedDevices(g *generation) (func(keyID, heldKey) bool, error) {
 	return func(id keyID, k heldKey) bool { return files[id.owner] && !open[k.intent] }, nil
 }
 
-// maxFilters is how many files have a filter at most: each has at least its part of what
-// a generation claimed.
+// maxFilters is how many files have a filter at most.
 const maxFilters = 16
 
-// noteGone notes the devices of files that leave memory with the old generation, and
-// forgets the files that had none or few of them.
+// noteGone notes the devices of files that leave memory with the old generation. It
+// forgets the files that are not at work any more, and those with the fewest devices where
+// there are too many for a filter each.
 func (r *recent) noteGone() {
-	of := make(map[int64]int, len(r.files))
+	gone := make(map[int64]int, len(r.files)) // by file, how many of its devices
 	for id := range r.old.keys {
 		if _, file := r.files[id.owner]; file {
-			of[id.owner]++
+			gone[id.owner]++
 		}
 	}
+	filters := 0
+	var fresh []int64 // files that need a filter and have none
 	for owner, f := range r.files {
-		switch n := of[owner]; {
-		case n == 0 || n < len(r.old.keys)/maxFilters:
+		switch used := f.used; {
+		case !used:
 			delete(r.files, owner)
-		case f.gone == nil:
-			f.gone = make(deviceFilter, filterBits/64)
+		case f.gone != nil:
+			filters++
+		case gone[owner] > 0:
+			fresh = append(fresh, owner)
+		}
+		f.used = false
+	}
+	slices.SortFunc(fresh, func(a, b int64) int { return cmp.Compare(gone[b], gone[a]) })
+	for i, owner := range fresh {
+		if filters+i < maxFilters {
+			r.files[owner].gone = make(deviceFilter, filterBits/64)
+		} else {
+			delete(r.files, owner)
 		}
 	}
 	for id := range r.old.keys {

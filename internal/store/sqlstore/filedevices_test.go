@@ -94,13 +94,18 @@ func TestFileDevices(t *testing.T) {
 	}
 	const many = 1000
 	if refused, asked := claim("large", 0, many); refused != 0 || asked > many/10 {
-		t.Errorf("new devices: %d refused, the table asked for %d", refused, asked)
+		t.Errorf("new devices: %d refused, the tables asked for %d", refused, asked)
 	}
 	if refused, asked := claim("large", 0, many); refused != many || asked < many/2 {
-		t.Errorf("the same again: %d of %d refused, the table asked for %d", refused, many, asked)
+		t.Errorf("the same again: %d of %d refused, the tables asked for %d", refused, many, asked)
 	}
 	if refused, _ := claim("other", 0, many); refused != 0 {
 		t.Errorf("in another file: %d refused", refused)
+	}
+	for _, name := range []string{"second", "third", "fourth"} { // each begins somewhere in a generation
+		if refused, asked := claim(name, 0, many+50); refused != 0 || asked > many/10 {
+			t.Errorf("new devices of the %s: %d refused, the tables asked for %d", name, refused, asked)
+		}
 	}
 	if n := moved(t, s, "large"); n == 0 || n > many/10 {
 		t.Errorf("%d devices of %d are in key_use", n, many)
