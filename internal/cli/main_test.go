@@ -36,6 +36,7 @@ func runScripts(t *testing.T, dir string) {
 			"edit":     editFile,
 			"grow":     growPack,
 			"json":     checkJSON,
+			"keepport": keepPort,
 			"pack":     packRequests,
 			"pausejob": pauseJob,
 			"server":   startServer,

@@ -6,9 +6,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -203,4 +206,23 @@ func verifyChain(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = certificate.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	ts.Check(err)
+}
+
+// keepPort is the scripts' command "keepport NAME": it sets NAME to a free address of the
+// loopback that stays free while nobody listens at it, since the system gives no such
+// port to whoever asks for any.
+func keepPort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keepport NAME")
+	}
+	const first, end = 20_000, 30_000 // below those that Linux gives
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(end-first)))
+		if l, err := net.Listen("tcp", address); err == nil {
+			ts.Check(l.Close())
+			ts.Setenv(args[0], address)
+			return
+		}
+	}
+	ts.Fatalf("no free port")
 }
