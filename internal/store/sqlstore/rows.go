@@ -10,7 +10,6 @@ import (
 // A rowsText is a statement that inserts several rows at once: what each call of the
 // database costs, whatever it does, is paid once for all of them.
 type rowsText struct {
-	into    string                 // the table with its columns
 	shared  int                    // the first columns, whose values all rows share
 	columns int                    // the others
 	texts   [len(rowCounts)]string // for so many rows each
@@ -29,7 +28,7 @@ func newRowsText(into string, columns int, tail string) *rowsText {
 // newSharedText is newRowsText where each row begins with so many values that all
 // share. They are bound once: each value that is costs as much as one of a row.
 func newSharedText(into string, shared, columns int, tail string) *rowsText {
-	r := &rowsText{into: into, shared: shared, columns: columns}
+	r := &rowsText{shared: shared, columns: columns}
 	for i, rows := range rowCounts {
 		var b strings.Builder
 		b.WriteString(insertRows + into + " VALUES")
