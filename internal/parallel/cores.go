@@ -2,26 +2,46 @@ package parallel
 
 import (
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+)
+
+const (
+	// piece is how many indexes a worker takes at a time: enough that taking costs
+	// nothing beside work of some microseconds, few enough that workers end together.
+	piece = 25
+
+	// yieldEvery is how many calls a worker makes before others that wait for its core
+	// have their turn.
+	yieldEvery = 4
+
+	// hold is how long a worker goes on where others wait for its place: longer than
+	// a chunk of a batch takes, so that one is finished before the next is begun.
+	hold = 50 * time.Millisecond
+
+	// lately is how long after a single request more are expected.
+	lately = 50 * time.Millisecond
 )
 
 // Cores shares the cores of a process between single requests and the work of
 // batches. While single requests are under way, batches leave one core to them: a
 // core that has nothing to do looks at the network at once, busy ones do so every
-// 10 ms. Of one core batches take what the scheduler leaves. The zero Cores is
-// ready; its methods are safe for concurrent use.
+// 10 ms. Of one core batches take what the scheduler leaves.
+//
+// Workers of batches that have no place to work wait in line for one, asleep: the
+// scheduler looks at the network only where no goroutine is ready to run, so more of
+// them than there are places would keep requests waiting, whatever they left free.
+// The zero Cores is ready; its methods are safe for concurrent use.
 type Cores struct {
 	mu      sync.Mutex
-	free    sync.Cond // L is mu; signalled where a worker of a batch rests
-	working int       // workers of batches; guarded by mu, as are the next
-	singles int       // requests under way
-	commits int       // of what batches have
-	last    time.Time // when the last one ended
+	line    []chan struct{} // workers that wait for a place, closed when they have it; guarded by mu, as are the next
+	working int             // workers that have a place
+	singles int             // requests under way
+	commits int             // of what batches have
+	last    time.Time       // when the last one ended
 }
-
-// lately is how long after a single request more are expected.
-const lately = 50 * time.Millisecond
 
 // Single says that a single request is under way; over is called when it has ended.
 func (c *Cores) Single() (over func()) {
@@ -39,11 +59,39 @@ func (c *Cores) Single() (over func()) {
 // Each does the work of a batch as the function Each does, on the cores that single
 // requests leave.
 func (c *Cores) Each(n int, f func(i int) error) error {
-	return Each(n, func(i int) error {
-		c.begin()
-		defer c.end()
-		return f(i)
-	})
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0)+1, (n+piece-1)/piece) {
+		workers.Go(func() {
+			from := int(next.Add(piece)) - piece
+			if from >= n {
+				return // without a wait for a place
+			}
+			since := c.begin()
+			defer c.end()
+			for ; from < n && failed.Load() == nil; from = int(next.Add(piece)) - piece {
+				for i := from; i < min(from+piece, n); i++ {
+					since = c.keep(since)
+					if err := call(f, i); err != nil {
+						first := err // what is pointed to is allocated, so only here
+						failed.CompareAndSwap(nil, &first)
+						return
+					}
+					// Whoever waits for this core has its turn after some work of
+					// microseconds, not after the 10 ms that the scheduler would give.
+					if i%yieldEvery == 0 {
+						runtime.Gosched()
+					}
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Commit says that what batches have is being stored, which keeps a core as busy as a
@@ -57,9 +105,7 @@ func (c *Cores) Commit() (over func()) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.commits--
-		if c.free.L != nil {
-			c.free.Broadcast()
-		}
+		c.admit(time.Now())
 	})
 }
 
@@ -67,10 +113,10 @@ func (c *Cores) Commit() (over func()) {
 func (c *Cores) Shared() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.shared()
+	return c.shared(time.Now())
 }
 
-func (c *Cores) shared() bool { return c.singles > 0 || time.Since(c.last) < lately }
+func (c *Cores) shared(now time.Time) bool { return c.singles > 0 || now.Sub(c.last) < lately }
 
 // Busy reports whether a worker of a batch works.
 func (c *Cores) Busy() bool {
@@ -79,33 +125,64 @@ func (c *Cores) Busy() bool {
 	return c.working > 0
 }
 
-// begin waits until one worker more may work.
-func (c *Cores) begin() {
+// begin waits for a place to work and returns since when there is one.
+func (c *Cores) begin() (since time.Time) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.free.L == nil {
-		c.free.L = &c.mu
-	}
-	for c.working >= c.most() { // somebody works or commits, who wakes one that waits
-		c.free.Wait()
-	}
-	c.working++
+	place := make(chan struct{})
+	c.line = append(c.line, place)
+	c.admit(time.Now())
+	c.mu.Unlock()
+	<-place // somebody works or commits, who hands one on
+	return time.Now()
 }
 
+// keep hands on a place that has been had since then where there are too many by now,
+// or others have waited for long, and waits for another. It returns since when there
+// is the one to go on with.
+func (c *Cores) keep(since time.Time) time.Time {
+	c.mu.Lock()
+	now := time.Now()
+	c.admit(now) // there are more places as soon as single requests are over
+	tooMany, long := c.working > c.most(now), now.Sub(since) >= hold
+	if !tooMany && (!long || len(c.line) == 0) {
+		c.mu.Unlock()
+		return since
+	}
+	place := make(chan struct{})
+	at := len(c.line)
+	if !long {
+		at = 0 // what is begun is ended first
+	}
+	c.line = slices.Insert(c.line, at, place)
+	c.working--
+	c.admit(now)
+	c.mu.Unlock()
+	<-place
+	return time.Now()
+}
+
+// end gives a place back.
 func (c *Cores) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.working--
-	if c.free.L != nil {
-		c.free.Signal()
+	c.admit(time.Now())
+}
+
+// admit gives places to the first in line, as long as there are some. It needs mu.
+func (c *Cores) admit(now time.Time) {
+	for len(c.line) > 0 && c.working < c.most(now) {
+		close(c.line[0])
+		c.line = slices.Delete(c.line, 0, 1)
+		c.working++
 	}
 }
 
 // most returns how many workers may work now: at least one, or at least one commit is
-// under way. It is called with mu held.
-func (c *Cores) most() int {
+// under way. It needs mu.
+func (c *Cores) most(now time.Time) int {
 	cores := runtime.GOMAXPROCS(0)
-	if c.shared() {
+	if c.shared(now) {
 		return max(cores-1-c.commits, min(1, 1-c.commits))
 	}
 	return cores + 1
