@@ -83,7 +83,7 @@ func TestKilled(t *testing.T) {
 		t.Run(at, func(t *testing.T) {
 			dir := t.TempDir()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$")
-			cmd.Env = append(os.Environ(), killDir+"="+dir, killAt+"="+at)
+			cmd.Env = append(os.Environ(), killDir+"="+dir, killAt+"="+at, "TMPDIR="+dir) // which it cannot tidy up
 			out, err := cmd.CombinedOutput()
 			exit, ok := errors.AsType[*exec.ExitError](err)
 			if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {

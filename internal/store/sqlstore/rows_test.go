@@ -105,3 +105,27 @@ func TestListText(t *testing.T) {
 		}
 	}
 }
+
+// TestFailedStatement: a statement of several rows keeps nothing to undo itself with;
+// the rows before the one that fails go with their transaction.
+func TestFailedStatement(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	if _, err := s.write.conn.ExecContext(t.Context(), "CREATE TABLE scratch (a INTEGER PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	err := s.update(t.Context(), func(tx *tx) error {
+		for text, args := range newRowsText("scratch (a)", 1, "").calls([]any{1, 2, 3, 1}) {
+			if _, err := tx.exec(text, args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		t.Error("a row that is there twice was taken")
+	}
+	if n, err := one(t.Context(), s.read, scanInt, "SELECT count(*) FROM scratch"); n != 0 || err != nil {
+		t.Errorf("%d rows of a statement that failed are left, %v", n, err)
+	}
+}
