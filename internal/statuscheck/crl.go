@@ -2,7 +2,6 @@ package statuscheck
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,10 +13,6 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/tbs"
 )
-
-// window is how many revocations are looked for in a CRL: all where there are fewer,
-// otherwise those from a random serial on.
-const window = 5_000
 
 // atURL is the place where relying parties fetch; every other place is a target's
 // name, which is no URL. atOCSP is the OCSP there, which may answer though CRLs do not.
@@ -38,11 +33,14 @@ type sight struct {
 	number     int64
 	thisUpdate time.Time
 	nextUpdate time.Time
-	newest     int64 // of the shard when it was last found complete
+	newest     int64 // of the shard when it was last found complete; unsettled where it was not, since
 	due        int64 // the number that the store has had since, at least
 	since      time.Time
 	missed     time.Time // when it was first looked for before there was any
 }
+
+// unsettled is no sequence number: the entries of a CRL are needed again.
+const unsettled = -1
 
 // A finding is what is wrong with a list at a place.
 type finding struct{ name, what string }
@@ -113,20 +111,21 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 		crls = append(crls, crl)
 	}
 	c.reached(issuer, where)
-	whole := !slices.Contains(crls, nil) && !slices.ContainsFunc(found, func(f finding) bool { return f.name == "crl.wrong" })
-	if whole {
-		f, settled, err := c.complete(ctx, issuer.ID, state, crls)
-		if err != nil {
-			return err
+	anyNew := slices.ContainsFunc(crls, func(crl *tbs.ParsedCRL) bool { return crl != nil })
+	if anyNew && !slices.ContainsFunc(found, func(f finding) bool { return f.name == "crl.wrong" }) {
+		f, newest := finding{}, int64(unsettled) // where one of the two is new, both are read next time
+		if !slices.Contains(crls, nil) {
+			wrong, settled, err := c.complete(ctx, place{lists[0], where}, state, crls)
+			if err != nil {
+				return err
+			}
+			if f = wrong; settled {
+				newest = state.Newest
+			}
 		}
 		for _, list := range lists {
 			s := c.seen[place{list, where}]
-			switch {
-			case !f.none():
-				s.etag = "" // its entries are looked at again until nothing is wrong
-			case settled:
-				s.newest = state.Newest
-			}
+			s.newest = newest
 			c.seen[place{list, where}] = s
 		}
 		if last := len(found) - 1; found[last].none() {
@@ -235,9 +234,20 @@ func (c *patrol) stale(at place, s sight, stored int64) finding {
 }
 
 // complete looks for what was revoked in the CRLs of a shard: the full one, and the
-// delta to it. It is settled where no revocation is still too young to be looked for.
-func (c *patrol) complete(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState, crls []*tbs.ParsedCRL) (f finding, settled bool, err error) {
-	must, settled, err := c.revoked(ctx, issuer, state)
+// delta to it. It is settled where all has been looked for in these CRLs, now or
+// before, and nothing was too young for it.
+func (c *patrol) complete(ctx context.Context, at place, state *revocation.ShardState, crls []*tbs.ParsedCRL) (f finding, settled bool, err error) {
+	round := c.sweeps[at]
+	if round == nil {
+		round = new(sweep)
+		c.sweeps[at] = round
+	}
+	of := fmt.Sprint(state.Newest)
+	for _, crl := range crls {
+		of += " " + string(crl.Signature)
+	}
+	round.begin(of)
+	page, must, young, err := c.revoked(ctx, at.list.Issuer, state, round.after)
 	if err != nil {
 		return finding{}, false, err
 	}
@@ -267,11 +277,11 @@ func (c *patrol) complete(ctx context.Context, issuer pki.IssuerID, state *revoc
 	}
 	switch {
 	case lost > 0:
-		return finding{"crl.shrunken", fmt.Sprintf("the CRL, number %d, lacks %d of %d revocations from before it was made, %s among them", latest.Number, lost, len(must), one)}, settled, nil
+		return finding{"crl.shrunken", fmt.Sprintf("the CRL, number %d, lacks %d of %d revocations that were looked for, from before it was made, %s among them", latest.Number, lost, len(must), one)}, false, nil
 	case late > 0:
-		return finding{"crl.incomplete", fmt.Sprintf("the CRL, number %d, lacks %d revocations that are older than %s, %s among them", latest.Number, late, behind, one)}, settled, nil
+		return finding{"crl.incomplete", fmt.Sprintf("the CRL, number %d, lacks %d revocations that are older than %s, %s among them", latest.Number, late, behind, one)}, false, nil
 	}
-	return finding{}, settled, nil
+	return finding{}, round.past(page, young), nil
 }
 
 // A mustHave is a revocation that is to be in the CRL.
@@ -280,24 +290,32 @@ type mustHave struct {
 	there bool
 }
 
-// revoked returns what must be in a shard's CRL by now, all or a window of it, and
-// whether that is all that is revoked there.
-func (c *patrol) revoked(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState) (must map[pki.Serial]*mustHave, settled bool, err error) {
+// revoked returns what must be in a shard's CRL by now, of the revocations behind a
+// serial, which are the page, and of the newest; young says that others of them need not
+// be there yet.
+func (c *patrol) revoked(ctx context.Context, issuer pki.IssuerID, state *revocation.ShardState, after pki.Serial) (page []pki.Revocation, must map[pki.Serial]*mustHave, young bool, err error) {
 	now := c.cfg.Now()
-	page, err := c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, revocation.Span{}, window)
-	if err == nil && len(page) == window {
-		page, err = c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, revocation.Span{After: randomSerial()}, window)
-	}
+	page, err = c.cfg.Store.Revoked(ctx, issuer, state.Shard, state.Newest, now, revocation.Span{After: after}, window)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
+	}
+	newest, _, err := c.cfg.Store.Changed(ctx, issuer, state.Shard, max(0, state.Newest-window), state.Newest, now, window)
+	if err != nil {
+		return nil, nil, false, err
 	}
 	must = make(map[pki.Serial]*mustHave, len(page))
-	for _, r := range page {
-		if r.At.Before(now.Add(-behind)) {
-			must[r.Serial] = &mustHave{at: r.At}
+	for _, some := range [][]pki.Revocation{page, newest} {
+		for _, r := range some {
+			switch {
+			case r.Reason == pki.RemoveFromCRL:
+			case r.At.Before(now.Add(-behind)):
+				must[r.Serial] = &mustHave{at: r.At}
+			default:
+				young = true
+			}
 		}
 	}
-	return must, len(must) == len(page), nil
+	return page, must, young, nil
 }
 
 // tell raises what was found and clears what was not.
@@ -358,11 +376,4 @@ func (c *patrol) reached(issuer *pki.Issuer, where string) {
 		where = atURL
 	}
 	c.cfg.Alarms.Clear(unreachableKey(issuer, where))
-}
-
-// randomSerial returns where a sample begins.
-func randomSerial() (s pki.Serial) {
-	rand.Read(s[:])
-	s[0] = 0x41 + s[0]%4 // the classes of serials
-	return s
 }

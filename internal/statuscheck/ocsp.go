@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/alarm"
@@ -22,7 +24,7 @@ func (c *patrol) checkOCSP(ctx context.Context, issuer *pki.Issuer) error {
 	if err != nil {
 		return err
 	}
-	samples, err := c.samples(ctx, issuer)
+	samples, err := c.samples(ctx, issuer, parsed.NotBefore)
 	if err != nil {
 		return err
 	}
@@ -61,36 +63,77 @@ type sample struct {
 	status tbs.OCSPStatus
 }
 
-func (c *patrol) samples(ctx context.Context, issuer *pki.Issuer) ([]sample, error) {
-	from := randomSerial()
-	serials := []pki.Serial{pki.NewSerial(pki.SerialRandom, c.cfg.Now())} // never issued
-	if s, err := c.cfg.Store.SampleSerial(ctx, issuer.ID, from); err == nil {
-		serials = append(serials, s)
-	} else if pki.KindOf(err) != pki.NotFound {
-		return nil, err
-	}
-	shard := from.Shard(issuer.Shards)
+// samples returns a serial that was never issued and, where there are such, that of a
+// certificate and of a revoked one, each from some moment since the issuer began.
+func (c *patrol) samples(ctx context.Context, issuer *pki.Issuer, begun time.Time) ([]sample, error) {
+	from := someSerials(begun, c.cfg.Now())
+	shard := from[0].Shard(issuer.Shards)
 	state, err := c.cfg.Store.Shard(ctx, issuer.ID, shard)
 	if err != nil {
 		return nil, err
 	}
-	for _, after := range []pki.Serial{from, {}} {
-		revoked, err := c.cfg.Store.Revoked(ctx, issuer.ID, shard, state.Newest, c.cfg.Now(), revocation.Span{After: after}, 1)
+	issued, err := near(from, func(from pki.Serial) ([]pki.Serial, error) {
+		s, err := c.cfg.Store.SampleSerial(ctx, issuer.ID, from)
+		if err != nil && pki.KindOf(err) == pki.NotFound {
+			return nil, nil
+		}
+		return []pki.Serial{s}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := near(append(from, pki.Serial{}), func(from pki.Serial) (some []pki.Serial, err error) {
+		got, err := c.cfg.Store.Revoked(ctx, issuer.ID, shard, state.Newest, c.cfg.Now(), revocation.Span{After: from}, 1)
+		for _, r := range got {
+			some = append(some, r.Serial)
+		}
+		return some, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var samples []sample
+	for _, serial := range slices.Concat([]pki.Serial{pki.NewSerial(pki.SerialRandom, c.cfg.Now())}, issued, revoked) {
+		s, err := c.sample(ctx, issuer, serial)
 		if err != nil {
 			return nil, err
 		}
-		if len(revoked) > 0 {
-			serials = append(serials, revoked[0].Serial)
-			break
-		}
-	}
-	samples := make([]sample, len(serials))
-	for n, serial := range serials {
-		if samples[n], err = c.sample(ctx, issuer, serial); err != nil {
-			return nil, err
-		}
+		samples = append(samples, s)
 	}
 	return samples, nil
+}
+
+// someSerials returns a serial of each class, as of some moment between the two, in
+// some order. Serials begin with their class and the time.
+func someSerials(begun, now time.Time) []pki.Serial {
+	moment := begun
+	if span := now.Sub(begun); span > 0 {
+		moment = begun.Add(mathrand.N(span))
+	}
+	var some []pki.Serial
+	for _, class := range []pki.SerialClass{pki.SerialShort, pki.SerialLong, pki.SerialForever, pki.SerialRandom} {
+		some = append(some, pki.NewSerial(class, moment))
+	}
+	mathrand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+	return some
+}
+
+// near returns the first that next finds behind one of the serials and of its class, or
+// the first of all; none where it finds none.
+func near(from []pki.Serial, next func(from pki.Serial) ([]pki.Serial, error)) (found []pki.Serial, err error) {
+	for _, from := range from {
+		got, err := next(from)
+		if err != nil {
+			return nil, err
+		}
+		if len(got) > 0 && got[0][0] == from[0] {
+			return got, nil
+		}
+		if found == nil {
+			found = got
+		}
+	}
+	return found, nil
 }
 
 func (c *patrol) sample(ctx context.Context, issuer *pki.Issuer, serial pki.Serial) (sample, error) {

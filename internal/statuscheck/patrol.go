@@ -18,6 +18,7 @@ type patrol struct {
 	last     time.Time // when it walked, by the process's own clock
 	turn     turn
 	seen     map[place]sight
+	sweeps   map[place]*sweep   // of a shard's full CRL, and the delta to it
 	renewals map[turn]time.Time // of shards, by the process's own clock
 	down     map[host]*outage
 }
@@ -43,7 +44,7 @@ type outage struct{ failures, rounds int }
 const maxSkip = 15
 
 func newPatrol(c *Checker, tenant pki.TenantID) *patrol {
-	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), renewals: make(map[turn]time.Time), down: make(map[host]*outage)}
+	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), sweeps: make(map[place]*sweep), renewals: make(map[turn]time.Time), down: make(map[host]*outage)}
 }
 
 // troubled is 1 where a host of the tenant's own could not be reached, else 0.

@@ -29,9 +29,10 @@ import (
 type Store interface {
 	// AllIssuers returns every issuer that has a certificate.
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
-	// Shard, Revoked and Status are revocation.Store's.
+	// Shard, Revoked, Changed and Status are revocation.Store's.
 	Shard(ctx context.Context, issuer pki.IssuerID, shard int) (revocation.ShardState, error)
 	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span revocation.Span, limit int) ([]pki.Revocation, error)
+	Changed(ctx context.Context, issuer pki.IssuerID, shard int, since, upto int64, now time.Time, limit int) (entries []pki.Revocation, last int64, err error)
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
 	// SampleSerial returns the serial of some certificate of the issuer, at or
 	// soon after the given one; NotFound where it finds none.

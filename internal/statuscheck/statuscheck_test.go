@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -37,8 +38,9 @@ type house struct {
 	web     blob.Directory
 	answer  atomic.Pointer[http.HandlerFunc] // in the place of the VA, where it is set
 	mu      sync.Mutex
-	again   []string      // guarded by mu: what the publisher was asked for
-	others  []*pki.Issuer // beside the VA's, in front of it
+	again   []string         // guarded by mu: what the publisher was asked for
+	others  []*pki.Issuer    // beside the VA's, in front of it
+	lost    []pki.Revocation // that are in no CRL
 }
 
 // store is the VA's, with what the checker needs beside.
@@ -54,6 +56,18 @@ func (s store) AllIssuers(context.Context) ([]*pki.Issuer, error) {
 // Shard is the VA's for the others too.
 func (s store) Shard(ctx context.Context, _ pki.IssuerID, _ int) (revocation.ShardState, error) {
 	return s.FakeStore.Shard(ctx, s.h.CA.Issuer.ID, 0)
+}
+
+// Revoked has what is lost, too.
+func (s store) Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span revocation.Span, limit int) ([]pki.Revocation, error) {
+	got, err := s.FakeStore.Revoked(ctx, issuer, shard, upto, now, span, limit)
+	for _, r := range s.h.lost {
+		at, _ := slices.BinarySearchFunc(got, r, func(a, b pki.Revocation) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
+		if bytes.Compare(r.Serial[:], span.After[:]) > 0 && (at < len(got) || len(got) < limit) {
+			got = slices.Insert(got, at, r)
+		}
+	}
+	return got[:min(len(got), limit)], err
 }
 
 func (s store) SampleSerial(context.Context, pki.IssuerID, pki.Serial) (pki.Serial, error) {
@@ -114,7 +128,7 @@ func (h *house) make() {
 
 func (h *house) put(name string, content []byte) {
 	h.Helper()
-	_, version, err := h.web.Read(h.Context(), name, 1<<20)
+	_, version, err := h.web.Read(h.Context(), name, 16<<20)
 	if err != nil && pki.KindOf(err) != pki.NotFound {
 		h.Fatal(err)
 	}
@@ -125,7 +139,7 @@ func (h *house) put(name string, content []byte) {
 
 func (h *house) get(name string) []byte {
 	h.Helper()
-	content, _, err := h.web.Read(h.Context(), name, 1<<20)
+	content, _, err := h.web.Read(h.Context(), name, 16<<20)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -213,6 +227,87 @@ func TestIncomplete(t *testing.T) {
 		h.expect("an old one", "crl.incomplete"+url, "crl.incomplete"+target)
 		h.make()
 		h.expect("made anew")
+	}
+}
+
+// TestManyEntries: of a CRL with more entries than are looked for at once all are in
+// turn, wherever one is missing, and the CRL is read no more when all were.
+func TestManyEntries(t *testing.T) {
+	h := newHouse(t, false)
+	const windows = 3
+	for range windows*statuscheck.Window - statuscheck.Window/2 {
+		h.RevokeElsewhere(t, h.Issue(), pki.Superseded)
+	}
+	revoked, err := h.Store.Revoked(t.Context(), h.CA.Issuer.ID, 0, 1<<40, h.Clock.Now(), revocation.Span{}, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Clock.Advance(time.Hour)
+	h.make()
+	read := 0
+	own := h.ocsp(nil)
+	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := httptest.NewRecorder()
+		own(recorder, r)
+		if strings.HasSuffix(r.URL.Path, ".crl") && recorder.Code == http.StatusOK {
+			read++
+		}
+		maps.Copy(w.Header(), recorder.Header())
+		w.WriteHeader(recorder.Code)
+		w.Write(recorder.Body.Bytes())
+	})
+	h.answer.Store(&counted)
+	for range windows + 3 {
+		h.expect("all are there")
+	}
+	if read != windows {
+		t.Errorf("the CRL was read %d times, want %d", read, windows)
+	}
+	for _, at := range []int{0, 1, len(revoked) / 2, len(revoked) - 1} {
+		lost := revoked[at]
+		lost.Serial[len(lost.Serial)-1]++ // another one
+		h.lost = []pki.Revocation{lost}
+		h.revoke() // one more, and another CRL
+		h.make()
+		h.Clock.Advance(10 * time.Minute)
+		found := 0
+		for range windows {
+			if err := h.checker.Round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			found = len(h.Alarms.All())
+		}
+		if found != 2 {
+			t.Errorf("one that is missing near place %d of %d: %d alarms", at, len(revoked), found)
+		}
+		h.expect("it stays", "crl.shrunken"+url, "crl.shrunken"+target)
+		h.lost = nil
+		h.make() // what was asked for is due
+		h.expect("it is there")
+	}
+}
+
+// TestSamples: OCSP is asked about certificates of all the time that an issuer has
+// been at work, not of its beginning alone.
+func TestSamples(t *testing.T) {
+	begun := time.Now().AddDate(-1, 0, 0)
+	var all []pki.Serial
+	for day := range 365 {
+		all = append(all, pki.NewSerial(pki.SerialLong, begun.AddDate(0, 0, day)))
+	}
+	seen := make(map[pki.Serial]bool)
+	for range 200 {
+		got, err := statuscheck.Near(statuscheck.SomeSerials(begun, begun.AddDate(1, 0, 0)), func(from pki.Serial) ([]pki.Serial, error) {
+			at, _ := slices.BinarySearchFunc(all, from, func(a, b pki.Serial) int { return bytes.Compare(a[:], b[:]) })
+			return all[min(at, len(all)-1):][:1], nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[got[0]] = true
+	}
+	if len(seen) < 100 { // of 154 on the average
+		t.Errorf("200 looks saw %d certificates of %d", len(seen), len(all))
 	}
 }
 

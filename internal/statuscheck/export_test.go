@@ -1,0 +1,8 @@
+package statuscheck
+
+const Window = window
+
+var (
+	Near        = near
+	SomeSerials = someSerials
+)
