@@ -53,11 +53,14 @@ func (c *Cores) Single() (over func()) {
 		defer c.mu.Unlock()
 		c.singles--
 		c.last = time.Now()
+		if len(c.line) > 0 && c.singles == 0 { // who works may do so for long yet
+			time.AfterFunc(lately, c.recheck)
+		}
 	})
 }
 
 // Each does the work of a batch as the function Each does, on the cores that single
-// requests leave.
+// requests leave. f must not call it: it would hold the place that it waits for.
 func (c *Cores) Each(n int, f func(i int) error) error {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
@@ -136,29 +139,37 @@ func (c *Cores) begin() (since time.Time) {
 	return time.Now()
 }
 
+// recheck gives places that have come free by time alone.
+func (c *Cores) recheck() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.admit(time.Now())
+}
+
 // keep hands on a place that has been had since then where there are too many by now,
-// or others have waited for long, and waits for another. It returns since when there
-// is the one to go on with.
+// or it was had for long and others wait, and waits for another. It returns since when
+// that one is had, or would be had it not been given up for there being too many.
 func (c *Cores) keep(since time.Time) time.Time {
 	c.mu.Lock()
 	now := time.Now()
 	c.admit(now) // there are more places as soon as single requests are over
-	tooMany, long := c.working > c.most(now), now.Sub(since) >= hold
+	had := now.Sub(since)
+	tooMany, long := c.working > c.most(now), had >= hold
 	if !tooMany && (!long || len(c.line) == 0) {
 		c.mu.Unlock()
 		return since
 	}
 	place := make(chan struct{})
-	at := len(c.line)
-	if !long {
-		at = 0 // what is begun is ended first
+	at := 0 // what is begun is ended first
+	if long {
+		at, had = len(c.line), 0
 	}
 	c.line = slices.Insert(c.line, at, place)
 	c.working--
 	c.admit(now)
 	c.mu.Unlock()
 	<-place
-	return time.Now()
+	return time.Now().Add(-had)
 }
 
 // end gives a place back.

@@ -154,13 +154,80 @@ func TestCoresHold(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Microsecond)
-		if err := cores.Each(1, func(int) error { return nil }); err != nil {
+		before := 0
+		if err := cores.Each(1, func(int) error { before = calls; return nil }); err != nil {
 			t.Error(err)
 		}
-		if calls != 3 {
-			t.Errorf("after %d calls of a long loop another had its turn, want 3", calls)
+		if before != 3 {
+			t.Errorf("after %d calls of a long loop another had its turn, want 3", before)
 		}
 		long.Wait()
+	})
+}
+
+// TestCoresHoldBesideCommits: commits that take the place from a long loop now and then
+// do not make it go on for longer.
+func TestCoresHoldBesideCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cores := new(Cores)
+		over := oneCore(t, cores)
+		defer over()
+		calls := 0
+		var long sync.WaitGroup
+		long.Go(func() {
+			err := cores.Each(25, func(int) error {
+				time.Sleep(hold / 10)
+				calls++
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		long.Go(func() {
+			for range 10 {
+				time.Sleep(hold * 2 / 5)
+				commit := cores.Commit()
+				time.Sleep(hold / 10)
+				commit()
+			}
+		})
+		time.Sleep(time.Microsecond)
+		before := 0
+		if err := cores.Each(1, func(int) error { before = calls; return nil }); err != nil {
+			t.Error(err)
+		}
+		if before > 11 {
+			t.Errorf("after %d calls of a long loop another had its turn, want 11 at most", before)
+		}
+		long.Wait()
+	})
+}
+
+// TestCoresAfterSingles: workers have the cores again when no single request is
+// expected any more, though nothing that works or commits ends.
+func TestCoresAfterSingles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cores := new(Cores)
+		over := oneCore(t, cores)
+		release := make(chan struct{})
+		var loops sync.WaitGroup
+		for range 2 {
+			loops.Go(func() {
+				if err := cores.Each(1, func(int) error { <-release; return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		over()
+		time.Sleep(lately + time.Millisecond)
+		synctest.Wait()
+		if cores.working != 2 {
+			t.Errorf("%d work, want 2", cores.working)
+		}
+		close(release)
+		loops.Wait()
 	})
 }
 
