@@ -2,15 +2,22 @@ package sqlstore
 
 import (
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/pando-pki/pando/internal/store/storetest"
 )
 
+// TestStore has claims be moved all the time: with the least of memory while their
+// intents are open, and with more of it when their certificates are there.
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, dir string) storetest.Store {
-		return openWith(t, dir, Options{recent: 5}) // claims are being moved all the time
-	})
+	for _, recent := range []int{5, 24} {
+		t.Run(strconv.Itoa(recent), func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T, dir string) storetest.Store {
+				return openWith(t, dir, Options{recent: recent})
+			})
+		})
+	}
 }
 
 // open opens the database in dir; the test closes it.
