@@ -122,6 +122,20 @@ func (k Key) Open(signed string) (Checkpoint, error) {
 	return c, err
 }
 
+// OpenKept is Open for a checkpoint that somebody kept. The error is BadProof where it
+// is a checkpoint, and not one of the key's log.
+func (k Key) OpenKept(signed string) (Checkpoint, error) {
+	c, err := k.Open(signed)
+	if err == nil {
+		return c, nil
+	}
+	text, _, _ := strings.Cut(signed, "\n\n")
+	if _, parse := parseCheckpoint(text + "\n"); parse != nil {
+		return c, pki.Because(pki.Malformed, parse, "the older checkpoint cannot be read")
+	}
+	return c, pki.Errorf(pki.BadProof, "the older checkpoint is not one of this log and key: %s. The log was replaced, or they do not belong together", pki.DetailOf(err))
+}
+
 // SplitNotes returns the signed checkpoints in a text in which they follow each
 // other, as in an anchor's file. One that is not whole, since its writing was cut
 // off, is left out.

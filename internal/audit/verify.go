@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +28,8 @@ type VerifyConfig struct {
 	// Since are older checkpoints of the same log, from a place that whoever holds
 	// the store cannot change. They are what finds a log that was rewritten by
 	// somebody who holds its key too. One of them at least must have a size within
-	// the export.
+	// the export, and those beyond its end must be about no entry of it that no
+	// other is about: they cannot be compared.
 	Since []string
 
 	OnProgress func(entries int64) // nil is nobody
@@ -53,17 +53,16 @@ type Report struct {
 	Archived     int64     `json:"archived"`    // of the certificates, that are from archives
 	Checkpoints  int64     `json:"checkpoints"` // within the export, that are of its tree
 	Since        []Older   `json:"since"`
-	Total        int64     `json:"total_findings"`
-	Findings     []string  `json:"findings"` // the first MaxFindings
+	// Given is how many older checkpoints were given. Those that are neither in Since
+	// nor in NotCompared are findings.
+	Given       int64       `json:"given"`
+	NotCompared NotCompared `json:"not_compared"`
+
+	Total    int64    `json:"total_findings"`
+	Findings []string `json:"findings"` // the first MaxFindings
 }
 
-// An Older is an older checkpoint that was given, and is of the export's tree.
-type Older struct {
-	Size   int64     `json:"size"`
-	Signed time.Time `json:"signed"`
-}
-
-// OK reports whether nothing is wrong.
+// OK reports whether nothing that was compared is wrong. NotCompared says what was not.
 func (r *Report) OK() bool { return r.Total == 0 }
 
 func (r *Report) addf(format string, args ...any) {
@@ -79,13 +78,13 @@ type verifier struct {
 	report *Report
 	key    Key
 	tree   *edge
-	next   int64                  // index that the next entry has
-	since  map[int64][]Checkpoint // that are still to be met, by size
+	next   int64 // index that the next entry has
+	olders olders
 	hasher Hasher
 	sound  int64 // up to this size a signed checkpoint agreed
 
-	incomparable []string // why older checkpoints were not compared
-	ended        bool
+	newest *Checkpoint // at the end of the export; nil until there is one that the key has signed
+	ended  bool
 }
 
 // Verify reads an export and recomputes the tree from nothing but its entries. It
@@ -93,7 +92,7 @@ type verifier struct {
 // error means that the export could not be read, is none, or that an older
 // checkpoint is not one.
 func Verify(r io.Reader, cfg VerifyConfig) (*Report, error) {
-	v := &verifier{cfg: cfg, report: &Report{Findings: []string{}, Since: []Older{}}, since: make(map[int64][]Checkpoint)}
+	v := &verifier{cfg: cfg, report: &Report{Findings: []string{}, Since: []Older{}}}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	for number := 1; lines.Scan(); number++ {
@@ -114,11 +113,7 @@ func Verify(r io.Reader, cfg VerifyConfig) (*Report, error) {
 	if v.tree == nil {
 		return nil, pki.Errorf(pki.Malformed, "it is not an export of a log: it is empty")
 	}
-	if len(v.report.Since) == 0 {
-		for _, why := range v.incomparable {
-			v.report.addf("%s", why)
-		}
-	}
+	v.unmet()
 	if !v.ended {
 		v.report.addf("the export breaks off: its end is missing")
 	}
@@ -177,39 +172,6 @@ func (v *verifier) header(h *Header) (err error) {
 	return v.older()
 }
 
-// older reads the older checkpoints that were given.
-func (v *verifier) older() error {
-	for _, note := range v.cfg.Since {
-		c, err := v.key.Open(note)
-		if err != nil {
-			text, _, _ := bytes.Cut([]byte(note), []byte("\n\n"))
-			if _, parse := parseCheckpoint(string(text) + "\n"); parse != nil {
-				return pki.Because(pki.Malformed, parse, "the older checkpoint cannot be read")
-			}
-			v.report.addf("the older checkpoint is not one of this log and key: %s. The log was replaced, or they do not belong together", pki.DetailOf(err))
-			continue
-		}
-		switch {
-		case c.Size < v.tree.size:
-			v.incomparable = append(v.incomparable, fmt.Sprintf("the older checkpoint has %d entries and the export begins at index %d, so that it cannot be compared: export from an earlier time", c.Size, v.tree.size))
-		case c.Size == v.tree.size:
-			v.compare(c)
-		default:
-			v.since[c.Size] = append(v.since[c.Size], c)
-		}
-	}
-	return nil
-}
-
-// compare holds an older checkpoint against the tree that has its size.
-func (v *verifier) compare(c Checkpoint) {
-	if v.tree.root() != c.Root {
-		v.report.addf("the log was rewritten: its first %d entries are not those of the older checkpoint of %s", c.Size, c.Time.Format(time.RFC3339))
-		return
-	}
-	v.report.Since = append(v.report.Since, Older{c.Size, c.Time})
-}
-
 func (v *verifier) entry(e *Entry) {
 	r := v.report
 	switch {
@@ -250,10 +212,7 @@ func (v *verifier) entry(e *Entry) {
 		v.cfg.OnEntry(e, h)
 	}
 	v.tree.push(h, 1)
-	for _, c := range v.since[v.tree.size] {
-		v.compare(c)
-	}
-	delete(v.since, v.tree.size)
+	v.meet()
 	if v.cfg.OnProgress != nil && v.tree.size%1000 == 0 {
 		v.cfg.OnProgress(v.tree.size - r.From)
 	}
@@ -268,7 +227,7 @@ func (v *verifier) checkpoint(note string) {
 	case c.Size != v.tree.size:
 		v.report.addf("a checkpoint of %d entries stands after %d", c.Size, v.tree.size)
 	case c.Root != v.tree.root():
-		v.report.addf("the entries up to index %d are not those of the checkpoint of %s; %s", c.Size-1, c.Time.Format(time.RFC3339), v.soundUpTo())
+		v.report.addf("the entries up to index %d are not those of the checkpoint of %s; %s", c.Size-1, rfc3339(c.Time), v.soundUpTo())
 	default:
 		v.sound = c.Size
 		v.report.Checkpoints++
@@ -297,17 +256,13 @@ func (v *verifier) end(e *End) {
 		r.addf("the newest checkpoint: %s", pki.DetailOf(err))
 	} else {
 		r.Size, r.Root, r.Signed = c.Size, c.Root.String(), c.Time
-		v.newest(c, e)
-	}
-	for _, left := range v.since {
-		for _, older := range left {
-			v.unmet(older, c, err == nil)
-		}
+		v.newest = &c
+		v.prove(c, e)
 	}
 }
 
-// newest holds the newest checkpoint against the tree of the entries.
-func (v *verifier) newest(c Checkpoint, e *End) {
+// prove holds the newest checkpoint against the tree of the entries.
+func (v *verifier) prove(c Checkpoint, e *End) {
 	p := e.Consistency
 	root := v.tree.root()
 	switch {
@@ -316,17 +271,6 @@ func (v *verifier) newest(c Checkpoint, e *End) {
 		v.report.addf("the newest checkpoint has %d entries, and the export's proof goes from %d to %d", c.Size, p.From, p.To)
 	case p.From == 0 && root == (&edge{}).root(): // an empty tree begins every other
 	case p.Verify(root, c.Root) != nil:
-		v.report.addf("the entries up to index %d are not those of the newest checkpoint, of %s; %s", p.From-1, c.Time.Format(time.RFC3339), v.soundUpTo())
-	}
-}
-
-// unmet says why an older checkpoint was not met among the entries.
-func (v *verifier) unmet(older, newest Checkpoint, known bool) {
-	switch {
-	case known && older.Size > newest.Size:
-		v.report.addf("the older checkpoint of %s has %d entries, the log now %d: its tail was cut, or the export was made before", older.Time.Format(time.RFC3339), older.Size, newest.Size)
-	default:
-		v.incomparable = append(v.incomparable, fmt.Sprintf("the older checkpoint of %s has %d entries and the export ends at %d, so that it cannot be compared: export up to a later time",
-			older.Time.Format(time.RFC3339), older.Size, v.tree.size))
+		v.report.addf("the entries up to index %d are not those of the newest checkpoint, of %s; %s", p.From-1, rfc3339(c.Time), v.soundUpTo())
 	}
 }

@@ -156,9 +156,9 @@ type auditVerify struct {
 func (auditVerify) Help() string {
 	return `Recomputes every entry and the tree from nothing but the file: no server, no network, no database. With an older checkpoint from outside it finds every change before that checkpoint, also one made with the log's own key: an entry edited, taken out, added or moved, a tail that was cut, a log put in the place of another. Without one it finds what was changed without the key.
 
-A file of checkpoints may have several, as an anchor's file has: each whose size lies within the export is compared, and one must.
+A file of checkpoints may have several, as an anchor's file has: each whose size lies within the export is compared, and one must. Those before its beginning and beyond its end cannot be: what lies between the end of an export and its newest checkpoint is not in it, so that the export proves nothing about it. How many these are is said. It is wrong where one of them is about entries of the export for which no other vouches: export up to a later time, or without --until.
 
-The exit status is 0 where nothing is wrong, and 1 otherwise.
+The exit status is 0 where nothing that was compared is wrong, and 1 otherwise.
 
 Examples:
 
@@ -170,19 +170,29 @@ Examples:
 // years, one a minute.
 const maxCheckpoints = 1 << 30
 
-// Run verifies the export.
-func (a *auditVerify) Run(c *console) error {
-	cfg := audit.VerifyConfig{Key: a.Key}
-	for _, path := range a.Since {
+// readCheckpoints returns the signed checkpoints in files, each of which has one or more.
+func (c *console) readCheckpoints(paths []string) ([]string, error) {
+	var all []string
+	for _, path := range paths {
 		text, err := c.readInput(path, maxCheckpoints)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		notes := audit.SplitNotes(string(text))
 		if len(notes) == 0 {
-			return fmt.Errorf("%s: there is no signed checkpoint in it", path)
+			return nil, fmt.Errorf("%s: there is no signed checkpoint in it", path)
 		}
-		cfg.Since = append(cfg.Since, notes...)
+		all = append(all, notes...)
+	}
+	return all, nil
+}
+
+// Run verifies the export.
+func (a *auditVerify) Run(c *console) error {
+	cfg := audit.VerifyConfig{Key: a.Key}
+	var err error
+	if cfg.Since, err = c.readCheckpoints(a.Since); err != nil {
+		return err
 	}
 	in := c.in
 	if a.Export != "-" {
@@ -226,11 +236,22 @@ func writeAudit(w io.Writer, r *audit.Report) error {
 	if n := len(r.Since); n > 0 {
 		t.add("older checkpoints", fmt.Sprintf("%d compared, the last of %d entries, signed %s", n, r.Since[n-1].Size, when(r.Since[n-1].Signed)))
 	}
+	older := pki.Count(r.Given, "older checkpoint")
+	if n := r.NotCompared.Before; n > 0 {
+		t.add("not compared", fmt.Sprintf("%d of %s: before the export's beginning at index %d; export from an earlier time to compare", n, older, r.From))
+	}
+	if n := r.NotCompared.Beyond; n > 0 {
+		t.add("not compared", fmt.Sprintf("%d of %s: beyond the export's end at index %d; export up to %s or later to compare", n, older, r.To, r.NotCompared.Signed.UTC().Format(time.RFC3339)))
+	}
 	if err := t.write(w); err != nil {
 		return err
 	}
 	if r.OK() {
-		_, err := fmt.Fprintln(w, "nothing is wrong")
+		verdict := "nothing is wrong"
+		if n := r.NotCompared.Total(); n > 0 {
+			verdict = fmt.Sprintf("nothing that was compared is wrong; %d of %s could not be compared", n, older)
+		}
+		_, err := fmt.Fprintln(w, verdict)
 		return err
 	}
 	for _, f := range r.Findings {
