@@ -29,7 +29,7 @@ type NotCompared struct {
 // Total returns how many were not compared.
 func (n NotCompared) Total() int64 { return n.Before + n.Beyond }
 
-// The older checkpoints of a verifier.
+// olders are the older checkpoints that a verifier was given.
 type olders struct {
 	before  *Checkpoint            // the largest that has fewer entries than the export begins with
 	waiting map[int64][]Checkpoint // that are still to be met, by size

@@ -49,3 +49,16 @@ func (p *Consistency) Verify(from, to tlog.Hash) error {
 	}
 	return nil
 }
+
+// Connect checks that the log of newer begins with the log of older, two checkpoints of
+// one origin. Of a log without entries, and of two of one size, nothing needs to be
+// proved but that their roots are what they must be.
+func (p *Consistency) Connect(older, newer Checkpoint) error {
+	if p.From != older.Size || p.To != newer.Size || older.Origin != newer.Origin {
+		return pki.Errorf(pki.BadProof, "the proof is from %d to %d leaves, not from %d to %d", p.From, p.To, older.Size, newer.Size)
+	}
+	if older.Size == 0 && older.Root == (&edge{}).root() {
+		return nil
+	}
+	return p.Verify(older.Root, newer.Root)
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"slices"
@@ -436,6 +437,19 @@ func TestProofs(t *testing.T) {
 	}
 	if p.Verify(c.Root, older.Root) == nil || (&Consistency{From: 20, To: 20}).Verify(older.Root, c.Root) == nil {
 		t.Error("another tree is proved too")
+	}
+	empty, _ := l.sign(t, tree, 0)
+	none := &Consistency{To: 20}
+	if err := errors.Join(p.Connect(older, c), none.Connect(empty, c), (&Consistency{From: 20, To: 20}).Connect(c, c)); err != nil {
+		t.Error(err)
+	}
+	smaller, foreign := older, older
+	smaller.Size, foreign.Origin = 6, "another"
+	empty.Root = older.Root
+	for name, err := range map[string]error{"another size": p.Connect(smaller, c), "another origin": p.Connect(foreign, c), "the other way": p.Connect(c, older), "no empty tree": none.Connect(empty, c)} {
+		if err == nil {
+			t.Errorf("%s: it is proved too", name)
+		}
 	}
 }
 

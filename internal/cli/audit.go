@@ -295,6 +295,8 @@ type logged struct {
 	Signed time.Time  `json:"signed"`
 	Key    string     `json:"key"`
 	Leaf   audit.Leaf `json:"leaf"`
+
+	head audit.Checkpoint
 }
 
 // Run gets a proof and verifies it.
@@ -398,7 +400,7 @@ func verifyProof(text []byte) (*logged, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the proof does not hold: %w", err)
 	}
-	return &logged{Origin: head.Origin, Index: p.Index, Size: head.Size, Signed: head.Time, Key: p.Key, Leaf: p.Leaf}, nil
+	return &logged{Origin: head.Origin, Index: p.Index, Size: head.Size, Signed: head.Time, Key: p.Key, Leaf: p.Leaf, head: head}, nil
 }
 
 // provedCertificate returns where the log has a certificate; nil where it has no

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/pando-pki/pando/client"
@@ -151,18 +152,28 @@ func isNotFound(err error) bool {
 }
 
 // certShow is "pando cert show".
-type certShow struct{ certName }
+type certShow struct {
+	certName
+	Since []string `placeholder:"FILE" help:"Checkpoints of the log that you kept, from an anchor or from 'pando audit checkpoint': the log in which the certificate is shown must be consistent with them; may be repeated."`
+}
 
 func (certShow) Help() string {
 	return `Shows also where the certificate is in the audit log, once the proof of that is verified ('pando audit prove' writes it to a file).
 
+With --since it verifies besides, by proofs of consistency from the server, that this log begins with what it was when the checkpoints were signed: nothing before them was changed, and they are signed by the key that the server sends. Anything else is an error: a log that was rewritten, a checkpoint of more entries than the log shows, a checkpoint of another log or key. Of a file with many checkpoints the newest ` + strconv.Itoa(maxKept) + ` are compared; 'pando audit verify --since' compares all. The token needs the role auditor, or another that reads events, in the tenant of the log.
+
 Examples:
 
-    pando cert show 5m2k8c0q4r 4201902f...`
+    pando cert show 5m2k8c0q4r 4201902f...
+    pando cert show 5m2k8c0q4r 4201902f... --since 2026-03-01.checkpoint`
 }
 
 // Run shows the certificate.
 func (s *certShow) Run(ctx context.Context, c *console, cl *client.Client) error {
+	notes, err := c.readCheckpoints(s.Since)
+	if err != nil {
+		return err
+	}
 	if err := s.resolve(ctx, cl); err != nil {
 		return err
 	}
@@ -174,13 +185,22 @@ func (s *certShow) Run(ctx context.Context, c *console, cl *client.Client) error
 	if shown.Log, err = provedCertificate(ctx, cl, got); err != nil {
 		return err
 	}
-	return c.result(shown, func(w io.Writer) error { return certificate(got, shown.Log)(w) })
+	if len(notes) > 0 {
+		if shown.Log == nil {
+			return pki.Errorf(pki.NotReady, "no checkpoint of the log covers the certificate yet, so that there is nothing to compare with --since: ask again in a second")
+		}
+		if shown.Kept, err = compareKept(ctx, cl, shown.Log, notes); err != nil {
+			return err
+		}
+	}
+	return c.result(shown, shown.write)
 }
 
 // A shownCertificate is a certificate and where the log has it.
 type shownCertificate struct {
 	client.Certificate
-	Log *logged `json:"log,omitempty"` // nil in the second before it is there
+	Log  *logged  `json:"log,omitempty"`        // nil in the second before it is there
+	Kept *keptLog `json:"consistent,omitempty"` // nil where no checkpoint was given
 }
 
 // certChain is "pando cert chain".
@@ -281,8 +301,8 @@ func showStatus(c *console) func(*client.Status, error) error {
 	}
 }
 
-// certificate prints one certificate for people.
-func certificate(x *client.Certificate, l *logged) func(io.Writer) error {
+// write prints the certificate for people.
+func (x *shownCertificate) write(w io.Writer) error {
 	t := table{}
 	t.add("issuer", x.Issuer)
 	t.add("serial", x.Serial)
@@ -297,18 +317,19 @@ func certificate(x *client.Certificate, l *logged) func(io.Writer) error {
 	if x.Status != nil {
 		t.add("status", statusLine(x.Status))
 	}
-	if l != nil {
+	if l := x.Log; l != nil {
 		t.add("log", fmt.Sprintf("index %d, verified in the tree of %d, signed %s", l.Index, l.Size, when(l.Signed)))
 	} else {
 		t.add("log", "not yet: ask again in a second")
 	}
-	return func(w io.Writer) error {
-		if err := t.write(w); err != nil {
-			return err
-		}
-		_, err := io.WriteString(w, x.Certificate)
+	if x.Kept != nil {
+		t.add("kept", x.Kept)
+	}
+	if err := t.write(w); err != nil {
 		return err
 	}
+	_, err := io.WriteString(w, x.Certificate.Certificate)
+	return err
 }
 
 // statusLine says whether a certificate is revoked or held.
