@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"reflect"
 	"time"
@@ -56,7 +57,8 @@ func other(row int64) int64 {
 	return row - 1
 }
 
-// Submitted returns a row as it was submitted. It needs access.ReadBatches, or
+// Submitted returns a row as it was submitted, nil where the rows of the batch are not
+// kept any more, and its batch. It needs access.ReadBatches, or
 // access.ReadCertificates, since a certificate's request belongs to it.
 func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*Batch, *enroll.Row, error) {
 	permission := access.ReadBatches
@@ -68,6 +70,9 @@ func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID
 		return nil, nil, err
 	}
 	c, err := s.cfg.Store.ChunkOf(ctx, g.Tenant(), id, row)
+	if pki.KindOf(err) == pki.NotFound && row >= 1 && row <= b.Rows && b.over() {
+		return b, nil, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -76,6 +81,15 @@ func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID
 		return nil, nil, err
 	}
 	return b, &rows[row-c.First], nil
+}
+
+// over reports whether the batch is at its end. Its rows may be dropped from then on;
+// what became of them stays.
+func (b *Batch) over() bool { return !b.Finished.IsZero() }
+
+// RowsGone says, of a batch whose rows are not kept any more, why that is.
+func (b *Batch) RowsGone() string {
+	return fmt.Sprintf("the batch ended at %s, and what was uploaded is kept for a while after that (retention.batch_rows of the server's configuration)", b.Finished.UTC().Format(time.RFC3339))
 }
 
 // watchEvery is how often Watch looks.

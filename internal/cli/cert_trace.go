@@ -45,14 +45,18 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		facts.add("issued", when(x.Issued)+by(t.By))
 		facts.add("profile", fmt.Sprintf("%s v%d %s", x.Profile.Name, x.Profile.Version, x.Profile.Hash))
 		facts.add("issuer", fmt.Sprintf("%s, %s above", x.Issuer, pki.Count(len(t.Chain), "certificate")))
-		if t.Batch != nil {
+		switch {
+		case t.Batch != nil:
 			facts.add("batch", fmt.Sprintf("%s, row %d of %d, at %s", t.Batch.ID, x.Row, t.Batch.Rows, t.Batch.Endpoint))
+			facts.add("submitted", when(t.Batch.Created)+by(t.Batch.By))
+		case x.Batch != "":
+			facts.add("batch", fmt.Sprintf("%s, row %d", x.Batch, x.Row))
 		}
 		if a := t.Approved; a != nil {
 			facts.add("approved", fmt.Sprintf("change %s, asked for by %s", a.ID, a.Requester))
 			addDecisions(&facts, a)
 		}
-		facts.add("request", map[bool]string{true: "kept: --json has it", false: "not kept"}[t.CSR != ""])
+		facts.add("request", requestLine(t))
 		if t.Device != nil {
 			facts.add("device", fmt.Sprintf("%s, %s since %s", t.Device.Device, t.Device.State, when(t.Device.Updated)))
 		}
@@ -94,6 +98,17 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		}
 		return nil
 	}
+}
+
+// requestLine says whether the request is there, and why not.
+func requestLine(t *client.Trace) string {
+	switch {
+	case t.CSR != "":
+		return "kept: --json has it"
+	case t.CSRGone != "":
+		return "not kept any more: " + t.CSRGone
+	}
+	return "not kept"
 }
 
 // by says who did something, where that is known.

@@ -32,7 +32,7 @@ func (s *server) traceCertificate(ctx context.Context, g access.Permit, in *trac
 }
 
 func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace) client.Trace {
-	out := client.Trace{Certificate: s.wireFound(ctx, g, t.Found), By: t.Actor, MoreOthers: t.More}
+	out := client.Trace{Certificate: s.wireFound(ctx, g, t.Found), CSRGone: t.Gone, By: t.Actor, MoreOthers: t.More}
 	out.Certificate.Cursor = ""
 	out.Certificate.Profile = wireProfileRef(t.Version.ProfileRef)
 	if t.Version.Hash != [32]byte{} {

@@ -23,7 +23,7 @@ type Registry interface {
 	Certificates(ctx context.Context, g access.Permit, q registry.Query, p registry.Paging) (*registry.Certificates, error)
 }
 
-// Batches know the rows that were submitted.
+// Batches know the rows that were submitted. A row is nil where it is not kept any more.
 type Batches interface {
 	Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*batch.Batch, *enroll.Row, error)
 }
@@ -84,6 +84,7 @@ func New(cfg Config) *Service { return &Service{cfg} }
 type Trace struct {
 	*registry.Found
 	Request  []byte             // DER of what was asked for, with its challenge blanked; nil where it is not kept
+	Gone     string             // why there is no Request, of a batch whose rows are not kept any more
 	Actor    string             // who asked; "" where it is not kept
 	Batch    *batch.Batch       // nil for a single request
 	Approved *approval.Change   // by which it, or its batch, was approved; nil where nobody had to, or the principal may not read approvals there
@@ -146,8 +147,14 @@ func (s *Service) request(ctx context.Context, g access.Permit, t *Trace) error 
 		if err != nil && pki.KindOf(err) != pki.NotFound {
 			return err
 		}
-		if err == nil {
-			t.Batch, t.Actor, t.Request = b, b.By, tbs.BlankChallenge(row.CSR)
+		if err != nil {
+			return nil
+		}
+		t.Batch, t.Actor = b, b.By
+		if row == nil {
+			t.Gone = b.RowsGone()
+		} else {
+			t.Request = tbs.BlankChallenge(row.CSR)
 		}
 		return nil
 	}
