@@ -17,7 +17,8 @@ import (
 // uploaded, under the endpoint as it is now; what rules always holds for them too,
 // so that a row whose key has got a certificate meanwhile is refused again. The
 // same retry under the same idempotency key is the same batch. The batch's digest
-// is over its rows as they are stored. It needs access.ManageBatches.
+// is over its rows as they are stored. Where there is nothing to retry, or the rows are
+// not kept any more, it is Conflict and makes no batch. It needs access.ManageBatches.
 func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, kinds []pki.Kind, idempotency string) (*Batch, error) {
 	of, err := s.visible(ctx, g, access.ManageBatches, id)
 	if err != nil {
@@ -28,6 +29,9 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 	}
 	if of.State != Done && of.State != Cancelled {
 		return nil, pki.Errorf(pki.NotReady, "the batch is %s: its refused rows are retried when it is at its end", of.State)
+	}
+	if err := s.checkRetry(ctx, of, kinds, idempotency); err != nil {
+		return nil, err
 	}
 	b, existed, err := s.create(ctx, g, Submission{
 		Endpoint: of.Endpoint, Pair: of.PairEndpoint, Format: PEM, Defaults: of.Defaults, Idempotency: idempotency,
@@ -44,9 +48,9 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 			return nil, err
 		}
 	}
-	rows, sum, err := s.copyRows(ctx, g, b, kinds)
+	rows, sum, err := s.copyRows(ctx, g, b, of, kinds)
 	if err == nil && rows == 0 {
-		err = pki.Errorf(pki.Conflict, "the batch has no refused rows of this kind that are not retried already")
+		err = errNothing()
 	}
 	if pki.KindOf(err) == pki.Conflict || errors.Is(err, errUnfit) {
 		return nil, s.cancel(ctx, g, b, err)
@@ -56,6 +60,44 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 	}
 	b.Rows, b.Every, b.Digest = rows, of.Every, sum
 	return s.endUpload(ctx, g, b, s.event(g, "retry", b.ID, fmt.Sprintf("%s of batch %s", pki.Count(rows, "row"), of.ID)))
+}
+
+// checkRetry refuses a retry that finds nothing, so that no batch is made for it, unless
+// it has been made already.
+func (s *Service) checkRetry(ctx context.Context, of *Batch, kinds []pki.Kind, idempotency string) error {
+	again, err := s.cfg.Store.Retryable(ctx, of.Tenant, of.ID, kinds, 0, 1)
+	if err != nil {
+		return err
+	}
+	nothing := errNothing()
+	if len(again) > 0 {
+		if _, nothing = s.uploaded(ctx, of, again[0].Row); nothing == nil {
+			return nil
+		}
+	}
+	// Later than the rows were looked at: who retries them at this moment has them.
+	made, err := s.cfg.Store.BatchByKey(ctx, of.Tenant, idempotency)
+	switch {
+	case pki.KindOf(err) == pki.NotFound || err == nil && made.neverComplete():
+		return nothing
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+func errNothing() error {
+	return pki.Errorf(pki.Conflict, "the batch has no refused rows of this kind that are not retried already")
+}
+
+// uploaded returns the chunk of a row that a batch refused; Conflict where it is not
+// kept any more.
+func (s *Service) uploaded(ctx context.Context, of *Batch, row int64) (*Chunk, error) {
+	c, err := s.cfg.Store.ChunkOf(ctx, of.Tenant, of.ID, row)
+	if pki.KindOf(err) == pki.NotFound && of.over() {
+		err = pki.Because(pki.Conflict, err, "the rows of the batch are not kept any more, so they cannot be retried: %s. Submit the requests that were refused in a new file; 'pando batch results %s' says which", of.RowsGone(), of.ID)
+	}
+	return c, err
 }
 
 // retried says whose refused rows a batch is made of; nothing for an upload.
@@ -92,9 +134,9 @@ func whole(again []Retry, width int) []Retry {
 	return all
 }
 
-// copyRows stores the rows that a batch retries, chunk by chunk: each within the permit
+// copyRows stores the rows of another that a batch retries, chunk by chunk: each within the permit
 // of whoever retries them, who may not be who uploaded them.
-func (s *Service) copyRows(ctx context.Context, g access.Permit, b *Batch, kinds []pki.Kind) (rows int64, sum [32]byte, err error) {
+func (s *Service) copyRows(ctx context.Context, g access.Permit, b, of *Batch, kinds []pki.Kind) (rows int64, sum [32]byte, err error) {
 	fold, err := s.newFold(ctx, g, b)
 	if err != nil {
 		return 0, sum, err
@@ -110,7 +152,7 @@ func (s *Service) copyRows(ctx context.Context, g access.Permit, b *Batch, kinds
 		if len(again) == 0 {
 			return c.First - 1, [32]byte(digest.Sum(nil)), nil
 		}
-		from, err := s.cfg.Store.ChunkOf(ctx, b.Tenant, b.RetryOf, again[0].Row)
+		from, err := s.uploaded(ctx, of, again[0].Row)
 		if err != nil {
 			return 0, sum, err
 		}

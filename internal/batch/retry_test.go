@@ -3,6 +3,7 @@ package batch_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,5 +90,47 @@ func TestRetryRefuses(t *testing.T) {
 		if _, err := s.Batch.Retry(t.Context(), c.g, c.id, nil, ""); pki.KindOf(err) != c.want {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// TestRetryOfNothing: a retry that finds no row, and one of rows that are not kept any
+// more, are refused and leave no batch; one that was made already is still the same.
+func TestRetryOfNothing(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	g := s.Permit(t, "acme", access.ManageBatches)
+	b, err := submit(t, s, batch.Submission{Format: batch.NDJSON}, mixed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest(t, s, b.ID)
+	made, err := s.Batch.Retry(t.Context(), g, b.ID, []pki.Kind{pki.BadProof}, "made")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest(t, s, made.ID)
+	refused := func(want string, key string, kinds ...pki.Kind) {
+		t.Helper()
+		_, err := s.Batch.Retry(t.Context(), g, b.ID, kinds, key)
+		if pki.KindOf(err) != pki.Conflict || !strings.Contains(pki.DetailOf(err), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		all, err := s.Batch.Batches(t.Context(), s.Permit(t, "acme", access.ReadBatches), "", 10)
+		if err != nil || len(all) != 2 {
+			t.Errorf("%d batches, %v: want the first and its retry", len(all), err)
+		}
+	}
+	for _, key := range []string{"", "key"} {
+		refused("no refused rows of this kind", key, pki.Unavailable)
+		refused("no refused rows of this kind", key, pki.BadProof)
+	}
+	purge(t, s)
+	for _, key := range []string{"", "key"} {
+		refused("the rows of the batch are not kept any more", key)
+		refused("'pando batch results "+string(b.ID)+"' says which", key, pki.DuplicateKey)
+		refused("no refused rows of this kind", key, pki.BadProof)
+	}
+	again, err := s.Batch.Retry(t.Context(), g, b.ID, []pki.Kind{pki.BadProof}, "made")
+	if err != nil || again.ID != made.ID {
+		t.Errorf("the same retry: %v, %v", again, err)
 	}
 }

@@ -134,6 +134,9 @@ type Store interface {
 	// tenant has one with the same non-empty idempotency key, that one is
 	// returned, unchanged, with existed set.
 	CreateBatch(ctx context.Context, b *Batch, e pki.Event) (got *Batch, existed bool, err error)
+	// BatchByKey returns the tenant's batch with an idempotency key, as CreateBatch would;
+	// NotFound where there is none, and for "".
+	BatchByKey(ctx context.Context, tenant pki.TenantID, idempotency string) (*Batch, error)
 	// RestartUpload drops what was uploaded of a batch that is still Uploading, or
 	// was Cancelled before its upload was complete: it is Uploading then. It is
 	// Conflict for any other. The marks on rows that it retries go, too; so they do
@@ -176,6 +179,7 @@ type Store interface {
 	// Retryable returns up to limit rows after a row number, in order, that were
 	// refused for one of the kinds (none is any) and that no retry has.
 	Retryable(ctx context.Context, tenant pki.TenantID, id pki.BatchID, kinds []pki.Kind, after int64, limit int) ([]Retry, error)
-	// ChunkOf returns the chunk that holds a row.
+	// ChunkOf returns the chunk that holds a row; NotFound, too, where the rows of a batch
+	// that is over are not kept any more.
 	ChunkOf(ctx context.Context, tenant pki.TenantID, id pki.BatchID, row int64) (*Chunk, error)
 }

@@ -65,13 +65,15 @@ func (b *storedBatch) columns() []any {
 
 const selectOneBatch = selectBatch + `WHERE b.tenant = $1 AND b.id = $2 GROUP BY b.num`
 
+const selectBatchByKey = selectBatch + `WHERE b.tenant = $1 AND b.idempotency = $2 AND b.idempotency <> '' GROUP BY b.num`
+
 // CreateBatch implements batch.Store; Conflict where the id is taken.
 func (s *Store) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*batch.Batch, bool, error) {
 	var existing *batch.Batch
 	err := s.update(ctx, func(t *tx) error {
 		existing = nil
 		if b.Idempotency != "" {
-			got, err := one(ctx, t, scanBatch, selectBatch+`WHERE b.tenant = $1 AND b.idempotency = $2 AND b.idempotency <> '' GROUP BY b.num`, b.Tenant, b.Idempotency)
+			got, err := one(ctx, t, scanBatch, selectBatchByKey, b.Tenant, b.Idempotency)
 			if err == nil {
 				existing = &got.Batch
 				return nil
@@ -105,6 +107,18 @@ func (s *Store) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*
 	}
 	b, err = s.Batch(ctx, b.Tenant, b.ID)
 	return b, false, err
+}
+
+// BatchByKey implements batch.Store.
+func (s *Store) BatchByKey(ctx context.Context, tenant pki.TenantID, idempotency string) (*batch.Batch, error) {
+	if idempotency == "" {
+		return nil, pki.Errorf(pki.NotFound, "no batch has no idempotency key to be found by")
+	}
+	b, err := one(ctx, s.read, scanBatch, selectBatchByKey, tenant, idempotency)
+	if b, err = found(b, err, "batch with the idempotency key %q", idempotency); err != nil {
+		return nil, err
+	}
+	return &b.Batch, nil
 }
 
 // Batch implements batch.Store.

@@ -206,7 +206,12 @@ func testBatchAgain(f *fixture) {
 	f.ok(err)
 	f.same(existed, true)
 	f.same(got, first)
+	got, err = f.BatchByKey(f.ctx, acme, b.Idempotency)
+	f.ok(err)
+	f.same(got, first)
 	theirs := f.newBatch()
+	_, err = f.BatchByKey(f.ctx, partner, b.Idempotency)
+	f.is(pki.NotFound, err)
 	theirs.Tenant, theirs.Idempotency = partner, b.Idempotency
 	_, existed, err = f.CreateBatch(f.ctx, theirs, f.event(partner, "batch.create"))
 	f.ok(err)
@@ -216,6 +221,8 @@ func testBatchAgain(f *fixture) {
 	for range 3 {
 		ids = append(ids, f.upload(1, batch.Running).ID)
 	}
+	_, err = f.BatchByKey(f.ctx, acme, "")
+	f.is(pki.NotFound, err)
 	page, err := f.Batches(f.ctx, acme, "", 2)
 	f.ok(err)
 	rest, err := f.Batches(f.ctx, acme, page[1].ID, 10)
