@@ -38,13 +38,16 @@ func testBatchDevices(f *fixture) {
 	sign(second.Items...)
 	f.record(second)
 
-	// A row that is refused for its key takes no device.
+	// A row that is refused for its key takes no device. The key comes first: with that of
+	// the device's other row, too, it is the key that a row is refused for.
 	third := f.chunkIntent(b.ID, 2, 7, 8, 9)
+	third.Items[2].Device, third.Items[2].KeyHash = "meter-1", first.Items[0].KeyHash
 	third.Items[0].Device, third.Items[0].KeyHash = "meter-8", first.Items[0].KeyHash
 	f.intend(third)
 	f.is(pki.DuplicateKey, third.Items[0].Refused)
 	f.ok(third.Items[1].Refused)
-	sign(third.Items[1:]...)
+	f.is(pki.DuplicateKey, third.Items[2].Refused)
+	sign(third.Items[1])
 	f.record(third)
 
 	fourth := f.chunkIntent(b.ID, 3, 10)
