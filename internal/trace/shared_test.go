@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/trace"
@@ -86,5 +88,36 @@ func TestSharedCertificate(t *testing.T) {
 		if diff := cmp.Diff(want, seen); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tenant, diff)
 		}
+	}
+}
+
+// ofBatch knows a certificate of a batch that not everybody who may see it may see.
+type ofBatch struct{ shared }
+
+func (ofBatch) Certificates(ctx context.Context, g access.Permit, q registry.Query, p registry.Paging) (*registry.Certificates, error) {
+	out, err := shared{}.Certificates(ctx, g, q, p)
+	for _, c := range out.Items {
+		c.Certificate.Batch, c.Owner = "batch", "maker"
+	}
+	return out, err
+}
+
+func (ofBatch) Submitted(context.Context, access.Permit, pki.BatchID, int64) (*batch.Batch, *enroll.Row, error) {
+	return nil, nil, pki.Errorf(pki.Forbidden, "other product lines are in it")
+}
+
+// TestTraceBesideOthers: a certificate is traced by who may see it and not all of its batch.
+func TestTraceBesideOthers(t *testing.T) {
+	s := trace.New(trace.Config{Registry: ofBatch{}, Chains: shared{}, Store: shared{}, Batches: ofBatch{}})
+	g, err := access.Principal{Tenant: "maker", ID: "token:2", Grants: access.Given(access.Auditor)}.Authorize(access.ReadCertificates, "maker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Trace(t.Context(), g, "", "01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Batch != nil || got.Certificate.Batch != "batch" || len(got.Entries) != 1 {
+		t.Errorf("traced: %+v", got)
 	}
 }

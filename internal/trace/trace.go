@@ -144,11 +144,11 @@ func (s *Service) request(ctx context.Context, g access.Permit, t *Trace) error 
 	}
 	if t.Certificate.Batch != "" {
 		b, row, err := s.cfg.Batches.Submitted(ctx, g, t.Certificate.Batch, t.Row)
-		if err != nil && pki.KindOf(err) != pki.NotFound {
-			return err
-		}
-		if err != nil {
+		switch kind := pki.KindOf(err); {
+		case err != nil && (kind == pki.NotFound || kind == pki.Forbidden): // which may have rows of product lines that are not shown
 			return nil
+		case err != nil:
+			return err
 		}
 		t.Batch, t.Actor = b, b.By
 		if row == nil {
