@@ -20,6 +20,7 @@ type CertificateQuery struct {
 	Status      string // Good, Held, Revoked or Expired
 	Issuer      string // id
 	Profile     string // name
+	Owner       string // the tenant itself, or a child that it issued for
 	ExpiresFrom time.Time
 	ExpiresTo   time.Time // inclusive
 }
@@ -27,7 +28,7 @@ type CertificateQuery struct {
 func (x CertificateQuery) query(q url.Values) url.Values {
 	setNonEmpty(q, map[string]string{
 		"serial": x.Serial, "fingerprint": x.Fingerprint, "device": x.Device, "lot": x.Lot, "product_line": x.ProductLine,
-		"batch": x.Batch, "subject": x.Subject, "status": x.Status, "issuer": x.Issuer, "profile": x.Profile,
+		"batch": x.Batch, "subject": x.Subject, "status": x.Status, "issuer": x.Issuer, "profile": x.Profile, "owner": x.Owner,
 	})
 	for name, t := range map[string]time.Time{"expires_from": x.ExpiresFrom, "expires_to": x.ExpiresTo} {
 		if !t.IsZero() {

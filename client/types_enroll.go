@@ -50,6 +50,7 @@ type Certificate struct {
 	Issuer      string     `json:"issuer" doc:"Id of the issuer."`
 	Serial      string     `json:"serial" doc:"Serial number in hexadecimal."`
 	Device      string     `json:"device,omitempty"`
+	Owner       string     `json:"owner" doc:"The tenant whose it is: the one that asks, or a child that it issued the certificate for."`
 	ProductLine string     `json:"product_line,omitempty" doc:"Of the device when it was issued; likewise lot and site."`
 	Lot         string     `json:"lot,omitempty"`
 	Site        string     `json:"site,omitempty"`

@@ -83,6 +83,7 @@ type Registry struct {
 // A Device is one device of the tenant.
 type Device struct {
 	Device      string    `json:"device" example:"SM-000001"`
+	Owner       string    `json:"owner" doc:"The tenant whose it is, which is the one that asks."`
 	State       string    `json:"state" enum:"planned,issued,active,suspended,returned,decommissioned"`
 	ProductLine string    `json:"product_line,omitempty"`
 	Lot         string    `json:"lot,omitempty"`

@@ -307,6 +307,7 @@ func (x *shownCertificate) write(w io.Writer) error {
 	t.add("issuer", x.Issuer)
 	t.add("serial", x.Serial)
 	t.add("device", x.Device)
+	t.add("owner", x.Owner)
 	t.add("profile", fmt.Sprintf("%s v%d %s", x.Profile.Name, x.Profile.Version, x.Profile.Hash))
 	if x.Batch != "" {
 		t.add("batch", fmt.Sprintf("%s, row %d", x.Batch, x.Row))

@@ -21,6 +21,7 @@ type certFilter struct {
 	Status      string    `enum:",good,held,revoked,expired" default:"" placeholder:"STATUS" help:"good, held, revoked or expired."`
 	Issuer      string    `placeholder:"ID" help:"Id of its issuer."`
 	Profile     string    `placeholder:"NAME" help:"Its profile."`
+	Owner       string    `placeholder:"TENANT" help:"Its owner: your tenant, or a child that you issued it for."`
 	ExpiresFrom time.Time `format:"2006-01-02" placeholder:"YYYY-MM-DD" help:"It expires on this day or later (UTC)."`
 	ExpiresTo   time.Time `format:"2006-01-02" placeholder:"YYYY-MM-DD" help:"It expires on this day or earlier (UTC)."`
 }
@@ -34,7 +35,7 @@ func (f *certFilter) query() client.CertificateQuery {
 }
 
 // certSearchHelp is what the help of searches says.
-const certSearchHelp = `All that is said must hold. One criterion leads the search: serial, batch, device, fingerprint, lot, subject, product line, expiry, or the status revoked or held. Fingerprint, subject and expiry lead only among authorities that were created with that index ('pando authority create --index').`
+const certSearchHelp = `All that is said must hold. One criterion leads the search: serial, batch, device, fingerprint, lot, subject, product line, an owner that is a child, expiry, or the status revoked or held. Fingerprint, subject and expiry lead only among authorities that were created with that index ('pando authority create --index').`
 
 // certList is "pando cert list".
 type certList struct {

@@ -60,6 +60,7 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		if t.Device != nil {
 			facts.add("device", fmt.Sprintf("%s, %s since %s", t.Device.Device, t.Device.State, when(t.Device.Updated)))
 		}
+		facts.add("owner", x.Owner)
 		facts.add("product line", x.ProductLine)
 		lot := x.Lot
 		if t.Lot != nil {

@@ -95,16 +95,20 @@ func (s *deviceShow) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	return c.result(got, devices(*got))
+	t := deviceTable(*got)
+	t.heading, t.rows[0] = append(t.heading, "OWNER"), append(t.rows[0], got.Owner)
+	return c.result(got, t.write)
 }
 
 // devices prints devices for people.
-func devices(items ...client.Device) func(io.Writer) error {
-	t := table{heading: []string{"DEVICE", "STATE", "PRODUCT LINE", "LOT", "SITE", "UPDATED"}}
+func devices(items ...client.Device) func(io.Writer) error { return deviceTable(items...).write }
+
+func deviceTable(items ...client.Device) *table {
+	t := &table{heading: []string{"DEVICE", "STATE", "PRODUCT LINE", "LOT", "SITE", "UPDATED"}}
 	for _, x := range items {
 		t.add(x.Device, x.State, x.ProductLine, x.Lot, x.Site, when(x.Updated))
 	}
-	return t.write
+	return t
 }
 
 // deviceImport is "pando device import".

@@ -51,6 +51,7 @@ type Query struct {
 	Status      Status
 	Issuer      pki.IssuerID
 	Profile     string // name
+	Owner       pki.TenantID
 	ExpiresFrom time.Time
 	ExpiresTo   time.Time // inclusive
 }
@@ -110,12 +111,13 @@ func (q *Query) check() error {
 // or owns and that the query is about. It needs access.ReadCertificates.
 //
 // One criterion leads the search by its index: serial, fingerprint, batch,
-// device, lot, subject, product line, expiry or, by what was entered, the status
-// revoked or held; without any of them all of the tenant's certificates are gone
+// device, lot, subject, product line, a child that owns them, expiry or, by what was
+// entered, the status revoked or held; without any of them all of the tenant's certificates are gone
 // through. The others are looked at row by row, so that a page of many rows that
 // do not fit ends early, with fewer items and a Next. Fingerprint, subject and
 // expiry lead only among authorities that keep the index: NotReady where none
-// does.
+// does. An owner that is neither the tenant nor a child of it has none, whether there
+// is such a tenant or not.
 func (s *Service) Certificates(ctx context.Context, g access.Permit, q Query, p Paging) (*Certificates, error) {
 	if err := g.CheckSome(access.ReadCertificates); err != nil {
 		return nil, err

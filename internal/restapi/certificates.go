@@ -110,7 +110,7 @@ func (s *server) releaseCertificate(ctx context.Context, g access.Permit, in *re
 func (s *server) wireCertificate(ctx context.Context, g access.Permit, c *pki.Certificate) client.Certificate {
 	c = c.SeenBy(g.Tenant())
 	return client.Certificate{
-		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device),
+		Issuer: string(c.Issuer), Serial: c.Serial.String(), Device: string(c.Device), Owner: string(c.Owner),
 		ProductLine: c.ProductLine, Lot: c.Lot, Site: c.Site, Profile: s.hashedProfileRef(ctx, g.Principal(), c.Profile),
 		Batch: string(c.Batch), Row: c.Row, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Issued: c.Issued,
 		Fingerprint: fingerprint(c.DER), Certificate: certificatePEM(c.DER),

@@ -41,7 +41,7 @@ func deviceAnswer(d *registry.Device, err error) (*answer[client.Device], error)
 }
 
 func wireDevice(d *registry.Device) client.Device {
-	return client.Device{Device: string(d.ID), State: string(d.State), ProductLine: d.ProductLine, Lot: d.Lot, Site: d.Site,
+	return client.Device{Device: string(d.ID), Owner: string(d.Owner), State: string(d.State), ProductLine: d.ProductLine, Lot: d.Lot, Site: d.Site,
 		Created: d.Created, Updated: d.Updated}
 }
 

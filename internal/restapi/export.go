@@ -145,6 +145,7 @@ func certificateColumns() []column[client.Certificate] {
 		{"issued", func(x c) string { return moment(x.Issued) }}, {"fingerprint", func(x c) string { return x.Fingerprint }},
 		{"status", func(x c) string { return x.Status.State }}, {"reason", func(x c) string { return x.Status.Reason }},
 		{"revoked_at", func(x c) string { return moment(x.Status.At) }}, {"cursor", func(x c) string { return x.Cursor }},
+		{"owner", func(x c) string { return x.Owner }},
 	}
 }
 
@@ -155,5 +156,6 @@ func deviceColumns() []column[client.Device] {
 		{"product_line", func(x d) string { return x.ProductLine }}, {"lot", func(x d) string { return x.Lot }},
 		{"site", func(x d) string { return x.Site }}, {"created", func(x d) string { return moment(x.Created) }},
 		{"updated", func(x d) string { return moment(x.Updated) }}, {"cursor", func(x d) string { return x.Cursor }},
+		{"owner", func(x d) string { return x.Owner }},
 	}
 }

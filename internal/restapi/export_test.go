@@ -73,7 +73,7 @@ func TestExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"iss", "07", "'=HYPERLINK(\"x\")", "'-1", "'@lot", "'+site", "meter", "3", "", "", "2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z",
-		"2026-03-01T12:00:00Z", fingerprint([]byte{0x30, 0}), "good", "", "", "1"}
+		"2026-03-01T12:00:00Z", fingerprint([]byte{0x30, 0}), "good", "", "", "1", "demo"}
 	if diff := cmp.Diff(want, records[1]); diff != "" {
 		t.Error(diff)
 	}
@@ -84,6 +84,41 @@ func TestExport(t *testing.T) {
 	for _, query := range []string{"?limit=0", "?limit=x", "?format=xml", "?colour=grey", "?expires_to=tomorrow", "?lot=a&lot=b", "?subject=" + strings.Repeat("x", 600)} {
 		s.refused(t, http.StatusBadRequest, pki.Malformed, "auditor", "GET", "/api/v1/certificates"+query, "")
 	}
+}
+
+// TestOwner: whose a certificate is stands in a page and in both exports, without what is
+// its owner's alone, and can be asked for.
+func TestOwner(t *testing.T) {
+	s := serve(t)
+	s.search = func(q registry.Query, _ registry.Paging) (*registry.Certificates, error) {
+		out := new(registry.Certificates)
+		if q.Owner == "demo-oem" {
+			out.Items = append(out.Items, &registry.Found{Status: registry.Good, Cursor: "1", Certificate: &pki.Certificate{Tenant: "demo", Owner: q.Owner,
+				Issuer: "iss", Serial: pki.Serial{19: 7}, Placement: pki.Placement{Lot: "lot-7"}, Profile: pki.ProfileRef{Tenant: "demo", Name: "meter", Version: 3}}})
+		}
+		return out, nil
+	}
+	list, err := s.client(t, "auditor").Certificates(t.Context(), client.CertificateQuery{Owner: "demo-oem"}, "", 2)
+	if err != nil || len(list.Items) != 1 || list.Items[0].Owner != "demo-oem" || list.Items[0].Lot != "" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	for format, want := range map[string]string{"ndjson": `"owner":"demo-oem"`, "csv": ",1,demo-oem\n"} {
+		if _, text := s.ask(t, "auditor", "GET", "/api/v1/certificates?owner=demo-oem&format="+format, ""); !strings.Contains(text, want) || strings.Contains(text, "lot-7") {
+			t.Errorf("%s: %s", format, text)
+		}
+	}
+	for column, names := range map[string][]string{"certificates": head(certificateColumns()), "devices": head(deviceColumns())} {
+		if names[len(names)-1] != "owner" {
+			t.Errorf("%s: the last column is not the owner: %v", column, names)
+		}
+	}
+}
+
+func head[T any](columns []column[T]) (names []string) {
+	for _, c := range columns {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 // TestExportCut: what cannot be finished does not look complete, and its last row

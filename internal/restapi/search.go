@@ -30,7 +30,7 @@ func pageParameters() []*huma.Param {
 // listCertificates serves GET /certificates: a page in JSON, or all of a search
 // as a stream.
 func (s *server) listCertificates(w http.ResponseWriter, r *http.Request, g access.Permit) error {
-	q, err := readQuery(r, "serial", "fingerprint", "device", "lot", "product_line", "batch", "subject", "status", "issuer", "profile",
+	q, err := readQuery(r, "serial", "fingerprint", "device", "lot", "product_line", "batch", "subject", "status", "issuer", "profile", "owner",
 		"expires_from", "expires_to", "cursor", "limit", "format")
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func readCertificateQuery(q url.Values) (registry.Query, error) {
 	out := registry.Query{
 		Serial: q.Get("serial"), Fingerprint: q.Get("fingerprint"), Device: pki.DeviceID(q.Get("device")), Lot: q.Get("lot"),
 		ProductLine: q.Get("product_line"), Batch: pki.BatchID(q.Get("batch")), Subject: q.Get("subject"), Status: registry.Status(q.Get("status")),
-		Issuer: pki.IssuerID(q.Get("issuer")), Profile: q.Get("profile"),
+		Issuer: pki.IssuerID(q.Get("issuer")), Profile: q.Get("profile"), Owner: pki.TenantID(q.Get("owner")),
 	}
 	for name, t := range map[string]*time.Time{"expires_from": &out.ExpiresFrom, "expires_to": &out.ExpiresTo} {
 		if text := q.Get(name); text != "" {
@@ -93,7 +93,7 @@ func readCertificateQuery(q url.Values) (registry.Query, error) {
 func listCertificatesDoc() document {
 	return document{
 		id: "list-certificates", summary: "Find certificates",
-		description: "All criteria must hold. One leads the search by its index: serial, batch, device, fingerprint, lot, subject, product_line, expiry, or status revoked or held; the others are looked at certificate by certificate. " +
+		description: "All criteria must hold. One leads the search by its index: serial, batch, device, fingerprint, lot, subject, product_line, an owner that is a child, expiry, or status revoked or held; the others are looked at certificate by certificate. " +
 			"Fingerprint, subject and expiry lead only among authorities that were created with the index; not_searched and the header Not-Searched name those that were not.",
 		query: append(params(
 			parameter("serial", "string", "In hexadecimal."),
@@ -106,6 +106,7 @@ func listCertificatesDoc() document {
 			parameter("status", "string", "Of now; a released hold is good.", "good", "held", "revoked", "expired"),
 			parameter("issuer", "string", "Id of the issuer."),
 			parameter("profile", "string", "Name of the profile."),
+			parameter("owner", "string", "The tenant whose it is: the one that asks, or a child that it issued for; of any other nothing is found."),
 			parameter("expires_from", "string", "Its last moment is at this time or later (RFC 3339)."),
 			parameter("expires_to", "string", "Its last moment is at this time or earlier (RFC 3339)."),
 		), pageParameters()...),

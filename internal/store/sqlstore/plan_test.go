@@ -32,6 +32,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"expiry":          {leadExpiry, []string{"PRIMARY KEY"}},
 		"entries":         {leadEntries, []string{"certificate_serial", "PRIMARY KEY"}},
 		"tenant":          {leadTenant, []string{"certificate_tenant", "certificate_lent_owner"}},
+		"owner":           {leadOwner, []string{"certificate_lent_owner"}},
 		"devices":         {devicesByID, []string{"PRIMARY KEY"}},
 		"state":           {devicesByState, []string{"device_state"}},
 		"keys used":       {selectKeys.texts[2], []string{"PRIMARY KEY"}},

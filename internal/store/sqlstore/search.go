@@ -36,6 +36,7 @@ const (
 		AND (not_after, certificate) > ($4, $5) ORDER BY not_after, certificate LIMIT $6`
 	leadEntries = `SELECT coalesce((SELECT c.id FROM certificate c WHERE c.serial = r.serial AND c.issuer = r.issuer), 0), r.seq, ''
 		FROM (SELECT seq, serial, issuer FROM revocation WHERE seq < $1 ORDER BY seq DESC LIMIT $2) r ORDER BY r.seq DESC`
+	leadOwner  = `SELECT id, 0, '' FROM certificate WHERE owner = $1 AND owner <> tenant AND id < $2 ORDER BY id DESC LIMIT $3`
 	leadTenant = `SELECT id, 0, '' FROM certificate WHERE tenant = $1 AND id < $2
 		UNION ALL SELECT id, 0, '' FROM certificate WHERE owner = $1 AND owner <> tenant AND id < $2 ORDER BY 1 DESC LIMIT $3`
 )
@@ -72,6 +73,8 @@ type certificateSearch struct {
 	q      registry.Query
 	now    time.Time
 
+	owner       int64 // that is asked for; 0 is any
+	lent        bool  // it is a child of the tenant
 	fingerprint []byte
 	first       string // word of the subject that leads
 	byEntries   bool   // the status leads
@@ -87,6 +90,9 @@ func (s *Store) SearchCertificates(ctx context.Context, tenant pki.TenantID, q r
 	c := &certificateSearch{Store: s, tenant: tenant, who: who, q: q, now: now}
 	if c.fingerprint, err = hex.DecodeString(q.Fingerprint); err != nil {
 		return nil, nil, nil, pki.Errorf(pki.Malformed, "fingerprint %.70q: it is written in hexadecimal", q.Fingerprint)
+	}
+	if err := c.readOwner(ctx); err != nil {
+		return nil, nil, nil, err
 	}
 	text, args, needs, err := c.lead(ctx, after)
 	if err != nil || c.none {
@@ -110,11 +116,38 @@ func (s *Store) SearchCertificates(ctx context.Context, tenant pki.TenantID, q r
 	return found, next, without, err
 }
 
+// readOwner looks at whose certificates are wanted. Of a tenant that is neither the one
+// that asks nor a child of it nothing is found, and nothing is looked at: how much there
+// is of it shows in no page.
+func (c *certificateSearch) readOwner(ctx context.Context) (err error) {
+	switch c.q.Owner {
+	case "":
+		return nil
+	case c.tenant:
+		c.owner = c.who
+	default:
+		parent, err := c.Parent(ctx, c.q.Owner)
+		if err != nil && pki.KindOf(err) != pki.NotFound {
+			return err
+		}
+		if c.lent = err == nil && parent == c.tenant; c.lent {
+			if c.owner, err = c.findRef(ctx, tenantRef(c.q.Owner)); err != nil {
+				return err
+			}
+		}
+	}
+	c.none = c.owner == 0
+	return nil
+}
+
 // bound returns how many hits one page looks at: no more than it can hold where
 // all are wanted that the search is led by.
 func (c *certificateSearch) bound(limit int) int {
 	q := c.q
 	q.Serial, q.Device, q.Batch = "", "", "" // each alone
+	if c.lent {
+		q.Owner = "" // all that its index has
+	}
 	if q == (registry.Query{}) || q == (registry.Query{Lot: q.Lot}) || q == (registry.Query{ProductLine: q.ProductLine}) {
 		return limit + 1
 	}
@@ -136,6 +169,8 @@ func (c *certificateSearch) lead(ctx context.Context, after []byte) (text string
 	}
 	q := &c.q
 	switch {
+	case c.none:
+		return "", nil, "", nil
 	case q.Serial != "":
 		serial, err := pki.ParseSerial(q.Serial)
 		return leadSerial, []any{serial[:], at.num}, "", err
@@ -147,11 +182,11 @@ func (c *certificateSearch) lead(ctx context.Context, after []byte) (text string
 		return leadBatch, []any{num, at.num}, "", err
 	case q.Device != "":
 		return leadDevice, []any{c.who, q.Device, before}, "", nil
-	case q.Fingerprint != "" && q.Lot+q.ProductLine == "":
+	case q.Fingerprint != "" && q.Lot+q.ProductLine == "" && !c.lent:
 		return leadFingerprint, []any{c.fingerprint[:8], at.id}, pki.IndexFingerprint, nil
 	case q.Lot != "":
 		return under(leadLot, lotRef(c.tenant, q.Lot))
-	case q.Subject != "" && q.ProductLine == "":
+	case q.Subject != "" && q.ProductLine == "" && !c.lent:
 		for word := range strings.FieldsSeq(q.Subject) { // the longest leaves most out
 			if len(word) > len(c.first) {
 				c.first = word
@@ -164,6 +199,8 @@ func (c *certificateSearch) lead(ctx context.Context, after []byte) (text string
 		return leadSubject, []any{c.who, from, c.first + "\U0010ffff", at.text, at.id}, pki.IndexSubject, nil
 	case q.ProductLine != "":
 		return under(leadLine, placeRef(registry.ProductLine, c.tenant, q.ProductLine))
+	case c.lent:
+		return leadOwner, []any{c.owner, before}, "", nil
 	case !q.ExpiresFrom.IsZero() || !q.ExpiresTo.IsZero():
 		to := int64(math.MaxInt64)
 		if !q.ExpiresTo.IsZero() {
@@ -204,7 +241,7 @@ func (c *certificateSearch) needIndex(ctx context.Context, index pki.SearchIndex
 	}
 	if !kept && len(without) > 0 {
 		return nil, pki.Errorf(pki.NotReady, "no authority that this search is about keeps the index %s, which it is created with ('pando authority create --index %s'): "+
-			"name a serial, device, batch, lot or product line besides, by which the search can be led", index, index)
+			"name a serial, device, batch, lot, product line or child that owns them besides, by which the search can be led", index, index)
 	}
 	return without, nil
 }
@@ -274,6 +311,8 @@ func (c *certificateSearch) rows(ctx context.Context, hits []hit) (map[int64]*st
 func (c *certificateSearch) wanted(ctx context.Context, h hit, row *storedCertificate) (*registry.Found, error) {
 	q := &c.q
 	if row == nil || row.tenant != c.who && row.owner != c.who ||
+		c.owner != 0 && row.owner != c.owner ||
+		row.owner != c.who && (q.Lot != "" || q.ProductLine != "" || q.Batch != "") || // which are the owner's alone to know
 		q.Device != "" && q.Device != row.cert.Device ||
 		!q.ExpiresFrom.IsZero() && row.cert.NotAfter.Before(q.ExpiresFrom) ||
 		!q.ExpiresTo.IsZero() && row.cert.NotAfter.After(q.ExpiresTo) {

@@ -107,6 +107,45 @@ func testSearch(f *fixture) {
 	}
 	got, _ := f.search(partner, registry.Query{}, 1)
 	f.same(got, []pki.DeviceID{"theirs"})
+
+	// By owner, a parent finds what it issued for its child, by nothing that is the
+	// child's alone to know.
+	for _, test := range []struct {
+		tenant pki.TenantID
+		q      registry.Query
+		want   string
+	}{
+		{acme, registry.Query{Owner: partner}, "[theirs]"},
+		{acme, registry.Query{Owner: acme}, "[meter-3 meter-2 meter-1 e d c b a]"},
+		{acme, registry.Query{Owner: acme, Status: registry.Held}, "[a]"},
+		{acme, registry.Query{Owner: acme, Device: "theirs"}, "[]"},
+		{acme, registry.Query{Owner: partner, Device: "theirs"}, "[theirs]"},
+		{acme, registry.Query{Owner: partner, Device: "a"}, "[]"},
+		{acme, registry.Query{Owner: partner, Status: registry.Good, Profile: f.profile.Name}, "[theirs]"},
+		{acme, registry.Query{Owner: partner, Status: registry.Revoked}, "[]"},
+		{acme, registry.Query{Owner: partner, ExpiresFrom: year}, "[theirs]"},
+		{acme, registry.Query{Owner: partner, Fingerprint: print(theirs)}, "[theirs]"},
+		{acme, registry.Query{Owner: partner, Fingerprint: print(a)}, "[]"},
+		{acme, registry.Query{Owner: partner, Lot: theirs.Placement.Lot}, "[]"},
+		{acme, registry.Query{Device: "theirs", Lot: theirs.Placement.Lot}, "[]"},
+		{acme, registry.Query{Serial: theirs.Serial.String(), ProductLine: theirs.Placement.ProductLine}, "[]"},
+		{acme, registry.Query{Owner: stranger}, "[]"},
+		{acme, registry.Query{Owner: "nobody"}, "[]"},
+		{partner, registry.Query{Owner: partner}, "[theirs]"},
+		{partner, registry.Query{Owner: partner, Lot: theirs.Placement.Lot}, "[theirs]"},
+		{partner, registry.Query{Owner: acme}, "[]"},
+		{stranger, registry.Query{Owner: stranger}, "[]"},
+		{stranger, registry.Query{Owner: acme}, "[]"},
+		{stranger, registry.Query{Owner: partner}, "[]"},
+	} {
+		for _, limit := range []int{1, 100} {
+			got, pages := f.search(test.tenant, test.q, limit)
+			f.same(fmt.Sprintf("%s %+v %v", test.tenant, test.q, got), fmt.Sprintf("%s %+v %s", test.tenant, test.q, test.want))
+			if test.tenant == stranger && pages != 1 {
+				f.Errorf("%+v: %d pages", test.q, pages)
+			}
+		}
+	}
 	for _, q := range []registry.Query{{Fingerprint: print(a)}, {Subject: "a"}, {ExpiresTo: year}} {
 		_, _, _, err := f.SearchCertificates(f.ctx, acme, q, f.now, nil, 10)
 		f.is(pki.NotReady, err)
