@@ -8,8 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
+
+	"github.com/pando-pki/pando/internal/pandotest"
 )
 
 // binaryVariable names the pando that is tested to all tests of a run.
@@ -42,17 +43,8 @@ func runWithBinary(m *testing.M) (status int, err error) {
 	return m.Run(), nil
 }
 
-// seeded returns the source of a test's chance, from PANDO_TEST_SEED where that
-// is set, and prints its seed.
+// seeded returns the source of a test's chance, and prints its seed.
 func seeded(t *testing.T) *rand.Rand {
 	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("PANDO_TEST_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("PANDO_TEST_SEED: %v", err)
-		}
-	}
-	t.Logf("PANDO_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
+	return pandotest.Seeded(t)
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -18,10 +19,11 @@ import (
 )
 
 // TestSlowClients holds thousands of connections that ask for nothing, half of them at
-// the listener of the good client, and hundreds that send a byte now and then, against
+// the listener of the good client, and hundreds that send a byte now and then, each from another place in a request, against
 // each listener, while one good client enrols. It must hardly notice, and the slow ones must be cut off.
 func TestSlowClients(t *testing.T) {
 	const idle, slow, asked = 5000, 300, 400
+	random := seeded(t)
 	h := newHouse(t, 2)
 	h.serve(t)
 	good := h.connection(t)
@@ -44,7 +46,7 @@ func TestSlowClients(t *testing.T) {
 	// Another process may disturb a round; then it is made again.
 	for round := 1; ; round++ {
 		before := p99()
-		end := h.besiege(t, idle, slow)
+		end := h.besiege(t, random, idle, slow)
 		during := p99()
 		cut := end()
 		t.Logf("p99 of the good client: %v alone, %v beside %d idle and %d slow connections; %d of the slow ones were cut off", before, during, idle, slow, cut)
@@ -63,9 +65,12 @@ func TestSlowClients(t *testing.T) {
 	h.check(t, "")
 }
 
+// beginning is what a slow client may have sent before it became slow.
+const beginning = "POST /api/v1/enrollments HTTP/1.1\r\nHost: pando\r\nX-Slow: "
+
 // besiege opens idle connections and slow ones. end closes them and returns how
 // many of the slow ones the server had cut off; it waits until it must have.
-func (h *house) besiege(t *testing.T, idle, slow int) (end func() int) {
+func (h *house) besiege(t *testing.T, random *rand.Rand, idle, slow int) (end func() int) {
 	t.Helper()
 	trusted := &tls.Config{RootCAs: certPool(t, h.file.TLSCA)}
 	var mu sync.Mutex
@@ -114,10 +119,13 @@ func (h *house) besiege(t *testing.T, idle, slow int) (end func() int) {
 	var cut errgroup.Group
 	ended := make(chan struct{}, slow)
 	for _, c := range slowly {
+		begun := beginning[:random.IntN(len(beginning)+1)]
+		pause := time.Second/2 + time.Duration(random.Int64N(int64(time.Second)))
 		cut.Go(func() error {
 			defer c.Close()
 			go func() { // a header that never ends
-				for err := error(nil); err == nil; time.Sleep(time.Second) {
+				_, err := io.WriteString(c, begun)
+				for ; err == nil; time.Sleep(pause) {
 					_, err = io.WriteString(c, "G")
 				}
 			}()

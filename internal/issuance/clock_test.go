@@ -48,10 +48,12 @@ func (m *movable) wrong() bool {
 	return false
 }
 
-// TestClockJumps sets the clock back an hour and on by a day while requests come.
+// TestClockJumps sets the clock back an hour and on by a day, and each way by chance, while
+// requests come.
 // While it is wrong nothing is issued; when it is right again issuance goes on by
 // itself; no certificate has a wrong time.
 func TestClockJumps(t *testing.T) {
+	random := pandotest.Seeded(t)
 	m := newMovable(t)
 	var issued, refused atomic.Int64
 	stop := make(chan struct{})
@@ -96,7 +98,10 @@ func TestClockJumps(t *testing.T) {
 		}
 	}
 	grows(&issued)
-	for _, jump := range []time.Duration{-time.Hour, 24 * time.Hour} {
+	chance := func() time.Duration { return 2*time.Minute + time.Duration(random.Int64N(int64(48*time.Hour))) }
+	jumps := []time.Duration{-time.Hour, 24 * time.Hour, -chance(), chance()}
+	random.Shuffle(len(jumps), func(i, j int) { jumps[i], jumps[j] = jumps[j], jumps[i] })
+	for _, jump := range jumps {
 		m.set(jump)
 		grows(&refused)
 		before := issued.Load()

@@ -7,13 +7,11 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
-	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
-	"github.com/pando-pki/pando/internal/store/sqlstore"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -134,19 +132,7 @@ func TestJumpsWhileRollingOver(t *testing.T) {
 			t.Errorf("%d events %s, want %d", n, act, want)
 		}
 	}
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlstore.Open(ctx, s.cfg.Database(), sqlstore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	r, err := check.Run(ctx, check.Config{Store: store, Relint: new(check.Relint)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Total > 0 || r.Issuers != 4 || r.Relinted != r.Certificates {
-		t.Errorf("pando check: %d issuers, %d of %d certificates linted again, %v", r.Issuers, r.Relinted, r.Certificates, r.Findings)
+	if r := checkStopped(t, s, stop); r.Issuers != 4 {
+		t.Errorf("pando check: %d issuers", r.Issuers)
 	}
 }

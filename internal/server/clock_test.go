@@ -15,9 +15,10 @@ import (
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// TestJumpsWhileServing sets the clock back an hour and on by a day while the server runs:
-// revocations, CRLs and anchors have the time that it should say.
+// TestJumpsWhileServing sets the clock back an hour and on by a day, and each way by chance,
+// while the server runs: revocations, CRLs and anchors have the time that it should say.
 func TestJumpsWhileServing(t *testing.T) {
+	random := pandotest.Seeded(t)
 	var offset atomic.Int64
 	begun := time.Now()
 	s := openOn(t, newConfig(t), machine{
@@ -25,7 +26,7 @@ func TestJumpsWhileServing(t *testing.T) {
 		elapsed: func() time.Duration { return time.Since(begun) },
 	})
 	st := furnish(t, s, "acme", "meter", "tls-server")
-	run(t, s)
+	stop := run(t, s)
 	ctx := t.Context()
 	enrolled := func(device string) (*pki.Certificate, error) {
 		got, err := s.enroll.Enroll(ctx, enroll.Request{
@@ -40,7 +41,13 @@ func TestJumpsWhileServing(t *testing.T) {
 	wrong := func(at time.Time) bool {
 		return at.Before(begun.Add(-10*time.Minute)) || at.After(time.Now().Add(time.Minute))
 	}
-	for _, jump := range []time.Duration{-time.Hour, 24 * time.Hour} {
+	// By more than what is wrong is told by.
+	chance := func() time.Duration {
+		return (15*time.Minute + time.Duration(random.Int64N(int64(48*time.Hour)))).Round(time.Second)
+	}
+	jumps := []time.Duration{-time.Hour, 24 * time.Hour, -chance(), chance()}
+	random.Shuffle(len(jumps), func(i, j int) { jumps[i], jumps[j] = jumps[j], jumps[i] })
+	for _, jump := range jumps {
 		var c *pki.Certificate
 		if err := patiently(func() (err error) {
 			c, err = enrolled("SM" + strings.ReplaceAll(jump.String(), "-", "before"))
@@ -82,6 +89,7 @@ func TestJumpsWhileServing(t *testing.T) {
 	if err := patiently(func() error { _, err := enrolled("SM-0"); return err }); err != nil {
 		t.Errorf("the clock is right again: %v", err)
 	}
+	checkStopped(t, s, stop)
 }
 
 // crlWith returns the first CRL of a list that has the serial.

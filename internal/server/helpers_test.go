@@ -16,10 +16,12 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/keystore/soft"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/store/sqlstore"
 )
 
 const free = "127.0.0.1:0"
@@ -118,6 +120,28 @@ func run(t *testing.T, s *Server) (stop func() error) {
 		}
 	})
 	return stop
+}
+
+// checkStopped stops a server and sees that every invariant of what it stored holds, with
+// its certificates linted again.
+func checkStopped(t *testing.T, s *Server, stop func() error) *check.Report {
+	t.Helper()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	store, err := sqlstore.Open(t.Context(), s.cfg.Database(), sqlstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	r, err := check.Run(t.Context(), check.Config{Store: store, Relint: new(check.Relint)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Total > 0 || r.Certificates == 0 || r.Relinted != r.Certificates || r.OpenIntents != 0 {
+		t.Errorf("pando check: %d of %d certificates linted again, %d open intents, %v", r.Relinted, r.Certificates, r.OpenIntents, r.Findings)
+	}
+	return r
 }
 
 // furnish makes a tenant with a test root, an authority and an endpoint for each
