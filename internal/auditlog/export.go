@@ -62,6 +62,15 @@ func (s *Service) Export(ctx context.Context, g access.Permit, since, until time
 
 // Write writes the export (see audit.Verify for how it is read).
 func (e *Export) Write(ctx context.Context, to io.Writer) error {
+	if err := e.write(ctx, to); err != nil {
+		e.s.stats.ExportFailures.Add(1)
+		return err
+	}
+	e.s.stats.Exports.Add(1)
+	return nil
+}
+
+func (e *Export) write(ctx context.Context, to io.Writer) error {
 	edge, err := audit.Edge(e.from, e.v.hashes)
 	if err != nil {
 		return fmt.Errorf("reading the log's tree: %w", err)

@@ -11,6 +11,8 @@ type Stats struct {
 	Signed  stat.Moment             // when it last signed a checkpoint
 	Anchors map[string]*AnchorStats // by name; the map is not changed
 
+	Exports, ExportFailures stat.Counter // that were written to their end, and that were not
+
 	waiting atomic.Pointer[Backlog] // as the last look found it
 }
 

@@ -120,6 +120,9 @@ func TestClose(t *testing.T) {
 	if same, err := h.close("lot-7", 2); err != nil || same != signed {
 		t.Errorf("closed again: %s, %v", same, err)
 	}
+	if n := h.LotReports.Signed().Value(); n != 1 {
+		t.Errorf("%d reports signed are counted, want 1", n)
+	}
 	if got, err := h.LotReports.Report(t.Context(), h.Permit(t, "acme", access.ReadRegistry), "lot-7"); err != nil || got != signed {
 		t.Errorf("got %s, %v", got, err)
 	}

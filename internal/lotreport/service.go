@@ -18,6 +18,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -69,10 +70,16 @@ type Config struct {
 }
 
 // A Service closes lots. Its methods are safe for concurrent use.
-type Service struct{ cfg Config }
+type Service struct {
+	cfg    Config
+	signed stat.Counter
+}
 
 // New returns a Service.
-func New(cfg Config) *Service { return &Service{cfg} }
+func New(cfg Config) *Service { return &Service{cfg: cfg} }
+
+// Signed counts the reports that this process signed.
+func (s *Service) Signed() *stat.Counter { return &s.signed }
 
 // How long Close waits for what is being issued in the lot, and how often it looks.
 const (
@@ -125,9 +132,13 @@ func (s *Service) Close(ctx context.Context, g access.Permit, lot string, said *
 	if err != nil {
 		return "", err
 	}
-	return s.cfg.Store.PutReport(ctx, g.Tenant(), lot, signed,
+	kept, err := s.cfg.Store.PutReport(ctx, g.Tenant(), lot, signed,
 		s.event(g, "lot.report", lot, fmt.Sprintf("ordered %d, issued %d, refused %d, scrapped %d, open %d, sha256 %x",
 			r.Ordered, r.Issued, r.Refused, r.Scrapped, r.Open, sha256.Sum256([]byte(signed)))))
+	if err == nil {
+		s.signed.Add(1)
+	}
+	return kept, err
 }
 
 // checkLot reports whether a lot is within a permit.

@@ -36,6 +36,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	c.status(out)
 	c.archives(out)
 	c.changes(out)
+	c.keeping(out)
+	c.validators(out)
 	c.log(out)
 	c.publishing(out)
 	c.limits(out)

@@ -59,6 +59,18 @@ var (
 
 	changes = counter("pando_changes_total", "Changes that this process took for approval, approvals and refusals of them, those that it executed, those that failed, and attempts that are made again.", "what")
 
+	changesOpen = gauge("pando_changes_open", "Changes that wait for approval, of all tenants (pending), and those that are approved and not done yet (approved).", "state")
+
+	purged        = counter("pando_purged_total", "What this process removed from the store as its time was over (retention), by what it is.", "what")
+	purgeFailures = counter("pando_purge_failures_total", "Rounds of such removal that failed and are made again.", "what")
+
+	deviceActs      = counter("pando_device_acts_total", "Acts on devices that this process carried out.", "act")
+	devicesImported = counter("pando_device_import_rows_total", "Rows of imports of devices, by what became of them: planned, moved, unchanged or refused.", "outcome")
+
+	lotReports = counter("pando_lot_reports_total", "Reports of closed lots that this process signed.")
+
+	validatorAnswers = counter("pando_validator_answers_total", "What validators of challenges of SCEP answered: success, or the kind of the refusal; unavailable is no answer that counts.", "validator", "outcome")
+
 	batches  = gauge("pando_batches", "Batches that have not come to their end, by state.", "state")
 	jobs     = gauge("pando_revocation_jobs", "Revocation jobs that have not come to their end, by state.", "state")
 	jobsSeen = gauge("pando_revocation_jobs_certificates", "Certificates that the revocation jobs that count or run now have looked at.")
@@ -72,6 +84,8 @@ var (
 	logUnanchored  = gauge("pando_log_unanchored_seconds", "For how long a log has had entries that no anchor's checkpoint covers; 0 where none has.")
 	anchorTaken    = gauge("pando_anchor_taken_age_seconds", "Time since the anchor last took a checkpoint from this node; absent before the first.", "anchor")
 	anchorFailures = counter("pando_anchor_failures_total", "Checkpoints that the anchor did not take.", "anchor")
+
+	logExports = counter("pando_log_exports_total", "Exports of the audit log that this process wrote to their end (done), and that broke off (failed).", "outcome")
 
 	crlsMade = counter("pando_crls_made_total", "CRLs that this process signed.")
 	crlAge   = gauge("pando_crl_age_seconds", "Time since thisUpdate of the issuer's oldest current CRL.", "issuer")
@@ -111,9 +125,9 @@ func definitions() []definition {
 		issued, refused, visited, underWay, waiting, intents, groups, commits, signature,
 		keysReady, keysWaiting, keysMade,
 		transactions, database, wal, entries, batches, jobs, jobsSeen,
-		changes,
+		changes, changesOpen, validatorAnswers, deviceActs, devicesImported, lotReports, purged, purgeFailures,
 		archives, archived, archiveFailures, archiveRounds, archiveRound, quotas, quotasCounting,
-		logWaiting, logOldest, logSigned, logUnanchored, anchorTaken, anchorFailures,
+		logWaiting, logOldest, logSigned, logUnanchored, anchorTaken, anchorFailures, logExports,
 		crlsMade, crlAge, crlLeft, crlLate, ocspTold, ocspKept, ocspRefused,
 		published, publishFailures, publishRefused, publishWaiting, publishFailing, publishDone,
 		checkRounds, checkRound, checkWrong, checkUnreachable,

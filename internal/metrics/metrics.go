@@ -24,6 +24,7 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/publish"
 	"github.com/pando-pki/pando/internal/quota"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/stat"
@@ -63,6 +64,11 @@ type Keys interface {
 	Made() *stat.Histogram
 }
 
+// Validators are those of challenges of SCEP.
+type Validators interface {
+	Answers(f func(name string, a *stat.Answers))
+}
+
 // Config is what is shown; every field is needed.
 type Config struct {
 	Store      Store
@@ -74,6 +80,10 @@ type Config struct {
 	Revocation *revocation.Stats
 	Retention  func() retention.Stats
 	Approvals  *approval.Stats
+	Purged     map[string]*stat.Purges // by what
+	Validators Validators
+	LotReports *stat.Counter // signed
+	Registry   *registry.Stats
 	Audit      *auditlog.Stats
 	Publisher  Publisher
 	Checker    *stat.StatusChecks

@@ -3,8 +3,10 @@ package metrics_test
 import (
 	"context"
 	"crypto/x509/pkix"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/blob"
 	"github.com/pando-pki/pando/internal/enroll"
@@ -30,6 +33,8 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/publish"
 	"github.com/pando-pki/pando/internal/quota"
+	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/statuscheck"
 )
 
@@ -42,6 +47,8 @@ type parts struct {
 	checker   *statuscheck.Checker
 	later     *pandotest.Clock // the checker's
 	limits    *limit.Limits
+	purged    map[string]*stat.Purges
+	validator *answers
 }
 
 func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
@@ -56,6 +63,8 @@ func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
 	targets := map[string]publish.Target{"good": blob.OpenDirectory(dir), "broken": blob.OpenDirectory(broken)}
 	p := &parts{
 		log:       s.NewLog(t),
+		purged:    map[string]*stat.Purges{"old things": {}},
+		validator: new(answers),
 		later:     pandotest.NewClock(time.Now()),
 		publisher: publish.New(publish.Config{Targets: targets, Source: s.Revocation, Chains: s.Hierarchy, Alarms: s.Alarms, Log: log}),
 		limits:    limit.New(limit.Config{Requests: 1, Tenant: limit.Rate{PerSecond: 1, Burst: 1}, Now: pandotest.NewClock(time.Now()).Now}),
@@ -63,7 +72,7 @@ func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
 	p.checker = statuscheck.New(statuscheck.Config{Store: s.Store, Authority: s.Revocation, Publisher: p.publisher, Alarms: s.Alarms, Now: p.later.Now, Log: log})
 	return s, metrics.New(metrics.Config{
 		Store: s.Store, Issuance: s.Issuance, Keys: s.Keypool, Refused: s.Enroll.Refused(), Visits: s.Visits, Signatures: s.Signer.Times(),
-		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Approvals: s.Approvals.Stats(), Audit: p.log.Stats(), Publisher: p.publisher, Checker: p.checker.Stats(), Limits: p.limits,
+		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Approvals: s.Approvals.Stats(), Purged: p.purged, Validators: p.validator, LotReports: s.LotReports.Signed(), Registry: s.Registry.Stats(), Audit: p.log.Stats(), Publisher: p.publisher, Checker: p.checker.Stats(), Limits: p.limits,
 		Connections: func() map[string]metrics.Connections {
 			return map[string]metrics.Connections{"https": {Open: 2, Most: 3, Refused: 1}}
 		}, Alarms: s.Alarms, Now: time.Now, Log: log, Version: "test",
@@ -102,6 +111,7 @@ func work(t *testing.T, s *stack.Stack, m *metrics.Metrics, p *parts) {
 	if _, err := s.Quotas.Set(t.Context(), s.Permit(t, "demo", access.ManageQuotas), quota.Target{Kind: quota.Tenant}, 1); err != nil {
 		t.Fatal(err)
 	}
+	keep(t, s)
 	p.work(t, s, m)
 	s.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "demo", Name: "test.alarm"}, Severity: alarm.Warning})
 	mux := http.NewServeMux()
@@ -109,6 +119,39 @@ func work(t *testing.T, s *stack.Stack, m *metrics.Metrics, p *parts) {
 	for _, path := range []string{"/things/1", "/things/2", "/elsewhere"} {
 		m.Count("https", mux).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 	}
+}
+
+// keep has a lot be closed and a change wait.
+func keep(t *testing.T, s *stack.Stack) {
+	t.Helper()
+	manage := s.Permit(t, "demo", access.ManageRegistry)
+	if _, err := s.Registry.CreateLot(t.Context(), manage, registry.Lot{Name: "lot-7", ProductLine: "meters"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second changes nothing
+		if _, err := s.Registry.ImportDevices(t.Context(), manage, registry.CSV, pki.Placement{Lot: "lot-7"}, strings.NewReader("device\nGW-1\nGW-2\n\"\"\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Registry.ImportDevices(t.Context(), manage, registry.CSV, pki.Placement{Lot: "lot-8"}, strings.NewReader("device\nGW-1\n")); err != nil {
+		t.Fatal(err)
+	}
+	devices := s.Permit(t, "demo", access.ManageDevices)
+	for n := range 2 { // the second is refused
+		if _, err := s.Registry.ChangeDevice(t.Context(), devices, "GW-1", registry.Decommission, ""); (err == nil) != (n == 0) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.LotReports.Close(t.Context(), manage, "lot-7", nil); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	c := &approval.Change{ID: pki.ChangeID(pki.NewID(now)), Tenant: "demo", Kind: approval.PublishProfile, Target: "profile:meter", Payload: []byte("{}"), Created: now, Expires: now.Add(time.Hour),
+		State: approval.Pending, Steps: []approval.Step{{Role: "administrator", N: 1}}}
+	if _, err := s.Store.PutChange(t.Context(), c, false, approval.Most{Tenant: 10, Requester: 10}, pki.Event{Tenant: "demo", At: now, Actor: "token:1", Action: "change.request"}); err != nil {
+		t.Fatal(err)
+	}
+
 }
 
 // work has each of the parts do something, and be refused something.
@@ -128,6 +171,18 @@ func (p *parts) work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
 	if err := p.log.Finish(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	for _, to := range []io.Writer{io.Discard, new(full)} {
+		e, err := p.log.Export(t.Context(), s.Permit(t, "demo", access.ReadEvents), time.Time{}, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Write(t.Context(), to); (err == nil) != (to == io.Discard) {
+			t.Fatal(err)
+		}
+	}
+	p.purged["old things"].Removed.Add(7)
+	p.validator.said.Yes.Add(1)
+	p.validator.said.No.Add(pki.Unauthenticated)
 	for range 2 { // nobody listens at a stack's status URL, and the root's first CRL is late at the second look
 		if err := p.checker.Round(t.Context()); err != nil {
 			t.Fatal(err)
@@ -142,6 +197,16 @@ func (p *parts) work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
 		p.limits.Tenant("demo")
 	}
 }
+
+// answers are of the one validator that there is.
+type answers struct{ said stat.Answers }
+
+func (a *answers) Answers(f func(string, *stat.Answers)) { f("intune", &a.said) }
+
+// full takes nothing.
+type full struct{}
+
+func (*full) Write([]byte) (int, error) { return 0, errors.New("it is full") }
 
 // TestCounts: what happened is what is shown.
 func TestCounts(t *testing.T) {
@@ -163,6 +228,22 @@ func TestCounts(t *testing.T) {
 		`pando_http_requests_total{code="404",listener="https",route="none"} 1`,
 		`pando_crls_made_total 2`,
 		`pando_archives_total 0`,
+		`pando_changes_open{state="pending"} 1`,
+		`pando_changes_open{state="approved"} 0`,
+		`pando_validator_answers_total{outcome="success",validator="intune"} 1`,
+		`pando_validator_answers_total{outcome="unauthenticated",validator="intune"} 1`,
+		`pando_validator_answers_total{outcome="unavailable",validator="intune"} 0`,
+		`pando_device_import_rows_total{outcome="planned"} 2`,
+		`pando_device_import_rows_total{outcome="moved"} 1`,
+		`pando_device_import_rows_total{outcome="unchanged"} 2`,
+		`pando_device_import_rows_total{outcome="refused"} 2`,
+		`pando_device_acts_total{act="decommission"} 1`,
+		`pando_device_acts_total{act="suspend"} 0`,
+		`pando_lot_reports_total 1`,
+		`pando_purged_total{what="old things"} 7`,
+		`pando_purge_failures_total{what="old things"} 0`,
+		`pando_log_exports_total{outcome="done"} 1`,
+		`pando_log_exports_total{outcome="failed"} 1`,
 		`pando_quotas{state="full"} 1`,
 		`pando_quotas{state="free"} 0`,
 		`pando_quotas_counting 0`,

@@ -4,10 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/limit"
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/publish"
 	"github.com/pando-pki/pando/internal/revocation"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 func (c collector) log(out sink) {
@@ -21,6 +24,34 @@ func (c collector) log(out sink) {
 		c.age(out, anchorTaken, a.Taken.Value(), name)
 		out.counter(anchorFailures, a.Failures.Value(), name)
 	}
+	out.counter(logExports, s.Exports.Value(), "done")
+	out.counter(logExports, s.ExportFailures.Value(), "failed")
+}
+
+// keeping shows what was done in the registry, what was closed and what was cleared away.
+func (c collector) keeping(out sink) {
+	r := c.m.cfg.Registry
+	for act, n := range r.Acts {
+		out.counter(deviceActs, n.Value(), string(act))
+	}
+	out.counter(devicesImported, r.Planned.Value(), "planned")
+	out.counter(devicesImported, r.Moved.Value(), "moved")
+	out.counter(devicesImported, r.Unchanged.Value(), "unchanged")
+	out.counter(devicesImported, r.Refused.Value(), "refused")
+	out.counter(lotReports, c.m.cfg.LotReports.Value())
+	for what, n := range c.m.cfg.Purged {
+		out.counter(purged, n.Removed.Value(), what)
+		out.counter(purgeFailures, n.Failures.Value(), what)
+	}
+}
+
+func (c collector) validators(out sink) {
+	c.m.cfg.Validators.Answers(func(name string, a *stat.Answers) {
+		out.counter(validatorAnswers, a.Yes.Value(), name, "success")
+		for _, kind := range []pki.Kind{pki.Unauthenticated, pki.PolicyRefused, pki.Unavailable} { // it becomes no other
+			out.counter(validatorAnswers, a.No.Value(kind), name, kind.String())
+		}
+	})
 }
 
 func (c collector) publishing(out sink) {
@@ -67,6 +98,9 @@ func (c collector) work(ctx context.Context, out sink) error {
 		out.gauge(jobs, float64(w.Jobs[string(s)]), string(s))
 	}
 	out.gauge(jobsSeen, float64(w.Seen))
+	for _, s := range []approval.State{approval.Pending, approval.Approved} {
+		out.gauge(changesOpen, float64(w.Changes[string(s)]), string(s))
+	}
 	return nil
 }
 

@@ -117,8 +117,12 @@ func (s *Service) ChangeDevice(ctx context.Context, g access.Permit, id pki.Devi
 	}
 	// Also after an error: it may mean that the outcome is unknown.
 	defer s.cfg.Revoked()
-	return s.cfg.Store.ChangeDevice(ctx, DeviceChange{Owner: g.Tenant(), ID: id, Act: act, Note: note,
+	d, err := s.cfg.Store.ChangeDevice(ctx, DeviceChange{Owner: g.Tenant(), ID: id, Act: act, Note: note,
 		Event: s.event(g, "device."+string(act), "device:"+string(id), "")})
+	if err == nil {
+		s.stats.Acts[act].Add(1)
+	}
+	return d, err
 }
 
 // Device returns a device. It needs access.ReadRegistry.

@@ -71,6 +71,11 @@ func (s *Service) ImportDevices(ctx context.Context, g access.Permit, format Imp
 			fmt.Sprintf("%d devices from row %d on, beginning with %q", len(chunk), first, chunk[0].ID)))
 		out.Planned, out.Moved = out.Planned+int64(planned), out.Moved+int64(moved)
 		out.Unchanged += int64(len(chunk) - planned - moved)
+		if err == nil {
+			s.stats.Planned.Add(planned)
+			s.stats.Moved.Add(moved)
+			s.stats.Unchanged.Add(len(chunk) - planned - moved)
+		}
 		chunk = chunk[:0]
 		return err
 	}
@@ -95,6 +100,7 @@ func (s *Service) ImportDevices(ctx context.Context, g access.Permit, format Imp
 			chunk = append(chunk, d)
 		case kind == pki.Malformed || kind == pki.PolicyRefused || kind == pki.Forbidden || kind == pki.Conflict: // of a closed lot
 			out.refuse(n, err)
+			s.stats.Refused.Add(1)
 		default:
 			return nil, err
 		}

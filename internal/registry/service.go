@@ -27,6 +27,7 @@ type Config struct {
 type Service struct {
 	cfg     Config
 	cursors *cursorKey
+	stats   *Stats
 
 	mu       sync.RWMutex
 	complete map[placed]completed // guarded by mu
@@ -34,7 +35,7 @@ type Service struct {
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, cursors: newCursorKey(cfg.CursorKey), complete: map[placed]completed{}}
+	return &Service{cfg: cfg, cursors: newCursorKey(cfg.CursorKey), stats: newStats(), complete: map[placed]completed{}}
 }
 
 type placed struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 const (
@@ -31,6 +32,7 @@ type shelf struct {
 	purge purger
 	life  time.Duration
 	slice int
+	count *stat.Purges
 }
 
 // A housekeeper drops what has had its time.
@@ -40,13 +42,18 @@ type housekeeper struct {
 	log     *slog.Logger
 }
 
+// newPurged returns the counts of each shelf, by the name that metrics have for it.
+func newPurged() map[string]*stat.Purges {
+	return map[string]*stat.Purges{"idempotency-keys": {}, "scep-transactions": {}, "batch-chunks": {}, "enrolment-secrets": {}}
+}
+
 func (s *Server) housekeeper() *housekeeper {
-	keep := s.cfg.Retention
+	keep, count := s.cfg.Retention, s.purged
 	return &housekeeper{now: s.now, log: s.log, shelves: []shelf{
-		{"idempotency keys", s.store.PurgeIdempotency, time.Duration(keep.IdempotencyKeys), purgeSlice},
-		{"SCEP transactions", s.store.PurgeSCEP, time.Duration(keep.IdempotencyKeys), purgeSlice},
-		{"chunks of batches' rows", s.store.PurgeBatchRows, time.Duration(keep.BatchRows), purgeChunks},
-		{"enrolment secrets", s.store.PurgeSecrets, secretsKept, purgeSlice},
+		{"idempotency keys", s.store.PurgeIdempotency, time.Duration(keep.IdempotencyKeys), purgeSlice, count["idempotency-keys"]},
+		{"SCEP transactions", s.store.PurgeSCEP, time.Duration(keep.IdempotencyKeys), purgeSlice, count["scep-transactions"]},
+		{"chunks of batches' rows", s.store.PurgeBatchRows, time.Duration(keep.BatchRows), purgeChunks, count["batch-chunks"]},
+		{"enrolment secrets", s.store.PurgeSecrets, secretsKept, purgeSlice, count["enrolment-secrets"]},
 	}}
 }
 
@@ -58,7 +65,9 @@ func (h *housekeeper) run(ctx context.Context) error {
 	for {
 		for _, s := range h.shelves {
 			purged, err := h.empty(ctx, s)
+			s.count.Removed.Add(purged)
 			if err != nil && ctx.Err() == nil {
+				s.count.Failures.Add(1)
 				h.log.ErrorContext(ctx, "purge", "what", s.what, "error", err)
 			}
 			if purged > 0 {

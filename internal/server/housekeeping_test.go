@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 // A keyCupboard holds the times of idempotency keys.
@@ -71,7 +73,7 @@ func TestHousekeeping(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		h := &housekeeper{shelves: []shelf{
-			{"keys", keys.Purge, life, purgeSlice}, {"rows", rows.Purge, 90 * time.Minute, purgeChunks},
+			{"keys", keys.Purge, life, purgeSlice, new(stat.Purges)}, {"rows", rows.Purge, 90 * time.Minute, purgeChunks, new(stat.Purges)},
 		}, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
 		go func() { ended <- h.run(ctx) }()
 
@@ -105,6 +107,11 @@ func TestHousekeeping(t *testing.T) {
 		if diff := cmp.Diff(want, rounds); diff != "" {
 			t.Errorf("rounds (-want +got):\n%s", diff)
 		}
+		for i, want := range [][2]uint64{{2010, 1}, {2, 0}} {
+			if got := h.shelves[i].count; got.Removed.Value() != want[0] || got.Failures.Value() != want[1] {
+				t.Errorf("%s: %d counted, %d failures, want %d", h.shelves[i].what, got.Removed.Value(), got.Failures.Value(), want)
+			}
+		}
 		for _, line := range []string{`what=keys count=2007`, `what=keys count=3`, `what=rows count=2`, `level=ERROR`, `the disk is full`} {
 			if strings.Count(said.String(), line) != 1 {
 				t.Errorf("not logged once: %s\n%s", line, said.String())
@@ -113,12 +120,27 @@ func TestHousekeeping(t *testing.T) {
 	})
 }
 
+// TestHousekeepingCounted: what a server removes of each kind is counted by itself.
+func TestHousekeepingCounted(t *testing.T) {
+	s := &Server{purged: newPurged()}
+	counts := map[*stat.Purges]bool{}
+	for _, shelf := range s.housekeeper().shelves {
+		if shelf.count == nil || counts[shelf.count] {
+			t.Errorf("%s has no count of its own", shelf.what)
+		}
+		counts[shelf.count] = true
+	}
+	if len(counts) != len(s.purged) {
+		t.Errorf("%d counts, %d are shown", len(counts), len(s.purged))
+	}
+}
+
 // TestHousekeepingEnds sees that the end of the server is no error in the log.
 func TestHousekeepingEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	var said strings.Builder
-	h := &housekeeper{shelves: []shelf{{"keys", (&keyCupboard{err: ctx.Err()}).Purge, time.Hour, purgeSlice}}, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
+	h := &housekeeper{shelves: []shelf{{"keys", (&keyCupboard{err: ctx.Err()}).Purge, time.Hour, purgeSlice, new(stat.Purges)}}, now: time.Now, log: slog.New(slog.NewTextHandler(&said, nil))}
 	if err := h.run(ctx); err != nil || said.Len() > 0 {
 		t.Errorf("%v, and it logged %q", err, said.String())
 	}

@@ -40,6 +40,7 @@ import (
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/signer"
+	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/statuscheck"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
 	"github.com/pando-pki/pando/internal/trace"
@@ -77,6 +78,7 @@ type Server struct {
 	validators  *validator.Service
 	sealer      *soft.KEK
 	visits      *visits.Book
+	purged      map[string]*stat.Purges
 	office      *access.Office
 	quotas      *quota.Service
 	approvals   *approval.Service
@@ -116,7 +118,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, machine: m, alarms: alarm.NewBoard(m.now), visits: visits.NewBook()}
+	s := &Server{cfg: cfg, log: log, machine: m, alarms: alarm.NewBoard(m.now), visits: visits.NewBook(), purged: newPurged()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -152,7 +154,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	certified.Certificates, principals.Secrets = s.trust, s.secrets
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Keys: s.keyPool, Refused: s.enroll.Refused(), Visits: s.visits, Signatures: signatures.Times(),
-		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Approvals: s.approvals.Stats(), Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
+		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Approvals: s.approvals.Stats(), Purged: s.purged, Validators: s.validators, LotReports: s.lotReports.Signed(), Registry: s.registry.Stats(), Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
 		Connections: func() map[string]metrics.Connections { return s.listeners.connections() }, Alarms: s.alarms, Now: m.now, Log: log, Version: version,
 	})
 	s.listeners, err = s.listen(version)

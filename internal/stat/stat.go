@@ -111,9 +111,23 @@ type StatusChecks struct {
 	Round       Moment  // when the last round ended
 }
 
-// OpenWork is the work on many certificates that has not come to its end.
+// Purges is what housekeeping counts of one kind of what has its time.
+type Purges struct {
+	Removed  Counter
+	Failures Counter // rounds that failed
+}
+
+// Answers is what somebody outside who is asked says, yes or no.
+type Answers struct {
+	Yes Counter
+	No  ByKind // by what it becomes here; Unavailable is no answer
+}
+
+// OpenWork is the work on many certificates, and changes that want approval, that have not
+// come to their end.
 type OpenWork struct {
 	Batches map[string]int64 // by state, those without any left out
 	Jobs    map[string]int64 // of revocation, likewise
 	Seen    int64            // certificates that these jobs have looked at
+	Changes map[string]int64 // by state, those without any left out
 }

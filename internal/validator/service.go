@@ -12,6 +12,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
 )
 
 // patience is how long a validator may take to answer, with all that comes before. A device
@@ -34,12 +35,20 @@ type Service struct {
 // A validator is one of them, with how it does.
 type validator struct {
 	Settings
-	remote *remote
+	remote  *remote
+	answers stat.Answers
 
 	mu      sync.Mutex
 	silent  [][32]byte // hashes of the requests that had no answer since the last, up to unreachableAt; guarded by mu
 	raised  bool
 	waiting bool // an alarm stands that it is to be told something; guarded by mu
+}
+
+// Answers calls f for each validator with what it answered to this process.
+func (s *Service) Answers(f func(name string, a *stat.Answers)) {
+	for name, v := range s.validators {
+		f(name, &v.answers)
+	}
 }
 
 // New returns a Service.
@@ -78,10 +87,24 @@ func (s *Service) Validate(ctx context.Context, tenant pki.TenantID, name, trans
 		Transaction: transaction, Request: base64.StdEncoding.EncodeToString(request), Caller: caller,
 	}})
 	s.heard(v, request, err)
-	if err != nil {
-		return pki.Because(kindOfFailure(err), err, "the validator %s gave no answer that counts: %s", v.Name, plain(err))
+	switch {
+	case err != nil:
+		err = pki.Because(kindOfFailure(err), err, "the validator %s gave no answer that counts: %s", v.Name, plain(err))
+	default:
+		err = said.judge(v.Name)
 	}
-	return said.judge(v.Name)
+	v.count(ctx, err)
+	return err
+}
+
+// count counts what became of a question, unless the client went away meanwhile.
+func (v *validator) count(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		v.answers.Yes.Add(1)
+	case !errors.Is(context.Cause(ctx), context.Canceled):
+		v.answers.No.Add(pki.KindOf(err))
+	}
 }
 
 // heard counts whether a validator answered about a request, for the alarm.

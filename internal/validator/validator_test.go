@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/fakeintune"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/validator"
 )
 
@@ -73,6 +75,22 @@ func TestAnswers(t *testing.T) {
 		f.Fail(status)
 		is(http.StatusText(status), pki.Unavailable, "answered with status")
 	}
+	s.Answers(func(name string, got *stat.Answers) {
+		counts := []uint64{got.Yes.Value(), got.No.Value(pki.Unauthenticated), got.No.Value(pki.PolicyRefused), got.No.Value(pki.Unavailable)}
+		if want := []uint64{1, 4 + 3, 2, 10}; name != "intune" || !slices.Equal(counts, want) {
+			t.Errorf("%s: %v are counted, want %v", name, counts, want)
+		}
+	})
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if err := s.Validate(gone, "acme", "intune", "t-1", csr); err == nil {
+		t.Error("an answer for a client that is gone")
+	}
+	s.Answers(func(_ string, got *stat.Answers) {
+		if n := got.No.Value(pki.Unavailable); n != 10 {
+			t.Errorf("a client that is gone is counted: %d", n)
+		}
+	})
 	f.Fail(0)
 	for what, body := range map[string]string{
 		"no JSON": "<html>", "another form": `[]`, "no code": `{"errorDescription":"x"}`, "a code that is no text": `{"code":1}`, "nothing": " ", "null": "null",

@@ -42,6 +42,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"events":          {eventsOf, []string{"sqlite_autoindex_event_1"}},
 		"events on":       {eventsAt, []string{"event_target"}},
 		"asked for":       {askedChange, []string{"change_asked"}},
+		"changes open":    {openChanges, []string{"change_open"}},
 		"open of one":     {openOfRequester, []string{"change_same"}},
 		"not approved":    {deniedBatches, []string{"batch_state", "change_target"}},
 		"approved by":     {changeOf, []string{"change_certificate_serial"}},

@@ -30,14 +30,17 @@ func (s *Store) Size(ctx context.Context) (stat.StoreSize, error) {
 	return size, nil
 }
 
-// OpenWork returns how many batches and revocation jobs have not come to their end.
+const openChanges = `SELECT state, count(*) FROM change WHERE state IN ('pending', 'approved') GROUP BY state`
+
+// OpenWork returns how many batches, revocation jobs and changes have not come to their end.
 func (s *Store) OpenWork(ctx context.Context) (stat.OpenWork, error) {
-	w := stat.OpenWork{Batches: make(map[string]int64), Jobs: make(map[string]int64)}
+	w := stat.OpenWork{Batches: make(map[string]int64), Jobs: make(map[string]int64), Changes: make(map[string]int64)}
 	for _, of := range []struct {
 		to   map[string]int64
 		text string // reads an index of what is open, and nothing of what has ended
 	}{
 		{w.Batches, `SELECT state, count(*) FROM batch WHERE state IN ('uploading', 'checking', 'checked', 'waiting', 'running', 'paused') GROUP BY state`},
+		{w.Changes, openChanges},
 		{w.Jobs, `SELECT state, count(*) FROM revocation_job WHERE state IN ('counting', 'counted', 'running', 'paused') GROUP BY state`},
 	} {
 		_, err := list(ctx, s.read, func(row row) (struct{}, error) {

@@ -26,11 +26,12 @@ func testSize(f *fixture) {
 
 // testOpenWork: what is open is counted by its state, and what has ended is not.
 func testOpenWork(f *fixture) {
+	changes := map[string]int64{}
 	is := func(batches, jobs map[string]int64, seen int64) {
 		f.Helper()
 		got, err := f.OpenWork(f.ctx)
 		f.ok(err)
-		f.same(got, stat.OpenWork{Batches: batches, Jobs: jobs, Seen: seen})
+		f.same(got, stat.OpenWork{Batches: batches, Jobs: jobs, Seen: seen, Changes: changes})
 	}
 	is(map[string]int64{}, map[string]int64{}, 0)
 	f.upload(1, batch.Running)
@@ -54,5 +55,8 @@ func testOpenWork(f *fixture) {
 	is(map[string]int64{"running": 1, "paused": 1}, map[string]int64{"running": 2}, 1)
 	f.advance(j, 10)
 	f.ok(f.MoveJob(f.ctx, acme, j.ID, revocation.JobMove{From: []revocation.JobState{revocation.Running}, To: revocation.Done, At: f.now}, f.event(acme, "revocation.done")))
+	f.putChange(1)
+	f.putChange(2)
+	changes["pending"] = 2
 	is(map[string]int64{"running": 1, "paused": 1}, map[string]int64{"running": 1}, 0)
 }
