@@ -88,7 +88,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 				t.Errorf("%s does not use %s:\n%s", name, index, all)
 			}
 		}
-		if name == "devices of lot" { // it groups what its limits leave, in memory
+		if name == "devices of lot" || name == "changes open" { // they group what limits, or an index of what is open, leave, in memory
 			continue
 		}
 		for _, step := range plan {
