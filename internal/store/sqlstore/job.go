@@ -108,6 +108,9 @@ func (s *Store) CreateJob(ctx context.Context, j *revocation.Job, e pki.Event) (
 // errNoneSelected is in the same words for what is not there and for what is
 // another tenant's.
 func errNoneSelected(j *revocation.Job) error {
+	if j.Selection.Issuer != "" {
+		return pki.Errorf(pki.NotFound, "no issuer %.60q that has signed certificates for this tenant", string(j.Selection.Issuer))
+	}
 	return pki.Errorf(pki.NotFound, "no certificate of %s", j.Selection)
 }
 

@@ -87,6 +87,11 @@ func (s *Store) SearchCertificates(ctx context.Context, tenant pki.TenantID, q r
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if q.Issuer != "" {
+		if _, err := s.issuerInfo(ctx, q.Issuer); err != nil {
+			return nil, nil, nil, err
+		}
+	}
 	c := &certificateSearch{Store: s, tenant: tenant, who: who, q: q, now: now}
 	if c.fingerprint, err = hex.DecodeString(q.Fingerprint); err != nil {
 		return nil, nil, nil, pki.Errorf(pki.Malformed, "fingerprint %.70q: it is written in hexadecimal", q.Fingerprint)

@@ -107,7 +107,11 @@ func testJobSelection(f *fixture) {
 			if tenant == stranger || test.want == nil {
 				_, _, err := f.CreateJob(f.ctx, j, f.event(tenant, "revocation.start"))
 				f.is(pki.NotFound, err)
-				f.same(pki.DetailOf(err), fmt.Sprintf("no certificate of %s", j.Selection))
+				want := fmt.Sprintf("no certificate of %s", j.Selection)
+				if test.by == revocation.ByIssuer {
+					want = fmt.Sprintf("no %s that has signed certificates for this tenant", j.Selection)
+				}
+				f.same(pki.DetailOf(err), want)
 				continue
 			}
 			got, _ := f.advance(f.createJob(j), 2)

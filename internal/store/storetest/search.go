@@ -91,7 +91,6 @@ func testSearch(f *fixture) {
 		{registry.Query{Status: registry.Held}, "[a]"},
 		{registry.Query{Status: registry.Expired}, "[c]"},
 		{registry.Query{Profile: "other"}, "[d]"},
-		{registry.Query{Issuer: "nothing"}, "[]"},
 		{registry.Query{Issuer: f.issuer.ID, Lot: "lot-2"}, "[b]"},
 		{registry.Query{Lot: "lot-1", ExpiresTo: year}, "[d]"},
 		{registry.Query{ProductLine: "meters", ExpiresFrom: year}, "[meter-3 meter-2 meter-1 e b a]"},
@@ -149,6 +148,11 @@ func testSearch(f *fixture) {
 	for _, q := range []registry.Query{{Fingerprint: print(a)}, {Subject: "a"}, {ExpiresTo: year}} {
 		_, _, _, err := f.SearchCertificates(f.ctx, acme, q, f.now, nil, 10)
 		f.is(pki.NotReady, err)
+	}
+	for _, q := range []registry.Query{{Issuer: "nothing"}, {Issuer: pki.IssuerID(f.issuer.Authority), Device: "b"}} {
+		_, _, _, err := f.SearchCertificates(f.ctx, acme, q, f.now, nil, 10)
+		f.is(pki.NotFound, err)
+		f.same(pki.DetailOf(err), fmt.Sprintf("no issuer %q", q.Issuer))
 	}
 	found, _, _, err := f.SearchCertificates(f.ctx, acme, registry.Query{Device: "b"}, f.now, nil, 10)
 	f.ok(err)
