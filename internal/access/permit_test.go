@@ -80,6 +80,23 @@ func TestRefusalSays(t *testing.T) {
 	if r, ok := errors.AsType[*access.Refusal](err); !ok || r.Error() != "needs certificates.revoke on tenant; token:0abc does not have it" {
 		t.Error(err)
 	}
+	operator := principal(access.PlatformOperator)
+	operator.Tenant = pki.Platform
+	_, err = operator.Authorize(access.Revoke, pki.Platform)
+	if r, ok := errors.AsType[*access.Refusal](err); !ok || r.Error() != "needs certificates.revoke on tenant; token:0abc does not have it: "+access.SeesNoTenant {
+		t.Error(err)
+	}
+}
+
+func TestPlatformOnly(t *testing.T) {
+	for p, want := range map[access.Permission]bool{
+		access.ManageTenants: true, access.ManageBlocklist: true, access.ManageClock: true,
+		access.ManageTokens: false, access.ReadEvents: false, access.ReadAlarms: false, access.Revoke: false,
+	} {
+		if got := access.PlatformOnly(p); got != want {
+			t.Errorf("%s: %t", p, got)
+		}
+	}
 }
 
 func TestPermitIncludes(t *testing.T) {

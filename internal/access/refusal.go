@@ -1,6 +1,14 @@
 package access
 
-import "github.com/pando-pki/pando/internal/pki"
+import (
+	"slices"
+
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// SeesNoTenant ends the detail of a refusal to a platform operator of what is of a
+// tenant.
+const SeesNoTenant = "a platform operator sees into no tenant"
 
 // A Refusal is a Forbidden error that says what was missing, where.
 type Refusal struct {
@@ -29,7 +37,11 @@ func refuse(who Principal, permission Permission, where Scope, has []Scope) erro
 	if id == "" {
 		id = "whoever asks"
 	}
-	if len(has) == 0 {
+	switch {
+	case len(has) > 0:
+	case who.operator() && !slices.Contains(permissions[PlatformOperator], permission):
+		return &Refusal{permission, where, pki.Errorf(pki.Forbidden, needs+" does not have it: %s", permission, where, id, SeesNoTenant)}
+	default:
 		return &Refusal{permission, where, pki.Errorf(pki.Forbidden, needs+" does not have it", permission, where, id)}
 	}
 	return &Refusal{permission, where, pki.Errorf(pki.Forbidden, needs+" has it on %s only", permission, where, id, ScopesText(has[:min(len(has), 10)]))}

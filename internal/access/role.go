@@ -65,6 +65,12 @@ const (
 	ManageChildren    Permission = "children.manage"  // child tenants, and what is lent to them
 )
 
+// PlatformOnly reports whether platform operators alone have a permission: nobody can
+// be granted it in a tenant.
+func PlatformOnly(p Permission) bool {
+	return slices.Contains(permissions[PlatformOperator], p) && !slices.Contains(permissions[TenantAdministrator], p)
+}
+
 var permissions = map[Role][]Permission{
 	PlatformOperator: {ManageTenants, ManageBlocklist, ManageClock, ManageTokens, ReadEvents, ReadAlarms},
 	TenantAdministrator: {ManageTokens, ManageAccess, ReadAccess, ManageTrust, ReadConfiguration, ManageAuthorities, ManageProfiles, ManageEndpoints,

@@ -83,10 +83,22 @@ type Setting struct {
 // Setting returns how long expired certificates of the permit's tenant stay. It
 // needs access.ReadEvents.
 func (s *Service) Setting(ctx context.Context, g access.Permit) (*Setting, error) {
-	if err := g.Check(access.ReadEvents); err != nil {
+	if err := checkReads(g); err != nil {
 		return nil, err
 	}
 	return s.setting(ctx, g.Tenant())
+}
+
+// checkReads reports whether a permit reads what is archived of a tenant. The platform
+// has events, and no certificates.
+func checkReads(g access.Permit) error {
+	if err := g.Check(access.ReadEvents); err != nil {
+		return err
+	}
+	if g.Tenant() == pki.Platform {
+		return pki.Errorf(pki.NotFound, "which tenant's certificates? The platform has none: %s", access.SeesNoTenant)
+	}
+	return nil
 }
 
 func (s *Service) setting(ctx context.Context, tenant pki.TenantID) (*Setting, error) {
@@ -205,7 +217,7 @@ func (s *Service) Begin(ctx context.Context, g access.Permit) (Due, error) {
 // Archives returns up to limit archives of the permit's tenant, newest first, from
 // those below before on. It needs access.ReadEvents.
 func (s *Service) Archives(ctx context.Context, g access.Permit, before ID, limit int) ([]*Archive, error) {
-	if err := g.Check(access.ReadEvents); err != nil {
+	if err := checkReads(g); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Archives(ctx, g.Tenant(), before, limit)
@@ -213,7 +225,7 @@ func (s *Service) Archives(ctx context.Context, g access.Permit, before ID, limi
 
 // Archive returns an archive. It needs access.ReadEvents.
 func (s *Service) Archive(ctx context.Context, g access.Permit, id ID) (*Archive, error) {
-	if err := g.Check(access.ReadEvents); err != nil {
+	if err := checkReads(g); err != nil {
 		return nil, err
 	}
 	return s.cfg.Store.Archive(ctx, g.Tenant(), id)
