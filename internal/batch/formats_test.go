@@ -123,10 +123,12 @@ func TestUnfitFile(t *testing.T) {
 	}{
 		{batch.CSV, "csr;device\n", "line 1: columns are separated by commas"},
 		{batch.CSV, "", "there is no row"},
-		{batch.CSV, "csr\n", "there is no row"},
+		{batch.CSV, "csr\n", `there is no row in the upload: in csv a row is a line after the header, which names the column "csr"`},
+		{batch.PEM, "csr,device\nAAAA,SM-1\n", "there is no row in the upload: in pem a row is a block from -----BEGIN CERTIFICATE REQUEST----- to its END"},
+		{batch.NDJSON, "", `there is no row in the upload: in ndjson a row is a line with a JSON object that has "csr"`},
 		{batch.CSV, "csr\nAAAA\n\"AAAA\nAAAA", "line 3, column 1: the quote that begins here has no end"},
 		{batch.TarGz, "PK", "not gzip"},
-		{batch.TarGz, string(file(t, batch.TarGz, nil, nil)), "there is no row"},
+		{batch.TarGz, string(file(t, batch.TarGz, nil, nil)), "there is no row in the upload: in tar.gz a row is a file with one certificate signing request"},
 		{batch.Zip, "\x1f\x8b", "not a zip archive"},
 		{batch.Zip, string(file(t, batch.Zip, nil, nil)), "there is no row"},
 	} {

@@ -69,6 +69,19 @@ func newReader(f Format, r io.Reader, s *Spool, pairs bool) (rows reader, done f
 	return newPairReader(rows), done, nil
 }
 
+// row says what a row of an upload in the format is.
+func (f Format) row() string {
+	switch f {
+	case PEM:
+		return "a block from -----BEGIN CERTIFICATE REQUEST----- to its END"
+	case NDJSON:
+		return `a line with a JSON object that has "csr"`
+	case CSV:
+		return `a line after the header, which names the column "csr"`
+	}
+	return "a file with one certificate signing request"
+}
+
 // checkFormat reports whether uploads have a format.
 func checkFormat(f Format) error {
 	if !slices.Contains(Uploads(), f) {

@@ -50,7 +50,7 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 	}
 	rows, sum, err := s.copyRows(ctx, g, b, of, kinds)
 	if err == nil && rows == 0 {
-		err = errNothing()
+		err = nothingToRetry(of, kinds)
 	}
 	if pki.KindOf(err) == pki.Conflict || errors.Is(err, errUnfit) {
 		return nil, s.cancel(ctx, g, b, err)
@@ -69,7 +69,7 @@ func (s *Service) checkRetry(ctx context.Context, of *Batch, kinds []pki.Kind, i
 	if err != nil {
 		return err
 	}
-	nothing := errNothing()
+	nothing := nothingToRetry(of, kinds)
 	if len(again) > 0 {
 		if _, nothing = s.uploaded(ctx, of, again[0].Row); nothing == nil {
 			return nil
@@ -86,10 +86,6 @@ func (s *Service) checkRetry(ctx context.Context, of *Batch, kinds []pki.Kind, i
 	return nil
 }
 
-func errNothing() error {
-	return pki.Errorf(pki.Conflict, "the batch has no refused rows of this kind that are not retried already")
-}
-
 // uploaded returns the chunk of a row that a batch refused; Conflict where it is not
 // kept any more.
 func (s *Service) uploaded(ctx context.Context, of *Batch, row int64) (*Chunk, error) {
@@ -98,6 +94,17 @@ func (s *Service) uploaded(ctx context.Context, of *Batch, row int64) (*Chunk, e
 		err = pki.Because(pki.Conflict, err, "the rows of the batch are not kept any more, so they cannot be retried: %s. Submit the requests that were refused in a new file; 'pando batch results %s' says which", of.RowsGone(), of.ID)
 	}
 	return c, err
+}
+
+// nothingToRetry says that a batch has no rows that a retry would be of.
+func nothingToRetry(of *Batch, kinds []pki.Kind) error {
+	switch {
+	case of.Refused == 0:
+		return pki.Errorf(pki.Conflict, "no row of the batch was refused: there is nothing to retry")
+	case len(kinds) == 0:
+		return pki.Errorf(pki.Conflict, "the batch has no refused rows that are not retried already")
+	}
+	return pki.Errorf(pki.Conflict, "the batch has no refused rows of the kind %s that are not retried already", strings.ReplaceAll(joinKinds(kinds), ",", " or "))
 }
 
 // retried says whose refused rows a batch is made of; nothing for an upload.

@@ -258,7 +258,7 @@ func (s *Service) upload(ctx context.Context, g access.Permit, b *Batch, n Submi
 		return 0, none, err
 	}
 	if c.First == 1 {
-		return 0, none, pki.Because(pki.Malformed, errUnfit, "there is no row in the upload")
+		return 0, none, pki.Because(pki.Malformed, errUnfit, "there is no row in the upload: in %s a row is %s", n.Format, n.Format.row())
 	}
 	return c.First - 1, fold.every, nil
 }

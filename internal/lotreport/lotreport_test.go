@@ -190,6 +190,7 @@ func TestCloseRefuses(t *testing.T) {
 	h.ok(err)
 	manage, read := h.Permit(t, "acme", access.ManageRegistry), h.Permit(t, "acme", access.ReadRegistry)
 	_, report := h.LotReports.Report(t.Context(), read, "lot-7")
+	_, noReport := h.LotReports.Report(t.Context(), read, "lot-8")
 	_, key := h.LotReports.Key(t.Context(), read)
 	_, negative := h.LotReports.Close(t.Context(), manage, "lot-7", new(int64(-1)))
 	_, none := h.LotReports.Close(t.Context(), manage, "lot-8", nil)
@@ -202,7 +203,7 @@ func TestCloseRefuses(t *testing.T) {
 		err  error
 		want pki.Kind
 	}{
-		{"a report of an open lot", report, pki.NotFound}, {"a key before the first", key, pki.NotFound}, {"a negative number", negative, pki.Malformed},
+		{"a report of an open lot", report, pki.NotReady}, {"a report of no lot", noReport, pki.NotFound}, {"a key before the first", key, pki.NotFound}, {"a negative number", negative, pki.Malformed},
 		{"no lot", none, pki.NotFound}, {"as a stranger", stranger, pki.NotFound}, {"counts as a stranger", uncounted, pki.NotFound}, {"counts without the right", unread, pki.Forbidden}, {"as a reader", reader, pki.Forbidden},
 	} {
 		if pki.KindOf(c.err) != c.want {

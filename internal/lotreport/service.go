@@ -201,12 +201,18 @@ func (s *Service) Counts(ctx context.Context, g access.Permit, lot string) (*Cou
 }
 
 // Report returns the signed report of a closed lot; NotReady where it was not
-// made. It needs access.ReadRegistry.
+// made, or the lot is open. It needs access.ReadRegistry.
 func (s *Service) Report(ctx context.Context, g access.Permit, lot string) (string, error) {
 	if err := s.checkLot(ctx, g, access.ReadRegistry, lot); err != nil {
 		return "", err
 	}
 	c, err := s.cfg.Store.Closing(ctx, g.Tenant(), lot)
+	if pki.KindOf(err) == pki.NotFound {
+		if _, err := s.cfg.Store.Lot(ctx, g.Tenant(), lot); err != nil {
+			return "", err
+		}
+		return "", pki.Errorf(pki.NotReady, "the lot %q is open: it gets its report when it is closed ('pando lot close'); 'pando lot show' counts what there is", lot)
+	}
 	if err != nil {
 		return "", err
 	}

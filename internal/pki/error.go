@@ -48,6 +48,17 @@ func Kinds() []Kind {
 	return kinds
 }
 
+// Refusals lists the names of the kinds that something is refused for: all but Pending.
+func Refusals() []string {
+	var names []string
+	for _, k := range Kinds() {
+		if k != Pending {
+			names = append(names, k.String())
+		}
+	}
+	return names
+}
+
 // String returns the kind's name in lower case with hyphens, as in "bad-key".
 func (k Kind) String() string {
 	if k < 0 || int(k) >= len(kindNames) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,9 @@ func TestKinds(t *testing.T) {
 	}
 	if last := pki.Kinds()[len(pki.Kinds())-1]; last != pki.Pending {
 		t.Errorf("the last kind is %s: Kinds does not list all", last)
+	}
+	if got := pki.Refusals(); len(got) != len(seen)-1 || slices.Contains(got, pki.Pending.String()) {
+		t.Errorf("the kinds of refusal are %v", got)
 	}
 	for _, k := range []pki.Kind{-1, pki.Pending + 1, 1 << 20} {
 		if k.String() != "internal" {

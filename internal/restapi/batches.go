@@ -153,7 +153,7 @@ func (s *server) retryBatch(ctx context.Context, g access.Permit, in *retryInput
 	for _, name := range in.Body.Kinds {
 		kind := pki.ParseKind(name)
 		if kind.String() != name {
-			return nil, pki.Errorf(pki.Malformed, "kinds: there is no kind %.40q", name)
+			return nil, pki.Errorf(pki.Malformed, "kinds: there is no kind %.40q of refusal; there are %s", name, strings.Join(pki.Refusals(), ", "))
 		}
 		kinds = append(kinds, kind)
 	}
