@@ -132,7 +132,7 @@ func TestLanguageRefuses(t *testing.T) {
 		"bidi in a value":   {func(in *Input) { in.Attributes["city"] = "Graz\u202e" }, "not printable"},
 		"NUL in a value":    {func(in *Input) { in.Attributes["city"] = "Graz\x00" }, "not printable"},
 		"long value":        {func(in *Input) { in.Attributes["city"] = strings.Repeat("g", 65) }, "1 to 64"},
-		"string type":       {func(in *Input) { in.Placement.Lot = "LOT_7" }, "outside its string type"},
+		"string type":       {func(in *Input) { in.Placement.Lot = "LOT_7" }, `has the character '_', which is outside its string type, PrintableString`},
 		"ASN.1 type":        {func(in *Input) { in.Placement.ProductLine = "E*" }, "extension 1.3.6.1.4.1.32473.21"},
 		"filtered name": {func(in *Input) {
 			in.CSR = request(t, generate(t, pki.P256), "", "*.field.example")

@@ -2,6 +2,7 @@ package tbs
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"unicode/utf8"
 
@@ -212,8 +213,8 @@ func readAttribute(element cryptobyte.String, a *Attribute, value *cryptobyte.St
 	default:
 		return pki.Errorf(pki.Malformed, "the name's attribute %s is none of UTF8String, PrintableString, IA5String", a.OID)
 	}
-	if len(*value) == 0 || !a.Type.Allows(*value) {
-		return pki.Errorf(pki.Malformed, "the name's attribute %s is empty or has characters outside its string type", a.OID)
+	if why := a.Type.refuses(*value); why != "" {
+		return pki.Errorf(pki.Malformed, "the name's attribute %s %s", a.OID, why)
 	}
 	return nil
 }
@@ -223,12 +224,32 @@ func (t StringType) Allows(octets []byte) bool {
 	if t == UTF8String {
 		return utf8.Valid(octets)
 	}
-	for _, b := range octets {
-		if b >= utf8.RuneSelf || t == PrintableString && !isPrintable(b) {
-			return false
-		}
+	return !slices.ContainsFunc(octets, t.leavesOut)
+}
+
+// leavesOut reports whether b is no character of the string type, which is not
+// UTF8String.
+func (t StringType) leavesOut(b byte) bool {
+	return b >= utf8.RuneSelf || t == PrintableString && !isPrintable(b)
+}
+
+// refuses says why the octets are no value of an attribute with the string type, in
+// words that follow what has it: that they are none, or the first character that it does
+// not have. "" where they are a value.
+func (t StringType) refuses(octets []byte) string {
+	switch {
+	case len(octets) == 0:
+		return "is empty"
+	case t.Allows(octets):
+		return ""
+	case t == UTF8String:
+		return "is not UTF-8"
 	}
-	return true
+	r, _ := utf8.DecodeRune(octets[slices.IndexFunc(octets, t.leavesOut):])
+	if t == IA5String {
+		return fmt.Sprintf("has the character %+q, which is outside its string type, IA5String: that is ASCII", r)
+	}
+	return fmt.Sprintf("has the character %+q, which is outside its string type, PrintableString: that has A-Z, a-z, 0-9, space and ' ( ) + , - . / : = ?", r)
 }
 
 // isPrintable reports whether b is a character of PrintableString.

@@ -46,8 +46,8 @@ func (a Attribute) check() error {
 	if a.Type < 0 || int(a.Type) >= len(stringTags) {
 		return fmt.Errorf("attribute %s: there is no string type %d", a.OID, a.Type)
 	}
-	if a.Value == "" || !a.Type.Allows([]byte(a.Value)) {
-		return pki.Errorf(pki.PolicyRefused, "subject attribute %s: the value is empty or has characters outside its string type", attributeName(a.OID))
+	if why := a.Type.refuses([]byte(a.Value)); why != "" {
+		return pki.Errorf(pki.PolicyRefused, "subject attribute %s: the value %s", attributeName(a.OID), why)
 	}
 	rule, ok := attributeRules[a.OID]
 	if !ok {

@@ -160,3 +160,31 @@ func TestParseNameRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestStringTypeSays: which character of a value its string type does not have.
+func TestStringTypeSays(t *testing.T) {
+	for _, tt := range []struct {
+		of    StringType
+		value string
+		want  string // "" is a value of the type
+	}{
+		{PrintableString, "SM-000001 (a+b)", ""},
+		{IA5String, "a_b@example.com", ""},
+		{UTF8String, "Zähler", ""},
+		{UTF8String, "", "is empty"},
+		{PrintableString, "SM_1", "has the character '_', which is outside its string type, PrintableString"},
+		{PrintableString, "Zähler_1", `has the character '\u00e4', which is outside its string type, PrintableString`},
+		{PrintableString, "a\x00", `has the character '\x00', which`},
+		{PrintableString, "a\xff", `has the character '\ufffd', which`},
+		{IA5String, "Zähler", `has the character '\u00e4', which is outside its string type, IA5String`},
+		{UTF8String, "a\xff", "is not UTF-8"},
+	} {
+		if got := tt.of.refuses([]byte(tt.value)); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") {
+			t.Errorf("%s %q %s; want %s", tt.of, tt.value, got, tt.want)
+		}
+	}
+	name := Name{{OID: der.OIDSerialNumber, Type: PrintableString, Value: "SM_1"}}
+	if _, err := name.Append(nil); !strings.HasPrefix(pki.DetailOf(err), "subject attribute serialNumber: the value has the character '_'") {
+		t.Error(err)
+	}
+}
