@@ -269,7 +269,7 @@ func writeAudit(w io.Writer, r *audit.Report) error {
 
 // auditProve is "pando audit prove".
 type auditProve struct {
-	Issuer string `arg:"" optional:"" help:"Id of a certificate's issuer."`
+	Issuer string `arg:"" optional:"" help:"Id of a certificate's issuer; may be left out where one certificate alone has the serial number."`
 	Serial string `arg:"" optional:"" help:"Its serial number in hexadecimal."`
 	Event  string `placeholder:"ID" help:"Prove an event instead."`
 	File   string `placeholder:"FILE" help:"Verify a proof in a file instead, without a server; - is standard input."`
@@ -282,6 +282,7 @@ func (auditProve) Help() string {
 
 Examples:
 
+    pando audit prove 4201902f... --out meter.proof
     pando audit prove 5m2k8c0q4r 4201902f... --out meter.proof
     pando audit prove --file meter.proof
     pando audit prove --event 0d3k2...`
@@ -346,8 +347,8 @@ func (a *auditProve) read(ctx context.Context, c *console, g *globals) ([]byte, 
 			asked++
 		}
 	}
-	if asked != 1 || (a.Issuer == "") != (a.Serial == "") {
-		return nil, usagef("name a certificate by issuer and serial, or --event, or --file")
+	if asked != 1 {
+		return nil, usagef("name a certificate by its serial number, or its issuer and that; or --event, or --file")
 	}
 	if a.File != "" {
 		return c.readInput(a.File, maxProof)
@@ -356,12 +357,15 @@ func (a *auditProve) read(ctx context.Context, c *console, g *globals) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	return waitForLog(ctx, func() ([]byte, error) {
-		if a.Event != "" {
-			return cl.EventProof(ctx, a.Event)
-		}
-		return cl.CertificateProof(ctx, a.Issuer, a.Serial)
-	})
+	if a.Event != "" {
+		return waitForLog(ctx, func() ([]byte, error) { return cl.EventProof(ctx, a.Event) })
+	}
+	of := certName{a.Issuer, a.Serial}
+	if err := of.resolve(ctx, cl); err != nil {
+		return nil, err
+	}
+	proof, err := waitForLog(ctx, func() ([]byte, error) { return cl.CertificateProof(ctx, of.Issuer, of.Serial) })
+	return proof, of.orArchived(ctx, cl, err)
 }
 
 // logPatience is how long the log is waited for: an entry gets its place, and a

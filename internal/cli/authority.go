@@ -113,21 +113,25 @@ func (a *authorityImportRoot) Run(ctx context.Context, c *console, cl *client.Cl
 // authorityList is "pando authority list".
 type authorityList struct{}
 
+func (authorityList) Help() string {
+	return `ISSUER is the id of the issuer that signs for the authority now, as other commands want it; ID is the authority's own.`
+}
+
 // Run lists the authorities.
 func (authorityList) Run(ctx context.Context, c *console, cl *client.Client) error {
 	items, err := cl.Authorities(ctx)
 	if err != nil {
 		return err
 	}
-	t := table{heading: []string{"NAME", "KIND", "MODE", "STATE", "COMMON NAME", "NOT AFTER", "ID"}}
+	t := table{heading: []string{"NAME", "KIND", "MODE", "STATE", "COMMON NAME", "NOT AFTER", "ISSUER", "ID"}}
 	for _, x := range items {
-		notAfter := ""
+		notAfter, issuer := "", ""
 		for _, i := range x.Issuers {
 			if i.Active {
-				notAfter = when(i.NotAfter)
+				notAfter, issuer = when(i.NotAfter), i.ID
 			}
 		}
-		t.add(x.Name, x.Kind, x.Mode, x.State, x.CommonName, notAfter, x.ID)
+		t.add(x.Name, x.Kind, x.Mode, x.State, x.CommonName, notAfter, issuer, x.ID)
 	}
 	return c.result(client.List[client.Authority]{Items: items}, t.write)
 }

@@ -11,7 +11,7 @@ import (
 // batchRetry is "pando batch retry".
 type batchRetry struct {
 	batchID
-	Kind           []string `placeholder:"KIND" help:"Only rows that were refused for this kind of problem, as results name it; may be repeated (default: all)."`
+	Kind           []string `placeholder:"KIND" help:"Only rows that were refused for this kind of problem, as results name it: ${kinds}; may be repeated (default: all)."`
 	IdempotencyKey string   `placeholder:"TEXT" help:"The same retry under the same key is the same batch (default: of the batch and the kinds)."`
 	waiting
 }

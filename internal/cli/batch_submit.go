@@ -79,6 +79,9 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 	if kindOf(err) == pki.Conflict.String() && key != s.IdempotencyKey && strings.Contains(err.Error(), "idempotency key") {
 		return hintf(err, "endpoint and file are the key where none is given: --idempotency-key gives another")
 	}
+	if kindOf(err) == pki.Malformed.String() && strings.Contains(err.Error(), "there is no row in the upload") {
+		return hintf(err, "it was read as %s: where that is not its format, say which is with --format", format)
+	}
 	if err != nil {
 		return unanswered(err, key)
 	}

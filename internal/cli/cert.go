@@ -29,7 +29,7 @@ type certCommand struct {
 }
 
 func (certCommand) Help() string {
-	return `A certificate is named by its issuer's id and its serial number in hexadecimal, or by the serial number alone where no other has it.`
+	return `A certificate is named by its issuer's id and its serial number in hexadecimal, or by the serial number alone where no other has it. 'pando authority show NAME' shows the ids of an authority's issuers.`
 }
 
 // certEnroll is "pando cert enroll".
@@ -134,8 +134,8 @@ func (n *certName) resolve(ctx context.Context, cl *client.Client) error {
 	return nil
 }
 
-// orArchived returns err, or where the certificate is if it is archived: then it has
-// expired, and its status changes no more.
+// orArchived returns err, or that there is no such issuer, or where the certificate is
+// if it is archived: then it has expired, and its status changes no more.
 func (n *certName) orArchived(ctx context.Context, cl *client.Client, err error) error {
 	if !isNotFound(err) {
 		return err
@@ -220,7 +220,7 @@ func (s *certChain) Run(ctx context.Context, c *console, cl *client.Client) erro
 	}
 	chain, err := cl.CertificateChain(ctx, s.Issuer, s.Serial)
 	if err != nil {
-		return err
+		return s.orArchived(ctx, cl, err)
 	}
 	return c.writeOutput(s.Out, chain)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // certFilter says which certificates are wanted.
@@ -19,7 +21,7 @@ type certFilter struct {
 	Batch       string    `placeholder:"ID" help:"The batch that it came from."`
 	Subject     string    `placeholder:"WORDS" help:"Words with which words of its subject begin."`
 	Status      string    `enum:",good,held,revoked,expired" default:"" placeholder:"STATUS" help:"good, held, revoked or expired."`
-	Issuer      string    `placeholder:"ID" help:"Id of its issuer."`
+	Issuer      string    `placeholder:"ID" help:"Id of its issuer, as 'pando authority show' shows it."`
 	Profile     string    `placeholder:"NAME" help:"Its profile."`
 	Owner       string    `placeholder:"TENANT" help:"Its owner: your tenant, or a child that you issued it for."`
 	ExpiresFrom time.Time `format:"2006-01-02" placeholder:"YYYY-MM-DD" help:"It expires on this day or later (UTC)."`
@@ -32,6 +34,18 @@ func (f *certFilter) query() client.CertificateQuery {
 		q.ExpiresTo = q.ExpiresTo.AddDate(0, 0, 1).Add(-time.Second) // to the end of the day
 	}
 	return q
+}
+
+// index returns which index leads the search where none of what every authority keeps
+// an index of does.
+func (f *certFilter) index() pki.SearchIndex {
+	switch {
+	case f.Fingerprint != "":
+		return pki.IndexFingerprint
+	case f.Subject != "":
+		return pki.IndexSubject
+	}
+	return pki.IndexExpiry
 }
 
 // certSearchHelp is what the help of searches says.
@@ -66,7 +80,8 @@ func (l *certList) Run(ctx context.Context, c *console, cl *client.Client) error
 		t.add(x.Issuer, x.Serial, x.Device, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), x.Status.State, when(x.NotAfter))
 	}
 	if len(page.NotSearched) > 0 {
-		c.note("not searched, for want of the index: the certificates of %v", page.NotSearched)
+		c.note("not searched: the certificates of %s, which keep no index %s; name a device, lot, batch or product line besides, and theirs are searched, too",
+			strings.Join(page.NotSearched, ", "), l.index())
 	}
 	c.more(page.Next)
 	return c.result(page, t.write)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -70,6 +71,7 @@ func newParser(cmd *commands, c *console) (*kong.Kong, error) {
 		kong.Description("A PKI-as-a-Service for IoT: one root of trust, millions of certificates.\n\n"+
 			"Run \"pando COMMAND --help\" for a command's own flags and examples."),
 		kong.Writers(c.out, c.err),
+		kong.Vars{"kinds": strings.Join(pki.Refusals(), ", ")},
 		kong.NoDefaultHelp(),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(readDuration)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, FlagsLast: true, WrapUpperBound: 100}),

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
 )
 
 func TestExitStatus(t *testing.T) {
@@ -94,6 +95,10 @@ func TestFail(t *testing.T) {
 		"interrupted":     {fmt.Errorf("asking the server: %w", context.Canceled), exitRefused, "pando: error: interrupted\n"},
 		"internal":        {&client.Problem{Status: 500, Title: "Internal error", Kind: "internal", RequestID: "r1"}, exitRefused, "pando: error: the server answered 500 Internal error\npando: hint: the server's log has the cause, under request r1\n"},
 		"come again":      {&client.Problem{Detail: "too many", Kind: "rate-limited"}, exitRefused, "pando: error: too many\npando: hint: try again later\n"},
+		"platform only":   {&client.Problem{Detail: "no", Kind: "forbidden", Permission: "tenants.manage"}, exitRefused, "pando: error: no\npando: hint: platform operators alone have this, and nobody can be granted it in a tenant: use the token that 'pando init' printed, or another that was made with it\n"},
+		"the operator":    {&client.Problem{Detail: "needs x: " + access.SeesNoTenant, Kind: "forbidden", Permission: "certificates.read"}, exitRefused, "pando: error: needs x: a platform operator sees into no tenant\npando: hint: use a token of the tenant: 'pando token create --tenant TENANT --role tenant-administrator' makes one for its administrator, who makes the others\n"},
+		"no issuer":       {&client.Problem{Detail: `no issuer "x"`, Kind: "not-found"}, exitRefused, "pando: error: no issuer \"x\"\npando: hint: " + issuerHint + "\n"},
+		"nor of a root":   {&client.Problem{Detail: `the authority root has no issuer "x"`, Kind: "not-found"}, exitRefused, "pando: error: the authority root has no issuer \"x\"\npando: hint: " + issuerHint + "\n"},
 		"the own hint":    {hintf(&client.Problem{Detail: "no", Kind: "forbidden"}, "ask Ann"), exitRefused, "pando: error: no\npando: hint: ask Ann\n"},
 		"unauthenticated": {&client.Problem{Detail: "who?", Kind: "unauthenticated"}, exitRefused, "pando: error: who?\npando: hint: give a token that holds in PANDO_TOKEN or with --token-file, and in --server the listener that takes tokens\n"},
 	} {
@@ -107,5 +112,20 @@ func TestFail(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestEmptyIsNoValue: what a flag must be one of has no empty string, which stands for
+// the flag that is not given.
+func TestEmptyIsNoValue(t *testing.T) {
+	for text, want := range map[string]string{
+		`--status must be one of "","good","held" but got "bogus"`:   `--status must be one of "good","held" but got "bogus"`,
+		`--format must be one of "pem","zip","" but got "xls"`:       `--format must be one of "pem","zip" but got "xls"`,
+		`--mode must be one of "test","production" but got "\"\",x"`: `--mode must be one of "test","production" but got "\"\",x"`,
+		`missing flags: --mode=MODE`:                                 `missing flags: --mode=MODE`,
+	} {
+		if got := withoutEmpty(text); got != want {
+			t.Errorf("%s: got %s", text, got)
+		}
 	}
 }

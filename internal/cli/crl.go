@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -26,7 +27,7 @@ type crlCommand struct {
 }
 
 func (crlCommand) Help() string {
-	return `A CRL is named by the id of its issuer and its shard, ISSUER/SHARD, and a delta CRL ISSUER/SHARD-delta.`
+	return `A CRL is named by the id of its issuer, as 'pando authority show NAME' shows it, and its shard, ISSUER/SHARD, and a delta CRL ISSUER/SHARD-delta.`
 }
 
 // maxCRLFile is the size of the largest CRL that is read, in bytes.
@@ -71,7 +72,10 @@ type crlEntry struct {
 
 var issuerName = regexp.MustCompile(`^[0-9a-v]{20,}$`)
 
-var listName = regexp.MustCompile(`^([0-9a-v]+)/([0-9]+)(-delta)?$`)
+// authorityLike is what may be the name of an authority.
+var authorityLike = regexp.MustCompile(`^[0-9a-z-]+$`)
+
+var listName = regexp.MustCompile(`^([0-9a-z-]+)/([0-9]+)(-delta)?$`)
 
 // Run shows the CRL.
 func (s *crlShow) Run(ctx context.Context, c *console, g *globals) error {
@@ -116,16 +120,26 @@ func (s *crlShow) read(ctx context.Context, c *console, g *globals) ([]byte, err
 		if err != nil {
 			return nil, err
 		}
+		issuer, _, _ := strings.Cut(s.CRL, "/")
+		there := false
 		for _, l := range crls {
 			if listOf(&l) == s.CRL {
 				return fetch(ctx, l.URL, maxCRLFile)
 			}
+			there = there || l.Issuer == issuer
 		}
-		return nil, fmt.Errorf("the tenant has no CRL %s", s.CRL)
+		if !there {
+			return nil, hintf(pki.Errorf(pki.NotFound, "no issuer %q that has CRLs", issuer), issuerHint)
+		}
+		return nil, hintf(pki.Errorf(pki.NotFound, "the tenant has no CRL %s", s.CRL), "'pando crl check' lists the CRLs")
 	}
 	der, err := c.readPEM(s.CRL, "X509 CRL", maxCRLFile)
-	if errors.Is(err, os.ErrNotExist) && issuerName.MatchString(s.CRL) {
+	switch {
+	case !errors.Is(err, os.ErrNotExist):
+	case issuerName.MatchString(s.CRL):
 		err = hintf(err, "a CRL of an issuer is named with its shard: 'pando crl show %s/0'", s.CRL)
+	case authorityLike.MatchString(s.CRL):
+		err = hintf(err, "a CRL that is in no file is named ISSUER/SHARD; %s", issuerHint)
 	}
 	return der, err
 }
@@ -329,13 +343,13 @@ Examples:
     pando crl publish 5m2k8c0q4r/17 --wait 2m`
 }
 
-var shardName = regexp.MustCompile(`^([0-9a-v]+)(?:/([0-9]{1,5}))?$`)
+var shardName = regexp.MustCompile(`^([0-9a-z-]+)(?:/([0-9]{1,5}))?$`)
 
 // Run asks for the CRLs, and waits until each has a number above the one before.
 func (p *crlPublish) Run(ctx context.Context, c *console, cl *client.Client) error {
 	parts := shardName.FindStringSubmatch(p.CRL)
 	if parts == nil {
-		return usagef("%q: name the id of an issuer, or ISSUER/SHARD", p.CRL)
+		return hintf(usagef("%q: name the id of an issuer, or ISSUER/SHARD", p.CRL), issuerHint)
 	}
 	var shard *int
 	if parts[2] != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/go-json-experiment/json"
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -128,8 +130,20 @@ func (c *console) failUsage(err error) int {
 			help = node.FullPath() + " --help"
 		}
 	}
-	c.complain(failure{err.Error(), fmt.Sprintf("run %q", help), usageKind})
+	c.complain(failure{withoutEmpty(err.Error()), fmt.Sprintf("run %q", help), usageKind})
 	return exitUsage
+}
+
+// withoutEmpty leaves the empty string out of the values that kong says a flag must be
+// one of: it stands for the flag that is not given.
+func withoutEmpty(text string) string {
+	flag, rest, ok := strings.Cut(text, " must be one of ")
+	values, got, ends := strings.Cut(rest, " but got ")
+	if !ok || !ends {
+		return text
+	}
+	all := slices.DeleteFunc(strings.Split(values, ","), func(v string) bool { return v == `""` })
+	return flag + " must be one of " + strings.Join(all, ",") + " but got " + got
 }
 
 // hintOf returns the advice that belongs to an error, or "".
@@ -151,8 +165,18 @@ func hintOf(err error) string {
 
 var missing = regexp.MustCompile(`^no (?:own )?(authority|batch|device|endpoint|grant|lot|profile|role|secret|site|product line|tenant|token|trusted authority) "`)
 
+// noIssuer begins a detail that says that there is no such issuer.
+var noIssuer = regexp.MustCompile(`^(?:no|the authority \S+ has no) issuer "`)
+
+// issuerHint says where an issuer's id is shown, which is neither the name nor the id
+// of its authority.
+const issuerHint = "an issuer's id is shown by 'pando authority show NAME', and the active one's by 'pando authority list'"
+
 // listHint names the command that lists what a detail says there is none of, or "".
 func listHint(detail string) string {
+	if noIssuer.MatchString(detail) {
+		return issuerHint
+	}
 	parts := missing.FindStringSubmatch(detail)
 	if parts == nil {
 		return ""
@@ -166,6 +190,9 @@ func listHint(detail string) string {
 
 // problemHint says what to do about a refusal by the server.
 func problemHint(p *client.Problem) string {
+	if strings.HasSuffix(p.Detail, access.SeesNoTenant) {
+		return "use a token of the tenant: 'pando token create --tenant TENANT --role tenant-administrator' makes one for its administrator, who makes the others"
+	}
 	switch p.Kind {
 	case "unauthenticated":
 		return "give a token that holds in PANDO_TOKEN or with --token-file, and in --server the listener that takes tokens"
@@ -174,6 +201,9 @@ func problemHint(p *client.Problem) string {
 	case "forbidden":
 		if p.Why != "" { // no token of theirs would do; the detail says who may
 			return ""
+		}
+		if access.PlatformOnly(access.Permission(p.Permission)) {
+			return "platform operators alone have this, and nobody can be granted it in a tenant: use the token that 'pando init' printed, or another that was made with it"
 		}
 		return "use a token that has this there; 'pando access explain' says of one what it lacks, 'pando grant add' gives it"
 	case "rate-limited", "unavailable":

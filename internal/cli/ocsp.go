@@ -153,8 +153,13 @@ func (q *ocspQuery) subject(c *console) (issuer *tbs.Parsed, serial pki.Serial, 
 			q.URL = certificate.OCSPServer[0]
 		}
 	}
-	if q.URL == "" {
-		return nil, serial, usagef("the certificate names no responder: name its URL with --url")
+	switch {
+	case q.URL != "":
+	case len(chain) == 0:
+		return nil, serial, usagef("a serial number names no responder: name its URL with --url")
+	default:
+		return nil, serial, hintf(usagef("the certificate names no responder"),
+			"name its URL with --url; a certificate that a root signed may have none: the root's CRL tells its status ('pando crl show')")
 	}
 	return issuer, serial, nil
 }

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // revocationCommand is "pando revocation".
@@ -119,6 +121,28 @@ type revocationID struct {
 	ID string `arg:"" help:"Id of the job."`
 }
 
+// advise adds to a refusal for the state of the job what can be done in that state.
+func (r *revocationID) advise(err error) error {
+	p, ok := errors.AsType[*client.Problem](err)
+	if !ok || p.Kind != pki.Conflict.String() {
+		return err
+	}
+	hints := map[string]string{
+		client.Counting:  "'pando revocation watch %[1]s' waits until it is counted, 'pando revocation cancel %[1]s' ends it",
+		client.Counted:   "'pando revocation run %[1]s' lets it run, 'pando revocation cancel %[1]s' ends it",
+		client.Running:   "'pando revocation pause %[1]s' stops it, 'pando revocation cancel %[1]s' ends it",
+		client.Paused:    "'pando revocation resume %[1]s' lets it go on, 'pando revocation cancel %[1]s' ends it",
+		client.Cancelled: "it is at its end: 'pando revocation start' begins another",
+		client.Done:      "it is at its end: 'pando revocation start' begins another",
+	}
+	for state, hint := range hints {
+		if p.Detail == "the revocation job is "+state {
+			return hintf(err, hint, r.ID)
+		}
+	}
+	return err
+}
+
 // revocationShow is "pando revocation show".
 type revocationShow struct{ revocationID }
 
@@ -153,7 +177,8 @@ type revocationRun struct{ revocationID }
 
 // Run lets the job run.
 func (s *revocationRun) Run(ctx context.Context, c *console, cl *client.Client) error {
-	return showRevocation(c)(cl.RunRevocation(ctx, s.ID))
+	j, err := cl.RunRevocation(ctx, s.ID)
+	return showRevocation(c)(j, s.advise(err))
 }
 
 // revocationPause is "pando revocation pause".
@@ -161,7 +186,8 @@ type revocationPause struct{ revocationID }
 
 // Run pauses the job.
 func (s *revocationPause) Run(ctx context.Context, c *console, cl *client.Client) error {
-	return showRevocation(c)(cl.PauseRevocation(ctx, s.ID))
+	j, err := cl.PauseRevocation(ctx, s.ID)
+	return showRevocation(c)(j, s.advise(err))
 }
 
 // revocationResume is "pando revocation resume".
@@ -169,7 +195,8 @@ type revocationResume struct{ revocationID }
 
 // Run lets the job go on.
 func (s *revocationResume) Run(ctx context.Context, c *console, cl *client.Client) error {
-	return showRevocation(c)(cl.ResumeRevocation(ctx, s.ID))
+	j, err := cl.ResumeRevocation(ctx, s.ID)
+	return showRevocation(c)(j, s.advise(err))
 }
 
 // revocationCancel is "pando revocation cancel".
@@ -177,7 +204,8 @@ type revocationCancel struct{ revocationID }
 
 // Run cancels the job.
 func (s *revocationCancel) Run(ctx context.Context, c *console, cl *client.Client) error {
-	return showRevocation(c)(cl.CancelRevocation(ctx, s.ID))
+	j, err := cl.CancelRevocation(ctx, s.ID)
+	return showRevocation(c)(j, s.advise(err))
 }
 
 // revocationWatch is "pando revocation watch".
