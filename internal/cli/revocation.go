@@ -43,7 +43,7 @@ type revocationStart struct {
 	Lot         string `xor:"selection" placeholder:"NAME" help:"Those that were issued for this lot."`
 	ProductLine string `xor:"selection" placeholder:"NAME" help:"Those that were issued for this product line."`
 	Batch       string `xor:"selection" placeholder:"ID" help:"Those that this batch got."`
-	Issuer      string `xor:"selection" placeholder:"ID" help:"Those of this issuer."`
+	Issuer      string `xor:"selection" placeholder:"ID" help:"Those of the issuer with this id, as 'pando authority show' shows it."`
 
 	Reason         string `xor:"act" placeholder:"REASON" help:"Why, as RFC 5280, 5.3.1, names it: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or aACompromise, for good; certificateHold holds them."`
 	Release        bool   `xor:"act" help:"Release those that are on hold."`

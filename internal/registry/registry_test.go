@@ -314,4 +314,13 @@ func TestSearchBySubject(t *testing.T) {
 	h.ok(err)
 	_, err = h.Registry.Certificates(ctx, scoped, registry.Query{}, registry.Paging{Limit: 1})
 	h.is(pki.Forbidden, err)
+	for _, q := range []registry.Query{{Issuer: "nobody"}, {Issuer: "nobody", Device: "sm-000012"}} {
+		for _, g := range []access.Permit{scoped, h.grant(access.ReadCertificates)} {
+			_, err = h.Registry.Certificates(ctx, g, q, registry.Paging{Limit: 1})
+			h.is(pki.NotFound, err)
+			if !strings.HasPrefix(pki.DetailOf(err), `no issuer "nobody"`) {
+				t.Error(err)
+			}
+		}
+	}
 }

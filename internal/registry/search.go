@@ -162,6 +162,9 @@ func (s *Service) checkQuery(ctx context.Context, g access.Permit, q *Query) err
 	if q.Serial != "" || q.Fingerprint != "" || q.Device != "" || q.Batch != "" || q.Lot != "" || where != (access.Scope{}) {
 		return g.CheckToward(access.ReadCertificates, where)
 	}
+	if q.Issuer != "" { // by whose authority nothing is within the permit
+		return pki.Errorf(pki.NotFound, "no issuer %.60q of this tenant; search by product line, lot, batch, device, serial or fingerprint besides", string(q.Issuer))
+	}
 	err := g.Check(access.ReadCertificates)
 	return pki.Because(pki.Forbidden, err, "%s: search by product line, issuer, lot, batch, device, serial or fingerprint", pki.DetailOf(err))
 }
