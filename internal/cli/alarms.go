@@ -15,7 +15,7 @@ type alarmsCommand struct {
 }
 
 func (alarmsCommand) Help() string {
-	return `Shows what is wrong at this moment, since when, and what to do about it: of the token's own tenant, and to a platform operator of every tenant and of the deployment. What happened before stands in the events and in the server's log.
+	return `Shows what is wrong at this moment, since when, and what to do about it: of the token's own tenant, and to a platform operator of every tenant and of the deployment. What concerns the deployment, as publish.late and anchor.near do, no tenant is shown, so a monitor that is to see it runs --check with the operator's token. What happened before stands in the events and in the server's log.
 
 Examples:
 
@@ -29,7 +29,11 @@ func (a *alarmsCommand) Run(ctx context.Context, c *console, cl *client.Client) 
 	if err != nil {
 		return err
 	}
-	err = c.result(client.List[client.Alarm]{Items: alarms}, func(w io.Writer) error { return writeAlarms(w, alarms) })
+	who, err := cl.WhoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.result(client.List[client.Alarm]{Items: alarms}, func(w io.Writer) error { return writeAlarms(w, alarms, who.Tenant) })
 	critical := func(x client.Alarm) bool { return x.Severity == client.Critical }
 	if err == nil && a.Check && slices.ContainsFunc(alarms, critical) {
 		return errSilent
@@ -37,10 +41,16 @@ func (a *alarmsCommand) Run(ctx context.Context, c *console, cl *client.Client) 
 	return err
 }
 
-// writeAlarms prints a table, and below it what to do about each.
-func writeAlarms(w io.Writer, alarms []client.Alarm) error {
+// writeAlarms prints a table, and below it what to do about each. To somebody of a
+// tenant, which is "" for a platform operator, it says that these are not all.
+func writeAlarms(w io.Writer, alarms []client.Alarm, tenant string) error {
+	const others = "those of the deployment need the platform operator's token"
 	if len(alarms) == 0 {
-		_, err := fmt.Fprintln(w, "no alarms")
+		text := "no alarms"
+		if tenant != "" {
+			text += " of the tenant " + tenant + "; " + others
+		}
+		_, err := fmt.Fprintln(w, text)
 		return err
 	}
 	rows := table{heading: []string{"SEVERITY", "ALARM", "TENANT", "TARGET", "SINCE"}}
@@ -55,5 +65,9 @@ func writeAlarms(w io.Writer, alarms []client.Alarm) error {
 			return err
 		}
 	}
-	return nil
+	if tenant == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "\nThese are the alarms of the tenant %s; %s.\n", tenant, others)
+	return err
 }

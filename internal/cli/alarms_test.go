@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,13 +14,17 @@ import (
 )
 
 // TestAlarmsCheck: --check fails for a critical alarm alone, and a person reads
-// what to do below the table.
+// what to do below the table, and to whom not all are shown that it is so.
 func TestAlarmsCheck(t *testing.T) {
 	late := `{"tenant":"demo","name":"crl.late","target":"issuer:1","severity":"warning","what":"A CRL is late.","do":"Wait.","since":"2026-11-25T12:00:00Z"}`
 	wrong := `{"tenant":"","name":"clock.wrong","severity":"critical","what":"The clock is wrong.","do":"Set it.","since":"2026-11-25T12:00:00Z"}`
-	items := ""
-	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	items, tenant := "", ""
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/whoami") {
+			fmt.Fprintf(w, `{"tenant":%q,"id":"token:1","name":"x","grants":[],"expires":"2027-11-25T12:00:00Z"}`, tenant)
+			return
+		}
 		w.Write([]byte(`{"items":[` + items + `]}`))
 	}))
 	defer srv.Close()
@@ -56,5 +61,17 @@ crl.late: A CRL is late.
 `
 	if diff := cmp.Diff(want, out); diff != "" || status != exitRefused {
 		t.Errorf("%d %s", status, diff)
+	}
+	items = ""
+	if _, out := alarms(); out != "no alarms\n" {
+		t.Errorf("to the operator: %q", out)
+	}
+	tenant = "demo"
+	if _, out := alarms(); out != "no alarms of the tenant demo; those of the deployment need the platform operator's token\n" {
+		t.Errorf("to a tenant: %q", out)
+	}
+	items = late
+	if _, out := alarms(); !strings.HasSuffix(out, "\n  Wait.\n\nThese are the alarms of the tenant demo; those of the deployment need the platform operator's token.\n") {
+		t.Errorf("to a tenant with one: %q", out)
 	}
 }
