@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/issuance"
@@ -23,14 +24,8 @@ func (s *Store) CloseLot(ctx context.Context, tenant pki.TenantID, name string, 
 		if err != nil || l.State == registry.LotClosed {
 			return err
 		}
-		open, err := one(ctx, t, scanInt, `SELECT count(*) FROM batch WHERE tenant = $1 AND lot = $2 AND state IN ('uploading', 'checking', 'checked', 'waiting', 'running', 'paused')`, tenant, name)
-		switch {
-		case err != nil:
-			return fmt.Errorf("counting a lot's batches: %w", err)
-		case open == 1:
-			return pki.Errorf(pki.NotReady, "1 batch of the lot is not at its end: wait for it or cancel it")
-		case open > 1:
-			return pki.Errorf(pki.NotReady, "%d batches of the lot are not at their end: wait for them or cancel them", open)
+		if err := t.refuseUnfinished(ctx, tenant, name); err != nil {
+			return err
 		}
 		if _, err := t.exec(`UPDATE lot SET state = 'closed', closed = $1 WHERE tenant = $2 AND name = $3`, micros(at), tenant, name); err != nil {
 			return fmt.Errorf("closing lot %q: %w", name, err)
@@ -46,6 +41,38 @@ func (s *Store) CloseLot(ctx context.Context, tenant pki.TenantID, name string, 
 		return nil, err
 	}
 	return s.Closing(ctx, tenant, name)
+}
+
+// namedBatches is how many batches that are not at their end are named.
+const namedBatches = 5
+
+const unfinishedOfLot = ` FROM batch WHERE tenant = $1 AND lot = $2 AND state IN ('uploading', 'checking', 'checked', 'waiting', 'running', 'paused')`
+
+// refuseUnfinished is NotReady while batches of a lot are not at their end, and
+// names the first of them.
+func (t *tx) refuseUnfinished(ctx context.Context, tenant pki.TenantID, lot string) error {
+	named, err := list(ctx, t, func(row row) (string, error) {
+		var id, state string
+		err := row.Scan(&id, &state)
+		return id + " (" + state + ")", err
+	}, `SELECT id, state`+unfinishedOfLot+` ORDER BY num LIMIT $3`, tenant, lot, namedBatches)
+	if err != nil {
+		return fmt.Errorf("looking for a lot's batches: %w", err)
+	}
+	open, err := one(ctx, t, scanInt, `SELECT count(*)`+unfinishedOfLot, tenant, lot)
+	if err != nil || open == 0 {
+		return err
+	}
+	are, them := "batch of the lot is not at its end", "it"
+	if open > 1 {
+		are, them = "batches of the lot are not at their end", "them"
+	}
+	more := ""
+	if open > namedBatches {
+		more = fmt.Sprintf(" and %d more", open-namedBatches)
+	}
+	return pki.Errorf(pki.NotReady, "%d %s: %s%s; wait for %s or cancel %s. A dry run that is checked does not end by itself: issue or cancel it",
+		open, are, strings.Join(named, ", "), more, them, them)
 }
 
 // Closing implements lotreport.Store.

@@ -26,6 +26,20 @@ func testLotReport(f *fixture) {
 	}
 	_, err := closeLot()
 	f.is(pki.NotReady, err)
+	f.same(pki.DetailOf(err), fmt.Sprintf("1 batch of the lot is not at its end: %s (running); wait for it or cancel it. A dry run that is checked does not end by itself: issue or cancel it", running.ID))
+	var more []*batch.Batch
+	for range 5 {
+		b := f.upload(1, batch.Checking)
+		f.ok(f.move(b.ID, batch.Checked, batch.Checking))
+		more = append(more, b)
+	}
+	_, err = closeLot()
+	f.is(pki.NotReady, err)
+	f.same(pki.DetailOf(err), fmt.Sprintf("6 batches of the lot are not at their end: %s (running), %s (checked), %s (checked), %s (checked), %s (checked) and 1 more; wait for them or cancel them. A dry run that is checked does not end by itself: issue or cancel it",
+		running.ID, more[0].ID, more[1].ID, more[2].ID, more[3].ID))
+	for _, b := range more {
+		f.ok(f.move(b.ID, batch.Cancelled, batch.Checked))
+	}
 	f.ok(f.move(running.ID, batch.Done, batch.Running))
 
 	// Rows that were refused: of a device that has a certificate, of one that has
