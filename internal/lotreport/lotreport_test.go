@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -249,10 +250,50 @@ func TestVerifyRefuses(t *testing.T) {
 			t.Errorf("%s: the report is accepted", name)
 		}
 	}
-	good, err := note.Sign(&note.Note{Text: text + "\n"}, forger)
+	older := strings.Replace(text, "      \"state\": \"done\",\n", "", 1)
+	if older == text {
+		t.Errorf("the batch has no state: %s", text)
+	}
+	for name, text := range map[string]string{"a well-made one": text, "one from before states were told": older} {
+		good, err := note.Sign(&note.Note{Text: text + "\n"}, forger)
+		h.ok(err)
+		if _, err := lotreport.Verify(good, other); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestCloseTellsStates: whoever reads a report sees why rows of a batch are neither
+// issued nor refused.
+func TestCloseTellsStates(t *testing.T) {
+	h := newHouse(t)
+	_, err := h.submit("lot-7", h.line("SM-1", h.csr()))
 	h.ok(err)
-	if _, err := lotreport.Verify(good, other); err != nil {
-		t.Errorf("a well-made one: %v", err)
+	manage := h.Permit(t, "acme", access.ManageBatches)
+	dry, err := h.Batch.Submit(t.Context(), manage, batch.Submission{Endpoint: "meter", Format: batch.NDJSON, DryRun: true,
+		Defaults: pki.Placement{Lot: "lot-7"}}, strings.NewReader(h.line("SM-2", h.csr())+h.line("SM-3", []byte("no request"))))
+	h.ok(err)
+	for b, err := range h.Batch.Watch(t.Context(), h.Permit(t, "acme", access.ReadBatches), dry.ID) {
+		h.ok(err)
+		if b.State == batch.Checked {
+			break
+		}
+	}
+	if _, err := h.close("lot-7", 0); pki.KindOf(err) != pki.NotReady || !strings.Contains(pki.DetailOf(err), string(dry.ID)+" (checked)") {
+		t.Errorf("with a dry run that is checked: %v", err)
+	}
+	_, err = h.Batch.Cancel(t.Context(), manage, dry.ID)
+	h.ok(err)
+	signed, err := h.close("lot-7", 0)
+	h.ok(err)
+	r, err := lotreport.Verify([]byte(signed), h.key())
+	h.ok(err)
+	var got []string
+	for _, b := range r.Batches {
+		got = append(got, fmt.Sprintf("%s %t: %d %d %d", b.State, b.DryRun, b.Rows, b.Issued, b.Refused))
+	}
+	if want := []string{"done false: 1 1 0", "cancelled true: 2 0 0"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

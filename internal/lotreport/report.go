@@ -54,14 +54,17 @@ type Place struct {
 	Scrapped    int64  `json:"scrapped"`
 }
 
-// A Batch is one with rows in the lot.
+// A Batch is one with certificates or refused rows in the lot. Its other rows are in
+// other lots or, where it was cancelled, came to no end.
 type Batch struct {
 	ID        pki.BatchID `json:"id"`
 	RetryOf   pki.BatchID `json:"retry_of,omitempty"`
-	Digest    string      `json:"sha256"` // of the uploaded file, or of a retry's rows
-	Rows      int64       `json:"rows"`   // in all
-	Issued    int64       `json:"issued"` // certificates in the lot
-	Refused   int64       `json:"refused"`
+	Digest    string      `json:"sha256"`            // of the uploaded file, or of a retry's rows
+	State     string      `json:"state,omitempty"`   // as batch.State: done, cancelled, or another where the batch is for another lot; "" in older reports
+	DryRun    bool        `json:"dry_run,omitempty"` // it was checked first, and signed nothing unless it was issued then
+	Rows      int64       `json:"rows"`              // in all
+	Issued    int64       `json:"issued"`            // certificates in the lot
+	Refused   int64       `json:"refused"`           // not those that a dry run alone refused
 	Submitter string      `json:"submitted_by"`
 	Created   time.Time   `json:"created"`
 }

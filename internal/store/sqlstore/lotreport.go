@@ -372,10 +372,10 @@ func (c *lotCount) refused() error {
 func (c *lotCount) batches() error {
 	all, err := list(c.ctx, c.from, func(row row) (b lotreport.Batch, err error) {
 		var digest [32]byte
-		err = row.Scan(&b.ID, &b.RetryOf, intoArray(digest[:]), &b.Rows, &b.Submitter, intoTime{&b.Created}, &b.Issued, &b.Refused)
+		err = row.Scan(&b.ID, &b.RetryOf, intoArray(digest[:]), &b.State, &b.DryRun, &b.Rows, &b.Submitter, intoTime{&b.Created}, &b.Issued, &b.Refused)
 		b.Digest = hex.EncodeToString(digest[:])
 		return b, err
-	}, `SELECT b.id, b.retry_of, b.digest, b.row_count, b.submitter, b.created,
+	}, `SELECT b.id, b.retry_of, b.digest, b.state, b.dry_run, b.row_count, b.submitter, b.created,
 			(SELECT count(*) FROM certificate c WHERE c.batch = b.num AND c.lot = $1),
 			(SELECT count(*) FROM batch_refusal r JOIN batch_chunk k ON k.batch = r.batch AND k.no = r.chunk
 				WHERE r.batch = b.num AND r.lot = $2 AND k.state = 'closed')

@@ -60,6 +60,14 @@ func testLotReport(f *fixture) {
 	retry := f.newRetry(second, "")
 	f.ok(f.AddChunks(f.ctx, acme, retry.ID, &batch.Chunk{First: 1, Count: 1, Rows: []byte("rows"), Retries: []batch.Retry{{Row: 2, Origin: 2}}}))
 	f.ok(f.move(retry.ID, batch.Cancelled, batch.Uploading))
+	dry := f.newBatch()
+	dry.DryRun = true
+	_, _, err = f.CreateBatch(f.ctx, dry, f.event(acme, "batch.create"))
+	f.ok(err)
+	f.ok(f.AddChunks(f.ctx, acme, dry.ID, f.chunk(0)))
+	f.ok(f.EndUpload(f.ctx, acme, dry.ID, chunkSize, batch.Every{}, hash("dry"), batch.Checking, f.now, f.event(acme, "batch.upload")))
+	f.ok(f.PutCheck(f.ctx, acme, dry.ID, 0, []issuance.Refusal{{Row: 1, Device: "meter-30", Placement: place, Kind: pki.BadKey, Reason: "weak"}}))
+	f.ok(f.move(dry.ID, batch.Cancelled, batch.Checking))
 	_, err = f.ChangeDevice(f.ctx, registry.DeviceChange{Owner: acme, ID: "meter-2", Act: registry.Decommission, Event: f.event(acme, "device.decommission")})
 	f.ok(err)
 
@@ -114,9 +122,10 @@ func testLotReport(f *fixture) {
 	f.same(r.Places, []lotreport.Place{{ProductLine: "meters", Site: "north", Issued: 3, Refused: 3, Scrapped: 1}})
 	var batches []string
 	for _, b := range r.Batches {
-		batches = append(batches, fmt.Sprintf("%s %d %d", b.ID, b.Issued, b.Refused))
+		batches = append(batches, fmt.Sprintf("%s %s %t %d %d", b.ID, b.State, b.DryRun, b.Issued, b.Refused))
 	}
-	f.same(batches, []string{fmt.Sprintf("%s 3 0", running.ID), fmt.Sprintf("%s 0 3", first.ID), fmt.Sprintf("%s 0 3", second.ID)})
+	f.same(batches, []string{fmt.Sprintf("%s done false 3 0", running.ID), fmt.Sprintf("%s done false 0 3", first.ID),
+		fmt.Sprintf("%s done false 0 3", second.ID), fmt.Sprintf("%s cancelled true 0 0", dry.ID)})
 
 	kept, err := f.PutReport(f.ctx, acme, "lot-1", "the report", f.event(acme, "lot.report"))
 	f.ok(err)
