@@ -102,8 +102,8 @@ type DeviceChange struct {
 type DeviceImport struct {
 	Planned   int64           `json:"planned" doc:"New."`
 	Moved     int64           `json:"moved" doc:"Planned already, in another place."`
-	Unchanged int64           `json:"unchanged" doc:"Planned already in this place, or known otherwise."`
-	Refused   int64           `json:"refused"`
+	Unchanged int64           `json:"unchanged" doc:"Planned already in this place, or beyond planned and not said to be elsewhere."`
+	Refused   int64           `json:"refused" doc:"Wrong, or beyond planned and said to be elsewhere: only planned devices move."`
 	Problems  []DeviceProblem `json:"problems,omitempty" doc:"Of the first hundred refused rows."`
 }
 

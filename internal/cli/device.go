@@ -122,6 +122,11 @@ type deviceImport struct {
 func (deviceImport) Help() string {
 	return `A row has "device" and, where wanted, "product_line", "lot" and "site"; CSV has a header with these names. Rows that are wrong are refused by themselves, and the exit status is then 1. The same list again changes nothing more.
 
+    planned     is new
+    moved       was planned, for another lot, product line or site, and is where the row says now
+    unchanged   is where the row says already, or the row says no place of a device that is beyond planned
+    refused     the row is wrong, or says another place of a device that is beyond planned: that stays where its certificates were issued
+
 Examples:
 
     pando device import lot-7.csv --lot lot-7`

@@ -3,6 +3,7 @@ package registry
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -35,10 +36,10 @@ const (
 
 // An Import says what became of a list of planned devices.
 type Import struct {
-	Planned   int64 // new
-	Moved     int64 // planned already, in another place
-	Unchanged int64 // planned already in this place, or beyond planned
-	Refused   int64
+	Planned   int64           // new
+	Moved     int64           // planned already, in another place
+	Unchanged int64           // planned already in this place, or beyond planned and not said to be elsewhere
+	Refused   int64           // wrong, or beyond planned and said to be elsewhere
 	Problems  []ImportProblem // of the first refused rows
 }
 
@@ -51,8 +52,9 @@ type ImportProblem struct {
 // ImportDevices makes devices known before they enrol. Rows that say no place get
 // the default; a row that is wrong is refused by itself. Up to a thousand rows
 // are one transaction with its event: an import that breaks off has its first
-// rows, and the same list again changes nothing more. It needs
-// access.ManageRegistry.
+// rows, and the same list again changes nothing more. A device that is beyond
+// planned stays where it is: a row that says another place of it is refused. It
+// needs access.ManageRegistry.
 func (s *Service) ImportDevices(ctx context.Context, g access.Permit, format ImportFormat, defaults pki.Placement, body io.Reader) (*Import, error) {
 	if err := g.CheckSome(access.ManageRegistry); err != nil {
 		return nil, err
@@ -63,81 +65,110 @@ func (s *Service) ImportDevices(ctx context.Context, g access.Permit, format Imp
 	}
 	out := new(Import)
 	var chunk []*Device
-	store := func(first int64) error {
+	var said []row // what is in chunk, as it was said
+	store := func() error {
 		if len(chunk) == 0 {
 			return nil
 		}
-		planned, moved, err := s.cfg.Store.PlanDevices(ctx, g.Tenant(), chunk, s.event(g, "device.import", "devices",
-			fmt.Sprintf("%d devices from row %d on, beginning with %q", len(chunk), first, chunk[0].ID)))
-		out.Planned, out.Moved = out.Planned+int64(planned), out.Moved+int64(moved)
-		out.Unchanged += int64(len(chunk) - planned - moved)
-		if err == nil {
-			s.stats.Planned.Add(planned)
-			s.stats.Moved.Add(moved)
-			s.stats.Unchanged.Add(len(chunk) - planned - moved)
+		planned, moved, kept, err := s.cfg.Store.PlanDevices(ctx, g.Tenant(), chunk, s.event(g, "device.import", "devices",
+			fmt.Sprintf("%d devices from row %d on, beginning with %q", len(chunk), said[0].no, chunk[0].ID)))
+		if err != nil {
+			return err
 		}
-		chunk = chunk[:0]
-		return err
+		out.Planned, out.Moved = out.Planned+int64(planned), out.Moved+int64(moved)
+		refused := out.refuseKept(said, kept)
+		unchanged := len(chunk) - planned - moved - int(refused)
+		out.Unchanged += int64(unchanged)
+		s.stats.Planned.Add(planned)
+		s.stats.Moved.Add(moved)
+		s.stats.Unchanged.Add(unchanged)
+		s.stats.Refused.Add(int(refused))
+		chunk, said = chunk[:0], said[:0]
+		return nil
 	}
-	now, first := s.cfg.Now().UTC(), int64(1)
+	now := s.cfg.Now().UTC()
 	for n := int64(1); ; n++ {
 		d, err := rows.next()
 		if err == io.EOF {
-			return out, store(first)
+			return out, store()
 		}
 		if n > MaxImport {
 			return nil, pki.Errorf(pki.Malformed, "an import has at most %d rows: make several", MaxImport)
 		}
+		var says pki.Placement
 		if err == nil {
-			err = s.plan(ctx, g, d, defaults)
+			d.Placement = pki.Placement{ProductLine: cmp.Or(d.ProductLine, defaults.ProductLine), Lot: cmp.Or(d.Lot, defaults.Lot), Site: cmp.Or(d.Site, defaults.Site)}
+			says = d.Placement
+			err = s.plan(ctx, g, d)
 		}
 		switch kind := pki.KindOf(err); {
 		case err == nil:
 			d.Owner, d.State, d.Created, d.Updated = g.Tenant(), Planned, now, now
-			if len(chunk) == 0 {
-				first = n
-			}
-			chunk = append(chunk, d)
+			chunk, said = append(chunk, d), append(said, row{n, says})
 		case kind == pki.Malformed || kind == pki.PolicyRefused || kind == pki.Forbidden || kind == pki.Conflict: // of a closed lot
-			out.refuse(n, err)
+			out.refuse(n, pki.DetailOf(err))
 			s.stats.Refused.Add(1)
 		default:
 			return nil, err
 		}
 		if len(chunk) == importChunk {
-			if err := store(first); err != nil {
+			if err := store(); err != nil {
 				return nil, err
 			}
 		}
 	}
 }
 
-func (i *Import) refuse(row int64, err error) {
+// refuse counts a refused row. Rows do not come in order.
+func (i *Import) refuse(row int64, reason string) {
 	i.Refused++
-	if len(i.Problems) < maxProblems {
-		i.Problems = append(i.Problems, ImportProblem{row, pki.DetailOf(err)})
+	at, _ := slices.BinarySearchFunc(i.Problems, row, func(p ImportProblem, row int64) int { return cmp.Compare(p.Row, row) })
+	if at < maxProblems {
+		i.Problems = slices.Insert(i.Problems, at, ImportProblem{row, reason})
+		i.Problems = i.Problems[:min(len(i.Problems), maxProblems)]
 	}
 }
 
+// A row is a device of a list.
+type row struct {
+	no    int64
+	place pki.Placement // that it says, or the default, before what is known of its lot completes it
+}
+
+// refuseKept refuses the rows that say another place of a device than the one where it
+// was kept, and returns how many they are.
+func (i *Import) refuseKept(rows []row, kept map[int]*Device) (refused int64) {
+	for n, is := range kept {
+		var places []string
+		for _, part := range []struct{ what, says, is string }{
+			{"lot", rows[n].place.Lot, is.Lot}, {"product line", rows[n].place.ProductLine, is.ProductLine}, {"site", rows[n].place.Site, is.Site},
+		} {
+			switch {
+			case part.says == "" || part.says == part.is:
+			case part.is == "":
+				places = append(places, "no "+part.what)
+			default:
+				places = append(places, fmt.Sprintf("%s %q", part.what, part.is))
+			}
+		}
+		if len(places) > 0 {
+			i.refuse(rows[n].no, fmt.Sprintf("the device %q is %s, in %s: only planned devices move", is.ID, is.State, strings.Join(places, ", ")))
+			refused++
+		}
+	}
+	return refused
+}
+
 // plan checks a row and completes its place.
-func (s *Service) plan(ctx context.Context, g access.Permit, d *Device, defaults pki.Placement) error {
+func (s *Service) plan(ctx context.Context, g access.Permit, d *Device) error {
 	if err := pki.CheckDevice(d.ID); err != nil {
 		return err
 	}
-	p := &d.Placement
-	for _, part := range []struct {
-		what      string
-		name, say *string
-	}{
-		{"product line", &p.ProductLine, &defaults.ProductLine}, {"lot", &p.Lot, &defaults.Lot}, {"site", &p.Site, &defaults.Site},
-	} {
-		if *part.name == "" {
-			*part.name = *part.say
-		}
-		if *part.name == "" {
+	for _, part := range []struct{ what, name string }{{"product line", d.ProductLine}, {"lot", d.Lot}, {"site", d.Site}} {
+		if part.name == "" {
 			continue
 		}
-		if err := CheckName(part.what, *part.name); err != nil {
+		if err := CheckName(part.what, part.name); err != nil {
 			return err
 		}
 	}

@@ -209,6 +209,37 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportKeeps: a device with certificates stays where it is, and whose row says
+// something else is told so, in the order of the rows.
+func TestImportKeeps(t *testing.T) {
+	h := newHouse(t)
+	ctx, g := t.Context(), h.grant(access.ManageRegistry)
+	_, err := h.enrol("a", pki.Placement{Lot: "lot-1", ProductLine: "meters"})
+	h.ok(err)
+	list := "device,lot,site\na,lot-1,\na,,\na,lot-2,\nb,lot-1,\n,,\na,lot-1,north\na,lot-2,north\n"
+	for _, defaults := range []pki.Placement{{}, {ProductLine: "meters"}} {
+		got, err := h.Registry.ImportDevices(ctx, g, registry.CSV, defaults, strings.NewReader(list))
+		h.ok(err)
+		want := &registry.Import{Planned: 1, Unchanged: 2, Refused: 4, Problems: []registry.ImportProblem{
+			{3, `the device "a" is issued, in lot "lot-1": only planned devices move`},
+			{5, "device id \"\": it has 1 to 128 printable ASCII characters and no space at either end"},
+			{6, `the device "a" is issued, in no site: only planned devices move`},
+			{7, `the device "a" is issued, in lot "lot-1", no site: only planned devices move`},
+		}}
+		if defaults != (pki.Placement{}) {
+			want.Planned, want.Unchanged = 0, 3
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%+v: %s", defaults, diff)
+		}
+	}
+	is, err := h.Registry.Device(ctx, h.grant(access.ReadRegistry), "a")
+	h.ok(err)
+	if is.Lot != "lot-1" || is.Site != "" {
+		t.Errorf("%+v", is)
+	}
+}
+
 func TestCursor(t *testing.T) {
 	h := newHouse(t)
 	ctx, g := t.Context(), h.grant(access.ReadRegistry)

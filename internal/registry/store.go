@@ -31,8 +31,10 @@ type Store interface {
 	Lots(ctx context.Context, tenant pki.TenantID, f LotFilter, after string, limit int) ([]*Lot, error)
 
 	// PlanDevices stores devices that are not there as planned, and moves those
-	// that are planned to the places that are given. Of the same owner each.
-	PlanDevices(ctx context.Context, owner pki.TenantID, devices []*Device, e pki.Event) (planned, moved int, err error)
+	// that are planned to the places that are given. Of the same owner each. Those
+	// that are beyond planned, and elsewhere, are kept: they are returned as they are,
+	// by their index in devices, and nothing is registered for them.
+	PlanDevices(ctx context.Context, owner pki.TenantID, devices []*Device, e pki.Event) (planned, moved int, kept map[int]*Device, err error)
 	// ChangeDevice carries an act out as Device.After says, with the entries and
 	// events of its certificates, and completes the event's detail.
 	ChangeDevice(ctx context.Context, c DeviceChange) (*Device, error)

@@ -14,14 +14,27 @@ import (
 )
 
 // PlanDevices implements registry.Store.
-func (s *Store) PlanDevices(ctx context.Context, owner pki.TenantID, devices []*registry.Device, e pki.Event) (planned, moved int, err error) {
+func (s *Store) PlanDevices(ctx context.Context, owner pki.TenantID, devices []*registry.Device, e pki.Event) (planned, moved int, kept map[int]*registry.Device, err error) {
 	err = s.update(ctx, func(t *tx) error {
-		planned, moved = 0, 0
+		planned, moved, kept = 0, 0, make(map[int]*registry.Device)
 		num, err := t.intern(tenantRef(owner))
 		if err != nil {
 			return err
 		}
-		for _, d := range devices {
+		for n, d := range devices {
+			is, err := one(ctx, t, scanDevice, selectDevice+` AND d.state <> 'planned'`, num, d.ID)
+			if err == nil {
+				if kept[n], err = s.device(ctx, t, owner, is); err != nil {
+					return err
+				}
+				if kept[n].Placement == d.Placement {
+					delete(kept, n)
+				}
+				continue
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("looking for device %q: %w", d.ID, err)
+			}
 			line, lot, site, err := t.places(owner, d.Placement, d.Created)
 			if err != nil {
 				return err
@@ -45,7 +58,7 @@ func (s *Store) PlanDevices(ctx context.Context, owner pki.TenantID, devices []*
 		}
 		return t.event(e)
 	})
-	return planned, moved, err
+	return planned, moved, kept, err
 }
 
 // A storedDevice is a row of table device, with numbers for names.

@@ -17,7 +17,7 @@ func (f *fixture) plan(place pki.Placement, ids ...pki.DeviceID) (planned, moved
 	for _, id := range ids {
 		devices = append(devices, &registry.Device{Owner: acme, ID: id, Placement: place, Created: f.now, Updated: f.now})
 	}
-	planned, moved, err := f.PlanDevices(f.ctx, acme, devices, f.event(acme, "device.import"))
+	planned, moved, _, err := f.PlanDevices(f.ctx, acme, devices, f.event(acme, "device.import"))
 	f.ok(err)
 	return planned, moved
 }
@@ -78,6 +78,13 @@ func testPlanned(f *fixture) {
 	planned, moved = f.plan(here, "a")
 	f.same([]int{planned, moved}, []int{0, 0})
 	f.state("a", registry.Issued)
+	unheard := pki.Placement{ProductLine: "meters", Lot: "lot-9"}
+	planned, moved, kept, err := f.PlanDevices(f.ctx, acme, []*registry.Device{{ID: "a", Placement: there}, {ID: "e", Placement: here}, {ID: "a", Placement: unheard}}, f.event(acme, "device.import"))
+	f.ok(err)
+	f.same([]int{planned, moved, len(kept)}, []int{1, 0, 1})
+	f.same([]any{kept[2].ID, kept[2].State, kept[2].Placement}, []any{pki.DeviceID("a"), registry.Issued, there})
+	_, err = f.Lot(f.ctx, acme, "lot-9") // for nobody
+	f.is(pki.NotFound, err)
 	f.same(f.actions(acme)[0], "device.import")
 }
 
