@@ -190,7 +190,7 @@ func (d *crlDump) write(w io.Writer) error {
 type crlCheck struct{}
 
 func (crlCheck) Help() string {
-	return `Fetches each CRL from the URL that certificates name, from this machine, verifies it, and compares it with what the server has. Fails where one is not as it must be, so that a monitor may run it from elsewhere in the network.
+	return `Fetches each CRL from the URL that certificates name, from this machine, verifies it, and compares it with what the server has. Fails where one is not as it must be, so that a monitor may run it from elsewhere in the network. It does not look at the targets of status.publish: the server does, each minute, and raises alarms.
 
     fresh         less than half of its life is over
     late          more than half of its life is over, and there is no new one

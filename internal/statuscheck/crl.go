@@ -329,7 +329,11 @@ func (c *patrol) tell(issuer *pki.Issuer, at place, found finding) {
 			c.cfg.Alarms.Clear(key)
 			continue
 		}
-		a := alarm.Alarm{Key: key, Severity: alarm.Critical, What: found.what, Do: "pando makes and publishes it anew; if that does not help within a few minutes, the log and the alarms of the publisher say why. 'pando crl check' asks again."}
+		again := "'pando crl check' asks again."
+		if at.where != atURL { // which it does not look at
+			again = "The target is looked at again by itself, within a minute or, where there are many CRLs, a few; 'pando crl check' looks at status URLs alone."
+		}
+		a := alarm.Alarm{Key: key, Severity: alarm.Critical, What: found.what, Do: "pando makes and publishes it anew; if that does not help within a few minutes, the log and the alarms of the publisher say why. " + again}
 		if issuer.Key == pki.OfflineKey {
 			a.Do = "Make the next CRL in a ceremony: 'pando authority crl-request' begins it."
 			if s := c.seen[at]; c.cfg.Now().Before(s.nextUpdate.Add(-s.nextUpdate.Sub(s.thisUpdate) / 5)) {
@@ -356,13 +360,12 @@ func (c *patrol) unreachable(issuer *pki.Issuer, where string, err error) {
 	// Not what the network said: the URL is the tenant's, and would tell it what
 	// there is inside ours.
 	what := "status cannot be checked at " + issuer.StatusURL + ": no answer came that could be read; the server's log says why"
+	do := "See whether relying parties can fetch from there. If they can and this host cannot, give it a way, or look from elsewhere ('pando crl check'). Private networks are looked at only where the operator lists them, status.check_networks in pando.yaml."
 	if where != atURL {
 		what = "status cannot be checked at the target " + where + "; the server's log says why"
+		do = "The directory or bucket that status.publish in pando.yaml names must be there, and the server be able to read it. The server's log says what is in the way. It is looked at again by itself, a quarter of an hour later at the latest, and what it lacks is published."
 	}
-	if c.cfg.Alarms.Raise(alarm.Alarm{
-		Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what,
-		Do: "See whether relying parties can fetch from there. If they can and this host cannot, give it a way, or look from elsewhere ('pando crl check'). Private networks are looked at only where the operator lists them, status.check_networks in pando.yaml.",
-	}) {
+	if c.cfg.Alarms.Raise(alarm.Alarm{Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what, Do: do}) {
 		c.cfg.Log.Warn("status", "alarm", "status.unreachable", "issuer", issuer.ID, "where", where, "error", err)
 	}
 }

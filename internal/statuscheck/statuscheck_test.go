@@ -173,6 +173,17 @@ func (h *house) expect(when string, want ...string) {
 	}
 }
 
+// advises reports an error unless what there is to do about an alarm has a text, and
+// has not another.
+func (h *house) advises(name, has, hasNot string) {
+	h.Helper()
+	for _, a := range h.Alarms.All() {
+		if a.Name == name && (!strings.Contains(a.Do, has) || strings.Contains(a.Do, hasNot)) {
+			h.Errorf("%s: %s", name, a.Do)
+		}
+	}
+}
+
 // The places.
 const (
 	url    = " status URL"
@@ -424,6 +435,7 @@ func TestWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.expect("nothing", "crl.wrong"+target)
+	h.advises("crl.wrong", "The target is looked at again by itself", "'pando crl check' asks again")
 	if err := os.Mkdir(filepath.Join(h.web.String(), "crl/issuer/0.crl"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -447,6 +459,7 @@ func TestWrong(t *testing.T) {
 	})
 	h.answer.Store(&endless)
 	h.expect("an endless body", "crl.wrong"+url)
+	h.advises("crl.wrong", "'pando crl check' asks again", "The target")
 	h.answer.Store(nil)
 	h.expect("the CRL again")
 
@@ -465,7 +478,19 @@ func TestUnreachable(t *testing.T) {
 	busy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	h.answer.Store(&busy)
 	h.expect("502", "status.unreachable"+url)
+	h.advises("status.unreachable", "status.check_networks", "directory or bucket")
 	h.answer.Store(nil)
+	h.expect("well again")
+
+	away := h.web.String() + ".away"
+	if err := os.Rename(h.web.String(), away); err != nil {
+		t.Fatal(err)
+	}
+	h.expect("no directory", "status.unreachable"+target)
+	h.advises("status.unreachable", "The directory or bucket that status.publish", "relying parties")
+	if err := os.Rename(away, h.web.String()); err != nil {
+		t.Fatal(err)
+	}
 	h.expect("well again")
 
 	h.CA.Issuer.Mode = pki.Production // for which nothing is asked on loopback
