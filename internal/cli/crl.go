@@ -23,7 +23,7 @@ import (
 type crlCommand struct {
 	Show    crlShow    `cmd:"" help:"Show what is in a CRL."`
 	Check   crlCheck   `cmd:"" help:"Fetch every CRL of the tenant, and say how fresh it is."`
-	Publish crlPublish `cmd:"" help:"Have CRLs be made and published anew."`
+	Publish crlPublish `cmd:"" help:"Have CRLs be made anew, which are then published."`
 }
 
 func (crlCommand) Help() string {
@@ -335,7 +335,7 @@ type crlPublish struct {
 }
 
 func (crlPublish) Help() string {
-	return `CRLs are made by themselves, in time and after revocations. This is for after a fault, or a change of where they are published.
+	return `CRLs are made by themselves, in time and after revocations. This is for after a fault, or a change of where they are published. It waits until the server has the new ones; to the targets of status.publish the publisher brings them by itself, at once or, where a target failed, within a minute after it is well again.
 
 Examples:
 
