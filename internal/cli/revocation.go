@@ -54,7 +54,7 @@ type revocationStart struct {
 }
 
 func (revocationStart) Help() string {
-	return `Name one of --device, --lot, --product-line, --batch and --issuer, and either --reason or --release. A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason. A release leaves what a suspended device has, and counts it: 'pando device resume' releases that. What cannot be undone is asked for, and so is a hold of all that an issuer signed; a dry run, another hold and a release are not. Where the tenant has the rule, a job counts first; one that would change more than a share of the certificates in force stays counted, and 'pando revocation run' asks others to approve it ('pando approval rules').
+	return `Name one of --device, --lot, --product-line, --batch and --issuer, and either --reason or --release. A device, a lot and a product line are the tenant's own. Certificates that are revoked for good or have expired are left as they are; what is on hold is left by a hold, and revoked for good by any other reason. A release leaves what a suspended device has, and counts it as suspended: 'pando device resume' releases that. What cannot be undone is asked for, and so is a hold of all that an issuer signed; a dry run, another hold and a release are not. Where the tenant has the rule, a job counts first; one that would change more than a share of the certificates in force stays counted, and 'pando revocation run' asks others to approve it ('pando approval rules').
 
 Examples:
 
@@ -269,7 +269,7 @@ func showRevocation(c *console) func(*client.RevocationJob, error) error {
 			t.add("good", j.Good)
 			t.add("held", j.Held)
 			if j.Release {
-				t.add("kept on hold", j.Suspended)
+				t.add("suspended", j.Suspended)
 			}
 			t.add("revoked before", j.Revoked)
 			t.add("expired", j.Expired)
