@@ -120,14 +120,14 @@ func TestRetryOfNothing(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"", "key"} {
-		refused("no refused rows of this kind", key, pki.Unavailable)
-		refused("no refused rows of this kind", key, pki.BadProof)
+		refused("no refused rows of the kind unavailable", key, pki.Unavailable)
+		refused("no refused rows of the kind bad-proof", key, pki.BadProof)
 	}
 	purge(t, s)
 	for _, key := range []string{"", "key"} {
 		refused("the rows of the batch are not kept any more", key)
 		refused("'pando batch results "+string(b.ID)+"' says which", key, pki.DuplicateKey)
-		refused("no refused rows of this kind", key, pki.BadProof)
+		refused("no refused rows of the kind bad-proof", key, pki.BadProof)
 	}
 	again, err := s.Batch.Retry(t.Context(), g, b.ID, []pki.Kind{pki.BadProof}, "made")
 	if err != nil || again.ID != made.ID {
