@@ -1,6 +1,8 @@
 package issuance
 
 import (
+	"context"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -116,4 +118,68 @@ func TestGatherChunks(t *testing.T) {
 			t.Errorf("it waits for %s", got)
 		}
 	})
+}
+
+// A storeAt is a store that does nothing but call during while it commits.
+type storeAt struct {
+	Store
+	during func()
+}
+
+func (s storeAt) Commit(context.Context, time.Time, []*Intent, []*Intent) error {
+	s.during()
+	return nil
+}
+
+// TestCommitCounts: beside a single request, a commit with something of a batch, its
+// intent or its record, counts as one of the batch's workers for as long as it lasts; one
+// of single requests does not.
+func TestCommitCounts(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // one of which is left to single requests
+	for _, test := range []struct {
+		name  string
+		fresh bool
+		batch pki.BatchID
+	}{
+		{"a chunk's intent", true, "batch"},
+		{"a chunk's record", false, "batch"},
+		{"a single request's intent", true, ""},
+		{"a single request's record", false, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Service{guard: newGuard(time.Now, nil, time.Time{}), open: map[pki.IntentID]chan struct{}{}, live: map[pki.TenantID]int{}}
+			c := newCommitter(s)
+			defer s.cores.Single()()
+			in := s.newIntent(new(Line))
+			in.Batch = test.batch
+			var records, fresh []*group
+			if g := []*group{{intent: in}}; test.fresh {
+				fresh = g
+			} else {
+				records = g
+			}
+			worked := make(chan struct{})
+			works := func() bool {
+				synctest.Wait()
+				select {
+				case <-worked:
+					return true
+				default:
+					return false
+				}
+			}
+			s.cfg.Store = storeAt{during: func() {
+				go s.cores.Each(1, func(int) error { close(worked); return nil })
+				if got, want := works(), test.batch == ""; got != want {
+					t.Errorf("%s is stored, and a worker works: %t, want %t", test.name, got, want)
+				}
+			}}
+			if err := c.store(t.Context(), records, fresh); err != nil {
+				t.Fatal(err)
+			}
+			if !works() {
+				t.Errorf("%s is stored, and no worker works after it", test.name)
+			}
+		})
+	}
 }

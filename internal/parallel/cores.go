@@ -39,8 +39,8 @@ type Cores struct {
 	line    []chan struct{} // workers that wait for a place, closed when they have it; guarded by mu, as are the next
 	working int             // workers that have a place
 	singles int             // requests under way
+	last    time.Time       // when the last of them ended
 	commits int             // of what batches have
-	last    time.Time       // when the last one ended
 }
 
 // Single says that a single request is under way; over is called when it has ended.

@@ -86,12 +86,54 @@ func TestCoresAfterErrors(t *testing.T) {
 	}
 }
 
+// cpus has a process have so many cores for the test.
+func cpus(t *testing.T, n int) {
+	t.Helper()
+	before := runtime.GOMAXPROCS(n)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+}
+
 // oneCore has batches work on one core for the test: the other of two is left to a
 // single request.
 func oneCore(t *testing.T, c *Cores) (over func()) {
-	before := runtime.GOMAXPROCS(2)
-	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	t.Helper()
+	cpus(t, 2)
 	return c.Single()
+}
+
+// A load is the loops of a test, each of which is in line before the next is begun.
+type load struct {
+	t     *testing.T
+	cores *Cores
+	loops sync.WaitGroup
+}
+
+// loop does n calls of f, beside the test.
+func (l *load) loop(n int, f func(i int)) {
+	l.loops.Go(func() {
+		if err := l.cores.Each(n, func(i int) error { f(i); return nil }); err != nil {
+			l.t.Error(err)
+		}
+	})
+	time.Sleep(time.Microsecond)
+}
+
+// long does calls that take so long each; counted is of those that have ended.
+func (l *load) long(n int, each time.Duration) (counted *int) {
+	counted = new(int)
+	l.loop(n, func(int) {
+		time.Sleep(each)
+		*counted++ // by one worker at a time
+	})
+	return counted
+}
+
+// turn waits for a turn behind what is in line.
+func (l *load) turn() {
+	l.t.Helper()
+	if err := l.cores.Each(1, func(int) error { return nil }); err != nil {
+		l.t.Error(err)
+	}
 }
 
 // TestCoresInTurn: a worker without a place is asleep until it has one, and one loop
@@ -99,29 +141,21 @@ func oneCore(t *testing.T, c *Cores) (over func()) {
 // between calls, all of them would be ready to run all the time.
 func TestCoresInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cores := new(Cores)
-		over := oneCore(t, cores)
+		l := &load{t: t, cores: new(Cores)}
+		over := oneCore(t, l.cores)
 		defer over()
 		var calls []int // by one worker at a time
-		var loops sync.WaitGroup
 		for loop := range 3 {
-			loops.Go(func() {
-				err := cores.Each(5*piece, func(i int) error {
-					time.Sleep(100 * time.Microsecond)
-					calls = append(calls, loop*1000+i/piece)
-					return nil
-				})
-				if err != nil {
-					t.Error(err)
-				}
+			l.loop(5*piece, func(i int) {
+				time.Sleep(100 * time.Microsecond)
+				calls = append(calls, loop*1000+i/piece)
 			})
-			time.Sleep(time.Microsecond) // so that they are in line in this order
 		}
 		time.Sleep(3 * time.Millisecond)
-		commit := cores.Commit() // in the middle of a piece
+		commit := l.cores.Commit() // in the middle of a piece
 		time.Sleep(time.Millisecond)
 		commit()
-		loops.Wait()
+		l.loops.Wait()
 		var pieces []int
 		for i := 0; i < len(calls); i += piece {
 			if slices.ContainsFunc(calls[i:i+piece], func(c int) bool { return c != calls[i] }) {
@@ -138,30 +172,14 @@ func TestCoresInTurn(t *testing.T) {
 // TestCoresHold: a long loop lets others that have waited for long go on.
 func TestCoresHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cores := new(Cores)
-		over := oneCore(t, cores)
+		l := &load{t: t, cores: new(Cores)}
+		over := oneCore(t, l.cores)
 		defer over()
-		calls := 0
-		var long sync.WaitGroup
-		long.Go(func() {
-			err := cores.Each(10, func(int) error {
-				time.Sleep(hold * 2 / 5)
-				calls++
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-		time.Sleep(time.Microsecond)
-		before := 0
-		if err := cores.Each(1, func(int) error { before = calls; return nil }); err != nil {
-			t.Error(err)
+		calls := l.long(10, hold*2/5)
+		if l.turn(); *calls != 3 {
+			t.Errorf("after %d calls of a long loop another had its turn, want 3", *calls)
 		}
-		if before != 3 {
-			t.Errorf("after %d calls of a long loop another had its turn, want 3", before)
-		}
-		long.Wait()
+		l.loops.Wait()
 	})
 }
 
@@ -169,39 +187,68 @@ func TestCoresHold(t *testing.T) {
 // do not make it go on for longer.
 func TestCoresHoldBesideCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cores := new(Cores)
-		over := oneCore(t, cores)
+		l := &load{t: t, cores: new(Cores)}
+		over := oneCore(t, l.cores)
 		defer over()
-		calls := 0
-		var long sync.WaitGroup
-		long.Go(func() {
-			err := cores.Each(25, func(int) error {
-				time.Sleep(hold / 10)
-				calls++
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-		long.Go(func() {
+		calls := l.long(25, hold/10)
+		l.loops.Go(func() {
 			for range 10 {
 				time.Sleep(hold * 2 / 5)
-				commit := cores.Commit()
+				commit := l.cores.Commit()
 				time.Sleep(hold / 10)
 				commit()
 			}
 		})
-		time.Sleep(time.Microsecond)
-		before := 0
-		if err := cores.Each(1, func(int) error { before = calls; return nil }); err != nil {
-			t.Error(err)
+		if l.turn(); *calls > 11 {
+			t.Errorf("after %d calls of a long loop another had its turn, want 11 at most", *calls)
 		}
-		if before > 11 {
-			t.Errorf("after %d calls of a long loop another had its turn, want 11 at most", before)
-		}
-		long.Wait()
+		l.loops.Wait()
 	})
+}
+
+// TestCoresCount: with any number of cores, workers and commits of batches together keep
+// all but one of them busy beside single requests, at least one, from the call on that
+// follows; a commit counts as one worker, and as none when it has ended, however often
+// that is said.
+func TestCoresCount(t *testing.T) {
+	for n := 1; n <= 8; n++ {
+		synctest.Test(t, func(t *testing.T) {
+			cpus(t, n)
+			l := &load{t: t, cores: new(Cores)}
+			defer l.cores.Single()()
+			var working atomic.Int32
+			var stop atomic.Bool
+			for range 3 {
+				l.loop(1<<12, func(int) {
+					working.Add(1)
+					if !stop.Load() {
+						time.Sleep(time.Millisecond)
+					}
+					working.Add(-1)
+				})
+			}
+			want := func(commits int) {
+				t.Helper()
+				time.Sleep(10037 * time.Microsecond) // never when calls begin or end
+				if got, want := int(working.Load()), max(0, max(n-1, 1)-commits); got != want {
+					t.Errorf("%d cores, %d commits: %d workers, want %d", n, commits, got, want)
+				}
+			}
+			var commits []func()
+			for want(0); len(commits) < n+2; want(len(commits)) {
+				commits = append(commits, l.cores.Commit())
+			}
+			for len(commits) > 0 {
+				for range 2 {
+					commits[0]()
+				}
+				commits = commits[1:]
+				want(len(commits))
+			}
+			stop.Store(true)
+			l.loops.Wait()
+		})
+	}
 }
 
 // TestCoresAfterSingles: workers have the cores again when no single request is
@@ -235,19 +282,10 @@ func TestCoresAfterSingles(t *testing.T) {
 // request, and all of them again when no more is expected.
 func TestCoresMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := runtime.GOMAXPROCS(2)
-		defer runtime.GOMAXPROCS(before)
+		cpus(t, 2)
 		cores := new(Cores)
-		var loop sync.WaitGroup
-		loop.Go(func() {
-			err := cores.Each(20*piece, func(int) error {
-				time.Sleep(time.Millisecond)
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
+		l := &load{t: t, cores: cores}
+		l.loop(20*piece, func(int) { time.Sleep(time.Millisecond) })
 		want := func(when string, n int) {
 			t.Helper()
 			time.Sleep(10 * time.Millisecond)
@@ -268,6 +306,6 @@ func TestCoresMeanwhile(t *testing.T) {
 		want("just after the single request", 1)
 		time.Sleep(lately)
 		want("alone again", 3)
-		loop.Wait()
+		l.loops.Wait()
 	})
 }
