@@ -110,6 +110,10 @@ func (s *Service) Coming() (over func()) {
 // parallel.Cores.
 func (s *Service) Each(n int, f func(i int) error) error { return s.cores.Each(n, f) }
 
+// Do does a piece of work on the cores that single requests leave to it, before what
+// batches have while urgent says so; see parallel.Cores.
+func (s *Service) Do(urgent func() bool, f func() error) error { return s.cores.Do(urgent, f) }
+
 // Issue makes one certificate, or returns the one that an earlier request with
 // the same idempotency key led to (repeated is true then). Once the intent is
 // committed the end of ctx is ignored: the certificate is made and kept, and a

@@ -43,8 +43,8 @@ func Ahead() map[pki.KeyKind]int {
 // Config is what a Pool is made of; every field but Family is needed.
 type Config struct {
 	Ahead map[pki.KeyKind]int // see the function
-	// Each does work on the cores that others leave to it; see parallel.Cores.
-	Each   func(n int, f func(i int) error) error
+	// Do does work on the cores that others leave to it; see parallel.Cores.
+	Do     func(urgent func() bool, f func() error) error
 	Family pki.FamilyOf // whose requests share what one may have waiting; nil: each tenant its own
 	Log    *slog.Logger
 }
@@ -226,48 +226,73 @@ func (p *Pool) Return(k *Key) {
 	k.private.Clear()
 }
 
-// makeAll makes keys until the pool is closed.
+// makeAll makes keys until the pool is closed. Which one is decided when there is a core to
+// make it on: by then somebody may wait for another.
 func (p *Pool) makeAll() {
-	for {
-		s := p.next()
-		if s == nil {
-			return
-		}
+	for p.needed() {
+		var s *shelf
 		var key pki.PrivateKey
-		err := p.cfg.Each(1, func(int) (err error) {
-			key, err = p.generate(s.kind)
+		err := p.cfg.Do(p.urgent, func() (err error) {
+			if s = p.next(); s != nil {
+				key, err = p.generate(s.kind)
+			}
 			return err
 		})
-		p.deliver(s, key, err)
+		if s != nil { // no other maker was faster
+			p.deliver(s, key, err)
+		}
 	}
 }
 
-// next waits for a key to make: for whoever has waited longest, then for the shelf that
-// lacks most. It returns nil at the end.
+// needed waits until there is a key to make, and returns false at the end.
+func (p *Pool) needed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.closed && p.lacking() == nil {
+		p.work.Wait()
+	}
+	return !p.closed
+}
+
+// urgent reports whether somebody waits for a key that nobody makes.
+func (p *Pool) urgent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.lacking()
+	return s != nil && s.short()
+}
+
+// next returns the shelf that a key is to be made for now, or nil.
 func (p *Pool) next() *shelf {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !p.closed {
-		var urgent, empty *shelf
-		for _, s := range p.shelves {
-			if len(s.queue) > s.making && (urgent == nil || s.queue[s.making].turn < urgent.queue[urgent.making].turn) {
-				urgent = s
-			}
-			if s.lacks() > 0 && (empty == nil || s.lacks() > empty.lacks()) {
-				empty = s
-			}
-		}
-		if urgent == nil {
-			urgent = empty
-		}
-		if urgent != nil {
-			urgent.making++
-			return urgent
-		}
-		p.work.Wait()
+	s := p.lacking()
+	if s != nil {
+		s.making++
 	}
-	return nil
+	return s
 }
+
+// lacking returns the shelf of the key to make next: that of whoever has waited longest,
+// then the one that lacks most, and nil where none does. It needs mu.
+func (p *Pool) lacking() *shelf {
+	var urgent, empty *shelf
+	for _, s := range p.shelves {
+		if s.short() && (urgent == nil || s.queue[s.making].turn < urgent.queue[urgent.making].turn) {
+			urgent = s
+		}
+		if s.lacks() > 0 && (empty == nil || s.lacks() > empty.lacks()) {
+			empty = s
+		}
+	}
+	if urgent != nil {
+		return urgent
+	}
+	return empty
+}
+
+// short reports whether more wait for a key than are made.
+func (s *shelf) short() bool { return len(s.queue) > s.making }
 
 // lacks returns how many keys are to be made that nobody waits for.
 func (s *shelf) lacks() int { return s.wanted + len(s.queue) - len(s.keys) - s.making }

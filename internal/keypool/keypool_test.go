@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +19,7 @@ import (
 
 // newPool returns a pool that has some keys of one kind ready.
 func newPool(ahead map[pki.KeyKind]int) *keypool.Pool {
-	return keypool.New(keypool.Config{Ahead: ahead, Each: new(parallel.Cores).Each, Log: slog.New(slog.DiscardHandler)})
+	return keypool.New(keypool.Config{Ahead: ahead, Do: new(parallel.Cores).Do, Log: slog.New(slog.DiscardHandler)})
 }
 
 // run runs a pool; stop ends it.
@@ -154,6 +155,54 @@ func TestReady(t *testing.T) {
 	})
 }
 
+// TestBesideBatch: a request that waits for a key does not wait for all that a batch has in
+// line, also where the makers stand there already for keys that nobody waits for.
+func TestBesideBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // one of which is left to single requests
+		cores := new(parallel.Cores)
+		defer cores.Single()()
+		p := keypool.New(keypool.Config{Ahead: map[pki.KeyKind]int{pki.P256: 4}, Do: cores.Do, Log: slog.New(slog.DiscardHandler)})
+		defer run(t, p)()
+		var batch sync.WaitGroup
+		chunks := 0 // that have ended; by one worker at a time
+		line := func() {
+			for range 10 {
+				batch.Go(func() {
+					if err := cores.Each(1, func(int) error { time.Sleep(time.Millisecond); chunks++; return nil }); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			synctest.Wait()
+			chunks = 0
+		}
+		take := func(when string, most int) {
+			t.Helper()
+			if err := last(p.Take(t.Context(), "acme", pki.P256)); err != nil {
+				t.Fatal(err)
+			}
+			if chunks > most {
+				t.Errorf("%s: a request waited for %d chunks, want %d at most", when, chunks, most)
+			}
+		}
+		line()
+		take("makers have nothing to do", 2)
+		synctest.Wait()
+		ready, _ := p.Ready()
+		if ready[pki.P256] != 0 {
+			t.Errorf("%d keys that nobody waits for were made before chunks", ready[pki.P256])
+		}
+		line()
+		take("makers are in line", 2)
+		batch.Wait()
+		synctest.Wait()
+		if ready, _ := p.Ready(); ready[pki.P256] == 0 {
+			t.Error("no keys are ready after the batch")
+		}
+	})
+}
+
 // TestReturnToFull: there are never more keys than may be.
 func TestReturnToFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -250,7 +299,7 @@ func last(_ *keypool.Key, err error) error { return err }
 func TestWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		family := func(t pki.TenantID) pki.TenantID { return pki.TenantID(strings.TrimSuffix(string(t), "-child")) }
-		p := keypool.New(keypool.Config{Ahead: map[pki.KeyKind]int{pki.P256: 4}, Each: new(parallel.Cores).Each, Family: family, Log: slog.New(slog.DiscardHandler)})
+		p := keypool.New(keypool.Config{Ahead: map[pki.KeyKind]int{pki.P256: 4}, Do: new(parallel.Cores).Do, Family: family, Log: slog.New(slog.DiscardHandler)})
 		ctx, cancel := context.WithCancel(t.Context())
 		ask := func(tenant pki.TenantID, n int) (refused int) {
 			results := make(chan error, n)

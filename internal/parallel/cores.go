@@ -36,11 +36,18 @@ const (
 // The zero Cores is ready; its methods are safe for concurrent use.
 type Cores struct {
 	mu      sync.Mutex
-	line    []chan struct{} // workers that wait for a place, closed when they have it; guarded by mu, as are the next
-	working int             // workers that have a place
-	singles int             // requests under way
-	last    time.Time       // when the last of them ended
-	commits int             // of what batches have
+	line    []waiting // for a place; guarded by mu, as are the next
+	ahead   bool      // whoever had a place last was urgent
+	working int       // workers that have a place
+	singles int       // requests under way
+	last    time.Time // when the last of them ended
+	commits int       // of what batches have
+}
+
+// waiting is a worker in line.
+type waiting struct {
+	place  chan struct{} // closed when it has one
+	urgent func() bool   // see Do; nil for never
 }
 
 // Single says that a single request is under way; over is called when it has ended.
@@ -71,7 +78,7 @@ func (c *Cores) Each(n int, f func(i int) error) error {
 			if from >= n {
 				return // without a wait for a place
 			}
-			since := c.begin()
+			since := c.begin(nil)
 			defer c.end()
 			for ; from < n && failed.Load() == nil; from = int(next.Add(piece)) - piece {
 				for i := from; i < min(from+piece, n); i++ {
@@ -95,6 +102,15 @@ func (c *Cores) Each(n int, f func(i int) error) error {
 		return *err
 	}
 	return nil
+}
+
+// Do does one piece of work on the cores that single requests leave, as Each does. While
+// urgent says that somebody waits for it, it comes before what is in line, though not twice
+// in a row. urgent must not call c.
+func (c *Cores) Do(urgent func() bool, f func() error) error {
+	c.begin(urgent)
+	defer c.end()
+	return call(func(int) error { return f() }, 0)
 }
 
 // Commit says that what batches have is being stored, which keeps a core as busy as a
@@ -129,10 +145,10 @@ func (c *Cores) Busy() bool {
 }
 
 // begin waits for a place to work and returns since when there is one.
-func (c *Cores) begin() (since time.Time) {
+func (c *Cores) begin(urgent func() bool) (since time.Time) {
 	c.mu.Lock()
 	place := make(chan struct{})
-	c.line = append(c.line, place)
+	c.line = append(c.line, waiting{place, urgent})
 	c.admit(time.Now())
 	c.mu.Unlock()
 	<-place // somebody works or commits, who hands one on
@@ -164,7 +180,7 @@ func (c *Cores) keep(since time.Time) time.Time {
 	if long {
 		at, had = len(c.line), 0
 	}
-	c.line = slices.Insert(c.line, at, place)
+	c.line = slices.Insert(c.line, at, waiting{place: place})
 	c.working--
 	c.admit(now)
 	c.mu.Unlock()
@@ -180,13 +196,26 @@ func (c *Cores) end() {
 	c.admit(time.Now())
 }
 
-// admit gives places to the first in line, as long as there are some. It needs mu.
+// admit gives places to those in line, as long as there are some. It needs mu.
 func (c *Cores) admit(now time.Time) {
 	for len(c.line) > 0 && c.working < c.most(now) {
-		close(c.line[0])
-		c.line = slices.Delete(c.line, 0, 1)
+		at := c.next()
+		close(c.line[at].place)
+		c.line = slices.Delete(c.line, at, at+1)
 		c.working++
 	}
+}
+
+// next returns who in line is to have a place: the first that is urgent and the first that
+// is not in turn. It needs mu.
+func (c *Cores) next() int {
+	for at, w := range c.line {
+		if urgent := w.urgent != nil && w.urgent(); urgent != c.ahead {
+			c.ahead = urgent
+			return at
+		}
+	}
+	return 0 // all are as the one before
 }
 
 // most returns how many workers may work now: at least one, or at least one commit is

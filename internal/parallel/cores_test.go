@@ -81,6 +81,13 @@ func TestCoresAfterErrors(t *testing.T) {
 	if err := cores.Each(10, func(int) error { return failed }); err != failed {
 		t.Error(err)
 	}
+	never := func() bool { return false }
+	if err := cores.Do(never, func() error { return failed }); err != failed {
+		t.Error(err)
+	}
+	if err := cores.Do(never, func() error { panic("seven") }); err == nil {
+		t.Error("a panic is no error")
+	}
 	if cores.working != 0 {
 		t.Errorf("%d work still", cores.working)
 	}
@@ -203,6 +210,81 @@ func TestCoresHoldBesideCommits(t *testing.T) {
 			t.Errorf("after %d calls of a long loop another had its turn, want 11 at most", *calls)
 		}
 		l.loops.Wait()
+	})
+}
+
+// TestCoresUrgent: what somebody waits for comes before the loops in line, also where that
+// begins while it is in line itself; what nobody waits for does not. However much of it
+// there is, loops go on beside it, and single requests keep their core.
+func TestCoresUrgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &load{t: t, cores: new(Cores)}
+		over := oneCore(t, l.cores)
+		defer over()
+		var waited atomic.Bool // whether somebody waits for what the tests do
+		var order []string     // by one worker at a time
+		do := func(what string, urgent func() bool) {
+			l.loops.Go(func() {
+				err := l.cores.Do(urgent, func() error {
+					time.Sleep(10 * hold)
+					order = append(order, what)
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(time.Microsecond)
+		}
+		loop := func(what string) {
+			l.loop(1, func(int) {
+				time.Sleep(hold / 2)
+				order = append(order, what)
+			})
+		}
+		loop("1")
+		do("later", waited.Load)
+		for _, what := range []string{"2", "3", "4"} {
+			loop(what)
+		}
+		do("never", func() bool { return false })
+		for range 2 {
+			do("urgent", func() bool { return true })
+		}
+		loop("5")
+		time.Sleep(hold) // within the first that is urgent
+		waited.Store(true)
+		l.loops.Wait()
+		if want := []string{"1", "urgent", "2", "later", "3", "urgent", "4", "never", "5"}; !slices.Equal(order, want) {
+			t.Errorf("the order is %v, want %v", order, want)
+		}
+
+		// Somebody always waits.
+		begun, ended := time.Now(), false
+		for range 4 {
+			l.loops.Go(func() {
+				for n := 0; n < 100 && !ended; n++ { // for ever, were it in the way of loops
+					err := l.cores.Do(func() bool { return true }, func() error { time.Sleep(10 * hold); return nil })
+					if err != nil {
+						t.Error(err)
+					}
+					l.cores.mu.Lock()
+					if l.cores.working > 1 {
+						t.Errorf("%d work beside a single request", l.cores.working)
+					}
+					l.cores.mu.Unlock()
+				}
+			})
+		}
+		time.Sleep(time.Microsecond)
+		for range 10 {
+			l.turn()
+		}
+		ended = true
+		l.loops.Wait()
+		if got, most := time.Since(begun), (10+1+4)*10*hold; got > most { // one more may be before the first, and all are ended
+			t.Errorf("ten short loops and what somebody waits for beside them took %s, want %s at most", got, most)
+		}
 	})
 }
 

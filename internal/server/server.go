@@ -208,7 +208,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 	s.approvals.Serve(s.hierarchy.Executors(), s.retention.Executors(), s.jobs.Executors())
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: kek.CursorKey(), Revoked: s.revocation.Changed})
 	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
-	s.keyPool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.issuance.Each, Family: s.family, Log: s.log})
+	s.keyPool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Do: s.issuance.Do, Family: s.family, Log: s.log})
 	byName := &validatorNames{}
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now, Visits: s.visits, Validators: byName, Sealer: kek})
 	subordinates.RA = s.enroll

@@ -157,7 +157,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Gate: s.Approvals, Now: cfg.Now})
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, CursorKey: [32]byte{1}, Revoked: s.Revocation.Changed})
 	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
-	s.Keypool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Each: s.Issuance.Each, Log: log})
+	s.Keypool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Do: s.Issuance.Do, Log: log})
 	validators := &struct{ enroll.Validators }{}
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now, Visits: s.Visits, Validators: validators, Sealer: kek})
 	ra.RA = s.Enroll
