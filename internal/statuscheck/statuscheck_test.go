@@ -241,60 +241,85 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// TestManyEntries: of a CRL with more entries than are looked for at once all are in
-// turn, wherever one is missing, and the CRL is read no more when all were.
+// TestManyEntries: of a CRL with more entries than are looked for at once, or of one with a
+// delta of as many more, all are in turn, wherever one is missing, and the CRLs are read no
+// more when all were.
 func TestManyEntries(t *testing.T) {
-	h := newHouse(t, false)
-	const windows = 3
-	for range windows*statuscheck.Window - statuscheck.Window/2 {
-		h.RevokeElsewhere(t, h.Issue(), pki.Superseded)
-	}
-	revoked, err := h.Store.Revoked(t.Context(), h.CA.Issuer.ID, 0, 1<<40, h.Clock.Now(), revocation.Span{}, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.Clock.Advance(time.Hour)
-	h.make()
-	read := 0
-	own := h.ocsp(nil)
-	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		recorder := httptest.NewRecorder()
-		own(recorder, r)
-		if strings.HasSuffix(r.URL.Path, ".crl") && recorder.Code == http.StatusOK {
-			read++
-		}
-		maps.Copy(w.Header(), recorder.Header())
-		w.WriteHeader(recorder.Code)
-		w.Write(recorder.Body.Bytes())
-	})
-	h.answer.Store(&counted)
-	for range windows + 3 {
-		h.expect("all are there")
-	}
-	if read != windows {
-		t.Errorf("the CRL was read %d times, want %d", read, windows)
-	}
-	for _, at := range []int{0, 1, len(revoked) / 2, len(revoked) - 1} {
-		lost := revoked[at]
-		lost.Serial[len(lost.Serial)-1]++ // another one
-		h.lost = []pki.Revocation{lost}
-		h.revoke() // one more, and another CRL
-		h.make()
-		h.Clock.Advance(10 * time.Minute)
-		found := 0
-		for range windows {
-			if err := h.checker.Round(t.Context()); err != nil {
-				t.Fatal(err)
+	for _, deltas := range []bool{false, true} {
+		h := newHouse(t, deltas)
+		const windows = 3
+		for range 2 { // the second half is in the delta, where there is one
+			for range (windows*statuscheck.Window - statuscheck.Window/2) / 2 {
+				h.RevokeElsewhere(t, h.Issue(), pki.Superseded)
 			}
-			found = len(h.Alarms.All())
+			h.Clock.Advance(time.Hour)
+			h.make()
 		}
-		if found != 2 {
-			t.Errorf("one that is missing near place %d of %d: %d alarms", at, len(revoked), found)
+		revoked, err := h.Store.Revoked(t.Context(), h.CA.Issuer.ID, 0, 1<<40, h.Clock.Now(), revocation.Span{}, 1<<20)
+		if err != nil {
+			t.Fatal(err)
 		}
-		h.expect("it stays", "crl.shrunken"+url, "crl.shrunken"+target)
-		h.lost = nil
-		h.make() // what was asked for is due
-		h.expect("it is there")
+		lists := []revocation.List{{Issuer: h.CA.Issuer.ID}}
+		if deltas {
+			lists = append(lists, revocation.List{Issuer: h.CA.Issuer.ID, Delta: true})
+		}
+		large := func() {
+			t.Helper()
+			for _, list := range lists {
+				if crl, err := h.CRL(t.Context(), list); err != nil || crl.Entries <= statuscheck.Window {
+					t.Fatalf("%s has not many entries: %+v, %v", list, crl.Entries, err)
+				}
+			}
+		}
+		large()
+		read := 0
+		own := h.ocsp(nil)
+		counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recorder := httptest.NewRecorder()
+			own(recorder, r)
+			if strings.HasSuffix(r.URL.Path, ".crl") && recorder.Code == http.StatusOK {
+				read++
+			}
+			maps.Copy(w.Header(), recorder.Header())
+			w.WriteHeader(recorder.Code)
+			w.Write(recorder.Body.Bytes())
+		})
+		h.answer.Store(&counted)
+		for range windows + 3 {
+			h.expect("all are there")
+		}
+		if want := windows * len(lists); read != want {
+			t.Errorf("CRLs were read %d times, want %d", read, want)
+		}
+		for _, at := range []int{0, 1, len(revoked)/2 - 1, len(revoked) / 2, len(revoked) * 3 / 4, len(revoked) - 1} {
+			lost := revoked[at]
+			lost.Serial[len(lost.Serial)-1]++ // another one
+			h.lost = []pki.Revocation{lost}
+			h.revoke() // one more, and another CRL
+			h.make()
+			h.Clock.Advance(10 * time.Minute)
+			found := 0
+			for range windows {
+				if err := h.checker.Round(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				found = len(h.Alarms.All())
+			}
+			if found != 2 {
+				t.Errorf("one that is missing near place %d of %d: %d alarms", at, len(revoked), found)
+			}
+			last := lists[len(lists)-1]
+			for _, a := range h.Alarms.All() {
+				if a.Name != "crl.shrunken" || !strings.HasPrefix(a.Target, last.Path()) {
+					t.Errorf("one that is missing near place %d of %d: %+v", at, len(revoked), a)
+				}
+			}
+			h.expect("it stays", "crl.shrunken"+url, "crl.shrunken"+target)
+			h.lost = nil
+			h.make() // what was asked for is due
+			h.expect("it is there")
+			large()
+		}
 	}
 }
 
