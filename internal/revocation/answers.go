@@ -114,7 +114,7 @@ func (s *Service) keptAnswer(ctx context.Context, id *identity, c *tbs.CertID) (
 	}
 	defer slot.gate.leave()
 	// A look at the responder, which may be revoked, before an answer of it is kept on.
-	if _, err := s.responders.get(ctx, id, now, revoked); err != nil {
+	if _, err := s.responders.get(ctx, id, revoked); err != nil {
 		return nil, err
 	}
 	next := answer{status: status, checked: now, revoked: revoked}

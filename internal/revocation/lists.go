@@ -143,7 +143,7 @@ func (s *Service) OCSPResponders(ctx context.Context, g access.Permit) ([]Respon
 			return nil, err
 		}
 		state := ResponderState{Issuer: issuer.ID, URL: issuer.StatusURL + "/ocsp/" + string(issuer.ID)}
-		r, err := s.responders.get(ctx, id, s.cfg.Now().UTC().Truncate(time.Second), s.revoked.Load())
+		r, err := s.responders.get(ctx, id, s.revoked.Load())
 		if state.Problem = err; err == nil {
 			state.Certificate, state.Serial, state.NotBefore, state.NotAfter = r.certificate, r.serial, r.notBefore, r.notAfter
 		}

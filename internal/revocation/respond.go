@@ -82,11 +82,11 @@ func (s *Service) respond(ctx context.Context, issuer pki.IssuerID, request []by
 
 // signResponse signs one response about all of ids.
 func (s *Service) signResponse(ctx context.Context, id *identity, ids []tbs.CertID, statuses []Status, nonce []byte) (*Response, error) {
-	now := s.cfg.Now().UTC().Truncate(time.Second)
-	r, err := s.responders.get(ctx, id, now, s.revoked.Load())
+	r, err := s.responders.get(ctx, id, s.revoked.Load())
 	if err != nil {
 		return nil, err
 	}
+	now := s.cfg.Now().UTC().Truncate(time.Second) // when r is in force already
 	response := &Response{by: r, ThisUpdate: now.Add(-Backdate), NextUpdate: now.Add(s.cfg.OCSPLife), Cacheable: nonce == nil}
 	if response.NextUpdate.After(r.notAfter) {
 		response.NextUpdate = r.notAfter // nobody can verify it later

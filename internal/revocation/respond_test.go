@@ -412,6 +412,41 @@ func TestResponderRevoked(t *testing.T) {
 	}
 }
 
+// TestFirstResponder: who asks while an issuer's first responder is made, in another second
+// than the one in which it begins, has an answer of it, from after it began.
+func TestFirstResponder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := revocationtest.New(t, 1)
+		made := make(chan struct{})
+		v.Responders.Change = func(c *x509.Certificate) {
+			<-made
+			c.NotBefore = v.Clock.Now().Truncate(time.Second)
+		}
+		v.Clock.Advance(900 * time.Millisecond)
+		serial := v.Issue()
+		var asking sync.WaitGroup
+		for _, nonce := range [][]byte{nil, {1, 2, 3, 4}, {5, 6, 7, 8}} {
+			asking.Go(func() {
+				got, err := v.Respond(t.Context(), v.CA.Issuer.ID, revocationtest.RequestWith(v.CA.Certificate, nonce, serial))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if answer := read(t, v, got, serial); answer.ProducedAt.Before(answer.Certificate.NotBefore) {
+					t.Errorf("an answer of %s by a responder from %s", answer.ProducedAt, answer.Certificate.NotBefore)
+				}
+			})
+			synctest.Wait()
+		}
+		v.Clock.Advance(200 * time.Millisecond)
+		close(made)
+		asking.Wait()
+		if got := v.Responders.Calls(); got != 1 {
+			t.Errorf("asked %d times for a responder", got)
+		}
+	})
+}
+
 // TestRunResponders: responders are made and rotated though nobody asks.
 func TestRunResponders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

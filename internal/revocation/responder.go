@@ -67,12 +67,13 @@ func newResponders(cfg *Config) *responders {
 // get returns the issuer's responder; revoked is the count of this process's
 // revocations. Where a new one cannot be had, the old one serves until its
 // certificate ends, but not once it is revoked.
-func (r *responders) get(ctx context.Context, id *identity, now time.Time, revoked uint64) (*responder, error) {
+func (r *responders) get(ctx context.Context, id *identity, revoked uint64) (*responder, error) {
 	slot := r.slot(id.issuer.ID)
 	if err := slot.gate.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer slot.gate.leave()
+	now := r.now() // not of before: a responder may have been made, and have begun, in that time
 	if err := r.look(ctx, id, slot, now, revoked); err != nil {
 		return nil, err
 	}
@@ -243,13 +244,12 @@ func (s *Service) EnsureResponders(ctx context.Context) error {
 	}
 	var errs []error
 	for _, issuer := range issuers {
-		now := s.cfg.Now().UTC().Truncate(time.Second)
-		if issuer.Key == pki.OfflineKey || now.After(issuer.NotAfter) || ctx.Err() != nil {
+		if issuer.Key == pki.OfflineKey || s.cfg.Now().After(issuer.NotAfter) || ctx.Err() != nil {
 			continue
 		}
 		id, err := s.identities.of(issuer)
 		if err == nil {
-			_, err = s.responders.get(ctx, id, now, s.revoked.Load())
+			_, err = s.responders.get(ctx, id, s.revoked.Load())
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("issuer %s: %w", issuer.ID, err))

@@ -41,6 +41,7 @@ type house struct {
 	again   []string         // guarded by mu: what the publisher was asked for
 	others  []*pki.Issuer    // beside the VA's, in front of it
 	lost    []pki.Revocation // that are in no CRL
+	sampled pki.Serial       // what there is to sample; zero is a new one each time
 }
 
 // store is the VA's, with what the checker needs beside.
@@ -71,6 +72,9 @@ func (s store) Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto
 }
 
 func (s store) SampleSerial(context.Context, pki.IssuerID, pki.Serial) (pki.Serial, error) {
+	if s.h.sampled != (pki.Serial{}) {
+		return s.h.sampled, nil
+	}
 	return s.h.Issue(), nil
 }
 
@@ -549,12 +553,19 @@ func TestOCSPWrong(t *testing.T) {
 	}
 
 	// Another responder of the issuer that knows of no revocation.
-	other := revocationtest.New(t, 1)
-	other.CA = h.CA
-	h.Signer.SetKey("fake:ca", h.CA.Key)
-	lying := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: other.Service, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	h = newHouse(t, false)
+	h.sampled = h.Issue()
+	before := h.Over(h.Store.Backup())
+	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
+	if _, err := h.Revoke(t.Context(), g, h.CA.Issuer.ID, h.sampled, pki.Superseded); err != nil {
+		t.Fatal(err)
+	}
+	h.make()
+	lying := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: before, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
 	only := h.ocsp(lying.ServeHTTP)
 	h.answer.Store(&only)
+	h.expect("it need not know yet")
+	h.Clock.Advance(3 * time.Minute)
 	h.expect("another responder", "ocsp.wrong issuer:issuer")
 }
 
