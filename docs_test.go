@@ -94,7 +94,7 @@ func TestDocsHaveAlarms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acts := []string{"crl.recover", "log.create", "clock.accept"}
+	acts := []string{"crl.recover", "log.create", "clock.accept", "authority.indexed"}
 	name := regexp.MustCompile(`"([a-z]+\.[a-z]+)"`)
 	kind := regexp.MustCompile(`(?m)^\s+[A-Z]\w+ += "([a-z]+)"`)
 	count := 0

@@ -53,6 +53,12 @@ func (c *Client) RetireAuthority(ctx context.Context, nameOrID string) error {
 	return c.do(ctx, call{method: http.MethodPost, path: authorityPath(nameOrID) + "/retire"}, nil, nil)
 }
 
+// AddIndexes has an authority get indexes for searches, which are made in the background:
+// its Indexing says how far it is.
+func (c *Client) AddIndexes(ctx context.Context, nameOrID string, n NewIndexes) (*Authority, error) {
+	return post[Authority](ctx, c, authorityPath(nameOrID)+"/indexes", n)
+}
+
 // Rollover makes an authority's next issuer, which is published and signs no certificate
 // of others before Switch.
 func (c *Client) Rollover(ctx context.Context, nameOrID string, r Rollover) (*Authority, error) {

@@ -18,9 +18,22 @@ type Authority struct {
 	RandomSerials bool      `json:"random_serials,omitzero" doc:"Serial numbers are wholly random and do not tell when they were made."`
 	Deltas        bool      `json:"deltas,omitzero" doc:"Its full CRL has delta CRLs."`
 	Indexes       []string  `json:"indexes,omitempty" doc:"The indexes that searches for its certificates need: expiry, fingerprint, subject."`
+	Indexing      *Indexing `json:"indexing,omitempty" doc:"About indexes that it gets later; absent where none is being made."`
 	State         string    `json:"state" doc:"pending until its certificate is installed, active, or retired."`
 	Created       time.Time `json:"created"`
 	Issuers       []Issuer  `json:"issuers" doc:"Its certificates over time, newest first."`
+}
+
+// An Indexing is the making of indexes that an authority did not have.
+type Indexing struct {
+	Indexes []string `json:"indexes" doc:"expiry, fingerprint, subject. Searches use them when they are made."`
+	Done    int64    `json:"done" doc:"How many certificates of the deployment were looked at; archived ones count."`
+	Total   int64    `json:"total" doc:"Of how many; 0 before it has begun."`
+}
+
+// NewIndexes are indexes that an authority is to get.
+type NewIndexes struct {
+	Indexes []string `json:"indexes" minItems:"1" maxItems:"10" doc:"Some of expiry, fingerprint and subject; each costs at every issuance from then on, for life."`
 }
 
 // An Issuer is an authority's certificate and key at one moment.
@@ -52,7 +65,7 @@ type NewAuthority struct {
 	SignCheck     string   `json:"sign_check,omitempty" enum:"always,hardware" doc:"Default: hardware."`
 	RandomSerials bool     `json:"random_serials,omitzero" doc:"Make serial numbers wholly random, so that they do not tell when they were made. Default: they begin with the time."`
 	Deltas        bool     `json:"deltas,omitzero" doc:"Its one CRL, of one shard, has delta CRLs; fixed for life. Full CRLs are then made when half of their life is over, and revocations come with the deltas."`
-	Indexes       []string `json:"indexes,omitempty" doc:"Keep indexes for searches by expiry, fingerprint or subject, for life; each costs at every issuance. Default: none."`
+	Indexes       []string `json:"indexes,omitempty" doc:"Keep indexes for searches by expiry, fingerprint or subject, for life; each costs at every issuance. Default: none; they can be added later."`
 }
 
 // A Rollover is what an authority's next issuer is to be like. All else of it is as the

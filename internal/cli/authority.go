@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/ceremony"
@@ -19,6 +20,7 @@ type authorityCommand struct {
 	ImportRoot authorityImportRoot `cmd:"" help:"Make a root known whose certificate a ceremony made."`
 	List       authorityList       `cmd:"" help:"List the authorities."`
 	Show       authorityShow       `cmd:"" help:"Show one authority with its issuers."`
+	Index      authorityIndex      `cmd:"" help:"Have an authority get indexes for searches."`
 	Retire     authorityRetire     `cmd:"" help:"End an authority's issuance for good; its status goes on."`
 	Rollover   authorityRollover   `cmd:"" help:"Make an authority's next issuer: a new key and certificate."`
 	Switch     authoritySwitch     `cmd:"" help:"Have an authority sign by its next issuer."`
@@ -53,7 +55,7 @@ type authorityCreate struct {
 	SignCheck     string   `enum:"hardware,always" default:"hardware" help:"Verify end-entity signatures before release: those of hardware keys alone, or always."`
 	RandomSerials bool     `help:"Make serial numbers wholly random, so that they do not tell when they were made."`
 	Deltas        bool     `help:"Make delta CRLs to its one full CRL; fixed for life, and for one shard alone."`
-	Index         []string `enum:"expiry,fingerprint,subject" placeholder:"NAME" help:"Keep an index for searches by expiry, fingerprint or subject, for life; each costs at every issuance. May be repeated."`
+	Index         []string `enum:"expiry,fingerprint,subject" placeholder:"NAME" help:"Keep an index for searches by expiry, fingerprint or subject, for life; each costs at every issuance. 'pando authority index' adds one later. May be repeated."`
 }
 
 func (authorityCreate) Help() string {
@@ -317,6 +319,12 @@ func authority(a *client.Authority) func(io.Writer) error {
 	t.add("CRL shards", a.Shards)
 	if a.Deltas {
 		t.add("delta CRLs", "yes")
+	}
+	if len(a.Indexes) > 0 {
+		t.add("search indexes", strings.Join(a.Indexes, ", "))
+	}
+	if a.Indexing != nil {
+		t.add("being indexed", indexing(a.Indexing))
 	}
 	for _, i := range a.Issuers {
 		validity := ""

@@ -49,7 +49,7 @@ func (f *certFilter) index() pki.SearchIndex {
 }
 
 // certSearchHelp is what the help of searches says.
-const certSearchHelp = `All that is said must hold. One criterion leads the search: serial, batch, device, fingerprint, lot, subject, product line, an owner that is a child, expiry, or the status revoked or held. Fingerprint, subject and expiry lead only among authorities that were created with that index ('pando authority create --index').`
+const certSearchHelp = `All that is said must hold. One criterion leads the search: serial, batch, device, fingerprint, lot, subject, product line, an owner that is a child, expiry, or the status revoked or held. Fingerprint, subject and expiry lead only among authorities that have that index ('pando authority create --index', 'pando authority index').`
 
 // certList is "pando cert list".
 type certList struct {
@@ -80,7 +80,7 @@ func (l *certList) Run(ctx context.Context, c *console, cl *client.Client) error
 		t.add(x.Issuer, x.Serial, x.Device, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), x.Status.State, when(x.NotAfter))
 	}
 	if len(page.NotSearched) > 0 {
-		c.note("not searched: the certificates of %s, which keep no index %s; name a device, lot, batch or product line besides, and theirs are searched, too",
+		c.note("not searched: the certificates of %s, which have no index %s; name a device, lot, batch or product line besides, and theirs are searched, too, or see 'pando authority index --help'",
 			strings.Join(page.NotSearched, ", "), l.index())
 	}
 	c.more(page.Next)

@@ -185,11 +185,9 @@ func (n *NewAuthority) complete(parent *View) error {
 	case parent.State != pki.AuthorityActive || parent.Kind == pki.Issuing:
 		return pki.Errorf(pki.PolicyRefused, "%s is %s and %s: it cannot have authorities below it", parent.Name, parent.Kind, parent.State)
 	}
-	n.Indexes = slices.Compact(slices.Sorted(slices.Values(n.Indexes)))
-	for _, index := range n.Indexes {
-		if !slices.Contains(pki.SearchIndexes(), index) {
-			return pki.Errorf(pki.Malformed, "index %.20q: it is one of %v", index, pki.SearchIndexes())
-		}
+	var err error
+	if n.Indexes, err = searchIndexes(n.Indexes); err != nil {
+		return err
 	}
 	if err := pki.CheckSlug("authority", n.Name); err != nil {
 		return err

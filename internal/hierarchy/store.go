@@ -45,6 +45,16 @@ type Store interface {
 	// SetAuthorityState changes the state, and refuses with Conflict where it is not from.
 	SetAuthorityState(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, from, to pki.AuthorityState, e pki.Event) error
 
+	// AddIndexes has an authority get further indexes, which AdvanceIndexing makes.
+	// Conflict where it has one of them, or others are being made.
+	AddIndexes(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, indexes []pki.SearchIndex, e pki.Event) error
+	// Indexings returns the authorities that indexes are being made for.
+	Indexings(ctx context.Context) ([]*pki.Authority, error)
+	// AdvanceIndexing looks at up to limit more certificates for the indexes that are being
+	// made for an authority. After the last one they are there, with the event, and it
+	// returns true. Conflict where none are being made, or somebody else went on.
+	AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, limit int, done pki.Event) (bool, error)
+
 	// Issuers returns an authority's issuers, newest first.
 	Issuers(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([]*pki.Issuer, error)
 	// Issuer returns an issuer by its public id, for status and chains.

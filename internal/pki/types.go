@@ -103,6 +103,16 @@ func SearchIndexes() []SearchIndex {
 	return []SearchIndex{IndexExpiry, IndexFingerprint, IndexSubject}
 }
 
+// An Indexing is the making of indexes that an authority did not have: what is recorded
+// has them at once, earlier certificates get them bit by bit, and searches use them when
+// all have.
+type Indexing struct {
+	Indexes []SearchIndex
+	// Done of the store's Total rows were looked at, those of other authorities too; both
+	// are 0 before it has begun. Rows that were archived leave gaps, and are counted.
+	Done, Total int64
+}
+
 // An Authority is a tenant's CA over its life.
 type Authority struct {
 	ID         AuthorityID
@@ -123,9 +133,11 @@ type Authority struct {
 	// whose serials must not tell the moment of issue.
 	RandomSerials bool
 
-	// Indexes are the indexes of its certificates that searches need and that
-	// every recording pays for; fixed at creation, none unless asked for.
+	// Indexes are the indexes of all its certificates that searches need and that
+	// every recording pays for; none unless asked for.
 	Indexes []SearchIndex
+	// Indexing is about indexes that it gets later, nil where none is being made.
+	Indexing *Indexing
 
 	State   AuthorityState
 	Created time.Time

@@ -25,6 +25,12 @@ type rolloverInput struct {
 	Body      client.Rollover
 }
 
+type newIndexesInput struct {
+	Caller
+	Authority string `path:"authority" doc:"Name or id."`
+	Body      client.NewIndexes
+}
+
 type newRootInput struct {
 	Caller
 	Body client.NewRoot
@@ -65,6 +71,10 @@ func (s *server) retireAuthority(ctx context.Context, g access.Permit, in *autho
 	return nil, s.cfg.Hierarchy.Retire(ctx, g, in.Authority)
 }
 
+func (s *server) addIndexes(ctx context.Context, g access.Permit, in *newIndexesInput) (*answer[client.Authority], error) {
+	return authorityAnswer(s.cfg.Hierarchy.AddIndexes(ctx, g, in.Authority, slugs[pki.SearchIndex](in.Body.Indexes)))
+}
+
 func (s *server) rollOver(ctx context.Context, g access.Permit, in *rolloverInput) (*answer[client.Authority], error) {
 	return authorityAnswer(s.cfg.Hierarchy.Rollover(ctx, g, in.Authority, hierarchy.Rollover{CommonName: in.Body.CommonName, KeyKind: pki.KeyKind(in.Body.KeyKind)}))
 }
@@ -92,6 +102,9 @@ func wireAuthority(v *hierarchy.View) client.Authority {
 		Shards: v.Shards, SignCheck: string(v.SignCheck), RandomSerials: v.RandomSerials, Deltas: v.Deltas, Indexes: slugs[string](v.Indexes),
 		State: string(v.State), Created: v.Created,
 		Issuers: make([]client.Issuer, len(v.Issuers)),
+	}
+	if x := v.Indexing; x != nil {
+		a.Indexing = &client.Indexing{Indexes: slugs[string](x.Indexes), Done: x.Done, Total: x.Total}
 	}
 	for i, from := range v.Issuers {
 		a.Issuers[i] = client.Issuer{ID: string(from.ID), Active: from.State == pki.IssuerActive, State: string(from.State), Certificate: certificatePEM(from.Certificate),

@@ -402,6 +402,9 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "POST /revocations/{id}/cancel", path: revocation + "/cancel"},
 		{route: "POST /authorities/{authority}/rollover", path: "/authorities/" + m.authority.ID + "/rollover", body: "{}", own: 201},
 		{route: "POST /authorities/{authority}/switch", path: "/authorities/" + m.authority.ID + "/switch", own: 409}, // its next issuer waits
+		{route: "POST /authorities/{authority}/indexes", path: "/authorities/" + m.authority.ID + "/indexes", body: `{"indexes":["expiry","subject"]}`, own: 200},
+		{route: "POST /authorities/{authority}/indexes", path: "/authorities/" + m.authority.ID + "/indexes", body: `{"indexes":["fingerprint"]}`, own: 409}, // others are being made
+		{route: "POST /authorities/{authority}/indexes", path: "/authorities/" + m.authority.ID + "/indexes", body: `{"indexes":["owner"]}`, own: 400},
 		{route: "DELETE /authorities/{authority}/next", path: "/authorities/" + m.authority.ID + "/next", own: 204},
 		{route: "POST /authorities/{authority}/retire", path: "/authorities/" + m.authority.ID + "/retire", own: 204},
 	}

@@ -76,6 +76,7 @@ var permissions = map[string]access.Permission{
 	"POST /authorities/{authority}/retire":         "authorities.manage",
 	"POST /authorities/{authority}/rollover":       "authorities.manage",
 	"POST /authorities/{authority}/switch":         "authorities.manage",
+	"POST /authorities/{authority}/indexes":        "authorities.manage",
 	"DELETE /authorities/{authority}/next":         "authorities.manage",
 	"GET /authorities/{authority}/request":         "authorities.manage",
 	"GET /authorities/{authority}/crl-request":     "authorities.manage",

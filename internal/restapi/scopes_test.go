@@ -34,7 +34,7 @@ func reaches() map[string]reach {
 			PUT /children/{child}/loans/{loan}; DELETE /children/{child}/loans/{loan}; GET /loans; GET /trust; POST /trust; PATCH /trust/{name}; DELETE /trust/{name};
 			POST /authorities; POST /authorities/{authority}/rollover; POST /authorities/roots; POST /authorities/install; POST /profiles; GET /registry; PATCH /registry; POST /lots; GET /devices`,
 		place: `GET /authorities/{authority}; GET /authorities/{authority}/request; GET /authorities/{authority}/crl-request;
-			POST /authorities/{authority}/retire; POST /authorities/{authority}/switch; DELETE /authorities/{authority}/next; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};
+			POST /authorities/{authority}/retire; POST /authorities/{authority}/switch; POST /authorities/{authority}/indexes; DELETE /authorities/{authority}/next; POST /endpoints; GET /endpoints/{endpoint}; PATCH /endpoints/{endpoint};
 			GET /endpoints/{endpoint}/trace; POST /secrets; GET /secrets/{id}; DELETE /secrets/{id};
 			POST /enrollments; GET /certificates/{issuer}/{serial}; GET /certificates/{issuer}/{serial}/proof; GET /certificates/{issuer}/{serial}/trace;
 			POST /certificates/{issuer}/{serial}/revoke; POST /certificates/{issuer}/{serial}/release; POST /crls/{issuer}/renew;

@@ -94,7 +94,7 @@ func listCertificatesDoc() document {
 	return document{
 		id: "list-certificates", summary: "Find certificates",
 		description: "All criteria must hold. One leads the search by its index: serial, batch, device, fingerprint, lot, subject, product_line, an owner that is a child, expiry, or status revoked or held; the others are looked at certificate by certificate. " +
-			"Fingerprint, subject and expiry lead only among authorities that were created with the index; not_searched and the header Not-Searched name those that were not.",
+			"Fingerprint, subject and expiry lead only among authorities that have the index; not_searched and the header Not-Searched name those that have not, or not yet.",
 		query: append(params(
 			parameter("serial", "string", "In hexadecimal."),
 			parameter("fingerprint", "string", "SHA-256 of the certificate in hexadecimal, with or without colons."),

@@ -50,6 +50,7 @@ type Hierarchy interface {
 	Authority(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)
 	Authorities(ctx context.Context, g access.Permit) ([]*hierarchy.View, error)
 	Retire(ctx context.Context, g access.Permit, nameOrID string) error
+	AddIndexes(ctx context.Context, g access.Permit, nameOrID string, indexes []pki.SearchIndex) (*hierarchy.View, error)
 	Rollover(ctx context.Context, g access.Permit, nameOrID string, r hierarchy.Rollover) (*hierarchy.View, error)
 	Switch(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)
 	DropNext(ctx context.Context, g access.Permit, nameOrID string) (*hierarchy.View, error)

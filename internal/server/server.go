@@ -72,6 +72,7 @@ type Server struct {
 	credentials *credentials
 	registrars  *registrars
 	expiry      *expiry.Service
+	indexer     *hierarchy.Indexer
 	retention   *retention.Service
 	trust       *trust.Service
 	secrets     *enrolauth.Service
@@ -227,6 +228,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 	s.secrets = enrolauth.New(enrolauth.Config{Store: s.store, Registry: s.registry, Tokens: s.tokens, Trust: s.trust, Tenants: s.hierarchy, Family: s.family, Alarms: s.alarms, Visits: s.visits, Now: s.now,
 		Validators: s.validators, Sealer: kek, Keyed: kek})
 	s.office = access.NewOffice(access.OfficeConfig{Store: s.store, Gate: s.approvals, Now: s.now, Changed: func() { s.tokens.Forget(); s.trust.Forget() }})
+	s.indexer = hierarchy.NewIndexer(hierarchy.IndexerConfig{Store: s.store, Family: s.family, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
 	s.approvals.Serve(s.quotas.Executors(), s.revocation.Executors(), s.enroll.Executors(), s.batch.Executors(), s.trust.Executors(), approval.Giving(s.office))
@@ -301,6 +303,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.listeners.renew(running) })
 	g.Go(func() error { return s.readLimits(running) })
 	g.Go(func() error { return s.expiry.Run(running) })
+	g.Go(func() error { return s.indexer.Run(running) })
 	g.Go(func() error { return s.quotas.Run(running) })
 	g.Go(func() error { return s.housekeeper().run(running) })
 	g.Go(func() error { return s.retention.Run(running) })

@@ -29,14 +29,18 @@ func (s *Store) PutAuthority(ctx context.Context, a *pki.Authority, i *pki.Issue
 }
 
 const selectAuthority = `SELECT id, tenant, name, common_name, kind, mode, parent, profile, key_kind,
-	status_url, shards, sign_check, random_serials, state, created, deltas, indexes FROM authority `
+	status_url, shards, sign_check, random_serials, state, created, deltas, indexes, indexing, indexed, index_bound FROM authority `
 
 func scanAuthority(row row) (*pki.Authority, error) {
 	a := new(pki.Authority)
-	var indexes string
+	var indexes, indexing string
+	var n pki.Indexing
 	err := row.Scan(&a.ID, &a.Tenant, &a.Name, &a.CommonName, &a.Kind, &a.Mode, &a.Parent, &a.Profile, &a.KeyKind,
-		&a.StatusURL, &a.Shards, &a.SignCheck, &a.RandomSerials, &a.State, intoTime{&a.Created}, &a.Deltas, &indexes)
+		&a.StatusURL, &a.Shards, &a.SignCheck, &a.RandomSerials, &a.State, intoTime{&a.Created}, &a.Deltas, &indexes, &indexing, &n.Done, &n.Total)
 	a.Indexes = split[pki.SearchIndex](indexes)
+	if n.Indexes = split[pki.SearchIndex](indexing); len(n.Indexes) > 0 {
+		a.Indexing = &n
+	}
 	return a, err
 }
 
@@ -64,8 +68,8 @@ func (s *Store) Authorities(ctx context.Context, tenant pki.TenantID) ([]*pki.Au
 // SetAuthorityState implements hierarchy.Store.
 func (s *Store) SetAuthorityState(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, from, to pki.AuthorityState, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
-		a, err := one(ctx, t, scanAuthority, selectAuthority+`WHERE tenant = $1 AND id = $2`, tenant, id)
-		if _, err := found(a, err, "authority %q", id); err != nil {
+		a, err := t.authority(tenant, id)
+		if err != nil {
 			return err
 		}
 		rows, err := t.exec(`UPDATE authority SET state = $1 WHERE tenant = $2 AND id = $3 AND state = $4`, to, tenant, id, from)

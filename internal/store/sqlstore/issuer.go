@@ -70,8 +70,8 @@ func (s *Store) AllIssuers(ctx context.Context) ([]*pki.Issuer, error) {
 	return all, nil
 }
 
-// An issuerInfo is what never changes about an issuer and is needed with each of
-// its certificates.
+// An issuerInfo is what is needed of an issuer with each of its certificates. Only the
+// indexes ever change: there can be more of them.
 type issuerInfo struct {
 	num         int64
 	tenant      int64
@@ -79,29 +79,39 @@ type issuerInfo struct {
 	authority   string       // by its name
 	authorityID pki.AuthorityID
 	shards      int
-	indexes     []pki.SearchIndex
+	indexes     []pki.SearchIndex // also those that are being made
 }
 
 // issuers caches issuerInfo. The zero value is empty.
 type issuers struct {
-	mu sync.RWMutex
-	by map[pki.IssuerID]issuerInfo // guarded by mu
+	mu  sync.RWMutex
+	by  map[pki.IssuerID]issuerInfo // guarded by mu
+	age int                         // guarded by mu; grows with each forget
+}
+
+// forget has the store read issuers anew. What is being read meanwhile is not kept.
+func (i *issuers) forget() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.by = nil
+	i.age++
 }
 
 // issuerInfo returns what is known of an issuer, or NotFound.
 func (s *Store) issuerInfo(ctx context.Context, id pki.IssuerID) (issuerInfo, error) {
 	s.issuers.mu.RLock()
 	info, ok := s.issuers.by[id]
+	age := s.issuers.age
 	s.issuers.mu.RUnlock()
 	if ok {
 		return info, nil
 	}
 	info, err := one(ctx, s.read, func(row row) (i issuerInfo, err error) {
-		var indexes string
-		err = row.Scan(&i.num, &i.tenant, &i.owner, &i.authority, &i.authorityID, &i.shards, &indexes)
-		i.indexes = split[pki.SearchIndex](indexes)
+		var indexes, indexing string
+		err = row.Scan(&i.num, &i.tenant, &i.owner, &i.authority, &i.authorityID, &i.shards, &indexes, &indexing)
+		i.indexes = append(split[pki.SearchIndex](indexes), split[pki.SearchIndex](indexing)...)
 		return i, err
-	}, `SELECT i.num, r.num, i.tenant, a.name, a.id, i.shards, a.indexes FROM issuer i JOIN authority a ON a.id = i.authority
+	}, `SELECT i.num, r.num, i.tenant, a.name, a.id, i.shards, a.indexes, a.indexing FROM issuer i JOIN authority a ON a.id = i.authority
 		JOIN ref r ON r.kind = 'tenant' AND r.tenant = '' AND r.text = i.tenant WHERE i.id = $1`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return issuerInfo{}, pki.Errorf(pki.NotFound, "no issuer %q", id)
@@ -111,6 +121,9 @@ func (s *Store) issuerInfo(ctx context.Context, id pki.IssuerID) (issuerInfo, er
 	}
 	s.issuers.mu.Lock()
 	defer s.issuers.mu.Unlock()
+	if s.issuers.age != age {
+		return info, nil
+	}
 	if s.issuers.by == nil {
 		s.issuers.by = map[pki.IssuerID]issuerInfo{}
 	}

@@ -130,7 +130,7 @@ func (r *recording) certificate(place int, it *issuance.Item, d *storedItem) err
 	}
 	r.rows = append(r.rows, certificateRow{refs, micros(it.NotBefore), micros(it.NotAfter), bytesOf(it.Request), place, it, der})
 	if len(r.issuer.indexes) > 0 {
-		r.indexed = append(r.indexed, indexedItem{refs.owner, sum, it})
+		r.indexed = append(r.indexed, indexedItem{r.issuer.tenant, refs.owner, sum, it.NotAfter, it.DER})
 	}
 	leaf := audit.CertificateLeaf{
 		Issuer: r.in.Issuer, Serial: audit.Serial(it.Serial), SHA256: sum, Owner: it.Owner, Device: it.Device,

@@ -85,7 +85,7 @@ func (r *recording) certificates() error {
 		return fmt.Errorf("storing the certificates: %w", err)
 	}
 	for i := range r.indexed {
-		if err := r.index(r.issued.firstRow+int64(i), &r.indexed[i]); err != nil {
+		if err := r.index(r.issuer.indexes, r.issued.firstRow+int64(i), &r.indexed[i]); err != nil {
 			return err
 		}
 	}

@@ -245,8 +245,8 @@ func (c *certificateSearch) needIndex(ctx context.Context, index pki.SearchIndex
 		}
 	}
 	if !kept && len(without) > 0 {
-		return nil, pki.Errorf(pki.NotReady, "no authority that this search is about keeps the index %s, which it is created with ('pando authority create --index %s'): "+
-			"name a serial, device, batch, lot, product line or child that owns them besides, by which the search can be led", index, index)
+		return nil, pki.Errorf(pki.NotReady, "no authority that this search is about has the index %s: name a serial, device, batch, lot, product line or child that owns them besides, by which the search can be led, "+
+			"or have the index made ('pando authority index NAME %s'), which 'pando authority show NAME' tells about", index, index)
 	}
 	return without, nil
 }

@@ -147,6 +147,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"devices found", testDevices},
 		{"certificates found", testSearch},
 		{"certificates found by the indexes of an authority", testIndexes},
+		{"an authority gets indexes later", testAddIndexes},
 		{"searches bounded", testSearchBound},
 		{"traces", testTraces},
 

@@ -1,0 +1,79 @@
+package hierarchy_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pando-pki/pando/internal/alarm"
+	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// unmade is a store of two authorities whose indexes take some steps; those of one fail
+// at first.
+type unmade struct {
+	hierarchy.Store
+	left  map[pki.AuthorityID]int
+	fails int
+	done  []string
+}
+
+func (u *unmade) Indexings(context.Context) (all []*pki.Authority, _ error) {
+	for _, id := range []pki.AuthorityID{"damaged", "sound"} {
+		if u.left[id] > 0 {
+			all = append(all, &pki.Authority{ID: id, Tenant: "acme", Name: string(id), Indexing: &pki.Indexing{Indexes: []pki.SearchIndex{pki.IndexExpiry}}})
+		}
+	}
+	return all, nil
+}
+
+func (u *unmade) AdvanceIndexing(_ context.Context, _ pki.TenantID, id pki.AuthorityID, _ int, e pki.Event) (bool, error) {
+	if id == "damaged" && u.fails > 0 {
+		u.fails--
+		return false, errors.New("a certificate is damaged")
+	}
+	u.left[id]--
+	if u.left[id] == 0 {
+		u.done = append(u.done, e.Action+" "+e.Target)
+	}
+	return u.left[id] == 0, nil
+}
+
+// TestIndexer: an authority whose indexes cannot be made is an alarm until they can,
+// and others go on meanwhile.
+func TestIndexer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &unmade{left: map[pki.AuthorityID]int{"damaged": 2, "sound": 3}, fails: 5}
+		board := alarm.NewBoard(time.Now)
+		x := hierarchy.NewIndexer(hierarchy.IndexerConfig{
+			Store: store, Family: func(id pki.TenantID) pki.TenantID { return id }, Alarms: board, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- x.Run(ctx) }()
+		time.Sleep(time.Second)
+		key := alarm.Key{Tenant: "acme", Name: "index.failing", Target: "authority:damaged"}
+		all := board.All()
+		if len(all) != 1 || all[0].Key != key {
+			t.Errorf("alarms %+v", all)
+		}
+		if len(store.done) != 1 || store.done[0] != "authority.indexed authority:sound" {
+			t.Errorf("done after a second: %v", store.done)
+		}
+		time.Sleep(10 * time.Minute)
+		if all := board.All(); len(all) != 0 {
+			t.Errorf("alarms when all is made: %+v", all)
+		}
+		if len(store.done) != 2 || store.left["damaged"] != 0 {
+			t.Errorf("done in the end: %v, left %v", store.done, store.left)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
