@@ -32,7 +32,7 @@ import (
 // Options are settings of the embedded database. The zero value has defaults
 // for everything.
 type Options struct {
-	WriterCacheMiB int // page cache of the one writing connection; 0 is 16
+	WriterCacheMiB int // page cache of the one writing connection; 0 is 20, what all share (see sharePages)
 	ReaderCacheMiB int // page cache of each reading connection; 0 is 2
 	Readers        int // reading connections; 0 is 8
 
@@ -88,7 +88,7 @@ var (
 // this process or another, fails. A Store whose lock file was deleted or replaced
 // commits nothing any more. It also fails where commits would not be durable.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
-	o.WriterCacheMiB = cmp.Or(o.WriterCacheMiB, 16)
+	o.WriterCacheMiB = cmp.Or(o.WriterCacheMiB, 20)
 	o.ReaderCacheMiB = cmp.Or(o.ReaderCacheMiB, 2)
 	o.Readers = cmp.Or(o.Readers, 8)
 	o.recent = cmp.Or(o.recent, recentClaims)

@@ -22,6 +22,10 @@ const (
 // comes from an allocator that rounds up to powers of two, 8 KiB for a page of 4, and
 // each cache fills up by itself.
 //
+// The bounds of the caches together have to be above these pages, so that the pages are
+// what ends first. Else, when all caches have as many pages as their bounds say together,
+// SQLite drops each page that a reader fetches as soon as it was used, not the oldest.
+//
 // SQLite takes it once in a process, before the first database is opened. Where it does
 // not, nothing is lost but memory.
 var sharePages = sync.OnceFunc(func() {
