@@ -18,7 +18,7 @@ const page = 5_000
 
 // build signs a CRL of a shard with all entries up to state.Newest: a full one, or
 // where base is one of the shard's full ones, a delta to it. Of a full one it holds
-// the parts that are new.
+// new parts that are not staged. It is errParts where stored parts are damaged.
 func (s *Service) build(ctx context.Context, id *identity, state *ShardState, base *Edition) (*CRL, error) {
 	if id.issuer.StatusURL == "" && id.issuer.Shards > 1 {
 		return nil, pki.Errorf(pki.Internal, "without a status URL a shard's CRL would claim to be complete")

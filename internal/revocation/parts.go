@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -19,36 +20,24 @@ const (
 	// partEntries is how many entries a new part has at most: what is made anew for
 	// one that changed.
 	partEntries = 500
-	// wholeEvery is how long parts are believed before all are made anew of the entries:
-	// whatever became of a part, by a fault or by somebody who can write to the store,
-	// ends then.
-	wholeEvery = 24 * time.Hour
+	// partLife is within what time about each part is made anew of the entries, by
+	// turns: whatever became of one, by a fault or by somebody who can write to the
+	// store, ends then.
+	partLife = 24 * time.Hour
+	// stageParts is how many new parts are held, some 1.7 MB; where a CRL has more,
+	// they are stored before it.
+	stageParts = 64
 	// readParts is how many parts are read at once, to some 400 kB.
 	readParts = 16
 )
 
 // signFull signs a full CRL of the parts of the one before it and of new ones where an
-// entry changed, or of the entries alone.
+// entry changed or their turn has come, or of the entries alone.
 func (s *Service) signFull(ctx context.Context, id *identity, c *CRL, info *tbs.CRLInfo, state *ShardState, expired time.Time) error {
 	a, err := s.assemble(ctx, c, state, expired)
 	if err != nil {
 		return fmt.Errorf("entries: %w", err)
 	}
-	err = s.signParts(ctx, id, c, info, a)
-	if !errors.Is(err, errParts) {
-		return err
-	}
-	s.tellDamaged(ctx, id, c.List, fmt.Sprintf("the stored parts of CRL number %d are not as they were written; the next one was made of the revocations instead", a.Of))
-	if a, err = s.assembleWhole(ctx, c, expired); err != nil {
-		return fmt.Errorf("entries: %w", err)
-	}
-	return s.signParts(ctx, id, c, info, a)
-}
-
-// errParts says that the parts that stay are not those that were counted.
-var errParts = errors.New("the parts of the CRL before are damaged")
-
-func (s *Service) signParts(ctx context.Context, id *identity, c *CRL, info *tbs.CRLInfo, a *assembly) error {
 	if err := s.lintCRL(info, &a.sample); err != nil {
 		return err
 	}
@@ -57,8 +46,28 @@ func (s *Service) signParts(ctx context.Context, id *identity, c *CRL, info *tbs
 		return err
 	}
 	c.Entries, c.Parts = a.entries, &a.Parts
-	a.Head, a.Tail, err = s.signList(ctx, id, list, func(w io.Writer) error { return s.writeParts(ctx, c.List, a, w) })
+	a.Head, a.Tail, err = s.signList(ctx, id, list, func(w io.Writer) error { return s.writeParts(ctx, c, a, w) })
 	return err
+}
+
+// errParts says that stored parts are not those that were counted.
+var errParts = errors.New("the stored parts of the CRL are damaged")
+
+// buildWhole makes a full CRL of nothing but the entries, after build found parts
+// damaged; under another number, since some of it may be staged. It is a Conflict where
+// the parts were another process's meanwhile.
+func (s *Service) buildWhole(ctx context.Context, id *identity, state *ShardState) (*CRL, error) {
+	list := List{Issuer: id.issuer.ID, Shard: state.Shard}
+	switch latest, err := s.cfg.Store.CRLNumber(ctx, list); {
+	case err != nil && pki.KindOf(err) != pki.NotFound:
+		return nil, err
+	case latest != state.Number:
+		return nil, pki.Errorf(pki.Conflict, "CRL number %d of the shard is there already", latest)
+	}
+	s.tellDamaged(ctx, id, list, fmt.Sprintf("the stored parts of CRL number %d are not as they were written; the next one was made of the revocations instead", state.Number))
+	anew := *state
+	anew.Renewed = true
+	return s.build(ctx, id, &anew, nil)
 }
 
 // An assembly is the parts of a CRL.
@@ -70,35 +79,36 @@ type assembly struct {
 	sample  sample // of the new parts; those that stay were sampled when they were new
 }
 
-// A piece is new parts of an assembly, or parts of the CRL before, which stay.
+// A piece is a span of an assembly with parts of the CRL before, which stay, or with new
+// ones: first those that are staged, then those that are held, of Parts.New.
 type piece struct {
-	new   []Part
-	stays bool
-	span  Span // of those that stay
+	span          Span
+	stays, staged bool
+	held          []Part
 }
 
 // assemble makes the parts that the entries up to c.Covers need, and says which stay.
 func (s *Service) assemble(ctx context.Context, c *CRL, state *ShardState, expired time.Time) (*assembly, error) {
-	c.Whole = state.Whole
-	now := c.ThisUpdate
+	a := &assembly{Parts: Parts{Of: state.Number}}
+	age := c.ThisUpdate.Sub(state.ThisUpdate)
+	var parts []Part
 	// Where more happened, to whatever shard, than this one has entries, those are
 	// read sooner than what happened.
-	if state.Renewed || state.Newest-state.Covers > state.Entries || now.Before(state.Whole) || !now.Before(state.Whole.Add(wholeEvery)) {
-		return s.assembleWhole(ctx, c, expired)
-	}
-	parts, err := s.cfg.Store.Parts(ctx, c.Issuer, c.Shard)
-	if err != nil {
-		return nil, err
+	if !state.Renewed && state.Newest-state.Covers <= state.Entries && age >= 0 && age < partLife {
+		var err error
+		if parts, err = s.cfg.Store.Parts(ctx, c.Issuer, c.Shard); err != nil {
+			return nil, err
+		}
 	}
 	if len(parts) == 0 {
-		return s.assembleWhole(ctx, c, expired)
+		a.Of, a.Gone = 0, []Span{{}}
+		return a, s.addParts(ctx, a, c, expired, Span{})
 	}
 	changes, err := s.changed(ctx, c, state.Covers, expired)
 	if err != nil {
 		return nil, err
 	}
-	a := &assembly{Parts: Parts{Of: state.Number}}
-	old := touched(parts, changes, expired)
+	old := touched(parts, changes, expired, age)
 	for i := 0; i <= len(parts); {
 		first := i
 		for i <= len(parts) && old[i] == old[first] {
@@ -117,16 +127,14 @@ func (s *Service) assemble(ctx context.Context, c *CRL, state *ShardState, expir
 	return a, nil
 }
 
-func (s *Service) assembleWhole(ctx context.Context, c *CRL, expired time.Time) (*assembly, error) {
-	c.Whole = c.ThisUpdate
-	a := &assembly{Parts: Parts{Gone: []Span{{}}}}
-	return a, s.addParts(ctx, a, c, expired, Span{})
-}
-
-// touched says which parts have entries that changed or expired; the last value is for
-// the serials behind all parts. A small part goes with the next one.
-func touched(parts []Part, changes []pki.Revocation, expired time.Time) []bool {
+// touched says which parts are to be made anew, after a time since the CRL that they
+// are of: those with entries that changed or expired, and by turns the oldest; the last
+// value is for the serials behind all parts. A small part goes with the next one.
+func touched(parts []Part, changes []pki.Revocation, expired time.Time, age time.Duration) []bool {
 	old := make([]bool, len(parts)+1)
+	for _, i := range oldest(parts, age) {
+		old[i] = true
+	}
 	for i := range changes {
 		serial := changes[i].Serial
 		old[sort.Search(len(parts), func(n int) bool { return bytes.Compare(parts[n].Last[:], serial[:]) >= 0 })] = true
@@ -138,6 +146,18 @@ func touched(parts []Part, changes []pki.Revocation, expired time.Time) []bool {
 		old[i] = old[i] || old[i+1] && parts[i].Entries < partEntries/2
 	}
 	return old
+}
+
+// oldest returns which parts have their turn: as many of all as the time is of a part's
+// life. Those that are as old as others are neighbours, and so are few spans.
+func oldest(parts []Part, age time.Duration) []int {
+	order := make([]int, len(parts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(parts[a].Number, parts[b].Number) })
+	const life = int(partLife / time.Second)
+	return order[:(len(parts)*int(age/time.Second)+life-1)/life]
 }
 
 // spanOf returns the serials that parts[first:end] have; behind all of them there is
@@ -165,9 +185,16 @@ func (a *assembly) keep(parts []Part, span Span) {
 
 // addParts makes parts of the entries within a span.
 func (s *Service) addParts(ctx context.Context, a *assembly, c *CRL, expired time.Time, span Span) error {
-	begun := len(a.New)
-	err := s.eachPage(ctx, c.List, c.Covers, expired, span, func(got []pki.Revocation) error {
+	held := len(a.New) // before those of this span
+	a.order = append(a.order, piece{span: span})
+	return s.eachPage(ctx, c.List, c.Covers, expired, span, func(got []pki.Revocation) error {
 		for some := range slices.Chunk(got, partEntries) {
+			if len(a.New) == stageParts {
+				if err := s.stage(ctx, a, c); err != nil {
+					return err
+				}
+				held = 0
+			}
 			p, err := newPart(some, &a.sample)
 			if err != nil {
 				return err
@@ -175,11 +202,25 @@ func (s *Service) addParts(ctx context.Context, a *assembly, c *CRL, expired tim
 			a.New = append(a.New, p)
 			a.entries += p.Entries
 			a.octets += p.Octets
+			a.order[len(a.order)-1].held = a.New[held:]
 		}
 		return nil
 	})
-	a.order = append(a.order, piece{new: a.New[begun:]})
-	return err
+}
+
+// stage stores the parts that are held: what a CRL holds does not grow with how many
+// are new, nor does what its transaction stores.
+func (s *Service) stage(ctx context.Context, a *assembly, c *CRL) error {
+	if err := s.cfg.Store.StageParts(ctx, c.Issuer, c.Shard, c.Number, a.New); err != nil {
+		return err
+	}
+	for i := range a.order {
+		if p := &a.order[i]; len(p.held) > 0 {
+			p.held, p.staged = nil, true
+		}
+	}
+	a.New = a.New[:0]
+	return nil
 }
 
 func newPart(entries []pki.Revocation, of *sample) (p Part, err error) {
@@ -194,42 +235,55 @@ func newPart(entries []pki.Revocation, of *sample) (p Part, err error) {
 	return p, err
 }
 
-// writeParts writes the entries of an assembly, those that stay as they are read. It is
-// errParts where they are not what was counted: the length stands before them already.
-func (s *Service) writeParts(ctx context.Context, list List, a *assembly, w io.Writer) error {
+// writeParts writes the entries of an assembly, those that are stored as they are read.
+// It is errParts where they are not what was counted: the length stands before them
+// already.
+func (s *Service) writeParts(ctx context.Context, c *CRL, a *assembly, w io.Writer) error {
 	entries, octets := int64(0), 0
-	for _, piece := range a.order {
-		for _, p := range piece.new {
+	write := func(parts []Part) error {
+		for i := range parts {
+			p := &parts[i]
+			if !p.whole() {
+				return errParts
+			}
 			entries, octets = entries+p.Entries, octets+len(p.DER)
 			if _, err := w.Write(p.DER); err != nil {
 				return err
 			}
 		}
-		for span := piece.span; piece.stays; {
-			got, err := s.cfg.Store.PartsDER(ctx, list.Issuer, list.Shard, span, readParts)
+		return nil
+	}
+	for i := range a.order {
+		p := &a.order[i]
+		for span := p.span; p.stays || p.staged; {
+			got, err := s.storedParts(ctx, c, p, span)
 			if err != nil {
 				return err
 			}
-			for i := range got {
-				p := &got[i]
-				if !p.whole() {
-					return errParts
-				}
-				entries, octets = entries+p.Entries, octets+len(p.DER)
-				if _, err := w.Write(p.DER); err != nil {
-					return err
-				}
+			if err := write(got); err != nil {
+				return err
 			}
 			if len(got) < readParts {
 				break
 			}
 			span.After = got[len(got)-1].Last
 		}
+		if err := write(p.held); err != nil {
+			return err
+		}
 	}
 	if entries != a.entries || octets != a.octets {
 		return errParts
 	}
 	return nil
+}
+
+// storedParts returns the first of a piece's stored parts within a span.
+func (s *Service) storedParts(ctx context.Context, c *CRL, p *piece, span Span) ([]Part, error) {
+	if p.staged {
+		return s.cfg.Store.StagedDER(ctx, c.Issuer, c.Shard, c.Number, span, readParts)
+	}
+	return s.cfg.Store.PartsDER(ctx, c.Issuer, c.Shard, span, readParts)
 }
 
 // whole reports whether the DER of a stored part is as it was made.

@@ -1,7 +1,10 @@
 package revocation_test
 
 import (
-	"crypto/x509"
+	"bytes"
+	"context"
+	"errors"
+	"math"
 	"math/big"
 	"math/rand/v2"
 	"testing"
@@ -31,32 +34,8 @@ func TestPartsAreTheEntries(t *testing.T) {
 	for range 4000 {
 		v.RevokeElsewhere(t, issue(), pki.Reason(random.IntN(2)*int(pki.CertificateHold)))
 	}
-	same := func() {
-		t.Helper()
-		state, err := v.Store.Shard(t.Context(), v.CA.Issuer.ID, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list := fetch(t, v, 0)
-		expired := list.ThisUpdate.Add(revocation.Backdate - revocation.DefaultCRLLife)
-		entries, err := v.Store.Revoked(t.Context(), v.CA.Issuer.ID, 0, state.Newest, expired, revocation.Span{}, len(all))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var want []x509.RevocationListEntry
-		for _, r := range entries {
-			want = append(want, x509.RevocationListEntry{SerialNumber: new(big.Int).SetBytes(r.Serial[:]), RevocationTime: r.At, ReasonCode: int(r.Reason)})
-		}
-		got := list.RevokedCertificateEntries
-		for i := range got {
-			got[i].Raw, got[i].Extensions = nil, nil
-		}
-		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
-			t.Fatalf("entries (-want +got):\n%.3000s", diff)
-		}
-	}
 	publish(t, v, 1)
-	same()
+	sameEntries(t, v)
 	for range 60 {
 		for range random.IntN(1 << random.IntN(10)) {
 			serial := all[random.IntN(len(all))]
@@ -73,55 +52,238 @@ func TestPartsAreTheEntries(t *testing.T) {
 		if _, err := v.PublishDue(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		same()
+		sameEntries(t, v)
 	}
 }
 
-// TestPartsStay: of a long list only the part with what changed is new, and after a day,
-// or where somebody wants it, all are.
+// sameEntries checks that a CRL of one shard has what the store's entries say, in order.
+func sameEntries(t *testing.T, v *revocationtest.VA) {
+	t.Helper()
+	state, err := v.Store.Shard(t.Context(), v.CA.Issuer.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := fetch(t, v, 0)
+	expired := list.ThisUpdate.Add(revocation.Backdate - revocation.DefaultCRLLife)
+	entries, err := v.Store.Revoked(t.Context(), v.CA.Issuer.ID, 0, state.Newest, expired, revocation.Span{}, math.MaxInt32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := list.RevokedCertificateEntries
+	if len(got) != len(entries) {
+		t.Fatalf("%d entries, want %d", len(got), len(entries))
+	}
+	for i, r := range entries {
+		if e := got[i]; e.SerialNumber.Cmp(new(big.Int).SetBytes(r.Serial[:])) != 0 || !e.RevocationTime.Equal(r.At) || e.ReasonCode != int(r.Reason) {
+			t.Fatalf("entry %d is %x, %s, %d; want %+v", i, e.SerialNumber, e.RevocationTime, e.ReasonCode, r)
+		}
+	}
+}
+
+// newParts returns how many parts of a shard's CRL are new in it, and how many there are.
+func newParts(t *testing.T, v *revocationtest.VA) (fresh, all int) {
+	t.Helper()
+	parts, err := v.Store.Parts(t.Context(), v.CA.Issuer.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	latest, err := v.Store.CRLNumber(t.Context(), revocation.List{Issuer: v.CA.Issuer.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		if p.Number == latest {
+			fresh++
+		}
+	}
+	return fresh, len(parts)
+}
+
+// TestPartsStay: of a long list only the part with what changed is new, and that whose
+// turn it is; after a day, where the clock went back or somebody wants it, all are.
 func TestPartsStay(t *testing.T) {
 	v := revocationtest.New(t, 1)
 	addRevoked(t, v, 5000)
 	publish(t, v, 1)
-	marks := func() map[*byte]bool {
-		parts, err := v.Store.PartsDER(t.Context(), v.CA.Issuer.ID, 0, revocation.Span{}, 1000)
-		if err != nil {
-			t.Fatal(err)
+	next := func(what string, want int) {
+		t.Helper()
+		publish(t, v, 1)
+		if n, all := newParts(t, v); n != want || all != 11 {
+			t.Errorf("%s made %d of %d parts new, want %d", what, n, all, want)
 		}
-		all := make(map[*byte]bool)
-		for _, p := range parts {
-			all[&p.DER[0]] = true
-		}
-		return all
 	}
-	before := marks()
-	fresh := func() (n int) {
-		now := marks()
-		for p := range now {
-			if !before[p] {
-				n++
-			}
-		}
-		before = now
-		return n
-	}
+	v.Clock.Advance(time.Second / 2) // behind all serials, within the second of a CRL
+	revoke(t, v, v.Issue(), pki.KeyCompromise)
+	next("one revocation", 1)
 	v.Clock.Advance(time.Minute)
 	revoke(t, v, v.Issue(), pki.KeyCompromise)
-	publish(t, v, 1)
-	if n := fresh(); n != 1 || len(before) != 11 {
-		t.Errorf("one revocation made %d of %d parts new", n, len(before))
-	}
+	next("one revocation a minute later", 2)
 	v.Clock.Advance(24 * time.Hour)
-	publish(t, v, 1)
-	if n := fresh(); n != len(before) {
-		t.Errorf("a day made %d of %d parts new", n, len(before))
-	}
+	next("a day", 11)
+	v.Clock.Advance(-time.Hour)
+	next("a clock that went back", 11)
 	if err := v.Store.Renew(t.Context(), v.CA.Issuer.ID, 0, pki.Event{}); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, v, 1)
-	if n := fresh(); n != len(before) {
-		t.Errorf("the wish made %d of %d parts new", n, len(before))
+	next("the wish", 11)
+}
+
+// TestPartsInTurn: after a day of CRLs none has a part of the day before, which
+// somebody forged, and no single CRL made more than its share of them anew.
+func TestPartsInTurn(t *testing.T) {
+	for _, every := range []time.Duration{time.Hour, 7 * time.Hour, time.Second * 1000} {
+		t.Run(every.String(), func(t *testing.T) {
+			v := revocationtest.New(t, 1)
+			addRevoked(t, v, 24*500)
+			publish(t, v, 1)
+			v.Store.ForgeParts(v.CA.Issuer.ID, 0, func(der []byte) []byte { der[10] ^= 1; return der }) // of a serial number
+			for begun := v.Clock.Now(); v.Clock.Now().Before(begun.Add(24 * time.Hour)); {
+				v.Clock.Advance(every)
+				revoke(t, v, v.Issue(), pki.KeyCompromise) // which is in the last part
+				_, before := newParts(t, v)
+				publish(t, v, 1)
+				share := (before*int(every/time.Second) + 86399) / 86400
+				if n, all := newParts(t, v); n > share+1 {
+					t.Errorf("%d of %d parts made anew, where %d and what changed were enough", n, all, share)
+				}
+			}
+			sameEntries(t, v)
+			if all := v.Alarms.Of(revocationtest.Tenant); len(all) != 0 {
+				t.Errorf("alarms %v", all)
+			}
+		})
+	}
+}
+
+// A watchedStore counts the parts that are stored at once.
+type watchedStore struct {
+	*revocationtest.FakeStore
+	staged []int
+	put    int
+	onPut  func() error
+	onRead func([]revocation.Part) // of those that are staged
+}
+
+func (w *watchedStore) StageParts(ctx context.Context, issuer pki.IssuerID, shard int, number int64, parts []revocation.Part) error {
+	w.staged = append(w.staged, len(parts))
+	return w.FakeStore.StageParts(ctx, issuer, shard, number, parts)
+}
+
+func (w *watchedStore) StagedDER(ctx context.Context, issuer pki.IssuerID, shard int, number int64, span revocation.Span, limit int) ([]revocation.Part, error) {
+	parts, err := w.FakeStore.StagedDER(ctx, issuer, shard, number, span, limit)
+	if w.onRead != nil {
+		w.onRead(parts)
+	}
+	return parts, err
+}
+
+func (w *watchedStore) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) error {
+	w.put = len(c.Parts.New)
+	if w.onPut != nil {
+		if err := w.onPut(); err != nil {
+			return err
+		}
+	}
+	return w.FakeStore.PutCRL(ctx, c, e)
+}
+
+// TestPartsStaged: of many new parts some are stored before the CRL, 64 at a time, and
+// no more than that are held or stored with it. Until it is stored the one before is
+// served as it was.
+func TestPartsStaged(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	var serials []pki.Serial
+	issue := func() pki.Serial {
+		serial := pki.NewSerial(pki.SerialRandom, v.Clock.Now())
+		v.Store.AddCertificate(v.CA.Issuer, serial, v.Clock.Now().AddDate(1, 0, 0))
+		serials = append(serials, serial)
+		return serial
+	}
+	for range 140 * 500 {
+		v.RevokeElsewhere(t, issue(), pki.CertificateHold)
+	}
+	w := &watchedStore{FakeStore: v.Store}
+	s := v.Over(w)
+	next := func(what string, want int) {
+		t.Helper()
+		w.staged = nil
+		if n, err := s.PublishDue(t.Context()); n != want || (err != nil) != (w.onPut != nil && want == 0) {
+			t.Fatalf("%s: %d CRLs, %v", what, n, err)
+		}
+		for _, n := range append(w.staged, w.put) {
+			if n > 64 {
+				t.Errorf("%s: %d parts were stored at once", what, n)
+			}
+		}
+	}
+	stays := func(what string) {
+		t.Helper()
+		if parts, err := v.Store.Parts(t.Context(), v.CA.Issuer.ID, 0); err != nil || len(parts) != 140 {
+			t.Errorf("%s: %d parts, %v", what, len(parts), err)
+		}
+	}
+	next("all", 1)
+	if diff := cmp.Diff([]int{64, 64}, w.staged); diff != "" || w.put != 12 {
+		t.Errorf("%d parts with the CRL, before it (-want +got):\n%s", w.put, diff)
+	}
+	sameEntries(t, v)
+	stays("all")
+
+	// Many in places of their own, between those that stay.
+	for i := range 100 {
+		e := &revocation.Entry{Tenant: revocationtest.Tenant, Revocation: pki.Revocation{Issuer: v.CA.Issuer.ID, Serial: serials[i*700], Reason: pki.KeyCompromise, At: v.Clock.Now()}}
+		if err := errors.Join(v.Store.Revoke(t.Context(), []*revocation.Entry{e}), e.Err); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.onPut = func() error { return errors.New("the process ended") }
+	before := fetch(t, v, 0)
+	next("an end before it is stored", 0)
+	if len(w.staged) != 1 {
+		t.Errorf("staged %v", w.staged)
+	}
+	stays("an end")
+	if !bytes.Equal(before.Raw, fetch(t, v, 0).Raw) {
+		t.Error("an end changed what is served")
+	}
+	w.onPut = nil
+	next("after the end", 1)
+	if fresh, all := newParts(t, v); fresh <= 64 || fresh == all {
+		t.Errorf("%d of %d parts are new", fresh, all)
+	}
+	sameEntries(t, v)
+	stays("after the end")
+
+	renew := func() {
+		t.Helper()
+		if err := v.Store.Renew(t.Context(), v.CA.Issuer.ID, 0, pki.Event{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Another process is faster: once while the parts are read again.
+	renew()
+	w.onRead = func([]revocation.Part) {
+		w.onRead = nil
+		publish(t, v, 1)
+	}
+	if n, err := s.PublishDue(t.Context()); n != 0 || err != nil {
+		t.Errorf("overtaken: %d, %v", n, err)
+	}
+	sameEntries(t, v)
+	if all := v.Alarms.Of(revocationtest.Tenant); len(all) != 0 {
+		t.Errorf("alarms %v", all)
+	}
+
+	// What is staged is damaged before it is signed.
+	renew()
+	w.onRead = func(parts []revocation.Part) {
+		w.onRead = nil
+		parts[0].DER[10] ^= 1
+	}
+	next("damage", 1)
+	sameEntries(t, v)
+	if all := v.Alarms.Of(revocationtest.Tenant); len(all) != 1 || all[0].Name != "crl.damaged" {
+		t.Errorf("alarms %v", all)
 	}
 }
 
@@ -140,7 +302,7 @@ func TestPartsDamaged(t *testing.T) {
 			addRevoked(t, v, 3000)
 			publish(t, v, 1)
 			v.Store.DamagePart(v.CA.Issuer.ID, 0, damage)
-			v.Clock.Advance(time.Minute)
+			v.Clock.Advance(time.Second / 2)           // in which no part has its turn
 			revoke(t, v, v.Issue(), pki.KeyCompromise) // which is in the last part
 			publish(t, v, 1)
 			if got := len(fetch(t, v, 0).RevokedCertificateEntries); got != 3001 {

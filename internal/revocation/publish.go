@@ -194,6 +194,12 @@ func (st *ShardState) base(now time.Time) *Edition {
 // where another process stored a later one meanwhile.
 func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState, base *Edition) (bool, error) {
 	crl, err := s.build(ctx, id, state, base)
+	if errors.Is(err, errParts) {
+		crl, err = s.buildWhole(ctx, id, state)
+	}
+	if pki.KindOf(err) == pki.Conflict {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

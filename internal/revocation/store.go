@@ -35,10 +35,9 @@ type CRL struct {
 	ThisUpdate time.Time
 	NextUpdate time.Time
 	DER        []byte
-	Hash       [32]byte  // SHA-256 of DER; Service.CRL sets it, no store does
-	Due        Due       // for PutCRL; no store returns it
-	Whole      time.Time // when the list was last made of nothing but entries; for PutCRL, as Due
-	Parts      *Parts    // for PutCRL: the DER in parts; nil where DER has all of it
+	Hash       [32]byte // SHA-256 of DER; Service.CRL sets it, no store does
+	Due        Due      // for PutCRL; no store returns it
+	Parts      *Parts   // for PutCRL: the DER in parts; nil where DER has all of it
 }
 
 // Due says when a shard is due again, once a CRL of it is stored: at a time, and
@@ -57,6 +56,7 @@ type Span struct{ After, Through pki.Serial }
 // what a CRL costs grows with what is new in it, and it is read and signed part by
 // part.
 type Part struct {
+	Number  int64 // of the CRL for which it was made; the store sets it
 	Last    pki.Serial
 	Entries int64
 	Octets  int       // of DER
@@ -70,8 +70,8 @@ type Part struct {
 type Parts struct {
 	Head, Tail []byte
 	Of         int64  // the number of the CRL that the other parts are from; 0 where there are none
-	Gone       []Span // whose parts are no more
-	New        []Part
+	Gone       []Span // whose parts of earlier CRLs are no more
+	New        []Part // those that were not staged
 }
 
 // An Edition is what is known of a CRL without its bytes. The zero Edition stands
@@ -95,8 +95,6 @@ type ShardState struct {
 	Before  Edition // the full CRL before that
 	Delta   Edition // the latest delta CRL
 	Renewed bool    // somebody wants them all made anew
-
-	Whole time.Time // when the full list was last made of nothing but entries; zero for never
 }
 
 // A Recovery is what is taken over from a published CRL.
@@ -157,14 +155,23 @@ type Store interface {
 	ReserveCRLNumber(ctx context.Context, issuer pki.IssuerID, shard int) (int64, error)
 	// PutCRL stores a CRL; Conflict where one of its list with the same or a higher
 	// number is there, or where the latest full one is not that which its other parts
-	// are of. The latest is kept, and of the one before it the edition. With one that a
-	// person installed comes the event, nil for those that RunCRL makes.
+	// are of. The latest is kept, and of the one before it the edition. What was staged
+	// for it is among its parts from then on, and what was staged for earlier ones that
+	// never came is dropped. With one that a person installed comes the event, nil for
+	// those that RunCRL makes.
 	PutCRL(ctx context.Context, c *CRL, e *pki.Event) error
+	// StageParts stores new parts of a full CRL that is being made, under its reserved
+	// number: nobody but StagedDER returns them before PutCRL has stored that CRL.
+	// Conflict where the latest full one has the same or a higher number. It keeps
+	// nothing of the parts.
+	StageParts(ctx context.Context, issuer pki.IssuerID, shard int, number int64, parts []Part) error
 	// Parts returns the parts of a shard's latest full CRL, in order, without their
 	// DER; none where it is not kept in parts. PartsDER returns up to limit of
-	// those whose last serials are within the span, with their DER, which is the caller's.
+	// those whose last serials are within the span, with their DER, which is the caller's;
+	// StagedDER the same of those that are staged under a number.
 	Parts(ctx context.Context, issuer pki.IssuerID, shard int) ([]Part, error)
 	PartsDER(ctx context.Context, issuer pki.IssuerID, shard int, span Span, limit int) ([]Part, error)
+	StagedDER(ctx context.Context, issuer pki.IssuerID, shard int, number int64, span Span, limit int) ([]Part, error)
 	// CRLNumber returns the number of the list's latest CRL, or NotFound, without
 	// reading the CRL: it is asked with each request for one.
 	CRLNumber(ctx context.Context, list List) (int64, error)

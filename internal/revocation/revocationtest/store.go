@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"maps"
 	"math"
 	"slices"
@@ -46,8 +47,7 @@ type FakeStore struct {
 	newest       map[shardKey]int64
 	numbers      map[shardKey]int64
 	crls         map[revocation.List][]*revocation.CRL // the latest, and the one before it
-	parts        map[shardKey][]revocation.Part
-	whole        map[shardKey]time.Time
+	parts        map[shardKey][]revocation.Part        // with those that are staged
 	due          map[shardKey]revocation.Due
 	events       []pki.Event
 	groups       []int
@@ -63,7 +63,7 @@ func NewFakeStore() *FakeStore {
 	return &FakeStore{
 		certificates: make(map[serialKey]certificate), issuers: make(map[pki.IssuerID]*pki.Issuer),
 		entries: make(map[serialKey]entry), ordered: make(map[shardKey][]entry), newest: make(map[shardKey]int64),
-		numbers: make(map[shardKey]int64), crls: make(map[revocation.List][]*revocation.CRL), parts: make(map[shardKey][]revocation.Part), whole: make(map[shardKey]time.Time), due: make(map[shardKey]revocation.Due),
+		numbers: make(map[shardKey]int64), crls: make(map[revocation.List][]*revocation.CRL), parts: make(map[shardKey][]revocation.Part), due: make(map[shardKey]revocation.Due),
 	}
 }
 
@@ -184,7 +184,7 @@ func (s *FakeStore) Backup() *FakeStore {
 	defer s.mu.Unlock()
 	b := NewFakeStore()
 	b.certificates, b.issuers, b.entries, b.newest, b.seq = maps.Clone(s.certificates), maps.Clone(s.issuers), maps.Clone(s.entries), maps.Clone(s.newest), s.seq
-	b.numbers, b.crls, b.parts, b.whole, b.due = maps.Clone(s.numbers), maps.Clone(s.crls), maps.Clone(s.parts), maps.Clone(s.whole), maps.Clone(s.due)
+	b.numbers, b.crls, b.parts, b.due = maps.Clone(s.numbers), maps.Clone(s.crls), maps.Clone(s.parts), maps.Clone(s.due)
 	return b
 }
 
@@ -201,6 +201,18 @@ func (s *FakeStore) DamagePart(issuer pki.IssuerID, shard int, damage func([]byt
 	defer s.mu.Unlock()
 	p := &s.parts[shardKey{issuer, shard}][0]
 	p.DER = damage(bytes.Clone(p.DER))
+}
+
+// ForgeParts has forge change the bytes of a shard's parts, as somebody would who can
+// write to the store: their hashes fit.
+func (s *FakeStore) ForgeParts(issuer pki.IssuerID, shard int, forge func([]byte) []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.parts[shardKey{issuer, shard}] {
+		p := &s.parts[shardKey{issuer, shard}][i]
+		p.DER = forge(bytes.Clone(p.DER))
+		p.Octets, p.Hash = len(p.DER), sha256.Sum256(p.DER)
+	}
 }
 
 // DamageCRL has damage change the bytes of a list's latest CRL.
@@ -295,32 +307,76 @@ func (s *FakeStore) Parts(ctx context.Context, issuer pki.IssuerID, shard int) (
 func (s *FakeStore) PartsDER(_ context.Context, issuer pki.IssuerID, shard int, span revocation.Span, limit int) ([]revocation.Part, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var got []revocation.Part
+	latest := s.latestFull(issuer, shard)
+	return s.someParts(issuer, shard, span, limit, func(number int64) bool { return number <= latest }), s.err
+}
+
+// StagedDER implements revocation.Store.
+func (s *FakeStore) StagedDER(_ context.Context, issuer pki.IssuerID, shard int, number int64, span revocation.Span, limit int) ([]revocation.Part, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.someParts(issuer, shard, span, limit, func(n int64) bool { return n == number }), s.err
+}
+
+// someParts needs mu, as does latestFull.
+func (s *FakeStore) someParts(issuer pki.IssuerID, shard int, span revocation.Span, limit int, of func(number int64) bool) (got []revocation.Part) {
 	for _, p := range s.parts[shardKey{issuer, shard}] {
-		if len(got) < limit && within(p, span) {
+		if len(got) < limit && within(p, span) && of(p.Number) {
 			got = append(got, p)
 		}
 	}
-	return got, s.err
+	return got
+}
+
+func (s *FakeStore) latestFull(issuer pki.IssuerID, shard int) int64 {
+	if have := s.crls[revocation.List{Issuer: issuer, Shard: shard}]; len(have) > 0 {
+		return have[0].Number
+	}
+	return 0
+}
+
+// StageParts implements revocation.Store.
+func (s *FakeStore) StageParts(_ context.Context, issuer pki.IssuerID, shard int, number int64, parts []revocation.Part) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	if latest := s.latestFull(issuer, shard); latest >= number {
+		return pki.Errorf(pki.Conflict, "CRL number %d is there", latest)
+	}
+	s.addParts(shardKey{issuer, shard}, number, parts)
+	return nil
+}
+
+// addParts needs mu.
+func (s *FakeStore) addParts(k shardKey, number int64, parts []revocation.Part) {
+	all := slices.Clone(s.parts[k])
+	for _, p := range parts {
+		p.Number, p.DER = number, bytes.Clone(p.DER)
+		all = append(all, p)
+	}
+	slices.SortStableFunc(all, func(a, b revocation.Part) int { return bytes.Compare(a.Last[:], b.Last[:]) })
+	s.parts[k] = all
 }
 
 // putParts puts the DER of a CRL's parts in place. It needs mu.
-func (s *FakeStore) putParts(c *revocation.CRL) {
+func (s *FakeStore) putParts(c *revocation.CRL, latest int64) {
 	k := shardKey{c.Issuer, c.Shard}
-	s.whole[k] = c.Whole
 	if c.Parts == nil {
-		s.parts[k] = nil
+		s.parts[k] = slices.DeleteFunc(slices.Clone(s.parts[k]), func(p revocation.Part) bool { return p.Number <= c.Number })
 		return
 	}
-	kept := slices.DeleteFunc(slices.Clone(s.parts[k]), func(p revocation.Part) bool {
-		return slices.ContainsFunc(c.Parts.Gone, func(span revocation.Span) bool { return within(p, span) })
+	s.parts[k] = slices.DeleteFunc(slices.Clone(s.parts[k]), func(p revocation.Part) bool {
+		gone := slices.ContainsFunc(c.Parts.Gone, func(span revocation.Span) bool { return within(p, span) })
+		return p.Number < c.Number && (gone || p.Number > latest)
 	})
-	kept = append(kept, c.Parts.New...)
-	slices.SortFunc(kept, func(a, b revocation.Part) int { return bytes.Compare(a.Last[:], b.Last[:]) })
-	s.parts[k] = kept
+	s.addParts(k, c.Number, c.Parts.New)
 	c.DER = bytes.Clone(c.Parts.Head)
-	for _, p := range kept {
-		c.DER = append(c.DER, p.DER...)
+	for _, p := range s.parts[k] {
+		if p.Number <= c.Number {
+			c.DER = append(c.DER, p.DER...)
+		}
 	}
 	c.DER = append(c.DER, c.Parts.Tail...)
 	c.Parts = nil
@@ -387,7 +443,7 @@ func (s *FakeStore) Shard(_ context.Context, issuer pki.IssuerID, shard int) (re
 	}
 	return revocation.ShardState{
 		Shard: shard, Newest: s.newest[k], Renewed: s.due[k].At.IsZero(),
-		Edition: edition(false, 0), Before: edition(false, 1), Delta: edition(true, 0), Whole: s.whole[k],
+		Edition: edition(false, 0), Before: edition(false, 1), Delta: edition(true, 0),
 	}, s.err
 }
 
@@ -458,7 +514,7 @@ func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL, e *pki.Event) e
 		return pki.Errorf(pki.Conflict, "CRL number %d is not the latest", parts.Of)
 	}
 	if !c.Delta {
-		s.putParts(c)
+		s.putParts(c, s.latestFull(c.Issuer, c.Shard))
 	}
 	s.crls[c.List] = append([]*revocation.CRL{c}, have[:min(1, len(have))]...)
 	s.due[shardKey{c.Issuer, c.Shard}] = c.Due

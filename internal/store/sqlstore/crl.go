@@ -45,6 +45,16 @@ func ofList(delta bool) string {
 	return ` FROM crl WHERE issuer = $1 AND shard = $2 AND base = 0 `
 }
 
+// latestCRL returns the number of a list's latest CRL, which stays the latest until the
+// transaction ends: whoever stores another, or parts of one, changes the shard's row
+// first, and so waits where transactions run side by side.
+func (t *tx) latestCRL(issuer int64, shard int, delta bool) (int64, error) {
+	if _, err := t.exec(`UPDATE crl_shard SET number = number WHERE issuer = $1 AND shard = $2`, issuer, shard); err != nil {
+		return 0, err
+	}
+	return one(context.Background(), t, scanInt, `SELECT coalesce(max(number), 0)`+ofList(delta), issuer, shard)
+}
+
 // PutCRL implements revocation.Store.
 func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) error {
 	info, err := s.shardOf(ctx, c.Issuer, c.Shard)
@@ -52,7 +62,7 @@ func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) err
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		latest, err := one(ctx, t, scanInt, `SELECT coalesce(max(number), 0)`+ofList(c.Delta), info.num, c.Shard)
+		latest, err := t.latestCRL(info.num, c.Shard, c.Delta)
 		switch {
 		case err != nil:
 			return fmt.Errorf("reading the latest CRL's number: %w", err)
@@ -77,7 +87,7 @@ func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) err
 			return fmt.Errorf("storing a CRL: %w", err)
 		}
 		if !c.Delta {
-			if err := t.putParts(info.num, c); err != nil {
+			if err := t.putParts(info.num, c, latest); err != nil {
 				return fmt.Errorf("storing the parts of a CRL: %w", err)
 			}
 		}
@@ -133,14 +143,13 @@ func (s *Store) shards(ctx context.Context, issuer issuerInfo, first, n int) ([]
 	_, err := list(ctx, s.read, func(row row) (none struct{}, err error) {
 		var shard int
 		var newest, due int64
-		var whole time.Time
-		if err := row.Scan(&shard, &newest, &due, intoTime{&whole}); err != nil {
+		if err := row.Scan(&shard, &newest, &due); err != nil {
 			return none, err
 		}
 		st := &states[shard-first]
-		st.Newest, st.Renewed, st.Whole = newest, due == 0, whole
+		st.Newest, st.Renewed = newest, due == 0
 		return none, nil
-	}, `SELECT shard, newest, due, whole FROM crl_shard WHERE issuer = $1 AND shard >= $2 AND shard < $3`, issuer.num, first, first+n)
+	}, `SELECT shard, newest, due FROM crl_shard WHERE issuer = $1 AND shard >= $2 AND shard < $3`, issuer.num, first, first+n)
 	if err != nil {
 		return nil, fmt.Errorf("reading the newest revocations: %w", err)
 	}

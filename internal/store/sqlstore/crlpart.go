@@ -10,6 +10,15 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
+// The parts of the latest full CRL of an issuer's ($1) shard ($2), and those that are
+// staged under a number, of which the last serials are within a span ($3, $4).
+const (
+	ofLatest   = ` number <= (SELECT coalesce(max(number), 0) FROM crl WHERE issuer = $1 AND shard = $2 AND base = 0) `
+	withinSpan = ` FROM crl_part WHERE issuer = $1 AND shard = $2 AND last_serial > $3 AND last_serial <= $4 `
+	partsOf    = `SELECT number, last_serial, entries, octets, expires, hash, der` + withinSpan + `AND` + ofLatest + `ORDER BY last_serial LIMIT $5`
+	stagedFor  = `SELECT number, last_serial, entries, octets, expires, hash, der` + withinSpan + `AND number = $5 ORDER BY last_serial LIMIT $6`
+)
+
 // endOf returns the last serial of a span; none is above its end.
 func endOf(span revocation.Span) []byte {
 	if span.Through == (pki.Serial{}) {
@@ -18,29 +27,57 @@ func endOf(span revocation.Span) []byte {
 	return span.Through[:]
 }
 
-// putParts brings the parts of a shard to those of a full CRL.
-func (t *tx) putParts(issuer int64, c *revocation.CRL) error {
-	gone, parts := []revocation.Span{{}}, []revocation.Part(nil)
-	if c.Parts != nil {
-		gone, parts = c.Parts.Gone, c.Parts.New
+// putParts brings the parts of a shard to those of a full CRL, which comes after the
+// latest. Those that are staged for a later one stay.
+func (t *tx) putParts(issuer int64, c *revocation.CRL, latest int64) error {
+	if c.Parts == nil {
+		_, err := t.exec(`DELETE FROM crl_part WHERE issuer = $1 AND shard = $2 AND number <= $3`, issuer, c.Shard, c.Number)
+		return err
 	}
-	for _, span := range gone {
-		if _, err := t.exec(`DELETE FROM crl_part WHERE issuer = $1 AND shard = $2 AND last_serial > $3 AND last_serial <= $4`,
-			issuer, c.Shard, span.After[:], endOf(span)); err != nil {
+	for _, span := range c.Parts.Gone {
+		if _, err := t.exec(`DELETE`+withinSpan+`AND number < $5`, issuer, c.Shard, span.After[:], endOf(span), c.Number); err != nil {
 			return err
 		}
 	}
-	if _, err := t.exec(`UPDATE crl_shard SET whole = $1 WHERE issuer = $2 AND shard = $3`, micros(c.Whole), issuer, c.Shard); err != nil {
+	if _, err := t.exec(`DELETE FROM crl_part WHERE issuer = $1 AND shard = $2 AND number > $3 AND number < $4`, issuer, c.Shard, latest, c.Number); err != nil {
 		return err
 	}
+	return t.addParts(issuer, c.Shard, c.Number, c.Parts.New)
+}
+
+func (t *tx) addParts(issuer int64, shard int, number int64, parts []revocation.Part) error {
 	for i := range parts {
 		p := &parts[i]
-		if _, err := t.exec(`INSERT INTO crl_part (issuer, shard, last_serial, entries, octets, expires, hash, der) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			issuer, c.Shard, p.Last[:], p.Entries, p.Octets, micros(p.Expires), p.Hash[:], p.DER); err != nil {
+		if _, err := t.exec(`INSERT INTO crl_part (issuer, shard, last_serial, number, entries, octets, expires, hash, der)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			issuer, shard, p.Last[:], number, p.Entries, p.Octets, micros(p.Expires), p.Hash[:], p.DER); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// StageParts implements revocation.Store. What it stores is above the latest CRL's
+// number until PutCRL makes that the CRL's own: so whatever is left behind, by a
+// process that ended or was overtaken, is never among a CRL's parts.
+func (s *Store) StageParts(ctx context.Context, issuer pki.IssuerID, shard int, number int64, parts []revocation.Part) error {
+	info, err := s.shardOf(ctx, issuer, shard)
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		latest, err := t.latestCRL(info.num, shard, false)
+		if err == nil && latest >= number {
+			return pki.Errorf(pki.Conflict, "CRL number %d of the shard is there already", latest)
+		}
+		if err == nil {
+			err = t.addParts(info.num, shard, number, parts)
+		}
+		if err != nil {
+			return fmt.Errorf("storing parts of a CRL that is being made: %w", err)
+		}
+		return nil
+	})
 }
 
 // Parts implements revocation.Store.
@@ -50,8 +87,8 @@ func (s *Store) Parts(ctx context.Context, issuer pki.IssuerID, shard int) ([]re
 		return nil, err
 	}
 	parts, err := list(ctx, s.read, func(row row) (p revocation.Part, err error) {
-		return p, row.Scan(intoArray(p.Last[:]), &p.Entries, &p.Octets, intoTime{&p.Expires}, intoArray(p.Hash[:]))
-	}, `SELECT last_serial, entries, octets, expires, hash FROM crl_part WHERE issuer = $1 AND shard = $2 ORDER BY last_serial`, num, shard)
+		return p, row.Scan(&p.Number, intoArray(p.Last[:]), &p.Entries, &p.Octets, intoTime{&p.Expires}, intoArray(p.Hash[:]))
+	}, `SELECT number, last_serial, entries, octets, expires, hash FROM crl_part WHERE issuer = $1 AND shard = $2 AND`+ofLatest+`ORDER BY last_serial`, num, shard)
 	if err != nil {
 		return nil, fmt.Errorf("listing the parts of a CRL: %w", err)
 	}
@@ -64,15 +101,22 @@ func (s *Store) PartsDER(ctx context.Context, issuer pki.IssuerID, shard int, sp
 	if err != nil {
 		return nil, err
 	}
-	return partsDER(ctx, s.read, num, shard, span, limit)
+	return derParts(ctx, s.read, partsOf, num, shard, span.After[:], endOf(span), limit)
 }
 
-func partsDER(ctx context.Context, from source, issuer int64, shard int, span revocation.Span, limit int) ([]revocation.Part, error) {
+// StagedDER implements revocation.Store.
+func (s *Store) StagedDER(ctx context.Context, issuer pki.IssuerID, shard int, number int64, span revocation.Span, limit int) ([]revocation.Part, error) {
+	num, err := s.findRef(ctx, issuerRef(issuer))
+	if err != nil {
+		return nil, err
+	}
+	return derParts(ctx, s.read, stagedFor, num, shard, span.After[:], endOf(span), number, limit)
+}
+
+func derParts(ctx context.Context, from source, text string, args ...any) ([]revocation.Part, error) {
 	parts, err := list(ctx, from, func(row row) (p revocation.Part, err error) {
-		return p, row.Scan(intoArray(p.Last[:]), &p.Entries, &p.Octets, intoTime{&p.Expires}, intoArray(p.Hash[:]), intoBytes{&p.DER})
-	}, `SELECT last_serial, entries, octets, expires, hash, der FROM crl_part
-		WHERE issuer = $1 AND shard = $2 AND last_serial > $3 AND last_serial <= $4 ORDER BY last_serial LIMIT $5`,
-		issuer, shard, span.After[:], endOf(span), limit)
+		return p, row.Scan(&p.Number, intoArray(p.Last[:]), &p.Entries, &p.Octets, intoTime{&p.Expires}, intoArray(p.Hash[:]), intoBytes{&p.DER})
+	}, text, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the parts of a CRL: %w", err)
 	}
@@ -106,7 +150,7 @@ func (s *Store) CRL(ctx context.Context, l revocation.List) (*revocation.CRL, er
 // signed is seen by its signature.
 func joinParts(ctx context.Context, from source, issuer int64, shard int, around []byte, head int) ([]byte, error) {
 	head = min(head, len(around))
-	octets, err := one(ctx, from, scanInt, `SELECT coalesce(sum(octets), 0) FROM crl_part WHERE issuer = $1 AND shard = $2`, issuer, shard)
+	octets, err := one(ctx, from, scanInt, `SELECT coalesce(sum(octets), 0) FROM crl_part WHERE issuer = $1 AND shard = $2 AND`+ofLatest, issuer, shard)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +158,7 @@ func joinParts(ctx context.Context, from source, issuer int64, shard int, around
 	crl := slices.Grow([]byte(nil), int(octets)+len(around))
 	crl = append(crl, around[:head]...)
 	for span := (revocation.Span{}); ; {
-		parts, err := partsDER(ctx, from, issuer, shard, span, some)
+		parts, err := derParts(ctx, from, partsOf, issuer, shard, span.After[:], endOf(span), some)
 		if err != nil {
 			return nil, err
 		}

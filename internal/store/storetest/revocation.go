@@ -278,7 +278,7 @@ func testParts(f *fixture) {
 		return revocation.Part{Last: serial(n), Entries: int64(n), Octets: len(der), Hash: sha256.Sum256([]byte(der)), Expires: f.now.Add(time.Duration(n) * time.Hour), DER: []byte(der)}
 	}
 	put := func(number, of int64, gone []revocation.Span, parts ...revocation.Part) error {
-		return f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: number, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour), Whole: f.now,
+		return f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: number, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour),
 			Parts: &revocation.Parts{Head: []byte("<"), Tail: []byte(">"), Of: of, Gone: gone, New: parts}}, nil)
 	}
 	reads := func(want string) {
@@ -303,12 +303,9 @@ func testParts(f *fixture) {
 	infos, err := f.Parts(f.ctx, f.issuer.ID, shard)
 	f.ok(err)
 	want := part(20, "cd")
-	want.DER = nil
+	want.Number, want.DER = 1, nil
 	f.same(len(infos), 4)
 	f.same(infos[1], want)
-	state, err := f.Shard(f.ctx, f.issuer.ID, shard)
-	f.ok(err)
-	f.same(state.Whole, f.now)
 
 	f.ok(put(2, 1, []revocation.Span{{After: serial(10), Through: serial(30)}, {After: serial(40)}}, part(25, "X"), part(50, "Y")))
 	reads("<abXghY>")
@@ -327,6 +324,115 @@ func testParts(f *fixture) {
 	f.ok(f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: 4, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour), DER: []byte("whole")}, nil))
 	reads("whole")
 	f.same(within(revocation.Span{}, 9), "")
+}
+
+// testStaged stores parts before the CRL that they are of, by two processes, of which
+// each is overtaken, and ends between, at every step.
+func testStaged(f *fixture) {
+	const shard = 1
+	list := revocation.List{Issuer: f.issuer.ID, Shard: shard}
+	all := []revocation.Span{{}}
+	serial := func(n byte) pki.Serial { return pki.Serial{0: 0x41, 19: n} }
+	part := func(n byte, der string) revocation.Part {
+		return revocation.Part{Last: serial(n), Entries: 1, Octets: len(der), Hash: sha256.Sum256([]byte(der)), Expires: f.now, DER: []byte(der)}
+	}
+	for range 20 {
+		_, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, shard)
+		f.ok(err)
+	}
+	stage := func(number int64, parts ...revocation.Part) error {
+		return f.StageParts(f.ctx, f.issuer.ID, shard, number, parts)
+	}
+	put := func(number, of int64, gone []revocation.Span, parts ...revocation.Part) error {
+		return f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: number, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour),
+			Parts: &revocation.Parts{Head: []byte("<"), Tail: []byte(">"), Of: of, Gone: gone, New: parts}}, nil)
+	}
+	joined := func(parts []revocation.Part, err error) (read string) {
+		f.Helper()
+		f.ok(err)
+		for _, p := range parts {
+			read += string(p.DER)
+		}
+		return read
+	}
+	staged := func(number int64) string {
+		return joined(f.StagedDER(f.ctx, f.issuer.ID, shard, number, revocation.Span{}, 9))
+	}
+	serves := func(want string, numbers ...int64) {
+		f.Helper()
+		c, err := f.CRL(f.ctx, list)
+		f.ok(err)
+		f.same(string(c.DER), want)
+		f.same("<"+joined(f.PartsDER(f.ctx, f.issuer.ID, shard, revocation.Span{}, 9))+">", want)
+		parts, err := f.Parts(f.ctx, f.issuer.ID, shard)
+		f.ok(err)
+		var of []int64
+		for _, p := range parts {
+			of = append(of, p.Number)
+		}
+		f.same(of, numbers)
+	}
+	f.ok(stage(1, part(10, "a"), part(20, "b")))
+	_, err := f.CRL(f.ctx, list)
+	f.is(pki.NotFound, err)
+	parts, err := f.Parts(f.ctx, f.issuer.ID, shard)
+	f.ok(err)
+	f.same(len(parts), 0)
+	f.ok(stage(1, part(30, "c")))
+	f.ok(put(1, 0, all, part(40, "d")))
+	serves("<abcd>", 1, 1, 1, 1)
+	f.is(pki.Conflict, stage(1, part(50, "x")))
+
+	// Of the same serials, and in the place of some.
+	f.ok(stage(2, part(20, "B"), part(25, "C")))
+	serves("<abcd>", 1, 1, 1, 1)
+	f.same(staged(2), "BC")
+	f.same(joined(f.StagedDER(f.ctx, f.issuer.ID, shard, 2, revocation.Span{After: serial(20), Through: serial(30)}, 9)), "C")
+	f.same(joined(f.StagedDER(f.ctx, f.issuer.ID, shard, 2, revocation.Span{}, 1)), "B")
+	for _, issuer := range []pki.IssuerID{"unknown", f.issuer.ID} { // nor has another shard any
+		f.same(joined(f.StagedDER(f.ctx, issuer, shard+1, 2, revocation.Span{}, 9)), "")
+	}
+	f.ok(put(2, 1, []revocation.Span{{After: serial(10), Through: serial(30)}}))
+	serves("<aBCd>", 1, 2, 2, 1)
+
+	// 3 is left behind, 4 does without it, and 3 comes no more.
+	f.ok(stage(3, part(5, "x"), part(20, "y")))
+	serves("<aBCd>", 1, 2, 2, 1)
+	f.ok(stage(4, part(50, "e")))
+	f.ok(put(4, 2, []revocation.Span{{After: serial(40)}}))
+	serves("<aBCde>", 1, 2, 2, 1, 4)
+	f.same(staged(3), "")
+	f.is(pki.Conflict, stage(3, part(5, "x")))
+	f.is(pki.Conflict, put(3, 2, all))
+	serves("<aBCde>", 1, 2, 2, 1, 4)
+
+	// 6 is being made while 5 is stored: it goes on, and is of a CRL that is not the latest.
+	f.ok(stage(6, part(20, "x")))
+	f.ok(put(5, 4, nil))
+	f.same(staged(6), "x")
+	f.ok(stage(6, part(30, "y")))
+	f.is(pki.Conflict, put(6, 4, all))
+	serves("<aBCde>", 1, 2, 2, 1, 4)
+	// Of nothing but entries it would not be.
+	f.ok(stage(8, part(20, "f"), part(60, "g")))
+	f.ok(put(7, 5, []revocation.Span{{After: serial(40)}}, part(70, "h")))
+	serves("<aBCdh>", 1, 2, 2, 1, 7)
+	f.same(staged(6), "")
+	f.ok(put(8, 0, all, part(80, "i")))
+	serves("<fgi>", 8, 8, 8)
+
+	// One that is whole has no parts, and leaves later ones.
+	f.ok(stage(9, part(20, "x")))
+	f.ok(stage(10, part(20, "y")))
+	f.ok(stage(11, part(20, "z")))
+	f.ok(f.PutCRL(f.ctx, &revocation.CRL{List: list, Number: 10, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour), DER: []byte("<>")}, nil))
+	serves("<>")
+	f.same(staged(9)+staged(10)+staged(11), "z")
+	f.ok(put(11, 0, all))
+	serves("<z>", 11)
+
+	f.is(pki.NotFound, f.StageParts(f.ctx, f.issuer.ID, shards, 12, nil))
+	f.is(pki.NotFound, f.StageParts(f.ctx, "unknown", shard, 12, nil))
 }
 
 // testDeltas keeps delta CRLs beside the full ones, in one sequence of numbers.

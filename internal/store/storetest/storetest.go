@@ -162,6 +162,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"CRLs", testCRLs},
 		{"what a published CRL has and the store lost", testRecover},
 		{"CRL in parts", testParts},
+		{"CRL with staged parts", testStaged},
 		{"delta CRLs", testDeltas},
 		{"changed entries", testChanged},
 		{"CRLs that are due", testDue},
