@@ -97,6 +97,26 @@ func (i *issuers) forget() {
 	i.age++
 }
 
+func errNoIssuer(id pki.IssuerID) error { return pki.Errorf(pki.NotFound, "no issuer %q", id) }
+
+// seesIssuer is NotFound, in the same words, where there is no such issuer and where it is
+// one that issues nothing for the tenant: neither its own nor its parent's, which may have
+// lent it, now or before.
+func (s *Store) seesIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID) error {
+	info, err := s.issuerInfo(ctx, id)
+	if err != nil || info.owner == tenant {
+		return err
+	}
+	parent, err := s.Parent(ctx, tenant)
+	switch {
+	case err != nil && pki.KindOf(err) != pki.NotFound:
+		return err
+	case err != nil || parent != info.owner:
+		return errNoIssuer(id)
+	}
+	return nil
+}
+
 // issuerInfo returns what is known of an issuer, or NotFound.
 func (s *Store) issuerInfo(ctx context.Context, id pki.IssuerID) (issuerInfo, error) {
 	s.issuers.mu.RLock()
@@ -114,7 +134,7 @@ func (s *Store) issuerInfo(ctx context.Context, id pki.IssuerID) (issuerInfo, er
 	}, `SELECT i.num, r.num, i.tenant, a.name, a.id, i.shards, a.indexes, a.indexing FROM issuer i JOIN authority a ON a.id = i.authority
 		JOIN ref r ON r.kind = 'tenant' AND r.tenant = '' AND r.text = i.tenant WHERE i.id = $1`, id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return issuerInfo{}, pki.Errorf(pki.NotFound, "no issuer %q", id)
+		return issuerInfo{}, errNoIssuer(id)
 	}
 	if err != nil {
 		return issuerInfo{}, fmt.Errorf("reading issuer %s: %w", id, err)

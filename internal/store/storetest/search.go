@@ -101,6 +101,9 @@ func testSearch(f *fixture) {
 			got, _ := f.search(acme, test.q, limit)
 			f.same(fmt.Sprintf("%+v %v", test.q, got), fmt.Sprintf("%+v %s", test.q, test.want))
 		}
+		if test.q.Issuer != "" {
+			continue // of whom a stranger learns nothing, see below
+		}
 		got, _ := f.search(stranger, test.q, 100)
 		f.same(len(got), 0)
 	}
@@ -149,10 +152,32 @@ func testSearch(f *fixture) {
 		_, _, _, err := f.SearchCertificates(f.ctx, acme, q, f.now, nil, 10)
 		f.is(pki.NotReady, err)
 	}
-	for _, q := range []registry.Query{{Issuer: "nothing"}, {Issuer: pki.IssuerID(f.issuer.Authority), Device: "b"}} {
-		_, _, _, err := f.SearchCertificates(f.ctx, acme, q, f.now, nil, 10)
+	// An issuer of a stranger's is as one that nobody has; one of a parent's, and its own, is
+	// not, whether it is lent or not.
+	a2, other := f.newAuthority(partner, "theirs")
+	f.ok(f.PutAuthority(f.ctx, a2, other, f.event(partner, "authority.create")))
+	for _, test := range []struct {
+		tenant pki.TenantID
+		q      registry.Query
+	}{
+		{acme, registry.Query{Issuer: "nothing"}},
+		{acme, registry.Query{Issuer: pki.IssuerID(f.issuer.Authority), Device: "b"}},
+		{acme, registry.Query{Issuer: other.ID}},
+		{stranger, registry.Query{Issuer: "nothing"}},
+		{stranger, registry.Query{Issuer: f.issuer.ID}},
+		{stranger, registry.Query{Issuer: f.issuer.ID, Device: "b"}},
+		{"nobody", registry.Query{Issuer: f.issuer.ID}},
+	} {
+		_, _, _, err := f.SearchCertificates(f.ctx, test.tenant, test.q, f.now, nil, 10)
 		f.is(pki.NotFound, err)
-		f.same(pki.DetailOf(err), fmt.Sprintf("no issuer %q", q.Issuer))
+		f.same(pki.DetailOf(err), fmt.Sprintf("no issuer %q", test.q.Issuer))
+	}
+	for _, test := range []struct {
+		issuer pki.IssuerID
+		want   string
+	}{{f.issuer.ID, "[theirs]"}, {other.ID, "[]"}} {
+		got, _ := f.search(partner, registry.Query{Issuer: test.issuer}, 100)
+		f.same(fmt.Sprintf("%v", got), test.want)
 	}
 	found, _, _, err := f.SearchCertificates(f.ctx, acme, registry.Query{Device: "b"}, f.now, nil, 10)
 	f.ok(err)
@@ -208,6 +233,9 @@ func testIndexes(f *fixture) {
 		for _, limit := range []int{1, 100} {
 			got, _ := f.search(test.tenant, test.q, limit)
 			f.same(fmt.Sprintf("%+v %v", test.q, got), fmt.Sprintf("%+v %s", test.q, test.want))
+		}
+		if test.q.Issuer != "" {
+			continue // of whom a stranger learns nothing, see below
 		}
 		got, _ := f.search(stranger, test.q, 100)
 		f.same(len(got), 0)
