@@ -53,7 +53,7 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 		err = nothingToRetry(of, kinds)
 	}
 	if pki.KindOf(err) == pki.Conflict || errors.Is(err, errUnfit) {
-		return nil, s.cancel(ctx, g, b, err)
+		return nil, s.giveUp(ctx, g, b, err) // found after the look of checkRetry: the rows were dropped, or another has them
 	}
 	if err != nil {
 		return nil, err

@@ -2,9 +2,13 @@ package batch_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -132,5 +136,61 @@ func TestRetryOfNothing(t *testing.T) {
 	again, err := s.Batch.Retry(t.Context(), g, b.ID, []pki.Kind{pki.BadProof}, "made")
 	if err != nil || again.ID != made.ID {
 		t.Errorf("the same retry: %v, %v", again, err)
+	}
+}
+
+// An interruptedStore has something happen before a batch is made.
+type interruptedStore struct {
+	batch.Store
+	making func()
+}
+
+func (s interruptedStore) CreateBatch(ctx context.Context, b *batch.Batch, e pki.Event) (*batch.Batch, bool, error) {
+	s.making()
+	return s.Store.CreateBatch(ctx, b, e)
+}
+
+// TestRetryTooLate: a retry is refused and leaves no batch where its rows are dropped after
+// they were looked for, or retried by another, or its lot is closed.
+func TestRetryTooLate(t *testing.T) {
+	for _, test := range []struct {
+		name, want string
+		meanwhile  func(t *testing.T, s *stack.Stack, of pki.BatchID) (others int)
+	}{
+		{"the rows are dropped", "the rows of the batch are not kept any more", func(t *testing.T, s *stack.Stack, _ pki.BatchID) int { purge(t, s); return 0 }},
+		{"another retries them", "no refused rows that are not retried already", func(t *testing.T, s *stack.Stack, of pki.BatchID) int {
+			b, err := s.Batch.Retry(t.Context(), s.Permit(t, "acme", access.ManageBatches), of, nil, "other")
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest(t, s, b.ID)
+			return 1
+		}},
+		{"the lot is closed", "lot-1", func(t *testing.T, s *stack.Stack, _ pki.BatchID) int {
+			none := int64(0)
+			if _, err := s.LotReports.Close(t.Context(), s.Permit(t, "acme", access.ManageRegistry), "lot-1", &none); err != nil {
+				t.Fatal(err)
+			}
+			return 0
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, stack.Config{})
+			b, err := submit(t, s, batch.Submission{Format: batch.NDJSON, Defaults: pki.Placement{Lot: "lot-1"}}, mixed(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest(t, s, b.ID)
+			left, once := 1, sync.Once{}
+			late := batch.New(batch.Config{Store: interruptedStore{s.Store, func() { once.Do(func() { left += test.meanwhile(t, s, b.ID) }) }}, RA: s.Enroll, Gate: s.Approvals, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+			_, err = late.Retry(t.Context(), s.Permit(t, "acme", access.ManageBatches), b.ID, nil, "late")
+			if pki.KindOf(err) != pki.Conflict || !strings.Contains(pki.DetailOf(err), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+			all, err := s.Batch.Batches(t.Context(), s.Permit(t, "acme", access.ReadBatches), "", 10)
+			if err != nil || len(all) != left {
+				t.Errorf("%d batches, %v: want %d", len(all), err, left)
+			}
+		})
 	}
 }

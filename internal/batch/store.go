@@ -142,6 +142,9 @@ type Store interface {
 	// Conflict for any other. The marks on rows that it retries go, too; so they do
 	// with SetState from Uploading or Waiting to Cancelled.
 	RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error
+	// DropRetry removes a retry that is Uploading, and its marks on the rows that it
+	// retries, with its event; Conflict for any other batch.
+	DropRetry(ctx context.Context, tenant pki.TenantID, id pki.BatchID, e pki.Event) error
 	// AddChunks adds rows while Uploading; Conflict otherwise. Rows of a retry are
 	// marked as retried; Conflict, too, where another retry has one of them. It adds
 	// all chunks or none.

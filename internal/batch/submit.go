@@ -159,7 +159,7 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 	// After it is there: a lot that is closed now looks for batches of its own.
 	_, err = s.cfg.RA.Complete(ctx, g, n.Defaults)
 	if err != nil && !existed {
-		err = s.cancel(ctx, g, b, err)
+		err = s.giveUp(ctx, g, b, err)
 	}
 	if err != nil {
 		return nil, false, err
@@ -176,6 +176,14 @@ func (b *Batch) neverComplete() bool { return b.State == Cancelled && b.Rows == 
 func (s *Service) cancel(ctx context.Context, g access.Permit, b *Batch, cause error) error {
 	return errors.Join(cause, s.cfg.Store.SetState(ctx, b.Tenant, b.ID, []State{Uploading}, Cancelled,
 		s.cfg.Now().UTC(), s.event(g, "cancel", b.ID, pki.DetailOf(cause))))
+}
+
+// giveUp is cancel, but leaves nothing of a retry, which nobody has sent a file for.
+func (s *Service) giveUp(ctx context.Context, g access.Permit, b *Batch, cause error) error {
+	if b.RetryOf == "" {
+		return s.cancel(ctx, g, b, cause)
+	}
+	return errors.Join(cause, s.cfg.Store.DropRetry(ctx, b.Tenant, b.ID, s.event(g, "drop", b.ID, pki.DetailOf(cause))))
 }
 
 // compare reads the body and returns the batch where it is the same file again.

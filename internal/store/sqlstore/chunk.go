@@ -29,13 +29,38 @@ func (s *Store) RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.B
 		case rows == 0:
 			return pki.Errorf(pki.Conflict, "batch %s was cancelled after its upload", id)
 		}
-		for _, text := range []string{`DELETE FROM batch_rows WHERE batch = $1`, `DELETE FROM batch_origin WHERE batch = $1`, `DELETE FROM batch_chunk WHERE batch = $1`} {
-			if _, err := t.exec(text, b.num); err != nil {
-				return fmt.Errorf("dropping an upload: %w", err)
-			}
-		}
-		return t.giveUpRetries(b)
+		return t.dropUpload(b)
 	})
+}
+
+// DropRetry implements batch.Store.
+func (s *Store) DropRetry(ctx context.Context, tenant pki.TenantID, id pki.BatchID, e pki.Event) error {
+	return s.update(ctx, func(t *tx) error {
+		b, err := t.inState(tenant, id, batch.Uploading)
+		switch {
+		case err != nil:
+			return err
+		case b.RetryOf == "":
+			return pki.Errorf(pki.Conflict, "batch %s is no retry", id)
+		}
+		if err := t.dropUpload(b); err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM batch WHERE num = $1`, b.num); err != nil {
+			return fmt.Errorf("dropping a retry: %w", err)
+		}
+		return t.event(e)
+	})
+}
+
+// dropUpload drops what was uploaded of a batch, and its marks on rows that it retries.
+func (t *tx) dropUpload(b *storedBatch) error {
+	for _, text := range []string{`DELETE FROM batch_rows WHERE batch = $1`, `DELETE FROM batch_origin WHERE batch = $1`, `DELETE FROM batch_chunk WHERE batch = $1`} {
+		if _, err := t.exec(text, b.num); err != nil {
+			return fmt.Errorf("dropping an upload: %w", err)
+		}
+	}
+	return t.giveUpRetries(b)
 }
 
 // AddChunks implements batch.Store. It is Conflict, too, where a chunk's number or

@@ -180,6 +180,7 @@ func (f *fixture) strangerBatch(id pki.BatchID) {
 	_, retryErr := f.Retryable(f.ctx, stranger, id, nil, 0, 10)
 	for _, err := range []error{batchErr, headErr, resultsErr, pendingErr, chunkErr, retryErr,
 		f.RestartUpload(f.ctx, stranger, id),
+		f.DropRetry(f.ctx, stranger, id, e),
 		f.AddChunks(f.ctx, stranger, id, f.chunk(9)),
 		f.EndUpload(f.ctx, stranger, id, 1, batch.Every{}, hash("x"), batch.Running, f.now, e),
 		f.SetState(f.ctx, stranger, id, []batch.State{batch.Uploading, batch.Done}, batch.Cancelled, f.now, e),

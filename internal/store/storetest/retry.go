@@ -71,6 +71,23 @@ func testBatchRetry(f *fixture) {
 		f.same(f.retryable(b.ID, 0, 10), []batch.Retry{two, three, five})
 	}
 
+	// Dropped, it is as if it had never been; what is no retry, or has begun, stays.
+	f.ok(f.RestartUpload(f.ctx, acme, again.ID))
+	f.ok(f.AddChunks(f.ctx, acme, again.ID, chunk))
+	f.ok(f.DropRetry(f.ctx, acme, again.ID, f.event(acme, "batch.drop")))
+	f.same(f.retryable(b.ID, 0, 10), []batch.Retry{two, three, five})
+	f.is(pki.NotFound, f.DropRetry(f.ctx, acme, again.ID, f.event(acme, "batch.drop")))
+	_, err = f.Batch(f.ctx, acme, again.ID)
+	f.is(pki.NotFound, err)
+	_, err = f.ChunkOf(f.ctx, acme, again.ID, 1)
+	f.is(pki.NotFound, err)
+	upload, _, err := f.CreateBatch(f.ctx, f.newBatch(), f.event(acme, "batch.create"))
+	f.ok(err)
+	for _, id := range []pki.BatchID{b.ID, upload.ID} {
+		f.is(pki.Conflict, f.DropRetry(f.ctx, acme, id, f.event(acme, "batch.drop")))
+	}
+	f.same(f.actions(acme)[:2], []string{"batch.create", "batch.drop"})
+
 	// Two retries do not get one row; the one that is too late stores nothing.
 	again, other := f.newRetry(b, ""), f.newRetry(b, "")
 	f.ok(f.AddChunks(f.ctx, acme, again.ID, chunk))
