@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -39,9 +41,10 @@ type bench struct {
 	file   *anchor.File
 	later  atomic.Int64 // of the clock, in nanoseconds
 	broken error        // what Sequence of the store answers
+	full   int          // how many of its transactions take six seconds and have more left
 }
 
-// brokenStore sequences nothing while the bench says so.
+// brokenStore sequences nothing while the bench says so, and slowly.
 type brokenStore struct {
 	auditlog.Store
 	b *bench
@@ -50,6 +53,12 @@ type brokenStore struct {
 func (s brokenStore) Sequence(ctx context.Context, h auditlog.Hold, limit int) (int, error) {
 	if s.b.broken != nil {
 		return 0, s.b.broken
+	}
+	if s.b.full > 0 { // as if there were that many more
+		s.b.full--
+		s.b.later.Add(int64(6 * time.Second))
+		_, err := s.Store.Sequence(ctx, h, 1)
+		return limit, err
 	}
 	return s.Store.Sequence(ctx, h, limit)
 }
@@ -280,6 +289,38 @@ func TestExportOfPeriod(t *testing.T) {
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%s: the export has %v, not %s", test.what, got, test.want)
 		}
+	}
+}
+
+// TestProgress: a start that has many entries to give their places says every ten seconds
+// how far it is; one that has few says nothing.
+func TestProgress(t *testing.T) {
+	b := newBench(t)
+	var said bytes.Buffer
+	b.cfg.Log = slog.New(slog.NewTextHandler(&said, nil))
+	for n := range 5 {
+		if _, err := b.enroll(fmt.Sprintf("sm-%d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.full = 4
+	_, err := auditlog.New(t.Context(), b.cfg)
+	b.ok(err)
+	var told []string
+	for line := range strings.Lines(said.String()) {
+		if _, what, ok := strings.Cut(line, "entries of the audit log get their places"); ok {
+			_, what, _ = strings.Cut(what, "waited=")
+			told = append(told, strings.TrimSpace(what))
+		}
+	}
+	if diff := cmp.Diff([]string{"5 left=3 for=12s", "5 left=1 for=24s"}, told); diff != "" {
+		t.Errorf("what is said (-want +got):\n%s", diff)
+	}
+	said.Reset()
+	_, err = auditlog.New(t.Context(), b.cfg)
+	b.ok(err)
+	if strings.Contains(said.String(), "their places") {
+		t.Errorf("without anything to do: %s", said.String())
 	}
 }
 

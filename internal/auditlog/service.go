@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +29,7 @@ const (
 	maxLeaves = 1_000_000        // without a place; likewise
 	delivery  = 5 * time.Second  // between two looks for checkpoints that anchors must get
 	patience  = 20 * time.Second // with one anchor
+	progress  = 10 * time.Second // between two words about leaves that get their places
 )
 
 // An Anchor is a place outside the store that keeps checkpoints.
@@ -210,13 +210,14 @@ func (s *Service) sequence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(b, func(b Backlog) bool { return b.Leaves > 0 }) {
+	if leaves(b) == 0 {
 		return s.lost(s.sign(ctx, h))
 	}
 	// A tenant whose log cannot be made or is damaged, or whose key does not sign,
 	// does not hold up the others.
 	errs := []error{s.addLogs(ctx, h)}
-	for {
+	begun := s.cfg.Now()
+	for told := begun; ; {
 		h.Until = s.cfg.Now().Add(lease)
 		done, err := s.cfg.Store.Sequence(ctx, h, groups)
 		if err != nil {
@@ -225,8 +226,30 @@ func (s *Service) sequence(ctx context.Context) error {
 		if done < groups {
 			break
 		}
+		if now := s.cfg.Now(); now.Sub(told) >= progress {
+			s.sayProgress(ctx, b, now.Sub(begun))
+			told = now
+		}
 	}
 	return s.lost(errors.Join(append(errs, s.sign(ctx, h))...))
+}
+
+// sayProgress says how far the leaves that waited at first have come: after a store was filled,
+// or has stood still for long, a start takes minutes, and nothing listens that would tell.
+func (s *Service) sayProgress(ctx context.Context, first []Backlog, spent time.Duration) {
+	left, err := s.cfg.Store.Backlog(ctx)
+	if err != nil {
+		return // the next transaction says so
+	}
+	s.cfg.Log.InfoContext(ctx, "entries of the audit log get their places, for which a start waits",
+		"waited", leaves(first), "left", leaves(left), "for", spent.Round(time.Second))
+}
+
+func leaves(all []Backlog) (n int64) {
+	for _, b := range all {
+		n += b.Leaves
+	}
+	return n
 }
 
 // addLogs makes the logs of tenants whose first leaves wait.
