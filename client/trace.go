@@ -9,7 +9,7 @@ import (
 type Trace struct {
 	Certificate Certificate       `json:"certificate"`
 	CSR         string            `json:"csr,omitempty" doc:"The PKCS#10 request as it was submitted, in PEM, but with asterisks for the characters of a challengePassword: its signature does not verify then. Absent where it is not kept."`
-	CSRGone     string            `json:"csr_gone,omitempty" doc:"Why the csr is absent, of a batch whose rows are not kept any more."`
+	CSRGone     string            `json:"csr_gone,omitempty" doc:"Why the csr is absent, of a batch whose rows an earlier version dropped."`
 	By          string            `json:"by,omitempty" doc:"Who asked for it; absent where that is not kept."`
 	Batch       *Batch            `json:"batch,omitempty" doc:"The batch that it came from."`
 	Approved    *Change           `json:"approved,omitempty" doc:"The change by which it, or its batch, was approved; absent where nobody had to, or the token may not read approvals there."`

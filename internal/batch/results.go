@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
-	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -57,10 +56,11 @@ func other(row int64) int64 {
 	return row - 1
 }
 
-// Submitted returns a row as it was submitted, nil where the rows of the batch are not
-// kept any more, and its batch. It needs access.ReadBatches, or
-// access.ReadCertificates, since a certificate's request belongs to it.
-func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*Batch, *enroll.Row, error) {
+// Submitted returns the request of a row, without its challenge and as tbs.CutKey leaves
+// it, and its batch; nil where the rows of the batch were dropped and the request is not
+// kept. It needs access.ReadBatches, or access.ReadCertificates, since a certificate's
+// request belongs to it.
+func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*Batch, []byte, error) {
 	permission := access.ReadBatches
 	if g.CheckSome(permission) != nil {
 		permission = access.ReadCertificates
@@ -69,27 +69,28 @@ func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := s.cfg.Store.ChunkOf(ctx, g.Tenant(), id, row)
+	first, requests, err := s.Requests(ctx, g.Tenant(), id, row)
 	if pki.KindOf(err) == pki.NotFound && row >= 1 && row <= b.Rows && b.over() {
 		return b, nil, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := decodeRows(c.Rows, c.First, c.Count)
-	if err != nil {
-		return nil, nil, err
-	}
-	return b, &rows[row-c.First], nil
+	return b, requests[row-first], nil
 }
 
 // over reports whether the batch is at its end. Its rows may be dropped from then on;
 // what became of them stays.
 func (b *Batch) over() bool { return !b.Finished.IsZero() }
 
-// RowsGone says, of a batch whose rows are not kept any more, why that is.
-func (b *Batch) RowsGone() string {
+// rowsGone says, of a batch whose rows are not kept any more, why that is.
+func (b *Batch) rowsGone() string {
 	return fmt.Sprintf("the batch ended at %s, and what was uploaded is kept for a while after that (retention.batch_rows of the server's configuration)", b.Finished.UTC().Format(time.RFC3339))
+}
+
+// RequestGone says why the request of a certificate of the batch is not kept.
+func (b *Batch) RequestGone() string {
+	return fmt.Sprintf("the batch ended at %s, and its rows were dropped a while after that (retention.batch_rows of the server's configuration) by an earlier version, which kept no request of them", b.Finished.UTC().Format(time.RFC3339))
 }
 
 // watchEvery is how often Watch looks.

@@ -91,7 +91,7 @@ func (s *Service) checkRetry(ctx context.Context, of *Batch, kinds []pki.Kind, i
 func (s *Service) uploaded(ctx context.Context, of *Batch, row int64) (*Chunk, error) {
 	c, err := s.cfg.Store.ChunkOf(ctx, of.Tenant, of.ID, row)
 	if pki.KindOf(err) == pki.NotFound && of.over() {
-		err = pki.Because(pki.Conflict, err, "the rows of the batch are not kept any more, so they cannot be retried: %s. Submit the requests that were refused in a new file; 'pando batch results %s' says which", of.RowsGone(), of.ID)
+		err = pki.Because(pki.Conflict, err, "the rows of the batch are not kept any more, so they cannot be retried: %s. Submit the requests that were refused in a new file; 'pando batch results %s' says which", of.rowsGone(), of.ID)
 	}
 	return c, err
 }

@@ -100,6 +100,14 @@ type Chunk struct {
 	Retries []Retry
 }
 
+// A Purge is a chunk whose rows are to be dropped.
+type Purge struct {
+	Tenant   pki.TenantID
+	Batch    pki.BatchID
+	Chunk    Chunk
+	Requests [][]byte // of each row, as tbs.CutKey leaves it; nil of a row of which none is kept
+}
+
 // A Retry is a row that was refused and is to be tried again.
 type Retry struct {
 	Row    int64 // in the batch that refused it
@@ -185,4 +193,16 @@ type Store interface {
 	// ChunkOf returns the chunk that holds a row; NotFound, too, where the rows of a batch
 	// that is over are not kept any more.
 	ChunkOf(ctx context.Context, tenant pki.TenantID, id pki.BatchID, row int64) (*Chunk, error)
+
+	// PurgeableRows returns up to limit chunks, of batches of all tenants that ended before a
+	// time, whose rows are there: all but those that an intent has.
+	PurgeableRows(ctx context.Context, before time.Time, limit int) ([]*Purge, error)
+	// PurgeRows drops the rows of chunks that are purgeable still, keeps their requests in the
+	// same transaction, and returns how many chunks these are. Of a chunk of which no
+	// certificate is in the store it keeps nothing, and nothing is kept any longer when the
+	// last of them is archived.
+	PurgeRows(ctx context.Context, before time.Time, chunks ...*Purge) (purged int, err error)
+	// KeptRequests returns the requests that PurgeRows kept of the chunk that holds a row, and
+	// the number of its first row; NotFound where it kept none.
+	KeptRequests(ctx context.Context, tenant pki.TenantID, id pki.BatchID, row int64) (first int64, requests [][]byte, err error)
 }

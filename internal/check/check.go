@@ -36,7 +36,7 @@ type Config struct {
 
 // Progress is how far a check has come.
 type Progress struct {
-	Part string // what is being read: "issuers", "certificates", "archives", "relinted", "intents", "crls", "acknowledged", "log entries"
+	Part string // what is being read: "issuers", "certificates", "archives", "relinted", "intents", "crls", "acknowledged", "requests of batches", "log entries"
 	Done int64  // of that part
 }
 
@@ -79,7 +79,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Acknowledged != nil {
 		parts = append(parts, func(ctx context.Context) error { return c.readAcknowledged(ctx, cfg.Acknowledged) })
 	}
-	parts = append(parts, c.checkSerials, c.checkRows, c.checkCRLs, c.checkQuotas, c.checkLogs)
+	parts = append(parts, c.checkSerials, c.checkRows, c.checkRequests, c.checkCRLs, c.checkQuotas, c.checkLogs)
 	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return nil, err

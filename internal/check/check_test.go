@@ -149,6 +149,14 @@ func TestEachInvariantIsSeen(t *testing.T) {
 			s.certificates[3].Row = 2
 			return "batch batch", ""
 		}},
+		{"requests of a batch damaged", check.RequestsKept, func(t *testing.T, s *fakeStore) (string, string) {
+			s.requests = []check.KeptRequests{{ID: 1, Batch: "batch"}, {ID: 2, Batch: "batch", Chunk: 1, Damaged: true}}
+			return "batch batch", ""
+		}},
+		{"requests of no batch", check.RequestsKept, func(t *testing.T, s *fakeStore) (string, string) {
+			s.requests = []check.KeptRequests{{ID: 1}}
+			return "requests 1", ""
+		}},
 		{"digest of an intent", check.Intended, func(t *testing.T, s *fakeStore) (string, string) {
 			s.intents[0].Digest[0] ^= 1
 			return "intent " + string(s.intents[0].ID), ""

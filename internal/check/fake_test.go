@@ -44,6 +44,7 @@ type fakeStore struct {
 	archives     []*retention.Archive
 	profile      string // document of meter
 	quotas       []*quota.Quota
+	requests     []check.KeptRequests
 }
 
 func (s *fakeStore) ScanCertificates(_ context.Context, after int64, limit int) ([]*pki.Certificate, int64, error) {
@@ -86,6 +87,10 @@ func (s *fakeStore) AllArchives(_ context.Context, after retention.ID, _ int) ([
 
 func (s *fakeStore) ScanArchived(context.Context, retention.ID, int64, int) ([]check.Stub, error) {
 	return nil, nil
+}
+
+func (s *fakeStore) ScanRequests(_ context.Context, after int64, _ int) ([]check.KeptRequests, error) {
+	return s.requests[after:], nil
 }
 
 func (s *fakeStore) ScanStray(context.Context, int64, int) ([]check.Stub, error) { return nil, nil }

@@ -21,6 +21,7 @@ const (
 	Chain          Invariant = "chain"
 	SerialUnique   Invariant = "serial-unique"
 	RowUnique      Invariant = "row-unique"
+	RequestsKept   Invariant = "requests-kept"
 	Intended       Invariant = "intended"
 	IntentComplete Invariant = "intent-complete"
 	VoidSerial     Invariant = "void-serial"
@@ -57,6 +58,7 @@ func Rules() []Rule {
 		{VoidSerial, "No certificate carries a serial number that was given up as void."},
 		{Acknowledged, "Each certificate that a client was told it got is in the store, byte for byte."},
 		{RowUnique, "A row of a batch has one certificate at most."},
+		{RequestsKept, "What is kept of the requests of a batch whose rows were dropped has the hash that was stored with it, and the batch is in the store."},
 		{CRLSound, "Each shard's latest CRL, and its latest delta, is signed by its issuer, and its record says what its bytes say; a delta has a number above that of the full CRL that it is to."},
 		{CRLComplete, "Each revocation that a CRL covers is in it, or in it with the delta to it."},
 		{CRLTrue, "Each entry of a CRL is a revocation in the store, with its time and reason."},

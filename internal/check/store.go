@@ -53,6 +53,15 @@ type Stub struct {
 	Row      int64 // of the batch
 }
 
+// KeptRequests are what the store keeps of the requests of a batch's chunk whose rows were
+// dropped.
+type KeptRequests struct {
+	ID      int64
+	Batch   pki.BatchID // "" where it is not there
+	Chunk   int
+	Damaged bool // it has not the hash that was stored with it
+}
+
 // Store is what the checker reads. Its reads go across all tenants.
 type Store interface {
 	// ScanCertificates returns up to limit certificates with row numbers above
@@ -65,6 +74,8 @@ type Store interface {
 	// ScanIntents returns up to limit intents with ids above after, in order of
 	// id; none at the end. One whose issuer is not there has an empty Issuer.
 	ScanIntents(ctx context.Context, after pki.IntentID, limit int) ([]IntentRecord, error)
+	// ScanRequests returns up to limit KeptRequests with ids above after, in order of id.
+	ScanRequests(ctx context.Context, after int64, limit int) ([]KeptRequests, error)
 	// AllArchives returns up to limit archives of all tenants with ids above after, in
 	// order of id.
 	AllArchives(ctx context.Context, after retention.ID, limit int) ([]*retention.Archive, error)

@@ -107,7 +107,7 @@ func requestLine(t *client.Trace) string {
 	case t.CSR != "":
 		return "kept: --json has it"
 	case t.CSRGone != "":
-		return "not kept any more: " + t.CSRGone
+		return "not kept: " + t.CSRGone
 	}
 	return "not kept"
 }

@@ -20,7 +20,7 @@ func TestTraceOfBatch(t *testing.T) {
 		batch, by, says string
 	}{
 		{"kept", client.Trace{Certificate: of, Batch: b, CSR: "PEM"}, full, "2026-01-02 03:04:05Z by token:1 (asks)", "kept: --json has it"},
-		{"purged", client.Trace{Certificate: of, Batch: b, CSRGone: "it ended"}, full, "2026-01-02 03:04:05Z by token:1 (asks)", "not kept any more: it ended"},
+		{"purged", client.Trace{Certificate: of, Batch: b, CSRGone: "it ended"}, full, "2026-01-02 03:04:05Z by token:1 (asks)", "not kept: it ended"},
 		{"without its batch", client.Trace{Certificate: of}, "B, row 4", "", "not kept"},
 		{"of no batch", client.Trace{Certificate: client.Certificate{Status: of.Status}}, "", "", "not kept"},
 	} {

@@ -1,6 +1,7 @@
 package restapi
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,28 +10,36 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 )
 
-// TestTracePurged: a certificate's batch is told after its rows are dropped, and why the
-// request is not there.
+// TestTracePurged: a certificate's batch and its request are told after the batch's rows
+// are dropped; where an earlier version dropped them, why the request is not there.
 func TestTracePurged(t *testing.T) {
 	f := newFamily(t, nil)
-	ctx := t.Context()
-	b := must(f.parent.Submit(ctx, client.Submission{Endpoint: "meter", Format: client.PEM}, pandotest.PEMRequests(t, "SM-", 2)))(t)
-	for b.State != client.Done {
-		time.Sleep(20 * time.Millisecond)
-		b = must(f.parent.Batch(ctx, b.ID))(t)
-	}
-	must(f.stack.Store.PurgeBatchRows(ctx, time.Now().Add(time.Hour), 100))(t)
-	found := must(f.parent.Certificates(ctx, client.CertificateQuery{Batch: b.ID}, "", 10))(t)
-	if len(found.Items) != 2 {
-		t.Fatalf("%d certificates", len(found.Items))
-	}
-	for _, c := range found.Items {
-		got := must(f.parent.TraceCertificate(ctx, "", c.Serial))(t)
-		if got.Batch == nil || got.Batch.ID != b.ID || got.Batch.Rows != 2 || got.Certificate.Row != c.Row || got.By != b.By {
-			t.Errorf("row %d: %+v by %q", c.Row, got.Batch, got.By)
+	ctx, later := t.Context(), time.Now().Add(time.Hour)
+	for _, kept := range []bool{true, false} {
+		file := pandotest.PEMRequests(t, fmt.Sprintf("SM-%t-", kept), 2)
+		submitted := strings.SplitAfter(file.String(), "-----END CERTIFICATE REQUEST-----\n")
+		b := must(f.parent.Submit(ctx, client.Submission{Endpoint: "meter", Format: client.PEM}, file))(t)
+		for b.State != client.Done {
+			time.Sleep(20 * time.Millisecond)
+			b = must(f.parent.Batch(ctx, b.ID))(t)
 		}
-		if got.CSR != "" || !strings.Contains(got.CSRGone, "retention.batch_rows") {
-			t.Errorf("row %d: csr %q, gone since %q", c.Row, got.CSR, got.CSRGone)
+		if kept {
+			must(f.stack.Batch.PurgeRows(ctx, later, 100))(t)
+		} else { // as an earlier version did
+			must(f.stack.Store.PurgeRows(ctx, later, must(f.stack.Store.PurgeableRows(ctx, later, 100))(t)...))(t)
+		}
+		found := must(f.parent.Certificates(ctx, client.CertificateQuery{Batch: b.ID}, "", 10))(t)
+		if len(found.Items) != 2 {
+			t.Fatalf("%d certificates", len(found.Items))
+		}
+		for _, c := range found.Items {
+			got := must(f.parent.TraceCertificate(ctx, "", c.Serial))(t)
+			if got.Batch == nil || got.Batch.ID != b.ID || got.Batch.Rows != 2 || got.Certificate.Row != c.Row || got.By != b.By {
+				t.Errorf("row %d: %+v by %q", c.Row, got.Batch, got.By)
+			}
+			if kept && (got.CSR != submitted[c.Row-1] || got.CSRGone != "") || !kept && (got.CSR != "" || !strings.Contains(got.CSRGone, "retention.batch_rows")) {
+				t.Errorf("kept %t: row %d: csr %q, gone since %q", kept, c.Row, got.CSR, got.CSRGone)
+			}
 		}
 	}
 }

@@ -75,7 +75,7 @@ func TestKilled(t *testing.T) {
 	if dir := os.Getenv(killDir); dir != "" {
 		p := newPlantIn(t, mortal, dir)
 		p.set(30 * day)
-		s := retention.New(retention.Config{Store: &dying{Store: p.Store, at: os.Getenv(killAt)}, Objects: p.Archives, Hashes: p.log.Hashes,
+		s := retention.New(retention.Config{Store: &dying{Store: p.Store, at: os.Getenv(killAt)}, Objects: p.Archives, Hashes: p.log.Hashes, Requests: p.Batch.Requests,
 			Time: p.Issuance.Time, Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler)})
 		t.Fatalf("it lives: %v", s.Round(t.Context(), "acme"))
 	}

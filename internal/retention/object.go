@@ -57,7 +57,7 @@ type Entry struct {
 	Leaf    audit.CertificateLeaf `json:"leaf"`
 	DER     []byte                `json:"der"`
 	Actor   string                `json:"actor,omitempty"`   // who asked for it, of a single request
-	Request []byte                `json:"request,omitempty"` // DER of that request
+	Request []byte                `json:"request,omitempty"` // DER of that request, or of its row of a batch
 }
 
 // Hash returns the hash of the entry's leaf.

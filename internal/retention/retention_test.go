@@ -167,7 +167,7 @@ func (p *plant) exported() []byte {
 
 // renew has a service without memory.
 func (p *plant) renew() {
-	p.Retention = retention.New(retention.Config{Store: p.Store, Objects: p.place, Hashes: p.log.Hashes, Gate: p.Approvals, Time: p.Issuance.Time,
+	p.Retention = retention.New(retention.Config{Store: p.Store, Objects: p.place, Hashes: p.log.Hashes, Requests: p.Batch.Requests, Gate: p.Approvals, Time: p.Issuance.Time,
 		Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler)})
 }
 
@@ -361,7 +361,7 @@ func (l large) Expired(ctx context.Context, q retention.Search) ([]retention.Ent
 func TestOversized(t *testing.T) {
 	p := newPlant(t, 3)
 	p.set(30 * day)
-	s := retention.New(retention.Config{Store: large{p.Store, p.certs[1].Serial}, Objects: p.place, Hashes: p.log.Hashes, Time: p.Issuance.Time,
+	s := retention.New(retention.Config{Store: large{p.Store, p.certs[1].Serial}, Objects: p.place, Hashes: p.log.Hashes, Requests: p.Batch.Requests, Time: p.Issuance.Time,
 		Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler)})
 	for range 2 {
 		if err := s.Round(t.Context(), "acme"); err != nil || p.inStore() != 1 {

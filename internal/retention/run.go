@@ -94,6 +94,7 @@ type round struct {
 	s      *Service
 	tenant pki.TenantID
 	Round
+	rows       rows   // of batches, that were looked at last
 	large      int    // certificates that no archive takes
 	firstLarge string // names the first of them, and why
 }
@@ -186,6 +187,9 @@ func (r *round) collect(ctx context.Context, before time.Time, through int64) ([
 					return nil, err
 				}
 				continue
+			}
+			if err := r.addRequest(ctx, &e); err != nil {
+				return nil, err
 			}
 			if _, err := line(&e); err != nil {
 				if pki.KindOf(err) != pki.PolicyRefused {

@@ -21,6 +21,10 @@ type Config struct {
 	Objects Objects
 	// Hashes returns the hashes under which the log has n leaves from an index on.
 	Hashes func(ctx context.Context, tenant pki.TenantID, from int64, n int) ([]tlog.Hash, error)
+	// Requests returns the requests of the rows of a batch, in order, some before and behind
+	// a row with it, and the number of the first. Each is as tbs.CutKey leaves it, nil where
+	// none is kept; it is NotFound where none is of the row. batch.Service has it.
+	Requests func(ctx context.Context, tenant pki.TenantID, id pki.BatchID, row int64) (first int64, requests [][]byte, err error)
 	// Time is the node's clock as far as it is believed: by one that is wrong,
 	// certificates would go that have not had their time.
 	Time   func() (time.Time, error)

@@ -342,7 +342,7 @@ func TestScope(t *testing.T) {
 func TestClock(t *testing.T) {
 	p := newPlant(t, 1)
 	p.set(30 * day)
-	s := retention.New(retention.Config{Store: p.Store, Objects: p.place, Hashes: p.log.Hashes, Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler),
+	s := retention.New(retention.Config{Store: p.Store, Objects: p.place, Hashes: p.log.Hashes, Requests: p.Batch.Requests, Alarms: p.Alarms, Now: p.clock.Now, Log: slog.New(slog.DiscardHandler),
 		Time: func() (time.Time, error) {
 			return time.Time{}, pki.Errorf(pki.Unavailable, "the clock of this node jumped")
 		}})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"time"
@@ -52,6 +53,9 @@ func (s *Server) wireRetention() error {
 		return err
 	}
 	s.retention = retention.New(retention.Config{Store: s.store, Objects: objects, Hashes: s.audit.Hashes,
+		Requests: func(ctx context.Context, tenant pki.TenantID, id pki.BatchID, row int64) (int64, [][]byte, error) {
+			return s.batch.Requests(ctx, tenant, id, row) // which is made later
+		},
 		Time: func() (time.Time, error) { return s.issuance.Time() }, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
 	return nil
 }

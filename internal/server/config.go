@@ -223,7 +223,8 @@ type Retention struct {
 	// its key; after that it is a new one. Default: 30d.
 	IdempotencyKeys Duration `yaml:"idempotency_keys,omitempty" json:"idempotency_keys"`
 	// BatchRows is how long the uploaded rows of a batch stay after its end. What
-	// became of each row stays for good. Default: 90d.
+	// became of each row stays for good, and the CSR of each that was issued as long as
+	// its certificate. Default: 90d.
 	BatchRows Duration `yaml:"batch_rows,omitempty" json:"batch_rows"`
 	// Archive is where archives of expired certificates are written to: one of
 	// {directory: PATH}, which must be there, and {bucket: ...}, with the fields that

@@ -23,7 +23,7 @@ const (
 )
 
 // A purger drops up to limit of what it has from before a time, and returns how many
-// it dropped. The store has one for each kind.
+// it dropped.
 type purger func(ctx context.Context, before time.Time, limit int) (int, error)
 
 // A shelf is one kind of what has its time.
@@ -52,7 +52,7 @@ func (s *Server) housekeeper() *housekeeper {
 	return &housekeeper{now: s.now, log: s.log, shelves: []shelf{
 		{"idempotency keys", s.store.PurgeIdempotency, time.Duration(keep.IdempotencyKeys), purgeSlice, count["idempotency-keys"]},
 		{"SCEP transactions", s.store.PurgeSCEP, time.Duration(keep.IdempotencyKeys), purgeSlice, count["scep-transactions"]},
-		{"chunks of batches' rows", s.store.PurgeBatchRows, time.Duration(keep.BatchRows), purgeChunks, count["batch-chunks"]},
+		{"chunks of batches' rows", s.batch.PurgeRows, time.Duration(keep.BatchRows), purgeChunks, count["batch-chunks"]},
 		{"enrolment secrets", s.store.PurgeSecrets, secretsKept, purgeSlice, count["enrolment-secrets"]},
 	}}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
-	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/trace"
@@ -102,7 +101,7 @@ func (ofBatch) Certificates(ctx context.Context, g access.Permit, q registry.Que
 	return out, err
 }
 
-func (ofBatch) Submitted(context.Context, access.Permit, pki.BatchID, int64) (*batch.Batch, *enroll.Row, error) {
+func (ofBatch) Submitted(context.Context, access.Permit, pki.BatchID, int64) (*batch.Batch, []byte, error) {
 	return nil, nil, pki.Errorf(pki.Forbidden, "other product lines are in it")
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/batch"
-	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/tbs"
@@ -23,9 +22,10 @@ type Registry interface {
 	Certificates(ctx context.Context, g access.Permit, q registry.Query, p registry.Paging) (*registry.Certificates, error)
 }
 
-// Batches know the rows that were submitted. A row is nil where it is not kept any more.
+// Batches know what was submitted. A request is as tbs.CutKey leaves it, nil where it is
+// not kept.
 type Batches interface {
-	Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*batch.Batch, *enroll.Row, error)
+	Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (b *batch.Batch, cut []byte, err error)
 }
 
 // Chains returns the certificates above a certificate.
@@ -84,7 +84,7 @@ func New(cfg Config) *Service { return &Service{cfg} }
 type Trace struct {
 	*registry.Found
 	Request  []byte             // DER of what was asked for, with its challenge blanked; nil where it is not kept
-	Gone     string             // why there is no Request, of a batch whose rows are not kept any more
+	Gone     string             // why there is no Request, of a batch whose rows an earlier version dropped
 	Actor    string             // who asked; "" where it is not kept
 	Batch    *batch.Batch       // nil for a single request
 	Approved *approval.Change   // by which it, or its batch, was approved; nil where nobody had to, or the principal may not read approvals there
@@ -143,31 +143,35 @@ func (s *Service) request(ctx context.Context, g access.Permit, t *Trace) error 
 		return nil
 	}
 	if t.Certificate.Batch != "" {
-		b, row, err := s.cfg.Batches.Submitted(ctx, g, t.Certificate.Batch, t.Row)
+		b, cut, err := s.cfg.Batches.Submitted(ctx, g, t.Certificate.Batch, t.Row)
 		switch kind := pki.KindOf(err); {
 		case err != nil && (kind == pki.NotFound || kind == pki.Forbidden): // which may have rows of product lines that are not shown
 			return nil
 		case err != nil:
 			return err
 		}
-		t.Batch, t.Actor = b, b.By
-		if row == nil {
-			t.Gone = b.RowsGone()
-		} else {
-			t.Request = tbs.BlankChallenge(row.CSR)
+		if t.Batch, t.Actor = b, b.By; len(cut) == 0 {
+			t.Gone = b.RequestGone()
 		}
-		return nil
+		return t.restore(cut)
 	}
 	cut, actor, err := s.cfg.Store.Request(ctx, t.Issuer, t.Serial)
-	if err != nil || len(cut) == 0 {
-		t.Actor = actor
+	if err != nil {
 		return err
+	}
+	t.Actor = actor
+	return t.restore(cut)
+}
+
+// restore sets the request that is kept without the certificate's key; nothing of none.
+func (t *Trace) restore(cut []byte) error {
+	if len(cut) == 0 {
+		return nil
 	}
 	parsed, err := tbs.ParseCertificate(t.DER)
 	if err != nil {
 		return err
 	}
-	t.Actor = actor
 	t.Request, err = tbs.RestoreKey(cut, parsed.Key.SPKI())
 	return err
 }

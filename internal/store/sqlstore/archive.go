@@ -78,6 +78,9 @@ func (s *Store) Remove(ctx context.Context, a *retention.Archive, entries []rete
 				held++
 			}
 		}
+		if err := t.dropRequests(a.Tenant, entries); err != nil {
+			return err
+		}
 		_, err = t.exec(`UPDATE archive SET removed = removed + $1 WHERE num = $2`, removed, num)
 		return err
 	})

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/issuance"
@@ -126,22 +125,6 @@ func (s *Store) ChunkOf(ctx context.Context, tenant pki.TenantID, id pki.BatchID
 		err = sql.ErrNoRows
 	}
 	return found(c, err, "row %d in batch %q", row, id)
-}
-
-// PurgeBatchRows drops up to limit chunks of what was uploaded in batches that ended
-// before the given time, and returns how many. What became of each row stays.
-func (s *Store) PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error) {
-	var purged int64
-	err := s.update(ctx, func(t *tx) (err error) {
-		purged, err = t.exec(`DELETE FROM batch_rows WHERE (batch, no) IN
-			(SELECT r.batch, r.no FROM batch b JOIN batch_rows r ON r.batch = b.num
-				WHERE b.state IN ('done', 'cancelled') AND b.finished > 0 AND b.finished < $1 LIMIT $2)`, micros(before), limit)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("purging the rows of batches: %w", err)
-	}
-	return int(purged), nil
 }
 
 func (s *Store) batchNum(ctx context.Context, from source, tenant pki.TenantID, id pki.BatchID) (int64, error) {

@@ -66,7 +66,6 @@ type Store interface {
 
 	PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeSecrets(ctx context.Context, before time.Time, limit int) (int, error)
-	PurgeBatchRows(ctx context.Context, before time.Time, limit int) (int, error)
 	PurgeSCEP(ctx context.Context, before time.Time, limit int) (int, error)
 	Size(ctx context.Context) (stat.StoreSize, error)
 	OpenWork(ctx context.Context) (stat.OpenWork, error)
@@ -134,6 +133,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"batch retry", testBatchRetry},
 		{"lot report", testLotReport},
 		{"batch rows purged", testBatchPurge},
+		{"requests of purged rows archived", testArchivedRequests},
 
 		{"product lines and sites", testPlaces},
 		{"lots", testLots},
