@@ -41,12 +41,13 @@ func (s *Service) Own(ctx context.Context, g access.Permit, issuer pki.IssuerID,
 	if err != nil {
 		return nil, err
 	}
-	return s.registered(ctx, g.Tenant(), line, pki.ProfileRef{Tenant: g.Tenant(), Name: profile}, ownName(subject.Get(der.OIDCommonName), suffix), csr)
+	return s.registered(ctx, g.Tenant(), line, pki.ProfileRef{Tenant: g.Tenant(), Name: profile}, ownName(subject.Get(der.OIDCommonName), suffix), csr, "")
 }
 
-// Subordinate issues the certificate of an authority below an online one. The
-// grant is of access.ManageAuthorities.
-func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte) (*pki.Enrollment, error) {
+// Subordinate issues the certificate of an authority below an online one: for the same
+// issuer and request, where that is named, the same again. The grant is of
+// access.ManageAuthorities.
+func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte, issuer pki.IssuerID) (*pki.Enrollment, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}
@@ -54,10 +55,14 @@ func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.A
 	if err != nil {
 		return nil, err
 	}
-	return s.registered(ctx, g.Tenant(), line, profile, commonName, csr)
+	idempotency := ""
+	if issuer != "" {
+		idempotency = "issuer\n" + string(issuer) // no key that is sent has a control character
+	}
+	return s.registered(ctx, g.Tenant(), line, profile, commonName, csr, idempotency)
 }
 
-func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *issuance.Line, profile pki.ProfileRef, commonName string, csr []byte) (*pki.Enrollment, error) {
+func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *issuance.Line, profile pki.ProfileRef, commonName string, csr []byte, idempotency string) (*pki.Enrollment, error) {
 	version, err := s.cfg.Directory.ResolveProfile(ctx, profile)
 	if err != nil {
 		return nil, err
@@ -67,7 +72,7 @@ func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *iss
 		return nil, err
 	}
 	lane.commonName = commonName
-	order, err := s.decideAt(ctx, lane, Subject{CSR: csr}, "", "")
+	order, err := s.decideAt(ctx, lane, Subject{CSR: csr}, "", idempotency)
 	if err != nil {
 		return nil, err
 	}

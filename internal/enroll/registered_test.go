@@ -113,7 +113,7 @@ func TestSubordinate(t *testing.T) {
 		{"below the last of a path", manage, find("acme", "issuing"), "issuing-ca", pki.PolicyRefused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := h.Enroll.Subordinate(t.Context(), test.grant, test.parent, pki.ProfileRef{Tenant: "acme", Name: test.profile}, "Sub", csr)
+			_, err := h.Enroll.Subordinate(t.Context(), test.grant, test.parent, pki.ProfileRef{Tenant: "acme", Name: test.profile}, "Sub", csr, "")
 			refused(t, err, test.want)
 		})
 	}

@@ -42,7 +42,10 @@ func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string)
 	if err != nil {
 		return nil, err
 	}
-	if root.Key != pki.OfflineKey {
+	switch {
+	case root.Key != pki.OfflineKey && a.State == pki.AuthorityActive:
+		return nil, errCutOff(a)
+	case root.Key != pki.OfflineKey:
 		return nil, pki.Errorf(pki.Conflict, "the parent of %s is online and has signed without a ceremony; retire this authority and create another under another name", a.Name)
 	}
 	parent, err := s.find(ctx, g.Tenant(), string(a.Parent))

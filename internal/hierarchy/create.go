@@ -89,7 +89,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	var certificate []byte
 	above := parent.Active()
 	if above.Key != pki.OfflineKey {
-		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: n.Profile, Version: n.Version}, n.CommonName, request)
+		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: n.Profile, Version: n.Version}, n.CommonName, request, "")
 		if err != nil {
 			return nil, err
 		}

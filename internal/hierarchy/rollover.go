@@ -1,10 +1,13 @@
 package hierarchy
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
@@ -32,7 +35,8 @@ type rolloverChange struct {
 
 // Rollover makes a key and a request for an authority's next issuer. Below an online
 // parent that has its certificate at once, below an offline one it is pending until
-// Install. With its certificate it is published, beside the active one, and has CRLs and
+// Install. Where that was cut off, as by a crash, the same call goes on with the key that
+// was made. With its certificate it is published, beside the active one, and has CRLs and
 // an OCSP responder, and keys for SCEP where an endpoint of the authority takes that;
 // nothing else is signed by it before Switch. Of a root, the key is made in the ceremony
 // that answers Request. It needs access.ManageAuthorities.
@@ -44,15 +48,24 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	if err != nil {
 		return nil, err
 	}
-	ch, err := s.completeRollover(ctx, g.Tenant(), a, r)
-	if err != nil {
-		return nil, err
-	}
 	release, err := s.hold(g.Tenant(), "rollover "+string(a.ID))
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	if a, err = s.find(ctx, g.Tenant(), string(a.ID)); err != nil { // as it is now that nobody else is at it
+		return nil, err
+	}
+	if next, err := s.cutOff(ctx, a); err != nil || next != nil {
+		if err != nil {
+			return nil, err
+		}
+		return s.goOn(ctx, g, a, next, r)
+	}
+	ch, err := s.completeRollover(ctx, g.Tenant(), a, r)
+	if err != nil {
+		return nil, err
+	}
 	if a.Kind == pki.Root {
 		return s.rollRoot(ctx, g, a, ch)
 	}
@@ -83,20 +96,76 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: above.ID, State: pki.IssuerPending,
 		Key: uri, Request: request, StatusURL: a.StatusURL, Shards: a.Shards, Deltas: a.Deltas, Created: s.cfg.Now().UTC(),
 	}
-	detail := fmt.Sprintf("%s, issuer %s, %q, key %s", a.Name, i.ID, ch.CommonName, ch.KeyKind)
-	if above.Key != pki.OfflineKey { // before it is stored, as in CreateAuthority
-		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile, Version: ch.Version}, ch.CommonName, request)
-		if err != nil {
-			return nil, err
-		}
-		c := got.Certificate
-		i.State, i.Parent, i.Certificate, i.NotBefore, i.NotAfter = pki.IssuerNext, c.Issuer, c.DER, c.NotBefore, c.NotAfter
-		detail += fmt.Sprintf(", certificate %s, sha256 %s", c.Serial, fingerprint(c.DER))
-	}
-	if err := s.cfg.Store.PutIssuer(ctx, i, s.event(g, "authority.rollover", "authority:"+string(a.ID), detail)); err != nil {
+	err = s.cfg.Store.PutIssuer(ctx, i, s.event(g, "authority.rollover", "authority:"+string(a.ID), fmt.Sprintf("%s, issuer %s, %q, key %s", a.Name, i.ID, ch.CommonName, ch.KeyKind)))
+	if err != nil {
 		return nil, err
 	}
-	return s.find(ctx, g.Tenant(), string(a.ID))
+	if above.Key == pki.OfflineKey {
+		return s.find(ctx, g.Tenant(), string(a.ID))
+	}
+	return s.certify(ctx, g.For(access.Change{}), a, i, ch.CommonName, ch.Version) // the change is executed by now
+}
+
+// certify has the online parent of an authority issue the certificate of its next issuer,
+// which is recorded before: done again it is the same certificate. A refusal drops the issuer.
+func (s *Service) certify(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, commonName string, version int) (*View, error) {
+	got, err := s.cfg.RA.Subordinate(ctx, g, a.Parent, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile, Version: version}, commonName, next.Request, next.ID)
+	switch kind := pki.KindOf(err); {
+	case err == nil && got.Certificate.Issuer != next.Parent:
+		return nil, pki.Errorf(pki.Conflict, "the authority above %s was switched meanwhile: 'pando authority drop', and make another next issuer", a.Name)
+	case err == nil:
+		return s.giveCertificate(ctx, g, next, "authority.next", got.Certificate.DER, pki.RootLinks{}, nil)
+	case kind == pki.Unavailable || kind == pki.Internal: // it may be issued
+		return nil, err
+	}
+	return nil, errors.Join(err, s.cfg.Store.DropIssuer(ctx, g.Tenant(), next.ID,
+		s.event(g, "authority.drop", "authority:"+string(a.ID), fmt.Sprintf("%s, issuer %s: %s", a.Name, next.ID, pki.DetailOf(err)))))
+}
+
+// cutOff returns the next issuer of an authority below an online one that has no certificate
+// yet, nil where there is none.
+func (s *Service) cutOff(ctx context.Context, a *View) (*pki.Issuer, error) {
+	next := a.Coming()
+	if a.State != pki.AuthorityActive || a.Kind == pki.Root || next == nil || next.State != pki.IssuerPending {
+		return nil, nil
+	}
+	above, err := s.cfg.Store.Issuer(ctx, next.Parent)
+	if err != nil || above.Key == pki.OfflineKey {
+		return nil, err
+	}
+	return next, nil
+}
+
+func errCutOff(a *View) error {
+	return pki.Errorf(pki.NotReady, "the rollover of %s was cut off: 'pando authority rollover' goes on with it", a.Name)
+}
+
+// goOn ends a rollover that was cut off. What it was begun for was approved then.
+func (s *Service) goOn(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, r Rollover) (*View, error) {
+	csr, err := tbs.ParseCSR(next.Request)
+	if err != nil {
+		return nil, err
+	}
+	name, kind := csr.Subject.Get(der.OIDCommonName), csr.Key.Kind()
+	parent, err := s.find(ctx, g.Tenant(), string(a.Parent))
+	if err != nil {
+		return nil, err
+	}
+	above := parent.Active()
+	switch {
+	case r.CommonName != "" && r.CommonName != name || r.KeyKind != "" && strings.TrimSuffix(string(r.KeyKind), "-pss") != string(kind): // the key does not say how it signs
+		return nil, pki.Errorf(pki.Conflict, "the next issuer of %s was begun as %q with a key %s: go on with it as that, or 'pando authority drop'", a.Name, name, kind)
+	case parent.State != pki.AuthorityActive || above == nil || above.ID != next.Parent:
+		return nil, pki.Errorf(pki.Conflict, "the authority above %s was switched or retired since its next issuer was begun: 'pando authority drop', and make another", a.Name)
+	}
+	if err := s.inForce(ctx, parent, above.ID); err != nil {
+		return nil, err
+	}
+	_, version, err := s.caProfile(ctx, g.Tenant(), a.Profile)
+	if err != nil {
+		return nil, err
+	}
+	return s.certify(ctx, g, a, next, name, version)
 }
 
 // completeRollover sets defaults and checks what is asked for.
@@ -170,6 +239,9 @@ func (s *Service) Switch(ctx context.Context, g access.Permit, nameOrID string) 
 	case next == nil:
 		return nil, pki.Errorf(pki.Conflict, "the authority %s has no next issuer; 'pando authority rollover' makes one", a.Name)
 	case next.State != pki.IssuerNext:
+		if cut, err := s.cutOff(ctx, a); err != nil || cut != nil {
+			return nil, cmp.Or(err, errCutOff(a))
+		}
 		return nil, pki.Errorf(pki.NotReady, "the next issuer of %s waits for its certificate: 'pando authority request', 'pando ceremony sign', 'pando authority install'", a.Name)
 	case now.Before(next.NotBefore) || !now.Before(next.NotAfter):
 		return nil, pki.Errorf(pki.NotReady, "the certificate of the next issuer of %s is valid from %s to %s", a.Name, next.NotBefore.UTC().Format(time.RFC3339), next.NotAfter.UTC().Format(time.RFC3339))

@@ -1,6 +1,8 @@
 package hierarchy_test
 
 import (
+	"bytes"
+	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
@@ -241,6 +243,80 @@ func TestRolloverOnline(t *testing.T) {
 	}
 	if _, err := r.Hierarchy.Switch(ctx, g, "below"); pki.KindOf(err) != pki.Conflict {
 		t.Errorf("switched to an issuer whose certificate is revoked: %v", err)
+	}
+}
+
+// A falteringRA issues the certificates of authorities, and answers what the test says.
+type falteringRA struct {
+	hierarchy.RA
+	before, after error
+	issued        [][]byte
+}
+
+func (f *falteringRA) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte, issuer pki.IssuerID) (*pki.Enrollment, error) {
+	if f.before != nil {
+		return nil, f.before
+	}
+	got, err := f.RA.Subordinate(ctx, g, parent, profile, commonName, csr, issuer)
+	if err == nil {
+		f.issued = append(f.issued, got.Certificate.DER)
+		err = f.after
+	}
+	return got, err
+}
+
+// TestRolloverCutOff: a rollover below an online parent that was cut off before its
+// certificate was issued, or after, goes on where it is asked for again, with the key and the
+// certificate that it has; one that was refused leaves nothing in the way.
+func TestRolloverCutOff(t *testing.T) {
+	r := newRolling(t)
+	ctx, g := t.Context(), manage(t, r.Stack)
+	addMiddle(t, r.Stack, g)
+	if _, err := r.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{Name: "below", CommonName: "Below", Kind: pki.Issuing, Parent: "middle", StatusURL: stack.StatusURL}); err != nil {
+		t.Fatal(err)
+	}
+	ra := &falteringRA{RA: r.Enroll}
+	faltering := hierarchy.New(hierarchy.Config{Store: r.Store, Revocations: r.Store, CRLs: r.Revocation, Keys: r.Signer, RA: ra, CA: r.Issuance, Gate: r.Approvals, Now: r.Now})
+	want := func(when string, err error, kind pki.Kind, now ...pki.IssuerState) {
+		t.Helper()
+		if pki.KindOf(err) != kind {
+			t.Errorf("%s: %v", when, err)
+		}
+		if diff := cmp.Diff(now, states(r.view("below"))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	lost := pki.Errorf(pki.Unavailable, "lost")
+	roll := func(o hierarchy.Rollover) error { _, err := faltering.Rollover(ctx, g, "below", o); return err }
+	ra.before = lost
+	want("before it was issued", roll(hierarchy.Rollover{CommonName: "Other"}), pki.Unavailable, pki.IssuerPending, pki.IssuerActive)
+	begun := r.view("below").Issuers[0]
+	ra.before, ra.after = nil, lost
+	want("after it was issued", roll(hierarchy.Rollover{}), pki.Unavailable, pki.IssuerPending, pki.IssuerActive)
+	want("as another", roll(hierarchy.Rollover{CommonName: "Third"}), pki.Conflict, pki.IssuerPending, pki.IssuerActive)
+	_, err := r.Hierarchy.Switch(ctx, g, "below")
+	want("switched", err, pki.NotReady, pki.IssuerPending, pki.IssuerActive)
+	_, err = r.Hierarchy.Request(ctx, g, "below")
+	want("carried to a ceremony", err, pki.NotReady, pki.IssuerPending, pki.IssuerActive)
+	ra.after = nil
+	if err := roll(hierarchy.Rollover{CommonName: "Other"}); err != nil {
+		t.Fatal(err)
+	}
+	next := r.view("below").Issuers[0]
+	if next.ID != begun.ID || next.Key != begun.Key || next.State != pki.IssuerNext || !bytes.Equal(next.Certificate, ra.issued[0]) || !bytes.Equal(ra.issued[0], ra.issued[1]) {
+		t.Errorf("issuer %s, which is %s, has not the key and the certificate that were made for %s", next.ID, next.State, begun.ID)
+	}
+	if name := pandotest.Parse(t, next.Certificate).Subject.CommonName; name != "Other" {
+		t.Errorf("it is called %q", name)
+	}
+	if _, err := r.Hierarchy.Switch(ctx, g, "below"); err != nil {
+		t.Fatal(err)
+	}
+	ra.before = pki.Errorf(pki.PolicyRefused, "no")
+	want("refused", roll(hierarchy.Rollover{}), pki.PolicyRefused, pki.IssuerDropped, pki.IssuerActive, pki.IssuerEarlier)
+	ra.before = nil
+	if err := roll(hierarchy.Rollover{}); err != nil {
+		t.Error(err)
 	}
 }
 

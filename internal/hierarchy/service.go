@@ -35,7 +35,7 @@ type CRLs interface {
 
 // An RA has the certificates of authorities below online ones issued.
 type RA interface {
-	Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte) (*pki.Enrollment, error)
+	Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte, issuer pki.IssuerID) (*pki.Enrollment, error)
 }
 
 // A CA records certificates that were signed in a ceremony.
