@@ -61,7 +61,8 @@ type claim struct {
 
 // latest returns the claim that a request has by now, also with the refusal of Answers. It
 // goes through the certificates that ended since the first key was stored: when that is
-// forgotten, the request is a new one.
+// forgotten, the request is a new one. So there are as many as can have ended one after the
+// other while a key is kept: in 30 days 30 that are valid for a day, 720 for an hour.
 func (s *Service) latest(ctx context.Context, owner pki.TenantID, who access.Principal, protocol pki.Protocol, idempotency string) (claim, error) {
 	for {
 		key, err := idempotencyKey(who, protocol, idempotency)
