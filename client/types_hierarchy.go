@@ -64,7 +64,7 @@ type NewAuthority struct {
 	Shards        int      `json:"shards,omitzero" minimum:"0" doc:"CRL shards, fixed for life. Default: 1."`
 	SignCheck     string   `json:"sign_check,omitempty" enum:"always,hardware" doc:"Default: hardware."`
 	RandomSerials bool     `json:"random_serials,omitzero" doc:"Make serial numbers wholly random, so that they do not tell when they were made. Default: they begin with the time."`
-	Deltas        bool     `json:"deltas,omitzero" doc:"Its one CRL, of one shard, has delta CRLs; fixed for life. Full CRLs are then made when half of their life is over, and revocations come with the deltas."`
+	Deltas        bool     `json:"deltas,omitzero" doc:"Its one CRL, of one shard, has delta CRLs; fixed for life. Full CRLs are then made when two fifths of their life are over, and revocations come with the deltas."`
 	Indexes       []string `json:"indexes,omitempty" doc:"Keep indexes for searches by expiry, fingerprint or subject, for life; each costs at every issuance. Default: none; they can be added later."`
 }
 
