@@ -3,7 +3,6 @@ package approval_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -285,9 +285,7 @@ func TestLastApprovalsAtOnce(t *testing.T) {
 // and there are as many versions as changes executed.
 func TestAnySequence(t *testing.T) {
 	h := newHouse(t)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := pandotest.Seeded(t)
 	h.rule(time.Hour, approval.Step{Role: access.RAOperator, N: 1}, approval.Step{Role: access.SecurityOfficer, N: 2})
 	h.appoint("ra2", access.RAOperator)
 	people := []string{"admin", "pki", "officer", "deputy", "third", "ra", "ra2", "auditor"}

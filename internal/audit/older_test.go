@@ -1,17 +1,20 @@
 package audit
 
 import (
+	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pando-pki/pando/internal/pandotest"
 )
 
 // rewritten returns a log of size leaves that is l up to the leaf at, and another from
 // there on, signed by the same key.
-func rewritten(t *testing.T, l *ledger, at, size int) *ledger {
+func rewritten(t *testing.T, random *mathrand.Rand, l *ledger, at, size int) *ledger {
 	t.Helper()
-	evil := newLedger(t, newRandom(t), size)
+	evil := newLedger(t, random, size)
 	evil.signer = l.signer
 	copy(evil.leaves, l.leaves[:at])
 	for i := at; i < size; i++ {
@@ -31,7 +34,8 @@ func notesOf(t *testing.T, l *ledger, sizes ...int64) []string {
 // TestSeveralOlder: of the checkpoints of an anchor's file, those for which an export
 // has no tree are counted, and are findings where no other is about the same entries.
 func TestSeveralOlder(t *testing.T) {
-	honest := newLedger(t, newRandom(t), 110)
+	random := pandotest.Seeded(t)
+	honest := newLedger(t, random, 110)
 	file := notesOf(t, honest, 10, 30, 60, 90)
 	with := func(sizes ...int64) []string { return append(slices.Clone(file), notesOf(t, honest, sizes...)...) }
 	for name, test := range map[string]struct {
@@ -52,13 +56,13 @@ func TestSeveralOlder(t *testing.T) {
 		"more than the newest":     {20, 0, 20, 80, with(20), 2, NotCompared{Beyond: 2, Size: 60}, "has 90 entries, the log now 80"},
 		"none within":              {-1, 31, 59, 110, file, 0, NotCompared{Before: 2, Beyond: 2, Size: 90}, "the older checkpoint of 2026-03-01T12:00:30Z has 30 entries and the export begins at index 31"},
 		"nothing and none within":  {-1, 31, 31, 110, file, 0, NotCompared{Before: 2, Beyond: 2, Size: 90}, "so that it cannot be compared: export up to a later time"},
-		"two of one size":          {-1, 0, 110, 110, append(slices.Clone(file), notesOf(t, rewritten(t, honest, 5, 60), 60)...), 4, NotCompared{}, "have 60 entries each, and not the same"},
-		"two of one size, neither": {-1, 60, 70, 110, append(slices.Clone(file), notesOf(t, rewritten(t, honest, 5, 30), 30)...), 1, NotCompared{Before: 3, Beyond: 1, Size: 90}, "have 30 entries each, and not the same"},
+		"two of one size":          {-1, 0, 110, 110, append(slices.Clone(file), notesOf(t, rewritten(t, random, honest, 5, 60), 60)...), 4, NotCompared{}, "have 60 entries each, and not the same"},
+		"two of one size, neither": {-1, 60, 70, 110, append(slices.Clone(file), notesOf(t, rewritten(t, random, honest, 5, 30), 30)...), 1, NotCompared{Before: 3, Beyond: 1, Size: 90}, "have 30 entries each, and not the same"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := honest
 			if test.rewritten >= 0 {
-				l = rewritten(t, honest, test.rewritten, test.size)
+				l = rewritten(t, random, honest, test.rewritten, test.size)
 			}
 			newest, text := l.sign(t, l.tree(), int64(test.size))
 			r := verify(t, l.export(t, int64(test.from), int64(test.to), newest, text), VerifyConfig{Key: l.signer.key.String(), Since: test.since})
@@ -82,7 +86,7 @@ func TestSeveralOlder(t *testing.T) {
 // them is about what was rewritten and exported; where the report is silent, it says
 // that others were not compared.
 func TestTamperingSeveralOlder(t *testing.T) {
-	random := newRandom(t)
+	random := pandotest.Seeded(t)
 	for range 2000 {
 		size := 2 + random.IntN(40)
 		honest := newLedger(t, random, size)
@@ -92,7 +96,7 @@ func TestTamperingSeveralOlder(t *testing.T) {
 		}
 		since := notesOf(t, honest, sizes...)
 		at := random.IntN(size) // the first that is changed
-		evil := rewritten(t, honest, at, size+random.IntN(3))
+		evil := rewritten(t, random, honest, at, size+random.IntN(3))
 		newest, text := evil.sign(t, evil.tree(), int64(len(evil.leaves)))
 		to := int64(1 + random.IntN(len(evil.leaves)))
 		r := verify(t, evil.export(t, 0, to, newest, text), VerifyConfig{Since: since})

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -63,9 +64,7 @@ func (tiles) SaveTiles([]tlog.Tile, [][]byte) {}
 // TestTree grows a tree in random steps and takes it up from its open tiles each
 // time: roots, tiles and edges are those of package tlog.
 func TestTree(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := pandotest.Seeded(t)
 	var want reference
 	stored := tiles{}
 	size := int64(0)

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/pando-pki/pando/internal/pandotest"
 )
 
 // A ledger is what an operator holds: the entries and the log's key. It writes the
@@ -173,15 +175,9 @@ func verify(t testing.TB, export []byte, cfg VerifyConfig) *Report {
 	return r
 }
 
-func newRandom(t testing.TB) *mathrand.Rand {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	return mathrand.New(mathrand.NewPCG(seed, 0))
-}
-
 // TestVerify: what was not touched verifies, whole and in parts.
 func TestVerify(t *testing.T) {
-	random := newRandom(t)
+	random := pandotest.Seeded(t)
 	const size = 600
 	l := newLedger(t, random, size)
 	l.keep(t, 1, 100, 256, 300, 599)
@@ -201,7 +197,7 @@ func TestVerify(t *testing.T) {
 // TestMissingEntryIsSaidOnce: of an entry that was taken out there is one finding for
 // the gap and one for the end, and none that compares a size with itself.
 func TestMissingEntryIsSaidOnce(t *testing.T) {
-	l := newLedger(t, newRandom(t), 20)
+	l := newLedger(t, pandotest.Seeded(t), 20)
 	newest, text := l.sign(t, l.tree(), 20)
 	lines := bytes.SplitAfter(l.export(t, 0, 20, newest, text), []byte("\n"))
 	r := verify(t, bytes.Join(slices.Delete(lines, 8, 9), nil), VerifyConfig{Key: l.signer.key.String()})
@@ -265,7 +261,7 @@ func TestTampering(t *testing.T) {
 	for name, tamper := range tampering {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			random := newRandom(t)
+			random := pandotest.Seeded(t)
 			key, another := newSigner(t, "pando/deployment/tenant/acme"), newSigner(t, "pando/deployment/tenant/acme")
 			missed := 0
 			for range times {
@@ -327,7 +323,7 @@ func TestTampering(t *testing.T) {
 
 // TestVerifyRefuses what is no export, and an older checkpoint that is none.
 func TestVerifyRefuses(t *testing.T) {
-	random := newRandom(t)
+	random := pandotest.Seeded(t)
 	l := newLedger(t, random, 10)
 	l.keep(t, 5)
 	c, text := l.sign(t, l.tree(), 10)
@@ -369,7 +365,7 @@ func TestVerifyRefuses(t *testing.T) {
 // TestLogged: an export says itself where the store has something else than what was
 // logged.
 func TestLogged(t *testing.T) {
-	l := newLedger(t, newRandom(t), 3)
+	l := newLedger(t, pandotest.Seeded(t), 3)
 	c, text := l.sign(t, l.tree(), 3)
 	logged := l.leaves[1].Hash()
 	for name, leaf := range map[string]Leaf{"gone": {}, "changed": l.leaves[2]} {
@@ -398,7 +394,7 @@ func TestLogged(t *testing.T) {
 
 // TestProofs: what is proved verifies, and nothing else does.
 func TestProofs(t *testing.T) {
-	l := newLedger(t, newRandom(t), 20)
+	l := newLedger(t, pandotest.Seeded(t), 20)
 	tree := l.tree()
 	c, text := l.sign(t, tree, 20)
 	for i := range int64(20) {

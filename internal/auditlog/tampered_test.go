@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
@@ -26,9 +27,7 @@ const tamperings = 48
 // database. The export of each is made by the service, as it would be for an auditor,
 // and the offline verifier finds it with nothing but the checkpoint of an anchor.
 func TestTamperedStore(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := pandotest.Seeded(t)
 	b := newBench(t)
 	for n := range 6 {
 		c, err := b.enroll(fmt.Sprintf("SM-%d", n))

@@ -9,7 +9,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -193,9 +192,7 @@ func TestPairArchive(t *testing.T) {
 // one certificate, a dry run says what issuing does, and neither does a retry of what was
 // refused, or a second file with the same devices, tear one apart.
 func TestPairsWholeOrNot(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := pandotest.Seeded(t)
 	s := newPairStack(t)
 	taken := newCSR(t) // of a key that another device has
 	submitPairs(t, s, batch.Submission{}, pairFile([]couple{{"first", taken, newCSR(t)}}))

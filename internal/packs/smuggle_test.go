@@ -13,19 +13,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 
 	"github.com/pando-pki/pando/internal/packs"
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/policy"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-var (
-	smuggled = flag.Int("smuggle", 20_000, "how many requests TestNothingGetsIn makes")
-	seed     = flag.Uint64("smuggle-seed", 0, "their seed; 0 is by chance")
-)
+var smuggled = flag.Int("smuggle", 20_000, "how many requests TestNothingGetsIn makes")
 
 // A target is a profile with a plain request for it and what that one gets.
 type target struct {
@@ -45,11 +42,7 @@ type target struct {
 // profile says it takes from the request. The oracle is crypto/x509 and a comparison
 // of bytes. -smuggle 1000000 makes more.
 func TestNothingGetsIn(t *testing.T) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("-smuggle-seed %d", *seed)
-	random := rand.New(rand.NewPCG(*seed, 0))
+	random := pandotest.Seeded(t)
 	targets := targetsOf(t)
 	counts := make(map[string]int)
 	for range *smuggled {

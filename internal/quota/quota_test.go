@@ -32,6 +32,18 @@ import (
 type unsteady struct {
 	keystore.Provider
 	failing atomic.Bool
+	mu      sync.Mutex
+	random  *rand.Rand // guarded by mu
+}
+
+// fails reports whether the key fails this time.
+func (p *unsteady) fails() bool {
+	if !p.failing.Load() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.random.IntN(20) == 0
 }
 
 func (p *unsteady) wrap(inner keystore.Provider) keystore.Provider {
@@ -55,7 +67,7 @@ type unsteadySigner struct {
 }
 
 func (s unsteadySigner) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if s.p.failing.Load() && rand.IntN(20) == 0 {
+	if s.p.fails() {
 		return nil, errors.New("the key does not answer")
 	}
 	return s.Signer.Sign(random, digest, opts)
@@ -67,7 +79,7 @@ type plant struct {
 }
 
 func newPlant(t *testing.T) *plant {
-	p := &plant{keys: new(unsteady)}
+	p := &plant{keys: &unsteady{random: pandotest.Seeded(t)}}
 	p.Stack = stack.New(t, stack.Config{WrapKeys: p.keys.wrap})
 	p.AddTenant(t, "acme", "meter")
 	if _, err := p.Registry.CreatePlace(t.Context(), p.Permit(t, "acme", access.ManageRegistry), registry.ProductLine, "pro", ""); err != nil {

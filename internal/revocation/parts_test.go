@@ -6,12 +6,12 @@ import (
 	"errors"
 	"math"
 	"math/big"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/revocation/revocationtest"
@@ -20,9 +20,7 @@ import (
 // TestPartsAreTheEntries: whatever happens between two CRLs, one that is made of the
 // parts of the one before has what the store's entries say, in order.
 func TestPartsAreTheEntries(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := pandotest.Seeded(t)
 	v := revocationtest.New(t, 1)
 	var all []pki.Serial
 	issue := func() pki.Serial {

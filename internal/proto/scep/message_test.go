@@ -2,15 +2,14 @@ package scep
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/pando-pki/pando/internal/cms"
 	"github.com/pando-pki/pando/internal/der"
+	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -179,9 +178,7 @@ func TestLegacyNonce(t *testing.T) {
 // TestReadNeverFails changes octets of good messages at random: each is refused with a
 // kind, or is read, and nothing else.
 func TestReadNeverFails(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 1))
+	r := pandotest.Seeded(t)
 	ra, device := newParty(t, newRSA(t, "ra"), "RA"), newParty(t, newRSA(t, "device"), "device")
 	good := device.send(t, request{kind: pkcsReq, id: "1", content: []byte("a request"), to: ra.certificate})
 	for range 2000 {
