@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 // authorityRollover is "pando authority rollover".
@@ -84,7 +86,7 @@ func (a *authoritySwitch) Run(ctx context.Context, c *console, cl *client.Client
 type authorityDrop struct{ authorityName }
 
 func (authorityDrop) Help() string {
-	return `A next issuer that is dropped stands in EST's and SCEP's answers no more, and is never switched to; where it has its certificate, its CRL and OCSP go on until that ends. Revoke that certificate as any other, among those of the authority above.
+	return `A next issuer that is dropped stands in EST's and SCEP's answers no more, and is never switched to; where it has its certificate, its CRL and OCSP go on until that ends. So it is where 'pando authority rollover' was cut off after the authority above had issued it. Revoke that certificate as any other: the command says how.
 
 Examples:
 
@@ -101,5 +103,13 @@ func (a *authorityDrop) Run(ctx context.Context, c *console, cl *client.Client) 
 		return err
 	}
 	c.note("the next issuer of %s is dropped", got.Name)
+	dropped := got.Issuers[0] // the newest
+	if block, _ := pem.Decode([]byte(dropped.Certificate)); block != nil && got.Kind != "root" {
+		p, err := tbs.ParseCertificate(block.Bytes)
+		if err != nil {
+			return err
+		}
+		c.note("its certificate is good until it is revoked: pando cert revoke %s --reason cessationOfOperation", p.Serial)
+	}
 	return c.result(got, authority(got))
 }

@@ -44,10 +44,14 @@ func (s *Service) Own(ctx context.Context, g access.Permit, issuer pki.IssuerID,
 	return s.registered(ctx, g.Tenant(), line, pki.ProfileRef{Tenant: g.Tenant(), Name: profile}, ownName(subject.Get(der.OIDCommonName), suffix), csr, "")
 }
 
-// Subordinate issues the certificate of an authority below an online one: for the same
-// issuer and request, where that is named, the same again. The grant is of
-// access.ManageAuthorities.
-func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte, issuer pki.IssuerID) (*pki.Enrollment, error) {
+// IssuerKey is the idempotency key that the certificate of an issuer below an online one is
+// issued under.
+func IssuerKey(id pki.IssuerID) string { return "issuer\n" + string(id) } // no key that is sent has a control character
+
+// Subordinate issues the certificate of an authority's issuer, which is pending, below an
+// online authority: it is signed by the issuer's parent, or Conflict where the authority
+// above signs by another by now. The grant is of access.ManageAuthorities.
+func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, issuer *pki.Issuer) (*pki.Certificate, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
 	}
@@ -55,11 +59,29 @@ func (s *Service) Subordinate(ctx context.Context, g access.Permit, parent pki.A
 	if err != nil {
 		return nil, err
 	}
-	idempotency := ""
-	if issuer != "" {
-		idempotency = "issuer\n" + string(issuer) // no key that is sent has a control character
+	if line.Issuer.ID != issuer.Parent {
+		return nil, pki.Errorf(pki.Conflict, "the authority %s was switched meanwhile", line.Authority.Name)
 	}
-	return s.registered(ctx, g.Tenant(), line, profile, commonName, csr, idempotency)
+	got, err := s.registered(ctx, g.Tenant(), line, profile, commonName, issuer.Request, IssuerKey(issuer.ID))
+	if err != nil {
+		return nil, err
+	}
+	return got.Certificate, nil
+}
+
+// Subordinated returns the certificate that Subordinate issued for a tenant's issuer,
+// whatever would be decided by now, or NotFound. What a crash cut off is waited for: its
+// intent is completed, or comes to nothing.
+func (s *Service) Subordinated(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID) (*pki.Certificate, error) {
+	earlier, _, err := s.cfg.Store.Claimed(ctx, tenant, IssuerKey(issuer))
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.cfg.CA.Await(ctx, tenant, &earlier)
+	if c == nil && err == nil {
+		err = pki.Errorf(pki.NotFound, "the issuer has no certificate")
+	}
+	return c, err
 }
 
 func (s *Service) registered(ctx context.Context, tenant pki.TenantID, line *issuance.Line, profile pki.ProfileRef, commonName string, csr []byte, idempotency string) (*pki.Enrollment, error) {

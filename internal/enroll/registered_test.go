@@ -97,6 +97,11 @@ func TestSubordinate(t *testing.T) {
 	}
 	h.AddTenant(t, "globex")
 	manage := h.grant(access.ManageAuthorities)
+	view, err := h.Hierarchy.Authority(t.Context(), h.grant(access.ReadConfiguration), "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	active := view.Active().ID
 	for _, test := range []struct {
 		name    string
 		grant   access.Permit
@@ -113,8 +118,14 @@ func TestSubordinate(t *testing.T) {
 		{"below the last of a path", manage, find("acme", "issuing"), "issuing-ca", pki.PolicyRefused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := h.Enroll.Subordinate(t.Context(), test.grant, test.parent, pki.ProfileRef{Tenant: "acme", Name: test.profile}, "Sub", csr, "")
+			issuer := &pki.Issuer{ID: "next", Parent: active, Request: csr}
+			_, err := h.Enroll.Subordinate(t.Context(), test.grant, test.parent, pki.ProfileRef{Tenant: "acme", Name: test.profile}, "Sub", issuer)
 			refused(t, err, test.want)
+			_, err = h.Enroll.Subordinated(t.Context(), "acme", issuer.ID)
+			refused(t, err, pki.NotFound)
 		})
 	}
+	// The authority above signs by another issuer than the one that was recorded.
+	_, err = h.Enroll.Subordinate(t.Context(), manage, view.ID, pki.ProfileRef{Tenant: "acme", Name: "issuing-ca"}, "Sub", &pki.Issuer{ID: "next", Parent: "earlier", Request: csr})
+	refused(t, err, pki.Conflict)
 }

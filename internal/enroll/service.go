@@ -46,6 +46,8 @@ type CA interface {
 	// Each does the work of a batch on the cores that single requests leave to it.
 	Each(n int, f func(i int) error) error
 	Issue(ctx context.Context, o *issuance.Order) (c *pki.Certificate, repeated bool, err error)
+	// Await returns what an earlier request led to, nil where it came to nothing.
+	Await(ctx context.Context, owner pki.TenantID, e *issuance.Earlier) (*pki.Certificate, error)
 	IssuePair(ctx context.Context, orders [2]*issuance.Order) (pair [2]*pki.Certificate, repeated bool, err error)
 	IssueChunk(ctx context.Context, line *issuance.Line, batch pki.BatchID, chunk int, items []*issuance.Item, refusals []issuance.Refusal) error
 }

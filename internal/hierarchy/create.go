@@ -86,15 +86,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	if err != nil {
 		return nil, err
 	}
-	var certificate []byte
 	above := parent.Active()
-	if above.Key != pki.OfflineKey {
-		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: n.Profile, Version: n.Version}, n.CommonName, request, "")
-		if err != nil {
-			return nil, err
-		}
-		certificate = got.Certificate.DER
-	}
 	now := s.cfg.Now().UTC()
 	a := &pki.Authority{
 		ID: pki.AuthorityID(pki.NewOpaqueID()), Tenant: g.Tenant(), Name: n.Name, CommonName: n.CommonName,
@@ -105,6 +97,14 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	i := &pki.Issuer{
 		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: above.ID, State: pki.IssuerPending,
 		Key: uri, Request: request, StatusURL: n.StatusURL, Shards: n.Shards, Deltas: n.Deltas, Created: now,
+	}
+	var certificate []byte
+	if above.Key != pki.OfflineKey {
+		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: n.Profile, Version: n.Version}, n.CommonName, i)
+		if err != nil {
+			return nil, err
+		}
+		certificate = got.DER
 	}
 	err = s.cfg.Store.PutAuthority(ctx, a, i, s.event(g, "authority.create", "authority:"+string(a.ID),
 		fmt.Sprintf("%s, %s under %s, key %s", n.Name, n.Kind, parent.Name, n.KeyKind)))

@@ -56,11 +56,14 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	if a, err = s.find(ctx, g.Tenant(), string(a.ID)); err != nil { // as it is now that nobody else is at it
 		return nil, err
 	}
-	if next, err := s.cutOff(ctx, a); err != nil || next != nil {
+	if a.State == pki.AuthorityActive {
+		next, err := s.cutOff(ctx, a)
 		if err != nil {
 			return nil, err
 		}
-		return s.goOn(ctx, g, a, next, r)
+		if next != nil {
+			return s.goOn(ctx, g, a, next, r)
+		}
 	}
 	ch, err := s.completeRollover(ctx, g.Tenant(), a, r)
 	if err != nil {
@@ -94,7 +97,7 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	}
 	i := &pki.Issuer{
 		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: above.ID, State: pki.IssuerPending,
-		Key: uri, Request: request, StatusURL: a.StatusURL, Shards: a.Shards, Deltas: a.Deltas, Created: s.cfg.Now().UTC(),
+		Key: uri, Request: request, StatusURL: a.StatusURL, Shards: a.Shards, Deltas: a.Deltas, Created: s.cfg.Now().UTC(), ProfileVersion: ch.Version,
 	}
 	err = s.cfg.Store.PutIssuer(ctx, i, s.event(g, "authority.rollover", "authority:"+string(a.ID), fmt.Sprintf("%s, issuer %s, %q, key %s", a.Name, i.ID, ch.CommonName, ch.KeyKind)))
 	if err != nil {
@@ -103,30 +106,29 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	if above.Key == pki.OfflineKey {
 		return s.find(ctx, g.Tenant(), string(a.ID))
 	}
-	return s.certify(ctx, g.For(access.Change{}), a, i, ch.CommonName, ch.Version) // the change is executed by now
-}
-
-// certify has the online parent of an authority issue the certificate of its next issuer,
-// which is recorded before: done again it is the same certificate. A refusal drops the issuer.
-func (s *Service) certify(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, commonName string, version int) (*View, error) {
-	got, err := s.cfg.RA.Subordinate(ctx, g, a.Parent, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile, Version: version}, commonName, next.Request, next.ID)
+	g = g.For(access.Change{}) // it is executed by now
+	c, err := s.certify(ctx, g, a, i, ch.CommonName)
 	switch kind := pki.KindOf(err); {
-	case err == nil && got.Certificate.Issuer != next.Parent:
-		return nil, pki.Errorf(pki.Conflict, "the authority above %s was switched meanwhile: 'pando authority drop', and make another next issuer", a.Name)
 	case err == nil:
-		return s.giveCertificate(ctx, g, next, "authority.next", got.Certificate.DER, pki.RootLinks{}, nil)
+		return s.giveCertificate(ctx, g, i, "authority.next", c.DER, pki.RootLinks{}, nil)
 	case kind == pki.Unavailable || kind == pki.Internal: // it may be issued
 		return nil, err
 	}
-	return nil, errors.Join(err, s.cfg.Store.DropIssuer(ctx, g.Tenant(), next.ID,
-		s.event(g, "authority.drop", "authority:"+string(a.ID), fmt.Sprintf("%s, issuer %s: %s", a.Name, next.ID, pki.DetailOf(err)))))
+	return nil, errors.Join(err, s.cfg.Store.DropIssuer(ctx, g.Tenant(), i.ID, // refused, before anything was intended
+		s.event(g, "authority.drop", "authority:"+string(a.ID), fmt.Sprintf("%s, issuer %s: %s", a.Name, i.ID, pki.DetailOf(err)))))
+}
+
+// certify has the online parent of an authority issue the certificate of its next issuer,
+// which is recorded before.
+func (s *Service) certify(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, commonName string) (*pki.Certificate, error) {
+	return s.cfg.RA.Subordinate(ctx, g, a.Parent, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile, Version: next.ProfileVersion}, commonName, next)
 }
 
 // cutOff returns the next issuer of an authority below an online one that has no certificate
-// yet, nil where there is none.
+// yet, of which it may be issued, nil where there is none.
 func (s *Service) cutOff(ctx context.Context, a *View) (*pki.Issuer, error) {
 	next := a.Coming()
-	if a.State != pki.AuthorityActive || a.Kind == pki.Root || next == nil || next.State != pki.IssuerPending {
+	if a.State == pki.AuthorityPending || a.Kind == pki.Root || next == nil || next.State != pki.IssuerPending {
 		return nil, nil
 	}
 	above, err := s.cfg.Store.Issuer(ctx, next.Parent)
@@ -140,32 +142,40 @@ func errCutOff(a *View) error {
 	return pki.Errorf(pki.NotReady, "the rollover of %s was cut off: 'pando authority rollover' goes on with it", a.Name)
 }
 
-// goOn ends a rollover that was cut off. What it was begun for was approved then.
+// goOn ends a rollover that was cut off. What it was begun for was approved then, so that a
+// certificate that was issued is asked no question. It drops nothing: that is for people.
 func (s *Service) goOn(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, r Rollover) (*View, error) {
 	csr, err := tbs.ParseCSR(next.Request)
 	if err != nil {
 		return nil, err
 	}
 	name, kind := csr.Subject.Get(der.OIDCommonName), csr.Key.Kind()
+	if r.CommonName != "" && r.CommonName != name || r.KeyKind != "" && strings.TrimSuffix(string(r.KeyKind), "-pss") != string(kind) { // the key does not say how it signs
+		return nil, pki.Errorf(pki.Conflict, "the next issuer of %s was begun as %q with a key %s: go on with it as that, or 'pando authority drop'", a.Name, name, kind)
+	}
+	c, err := s.cfg.RA.Subordinated(ctx, g.Tenant(), next.ID)
+	if pki.KindOf(err) == pki.NotFound {
+		c, err = s.certifyLate(ctx, g, a, next, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.giveCertificate(ctx, g, next, "authority.next", c.DER, pki.RootLinks{}, nil)
+}
+
+// certifyLate is certify for an issuer that was recorded a while ago.
+func (s *Service) certifyLate(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, commonName string) (*pki.Certificate, error) {
 	parent, err := s.find(ctx, g.Tenant(), string(a.Parent))
 	if err != nil {
 		return nil, err
 	}
-	above := parent.Active()
-	switch {
-	case r.CommonName != "" && r.CommonName != name || r.KeyKind != "" && strings.TrimSuffix(string(r.KeyKind), "-pss") != string(kind): // the key does not say how it signs
-		return nil, pki.Errorf(pki.Conflict, "the next issuer of %s was begun as %q with a key %s: go on with it as that, or 'pando authority drop'", a.Name, name, kind)
-	case parent.State != pki.AuthorityActive || above == nil || above.ID != next.Parent:
+	if above := parent.Active(); parent.State != pki.AuthorityActive || above == nil || above.ID != next.Parent {
 		return nil, pki.Errorf(pki.Conflict, "the authority above %s was switched or retired since its next issuer was begun: 'pando authority drop', and make another", a.Name)
 	}
-	if err := s.inForce(ctx, parent, above.ID); err != nil {
+	if err := s.inForce(ctx, parent, next.Parent); err != nil {
 		return nil, err
 	}
-	_, version, err := s.caProfile(ctx, g.Tenant(), a.Profile)
-	if err != nil {
-		return nil, err
-	}
-	return s.certify(ctx, g, a, next, name, version)
+	return s.certify(ctx, g, a, next, commonName)
 }
 
 // completeRollover sets defaults and checks what is asked for.
@@ -275,23 +285,54 @@ func (s *Service) Switch(ctx context.Context, g access.Permit, nameOrID string) 
 }
 
 // DropNext ends an authority's issuer that is pending or next: it is published no more and
-// is never switched to. Status of what it has signed goes on. It needs
-// access.ManageAuthorities.
+// is never switched to. Status of what it has signed goes on. Its certificate is not revoked:
+// that is for who may at the authority above; one that was issued in a rollover that was cut
+// off is stored with it, so that it is known. It needs access.ManageAuthorities.
 func (s *Service) DropNext(ctx context.Context, g access.Permit, nameOrID string) (*View, error) {
 	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
 	if err != nil {
+		return nil, err
+	}
+	release, err := s.hold(g.Tenant(), "rollover "+string(a.ID)) // none is issued meanwhile
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if a, err = s.find(ctx, g.Tenant(), string(a.ID)); err != nil {
+		return nil, err
+	}
+	if a, err = s.withIssued(ctx, g, a); err != nil {
 		return nil, err
 	}
 	next := a.Coming()
 	if next == nil || a.State == pki.AuthorityPending {
 		return nil, pki.Errorf(pki.Conflict, "the authority %s has no next issuer", a.Name)
 	}
-	err = s.cfg.Store.DropIssuer(ctx, g.Tenant(), next.ID,
-		s.event(g, "authority.drop", "authority:"+string(a.ID), fmt.Sprintf("%s, issuer %s, which was %s", a.Name, next.ID, next.State)))
-	if err != nil {
+	detail := fmt.Sprintf("%s, issuer %s, which was %s", a.Name, next.ID, next.State)
+	if len(next.Certificate) > 0 {
+		detail += ", its certificate has the SHA-256 " + fingerprint(next.Certificate)
+	}
+	if err := s.cfg.Store.DropIssuer(ctx, g.Tenant(), next.ID, s.event(g, "authority.drop", "authority:"+string(a.ID), detail)); err != nil {
 		return nil, err
 	}
 	return s.find(ctx, g.Tenant(), string(a.ID))
+}
+
+// withIssued returns an authority whose next issuer has its certificate, where that was
+// issued in a rollover that was cut off.
+func (s *Service) withIssued(ctx context.Context, g access.Permit, a *View) (*View, error) {
+	next, err := s.cutOff(ctx, a)
+	if err != nil || next == nil {
+		return a, err
+	}
+	c, err := s.cfg.RA.Subordinated(ctx, g.Tenant(), next.ID)
+	if pki.KindOf(err) == pki.NotFound {
+		return a, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.giveCertificate(ctx, g, next, "authority.next", c.DER, pki.RootLinks{}, nil)
 }
 
 // able returns the name and the kind of key of a next issuer, which can sign: its key is

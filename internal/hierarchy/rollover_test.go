@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -253,70 +254,173 @@ type falteringRA struct {
 	issued        [][]byte
 }
 
-func (f *falteringRA) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte, issuer pki.IssuerID) (*pki.Enrollment, error) {
+func (f *falteringRA) Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, issuer *pki.Issuer) (*pki.Certificate, error) {
 	if f.before != nil {
 		return nil, f.before
 	}
-	got, err := f.RA.Subordinate(ctx, g, parent, profile, commonName, csr, issuer)
+	got, err := f.RA.Subordinate(ctx, g, parent, profile, commonName, issuer)
 	if err == nil {
-		f.issued = append(f.issued, got.Certificate.DER)
+		f.issued = append(f.issued, got.DER)
 		err = f.after
 	}
 	return got, err
 }
 
+// A faltering is a stack whose rollovers are cut off, with an authority "below" an online one.
+type faltering struct {
+	*rolling
+	ra        *falteringRA
+	hierarchy *hierarchy.Service
+}
+
+func newFaltering(t *testing.T) *faltering {
+	r := newRolling(t)
+	g := manage(t, r.Stack)
+	addMiddle(t, r.Stack, g)
+	if _, err := r.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{Name: "below", CommonName: "Below", Kind: pki.Issuing, Parent: "middle", StatusURL: stack.StatusURL}); err != nil {
+		t.Fatal(err)
+	}
+	ra := &falteringRA{RA: r.Enroll}
+	return &faltering{r, ra, hierarchy.New(hierarchy.Config{Store: r.Store, Revocations: r.Store, CRLs: r.Revocation, Keys: r.Signer, RA: ra, CA: r.Issuance, Gate: r.Approvals, Now: r.Now})}
+}
+
+// roll asks for a rollover, and sees which kind of error it ends with and which issuers there are.
+func (f *faltering) roll(when string, o hierarchy.Rollover, kind pki.Kind, now ...pki.IssuerState) {
+	f.Helper()
+	_, err := f.hierarchy.Rollover(f.Context(), manage(f.T, f.Stack), "below", o)
+	f.is(when, err, kind, now...)
+}
+
+func (f *faltering) is(when string, err error, kind pki.Kind, now ...pki.IssuerState) {
+	f.Helper()
+	if err == nil || pki.KindOf(err) != kind {
+		f.Errorf("%s: %v", when, err)
+	}
+	if diff := cmp.Diff(now, states(f.view("below"))); diff != "" {
+		f.Errorf("%s (-want +got):\n%s", when, diff)
+	}
+}
+
+// goOn ends a rollover that was cut off, and returns the issuer.
+func (f *faltering) goOn(o hierarchy.Rollover) *pki.Issuer {
+	f.Helper()
+	begun := f.view("below").Issuers[0]
+	if _, err := f.hierarchy.Rollover(f.Context(), manage(f.T, f.Stack), "below", o); err != nil {
+		f.Fatal(err)
+	}
+	next := f.view("below").Issuers[0]
+	if next.ID != begun.ID || next.Key != begun.Key || next.State != pki.IssuerNext {
+		f.Errorf("issuer %s is %s, with the key %s: begun was %s with %s", next.ID, next.State, next.Key, begun.ID, begun.Key)
+	}
+	if len(f.ra.issued) != 1 || !bytes.Equal(next.Certificate, f.ra.issued[0]) {
+		f.Errorf("%d certificates were issued, or it has another", len(f.ra.issued))
+	}
+	return next
+}
+
+// publish publishes the profile of "below" with a change.
+func (f *faltering) publish(from, to string) {
+	f.Helper()
+	v, err := f.Store.Profile(f.Context(), pki.ProfileRef{Tenant: "acme", Name: "issuing-ca"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	changed := strings.Replace(v.Source, from, to, 1)
+	if changed == v.Source {
+		f.Fatalf("no %q in the profile:\n%s", from, v.Source)
+	}
+	if _, err := f.Hierarchy.PublishProfile(f.Context(), f.Permit(f, "acme", access.ManageProfiles), []byte(changed)); err != nil {
+		f.Fatal(err)
+	}
+}
+
+var lost = pki.Errorf(pki.Unavailable, "lost")
+
 // TestRolloverCutOff: a rollover below an online parent that was cut off before its
 // certificate was issued, or after, goes on where it is asked for again, with the key and the
 // certificate that it has; one that was refused leaves nothing in the way.
 func TestRolloverCutOff(t *testing.T) {
-	r := newRolling(t)
-	ctx, g := t.Context(), manage(t, r.Stack)
-	addMiddle(t, r.Stack, g)
-	if _, err := r.Hierarchy.CreateAuthority(ctx, g, hierarchy.NewAuthority{Name: "below", CommonName: "Below", Kind: pki.Issuing, Parent: "middle", StatusURL: stack.StatusURL}); err != nil {
-		t.Fatal(err)
-	}
-	ra := &falteringRA{RA: r.Enroll}
-	faltering := hierarchy.New(hierarchy.Config{Store: r.Store, Revocations: r.Store, CRLs: r.Revocation, Keys: r.Signer, RA: ra, CA: r.Issuance, Gate: r.Approvals, Now: r.Now})
-	want := func(when string, err error, kind pki.Kind, now ...pki.IssuerState) {
-		t.Helper()
-		if pki.KindOf(err) != kind {
-			t.Errorf("%s: %v", when, err)
-		}
-		if diff := cmp.Diff(now, states(r.view("below"))); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", when, diff)
-		}
-	}
-	lost := pki.Errorf(pki.Unavailable, "lost")
-	roll := func(o hierarchy.Rollover) error { _, err := faltering.Rollover(ctx, g, "below", o); return err }
-	ra.before = lost
-	want("before it was issued", roll(hierarchy.Rollover{CommonName: "Other"}), pki.Unavailable, pki.IssuerPending, pki.IssuerActive)
-	begun := r.view("below").Issuers[0]
-	ra.before, ra.after = nil, lost
-	want("after it was issued", roll(hierarchy.Rollover{}), pki.Unavailable, pki.IssuerPending, pki.IssuerActive)
-	want("as another", roll(hierarchy.Rollover{CommonName: "Third"}), pki.Conflict, pki.IssuerPending, pki.IssuerActive)
-	_, err := r.Hierarchy.Switch(ctx, g, "below")
-	want("switched", err, pki.NotReady, pki.IssuerPending, pki.IssuerActive)
-	_, err = r.Hierarchy.Request(ctx, g, "below")
-	want("carried to a ceremony", err, pki.NotReady, pki.IssuerPending, pki.IssuerActive)
-	ra.after = nil
-	if err := roll(hierarchy.Rollover{CommonName: "Other"}); err != nil {
-		t.Fatal(err)
-	}
-	next := r.view("below").Issuers[0]
-	if next.ID != begun.ID || next.Key != begun.Key || next.State != pki.IssuerNext || !bytes.Equal(next.Certificate, ra.issued[0]) || !bytes.Equal(ra.issued[0], ra.issued[1]) {
-		t.Errorf("issuer %s, which is %s, has not the key and the certificate that were made for %s", next.ID, next.State, begun.ID)
-	}
+	f := newFaltering(t)
+	ctx, g := t.Context(), manage(t, f.Stack)
+	f.ra.before = lost
+	f.roll("before it was issued", hierarchy.Rollover{CommonName: "Other"}, pki.Unavailable, pki.IssuerPending, pki.IssuerActive)
+	f.ra.before = pki.Errorf(pki.PolicyRefused, "no")
+	f.roll("refused later", hierarchy.Rollover{}, pki.PolicyRefused, pki.IssuerPending, pki.IssuerActive)
+	f.ra.before, f.ra.after = nil, lost
+	f.roll("after it was issued", hierarchy.Rollover{}, pki.Unavailable, pki.IssuerPending, pki.IssuerActive)
+	f.roll("as another", hierarchy.Rollover{CommonName: "Third"}, pki.Conflict, pki.IssuerPending, pki.IssuerActive)
+	_, err := f.Hierarchy.Switch(ctx, g, "below")
+	f.is("switched", err, pki.NotReady, pki.IssuerPending, pki.IssuerActive)
+	_, err = f.Hierarchy.Request(ctx, g, "below")
+	f.is("carried to a ceremony", err, pki.NotReady, pki.IssuerPending, pki.IssuerActive)
+	f.ra.after = nil
+	next := f.goOn(hierarchy.Rollover{CommonName: "Other"})
 	if name := pandotest.Parse(t, next.Certificate).Subject.CommonName; name != "Other" {
 		t.Errorf("it is called %q", name)
 	}
-	if _, err := r.Hierarchy.Switch(ctx, g, "below"); err != nil {
+	if _, err := f.Hierarchy.Switch(ctx, g, "below"); err != nil {
 		t.Fatal(err)
 	}
-	ra.before = pki.Errorf(pki.PolicyRefused, "no")
-	want("refused", roll(hierarchy.Rollover{}), pki.PolicyRefused, pki.IssuerDropped, pki.IssuerActive, pki.IssuerEarlier)
-	ra.before = nil
-	if err := roll(hierarchy.Rollover{}); err != nil {
+	f.ra.before = pki.Errorf(pki.PolicyRefused, "no")
+	f.roll("refused at once", hierarchy.Rollover{}, pki.PolicyRefused, pki.IssuerDropped, pki.IssuerActive, pki.IssuerEarlier)
+	f.ra.before = nil
+	if _, err := f.hierarchy.Rollover(ctx, g, "below", hierarchy.Rollover{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRolloverGoesOnMuchLater: the certificate that was issued is found when idempotency keys
+// of its time are forgotten, the profile would refuse it by now, and the authority above is
+// retired.
+func TestRolloverGoesOnMuchLater(t *testing.T) {
+	f := newFaltering(t)
+	ctx, g := t.Context(), manage(t, f.Stack)
+	f.ra.after = lost
+	f.roll("after it was issued", hierarchy.Rollover{}, pki.Unavailable, pki.IssuerPending, pki.IssuerActive)
+	if _, err := f.Store.PurgeIdempotency(ctx, f.Now().AddDate(0, 0, 40), 1000); err != nil {
+		t.Fatal(err)
+	}
+	f.publish("keys: {allow: [p256]}", "keys: {allow: [p384]}")
+	if err := f.Hierarchy.Retire(ctx, g, "middle"); err != nil {
+		t.Fatal(err)
+	}
+	f.goOn(hierarchy.Rollover{})
+}
+
+// TestRolloverGoesOnAsApproved: a certificate that was not issued yet is made by the version
+// of the profile with which the rollover was begun.
+func TestRolloverGoesOnAsApproved(t *testing.T) {
+	f := newFaltering(t)
+	f.ra.before = lost
+	f.roll("before it was issued", hierarchy.Rollover{}, pki.Unavailable, pki.IssuerPending, pki.IssuerActive)
+	f.publish("validity: 15y", "validity: 3y")
+	f.ra.before = nil
+	c := pandotest.Parse(t, f.goOn(hierarchy.Rollover{}).Certificate)
+	if years := c.NotAfter.Sub(c.NotBefore).Hours() / 24 / 365; years < 10 {
+		t.Errorf("it is valid for %.1f years", years)
+	}
+}
+
+// TestDropCutOff: what was issued for an issuer that is dropped is stored with it.
+func TestDropCutOff(t *testing.T) {
+	f := newFaltering(t)
+	ctx, g := t.Context(), manage(t, f.Stack)
+	for name, issued := range map[string]bool{"issued": true, "not issued": false} {
+		f.ra.before, f.ra.after, f.ra.issued = nil, lost, nil
+		if !issued {
+			f.ra.before = lost
+		}
+		if _, err := f.hierarchy.Rollover(ctx, g, "below", hierarchy.Rollover{}); pki.KindOf(err) != pki.Unavailable {
+			t.Fatal(err)
+		}
+		v, err := f.Hierarchy.DropNext(ctx, g, "below")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dropped := v.Issuers[0]
+		if dropped.State != pki.IssuerDropped || issued != (len(dropped.Certificate) > 0) || issued && !bytes.Equal(dropped.Certificate, f.ra.issued[0]) {
+			t.Errorf("%s: the issuer is %s, with a certificate of %d octets", name, dropped.State, len(dropped.Certificate))
+		}
 	}
 }
 

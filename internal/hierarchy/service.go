@@ -35,7 +35,9 @@ type CRLs interface {
 
 // An RA has the certificates of authorities below online ones issued.
 type RA interface {
-	Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, csr []byte, issuer pki.IssuerID) (*pki.Enrollment, error)
+	Subordinate(ctx context.Context, g access.Permit, parent pki.AuthorityID, profile pki.ProfileRef, commonName string, issuer *pki.Issuer) (*pki.Certificate, error)
+	// Subordinated returns what Subordinate issued for an issuer, or NotFound.
+	Subordinated(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID) (*pki.Certificate, error)
 }
 
 // A CA records certificates that were signed in a ceremony.

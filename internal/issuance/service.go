@@ -231,15 +231,16 @@ func (s *Service) await(ctx context.Context, owner pki.TenantID, earlier []*Earl
 	all := make([]*pki.Certificate, len(earlier))
 	for i, e := range earlier {
 		var err error
-		if all[i], err = s.awaitOne(ctx, owner, e); all[i] == nil || err != nil {
+		if all[i], err = s.Await(ctx, owner, e); all[i] == nil || err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
 }
 
-// awaitOne is await for one certificate.
-func (s *Service) awaitOne(ctx context.Context, owner pki.TenantID, e *Earlier) (*pki.Certificate, error) {
+// Await returns the certificate that an earlier request of an owner's led to, or nil where
+// it came to nothing. It waits for one that is under way, here or in recovery.
+func (s *Service) Await(ctx context.Context, owner pki.TenantID, e *Earlier) (*pki.Certificate, error) {
 	pause := 5 * time.Millisecond
 	for {
 		s.mu.Lock()

@@ -174,6 +174,11 @@ type Issuer struct {
 	NotAfter    time.Time
 	Created     time.Time
 
+	// ProfileVersion is of the authority's profile, which its rollover was approved with:
+	// below an online parent it has its certificate by that. 0 of an authority's first, of
+	// a root, and of those from before there was this.
+	ProfileVersion int
+
 	// Of a root that follows another; empty of all other issuers.
 	Follows IssuerID
 	KeyKind KeyKind // that the ceremony is to make its key of

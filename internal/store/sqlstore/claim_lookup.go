@@ -8,27 +8,30 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/internal/enrolauth"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// onceKey begins the idempotency keys of secrets for one certificate.
-var onceKey = enrolauth.OnceKey("")
+// onceKey begins the idempotency keys of secrets for one certificate, issuerKey those of
+// issuers' certificates.
+var onceKey, issuerKey = enrolauth.OnceKey(""), enroll.IssuerKey("")
 
 const purgeOrders = `DELETE FROM idempotency WHERE (owner, key) IN
 	(SELECT k.owner, k.key FROM idempotency k JOIN intent i ON i.num = k.intent
 		LEFT JOIN enrol_secret s ON s.id = substr(k.key, $3) AND k.key LIKE $4
-		WHERE k.created < $1 AND i.state <> 'open' AND (s.id IS NULL OR s.expires < $1) ORDER BY k.created LIMIT $2)`
+		WHERE k.created < $1 AND i.state <> 'open' AND (s.id IS NULL OR s.expires < $1) AND k.key NOT LIKE $5 ORDER BY k.created LIMIT $2)`
 
 // PurgeIdempotency forgets up to limit idempotency keys that were claimed before
 // the given time and returns how many. Their requests, sent again, are new ones. That a
-// secret for one certificate was used is not forgotten while it holds.
+// secret for one certificate was used is not forgotten while it holds, and which
+// certificate an issuer has never: there are few, and a rollover may go on much later.
 func (s *Store) PurgeIdempotency(ctx context.Context, before time.Time, limit int) (int, error) {
 	var purged int64
 	err := s.moveBefore(ctx, micros(before))
 	if err == nil {
 		err = s.update(ctx, func(t *tx) (err error) {
-			purged, err = t.exec(purgeOrders, micros(before), limit, len(onceKey)+1, onceKey+"%")
+			purged, err = t.exec(purgeOrders, micros(before), limit, len(onceKey)+1, onceKey+"%", issuerKey+"%")
 			return err
 		})
 	}

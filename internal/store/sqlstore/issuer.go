@@ -19,11 +19,11 @@ func (t *tx) putIssuer(i *pki.Issuer) error {
 		return err
 	}
 	rows, err := t.exec(`INSERT INTO issuer (num, id, authority, tenant, mode, parent, key_uri, status_url, shards,
-			state, not_before, not_after, created, certificate, request, deltas, follows, key_kind, new_with_old, old_with_new)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING`,
+			state, not_before, not_after, created, certificate, request, deltas, follows, key_kind, new_with_old, old_with_new, profile_version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING`,
 		num, i.ID, i.Authority, i.Tenant, i.Mode, i.Parent, i.Key, i.StatusURL, i.Shards,
 		i.State, micros(i.NotBefore), micros(i.NotAfter), micros(i.Created), bytesOf(i.Certificate), bytesOf(i.Request), number(i.Deltas),
-		i.Follows, i.KeyKind, i.Links.NewWithOld, i.Links.OldWithNew)
+		i.Follows, i.KeyKind, i.Links.NewWithOld, i.Links.OldWithNew, i.ProfileVersion)
 	switch {
 	case err != nil:
 		return fmt.Errorf("storing issuer %s: %w", i.ID, err)
@@ -36,13 +36,13 @@ func (t *tx) putIssuer(i *pki.Issuer) error {
 }
 
 const selectIssuer = `SELECT id, authority, tenant, mode, parent, key_uri, status_url, shards,
-	state, not_before, not_after, created, certificate, request, deltas, follows, key_kind, new_with_old, old_with_new FROM issuer `
+	state, not_before, not_after, created, certificate, request, deltas, follows, key_kind, new_with_old, old_with_new, profile_version FROM issuer `
 
 func scanIssuer(row row) (*pki.Issuer, error) {
 	i := new(pki.Issuer)
 	return i, row.Scan(&i.ID, &i.Authority, &i.Tenant, &i.Mode, &i.Parent, &i.Key, &i.StatusURL, &i.Shards,
 		&i.State, intoTime{&i.NotBefore}, intoTime{&i.NotAfter}, intoTime{&i.Created}, &i.Certificate, &i.Request, &i.Deltas,
-		&i.Follows, &i.KeyKind, &i.Links.NewWithOld, &i.Links.OldWithNew)
+		&i.Follows, &i.KeyKind, &i.Links.NewWithOld, &i.Links.OldWithNew, &i.ProfileVersion)
 }
 
 // Issuers implements hierarchy.Store. An authority has an issuer from the

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 )
@@ -256,6 +257,9 @@ func testIdempotency(f *fixture) {
 func testPurge(f *fixture) {
 	start := f.now
 	var items []*issuance.Item
+	issuer := f.item("")
+	issuer.Idempotency = enroll.IssuerKey("next")
+	f.issue(issuer)
 	for n := range 5 {
 		it := f.item(pki.DeviceID(fmt.Sprint("meter-", n)))
 		it.Idempotency = fmt.Sprint("order-", n)
@@ -283,6 +287,9 @@ func testPurge(f *fixture) {
 			f.Errorf("order-%d is kept: %t, want %t", n, kept, want)
 		}
 	}
+	found, _, err := f.Claimed(f.ctx, acme, issuer.Idempotency)
+	f.ok(err)
+	f.same(found.Serial, issuer.Serial)
 }
 
 // testRace lets many ask for the same thing at once, over and over: one of them

@@ -12,7 +12,7 @@ func testRollover(f *fixture) {
 	issuer := func(state pki.IssuerState, certificate []byte) *pki.Issuer {
 		_, i := f.newAuthority(acme, "unused")
 		f.now = f.now.Add(time.Second)
-		i.Authority, i.State, i.Certificate, i.Created = f.authority.ID, state, certificate, f.now
+		i.Authority, i.State, i.Certificate, i.Created, i.ProfileVersion = f.authority.ID, state, certificate, f.now, 3
 		return i
 	}
 	states := func() map[pki.IssuerID]pki.IssuerState {
