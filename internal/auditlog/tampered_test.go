@@ -1,190 +1,175 @@
 package auditlog_test
 
 import (
-	"bytes"
-	"database/sql"
 	"fmt"
-	"log/slog"
+	"maps"
 	"math/rand/v2"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pando-pki/pando/internal/alarm"
-	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
-	"github.com/pando-pki/pando/internal/store/sqlstore"
 )
 
-// tamperings is how many databases TestTamperedStore changes.
-const tamperings = 48
+// tamperings is how many databases of each kind TestTamperedStore changes.
+const tamperings = 36
 
-// TestTamperedStore edits, deletes and inserts at random in copies of a real
-// database. The export of each is made by the service, as it would be for an auditor,
-// and the offline verifier finds it with nothing but the checkpoint of an anchor.
+// tampering is what is done to a copy of the database at random, to entries before the
+// given size; with is whether what is changed will be signed by the log's own key.
+var tampering = map[string]func(c *copied, random *rand.Rand, size int64, with bool) string{
+	"edit": func(c *copied, random *rand.Rand, size int64, with bool) string {
+		return c.edit(random, c.leaf(random.Int64N(size)), with)
+	},
+	"delete": func(c *copied, random *rand.Rand, size int64, with bool) string {
+		return c.remove(random, c.leaf(random.Int64N(size)), with)
+	},
+	"insert": func(c *copied, random *rand.Rand, size int64, _ bool) string {
+		return c.insert(random, c.leaf(random.Int64N(size)))
+	},
+	"reorder": func(c *copied, random *rand.Rand, size int64, _ bool) string {
+		return c.reorder(random, c.leaf(random.Int64N(size)), size)
+	},
+	"cut tail": func(c *copied, random *rand.Rand, size int64, with bool) string {
+		if !with && random.IntN(2) == 0 {
+			return c.rollBack(random, size)
+		}
+		return c.cut(c.leaf(1 + random.Int64N(size-1))) // one is left, at least
+	},
+}
+
+// TestTamperedStore changes copies of a real database at random: by whoever has the
+// database, and by who has the log's key, too, so that the tree is made anew and signed.
+// The export of each is made by the service, as it would be for an auditor, and the
+// offline verifier finds it with nothing but the checkpoints of an anchor. A server that
+// has the anchor does not start with a log that is another, or shorter.
 func TestTamperedStore(t *testing.T) {
 	random := pandotest.Seeded(t)
 	b := newBench(t)
+	var older []*copied
 	for n := range 6 {
-		c, err := b.enroll(fmt.Sprintf("SM-%d", n))
-		b.ok(err)
-		for _, reason := range [][]pki.Reason{{}, {pki.KeyCompromise}, {pki.CertificateHold, pki.RemoveFromCRL}}[n%3] {
-			e := &revocation.Entry{Tenant: "acme", Revocation: pki.Revocation{Issuer: c.Issuer, Serial: c.Serial, Reason: reason, At: b.Now().Truncate(time.Second)},
-				Event: pki.Event{Tenant: "acme", At: b.Now(), Actor: "test", Action: "certificate.revoke", Target: "certificate:" + c.Serial.String()}}
-			b.ok(b.Store.Revoke(t.Context(), []*revocation.Entry{e}))
-			b.ok(e.Err)
-		}
+		b.issue(n)
+		b.later.Add(int64(2 * time.Minute))
+		b.round()
+		older = append(older, b.copied())
 	}
-	b.round()
-	b.later.Add(int64(2 * time.Minute))
-	b.round()
-	anchored := ""
-	for _, n := range b.anchor.notes {
-		if strings.Contains(n, "/tenant/acme\n") {
-			anchored = n
-		}
-	}
+	size := older[5].size() // that the anchor has
+	older = older[:5]
+	anchored := b.anchored()
+	b.issue(6)
+	b.ok(auditlog.Sequence(b.log, b.Context()))
 
 	honest := b.copied()
-	r := honest.verify(anchored)
-	if !r.OK() || r.Certificates < 6 || r.Revocations != 6 || r.Events == 0 || r.To != r.Size || len(r.Since) != 1 {
+	r := honest.verify(anchored...)
+	if !r.OK() || r.Certificates < 7 || r.Revocations != 6 || r.Events == 0 || r.To != r.Size || r.Size <= size || len(r.Since) != len(anchored) {
 		t.Fatalf("of a copy that nobody changed: %+v", r)
 	}
-	acts := map[string]func(*copied, *rand.Rand, *logged) string{"edit": (*copied).edit, "delete": (*copied).remove, "insert": (*copied).insert}
-	for n := range tamperings {
-		act := []string{"edit", "delete", "insert"}[n%3]
-		c := b.copied()
-		what := acts[act](c, random, c.leaf(random.Int64N(r.Size)))
-		if got := c.verify(anchored); got.OK() {
-			t.Errorf("not found: %s: %s", act, what)
+	b.ok(honest.starts(b))
+	honest.rebuild(false) // finds nothing by itself
+	if r := honest.verify(anchored...); !r.OK() || len(r.Since) != len(anchored) {
+		t.Fatalf("of the same log, made anew: %+v", r)
+	}
+	b.ok(honest.starts(b))
+	times := tamperings
+	if testing.Short() {
+		times = 6
+	}
+	for _, kind := range slices.Sorted(maps.Keys(tampering)) {
+		for n := range times {
+			c, with := b.copied(), n%2 == 1
+			what := tampering[kind](c, random, size, with)
+			if with {
+				if random.IntN(2) == 0 {
+					c.grow(random.IntN(10)) // so that it is not shorter
+				}
+				c.rebuild(false)
+			}
+			// Rolled back it is whole without the key.
+			b.finds(c, fmt.Sprintf("%s, with the log's key: %t: %s", kind, with, what), with || c.size() < size)
 		}
+	}
+	other := newBench(t)
+	for n := range times {
+		c, what := b.swapped(other, older, random, n)
+		b.finds(c, what, true)
 	}
 }
 
-// A copied is a copy of the bench's database.
-type copied struct {
-	*bench
-	path string
-}
-
-func (b *bench) copied() *copied {
+// issue has a certificate issued, which is revoked, held, or held and released, all but
+// the seventh.
+func (b *bench) issue(n int) {
 	b.Helper()
-	c := &copied{b, filepath.Join(b.TempDir(), "pando.db")}
-	b.raw(`VACUUM INTO ?`, c.path)
-	return c
-}
-
-// verify exports the log of a copy and verifies the export.
-func (c *copied) verify(anchored string) *audit.Report {
-	c.Helper()
-	gate := audit.NewGate()
-	store, err := sqlstore.Open(c.Context(), c.path, sqlstore.Options{Gate: gate})
-	c.ok(err)
-	defer store.Close()
-	log, err := auditlog.New(c.Context(), auditlog.Config{
-		Store: store, Keys: c.Signer, Node: "test", Now: c.cfg.Now, Log: slog.New(slog.DiscardHandler), Alarms: alarm.NewBoard(c.cfg.Now),
-		Gate: gate, Every: time.Minute, Bound: 10 * time.Minute,
-	})
-	c.ok(err)
-	e, err := log.Export(c.Context(), c.reader(), time.Time{}, time.Time{})
-	c.ok(err)
-	var export bytes.Buffer
-	broken := e.Write(c.Context(), &export) // where a row is gone: an auditor has what was written so far
-	r, err := audit.Verify(&export, audit.VerifyConfig{Since: []string{anchored}})
-	if err != nil {
-		c.Fatalf("%v, after the export ended with %v", err, broken)
+	c, err := b.enroll(fmt.Sprintf("SM-%d", n))
+	b.ok(err)
+	if n == 6 {
+		return
 	}
-	return r
-}
-
-// logged is where a leaf of acme's log is kept.
-type logged struct {
-	group, first, count, created int64
-	kind                         string
-	table, column                string // the row that has it
-	key                          int64
-}
-
-const acmeLog = `(SELECT num FROM ref WHERE text = 'acme' AND num IN (SELECT tenant FROM log))`
-
-// leaf returns where the leaf with an index is.
-func (c *copied) leaf(index int64) *logged {
-	c.Helper()
-	db, err := sql.Open("sqlite", c.path)
-	c.ok(err)
-	defer db.Close()
-	l, ref, row := new(logged), int64(0), int64(0)
-	c.ok(db.QueryRowContext(c.Context(), `SELECT id, first_index, count, created, kind, ref, first_row FROM leaf_group
-		WHERE tenant = `+acmeLog+` AND first_index <= ? ORDER BY first_index DESC LIMIT 1`, index).
-		Scan(&l.group, &l.first, &l.count, &l.created, &l.kind, &ref, &row))
-	switch l.kind {
-	case "certificates":
-		l.table, l.column, l.key = "certificate", "id", row+index-l.first
-	case "revocation":
-		l.table, l.column, l.key = "revocation", "seq", ref+index-l.first
-	default:
-		l.table, l.column, l.key = "event", "num", ref
+	for _, reason := range [][]pki.Reason{{}, {pki.KeyCompromise}, {pki.CertificateHold, pki.RemoveFromCRL}}[n%3] {
+		e := &revocation.Entry{Tenant: "acme", Revocation: pki.Revocation{Issuer: c.Issuer, Serial: c.Serial, Reason: reason, At: b.Now().Truncate(time.Second)},
+			Event: pki.Event{Tenant: "acme", At: b.Now(), Actor: "test", Action: "certificate.revoke", Target: "certificate:" + c.Serial.String()}}
+		b.ok(b.Store.Revoke(b.Context(), []*revocation.Entry{e}))
+		b.ok(e.Err)
 	}
-	return l
 }
 
-// do runs statements on the copy, each of which must change something.
-func (c *copied) do(statements ...string) string {
-	c.Helper()
-	db, err := sql.Open("sqlite", c.path)
-	c.ok(err)
-	defer db.Close()
-	for _, s := range statements {
-		result, err := db.ExecContext(c.Context(), s)
-		if err != nil {
-			c.Fatalf("%s: %v", s, err)
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			c.Fatalf("%s: changed %d rows, %v", s, n, err)
+// anchored returns the checkpoints of acme's log that the anchor has.
+func (b *bench) anchored() (notes []string) {
+	for _, n := range b.anchor.notes {
+		if strings.Contains(n, "/tenant/acme\n") {
+			notes = append(notes, n)
 		}
 	}
-	return strings.Join(statements, "; ")
+	return notes
 }
 
-// edit changes one column of the leaf's row.
-func (c *copied) edit(random *rand.Rand, l *logged) string {
-	by := 1 + random.Int64N(1_000_000_000)
-	edits := map[string][]string{
-		"certificate": {`device = device || 'x'`, fmt.Sprintf(`not_before = not_before - %d`, by), fmt.Sprintf(`not_after = not_after + %d`, by),
-			fmt.Sprintf(`issued = issued + %d`, by), `serial = CAST(substr(serial, 1, 15) || randomblob(5) AS BLOB)`,
-			`der = CAST(substr(der, 1, length(der) - 4) || randomblob(4) AS BLOB)`},
-		"revocation": {`reason = CASE reason WHEN 4 THEN 5 ELSE 4 END`, fmt.Sprintf(`at = at + %d`, by), `n = n + 7`,
-			fmt.Sprintf(`not_after = not_after + %d`, by), `serial = CAST(substr(serial, 1, 15) || randomblob(5) AS BLOB)`},
-		"event": {`actor = actor || 'x'`, `action = action || 'x'`, `target = target || 'x'`, `detail = detail || 'x'`, `id = id || 'x'`,
-			fmt.Sprintf(`at = at - %d`, by)},
-	}[l.table]
-	return c.do(fmt.Sprintf(`UPDATE %s SET %s WHERE %s = %d`, l.table, edits[random.IntN(len(edits))], l.column, l.key))
-}
-
-// remove deletes the leaf's row, or the row that has its place in the log.
-func (c *copied) remove(random *rand.Rand, l *logged) string {
-	if random.IntN(3) == 0 {
-		return c.do(fmt.Sprintf(`DELETE FROM leaf_group WHERE id = %d`, l.group))
+// swapped returns a database that is put in the place of b's: an older one of its own,
+// as it is or after it went on, or that of another deployment, as it is or under b's name.
+func (b *bench) swapped(other *bench, older []*copied, random *rand.Rand, n int) (c *copied, what string) {
+	b.Helper()
+	if n%4 < 2 {
+		of := random.IntN(len(older))
+		c = older[of].again()
+		if n%4 == 0 {
+			return c, fmt.Sprintf("an older database, the %dth", of)
+		}
+		more := 1 + random.IntN(40)
+		c.grow(more)
+		_, closed, err := c.open()
+		b.ok(err)
+		closed()
+		return c, fmt.Sprintf("an older database, the %dth, with %d entries more", of, more)
 	}
-	return c.do(fmt.Sprintf(`DELETE FROM %s WHERE %s = %d`, l.table, l.column, l.key))
+	_, err := other.enroll(fmt.Sprint("SM-", n))
+	b.ok(err)
+	other.round()
+	c = other.copied()
+	if n%4 == 2 {
+		return c, "the database of another deployment"
+	}
+	deployment, err := b.Store.Deployment(b.Context())
+	b.ok(err)
+	c.do(fmt.Sprintf(`UPDATE setting SET value = '%s' WHERE name = 'deployment'`, deployment))
+	c.rebuild(true)
+	return c, "the database of another deployment, with this one's id"
 }
 
-// insert makes an event that never was, and gives it a place in the log: that of the
-// leaf's group, or one before it, so that all behind it move on.
-func (c *copied) insert(random *rand.Rand, l *logged) string {
-	const made = 1 << 40
-	event := fmt.Sprintf(`INSERT INTO event (num, id, tenant, at, actor, action, target, detail)
-		SELECT %d, 'z' || id, tenant, at, actor, action, target, 'made up %d' FROM event WHERE tenant = 'acme' ORDER BY num LIMIT 1`, made, random.Uint32())
-	if l.count == 1 && random.IntN(2) == 0 {
-		return c.do(event, fmt.Sprintf(`UPDATE leaf_group SET kind = 'event', ref = %d WHERE id = %d`, made, l.group))
+// finds holds a copy that was changed against what the anchor has. One that is whole has
+// a tree that its newest checkpoint is of: without the anchor nothing is found, and with
+// it no server starts.
+func (b *bench) finds(c *copied, what string, whole bool) {
+	b.Helper()
+	if whole {
+		if err := c.starts(b); pki.KindOf(err) != pki.Unavailable || err == nil {
+			b.Errorf("%s: a server starts: %v", what, err)
+		}
+		if r := c.verify(); !r.OK() {
+			b.Errorf("%s: it does not hold together: %q", what, r.Findings)
+		}
 	}
-	return c.do(event,
-		fmt.Sprintf(`UPDATE leaf_group SET first_index = -1 - first_index WHERE tenant = %s AND first_index >= %d`, acmeLog, l.first),
-		fmt.Sprintf(`UPDATE leaf_group SET first_index = -first_index WHERE tenant = %s AND first_index < 0`, acmeLog),
-		fmt.Sprintf(`INSERT INTO leaf_group (id, tenant, kind, ref, count, created, hashes, first_row, first_index)
-			SELECT %d, tenant, 'event', %d, 1, created, hashes, 0, %d FROM leaf_group WHERE id = %d`, made, made, l.first, l.group))
+	if c.verify(b.anchored()...).OK() {
+		b.Errorf("%s: it is not found", what)
+	}
 }
