@@ -3,6 +3,7 @@ package auditlog_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
@@ -453,8 +454,8 @@ func TestGateClosesByItself(t *testing.T) {
 	b.ok(err)
 }
 
-// TestCompare: a store that is older than its anchor, or another, does not start; also
-// where that is a webhook alone.
+// TestCompare: a store that is older than its anchor, or another, or whose log was written
+// anew or has another key, does not start; also where that is a webhook alone.
 func TestCompare(t *testing.T) {
 	t.Run("file", func(t *testing.T) {
 		b := newBench(t)
@@ -506,6 +507,34 @@ func compare(b *bench, cfg auditlog.Config) {
 	b.is(pki.Unavailable, err)
 	if err == nil || !strings.Contains(err.Error(), "another deployment") {
 		t.Errorf("a new store: %v", err)
+	}
+
+	// Whoever has the log's key writes it anew, as long as it was.
+	rewritten := b.copied()
+	rewritten.do(`UPDATE event SET detail = detail || 'x' WHERE num = (SELECT min(num) FROM event WHERE tenant = 'acme')`)
+	rewritten.rebuild(false)
+	err = start(reopened(rewritten.path))
+	b.is(pki.Unavailable, err)
+	if err == nil || !strings.Contains(err.Error(), "entries were changed") {
+		t.Errorf("a log that was rewritten: %v", err)
+	}
+	if was, is := b.copied().size(), rewritten.size(); is != was {
+		t.Errorf("the log that was rewritten has %d entries, and had %d", is, was)
+	}
+
+	// Whoever has it not puts another in its place.
+	deployment, err := b.Store.Deployment(b.Context())
+	b.ok(err)
+	public, _, err := ed25519.GenerateKey(nil)
+	b.ok(err)
+	key, err := audit.NewKey(audit.Origin(deployment, "acme"), public)
+	b.ok(err)
+	replaced := b.copied()
+	replaced.do(fmt.Sprintf(`UPDATE log SET verifier = '%s' WHERE tenant = %s`, key, acmeLog))
+	err = start(reopened(replaced.path))
+	b.is(pki.Unavailable, err)
+	if err == nil || !strings.Contains(err.Error(), "is not signed by the key that the database has for it") {
+		t.Errorf("a log whose key is another: %v", err)
 	}
 }
 
