@@ -22,8 +22,10 @@ const (
 	partEntries = 500
 	// partLife is within what time about each part is made anew of the entries, by
 	// turns: whatever became of one, by a fault or by somebody who can write to the
-	// store, ends then.
-	partLife = 24 * time.Hour
+	// store, ends then. Where CRLs are so rare that one would have to make more than
+	// a turnShare-th of many parts, it takes that many CRLs.
+	partLife  = 24 * time.Hour
+	turnShare = 24
 	// stageParts is how many new parts are held, some 1.7 MB; where a CRL has more,
 	// they are stored before it.
 	stageParts = 64
@@ -94,7 +96,7 @@ func (s *Service) assemble(ctx context.Context, c *CRL, state *ShardState, expir
 	var parts []Part
 	// Where more happened, to whatever shard, than this one has entries, those are
 	// read sooner than what happened.
-	if !state.Renewed && state.Newest-state.Covers <= state.Entries && age >= 0 && age < partLife {
+	if !state.Renewed && state.Newest-state.Covers <= state.Entries && age >= 0 {
 		var err error
 		if parts, err = s.cfg.Store.Parts(ctx, c.Issuer, c.Shard); err != nil {
 			return nil, err
@@ -149,7 +151,8 @@ func touched(parts []Part, changes []pki.Revocation, expired time.Time, age time
 }
 
 // oldest returns which parts have their turn: as many of all as the time is of a part's
-// life. Those that are as old as others are neighbours, and so are few spans.
+// life, but no more than are held at once or than a turnShare-th of all. Those that are
+// as old as others are neighbours, and so are few spans.
 func oldest(parts []Part, age time.Duration) []int {
 	order := make([]int, len(parts))
 	for i := range order {
@@ -157,7 +160,8 @@ func oldest(parts []Part, age time.Duration) []int {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(parts[a].Number, parts[b].Number) })
 	const life = int(partLife / time.Second)
-	return order[:(len(parts)*int(age/time.Second)+life-1)/life]
+	due := (len(parts)*int(min(age, partLife)/time.Second) + life - 1) / life
+	return order[:min(due, max(stageParts, (len(parts)+turnShare-1)/turnShare))]
 }
 
 // spanOf returns the serials that parts[first:end] have; behind all of them there is

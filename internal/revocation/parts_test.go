@@ -251,6 +251,11 @@ func TestPartsStaged(t *testing.T) {
 	}
 	sameEntries(t, v)
 	stays("after the end")
+	v.Clock.Advance(10 * 24 * time.Hour)
+	next("ten days", 1)
+	if fresh, _ := newParts(t, v); fresh != 64 || len(w.staged) != 0 {
+		t.Errorf("ten days made %d parts new, staged %v", fresh, w.staged)
+	}
 
 	renew := func() {
 		t.Helper()
