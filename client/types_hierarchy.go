@@ -27,8 +27,7 @@ type Authority struct {
 // An Indexing is the making of indexes that an authority did not have.
 type Indexing struct {
 	Indexes []string `json:"indexes" doc:"expiry, fingerprint, subject. Searches use them when they are made."`
-	Done    int64    `json:"done" doc:"How many certificates of the deployment were looked at; archived ones count."`
-	Total   int64    `json:"total" doc:"Of how many; 0 before it has begun."`
+	Percent int      `json:"percent" doc:"How far it is."`
 }
 
 // NewIndexes are indexes that an authority is to get.

@@ -50,7 +50,7 @@ func followIndexing(ctx context.Context, c *console, cl *client.Client, a *clien
 	p := newProgress(c)
 	defer p.end()
 	for a.Indexing != nil {
-		p.show(step{stage: "indexing", unit: "certificate", done: a.Indexing.Done, total: a.Indexing.Total})
+		p.show(step{stage: "indexing", unit: percent, done: int64(a.Indexing.Percent), total: 100})
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
@@ -67,9 +67,5 @@ func followIndexing(ctx context.Context, c *console, cl *client.Client, a *clien
 
 // indexing says which indexes an authority gets, and how far that is.
 func indexing(x *client.Indexing) string {
-	text := strings.Join(x.Indexes, ", ") + ": "
-	if x.Total == 0 {
-		return text + "about to begin"
-	}
-	return text + fmt.Sprintf("%d of %d certificates looked at", x.Done, x.Total)
+	return fmt.Sprintf("%s: %d %%", strings.Join(x.Indexes, ", "), x.Percent)
 }

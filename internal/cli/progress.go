@@ -13,6 +13,9 @@ import (
 // quietTime is how long nothing may be told while rows go on.
 const quietTime = 5 * time.Second
 
+// percent is the unit of what is known as a share alone.
+const percent = "%"
+
 // A step is how far something is.
 type step struct {
 	stage       string
@@ -39,6 +42,9 @@ func stepOf(b *client.Batch) step {
 
 // String says it in one line.
 func (s step) String() string {
+	if s.unit == percent {
+		return fmt.Sprintf("%s: %d %%", s.stage, s.done)
+	}
 	unit := cmp.Or(s.unit, "row")
 	line := fmt.Sprintf("%s: %d of %s", s.stage, s.done, pki.Count(s.total, unit))
 	if s.total == 0 {

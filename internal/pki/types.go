@@ -108,9 +108,17 @@ func SearchIndexes() []SearchIndex {
 // all have.
 type Indexing struct {
 	Indexes []SearchIndex
-	// Done of the store's Total rows were looked at, those of other authorities too; both
-	// are 0 before it has begun. Rows that were archived leave gaps, and are counted.
+	// Done of the store's Total rows were looked at; both are 0 before it has begun. They
+	// are those of all tenants, and so nobody's to know: Percent is shown.
 	Done, Total int64
+}
+
+// Percent says how far it is, 0 before it has begun.
+func (x *Indexing) Percent() int {
+	if x.Total == 0 {
+		return 0
+	}
+	return int(100 * x.Done / x.Total)
 }
 
 // An Authority is a tenant's CA over its life.

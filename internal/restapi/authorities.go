@@ -104,7 +104,7 @@ func wireAuthority(v *hierarchy.View) client.Authority {
 		Issuers: make([]client.Issuer, len(v.Issuers)),
 	}
 	if x := v.Indexing; x != nil {
-		a.Indexing = &client.Indexing{Indexes: slugs[string](x.Indexes), Done: x.Done, Total: x.Total}
+		a.Indexing = &client.Indexing{Indexes: slugs[string](x.Indexes), Percent: x.Percent()}
 	}
 	for i, from := range v.Issuers {
 		a.Issuers[i] = client.Issuer{ID: string(from.ID), Active: from.State == pki.IssuerActive, State: string(from.State), Certificate: certificatePEM(from.Certificate),
