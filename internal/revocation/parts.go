@@ -106,6 +106,9 @@ func (s *Service) assemble(ctx context.Context, c *CRL, state *ShardState, expir
 		a.Of, a.Gone = 0, []Span{{}}
 		return a, s.addParts(ctx, a, c, expired, Span{})
 	}
+	if entriesOf(parts) != state.Entries {
+		return nil, errParts
+	}
 	changes, err := s.changed(ctx, c, state.Covers, expired)
 	if err != nil {
 		return nil, err
@@ -129,6 +132,13 @@ func (s *Service) assemble(ctx context.Context, c *CRL, state *ShardState, expir
 	return a, nil
 }
 
+func entriesOf(parts []Part) (n int64) {
+	for i := range parts {
+		n += parts[i].Entries
+	}
+	return n
+}
+
 // touched says which parts are to be made anew, after a time since the CRL that they
 // are of: those with entries that changed or expired, and by turns the oldest; the last
 // value is for the serials behind all parts. A small part goes with the next one.
@@ -144,6 +154,8 @@ func touched(parts []Part, changes []pki.Revocation, expired time.Time, age time
 	for i, p := range parts {
 		old[i] = old[i] || p.Expires.Before(expired)
 	}
+	// What is behind the last part may lack one that was there.
+	old[len(parts)] = old[len(parts)] || old[len(parts)-1]
 	for i := len(parts) - 1; i >= 0; i-- {
 		old[i] = old[i] || old[i+1] && parts[i].Entries < partEntries/2
 	}

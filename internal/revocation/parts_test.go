@@ -153,6 +153,65 @@ func TestPartsInTurn(t *testing.T) {
 	}
 }
 
+// TestPartsLost: what is behind the last part is made anew with it, so that a part that
+// is no more, as by somebody who can write to the store, is not missed for good; where the
+// counts do not fit it is found at once.
+func TestPartsLost(t *testing.T) {
+	for name, test := range map[string]struct {
+		lose  func([]revocation.Part) []revocation.Part
+		alarm bool
+	}{
+		"dropped": {func(parts []revocation.Part) []revocation.Part { return parts[:len(parts)-1] }, true},
+		"hidden": {func(parts []revocation.Part) []revocation.Part {
+			last := len(parts) - 1
+			parts[last-1].Entries += parts[last].Entries
+			return parts[:last]
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := revocationtest.New(t, 1)
+			addRevoked(t, v, 2600)
+			publish(t, v, 1)
+			v.Store.ChangeParts(v.CA.Issuer.ID, 0, test.lose)
+			for begun := v.Clock.Now(); v.Clock.Now().Before(begun.Add(24 * time.Hour)); {
+				v.Clock.Advance(10 * time.Hour)
+				publish(t, v, 1)
+			}
+			sameEntries(t, v)
+			if all := v.Alarms.Of(revocationtest.Tenant); (len(all) > 0) != test.alarm {
+				t.Errorf("alarms %v", all)
+			}
+		})
+	}
+}
+
+// TestRenewedMeanwhile: who wants CRLs made anew while one is being made gets one after it.
+func TestRenewedMeanwhile(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	addRevoked(t, v, 5000)
+	w := &watchedStore{FakeStore: v.Store}
+	s := v.Over(w)
+	next := func(want int) {
+		t.Helper()
+		if n, err := s.PublishDue(t.Context()); n != want || err != nil {
+			t.Fatalf("%d CRLs, %v; want %d", n, err, want)
+		}
+	}
+	next(1)
+	v.Clock.Advance(10 * time.Minute)
+	revoke(t, v, v.Issue(), pki.KeyCompromise)
+	w.onPut = func() error {
+		w.onPut = nil
+		return v.Store.Renew(t.Context(), v.CA.Issuer.ID, 0, pki.Event{})
+	}
+	next(1)
+	next(1)
+	if fresh, all := newParts(t, v); fresh != all {
+		t.Errorf("%d of %d parts are new", fresh, all)
+	}
+	next(0)
+}
+
 // A watchedStore counts the parts that are stored at once.
 type watchedStore struct {
 	*revocationtest.FakeStore

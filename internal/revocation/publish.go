@@ -165,14 +165,14 @@ func (s *Service) renew(ctx context.Context, list List) (made int, err error) {
 	now := s.cfg.Now()
 	renewed := state.Renewed
 	if state.stale(now) || renewed || !id.issuer.Deltas && state.Newest > state.Covers {
-		stored, err := s.renewList(ctx, id, &state, nil)
+		stored, err := s.renewList(ctx, id, &state, nil, renewed)
 		if err != nil || !stored {
 			return 0, err
 		}
 		made++
 	}
 	if id.issuer.Deltas && (state.Delta.stale(now) || renewed || state.Newest > state.Delta.Covers) {
-		stored, err := s.renewList(ctx, id, &state, state.base(now))
+		stored, err := s.renewList(ctx, id, &state, state.base(now), renewed)
 		if err != nil || !stored {
 			return made, err
 		}
@@ -190,9 +190,10 @@ func (st *ShardState) base(now time.Time) *Edition {
 	return &st.Edition
 }
 
-// renewList makes and stores one CRL, and brings state up to date. It is false
-// where another process stored a later one meanwhile.
-func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState, base *Edition) (bool, error) {
+// renewList makes and stores one CRL, and brings state up to date; renewed says that it is
+// one that somebody wants made anew. It is false where another process stored a later one
+// meanwhile.
+func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState, base *Edition, renewed bool) (bool, error) {
 	crl, err := s.build(ctx, id, state, base)
 	if errors.Is(err, errParts) {
 		crl, err = s.buildWhole(ctx, id, state)
@@ -209,7 +210,7 @@ func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState
 	} else {
 		state.Before, state.Edition = state.Edition, made
 	}
-	crl.Due = Due{At: state.renewal(), Above: state.Covers}
+	crl.Due = Due{At: state.renewal(), Above: state.Covers, KeepRenewed: !renewed}
 	if id.issuer.Deltas {
 		crl.Due.Above = state.Delta.Covers
 		if delta := state.Delta.renewal(); delta.Before(crl.Due.At) {

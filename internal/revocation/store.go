@@ -45,6 +45,9 @@ type CRL struct {
 type Due struct {
 	At    time.Time
 	Above int64
+	// KeepRenewed says that nobody had wanted the shard's CRLs made anew when this one
+	// was begun: who wants that since is not served by it, and it stays due.
+	KeepRenewed bool
 }
 
 // A Span is serials: those above After and up to Through, or all of them where it is

@@ -215,6 +215,14 @@ func (s *FakeStore) ForgeParts(issuer pki.IssuerID, shard int, forge func([]byte
 	}
 }
 
+// ChangeParts has change replace a shard's parts.
+func (s *FakeStore) ChangeParts(issuer pki.IssuerID, shard int, change func([]revocation.Part) []revocation.Part) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := shardKey{issuer, shard}
+	s.parts[k] = change(slices.Clone(s.parts[k]))
+}
+
 // DamageCRL has damage change the bytes of a list's latest CRL.
 func (s *FakeStore) DamageCRL(list revocation.List, damage func([]byte) []byte) {
 	s.mu.Lock()
@@ -517,7 +525,11 @@ func (s *FakeStore) PutCRL(_ context.Context, c *revocation.CRL, e *pki.Event) e
 		s.putParts(c, s.latestFull(c.Issuer, c.Shard))
 	}
 	s.crls[c.List] = append([]*revocation.CRL{c}, have[:min(1, len(have))]...)
-	s.due[shardKey{c.Issuer, c.Shard}] = c.Due
+	shard, due := shardKey{c.Issuer, c.Shard}, c.Due
+	if before, ok := s.due[shard]; ok && due.KeepRenewed && before.At.IsZero() {
+		due.At = before.At
+	}
+	s.due[shard] = due
 	if e != nil {
 		s.events = append(s.events, *e)
 	}

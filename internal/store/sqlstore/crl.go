@@ -91,8 +91,8 @@ func (s *Store) PutCRL(ctx context.Context, c *revocation.CRL, e *pki.Event) err
 				return fmt.Errorf("storing the parts of a CRL: %w", err)
 			}
 		}
-		if _, err := t.exec(`UPDATE crl_shard SET covers = $1, due = $2, made = $3 WHERE issuer = $4 AND shard = $5`,
-			c.Due.Above, micros(c.Due.At), micros(c.ThisUpdate), info.num, c.Shard); err != nil {
+		if _, err := t.exec(`UPDATE crl_shard SET covers = $1, due = CASE WHEN due = 0 AND $6 = 1 THEN 0 ELSE $2 END, made = $3 WHERE issuer = $4 AND shard = $5`,
+			c.Due.Above, micros(c.Due.At), micros(c.ThisUpdate), info.num, c.Shard, number(c.Due.KeepRenewed)); err != nil {
 			return fmt.Errorf("noting when a shard is due: %w", err)
 		}
 		if e == nil {

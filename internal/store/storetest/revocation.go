@@ -550,6 +550,17 @@ func testDue(f *fixture) {
 	f.same(len(due(f.now, 100)), 2)
 	f.ok(f.Renew(f.ctx, f.issuer.ID, revocation.AllShards, f.event(acme, "crl.renew")))
 	f.same(len(due(f.now, 100)), shards)
+	// One that was begun before somebody wanted them anew leaves the shard due.
+	for keep, want := range map[bool]bool{true: true, false: false} {
+		f.ok(f.Renew(f.ctx, f.issuer.ID, 0, f.event(acme, "crl.renew")))
+		number, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, 0)
+		f.ok(err)
+		f.ok(f.PutCRL(f.ctx, &revocation.CRL{List: revocation.List{Issuer: f.issuer.ID}, Number: number, ThisUpdate: f.now, NextUpdate: f.now.AddDate(0, 0, 1),
+			DER: []byte{1}, Due: revocation.Due{At: f.now.Add(time.Hour), KeepRenewed: keep}}, nil))
+		state, err := f.Shard(f.ctx, f.issuer.ID, 0)
+		f.ok(err)
+		f.same(state.Renewed, want)
+	}
 	f.is(pki.NotFound, f.Renew(f.ctx, f.issuer.ID, shards, renew))
 	f.is(pki.NotFound, f.Renew(f.ctx, "unknown", revocation.AllShards, renew))
 	f.same(due(f.now.AddDate(20, 0, 0), 100), []int(nil)) // the issuer is over
