@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,28 +12,64 @@ import (
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// PurgeRows drops the rows of up to limit chunks, of batches of all tenants that ended
-// before a time, and returns how many. The request of each row that has a certificate in
-// the store is kept for as long as that is, without what the certificate has of it; those
-// of the other rows are not.
-func (s *Service) PurgeRows(ctx context.Context, before time.Time, limit int) (int, error) {
-	chunks, err := s.cfg.Store.PurgeableRows(ctx, before, limit)
-	if err != nil {
-		return 0, err
-	}
-	var stay error // of those that cannot be read; the others go on
-	chunks = slices.DeleteFunc(chunks, func(p *Purge) bool {
-		requests, err := s.cut(ctx, p)
-		if p.Requests = requests; err != nil {
-			stay = errors.Join(stay, fmt.Errorf("rows %d to %d of batch %s stay: %w", p.Chunk.First, p.Chunk.First+int64(p.Chunk.Count)-1, p.Batch, err))
+// maxUnreadable is how many chunks that cannot be read are remembered: with more of them
+// nothing is dropped until they are mended.
+const maxUnreadable = 64
+
+// A chunkID names a chunk of a batch.
+type chunkID struct {
+	batch pki.BatchID
+	no    int
+}
+
+// PurgeRows drops the rows of some limit chunks, of batches of all tenants that ended
+// before a time, and returns how many; fewer than limit are all that there are. The request
+// of each row that has a certificate in the store is kept for as long as that is, without
+// what the certificate has of it; those of the other rows are not. Chunks that cannot be
+// read stay, and are an error when all others are gone. One call at a time.
+func (s *Service) PurgeRows(ctx context.Context, before time.Time, limit int) (purged int, err error) {
+	for purged < limit {
+		chunks, err := s.cfg.Store.PurgeableRows(ctx, before, limit+len(s.unreadable))
+		if err != nil {
+			return purged, err
 		}
-		return err != nil
-	})
-	if len(chunks) == 0 {
-		return 0, stay
+		stay := make(map[chunkID]error) // those of before may be gone
+		chunks = slices.DeleteFunc(chunks, func(p *Purge) bool {
+			id := chunkID{p.Batch, p.Chunk.No}
+			known := s.unreadable[id]
+			if known == nil {
+				requests, err := s.cut(ctx, p)
+				if p.Requests = requests; err == nil {
+					return false
+				}
+				known = fmt.Errorf("rows %d to %d of batch %s stay: %w", p.Chunk.First, p.Chunk.First+int64(p.Chunk.Count)-1, p.Batch, err)
+			}
+			stay[id] = known
+			return true
+		})
+		for id := range s.unreadable {
+			if stay[id] == nil {
+				delete(s.unreadable, id)
+			}
+		}
+		found := false // one that was not known
+		for id, err := range stay {
+			if s.unreadable[id] == nil && len(s.unreadable) < maxUnreadable {
+				s.unreadable[id], found = err, true
+			}
+		}
+		if len(chunks) == 0 && !found {
+			all := slices.Collect(maps.Values(stay))
+			clear(s.unreadable) // the next round looks at them again
+			return purged, errors.Join(all...)
+		}
+		n, err := s.cfg.Store.PurgeRows(ctx, before, chunks...)
+		purged += n
+		if err != nil || n == 0 && !found {
+			return purged, err
+		}
 	}
-	n, err := s.cfg.Store.PurgeRows(ctx, before, chunks...)
-	return n, errors.Join(err, stay)
+	return purged, nil
 }
 
 // cut returns the requests that are to be kept of a chunk.

@@ -139,35 +139,57 @@ func purge(t *testing.T, s *stack.Stack) {
 // unreadable is a store in which the results of some rows cannot be read.
 type unreadable struct {
 	batch.Store
-	first int64
+	bad map[int64]bool // by their first rows
 }
 
 func (u unreadable) Results(ctx context.Context, tenant pki.TenantID, id pki.BatchID, after int64, limit int) ([]batch.Result, error) {
-	if after+1 == u.first {
+	if u.bad[after+1] {
 		return nil, errors.New("it is damaged")
 	}
 	return u.Store.Results(ctx, tenant, id, after, limit)
 }
 
 // TestUnreadableRowsStay: rows whose certificates cannot be read stay, with an error, and
-// keep no others from going.
+// keep no others from going, however many they are.
 func TestUnreadableRowsStay(t *testing.T) {
 	s := newStack(t, stack.Config{})
-	b, err := submit(t, s, batch.Submission{}, pandotest.PEMRequests(t, "SM-", 2*batch.ChunkRows+1))
+	b, err := submit(t, s, batch.Submission{}, pandotest.PEMRequests(t, "SM-", 3*batch.ChunkRows+1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	b = rest(t, s, b.ID)
-	bad := batch.New(batch.Config{Store: unreadable{s.Store, batch.ChunkRows + 1}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	for _, want := range []int{2, 0} {
-		n, err := bad.PurgeRows(t.Context(), time.Now().Add(time.Hour), 8)
-		if n != want || err == nil || !strings.Contains(err.Error(), fmt.Sprintf("rows 126 to 250 of batch %s stay: it is damaged", b.ID)) {
-			t.Errorf("%d dropped, %v", n, err)
+	const first, second, third = 1, batch.ChunkRows + 1, 2*batch.ChunkRows + 1
+	bad := map[int64]bool{first: true, third: true}
+	purger := batch.New(batch.Config{Store: unreadable{s.Store, bad}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	purge := func(want int, stay ...int64) {
+		t.Helper()
+		n, err := purger.PurgeRows(t.Context(), time.Now().Add(time.Hour), 1)
+		if n != want || (err == nil) != (len(stay) == 0) {
+			t.Errorf("%d dropped, %v; want %d", n, err, want)
+		}
+		for _, row := range stay {
+			if !strings.Contains(fmt.Sprint(err), fmt.Sprintf("rows %d to %d of batch %s stay: it is damaged", row, row+batch.ChunkRows-1, b.ID)) {
+				t.Errorf("rows from %d on: %v", row, err)
+			}
 		}
 	}
-	if c, err := s.Store.ChunkOf(t.Context(), "acme", b.ID, batch.ChunkRows+1); err != nil || c.Count != batch.ChunkRows {
-		t.Errorf("%+v, %v", c, err)
+	for range 2 {
+		purge(1)
 	}
+	for range 2 {
+		purge(0, first, third)
+	}
+	for _, row := range []int64{first, third} {
+		if c, err := s.Store.ChunkOf(t.Context(), "acme", b.ID, row); err != nil || c.Count != batch.ChunkRows {
+			t.Errorf("%+v, %v", c, err)
+		}
+	}
+	if _, err := s.Store.ChunkOf(t.Context(), "acme", b.ID, second); pki.KindOf(err) != pki.NotFound {
+		t.Errorf("rows from %d on: %v", second, err)
+	}
+	delete(bad, first)
+	purge(1)
+	purge(0, third)
 	for row, request := range restored(t, s.Batch, s.Store, b) {
 		if len(request) == 0 {
 			t.Errorf("the request of row %d is lost", row+1)

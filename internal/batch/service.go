@@ -52,6 +52,8 @@ type Service struct {
 	working   map[pki.BatchID]bool // batches that this process works on
 
 	turns *batchTurns
+
+	unreadable map[chunkID]error // PurgeRows's own: chunks that it cannot read, and why
 }
 
 // New returns a Service. Run must be running for batches to go on.
@@ -59,6 +61,7 @@ func New(cfg Config) *Service {
 	return &Service{
 		cfg: cfg, wake: make(chan struct{}, 1),
 		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool), turns: newTurns(cfg.Family),
+		unreadable: make(map[chunkID]error),
 	}
 }
 
