@@ -96,7 +96,7 @@ func (x *Indexer) round(ctx context.Context, order *turns.Turns[*pki.Authority, 
 		x.cfg.Log.ErrorContext(ctx, "making indexes", "tenant", a.Tenant, "authority", a.Name, "error", err)
 		x.cfg.Alarms.Raise(alarm.Alarm{Key: key, Severity: alarm.Warning,
 			What: fmt.Sprintf("The indexes %v of the authority %s cannot be made: %s", a.Indexing.Indexes, a.Name, pki.DetailOf(err)),
-			Do:   "Searches do as without them, and nothing else is concerned. The server's log says more; where a certificate is damaged, 'pando check' says which. It goes on by itself once that is mended."})
+			Do:   "Searches do as without them, and nothing else is concerned. The server's log says more. It goes on by itself once that is mended."})
 		order.Rest(a.ID, turns.Backoff(indexPause, *failures, maxIndexPause))
 		*failures++
 	}

@@ -2,6 +2,7 @@ package hierarchy_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/hierarchy"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -76,4 +78,42 @@ func TestIndexer(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestIndexOfDamaged: a certificate whose stored bytes are damaged keeps no index from
+// being made, and is in that by expiry.
+func TestIndexOfDamaged(t *testing.T) {
+	s := stack.New(t, stack.Config{})
+	s.AddTenant(t, "acme")
+	db, err := sql.Open("sqlite", "file:"+s.Path+"?_pragma=busy_timeout(60000)") // others write, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	count := func(table string) (n int) {
+		t.Helper()
+		if err := db.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	certificates := count(`certificate WHERE issuer = (SELECT issuer FROM certificate WHERE id = 1)`) // the root's
+	if _, err := db.Exec(`UPDATE certificate SET der = CAST(substr(der, 1, length(der)-4) || x'01020304' AS BLOB) WHERE id = 1`); err != nil {
+		t.Fatal(err)
+	}
+	root, err := s.Hierarchy.AddIndexes(t.Context(), manage(t, s), "root", pki.SearchIndexes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for done := false; !done; {
+		if done, err = s.Store.AdvanceIndexing(t.Context(), "acme", root.ID, 10, pki.Event{Tenant: "acme"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := count(`certificate_expiry`); n != certificates || certificates == 0 {
+		t.Errorf("%d of %d certificates by expiry", n, certificates)
+	}
+	if n := count(`certificate_fingerprint`); n != certificates-1 {
+		t.Errorf("%d of %d certificates by fingerprint, one of them damaged", n, certificates)
+	}
 }

@@ -13,7 +13,7 @@ type indexedItem struct {
 	owner    int64
 	sum      [32]byte // SHA-256 of der
 	notAfter time.Time
-	der      []byte
+	der      []byte // nil where it is damaged
 }
 
 // index stores the rows of indexes for the certificate with the given id, but for rows
@@ -24,6 +24,9 @@ func (t *tx) index(indexes []pki.SearchIndex, id int64, x *indexedItem) error {
 		tenants = append(tenants, x.owner)
 	}
 	for _, index := range indexes {
+		if x.der == nil && index != pki.IndexExpiry {
+			continue
+		}
 		var err error
 		switch index {
 		case pki.IndexFingerprint:

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -46,7 +47,8 @@ func (s *Store) Indexings(ctx context.Context) ([]*pki.Authority, error) {
 }
 
 // AdvanceIndexing implements hierarchy.Store. Certificates are read before the
-// transaction, so that the writer is held for the index's rows alone.
+// transaction, so that the writer is held for the index's rows alone. One that is damaged,
+// which the checker finds, gets only what its row says.
 func (s *Store) AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, limit int, done pki.Event) (bool, error) {
 	a, err := s.Authority(ctx, tenant, id)
 	switch {
@@ -75,11 +77,14 @@ func (s *Store) AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki
 		if !slices.Contains(issuers, row.issuer) {
 			continue
 		}
-		c, err := s.certificate(ctx, row)
-		if err != nil {
+		x := &indexedItem{tenant: row.tenant, owner: row.owner, notAfter: row.cert.NotAfter}
+		switch c, err := s.certificate(ctx, row); {
+		case err == nil:
+			x.sum, x.der = sha256.Sum256(c.DER), c.DER
+		case !errors.Is(err, errDamaged) && !errors.Is(err, errNoName):
 			return false, err
 		}
-		theirs[row.id] = &indexedItem{tenant: row.tenant, owner: row.owner, sum: sha256.Sum256(c.DER), notAfter: c.NotAfter, der: c.DER}
+		theirs[row.id] = x
 	}
 	return through == a.Indexing.Total, s.update(ctx, func(t *tx) error {
 		if err := t.indexed(a, through); err != nil {
