@@ -9,6 +9,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/stat"
 	"github.com/pando-pki/pando/internal/turns"
 )
 
@@ -33,11 +34,23 @@ type IndexerConfig struct {
 	Log    *slog.Logger
 }
 
+// IndexerStats is what an Indexer did. It is safe for concurrent use.
+type IndexerStats struct {
+	Certificates stat.Counter // that were looked at, those of other authorities with them
+	Failures     stat.Counter // steps that failed
+}
+
 // An Indexer makes the indexes that authorities get later.
-type Indexer struct{ cfg IndexerConfig }
+type Indexer struct {
+	cfg   IndexerConfig
+	stats IndexerStats
+}
 
 // NewIndexer returns an Indexer.
-func NewIndexer(cfg IndexerConfig) *Indexer { return &Indexer{cfg} }
+func NewIndexer(cfg IndexerConfig) *Indexer { return &Indexer{cfg: cfg} }
+
+// Stats returns what the Indexer did.
+func (x *Indexer) Stats() *IndexerStats { return &x.stats }
 
 // Run makes indexes until ctx ends: a step of each family's in turn. What was made stays
 // made; the next start goes on.
@@ -79,13 +92,14 @@ func (x *Indexer) round(ctx context.Context, order *turns.Turns[*pki.Authority, 
 	if err != nil {
 		return false, err
 	}
-	done, err := x.cfg.Store.AdvanceIndexing(ctx, a.Tenant, a.ID, indexAtOnce, pki.Event{
+	seen, done, err := x.cfg.Store.AdvanceIndexing(ctx, a.Tenant, a.ID, indexAtOnce, pki.Event{
 		Tenant: a.Tenant, At: x.cfg.Now().UTC(), Actor: g.Actor(), Action: "authority.indexed",
 		Target: "authority:" + string(a.ID), Detail: fmt.Sprintf("%s: %v", a.Name, a.Indexing.Indexes),
 	})
 	switch {
 	case err == nil:
 		*failures = 0
+		x.stats.Certificates.Add(seen)
 		x.cfg.Alarms.Clear(key)
 		if done {
 			x.cfg.Log.InfoContext(ctx, "indexes are made", "tenant", a.Tenant, "authority", a.Name, "indexes", a.Indexing.Indexes)
@@ -93,6 +107,7 @@ func (x *Indexer) round(ctx context.Context, order *turns.Turns[*pki.Authority, 
 	case pki.KindOf(err) == pki.Conflict: // another process went on
 		order.Rest(a.ID, lookForIndexes)
 	case ctx.Err() == nil:
+		x.stats.Failures.Add(1)
 		x.cfg.Log.ErrorContext(ctx, "making indexes", "tenant", a.Tenant, "authority", a.Name, "error", err)
 		x.cfg.Alarms.Raise(alarm.Alarm{Key: key, Severity: alarm.Warning,
 			What: fmt.Sprintf("The indexes %v of the authority %s cannot be made: %s", a.Indexing.Indexes, a.Name, pki.DetailOf(err)),

@@ -33,16 +33,16 @@ func (u *unmade) Indexings(context.Context) (all []*pki.Authority, _ error) {
 	return all, nil
 }
 
-func (u *unmade) AdvanceIndexing(_ context.Context, _ pki.TenantID, id pki.AuthorityID, _ int, e pki.Event) (bool, error) {
+func (u *unmade) AdvanceIndexing(_ context.Context, _ pki.TenantID, id pki.AuthorityID, _ int, e pki.Event) (seen int, made bool, err error) {
 	if id == "damaged" && u.fails > 0 {
 		u.fails--
-		return false, errors.New("a certificate is damaged")
+		return 0, false, errors.New("a certificate is damaged")
 	}
 	u.left[id]--
 	if u.left[id] == 0 {
 		u.done = append(u.done, e.Action+" "+e.Target)
 	}
-	return u.left[id] == 0, nil
+	return 7, u.left[id] == 0, nil
 }
 
 // TestIndexer: an authority whose indexes cannot be made is an alarm until they can,
@@ -72,6 +72,9 @@ func TestIndexer(t *testing.T) {
 		}
 		if len(store.done) != 2 || store.left["damaged"] != 0 {
 			t.Errorf("done in the end: %v, left %v", store.done, store.left)
+		}
+		if s := x.Stats(); s.Certificates.Value() != 5*7 || s.Failures.Value() != 5 {
+			t.Errorf("%d certificates were looked at, and %d steps failed", s.Certificates.Value(), s.Failures.Value())
 		}
 		stop()
 		if err := <-ended; err != nil {
@@ -106,7 +109,7 @@ func TestIndexOfDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for done := false; !done; {
-		if done, err = s.Store.AdvanceIndexing(t.Context(), "acme", root.ID, 10, pki.Event{Tenant: "acme"}); err != nil {
+		if _, done, err = s.Store.AdvanceIndexing(t.Context(), "acme", root.ID, 10, pki.Event{Tenant: "acme"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -51,9 +51,10 @@ type Store interface {
 	// Indexings returns the authorities that indexes are being made for.
 	Indexings(ctx context.Context) ([]*pki.Authority, error)
 	// AdvanceIndexing looks at up to limit more certificates for the indexes that are being
-	// made for an authority. After the last one they are there, with the event, and it
-	// returns true. Conflict where none are being made, or somebody else went on.
-	AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, limit int, done pki.Event) (bool, error)
+	// made for an authority, and returns at how many it did. After the last one they are
+	// there, with the event, and made is true. Conflict where none are being made, or
+	// somebody else went on.
+	AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, limit int, done pki.Event) (seen int, made bool, err error)
 
 	// Issuers returns an authority's issuers, newest first.
 	Issuers(ctx context.Context, tenant pki.TenantID, authority pki.AuthorityID) ([]*pki.Issuer, error)

@@ -147,6 +147,9 @@ func (c collector) store(out sink) error {
 	if err := c.work(ctx, out); err != nil {
 		return err
 	}
+	if err := c.indexes(ctx, out); err != nil {
+		return err
+	}
 	if err := c.quotas(ctx, out); err != nil {
 		return err
 	}

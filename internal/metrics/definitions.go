@@ -64,6 +64,10 @@ var (
 	purged        = counter("pando_purged_total", "What this process removed from the store as its time was over (retention), by what it is.", "what")
 	purgeFailures = counter("pando_purge_failures_total", "Rounds of such removal that failed and are made again.", "what")
 
+	indexesMaking = gauge("pando_indexes_making", "Indexes for searches that authorities get later and that are being made.")
+	indexed       = counter("pando_index_certificates_total", "Certificates that this process looked at for them, those of other authorities with them.")
+	indexFailures = counter("pando_index_failures_total", "Steps of making them that failed and are made again.")
+
 	deviceActs      = counter("pando_device_acts_total", "Acts on devices that this process carried out.", "act")
 	devicesImported = counter("pando_device_import_rows_total", "Rows of imports of devices, by what became of them: planned, moved, unchanged or refused.", "outcome")
 
@@ -125,7 +129,7 @@ func definitions() []definition {
 		issued, refused, visited, underWay, waiting, intents, groups, commits, signature,
 		keysReady, keysWaiting, keysMade,
 		transactions, database, wal, entries, batches, jobs, jobsSeen,
-		changes, changesOpen, validatorAnswers, deviceActs, devicesImported, lotReports, purged, purgeFailures,
+		changes, changesOpen, validatorAnswers, deviceActs, devicesImported, lotReports, indexesMaking, indexed, indexFailures, purged, purgeFailures,
 		archives, archived, archiveFailures, archiveRounds, archiveRound, quotas, quotasCounting,
 		logWaiting, logOldest, logSigned, logUnanchored, anchorTaken, anchorFailures, logExports,
 		crlsMade, crlAge, crlLeft, crlLate, ocspTold, ocspKept, ocspRefused,

@@ -19,6 +19,7 @@ import (
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/pki"
@@ -38,6 +39,7 @@ type Store interface {
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
 	Shards(ctx context.Context, issuer pki.IssuerID) ([]revocation.ShardState, error)
 	OpenWork(ctx context.Context) (stat.OpenWork, error)
+	Indexings(ctx context.Context) ([]*pki.Authority, error)
 	AllQuotas(ctx context.Context) ([]*quota.Quota, error)
 }
 
@@ -84,6 +86,7 @@ type Config struct {
 	Validators Validators
 	LotReports *stat.Counter // signed
 	Registry   *registry.Stats
+	Indexer    *hierarchy.IndexerStats
 	Audit      *auditlog.Stats
 	Publisher  Publisher
 	Checker    *stat.StatusChecks

@@ -26,6 +26,7 @@ import (
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/blob"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/limit"
 	"github.com/pando-pki/pando/internal/metrics"
 	"github.com/pando-pki/pando/internal/pandotest"
@@ -49,6 +50,7 @@ type parts struct {
 	limits    *limit.Limits
 	purged    map[string]*stat.Purges
 	validator *answers
+	indexer   hierarchy.IndexerStats
 }
 
 func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
@@ -72,7 +74,7 @@ func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
 	p.checker = statuscheck.New(statuscheck.Config{Store: s.Store, Authority: s.Revocation, Publisher: p.publisher, Alarms: s.Alarms, Now: p.later.Now, Log: log})
 	return s, metrics.New(metrics.Config{
 		Store: s.Store, Issuance: s.Issuance, Keys: s.Keypool, Refused: s.Enroll.Refused(), Visits: s.Visits, Signatures: s.Signer.Times(),
-		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Approvals: s.Approvals.Stats(), Purged: p.purged, Validators: p.validator, LotReports: s.LotReports.Signed(), Registry: s.Registry.Stats(), Audit: p.log.Stats(), Publisher: p.publisher, Checker: p.checker.Stats(), Limits: p.limits,
+		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Approvals: s.Approvals.Stats(), Purged: p.purged, Validators: p.validator, LotReports: s.LotReports.Signed(), Registry: s.Registry.Stats(), Indexer: &p.indexer, Audit: p.log.Stats(), Publisher: p.publisher, Checker: p.checker.Stats(), Limits: p.limits,
 		Connections: func() map[string]metrics.Connections {
 			return map[string]metrics.Connections{"https": {Open: 2, Most: 3, Refused: 1}}
 		}, Alarms: s.Alarms, Now: time.Now, Log: log, Version: "test",
@@ -181,6 +183,11 @@ func (p *parts) work(t *testing.T, s *stack.Stack, m *metrics.Metrics) {
 		}
 	}
 	p.purged["old things"].Removed.Add(7)
+	p.indexer.Certificates.Add(500)
+	p.indexer.Failures.Add(2)
+	if _, err := s.Hierarchy.AddIndexes(t.Context(), s.Permit(t, "demo", access.ManageAuthorities), "issuing", []pki.SearchIndex{pki.IndexExpiry, pki.IndexSubject}); err != nil {
+		t.Fatal(err)
+	}
 	p.validator.said.Yes.Add(1)
 	p.validator.said.No.Add(pki.Unauthenticated)
 	for range 2 { // nobody listens at a stack's status URL, and the root's first CRL is late at the second look
@@ -240,6 +247,9 @@ func TestCounts(t *testing.T) {
 		`pando_device_acts_total{act="decommission"} 1`,
 		`pando_device_acts_total{act="suspend"} 0`,
 		`pando_lot_reports_total 1`,
+		`pando_indexes_making 2`,
+		`pando_index_certificates_total 500`,
+		`pando_index_failures_total 2`,
 		`pando_purged_total{what="old things"} 7`,
 		`pando_purge_failures_total{what="old things"} 0`,
 		`pando_log_exports_total{outcome="done"} 1`,

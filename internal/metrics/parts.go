@@ -28,7 +28,7 @@ func (c collector) log(out sink) {
 	out.counter(logExports, s.ExportFailures.Value(), "failed")
 }
 
-// keeping shows what was done in the registry, what was closed and what was cleared away.
+// keeping shows what was done in the registry, what was closed, indexed and cleared away.
 func (c collector) keeping(out sink) {
 	r := c.m.cfg.Registry
 	for act, n := range r.Acts {
@@ -39,6 +39,8 @@ func (c collector) keeping(out sink) {
 	out.counter(devicesImported, r.Unchanged.Value(), "unchanged")
 	out.counter(devicesImported, r.Refused.Value(), "refused")
 	out.counter(lotReports, c.m.cfg.LotReports.Value())
+	out.counter(indexed, c.m.cfg.Indexer.Certificates.Value())
+	out.counter(indexFailures, c.m.cfg.Indexer.Failures.Value())
 	for what, n := range c.m.cfg.Purged {
 		out.counter(purged, n.Removed.Value(), what)
 		out.counter(purgeFailures, n.Failures.Value(), what)
@@ -101,6 +103,19 @@ func (c collector) work(ctx context.Context, out sink) error {
 	for _, s := range []approval.State{approval.Pending, approval.Approved} {
 		out.gauge(changesOpen, float64(w.Changes[string(s)]), string(s))
 	}
+	return nil
+}
+
+func (c collector) indexes(ctx context.Context, out sink) error {
+	all, err := c.m.cfg.Store.Indexings(ctx)
+	if err != nil {
+		return err
+	}
+	making := 0
+	for _, a := range all {
+		making += len(a.Indexing.Indexes)
+	}
+	out.gauge(indexesMaking, float64(making))
 	return nil
 }
 

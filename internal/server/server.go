@@ -155,7 +155,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 	certified.Certificates, principals.Secrets = s.trust, s.secrets
 	s.metrics = metrics.New(metrics.Config{
 		Store: s.store, Issuance: s.issuance, Keys: s.keyPool, Refused: s.enroll.Refused(), Visits: s.visits, Signatures: signatures.Times(),
-		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Approvals: s.approvals.Stats(), Purged: s.purged, Validators: s.validators, LotReports: s.lotReports.Signed(), Registry: s.registry.Stats(), Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
+		Revocation: s.revocation.Stats(), Retention: s.retention.Stats, Approvals: s.approvals.Stats(), Purged: s.purged, Validators: s.validators, LotReports: s.lotReports.Signed(), Registry: s.registry.Stats(), Indexer: s.indexer.Stats(), Audit: s.audit.Stats(), Publisher: s.publisher, Checker: s.checker.Stats(), Limits: s.limits,
 		Connections: func() map[string]metrics.Connections { return s.listeners.connections() }, Alarms: s.alarms, Now: m.now, Log: log, Version: version,
 	})
 	s.listeners, err = s.listen(version)

@@ -49,24 +49,25 @@ func (s *Store) Indexings(ctx context.Context) ([]*pki.Authority, error) {
 // AdvanceIndexing implements hierarchy.Store. Certificates are read before the
 // transaction, so that the writer is held for the index's rows alone. One that is damaged,
 // which the checker finds, gets only what its row says.
-func (s *Store) AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, limit int, done pki.Event) (bool, error) {
+func (s *Store) AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki.AuthorityID, limit int, done pki.Event) (seen int, made bool, err error) {
 	a, err := s.Authority(ctx, tenant, id)
 	switch {
 	case err != nil:
-		return false, err
+		return 0, false, err
 	case a.Indexing == nil:
-		return false, pki.Errorf(pki.Conflict, "no index is being made for the authority %s", a.Name)
+		return 0, false, pki.Errorf(pki.Conflict, "no index is being made for the authority %s", a.Name)
 	case a.Indexing.Total == 0:
-		return s.beginIndexing(ctx, a, done)
+		made, err = s.beginIndexing(ctx, a, done)
+		return 0, made, err
 	}
 	rows, err := list(ctx, s.read, scanCertificate, selectCertificate+`WHERE c.id > $1 AND c.id <= $2 ORDER BY c.id LIMIT $3`,
 		a.Indexing.Done, a.Indexing.Total, limit)
 	if err != nil {
-		return false, fmt.Errorf("reading certificates to index them: %w", err)
+		return 0, false, fmt.Errorf("reading certificates to index them: %w", err)
 	}
 	issuers, err := list(ctx, s.read, scanInt, `SELECT num FROM issuer WHERE authority = $1`, id)
 	if err != nil {
-		return false, fmt.Errorf("reading the issuers of authority %s: %w", a.Name, err)
+		return 0, false, fmt.Errorf("reading the issuers of authority %s: %w", a.Name, err)
 	}
 	through := a.Indexing.Total
 	if len(rows) == limit {
@@ -82,11 +83,11 @@ func (s *Store) AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki
 		case err == nil:
 			x.sum, x.der = sha256.Sum256(c.DER), c.DER
 		case !errors.Is(err, errDamaged) && !errors.Is(err, errNoName):
-			return false, err
+			return 0, false, err
 		}
 		theirs[row.id] = x
 	}
-	return through == a.Indexing.Total, s.update(ctx, func(t *tx) error {
+	return len(rows), through == a.Indexing.Total, s.update(ctx, func(t *tx) error {
 		if err := t.indexed(a, through); err != nil {
 			return err
 		}
