@@ -111,7 +111,7 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	switch kind := pki.KindOf(err); {
 	case err == nil:
 		return s.giveCertificate(ctx, g, i, "authority.next", c.DER, pki.RootLinks{}, nil)
-	case kind == pki.Unavailable || kind == pki.Internal: // it may be issued
+	case kind == pki.Unavailable || kind == pki.Internal || kind == pki.NotReady: // it may be issued, as when ctx ended
 		return nil, err
 	}
 	return nil, errors.Join(err, s.cfg.Store.DropIssuer(ctx, g.Tenant(), i.ID, // refused, before anything was intended
