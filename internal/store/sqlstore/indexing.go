@@ -113,7 +113,7 @@ func (s *Store) AdvanceIndexing(ctx context.Context, tenant pki.TenantID, id pki
 // beginIndexing notes which certificates were there before: those of transactions before
 // this one. Later ones are recorded by what issuerInfo says from now on.
 func (s *Store) beginIndexing(ctx context.Context, a *pki.Authority, done pki.Event) (none bool, err error) {
-	return none, s.update(ctx, func(t *tx) error {
+	err = s.update(ctx, func(t *tx) error {
 		s.issuers.forget()
 		last, err := one(ctx, t, scanInt, `SELECT coalesce(max(id), 0) FROM certificate`)
 		if err != nil {
@@ -125,6 +125,7 @@ func (s *Store) beginIndexing(ctx context.Context, a *pki.Authority, done pki.Ev
 		_, err = t.exec(`UPDATE authority SET index_bound = $1 WHERE id = $2 AND indexing <> '' AND index_bound = 0`, last, a.ID)
 		return err
 	})
+	return none, err
 }
 
 // indexed notes how far the indexes of an authority have come since it was read.
