@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,12 +21,22 @@ import (
 // at first.
 type unmade struct {
 	hierarchy.Store
+	mu    sync.Mutex // guards all below
 	left  map[pki.AuthorityID]int
 	fails int
 	done  []string
 }
 
+// state returns how many steps are left of an authority's indexes, and what is done.
+func (u *unmade) state(id pki.AuthorityID) (left int, done []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.left[id], slices.Clone(u.done)
+}
+
 func (u *unmade) Indexings(context.Context) (all []*pki.Authority, _ error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	for _, id := range []pki.AuthorityID{"damaged", "sound"} {
 		if u.left[id] > 0 {
 			all = append(all, &pki.Authority{ID: id, Tenant: "acme", Name: string(id), Indexing: &pki.Indexing{Indexes: []pki.SearchIndex{pki.IndexExpiry}}})
@@ -34,6 +46,8 @@ func (u *unmade) Indexings(context.Context) (all []*pki.Authority, _ error) {
 }
 
 func (u *unmade) AdvanceIndexing(_ context.Context, _ pki.TenantID, id pki.AuthorityID, _ int, e pki.Event) (seen int, made bool, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if id == "damaged" && u.fails > 0 {
 		u.fails--
 		return 0, false, errors.New("a certificate is damaged")
@@ -63,15 +77,15 @@ func TestIndexer(t *testing.T) {
 		if len(all) != 1 || all[0].Key != key {
 			t.Errorf("alarms %+v", all)
 		}
-		if len(store.done) != 1 || store.done[0] != "authority.indexed authority:sound" {
-			t.Errorf("done after a second: %v", store.done)
+		if _, done := store.state("sound"); len(done) != 1 || done[0] != "authority.indexed authority:sound" {
+			t.Errorf("done after a second: %v", done)
 		}
 		time.Sleep(10 * time.Minute)
 		if all := board.All(); len(all) != 0 {
 			t.Errorf("alarms when all is made: %+v", all)
 		}
-		if len(store.done) != 2 || store.left["damaged"] != 0 {
-			t.Errorf("done in the end: %v, left %v", store.done, store.left)
+		if left, done := store.state("damaged"); len(done) != 2 || left != 0 {
+			t.Errorf("done in the end: %v, left %d", done, left)
 		}
 		if s := x.Stats(); s.Certificates.Value() != 5*7 || s.Failures.Value() != 5 {
 			t.Errorf("%d certificates were looked at, and %d steps failed", s.Certificates.Value(), s.Failures.Value())
