@@ -262,7 +262,8 @@ func (p *Pool) urgent() bool {
 	return s != nil && s.short()
 }
 
-// next returns the shelf that a key is to be made for now, or nil.
+// next returns the shelf of the key that its caller is to make, which counts as being made
+// from then on; nil where none is needed.
 func (p *Pool) next() *shelf {
 	p.mu.Lock()
 	defer p.mu.Unlock()
