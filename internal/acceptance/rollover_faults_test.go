@@ -382,6 +382,20 @@ func (h *house) relint(t *testing.T) {
 	}
 }
 
+// killed tries a step while the server is killed, at a random moment within some time, and
+// started again.
+func (r *roller) killed(t *testing.T, s step, within time.Duration) (hindered bool) {
+	t.Helper()
+	return r.try(t, s, func(ended <-chan error) error {
+		time.Sleep(time.Duration(r.random.Int64N(int64(within))))
+		r.server.kill(t)
+		err := <-ended
+		r.begin(t)
+		r.ready(t)
+		return err
+	})
+}
+
 // TestKillRollover kills the server within each step of rollovers, at random moments and
 // under load. A step is done or not, nothing between; issuance goes on under the issuer
 // that is active; what is published and the status of each issuer fit; and the store is
@@ -400,15 +414,8 @@ func TestKillRollover(t *testing.T) {
 	kills, hindered := 0, 0
 	for range rounds {
 		for _, s := range r.steps() {
-			if r.try(t, s, func(ended <-chan error) error {
-				time.Sleep(time.Duration(random.Int64N(int64(40 * time.Millisecond))))
-				h.server.kill(t)
-				kills++
-				err := <-ended
-				h.begin(t)
-				h.ready(t)
-				return err
-			}) {
+			kills++
+			if r.killed(t, s, 40*time.Millisecond) {
 				hindered++
 			}
 			r.consistent(t)

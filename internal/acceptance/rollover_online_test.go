@@ -125,15 +125,8 @@ func TestKillOnlineRollover(t *testing.T) {
 	kills, hindered := 0, 0
 	for range rounds {
 		for _, s := range r.onlineSteps() {
-			if r.try(t, s, func(ended <-chan error) error {
-				time.Sleep(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
-				h.server.kill(t)
-				kills++
-				err := <-ended
-				h.begin(t)
-				h.ready(t)
-				return err
-			}) {
+			kills++
+			if r.killed(t, s, 20*time.Millisecond) {
 				hindered++
 			}
 			r.accounted(t, above)
