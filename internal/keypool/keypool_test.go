@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,25 +166,25 @@ func TestBesideBatch(t *testing.T) {
 		p := keypool.New(keypool.Config{Ahead: map[pki.KeyKind]int{pki.P256: 4}, Do: cores.Do, Log: slog.New(slog.DiscardHandler)})
 		defer run(t, p)()
 		var batch sync.WaitGroup
-		chunks := 0 // that have ended; by one worker at a time
+		var chunks atomic.Int32 // that have ended
 		line := func() {
 			for range 10 {
 				batch.Go(func() {
-					if err := cores.Each(1, func(int) error { time.Sleep(time.Millisecond); chunks++; return nil }); err != nil {
+					if err := cores.Each(1, func(int) error { time.Sleep(time.Millisecond); chunks.Add(1); return nil }); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 			synctest.Wait()
-			chunks = 0
+			chunks.Store(0)
 		}
 		take := func(when string, most int) {
 			t.Helper()
 			if err := last(p.Take(t.Context(), "acme", pki.P256)); err != nil {
 				t.Fatal(err)
 			}
-			if chunks > most {
-				t.Errorf("%s: a request waited for %d chunks, want %d at most", when, chunks, most)
+			if n := int(chunks.Load()); n > most {
+				t.Errorf("%s: a request waited for %d chunks, want %d at most", when, n, most)
 			}
 		}
 		line()

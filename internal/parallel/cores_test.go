@@ -126,11 +126,11 @@ func (l *load) loop(n int, f func(i int)) {
 }
 
 // long does calls that take so long each; counted is of those that have ended.
-func (l *load) long(n int, each time.Duration) (counted *int) {
-	counted = new(int)
+func (l *load) long(n int, each time.Duration) (counted *atomic.Int32) {
+	counted = new(atomic.Int32)
 	l.loop(n, func(int) {
 		time.Sleep(each)
-		*counted++ // by one worker at a time
+		counted.Add(1)
 	})
 	return counted
 }
@@ -183,8 +183,9 @@ func TestCoresHold(t *testing.T) {
 		over := oneCore(t, l.cores)
 		defer over()
 		calls := l.long(10, hold*2/5)
-		if l.turn(); *calls != 3 {
-			t.Errorf("after %d calls of a long loop another had its turn, want 3", *calls)
+		l.turn()
+		if n := calls.Load(); n != 3 {
+			t.Errorf("after %d calls of a long loop another had its turn, want 3", n)
 		}
 		l.loops.Wait()
 	})
@@ -206,8 +207,9 @@ func TestCoresHoldBesideCommits(t *testing.T) {
 				commit()
 			}
 		})
-		if l.turn(); *calls > 11 {
-			t.Errorf("after %d calls of a long loop another had its turn, want 11 at most", *calls)
+		l.turn()
+		if n := calls.Load(); n > 11 {
+			t.Errorf("after %d calls of a long loop another had its turn, want 11 at most", n)
 		}
 		l.loops.Wait()
 	})
@@ -260,10 +262,11 @@ func TestCoresUrgent(t *testing.T) {
 		}
 
 		// Somebody always waits.
-		begun, ended := time.Now(), false
+		begun := time.Now()
+		var ended atomic.Bool
 		for range 4 {
 			l.loops.Go(func() {
-				for n := 0; n < 100 && !ended; n++ { // for ever, were it in the way of loops
+				for n := 0; n < 100 && !ended.Load(); n++ { // for ever, were it in the way of loops
 					err := l.cores.Do(func() bool { return true }, func() error { time.Sleep(10 * hold); return nil })
 					if err != nil {
 						t.Error(err)
@@ -280,7 +283,7 @@ func TestCoresUrgent(t *testing.T) {
 		for range 10 {
 			l.turn()
 		}
-		ended = true
+		ended.Store(true)
 		l.loops.Wait()
 		if got, most := time.Since(begun), (10+1+4)*10*hold; got > most { // one more may be before the first, and all are ended
 			t.Errorf("ten short loops and what somebody waits for beside them took %s, want %s at most", got, most)
