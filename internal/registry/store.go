@@ -54,7 +54,7 @@ type Store interface {
 	// or owns, from a position on, and the position after them, as Devices does;
 	// and the names of authorities whose certificates were not looked at for want
 	// of an index. NotReady where no authority has it, NotFound where the query names
-	// an issuer that is neither the tenant's nor its parent's, there or not.
+	// an issuer that is neither the tenant's nor one that was ever lent to it, there or not.
 	SearchCertificates(ctx context.Context, tenant pki.TenantID, q Query, now time.Time, after []byte, limit int) (found []*Found, next []byte, notSearched []string, err error)
 
 	// Strict reports whether the tenant's names must be registered before their

@@ -117,6 +117,49 @@ func TestLoan(t *testing.T) {
 	}
 }
 
+// TestParentsIssuers: a child is answered about an issuer of its parent's, of which nothing
+// was ever lent to it, as about one that is not there; so is a stranger.
+func TestParentsIssuers(t *testing.T) {
+	f := newFamily(t, nil)
+	ctx, m := t.Context(), f.m
+	m.stack.AddTenant(t, "globex")
+	stranger := m.token(t, "globex", access.TenantAdministrator)
+	must(f.parent.Lend(ctx, "acme-other", "meters", client.NewLoan{Authority: "issuing", Profile: "meter", Limit: 1}))(t) // to its sibling
+	must(f.parent.CreateAuthority(ctx, client.NewAuthority{Name: "waits", CommonName: "Waits", Kind: "issuing", Parent: "root", StatusURL: stack.StatusURL}))(t)
+	about := func(id string) []row {
+		certificate := "/certificates/" + id + "/01"
+		return []row{
+			{route: "GET /certificates?issuer=" + id},
+			{route: "GET /certificates/export?issuer=" + id},
+			{route: "GET " + certificate},
+			{route: "GET " + certificate + "/proof"},
+			{route: "GET " + certificate + "/trace"},
+			{route: "POST " + certificate + "/revoke", body: `{"reason":"superseded"}`},
+			{route: "POST " + certificate + "/release", body: "{}"},
+			{route: "POST /crls/" + id + "/renew", body: "{}"},
+			{route: "POST /revocations", body: `{"issuer":"` + id + `","reason":"superseded","dry_run":true}`},
+			{route: "POST /revocations", body: `{"issuer":"` + id + `","reason":"superseded"}`},
+			{route: "POST /revocations", body: `{"issuer":"` + id + `","release":true}`},
+			{route: "POST /authorities/install", body: `{"kind":"certificate","issuer":"` + id + `","certificate":"AA==","profile_version":1}`},
+			{route: "POST /authorities/install", body: `{"kind":"crl","root_issuer":"` + id + `","crl":"AA=="}`},
+		}
+	}
+	const nothing = "nothing"
+	for name, token := range map[string]client.Token{"child": f.token, "stranger": stranger} {
+		for _, authority := range []string{"root", "issuing", "waits"} {
+			id := must(f.parent.Authority(ctx, authority))(t).Issuers[0].ID
+			missing := about(nothing)
+			for i, r := range about(id) {
+				status, text := m.ask(t, r, token)
+				want, said := m.ask(t, missing[i], token)
+				if text = strings.ReplaceAll(text, id, nothing); status != want || text != said || status != http.StatusNotFound {
+					t.Errorf("%s, %s, the issuer of %s: %d %s\nof nobody: %d %s", name, missing[i].route, authority, status, text, want, said)
+				}
+			}
+		}
+	}
+}
+
 // TestSuspended: nobody of a suspended child is heard, at once, and its sibling is as
 // it was.
 func TestSuspended(t *testing.T) {

@@ -76,15 +76,15 @@ func (s *Service) Executors() map[approval.Kind]approval.Executor {
 	}
 }
 
-// checkIssuer refuses a job over an issuer of authorities: their certificates are few,
-// and are revoked one by one, each under the rule that is about that.
-func (s *Service) checkIssuer(ctx context.Context, issuer pki.IssuerID, reason pki.Reason) error {
+// checkIssuer refuses a job over a tenant's issuer of authorities: their certificates are
+// few, and are revoked one by one, each under the rule that is about that.
+func (s *Service) checkIssuer(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, reason pki.Reason) error {
 	if issuer == "" || reason == pki.RemoveFromCRL {
 		return nil
 	}
 	id, err := s.identities.get(ctx, issuer)
-	if pki.KindOf(err) == pki.NotFound {
-		return nil // the selection is empty
+	if pki.KindOf(err) == pki.NotFound || err == nil && id.issuer.Tenant != tenant {
+		return nil // the selection is empty, or has what is lent: authorities are not
 	}
 	if err == nil && id.certifiesCAs() {
 		err = pki.Errorf(pki.PolicyRefused, "the issuer signs certificates of authorities, which are revoked one by one ('pando cert revoke')")

@@ -69,7 +69,7 @@ func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, e
 	if err := s.within(ctx, g, access.Revoke, n.Selection); err != nil {
 		return nil, false, err
 	}
-	if err := s.cfg.VA.checkIssuer(ctx, n.Selection.Issuer, n.Reason); err != nil {
+	if err := s.cfg.VA.checkIssuer(ctx, g.Tenant(), n.Selection.Issuer, n.Reason); err != nil {
 		return nil, false, err
 	}
 	now := s.cfg.Now().UTC()

@@ -18,10 +18,10 @@ func (s *Service) Renew(ctx context.Context, g access.Permit, issuer pki.IssuerI
 	}
 	id, err := s.identities.get(ctx, issuer)
 	switch {
+	case pki.KindOf(err) == pki.NotFound || err == nil && id.issuer.Tenant != g.Tenant():
+		return pki.Errorf(pki.NotFound, "no issuer %.60q that has a certificate", string(issuer))
 	case err != nil:
 		return err
-	case id.issuer.Tenant != g.Tenant():
-		return pki.Errorf(pki.NotFound, "no issuer %.60q", string(issuer))
 	case !id.online():
 		return pki.Errorf(pki.PolicyRefused, "the issuer's key is offline: its CRL is made in a ceremony ('pando authority crl-request')")
 	}

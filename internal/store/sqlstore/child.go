@@ -108,6 +108,9 @@ func (s *Store) PutLoan(ctx context.Context, l *pki.Loan, e pki.Event) error {
 			if rows == 0 {
 				return pki.Errorf(pki.Conflict, "this authority with this profile is lent to %s already, under another name", l.Child)
 			}
+			if _, err := t.exec(`INSERT INTO lent (child, authority) VALUES ($1, $2) ON CONFLICT DO NOTHING`, l.Child, l.Authority); err != nil {
+				return fmt.Errorf("noting what was lent: %w", err)
+			}
 			if err := t.putQuota(&limit); err != nil {
 				return err
 			}

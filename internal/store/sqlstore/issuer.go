@@ -99,22 +99,22 @@ func (i *issuers) forget() {
 
 func errNoIssuer(id pki.IssuerID) error { return pki.Errorf(pki.NotFound, "no issuer %q", id) }
 
-// seesIssuer is NotFound, in the same words, where there is no such issuer and where it is
-// one that issues nothing for the tenant: neither its own nor its parent's, which may have
-// lent it, now or before.
-func (s *Store) seesIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID) error {
+// seenIssuer is issuerInfo for a tenant. It is NotFound, in the same words, where there is no such issuer and where it is
+// one that issues nothing for the tenant: neither its own nor of an authority that is lent to
+// it, or was.
+func (s *Store) seenIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID) (issuerInfo, error) {
 	info, err := s.issuerInfo(ctx, id)
 	if err != nil || info.owner == tenant {
-		return err
+		return info, err
 	}
-	parent, err := s.Parent(ctx, tenant)
+	_, err = one(ctx, s.read, scanInt, `SELECT 1 FROM lent WHERE child = $1 AND authority = $2`, tenant, info.authorityID)
 	switch {
-	case err != nil && pki.KindOf(err) != pki.NotFound:
-		return err
-	case err != nil || parent != info.owner:
-		return errNoIssuer(id)
+	case errors.Is(err, sql.ErrNoRows):
+		return issuerInfo{}, errNoIssuer(id)
+	case err != nil:
+		return issuerInfo{}, fmt.Errorf("reading what was lent: %w", err)
 	}
-	return nil
+	return info, nil
 }
 
 // issuerInfo returns what is known of an issuer, or NotFound.

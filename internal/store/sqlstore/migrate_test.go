@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"testing"
@@ -96,5 +97,33 @@ func TestGrantsOfEarlierSchema(t *testing.T) {
 	anchors, err := s.AllAnchors(t.Context())
 	if err != nil || len(anchors) != 2 || len(anchors[0].Grants) != 2 || len(anchors[1].Grants) != 1 {
 		t.Errorf("as trusted authorities are read: %+v, %v", anchors, err)
+	}
+}
+
+// TestLentOfEarlierSchema: what was lent shows in what is lent, and in what was issued by it.
+func TestLentOfEarlierSchema(t *testing.T) {
+	dir := t.TempDir()
+	statements := []string{
+		`INSERT INTO tenant (id, organization, created, parent) VALUES ('acme', 'Acme', 1, ''), ('acme-oem', 'OEM', 1, 'acme')`,
+		`INSERT INTO ref (num, kind, tenant, text) VALUES (101, 'tenant', '', 'acme'), (102, 'tenant', '', 'acme-oem')`,
+		`INSERT INTO loan (child, name, parent, authority, profile, created) VALUES ('acme-oem', 'meters', 'acme', 'is', 'meter', 1)`,
+		`INSERT INTO certificate (serial, issuer, tenant, owner, device, profile, intent, place, row_no, not_before, not_after, issued, der)
+			VALUES (x'01', 12, 101, 102, '', 1, 1, 0, 0, 1, 1, 1, x''), (x'02', 13, 101, 101, '', 1, 1, 0, 0, 1, 1, 1, x'')`,
+	}
+	for i, a := range []string{"is", "was", "never"} {
+		statements = append(statements,
+			`INSERT INTO authority (id, tenant, name, common_name, kind, mode, parent, profile, key_kind, status_url, shards, sign_check, random_serials, state, created)
+				VALUES ('`+a+`', 'acme', '`+a+`', '', 'issuing', 'test', '', '', '', '', 1, 'always', 0, 'active', 1)`,
+			fmt.Sprintf(`INSERT INTO issuer (num, id, authority, tenant, mode, parent, key_uri, status_url, shards, state, not_before, not_after, created, certificate, request)
+				VALUES (%d, '%s', '%s', 'acme', 'test', '', '', '', 1, 'active', 1, 1, 1, x'', x'')`, 11+i, a, a))
+	}
+	migrateTo(t, dir, 48, statements...)
+	s := open(t, dir)
+	defer s.Close()
+	for _, a := range []string{"is", "was", "never"} {
+		_, err := s.seenIssuer(t.Context(), "acme-oem", pki.IssuerID(a))
+		if seen := err == nil; seen != (a != "never") {
+			t.Errorf("of what %s lent: %v", a, err)
+		}
 	}
 }

@@ -88,7 +88,7 @@ func (s *Store) SearchCertificates(ctx context.Context, tenant pki.TenantID, q r
 		return nil, nil, nil, err
 	}
 	if q.Issuer != "" {
-		if err := s.seesIssuer(ctx, tenant, q.Issuer); err != nil {
+		if _, err := s.seenIssuer(ctx, tenant, q.Issuer); err != nil {
 			return nil, nil, nil, err
 		}
 	}

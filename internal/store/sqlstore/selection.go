@@ -43,7 +43,7 @@ func (s *Store) selection(ctx context.Context, tenant pki.TenantID, by revocatio
 		num, err = s.batchNum(ctx, s.read, tenant, pki.BatchID(name))
 		return &selection{where: `batch = $3 AND batch IS NOT NULL`, args: []any{num}, place: "row_no"}, err
 	}
-	issuer, err := s.issuerInfo(ctx, pki.IssuerID(name))
+	issuer, err := s.seenIssuer(ctx, tenant, pki.IssuerID(name))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/revocation"
 )
 
 // certificates returns a page of a tenant's certificates, of one device or all.
@@ -152,10 +153,13 @@ func testSearch(f *fixture) {
 		_, _, _, err := f.SearchCertificates(f.ctx, acme, q, f.now, nil, 10)
 		f.is(pki.NotReady, err)
 	}
-	// An issuer of a stranger's is as one that nobody has; one of a parent's, and its own, is
-	// not, whether it is lent or not.
+	// An issuer of a stranger's is as one that nobody has, and so is to a child one of its
+	// parent's that was never lent to it.
 	a2, other := f.newAuthority(partner, "theirs")
 	f.ok(f.PutAuthority(f.ctx, a2, other, f.event(partner, "authority.create")))
+	a3, withheld := f.newAuthority(acme, "withheld")
+	f.ok(f.PutAuthority(f.ctx, a3, withheld, f.event(acme, "authority.create")))
+	f.ok(f.TakeBack(f.ctx, acme, partner, "meters", f.event(acme, "child.take-back"))) // of f.authority
 	for _, test := range []struct {
 		tenant pki.TenantID
 		q      registry.Query
@@ -167,8 +171,13 @@ func testSearch(f *fixture) {
 		{stranger, registry.Query{Issuer: f.issuer.ID}},
 		{stranger, registry.Query{Issuer: f.issuer.ID, Device: "b"}},
 		{"nobody", registry.Query{Issuer: f.issuer.ID}},
+		{partner, registry.Query{Issuer: "nothing"}},
+		{partner, registry.Query{Issuer: withheld.ID}},
 	} {
 		_, _, _, err := f.SearchCertificates(f.ctx, test.tenant, test.q, f.now, nil, 10)
+		f.is(pki.NotFound, err)
+		f.same(pki.DetailOf(err), fmt.Sprintf("no issuer %q", test.q.Issuer))
+		_, err = f.PlacesOf(f.ctx, test.tenant, revocation.Selection{Issuer: test.q.Issuer}, 10)
 		f.is(pki.NotFound, err)
 		f.same(pki.DetailOf(err), fmt.Sprintf("no issuer %q", test.q.Issuer))
 	}
