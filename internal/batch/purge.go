@@ -4,72 +4,98 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
-// maxUnreadable is how many chunks that cannot be read are remembered: with more of them
-// nothing is dropped until they are mended.
-const maxUnreadable = 64
+// A round of dropping rows ends where this many chunks could not be read, so that what it
+// costs is bounded, and names the first few of them.
+const (
+	maxUnreadable   = 1024
+	namedUnreadable = 8
+)
 
-// A chunkID names a chunk of a batch.
-type chunkID struct {
-	batch pki.BatchID
-	no    int
+// A purgeRound is how far a round of dropping rows has come.
+type purgeRound struct {
+	after ChunkID // that and all before it were looked at
+	stay  int     // how many could not be read
+	named []error // of the first of them
 }
 
 // PurgeRows drops the rows of some limit chunks, of batches of all tenants that ended
-// before a time, and returns how many; fewer than limit are all that there are. The request
-// of each row that has a certificate in the store is kept for as long as that is, without
-// what the certificate has of it; those of the other rows are not. Chunks that cannot be
-// read stay, and are an error when all others are gone. One call at a time.
+// before a time, and returns how many; fewer than limit are the end of a round, in which
+// each chunk has its turn once. The request of each row that has a certificate in the store
+// is kept for as long as that is, without what the certificate has of it; those of the
+// other rows are not. Chunks that cannot be read stay, and are an error at the end of the
+// round. A round that an error ended is followed by one that goes on behind what it was
+// at, and that by one from the beginning. One call at a time.
 func (s *Service) PurgeRows(ctx context.Context, before time.Time, limit int) (purged int, err error) {
 	for purged < limit {
-		chunks, err := s.cfg.Store.PurgeableRows(ctx, before, limit+len(s.unreadable))
+		chunks, err := s.cfg.Store.PurgeableRows(ctx, before, s.round.after, limit)
 		if err != nil {
 			return purged, err
 		}
-		stay := make(map[chunkID]error) // those of before may be gone
-		chunks = slices.DeleteFunc(chunks, func(p *Purge) bool {
-			id := chunkID{p.Batch, p.Chunk.No}
-			known := s.unreadable[id]
-			if known == nil {
-				requests, err := s.cut(ctx, p)
-				if p.Requests = requests; err == nil {
-					return false
-				}
-				known = fmt.Errorf("rows %d to %d of batch %s stay: %w", p.Chunk.First, p.Chunk.First+int64(p.Chunk.Count)-1, p.Batch, err)
-			}
-			stay[id] = known
-			return true
-		})
-		for id := range s.unreadable {
-			if stay[id] == nil {
-				delete(s.unreadable, id)
+		end := len(chunks) < limit
+		if len(chunks) > 0 {
+			n, err := s.purge(ctx, before, chunks)
+			purged += n
+			if err != nil {
+				return purged, err
 			}
 		}
-		found := false // one that was not known
-		for id, err := range stay {
-			if s.unreadable[id] == nil && len(s.unreadable) < maxUnreadable {
-				s.unreadable[id], found = err, true
-			}
-		}
-		if len(chunks) == 0 && !found {
-			all := slices.Collect(maps.Values(stay))
-			clear(s.unreadable) // the next round looks at them again
-			return purged, errors.Join(all...)
-		}
-		n, err := s.cfg.Store.PurgeRows(ctx, before, chunks...)
-		purged += n
-		if err != nil || n == 0 && !found {
-			return purged, err
+		switch stay := s.round.told(); {
+		case end:
+			s.round = purgeRound{}
+			return purged, stay
+		case s.round.stay >= maxUnreadable:
+			s.round = purgeRound{after: s.round.after}
+			return purged, stay
 		}
 	}
 	return purged, nil
+}
+
+// purge drops the rows of those of the chunks that can be read, and returns how many. What
+// comes next is behind all of them, also where the store refuses to: what is wrong with
+// some of them keeps no others.
+func (s *Service) purge(ctx context.Context, before time.Time, chunks []*Purge) (int, error) {
+	var drop []*Purge
+	for _, p := range chunks {
+		requests, err := s.cut(ctx, p)
+		switch {
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case err != nil:
+			s.round.leave(p, err)
+		default:
+			p.Requests = requests
+			drop = append(drop, p)
+		}
+	}
+	last := chunks[len(chunks)-1]
+	s.round.after = ChunkID{last.Batch, last.Chunk.No}
+	if len(drop) == 0 {
+		return 0, nil
+	}
+	return s.cfg.Store.PurgeRows(ctx, before, drop...)
+}
+
+// leave notes that a chunk stays.
+func (r *purgeRound) leave(p *Purge, err error) {
+	r.stay++
+	if len(r.named) < namedUnreadable {
+		r.named = append(r.named, fmt.Errorf("rows %d to %d of batch %s stay: %w", p.Chunk.First, p.Chunk.First+int64(p.Chunk.Count)-1, p.Batch, err))
+	}
+}
+
+// told returns what is to be said of the chunks that stay, nil where there are none.
+func (r *purgeRound) told() error {
+	if r.stay == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d chunks of rows cannot be read: %w", r.stay, errors.Join(r.named...))
 }
 
 // cut returns the requests that are to be kept of a chunk.

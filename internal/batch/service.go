@@ -53,7 +53,7 @@ type Service struct {
 
 	turns *batchTurns
 
-	unreadable map[chunkID]error // PurgeRows's own: chunks that it cannot read, and why
+	round purgeRound // PurgeRows's own
 }
 
 // New returns a Service. Run must be running for batches to go on.
@@ -61,7 +61,6 @@ func New(cfg Config) *Service {
 	return &Service{
 		cfg: cfg, wake: make(chan struct{}, 1),
 		uploading: make(map[pki.BatchID]bool), working: make(map[pki.BatchID]bool), turns: newTurns(cfg.Family),
-		unreadable: make(map[chunkID]error),
 	}
 }
 

@@ -100,6 +100,12 @@ type Chunk struct {
 	Retries []Retry
 }
 
+// A ChunkID names a chunk of a batch; the zero value is before all of them.
+type ChunkID struct {
+	Batch pki.BatchID
+	No    int
+}
+
 // A Purge is a chunk whose rows are to be dropped.
 type Purge struct {
 	Tenant   pki.TenantID
@@ -195,8 +201,9 @@ type Store interface {
 	ChunkOf(ctx context.Context, tenant pki.TenantID, id pki.BatchID, row int64) (*Chunk, error)
 
 	// PurgeableRows returns up to limit chunks, of batches of all tenants that ended before a
-	// time, whose rows are there: all but those that an intent has.
-	PurgeableRows(ctx context.Context, before time.Time, limit int) ([]*Purge, error)
+	// time, whose rows are there: all but those that an intent has. They come in the order of
+	// their names, those after one.
+	PurgeableRows(ctx context.Context, before time.Time, after ChunkID, limit int) ([]*Purge, error)
 	// PurgeRows drops the rows of chunks that are purgeable still, keeps their requests in the
 	// same transaction, and returns how many chunks these are. Of a chunk of which no
 	// certificate is in the store it keeps nothing, and nothing is kept any longer when the

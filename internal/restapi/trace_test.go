@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/pandotest"
 )
 
@@ -26,7 +27,7 @@ func TestTracePurged(t *testing.T) {
 		if kept {
 			must(f.stack.Batch.PurgeRows(ctx, later, 100))(t)
 		} else { // as an earlier version did
-			must(f.stack.Store.PurgeRows(ctx, later, must(f.stack.Store.PurgeableRows(ctx, later, 100))(t)...))(t)
+			must(f.stack.Store.PurgeRows(ctx, later, must(f.stack.Store.PurgeableRows(ctx, later, batch.ChunkID{}, 100))(t)...))(t)
 		}
 		found := must(f.parent.Certificates(ctx, client.CertificateQuery{Batch: b.ID}, "", 10))(t)
 		if len(found.Items) != 2 {

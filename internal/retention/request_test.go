@@ -49,7 +49,7 @@ func TestRequestsOfBatches(t *testing.T) {
 	ctx := t.Context()
 	want := make(map[pki.BatchID][][]byte)
 	lost, _ := p.submit("L-", 2)
-	chunks, err := p.Store.PurgeableRows(ctx, p.clock.Now().Add(time.Hour), 10)
+	chunks, err := p.Store.PurgeableRows(ctx, p.clock.Now().Add(time.Hour), batch.ChunkID{}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

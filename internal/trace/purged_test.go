@@ -109,7 +109,7 @@ func TestTraceLost(t *testing.T) {
 	for b, err = range s.Batch.Watch(ctx, s.Permit(t, "acme", access.ReadBatches), b.ID) {
 		ok(err)
 	}
-	chunks, err := s.Store.PurgeableRows(ctx, time.Now().Add(time.Hour), 10)
+	chunks, err := s.Store.PurgeableRows(ctx, time.Now().Add(time.Hour), batch.ChunkID{}, 10)
 	ok(err)
 	_, err = s.Store.PurgeRows(ctx, time.Now().Add(time.Hour), chunks...) // as it did, without requests
 	ok(err)

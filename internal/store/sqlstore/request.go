@@ -92,17 +92,21 @@ func unpackRequests(packed []byte, count int) ([][]byte, error) {
 	return requests, nil
 }
 
-// purgeable is led by batch_state.
+// purgeable goes through the batches in the order of their names, from a chunk of the first
+// one on. CROSS JOIN keeps the order of the tables. A batch has a time finished when it is
+// at its end, done or cancelled.
 const purgeable = `SELECT b.tenant, b.id, c.no, c.first_row, c.row_count, r.rows FROM batch b
-	JOIN batch_rows r ON r.batch = b.num JOIN batch_chunk c ON c.batch = r.batch AND c.no = r.no
-	WHERE b.state IN ('done', 'cancelled') AND b.finished > 0 AND b.finished < $1 AND c.state <> 'claimed' LIMIT $2`
+	CROSS JOIN batch_rows r ON r.batch = b.num AND r.no > CASE WHEN b.id = $2 THEN $3 ELSE -1 END
+	CROSS JOIN batch_chunk c ON c.batch = r.batch AND c.no = r.no
+	WHERE b.id >= $2 AND b.finished > 0 AND b.finished < $1 AND c.state <> 'claimed'
+	ORDER BY b.id, r.no LIMIT $4`
 
 // PurgeableRows implements batch.Store.
-func (s *Store) PurgeableRows(ctx context.Context, before time.Time, limit int) ([]*batch.Purge, error) {
+func (s *Store) PurgeableRows(ctx context.Context, before time.Time, after batch.ChunkID, limit int) ([]*batch.Purge, error) {
 	all, err := list(ctx, s.read, func(row row) (*batch.Purge, error) {
 		p := new(batch.Purge)
 		return p, row.Scan(&p.Tenant, &p.Batch, &p.Chunk.No, &p.Chunk.First, &p.Chunk.Count, &p.Chunk.Rows)
-	}, purgeable, micros(before), limit)
+	}, purgeable, micros(before), after.Batch, after.No, limit)
 	if err != nil {
 		return nil, fmt.Errorf("looking for rows of batches to drop: %w", err)
 	}

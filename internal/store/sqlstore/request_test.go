@@ -137,7 +137,7 @@ func TestPurgeWholeOrNot(t *testing.T) {
 		}
 	}
 	purge := func() (int, error) {
-		chunks, err := s.PurgeableRows(t.Context(), time.Now(), 10)
+		chunks, err := s.PurgeableRows(t.Context(), time.Now(), batch.ChunkID{}, 10)
 		if err != nil || len(chunks) != 2 {
 			t.Fatalf("%d chunks, %v", len(chunks), err)
 		}

@@ -132,6 +132,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"batch cancelled", testBatchCancelled},
 		{"batch retry", testBatchRetry},
 		{"lot report", testLotReport},
+		{"batch rows to purge", testPurgeable},
 		{"batch rows purged", testBatchPurge},
 		{"requests of purged rows archived", testArchivedRequests},
 
