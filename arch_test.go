@@ -75,6 +75,7 @@ var ranks = map[string]int{
 	"internal/anchor":                    6,
 	"internal/blob":                      6,
 	"internal/pandotest/fakes3":          6,
+	"internal/pandotest/s3server":        6,
 	"internal/check":                     6,
 	"internal/statuscheck":               6,
 	"internal/validator":                 6,

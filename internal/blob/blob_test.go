@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/pando-pki/pando/internal/pandotest/fakes3"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
@@ -22,37 +19,16 @@ type store interface {
 	Remove(ctx context.Context, name string) error
 }
 
-// open makes an empty store of each kind; from the same place, it is reopened.
-var open = map[string]func(t *testing.T) (reopen func() store){
-	"directory": func(t *testing.T) func() store {
-		path := t.TempDir()
-		return func() store { return OpenDirectory(path) }
-	},
-	"bucket": func(t *testing.T) func() store {
-		s3 := fakes3.New(t)
-		return func() store { return openBucket(t, s3) }
-	},
-}
-
-func openBucket(t *testing.T, s3 *fakes3.Service) *Bucket {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "credentials")
-	text := fmt.Sprintf("# of a test\n%s=%s\n%s = %s\n", accessKeyID, fakes3.AccessKeyID, secretAccessKey, fakes3.SecretAccessKey)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b, err := OpenBucket(BucketConfig{Endpoint: s3.URL, Bucket: s3.Bucket, Prefix: "some/prefix", Region: fakes3.Region, Credentials: "file:" + file})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// each runs a part of the contract on both kinds.
+// each runs a part of the contract on all kinds, and on all services of buckets. From
+// the same place, a store is reopened.
 func each(t *testing.T, f func(t *testing.T, reopen func() store)) {
-	for kind, make := range open {
-		t.Run(kind, func(t *testing.T) { f(t, make(t)) })
-	}
+	t.Run("directory", func(t *testing.T) {
+		path := t.TempDir()
+		f(t, func() store { return OpenDirectory(path) })
+	})
+	eachService(t, func(t *testing.T, s service) {
+		f(t, func() store { return s.open(t, nil) })
+	})
 }
 
 func TestCreate(t *testing.T) {
@@ -123,6 +99,40 @@ func TestReadAndRemove(t *testing.T) {
 		}
 		_, _, err = s.Read(ctx, "length-0", 10)
 		wantKind(t, err, pki.NotFound)
+	})
+}
+
+// TestLong writes what a service that refuses it does not read to its end.
+func TestLong(t *testing.T) {
+	each(t, func(t *testing.T, reopen func() store) {
+		s, ctx := reopen(), t.Context()
+		one, two := bytes.Repeat([]byte("0123456789"), 1<<20), bytes.Repeat([]byte("9876543210"), 1<<20)
+		for range 2 { // the same again, as by another server or after a restart
+			if err := s.Create(ctx, "object", one, ""); err != nil {
+				t.Fatal(err)
+			}
+			wantKind(t, s.Create(ctx, "object", two, ""), pki.Conflict)
+		}
+		_, err := s.Replace(ctx, "pointer", "0123456789abcdef0123456789abcdef", one, "")
+		wantKind(t, err, pki.Conflict)
+		first, err := s.Replace(ctx, "pointer", "", one, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := s.Replace(ctx, "pointer", first, two, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stale := range []string{"", first} {
+			_, err = s.Replace(ctx, "pointer", stale, one, "")
+			wantKind(t, err, pki.Conflict)
+		}
+		for name, want := range map[string][]byte{"object": one, "pointer": two} {
+			got, version, err := s.Read(ctx, name, int64(len(want)))
+			if err != nil || !bytes.Equal(got, want) || name == "pointer" && version != second {
+				t.Errorf("%s has %d bytes at %q, %v", name, len(got), version, err)
+			}
+		}
 	})
 }
 

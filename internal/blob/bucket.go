@@ -60,13 +60,13 @@ const (
 )
 
 // A Bucket keeps objects in a bucket of a service that speaks the S3 protocol and
-// heeds If-None-Match and If-Match on PUT, as Amazon S3, MinIO and Ceph do. A
-// service that ignores them is refused before anything is written that counts. Its
+// heeds If-None-Match: * and If-Match on PUT, which versitygw was seen to do in tests.
+// A service that ignores them is refused before anything is written that counts. Its
 // methods are safe for concurrent use.
 //
 // The bucket's name is in the path of requests, redirects are not followed, and
 // nothing is tried twice: that is up to the caller. Of the version of an object
-// the service's ETag is taken.
+// the service's ETag is taken, which must differ for other content.
 type Bucket struct {
 	cfg    BucketConfig
 	client minio.Core
@@ -120,7 +120,7 @@ func (b *Bucket) Create(ctx context.Context, name string, content []byte, conten
 }
 
 func (b *Bucket) create(ctx context.Context, name string, content []byte, contentType string) error {
-	_, err := b.put(ctx, name, "", content, contentType)
+	_, err := b.write(ctx, name, "", content, contentType)
 	if pki.KindOf(err) != pki.Conflict {
 		return err
 	}
@@ -138,12 +138,12 @@ func (b *Bucket) create(ctx context.Context, name string, content []byte, conten
 
 // Replace writes an object whose version is the given one, and returns the new
 // version; "" stands for an object that is not there. It is Conflict where the
-// version is another.
+// version is another, also by this write, if its answer was lost.
 func (b *Bucket) Replace(ctx context.Context, name, version string, content []byte, contentType string) (string, error) {
 	if err := b.probe(ctx); err != nil {
 		return "", err
 	}
-	return b.put(ctx, name, version, content, contentType)
+	return b.write(ctx, name, version, content, contentType)
 }
 
 // Read returns an object and its version; NotFound where there is none, Malformed
@@ -177,6 +177,31 @@ func (b *Bucket) Remove(ctx context.Context, name string) error {
 		return b.failed(name, "remove", err)
 	}
 	return nil
+}
+
+// write is put for what may be long. A service that refuses a write does not read all
+// of it and ends the connection, by which the refusal may be lost; so after a write
+// without an answer the version that is there answers.
+func (b *Bucket) write(ctx context.Context, name, version string, content []byte, contentType string) (string, error) {
+	now, err := b.put(ctx, name, version, content, contentType)
+	var said minio.ErrorResponse
+	if pki.KindOf(err) == pki.Unavailable && !errors.As(err, &said) && b.moved(ctx, name, version) {
+		return "", errMoved(name)
+	}
+	return now, err
+}
+
+// moved reports whether an object is known to be at another version.
+func (b *Bucket) moved(ctx context.Context, name, version string) bool {
+	key, err := b.key(name)
+	if err != nil {
+		return false
+	}
+	info, err := b.client.StatObject(ctx, b.cfg.Bucket, key, minio.StatObjectOptions{})
+	if err != nil {
+		return version != "" && pki.KindOf(b.failed(name, "read", err)) == pki.NotFound
+	}
+	return info.ETag != version
 }
 
 // put writes an object on the condition that its version is the given one.
@@ -244,19 +269,15 @@ func (b *Bucket) failed(name, what string, err error) error {
 	if !errors.As(err, &said) {
 		return pki.Because(pki.Unavailable, err, "%s object %s: bucket %s does not answer", what, name, b)
 	}
-	switch said.StatusCode {
-	case http.StatusPreconditionFailed:
+	switch { // 404 alone does not say what there is not: versitygw without accounts has it for an unknown access key
+	case said.StatusCode == http.StatusForbidden, said.StatusCode == http.StatusUnauthorized:
+		return pki.Because(pki.Forbidden, err, "%s object %s: bucket %s refuses the credentials with %.60q; they need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket", what, name, b, said.Code)
+	case said.Code == minio.NoSuchBucket:
+		return pki.Errorf(pki.NotReady, "there is no bucket %s at %s; make it", b.cfg.Bucket, b.cfg.Endpoint)
+	case said.StatusCode == http.StatusPreconditionFailed, said.Code == minio.NoSuchKey && what == "write": // of a version that is not there any more
 		return errMoved(name)
-	case http.StatusNotFound:
-		if said.Code == "NoSuchBucket" {
-			return pki.Errorf(pki.NotReady, "there is no bucket %s; make it", b)
-		}
-		if what == "write" { // of a version that is not there any more
-			return errMoved(name)
-		}
+	case said.Code == minio.NoSuchKey:
 		return errNone(name)
-	case http.StatusForbidden, http.StatusUnauthorized:
-		return pki.Because(pki.Forbidden, err, "%s object %s: bucket %s refuses the credentials; they need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket", what, name, b)
 	}
-	return pki.Because(pki.Unavailable, err, "%s object %s: bucket %s answers %d", what, name, b, said.StatusCode)
+	return pki.Because(pki.Unavailable, err, "%s object %s: bucket %s answers %d with %.60q", what, name, b, said.StatusCode, said.Code)
 }

@@ -1,9 +1,11 @@
 // Package fakes3 is a small stand-in, for tests, for a service that speaks the S3
 // protocol: one bucket in memory, over real HTTP, with what internal/blob uses of
 // the protocol. It verifies AWS Signature Version 4 and the hash of what is
-// written, heeds If-Match and If-None-Match, and refuses everything else.
+// written, heeds If-Match and If-None-Match, and refuses everything else; as others
+// do, it refuses a write before it reads what is to be written.
 //
-// It is no S3 service and proves nothing about one.
+// It is no S3 service and proves nothing about one. The tests of internal/blob hold it
+// and a real one, package s3server, to the same answers.
 package fakes3
 
 import (
@@ -30,6 +32,11 @@ const (
 // maxBody bounds what is written, in bytes.
 const maxBody = 1 << 30
 
+// maxUnread is how much of a write that is refused is read all the same, in bytes. Of a
+// longer one the refusal is lost, as it can be with others: versitygw v1.8.0 ends the
+// connection above the same bound.
+const maxUnread = 256 << 10
+
 // A Service holds one bucket.
 type Service struct {
 	URL    string // the endpoint
@@ -38,6 +45,8 @@ type Service struct {
 	// IgnoreConditions has it overwrite whatever a condition says, as services do
 	// that do not know conditional writes.
 	IgnoreConditions bool
+	// LoseAnswers has it write and not say so.
+	LoseAnswers bool
 
 	mu       sync.Mutex
 	objects  map[string][]byte // guarded by mu, as are the others
@@ -96,32 +105,32 @@ func (s *Service) Break(status int) {
 
 // ServeHTTP answers a request.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests++
 	bucket, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	refused := verify(r, AccessKeyID, SecretAccessKey, Region, time.Now())
 	switch {
-	case err != nil:
-		fail(w, http.StatusBadRequest, "IncompleteBody")
 	case s.down != 0:
 		if s.down/100 == 3 {
 			w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
 		}
 		fail(w, s.down, "InternalError")
-	case verify(r, body, AccessKeyID, SecretAccessKey, Region, time.Now()) != nil:
-		fail(w, http.StatusForbidden, "SignatureDoesNotMatch")
+	case refused == "AuthorizationHeaderMalformed":
+		fail(w, http.StatusBadRequest, refused)
+	case refused != "":
+		fail(w, http.StatusForbidden, refused)
 	case bucket != s.Bucket:
 		fail(w, http.StatusNotFound, "NoSuchBucket")
 	case name == "" || r.URL.RawQuery != "":
 		fail(w, http.StatusNotImplemented, "NotImplemented")
 	default:
-		s.object(w, r, name, body)
+		s.object(w, r, name)
 	}
 }
 
 // object needs mu.
-func (s *Service) object(w http.ResponseWriter, r *http.Request, name string, body []byte) {
+func (s *Service) object(w http.ResponseWriter, r *http.Request, name string) {
 	have, ok := s.objects[name]
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -141,13 +150,28 @@ func (s *Service) object(w http.ResponseWriter, r *http.Request, name string, bo
 			fail(w, http.StatusNotImplemented, "NotImplemented")
 			return
 		case none == "*" && ok, match != "" && ok && match != etag(have):
+			if r.ContentLength > maxUnread {
+				panic(http.ErrAbortHandler) // the connection is ended
+			}
 			fail(w, http.StatusPreconditionFailed, "PreconditionFailed")
 			return
 		case match != "" && !ok:
 			fail(w, http.StatusNotFound, "NoSuchKey")
 			return
 		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		switch {
+		case err != nil:
+			fail(w, http.StatusBadRequest, "IncompleteBody")
+			return
+		case r.Header.Get(payloadHash) != hashOf(body):
+			fail(w, http.StatusBadRequest, "XAmzContentSHA256Mismatch")
+			return
+		}
 		s.objects[name] = body
+		if s.LoseAnswers {
+			panic(http.ErrAbortHandler)
+		}
 		w.Header().Set("ETag", etag(body))
 	case http.MethodDelete:
 		delete(s.objects, name)

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,13 +15,16 @@ const skew = 15 * time.Minute
 
 const dateForm = "20060102T150405Z"
 
+// payloadHash is the header with the hash of the body, which must be in the signature.
+const payloadHash = "X-Amz-Content-Sha256"
+
 // verify checks the Authorization header of a request to S3, AWS Signature Version
 // 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
-// The hash of the body must be in the signature.
-func verify(r *http.Request, body []byte, id, secret, region string, now time.Time) error {
+// It returns the code of a refusal, or "".
+func verify(r *http.Request, id, secret, region string, now time.Time) (refused string) {
 	rest, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
 	if !ok {
-		return errors.New("no signature of version 4")
+		return "AccessDenied"
 	}
 	fields := make(map[string]string)
 	for field := range strings.SplitSeq(rest, ",") {
@@ -31,28 +33,30 @@ func verify(r *http.Request, body []byte, id, secret, region string, now time.Ti
 	}
 	date := r.Header.Get("X-Amz-Date")
 	at, err := time.Parse(dateForm, date)
-	if err != nil || at.Sub(now).Abs() > skew {
-		return errors.New("the time of the request is not now")
+	if err != nil {
+		return "AccessDenied"
 	}
 	scope := date[:8] + "/" + region + "/s3/aws4_request"
-	if fields["Credential"] != id+"/"+scope {
-		return errors.New("other credentials, or another scope")
-	}
-	payload := r.Header.Get("X-Amz-Content-Sha256")
-	if payload != hashOf(body) {
-		return errors.New("the body is not what was signed")
-	}
+	who, where, _ := strings.Cut(fields["Credential"], "/")
 	signed := strings.Split(fields["SignedHeaders"], ";")
-	for _, needed := range []string{"host", "x-amz-content-sha256", "x-amz-date"} {
+	switch {
+	case where != scope:
+		return "AuthorizationHeaderMalformed"
+	case who != id:
+		return "InvalidAccessKeyId"
+	case at.Sub(now).Abs() > skew:
+		return "RequestTimeTooSkewed"
+	}
+	for _, needed := range []string{"host", strings.ToLower(payloadHash), "x-amz-date"} {
 		if !slices.Contains(signed, needed) {
-			return errors.New("a header is not signed")
+			return "AccessDenied"
 		}
 	}
-	want := signature(canonical(r, signed, payload), date, scope, secret)
+	want := signature(canonical(r, signed, r.Header.Get(payloadHash)), date, scope, secret)
 	if !hmac.Equal([]byte(want), []byte(fields["Signature"])) {
-		return errors.New("the signature does not match")
+		return "SignatureDoesNotMatch"
 	}
-	return nil
+	return ""
 }
 
 // canonical returns the canonical request, of one without a query.

@@ -23,22 +23,30 @@ func TestSignature(t *testing.T) {
 			"SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41")
 		return r
 	}
-	if err := verify(request(), nil, id, secret, "us-east-1", now); err != nil {
-		t.Errorf("the published example: %v", err)
+	if refused := verify(request(), id, secret, "us-east-1", now); refused != "" {
+		t.Errorf("the published example: %s", refused)
 	}
 	for what, change := range map[string]func(*http.Request){
 		"another path":   func(r *http.Request) { r.URL.Path = "/other.txt" },
 		"another method": func(r *http.Request) { r.Method = http.MethodDelete },
+		"another body":   func(r *http.Request) { r.Header.Set(payloadHash, hashOf([]byte("x"))) },
 		"another header": func(r *http.Request) { r.Header.Set("Range", "bytes=0-8") },
 		"no signature":   func(r *http.Request) { r.Header.Del("Authorization") },
 	} {
 		r := request()
 		change(r)
-		if verify(r, nil, id, secret, "us-east-1", now) == nil {
+		if verify(r, id, secret, "us-east-1", now) == "" {
 			t.Errorf("%s is taken", what)
 		}
 	}
-	if verify(request(), []byte("x"), id, secret, "us-east-1", now) == nil || verify(request(), nil, id, secret, "us-east-1", now.Add(time.Hour)) == nil {
-		t.Error("another body, or an old request, is taken")
+	for want, got := range map[string]string{
+		"AuthorizationHeaderMalformed": verify(request(), id, secret, "eu-west-1", now),
+		"InvalidAccessKeyId":           verify(request(), "another", secret, "us-east-1", now),
+		"RequestTimeTooSkewed":         verify(request(), id, secret, "us-east-1", now.Add(time.Hour)),
+		"SignatureDoesNotMatch":        verify(request(), id, "another", "us-east-1", now),
+	} {
+		if got != want {
+			t.Errorf("refused with %q, want %s", got, want)
+		}
 	}
 }
