@@ -217,6 +217,24 @@ func TestSoundDatabase(t *testing.T) {
 	}
 }
 
+// TestPartsNotDropped: parts that no CRL has any more, and that are not dropped yet, are
+// neither counted nor a finding; those of the CRL are read with it.
+func TestPartsNotDropped(t *testing.T) {
+	db := newSoundDatabase(t)
+	part := []string{
+		`UPDATE crl SET head = 10`,
+		`INSERT INTO crl_part (issuer, shard, last_serial, number, entries, octets, expires, hash, der)
+			SELECT issuer, shard, x'` + strings.Repeat("41", 20) + `', number, 1, 1, 1, zeroblob(32), x'00' FROM crl`,
+	}
+	mark := `INSERT INTO crl_part_gone (issuer, shard, last_serial, number) SELECT issuer, shard, last_serial, number FROM crl_part`
+	if got := db.check(t, nil, append(part, mark)...); len(got.Findings) != 0 || got.CRLs != 1 || got.CRLEntries != 3 {
+		t.Errorf("with a part that is gone: %+v", got)
+	}
+	if got := db.check(t, nil, part...); len(got.Findings) != 1 || got.Findings[0].Invariant != check.CRLSound {
+		t.Errorf("with a part more: %+v", got.Findings)
+	}
+}
+
 // TestTamperedDatabase has SQL break what only a database can show: rows that are
 // gone, changed, or doubled behind the back of an index.
 func TestTamperedDatabase(t *testing.T) {

@@ -29,6 +29,9 @@ const (
 	// stageParts is how many new parts are held, some 1.7 MB; where a CRL has more,
 	// they are stored before it.
 	stageParts = 64
+	// dropParts is how many parts that are gone are dropped at once: what else is to be
+	// written waits for no more of them.
+	dropParts = 64
 	// readParts is how many parts are read at once, to some 400 kB.
 	readParts = 16
 )
@@ -237,6 +240,21 @@ func (s *Service) stage(ctx context.Context, a *assembly, c *CRL) error {
 	}
 	a.New = a.New[:0]
 	return nil
+}
+
+// dropGone drops the parts that are no CRL's any more, some at a time: those of the CRL that
+// was stored just now, and what a process that ended left. They harm nobody but by the
+// room that they take, and the next CRL tries again: so an error is only logged.
+func (s *Service) dropGone(ctx context.Context) {
+	for {
+		n, err := s.cfg.Store.DropParts(ctx, dropParts)
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.WarnContext(ctx, "parts of earlier CRLs", "error", err)
+		}
+		if err != nil || n < dropParts {
+			return
+		}
+	}
 }
 
 func newPart(entries []pki.Revocation, of *sample) (p Part, err error) {

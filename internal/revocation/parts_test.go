@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -219,6 +220,16 @@ type watchedStore struct {
 	put    int
 	onPut  func() error
 	onRead func([]revocation.Part) // of those that are staged
+	onDrop func(limit int) error
+}
+
+func (w *watchedStore) DropParts(ctx context.Context, limit int) (int, error) {
+	if w.onDrop != nil {
+		if err := w.onDrop(limit); err != nil {
+			return 0, err
+		}
+	}
+	return w.FakeStore.DropParts(ctx, limit)
 }
 
 func (w *watchedStore) StageParts(ctx context.Context, issuer pki.IssuerID, shard int, number int64, parts []revocation.Part) error {
@@ -347,6 +358,65 @@ func TestPartsStaged(t *testing.T) {
 	if all := v.Alarms.Of(revocationtest.Tenant); len(all) != 1 || all[0].Name != "crl.damaged" {
 		t.Errorf("alarms %v", all)
 	}
+}
+
+// TestPartsGone: the parts of the CRL before are dropped after a CRL is stored, 64 at a time
+// at most. What is left where the process ends in between, or the store does not drop it,
+// changes nothing, and goes after the next CRL or when the next process begins.
+func TestPartsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := revocationtest.New(t, 1)
+		const parts = 70
+		for range parts * 500 {
+			serial := pki.NewSerial(pki.SerialRandom, v.Clock.Now())
+			v.Store.AddCertificate(v.CA.Issuer, serial, v.Clock.Now().AddDate(1, 0, 0))
+			v.RevokeElsewhere(t, serial, pki.KeyCompromise)
+		}
+		drops := 0 // of those that are let through
+		var limits []int
+		w := &watchedStore{FakeStore: v.Store, onDrop: func(limit int) error {
+			if limits = append(limits, limit); drops == 0 {
+				return errors.New("the process ended")
+			}
+			drops--
+			return nil
+		}}
+		s := v.Over(w)
+		publish(t, v, 1)
+		next := func(through, left int, calls ...int) {
+			t.Helper()
+			drops, limits = through, nil
+			if err := v.Store.Renew(t.Context(), v.CA.Issuer.ID, 0, pki.Event{}); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := s.PublishDue(t.Context()); n != 1 || err != nil {
+				t.Fatalf("%d CRLs, %v", n, err)
+			}
+			if gone := v.Store.Gone(); gone != left {
+				t.Errorf("%d parts are left of %d, want %d", gone, parts, left)
+			}
+			if diff := cmp.Diff(calls, limits); diff != "" {
+				t.Errorf("dropped at once (-want +got):\n%s", diff)
+			}
+			sameEntries(t, v)
+		}
+		next(9, 0, 64, 64)
+		next(1, parts-64, 64, 64)
+		next(9, 0, 64, 64)
+		next(0, parts, 64)
+		if n, err := s.PublishDue(t.Context()); n != 0 || err != nil || v.Store.Gone() != parts {
+			t.Errorf("%d CRLs, %v, %d parts are left", n, err, v.Store.Gone())
+		}
+
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- v.RunCRL(ctx) }()
+		synctest.Wait()
+		stop()
+		if err := <-done; err != nil || v.Store.Gone() != 0 {
+			t.Errorf("%v, %d parts are left after the next start", err, v.Store.Gone())
+		}
+	})
 }
 
 // TestPartsDamaged: parts that are not as they were written are in no CRL that is

@@ -48,6 +48,7 @@ var looking = List{Shard: AllShards}
 // of its life is over. Errors are logged and tried again; they do not end it. One
 // process of a deployment is enough; several only do the work more than once.
 func (s *Service) RunCRL(ctx context.Context) error {
+	s.dropGone(ctx) // a process before this one may have ended with some left
 	for ctx.Err() == nil {
 		if _, err := s.publish(ctx, true); err != nil && ctx.Err() == nil {
 			s.cfg.Log.ErrorContext(ctx, "CRLs", "error", err)
@@ -230,5 +231,8 @@ func (s *Service) renewList(ctx context.Context, id *identity, state *ShardState
 	s.stats.CRLs.Add(1)
 	s.cfg.Log.DebugContext(ctx, "CRL published", "list", crl.List, "number", crl.Number, "entries", crl.Entries)
 	s.published(crl.List)
+	if base == nil {
+		s.dropGone(ctx)
+	}
 	return true, nil
 }

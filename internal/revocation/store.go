@@ -159,8 +159,9 @@ type Store interface {
 	// PutCRL stores a CRL; Conflict where one of its list with the same or a higher
 	// number is there, or where the latest full one is not that which its other parts
 	// are of. The latest is kept, and of the one before it the edition. What was staged
-	// for it is among its parts from then on, and what was staged for earlier ones that
-	// never came is dropped. With one that a person installed comes the event, nil for
+	// for it is among its parts from then on. Parts that are gone, and what was staged for
+	// earlier ones that never came, are nobody's from then on, and DropParts has yet to
+	// drop them. With one that a person installed comes the event, nil for
 	// those that RunCRL makes.
 	PutCRL(ctx context.Context, c *CRL, e *pki.Event) error
 	// StageParts stores new parts of a full CRL that is being made, under its reserved
@@ -168,6 +169,9 @@ type Store interface {
 	// Conflict where the latest full one has the same or a higher number. It keeps
 	// nothing of the parts.
 	StageParts(ctx context.Context, issuer pki.IssuerID, shard int, number int64, parts []Part) error
+	// DropParts drops up to limit parts, of all issuers' shards, that are no CRL's any more
+	// and returns how many; fewer than limit are all that there were.
+	DropParts(ctx context.Context, limit int) (dropped int, err error)
 	// Parts returns the parts of a shard's latest full CRL, in order, without their
 	// DER; none where it is not kept in parts. PartsDER returns up to limit of
 	// those whose last serials are within the span, with their DER, which is the caller's;

@@ -48,6 +48,7 @@ type FakeStore struct {
 	numbers      map[shardKey]int64
 	crls         map[revocation.List][]*revocation.CRL // the latest, and the one before it
 	parts        map[shardKey][]revocation.Part        // with those that are staged
+	gone         int                                   // parts that are to be dropped
 	due          map[shardKey]revocation.Due
 	events       []pki.Event
 	groups       []int
@@ -371,14 +372,17 @@ func (s *FakeStore) addParts(k shardKey, number int64, parts []revocation.Part) 
 // putParts puts the DER of a CRL's parts in place. It needs mu.
 func (s *FakeStore) putParts(c *revocation.CRL, latest int64) {
 	k := shardKey{c.Issuer, c.Shard}
+	before := len(s.parts[k])
 	if c.Parts == nil {
 		s.parts[k] = slices.DeleteFunc(slices.Clone(s.parts[k]), func(p revocation.Part) bool { return p.Number <= c.Number })
+		s.gone += before - len(s.parts[k])
 		return
 	}
 	s.parts[k] = slices.DeleteFunc(slices.Clone(s.parts[k]), func(p revocation.Part) bool {
 		gone := slices.ContainsFunc(c.Parts.Gone, func(span revocation.Span) bool { return within(p, span) })
 		return p.Number < c.Number && (gone || p.Number > latest)
 	})
+	s.gone += before - len(s.parts[k])
 	s.addParts(k, c.Number, c.Parts.New)
 	c.DER = bytes.Clone(c.Parts.Head)
 	for _, p := range s.parts[k] {
@@ -388,6 +392,25 @@ func (s *FakeStore) putParts(c *revocation.CRL, latest int64) {
 	}
 	c.DER = append(c.DER, c.Parts.Tail...)
 	c.Parts = nil
+}
+
+// DropParts implements revocation.Store. Parts that are gone are only counted.
+func (s *FakeStore) DropParts(_ context.Context, limit int) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	n := min(limit, s.gone)
+	s.gone -= n
+	return n, nil
+}
+
+// Gone returns how many parts are no CRL's any more and are not dropped.
+func (s *FakeStore) Gone() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone
 }
 
 // Changed implements revocation.Store.

@@ -10,13 +10,27 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
-// The parts of the latest full CRL of an issuer's ($1) shard ($2), and those that are
-// staged under a number, of which the last serials are within a span ($3, $4).
+// The parts of an issuer's ($1) shard ($2): those of the latest full CRL, and those that are
+// staged under a number, of which the last serials are within a span ($3, $4). What is
+// marked in crl_part_gone is neither, though it is there until it is dropped.
 const (
-	ofLatest   = ` number <= (SELECT coalesce(max(number), 0) FROM crl WHERE issuer = $1 AND shard = $2 AND base = 0) `
-	withinSpan = ` FROM crl_part WHERE issuer = $1 AND shard = $2 AND last_serial > $3 AND last_serial <= $4 `
-	partsOf    = `SELECT number, last_serial, entries, octets, expires, hash, der` + withinSpan + `AND` + ofLatest + `ORDER BY last_serial LIMIT $5`
-	stagedFor  = `SELECT number, last_serial, entries, octets, expires, hash, der` + withinSpan + `AND number = $5 ORDER BY last_serial LIMIT $6`
+	fromParts = ` FROM crl_part p WHERE issuer = $1 AND shard = $2 AND NOT EXISTS (SELECT 1 FROM crl_part_gone g
+		WHERE g.issuer = p.issuer AND g.shard = p.shard AND g.last_serial = p.last_serial AND g.number = p.number) `
+	ofLatest   = ` AND number <= (SELECT coalesce(max(number), 0) FROM crl WHERE issuer = $1 AND shard = $2 AND base = 0) `
+	withinSpan = ` AND last_serial > $3 AND last_serial <= $4 `
+	allParts   = `SELECT number, last_serial, entries, octets, expires, hash` + fromParts + ofLatest + `ORDER BY last_serial`
+	sizeOfAll  = `SELECT coalesce(sum(octets), 0)` + fromParts + ofLatest
+	partsOf    = `SELECT number, last_serial, entries, octets, expires, hash, der` + fromParts + withinSpan + ofLatest + `ORDER BY last_serial LIMIT $5`
+	stagedFor  = `SELECT number, last_serial, entries, octets, expires, hash, der` + fromParts + withinSpan + `AND number = $5 ORDER BY last_serial LIMIT $6`
+)
+
+// The marks of what is gone: made of the keys of parts, which an index has, and the first
+// ones with what they mark.
+const (
+	markGone  = `INSERT INTO crl_part_gone (issuer, shard, last_serial, number) SELECT issuer, shard, last_serial, number FROM crl_part WHERE issuer = $1 AND shard = $2 `
+	firstGone = ` IN (SELECT issuer, shard, last_serial, number FROM crl_part_gone g ORDER BY issuer, shard, last_serial, number LIMIT $1)`
+	dropGone  = `DELETE FROM crl_part WHERE (issuer, shard, last_serial, number)` + firstGone
+	dropMarks = `DELETE FROM crl_part_gone WHERE (issuer, shard, last_serial, number)` + firstGone
 )
 
 // endOf returns the last serial of a span; none is above its end.
@@ -28,21 +42,41 @@ func endOf(span revocation.Span) []byte {
 }
 
 // putParts brings the parts of a shard to those of a full CRL, which comes after the
-// latest. Those that are staged for a later one stay.
+// latest. Those that are staged for a later one stay. What is gone is marked alone: a part
+// has 26 kB, of which deleting touches each page.
 func (t *tx) putParts(issuer int64, c *revocation.CRL, latest int64) error {
-	if c.Parts == nil {
-		_, err := t.exec(`DELETE FROM crl_part WHERE issuer = $1 AND shard = $2 AND number <= $3`, issuer, c.Shard, c.Number)
+	mark := func(which string, args ...any) error {
+		_, err := t.exec(markGone+which+` ON CONFLICT DO NOTHING`, append([]any{issuer, c.Shard}, args...)...)
 		return err
 	}
+	if c.Parts == nil {
+		return mark(`AND number <= $3`, c.Number)
+	}
 	for _, span := range c.Parts.Gone {
-		if _, err := t.exec(`DELETE`+withinSpan+`AND number < $5`, issuer, c.Shard, span.After[:], endOf(span), c.Number); err != nil {
+		if err := mark(withinSpan+`AND number < $5`, span.After[:], endOf(span), c.Number); err != nil {
 			return err
 		}
 	}
-	if _, err := t.exec(`DELETE FROM crl_part WHERE issuer = $1 AND shard = $2 AND number > $3 AND number < $4`, issuer, c.Shard, latest, c.Number); err != nil {
+	if err := mark(`AND number > $3 AND number < $4`, latest, c.Number); err != nil {
 		return err
 	}
 	return t.addParts(issuer, c.Shard, c.Number, c.Parts.New)
+}
+
+// DropParts implements revocation.Store.
+func (s *Store) DropParts(ctx context.Context, limit int) (dropped int, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		if _, err := t.exec(dropGone, limit); err != nil {
+			return fmt.Errorf("dropping parts of earlier CRLs: %w", err)
+		}
+		n, err := t.exec(dropMarks, limit)
+		if err != nil {
+			return fmt.Errorf("dropping the marks of parts of earlier CRLs: %w", err)
+		}
+		dropped = int(n)
+		return nil
+	})
+	return dropped, err
 }
 
 func (t *tx) addParts(issuer int64, shard int, number int64, parts []revocation.Part) error {
@@ -88,7 +122,7 @@ func (s *Store) Parts(ctx context.Context, issuer pki.IssuerID, shard int) ([]re
 	}
 	parts, err := list(ctx, s.read, func(row row) (p revocation.Part, err error) {
 		return p, row.Scan(&p.Number, intoArray(p.Last[:]), &p.Entries, &p.Octets, intoTime{&p.Expires}, intoArray(p.Hash[:]))
-	}, `SELECT number, last_serial, entries, octets, expires, hash FROM crl_part WHERE issuer = $1 AND shard = $2 AND`+ofLatest+`ORDER BY last_serial`, num, shard)
+	}, allParts, num, shard)
 	if err != nil {
 		return nil, fmt.Errorf("listing the parts of a CRL: %w", err)
 	}
@@ -150,7 +184,7 @@ func (s *Store) CRL(ctx context.Context, l revocation.List) (*revocation.CRL, er
 // signed is seen by its signature.
 func joinParts(ctx context.Context, from source, issuer int64, shard int, around []byte, head int) ([]byte, error) {
 	head = min(head, len(around))
-	octets, err := one(ctx, from, scanInt, `SELECT coalesce(sum(octets), 0) FROM crl_part WHERE issuer = $1 AND shard = $2 AND`+ofLatest, issuer, shard)
+	octets, err := one(ctx, from, scanInt, sizeOfAll, issuer, shard)
 	if err != nil {
 		return nil, err
 	}

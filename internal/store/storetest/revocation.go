@@ -326,6 +326,88 @@ func testParts(f *fixture) {
 	f.same(within(revocation.Span{}, 9), "")
 }
 
+// testGoneParts: parts that are no CRL's any more are there until they are dropped, some at
+// a time, which changes nothing of what is read: not after a process ended in between, nor
+// when more are gone meanwhile, nor of what is staged.
+func testGoneParts(f *fixture) {
+	serial := func(n int) pki.Serial { return pki.Serial{0: 0x41, 19: byte(n)} }
+	parts := func(der string) (all []revocation.Part) {
+		for i, c := range []byte(der) {
+			all = append(all, revocation.Part{Last: serial(10 * (i + 1)), Entries: 1, Octets: 1, Hash: sha256.Sum256([]byte{c}), Expires: f.now, DER: []byte{c}})
+		}
+		return all
+	}
+	for shard := range shards {
+		for range 9 {
+			_, err := f.ReserveCRLNumber(f.ctx, f.issuer.ID, shard)
+			f.ok(err)
+		}
+	}
+	put := func(shard int, number, of int64, gone []revocation.Span, der string) {
+		f.Helper()
+		f.ok(f.PutCRL(f.ctx, &revocation.CRL{List: revocation.List{Issuer: f.issuer.ID, Shard: shard}, Number: number, ThisUpdate: f.now, NextUpdate: f.now.Add(time.Hour),
+			Parts: &revocation.Parts{Head: []byte("<"), Tail: []byte(">"), Of: of, Gone: gone, New: parts(der)}}, nil))
+	}
+	reads := func(shard int, want string) {
+		f.Helper()
+		c, err := f.CRL(f.ctx, revocation.List{Issuer: f.issuer.ID, Shard: shard})
+		f.ok(err)
+		f.same(string(c.DER), "<"+want+">")
+		infos, err := f.Parts(f.ctx, f.issuer.ID, shard)
+		f.ok(err)
+		f.same(len(infos), len(want))
+		for from := 0; from <= len(want); from++ { // also by pages of which most parts are gone
+			got, err := f.PartsDER(f.ctx, f.issuer.ID, shard, revocation.Span{After: serial(10 * from)}, 2)
+			f.ok(err)
+			read := ""
+			for _, p := range got {
+				read += string(p.DER)
+			}
+			f.same(read, want[from:min(from+2, len(want))])
+		}
+	}
+	drops := func(limit, want int) {
+		f.Helper()
+		n, err := f.DropParts(f.ctx, limit)
+		f.ok(err)
+		f.same(n, want)
+	}
+	all := []revocation.Span{{}}
+	drops(5, 0)
+	put(0, 1, 0, all, "abcd")
+	put(1, 1, 0, all, "efgh")
+	drops(5, 0)
+	put(0, 2, 0, all, "ijkl") // 4 are gone
+	put(1, 2, 1, []revocation.Span{{After: serial(20), Through: serial(30)}}, "")
+	reads(0, "ijkl")
+	f.ok(f.StageParts(f.ctx, f.issuer.ID, 0, 4, parts("xy")))
+	f.ok(f.StageParts(f.ctx, f.issuer.ID, 0, 5, parts("z")))
+
+	drops(3, 3)
+	reads(0, "ijkl")
+	f.reopen()
+	reads(0, "ijkl")
+	put(0, 3, 0, all, "mn") // and 4 more before all are dropped
+	reads(0, "mn")
+	put(0, 5, 0, all, "") // 4 comes no more: 2 that were staged, and 2
+	reads(0, "z")
+	staged, err := f.StagedDER(f.ctx, f.issuer.ID, 0, 4, revocation.Span{}, 9)
+	f.ok(err)
+	f.same(len(staged), 0)
+	f.ok(f.StageParts(f.ctx, f.issuer.ID, 0, 6, parts("w")))
+	drops(8, 8) // of 1 + 1 + 4 + 4
+	drops(8, 2)
+	drops(8, 0)
+	reads(0, "z")
+	f.reopen()
+	staged, err = f.StagedDER(f.ctx, f.issuer.ID, 0, 6, revocation.Span{}, 9)
+	f.ok(err)
+	f.same(len(staged), 1)
+	c, err := f.CRL(f.ctx, revocation.List{Issuer: f.issuer.ID, Shard: 1})
+	f.ok(err)
+	f.same(string(c.DER), "<efh>")
+}
+
 // testStaged stores parts before the CRL that they are of, by two processes, of which
 // each is overtaken, and ends between, at every step.
 func testStaged(f *fixture) {

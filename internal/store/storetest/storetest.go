@@ -163,6 +163,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"CRLs", testCRLs},
 		{"what a published CRL has and the store lost", testRecover},
 		{"CRL in parts", testParts},
+		{"CRL without parts that are gone", testGoneParts},
 		{"CRL with staged parts", testStaged},
 		{"delta CRLs", testDeltas},
 		{"changed entries", testChanged},
