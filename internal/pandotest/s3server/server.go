@@ -58,7 +58,7 @@ func New(t testing.TB) *Server {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
-		t.Fatalf("versitygw, whose modules come from where all come from, cannot be built: %v", err)
+		t.Fatalf("versitygw cannot be built: %v", err)
 	}
 	s := &Server{Bucket: "a-bucket", binary: path, address: address(t), dir: t.TempDir()}
 	s.URL = "http://" + s.address
@@ -81,7 +81,9 @@ func New(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Curl(t, "?policy=", "--request", "PUT", "--data-binary", fmt.Sprintf(policy, s.Bucket, AccessKeyID, Public))
+	if body, err := s.Curl("?policy=", "--request", "PUT", "--data-binary", fmt.Sprintf(policy, s.Bucket, AccessKeyID, Public)); err != nil {
+		t.Fatalf("%v\n%s", err, body)
+	}
 	return s
 }
 
@@ -90,15 +92,10 @@ func (s *Server) buckets() string  { return filepath.Join(s.dir, "buckets") }
 func (s *Server) log() string      { return filepath.Join(s.dir, "log") }
 
 // Curl has curl send a request about an object, or the bucket itself, as the bucket's
-// owner, and returns the body of the answer, which must be one of success.
-func (s *Server) Curl(t testing.TB, object string, args ...string) string {
-	t.Helper()
-	body, err := output("curl", append([]string{"--silent", "--show-error", "--fail-with-body", "--aws-sigv4", "aws:amz:" + Region + ":s3", "--user", ownerID + ":" + ownerSecret,
+// owner, and returns the body of the answer, also of one that is an error.
+func (s *Server) Curl(object string, args ...string) (string, error) {
+	return output("curl", append([]string{"--silent", "--show-error", "--fail-with-body", "--aws-sigv4", "aws:amz:" + Region + ":s3", "--user", ownerID + ":" + ownerSecret,
 		"--header", "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD", s.URL + "/" + s.Bucket + "/" + object}, args...)...)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, body)
-	}
-	return body
 }
 
 // address returns a loopback address with a port that nobody listens on, below those
