@@ -70,7 +70,8 @@ func (c *Client) Switch(ctx context.Context, nameOrID string) (*Authority, error
 	return post[Authority](ctx, c, authorityPath(nameOrID)+"/switch", struct{}{})
 }
 
-// DropNext ends an authority's next issuer, which it was not switched to.
+// DropNext ends an authority's next issuer, which it was not switched to. An authority that
+// is pending itself is gone with it.
 func (c *Client) DropNext(ctx context.Context, nameOrID string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: authorityPath(nameOrID) + "/next"}, nil, nil)
 }

@@ -3,6 +3,7 @@
 package acceptance
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"math/rand/v2"
@@ -15,9 +16,9 @@ import (
 	"github.com/pando-pki/pando/client"
 )
 
-// newOnlineRoller returns a roller of an authority below an intermediate one, whose key is
-// in the server, and the name of that.
-func newOnlineRoller(t *testing.T, h *house, random *rand.Rand) (r *roller, above string) {
+// newAbove makes an intermediate authority, whose key is in the server, and returns its
+// name.
+func newAbove(t *testing.T, h *house) string {
 	t.Helper()
 	c := h.as(t, "")
 	must := func(err error) {
@@ -51,39 +52,59 @@ keyIdentifiers: [subject, authority]
 	must(err)
 	_, err = c.PublishProfile(t.Context(), append(ca("intermediate-ca", 20, 1), "status: {crl: true, caIssuers: true}\n"...))
 	must(err)
-	create := func(name, kind, parent, profile string) {
-		t.Helper()
-		_, err := c.CreateAuthority(t.Context(), client.NewAuthority{Name: name, CommonName: "Example " + name, Kind: kind, Parent: parent, Profile: profile, StatusURL: h.file.HTTP})
-		must(err)
-	}
-	above = "above"
-	create(above, "intermediate", "deep", "intermediate-ca")
+	const above = "above"
+	_, err = c.CreateAuthority(t.Context(), client.NewAuthority{Name: above, CommonName: "Example " + above, Kind: "intermediate", Parent: "deep", Profile: "intermediate-ca", StatusURL: h.file.HTTP})
+	must(err)
 	_, err = c.Install(t.Context(), h.sign(t, root, above))
 	must(err)
-	r = &roller{house: h, random: random, authority: "below", endpoint: "below", probes: make(map[string]*x509.Certificate)}
-	create(r.authority, "issuing", above, "issuing-ca")
-	device, err := c.Endpoint(t.Context(), "device")
-	must(err)
-	_, err = c.CreateEndpoint(t.Context(), client.NewEndpoint{Name: r.endpoint, Authority: r.authority, Profile: device.Profile.Name})
-	must(err)
-	return r, above
+	return above
 }
 
-// accounted sees that the authority above has issued as many certificates of authorities as
-// there are issuers below it, each for one of them.
-func (r *roller) accounted(t *testing.T, above string) {
+// newBelow returns a roller of an authority of a name that is to be made below one whose key
+// is in the server.
+func newBelow(h *house, random *rand.Rand, name, above string) *roller {
+	return &roller{house: h, random: random, authority: name, endpoint: name, above: above, probes: make(map[string]*x509.Certificate)}
+}
+
+// creation makes the authority.
+func (r *roller) creation() step {
+	return step{name: "create", prepare: act(func(ctx context.Context, c *client.Client) error {
+		_, err := c.CreateAuthority(ctx, client.NewAuthority{Name: r.authority, CommonName: "Example " + r.authority, Kind: "issuing", Parent: r.above, StatusURL: r.file.HTTP})
+		return err
+	}).asIs, becomes: begin("active"), between: begin("pending")}
+}
+
+// begun makes the endpoint of the authority, which is there.
+func (r *roller) begun(t *testing.T) {
+	t.Helper()
+	c := r.as(t, "")
+	device, err := c.Endpoint(t.Context(), "device")
+	if err == nil {
+		_, err = c.CreateEndpoint(t.Context(), client.NewEndpoint{Name: r.endpoint, Authority: r.authority, Profile: device.Profile.Name})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// accounted sees that the authority above the rollers' has issued as many certificates of
+// authorities as there are issuers below it, each for one of them.
+func accounted(t *testing.T, below ...*roller) {
 	t.Helper()
 	var want, got []string
-	certificates := make(map[string]*x509.Certificate) // by the issuer's id
-	for _, i := range r.show(t).Issuers {
-		c := parsePEM(t, i.Certificate)
-		certificates[i.ID] = c
-		want = append(want, c.SerialNumber.Text(16))
-		if i.Active {
-			r.probe(t, i.ID, c)
+	for _, r := range below {
+		certificates := make(map[string]*x509.Certificate) // by the issuer's id
+		for _, i := range r.show(t).Issuers {
+			c := parsePEM(t, i.Certificate)
+			certificates[i.ID] = c
+			want = append(want, c.SerialNumber.Text(16))
+			if i.Active {
+				r.probe(t, i.ID, c)
+			}
 		}
+		r.status(t, certificates)
 	}
-	c := r.as(t, "")
+	c, above := below[0].as(t, ""), below[0].above
 	var parent *client.Authority
 	err := insist(t.Context(), func() (err error) { parent, err = c.Authority(t.Context(), above); return err })
 	if err != nil {
@@ -105,9 +126,8 @@ func (r *roller) accounted(t *testing.T, above string) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		t.Errorf("%s issued certificates %v, and issuers of %s have %v", above, got, r.authority, want)
+		t.Errorf("%s issued certificates %v, and issuers below it have %v", above, got, want)
 	}
-	r.status(t, certificates)
 }
 
 // TestKillOnlineRollover kills the server within each step of rollovers below an authority
@@ -121,7 +141,11 @@ func TestKillOnlineRollover(t *testing.T) {
 	random := seeded(t)
 	h := newHouse(t, 2)
 	h.serve(t)
-	r, above := newOnlineRoller(t, h, random)
+	r := newBelow(h, random, "below", newAbove(t, h))
+	if err := r.creation().prepare(t)(t.Context(), h.as(t, "")); err != nil {
+		t.Fatal(err)
+	}
+	r.begun(t)
 	kills, hindered := 0, 0
 	for range rounds {
 		for _, s := range r.onlineSteps() {
@@ -129,11 +153,42 @@ func TestKillOnlineRollover(t *testing.T) {
 			if r.killed(t, s, 20*time.Millisecond) {
 				hindered++
 			}
-			r.accounted(t, above)
+			accounted(t, r)
 		}
 	}
 	h.stop(t)
 	h.check(t, "")
 	h.relint(t)
 	t.Logf("%d kills, %d of which came before the step was done, %d of these in the middle of it", kills, hindered, r.cut)
+}
+
+// TestKillOnlineCreation kills the server within the creation of authorities below one whose
+// key is online, at random moments. An authority is made, or begun, or not there; created
+// again there is one, with one issuer, whose certificate is the only one that the authority
+// above issued for it.
+func TestKillOnlineCreation(t *testing.T) {
+	rounds := 24
+	if testing.Short() {
+		rounds = 6
+	}
+	random := seeded(t)
+	h := newHouse(t, 2)
+	h.serve(t)
+	above := newAbove(t, h)
+	var all []*roller
+	hindered, cut := 0, 0
+	for n := range rounds {
+		r := newBelow(h, random, fmt.Sprintf("below-%d", n), above)
+		if r.killed(t, r.creation(), 20*time.Millisecond) {
+			hindered++
+		}
+		cut += r.cut
+		r.begun(t)
+		all = append(all, r)
+	}
+	accounted(t, all...)
+	h.stop(t)
+	h.check(t, "")
+	h.relint(t)
+	t.Logf("%d kills, %d of which came before the authority was made, %d of these in the middle of it", rounds, hindered, cut)
 }

@@ -24,7 +24,7 @@ type authorityCommand struct {
 	Retire     authorityRetire     `cmd:"" help:"End an authority's issuance for good; its status goes on."`
 	Rollover   authorityRollover   `cmd:"" help:"Make an authority's next issuer: a new key and certificate."`
 	Switch     authoritySwitch     `cmd:"" help:"Have an authority sign by its next issuer."`
-	Drop       authorityDrop       `cmd:"" help:"Drop a next issuer that an authority was not switched to."`
+	Drop       authorityDrop       `cmd:"" help:"Drop a next issuer that an authority was not switched to, or a pending authority."`
 	Request    authorityRequest    `cmd:"" help:"Write the file that asks a ceremony for an authority's certificate."`
 	CrlRequest authorityCRLRequest `cmd:"" help:"Write the file that asks a ceremony for a root's next CRL."`
 	Install    authorityInstall    `cmd:"" help:"Hand in what a ceremony signed."`
@@ -59,7 +59,7 @@ type authorityCreate struct {
 }
 
 func (authorityCreate) Help() string {
-	return `Its key is made on the server. Under a root, its certificate comes from a ceremony: see 'pando authority request'.
+	return `Its key is made on the server. Under a root, its certificate comes from a ceremony: see 'pando authority request'. Under an authority whose key is online it is there at once; where a crash cut that off, the authority is pending, and the same command goes on with it. What was begun and is not wanted goes with 'pando authority drop'.
 
 Examples:
 

@@ -88,6 +88,8 @@ type authorityDrop struct{ authorityName }
 func (authorityDrop) Help() string {
 	return `A next issuer that is dropped stands in EST's and SCEP's answers no more, and is never switched to; where it has its certificate, its CRL and OCSP go on until that ends. So it is where 'pando authority rollover' was cut off after the authority above had issued it. Revoke that certificate as any other: the command says how.
 
+An authority that is pending itself, and never had a certificate, is gone when it is dropped, and another can have its name.
+
 Examples:
 
     pando authority drop manufacturing`
@@ -95,10 +97,18 @@ Examples:
 
 // Run drops the next issuer.
 func (a *authorityDrop) Run(ctx context.Context, c *console, cl *client.Client) error {
-	if err := cl.DropNext(ctx, a.Authority); err != nil {
+	was, err := cl.Authority(ctx, a.Authority)
+	if err != nil {
 		return err
 	}
-	got, err := cl.Authority(ctx, a.Authority)
+	if err := cl.DropNext(ctx, was.ID); err != nil {
+		return err
+	}
+	if was.State == "pending" {
+		c.note("%s is gone: it never had a certificate", was.Name)
+		return nil
+	}
+	got, err := cl.Authority(ctx, was.ID)
 	if err != nil {
 		return err
 	}

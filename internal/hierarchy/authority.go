@@ -93,12 +93,23 @@ func (s *Service) Authorities(ctx context.Context, g access.Permit) ([]*View, er
 }
 
 // Retire ends an authority's signing of certificates for good; status of what it
-// signed goes on. One that is pending waits for no certificate any more. It needs
+// signed goes on. One that is pending waits for no certificate any more; one that was issued
+// in a creation that was cut off is stored with it first, so that it is known. It needs
 // access.ManageAuthorities.
 func (s *Service) Retire(ctx context.Context, g access.Permit, nameOrID string) error {
 	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
 	if err != nil {
 		return err
+	}
+	if a.State == pki.AuthorityPending { // none is issued meanwhile
+		release, err := s.hold(g.Tenant(), "name "+a.Name)
+		if err != nil {
+			return err
+		}
+		defer release()
+		if a, err = s.find(ctx, g.Tenant(), string(a.ID)); err != nil {
+			return err
+		}
 	}
 	if a.State == pki.AuthorityRetired {
 		return pki.Errorf(pki.Conflict, "the authority %s is retired already", a.Name)
@@ -110,6 +121,11 @@ func (s *Service) Retire(ctx context.Context, g access.Permit, nameOrID string) 
 	})
 	if err != nil {
 		return err
+	}
+	if a.State == pki.AuthorityPending {
+		if a, err = s.withIssued(ctx, g.For(access.Change{}), a); err != nil {
+			return err
+		}
 	}
 	defer s.forget(a.ID)
 	return s.cfg.Store.SetAuthorityState(ctx, g.Tenant(), a.ID, a.State, pki.AuthorityRetired,

@@ -42,11 +42,8 @@ func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case root.Key != pki.OfflineKey && a.State == pki.AuthorityActive:
+	if root.Key != pki.OfflineKey {
 		return nil, errCutOff(a)
-	case root.Key != pki.OfflineKey:
-		return nil, pki.Errorf(pki.Conflict, "the parent of %s is online and has signed without a ceremony; retire this authority and create another under another name", a.Name)
 	}
 	parent, err := s.find(ctx, g.Tenant(), string(a.Parent))
 	if err != nil {
@@ -217,9 +214,9 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 	if err := s.checkCertificate(ctx, issuer, p); err != nil {
 		return nil, err
 	}
-	act, what := "authority.activate", "signs from now on"
+	what := "signs from now on"
 	if a.State == pki.AuthorityActive {
-		act, what = "authority.next", "has a next issuer, which it can be switched to"
+		what = "has a next issuer, which it can be switched to"
 	}
 	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.InstallAuthority, Target: "authority:" + a.Name, Payload: changeOf(r),
@@ -236,7 +233,7 @@ func (s *Service) installCertificate(ctx context.Context, g access.Permit, r *ce
 	if err != nil {
 		return nil, err
 	}
-	return s.giveCertificate(ctx, g, issuer, act, r.Certificate, pki.RootLinks{}, signed)
+	return s.giveCertificate(ctx, g, a, issuer, r.Certificate, pki.RootLinks{}, signed)
 }
 
 // signedBy is a certificate and the issuer that signed it.
@@ -264,20 +261,24 @@ func (s *Service) registrations(ctx context.Context, a *pki.Authority, version i
 	return signed, nil
 }
 
-// giveCertificate gives a pending issuer its certificate and links, which were checked, by
-// an act that is called so, and stores what was signed for it in a ceremony.
-func (s *Service) giveCertificate(ctx context.Context, g access.Permit, issuer *pki.Issuer, act string, certificate []byte, links pki.RootLinks, signed []*issuance.Intent) (*View, error) {
+// giveCertificate gives a pending issuer of an authority its certificate and links, which
+// were checked, and stores what was signed for it in a ceremony.
+func (s *Service) giveCertificate(ctx context.Context, g access.Permit, a *pki.Authority, issuer *pki.Issuer, certificate []byte, links pki.RootLinks, signed []*issuance.Intent) (*View, error) {
 	p, err := tbs.ParseCertificate(certificate)
 	if err != nil {
 		return nil, err
 	}
-	defer s.forget(issuer.Authority)
+	act := "authority.next"
+	if a.State == pki.AuthorityPending {
+		act = "authority.activate"
+	}
+	defer s.forget(a.ID)
 	err = s.cfg.Store.InstallIssuer(ctx, g.Tenant(), issuer.ID, certificate, links, p.NotBefore, p.NotAfter, signed,
-		s.event(g, act, "authority:"+string(issuer.Authority), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", issuer.ID, p.Serial, fingerprint(certificate))))
+		s.event(g, act, "authority:"+string(a.ID), fmt.Sprintf("issuer %s, certificate %s, sha256 %s", issuer.ID, p.Serial, fingerprint(certificate))))
 	if err != nil {
 		return nil, err
 	}
-	return s.find(ctx, g.Tenant(), string(issuer.Authority))
+	return s.find(ctx, g.Tenant(), string(a.ID))
 }
 
 // own returns an issuer of the permit's tenant.

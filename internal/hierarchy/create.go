@@ -40,12 +40,9 @@ type NewAuthority struct {
 
 // CreateAuthority makes a key and a request. Below an online parent the authority
 // gets its certificate at once and is active; below an offline one it is pending
-// until Install. It needs access.ManageAuthorities.
-//
-// Below an online parent the certificate is issued before the authority is
-// stored, so that a refusal leaves no authority without one. The name is held
-// meanwhile. Where the store fails in between, the certificate stands among those
-// that the parent issued, and can be revoked; no authority signs with its key.
+// until Install. Where that was cut off below an online parent, as by a crash, the same
+// call goes on with the key that was made, and another for the same name is Conflict; a
+// refusal leaves no authority. It needs access.ManageAuthorities.
 func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAuthority) (*View, error) {
 	if err := g.Check(access.ManageAuthorities); err != nil {
 		return nil, err
@@ -54,10 +51,8 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	if err != nil {
 		return nil, err
 	}
-	if err := n.complete(parent); err != nil {
-		return nil, err
-	}
-	if err := s.inForce(ctx, parent, parent.Active().ID); err != nil {
+	n.Parent = string(parent.ID) // what it is called may change hands
+	if err := n.complete(parent.Mode); err != nil {
 		return nil, err
 	}
 	release, err := s.hold(g.Tenant(), "name "+n.Name)
@@ -65,7 +60,25 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 		return nil, err
 	}
 	defer release()
-	if err := s.nameFree(ctx, g.Tenant(), n.Name); err != nil {
+	a, first, err := s.begun(ctx, g.Tenant(), n.Name)
+	if err != nil {
+		return nil, err
+	}
+	if a != nil {
+		if other := n.differs(&a.Authority); other != "" {
+			return nil, pki.Errorf(pki.Conflict, "the creation of %s was begun with another %s: go on with what it was begun with, or 'pando authority drop'", n.Name, other)
+		}
+		return s.goOn(ctx, g, a, first)
+	}
+	return s.create(ctx, g, parent, n)
+}
+
+// create makes an authority whose name is free and held.
+func (s *Service) create(ctx context.Context, g access.Permit, parent *View, n NewAuthority) (*View, error) {
+	if parent.State != pki.AuthorityActive || parent.Kind == pki.Issuing {
+		return nil, pki.Errorf(pki.PolicyRefused, "%s is %s and %s: it cannot have authorities below it", parent.Name, parent.Kind, parent.State)
+	}
+	if err := s.inForce(ctx, parent, parent.Active().ID); err != nil {
 		return nil, err
 	}
 	if err := s.useProfile(ctx, g.Tenant(), &n); err != nil {
@@ -74,8 +87,7 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	if err := s.needResponders(ctx, g.Tenant()); err != nil {
 		return nil, err
 	}
-	n.Parent = string(parent.ID) // what it is called may change hands
-	err = s.cfg.Gate.Pass(ctx, g, approval.Request{
+	err := s.cfg.Gate.Pass(ctx, g, approval.Request{
 		Kind: approval.CreateAuthority, Target: "authority:" + n.Name, Payload: n,
 		Summary: fmt.Sprintf("an %s authority %s under %s, key %s, profile %s version %d", n.Kind, n.Name, parent.Name, n.KeyKind, n.Profile, n.Version),
 	})
@@ -96,25 +108,66 @@ func (s *Service) CreateAuthority(ctx context.Context, g access.Permit, n NewAut
 	}
 	i := &pki.Issuer{
 		ID: pki.IssuerID(pki.NewOpaqueID()), Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: above.ID, State: pki.IssuerPending,
-		Key: uri, Request: request, StatusURL: n.StatusURL, Shards: n.Shards, Deltas: n.Deltas, Created: now,
-	}
-	var certificate []byte
-	if above.Key != pki.OfflineKey {
-		got, err := s.cfg.RA.Subordinate(ctx, g, parent.ID, pki.ProfileRef{Tenant: g.Tenant(), Name: n.Profile, Version: n.Version}, n.CommonName, i)
-		if err != nil {
-			return nil, err
-		}
-		certificate = got.DER
+		Key: uri, Request: request, StatusURL: n.StatusURL, Shards: n.Shards, Deltas: n.Deltas, Created: now, ProfileVersion: n.Version,
 	}
 	err = s.cfg.Store.PutAuthority(ctx, a, i, s.event(g, "authority.create", "authority:"+string(a.ID),
 		fmt.Sprintf("%s, %s under %s, key %s", n.Name, n.Kind, parent.Name, n.KeyKind)))
 	if err != nil {
 		return nil, err
 	}
-	if certificate != nil {
-		return s.giveCertificate(ctx, g.For(access.Change{}), i, "authority.activate", certificate, pki.RootLinks{}, nil) // the change is executed by now
+	if above.Key == pki.OfflineKey {
+		return &View{*a, []*pki.Issuer{i}}, nil
 	}
-	return &View{*a, []*pki.Issuer{i}}, nil
+	return s.issue(ctx, g.For(access.Change{}), a, i, n.CommonName) // the change is executed by now
+}
+
+// begun returns the authority of a name whose creation was cut off, with its issuer, nil
+// where there is none of the name. It is Conflict where there is another.
+func (s *Service) begun(ctx context.Context, tenant pki.TenantID, name string) (*View, *pki.Issuer, error) {
+	a, err := s.cfg.Store.AuthorityByName(ctx, tenant, name)
+	switch {
+	case pki.KindOf(err) == pki.NotFound:
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case a.State != pki.AuthorityPending:
+		return nil, nil, errNameTaken(name)
+	}
+	v, err := s.view(ctx, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	first, err := s.cutOff(ctx, v)
+	if err == nil && first == nil {
+		err = errNameTaken(name)
+	}
+	return v, first, err
+}
+
+// differs returns what of an authority that was begun is another than is asked for, "" where
+// nothing is.
+func (n *NewAuthority) differs(a *pki.Authority) string {
+	for _, of := range []struct {
+		what string
+		same bool
+	}{
+		{"parent", n.Parent == string(a.Parent)},
+		{"common name", n.CommonName == a.CommonName},
+		{"kind", n.Kind == a.Kind},
+		{"profile", n.Profile == a.Profile},
+		{"kind of key", n.KeyKind == "" || n.KeyKind == a.KeyKind},
+		{"status URL", n.StatusURL == a.StatusURL},
+		{"number of shards", n.Shards == a.Shards},
+		{"sign check", n.SignCheck == a.SignCheck},
+		{"kind of serial numbers", n.RandomSerials == a.RandomSerials},
+		{"choice of delta CRLs", n.Deltas == a.Deltas},
+		{"list of indexes", slices.Equal(n.Indexes, a.Indexes)},
+	} {
+		if !of.same {
+			return of.what
+		}
+	}
+	return ""
 }
 
 // hold keeps others from making what is being made: until release, a second hold
@@ -146,11 +199,15 @@ func (s *Service) nameFree(ctx context.Context, tenant pki.TenantID, name string
 	_, err := s.cfg.Store.AuthorityByName(ctx, tenant, name)
 	switch {
 	case err == nil:
-		return pki.Errorf(pki.Conflict, "an authority %q exists already", name)
+		return errNameTaken(name)
 	case pki.KindOf(err) == pki.NotFound:
 		return nil
 	}
 	return err
+}
+
+func errNameTaken(name string) error {
+	return pki.Errorf(pki.Conflict, "an authority %q exists already", name)
 }
 
 // needResponders refuses a tenant whose authorities could not answer OCSP.
@@ -162,8 +219,8 @@ func (s *Service) needResponders(ctx context.Context, tenant pki.TenantID) error
 	return err
 }
 
-// complete sets defaults and checks the fields against the parent.
-func (n *NewAuthority) complete(parent *View) error {
+// complete sets defaults and checks the fields, for an authority below one of a mode.
+func (n *NewAuthority) complete(mode pki.Mode) error {
 	if n.Profile == "" {
 		n.Profile = "issuing-ca"
 	}
@@ -182,8 +239,6 @@ func (n *NewAuthority) complete(parent *View) error {
 		return pki.Errorf(pki.Malformed, "%d CRL shards: from 1 to %d", n.Shards, MaxShards)
 	case n.Deltas && (n.Shards > 1 || n.StatusURL == ""):
 		return pki.Errorf(pki.Malformed, "delta CRLs are to one full CRL at a status URL: take one shard, or shards without deltas")
-	case parent.State != pki.AuthorityActive || parent.Kind == pki.Issuing:
-		return pki.Errorf(pki.PolicyRefused, "%s is %s and %s: it cannot have authorities below it", parent.Name, parent.Kind, parent.State)
 	}
 	var err error
 	if n.Indexes, err = searchIndexes(n.Indexes); err != nil {
@@ -195,7 +250,7 @@ func (n *NewAuthority) complete(parent *View) error {
 	if err := pki.CheckText("common name", n.CommonName); err != nil {
 		return err
 	}
-	return policy.CheckStatusURL(n.StatusURL, parent.Mode)
+	return policy.CheckStatusURL(n.StatusURL, mode)
 }
 
 // useProfile sets which version of its profile an authority is made by, and the kind of

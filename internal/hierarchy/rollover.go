@@ -3,7 +3,6 @@ package hierarchy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -48,7 +47,7 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	if err != nil {
 		return nil, err
 	}
-	release, err := s.hold(g.Tenant(), "rollover "+string(a.ID))
+	release, err := s.hold(g.Tenant(), "name "+a.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +61,7 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 			return nil, err
 		}
 		if next != nil {
-			return s.goOn(ctx, g, a, next, r)
+			return s.goOnRolling(ctx, g, a, next, r)
 		}
 	}
 	ch, err := s.completeRollover(ctx, g.Tenant(), a, r)
@@ -106,45 +105,12 @@ func (s *Service) Rollover(ctx context.Context, g access.Permit, nameOrID string
 	if above.Key == pki.OfflineKey {
 		return s.find(ctx, g.Tenant(), string(a.ID))
 	}
-	g = g.For(access.Change{}) // it is executed by now
-	c, err := s.certify(ctx, g, a, i, ch.CommonName)
-	switch kind := pki.KindOf(err); {
-	case err == nil:
-		return s.giveCertificate(ctx, g, i, "authority.next", c.DER, pki.RootLinks{}, nil)
-	case kind == pki.Unavailable || kind == pki.Internal || kind == pki.NotReady: // it may be issued, as when ctx ended
-		return nil, err
-	}
-	return nil, errors.Join(err, s.cfg.Store.DropIssuer(ctx, g.Tenant(), i.ID, // refused, before anything was intended
-		s.event(g, "authority.drop", "authority:"+string(a.ID), fmt.Sprintf("%s, issuer %s: %s", a.Name, i.ID, pki.DetailOf(err)))))
+	return s.issue(ctx, g.For(access.Change{}), &a.Authority, i, ch.CommonName) // the change is executed by now
 }
 
-// certify has the online parent of an authority issue the certificate of its next issuer,
-// which is recorded before.
-func (s *Service) certify(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, commonName string) (*pki.Certificate, error) {
-	return s.cfg.RA.Subordinate(ctx, g, a.Parent, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile, Version: next.ProfileVersion}, commonName, next)
-}
-
-// cutOff returns the next issuer of an authority below an online one that has no certificate
-// yet, of which it may be issued, nil where there is none.
-func (s *Service) cutOff(ctx context.Context, a *View) (*pki.Issuer, error) {
-	next := a.Coming()
-	if a.State == pki.AuthorityPending || a.Kind == pki.Root || next == nil || next.State != pki.IssuerPending {
-		return nil, nil
-	}
-	above, err := s.cfg.Store.Issuer(ctx, next.Parent)
-	if err != nil || above.Key == pki.OfflineKey {
-		return nil, err
-	}
-	return next, nil
-}
-
-func errCutOff(a *View) error {
-	return pki.Errorf(pki.NotReady, "the rollover of %s was cut off: 'pando authority rollover' goes on with it", a.Name)
-}
-
-// goOn ends a rollover that was cut off. What it was begun for was approved then, so that a
-// certificate that was issued is asked no question. It drops nothing: that is for people.
-func (s *Service) goOn(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, r Rollover) (*View, error) {
+// goOnRolling goes on with a rollover that was cut off, which is to be the one that is asked
+// for.
+func (s *Service) goOnRolling(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, r Rollover) (*View, error) {
 	csr, err := tbs.ParseCSR(next.Request)
 	if err != nil {
 		return nil, err
@@ -153,29 +119,7 @@ func (s *Service) goOn(ctx context.Context, g access.Permit, a *View, next *pki.
 	if r.CommonName != "" && r.CommonName != name || r.KeyKind != "" && strings.TrimSuffix(string(r.KeyKind), "-pss") != string(kind) { // the key does not say how it signs
 		return nil, pki.Errorf(pki.Conflict, "the next issuer of %s was begun as %q with a key %s: go on with it as that, or 'pando authority drop'", a.Name, name, kind)
 	}
-	c, err := s.cfg.RA.Subordinated(ctx, g.Tenant(), next.ID)
-	if pki.KindOf(err) == pki.NotFound {
-		c, err = s.certifyLate(ctx, g, a, next, name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.giveCertificate(ctx, g, next, "authority.next", c.DER, pki.RootLinks{}, nil)
-}
-
-// certifyLate is certify for an issuer that was recorded a while ago.
-func (s *Service) certifyLate(ctx context.Context, g access.Permit, a *View, next *pki.Issuer, commonName string) (*pki.Certificate, error) {
-	parent, err := s.find(ctx, g.Tenant(), string(a.Parent))
-	if err != nil {
-		return nil, err
-	}
-	if above := parent.Active(); parent.State != pki.AuthorityActive || above == nil || above.ID != next.Parent {
-		return nil, pki.Errorf(pki.Conflict, "the authority above %s was switched or retired since its next issuer was begun: 'pando authority drop', and make another", a.Name)
-	}
-	if err := s.inForce(ctx, parent, next.Parent); err != nil {
-		return nil, err
-	}
-	return s.certify(ctx, g, a, next, commonName)
+	return s.goOn(ctx, g, a, next)
 }
 
 // completeRollover sets defaults and checks what is asked for.
@@ -287,13 +231,15 @@ func (s *Service) Switch(ctx context.Context, g access.Permit, nameOrID string) 
 // DropNext ends an authority's issuer that is pending or next: it is published no more and
 // is never switched to. Status of what it has signed goes on. Its certificate is not revoked:
 // that is for who may at the authority above; one that was issued in a rollover that was cut
-// off is stored with it, so that it is known. It needs access.ManageAuthorities.
+// off is stored with it, so that it is known. An authority that is pending itself is gone
+// with its issuer, and another may have its name; Conflict where its certificate was issued,
+// or a grant or a quota is about it. It needs access.ManageAuthorities.
 func (s *Service) DropNext(ctx context.Context, g access.Permit, nameOrID string) (*View, error) {
 	a, err := s.within(ctx, g, access.ManageAuthorities, nameOrID)
 	if err != nil {
 		return nil, err
 	}
-	release, err := s.hold(g.Tenant(), "rollover "+string(a.ID)) // none is issued meanwhile
+	release, err := s.hold(g.Tenant(), "name "+a.Name) // none is issued meanwhile
 	if err != nil {
 		return nil, err
 	}
@@ -301,11 +247,15 @@ func (s *Service) DropNext(ctx context.Context, g access.Permit, nameOrID string
 	if a, err = s.find(ctx, g.Tenant(), string(a.ID)); err != nil {
 		return nil, err
 	}
-	if a, err = s.withIssued(ctx, g, a); err != nil {
+	if a.State == pki.AuthorityPending {
+		if err := s.notIssued(ctx, g, a); err != nil {
+			return nil, err
+		}
+	} else if a, err = s.withIssued(ctx, g, a); err != nil {
 		return nil, err
 	}
 	next := a.Coming()
-	if next == nil || a.State == pki.AuthorityPending {
+	if next == nil {
 		return nil, pki.Errorf(pki.Conflict, "the authority %s has no next issuer", a.Name)
 	}
 	detail := fmt.Sprintf("%s, issuer %s, which was %s", a.Name, next.ID, next.State)
@@ -315,24 +265,28 @@ func (s *Service) DropNext(ctx context.Context, g access.Permit, nameOrID string
 	if err := s.cfg.Store.DropIssuer(ctx, g.Tenant(), next.ID, s.event(g, "authority.drop", "authority:"+string(a.ID), detail)); err != nil {
 		return nil, err
 	}
+	if a.State == pki.AuthorityPending {
+		next.State = pki.IssuerDropped
+		return a, nil
+	}
 	return s.find(ctx, g.Tenant(), string(a.ID))
 }
 
-// withIssued returns an authority whose next issuer has its certificate, where that was
-// issued in a rollover that was cut off.
-func (s *Service) withIssued(ctx context.Context, g access.Permit, a *View) (*View, error) {
-	next, err := s.cutOff(ctx, a)
-	if err != nil || next == nil {
-		return a, err
+// notIssued refuses to drop an authority that was begun, and has its certificate at the
+// authority above.
+func (s *Service) notIssued(ctx context.Context, g access.Permit, a *View) error {
+	i, err := s.cutOff(ctx, a)
+	if err != nil || i == nil {
+		return err
 	}
-	c, err := s.cfg.RA.Subordinated(ctx, g.Tenant(), next.ID)
-	if pki.KindOf(err) == pki.NotFound {
-		return a, nil
+	_, err = s.cfg.RA.Subordinated(ctx, g.Tenant(), i.ID)
+	switch {
+	case err == nil:
+		return pki.Errorf(pki.Conflict, "the certificate of %s is issued: 'pando authority create' with what it was begun with gives it to it, and 'pando authority retire' ends it", a.Name)
+	case pki.KindOf(err) == pki.NotFound:
+		return nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s.giveCertificate(ctx, g, next, "authority.next", c.DER, pki.RootLinks{}, nil)
+	return err
 }
 
 // able returns the name and the kind of key of a next issuer, which can sign: its key is

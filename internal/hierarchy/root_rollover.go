@@ -86,7 +86,7 @@ func (s *Service) installRoot(ctx context.Context, g access.Permit, r *ceremony.
 	if err != nil {
 		return nil, err
 	}
-	return s.giveCertificate(ctx, g, issuer, "authority.next", r.Certificate, pki.RootLinks{NewWithOld: r.NewWithOld, OldWithNew: r.OldWithNew}, signed)
+	return s.giveCertificate(ctx, g, a, issuer, r.Certificate, pki.RootLinks{NewWithOld: r.NewWithOld, OldWithNew: r.OldWithNew}, signed)
 }
 
 // checkRoot checks that what a ceremony made is the root that is waited for, and fits the

@@ -74,8 +74,9 @@ type Store interface {
 	// name and kind of key the authority then has, and the active one an earlier one.
 	// Conflict where it is not next.
 	SwitchIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, commonName string, kind pki.KeyKind, e pki.Event) error
-	// DropIssuer ends an issuer that is pending or next, and not an authority's first:
-	// else it is Conflict.
+	// DropIssuer ends an issuer that is pending or next: else it is Conflict. A pending
+	// authority is taken out of the store with its own: Conflict where a grant or a quota
+	// is about it.
 	DropIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, e pki.Event) error
 
 	// PutProfile stores the next version of a profile and sets p.Version, or is

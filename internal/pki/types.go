@@ -182,9 +182,9 @@ type Issuer struct {
 	NotAfter    time.Time
 	Created     time.Time
 
-	// ProfileVersion is of the authority's profile, which its rollover was approved with:
-	// below an online parent it has its certificate by that. 0 of an authority's first, of
-	// a root, and of those from before there was this.
+	// ProfileVersion is of the authority's profile, which its creation or rollover was
+	// approved with: below an online parent it has its certificate by that. 0, the latest, of
+	// those from before there was this; a root has none.
 	ProfileVersion int
 
 	// Of a root that follows another; empty of all other issuers.

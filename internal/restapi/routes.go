@@ -132,7 +132,7 @@ func (s *server) table() []route {
 		operation("POST /authorities/{authority}/rollover", access.ManageAuthorities, "roll-authority-over", "Make an authority's next issuer", s.rollOver).created().gated(),
 		operation("POST /authorities/{authority}/switch", access.ManageAuthorities, "switch-authority", "Have an authority sign by its next issuer", s.switchAuthority).gated(),
 		operation("POST /authorities/{authority}/indexes", access.ManageAuthorities, "add-authority-indexes", "Have an authority get indexes for searches", s.addIndexes),
-		operation("DELETE /authorities/{authority}/next", access.ManageAuthorities, "drop-next-issuer", "Drop an authority's next issuer", s.dropNext),
+		operation("DELETE /authorities/{authority}/next", access.ManageAuthorities, "drop-next-issuer", "Drop an authority's next issuer, or an authority that is pending", s.dropNext),
 		plain("GET /authorities/{authority}/request", access.ManageAuthorities, s.authorityRequest, authorityRequestDoc()),
 		plain("GET /authorities/{authority}/crl-request", access.ManageAuthorities, s.crlRequest, crlRequestDoc()),
 		plain("GET /authorities/{authority}/chain", access.ReadConfiguration, s.chain, chainDoc()),

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -88,6 +90,7 @@ func (s *Store) SwitchIssuer(ctx context.Context, tenant pki.TenantID, id pki.Is
 
 // DropIssuer implements hierarchy.Store.
 func (s *Store) DropIssuer(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, e pki.Event) error {
+	defer s.issuers.forget() // it may be there no more
 	return s.update(ctx, func(t *tx) error {
 		i, err := t.issuerIn(ctx, tenant, id, pki.IssuerPending, pki.IssuerNext)
 		if err != nil {
@@ -98,13 +101,36 @@ func (s *Store) DropIssuer(ctx context.Context, tenant pki.TenantID, id pki.Issu
 			return fmt.Errorf("reading authority %s: %w", i.Authority, err)
 		}
 		if a.State == pki.AuthorityPending {
-			return pki.Errorf(pki.Conflict, "it is the only issuer of an authority that is %s", a.State)
+			err = t.removeAuthority(ctx, a)
+		} else {
+			err = t.setIssuerState(id, pki.IssuerDropped)
 		}
-		if err := t.setIssuerState(id, pki.IssuerDropped); err != nil {
+		if err != nil {
 			return err
 		}
 		return t.event(e)
 	})
+}
+
+// removeAuthority takes an authority that never had a certificate out of the store, so that
+// its name is free. What is kept under its name would be another's then. There is no
+// endpoint of one that has no certificate.
+func (t *tx) removeAuthority(ctx context.Context, a *pki.Authority) error {
+	user, err := one(ctx, t, scanText, `SELECT 'the grant ' || id FROM access_grant WHERE tenant = $1 AND authority = $2
+		UNION ALL SELECT 'a quota' FROM quota WHERE tenant = $1 AND kind = 'authority' AND name = $2`, a.Tenant, a.Name)
+	switch {
+	case err == nil:
+		return pki.Errorf(pki.Conflict, "%s is about the authority %s: take that away first", user, a.Name)
+	case !errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("looking for what goes by authority %s: %w", a.ID, err)
+	}
+	if _, err := t.exec(`DELETE FROM issuer WHERE authority = $1`, a.ID); err != nil {
+		return fmt.Errorf("removing the issuer of authority %s: %w", a.ID, err)
+	}
+	if _, err := t.exec(`DELETE FROM authority WHERE id = $1`, a.ID); err != nil {
+		return fmt.Errorf("removing authority %s: %w", a.ID, err)
+	}
+	return nil
 }
 
 func (t *tx) setIssuerState(id pki.IssuerID, to pki.IssuerState) error {

@@ -1,10 +1,14 @@
 package storetest
 
 import (
+	"crypto/sha256"
 	"time"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/quota"
+	"github.com/pando-pki/pando/internal/registry"
 )
 
 // testRollover gives the fixture's authority a second issuer.
@@ -39,7 +43,33 @@ func testRollover(f *fixture) {
 	early := issuer(pki.IssuerPending, nil)
 	early.Authority = waits.ID
 	f.is(pki.Conflict, f.PutIssuer(f.ctx, early, e))
+
+	// A pending authority is dropped with its issuer, unless something is about it: another
+	// has its name then.
+	f.is(pki.NotFound, f.DropIssuer(f.ctx, stranger, w.ID, e))
+	limited := quota.Target{Kind: quota.Authority, Name: waits.Name}
+	_, err := f.SetQuota(f.ctx, quota.Quota{Tenant: acme, Target: limited, Limit: 1, Actor: "token:0abc", Changed: f.now}, true, f.event(acme, "quota.set"))
+	f.ok(err)
 	f.is(pki.Conflict, f.DropIssuer(f.ctx, acme, w.ID, e))
+	f.ok(f.RemoveQuota(f.ctx, acme, limited, f.event(acme, "quota.remove")))
+	token := &access.Token{ID: "0a", Tenant: acme, Name: "x", Hash: sha256.Sum256([]byte("x")), Created: f.now, Expires: f.now.AddDate(0, 3, 0)}
+	f.ok(f.PutToken(f.ctx, token, f.event(acme, "token.create")))
+	given := &access.Grant{ID: "of-waits", Tenant: acme, Principal: token.Principal(), Role: access.Auditor, Scope: access.Scope{Authority: waits.Name}, Created: f.now}
+	f.ok(f.PutGrant(f.ctx, given, f.event(acme, "grant.add")))
+	f.is(pki.Conflict, f.DropIssuer(f.ctx, acme, w.ID, e))
+	f.ok(f.DeleteGrant(f.ctx, acme, given.ID, f.event(acme, "grant.remove")))
+	_, _, _, err = f.SearchCertificates(f.ctx, acme, registry.Query{Issuer: w.ID}, f.now, nil, 1)
+	f.ok(err)
+	f.ok(f.DropIssuer(f.ctx, acme, w.ID, f.event(acme, "authority.drop")))
+	f.same(f.actions(acme)[0], "authority.drop")
+	_, err = f.Authority(f.ctx, acme, waits.ID)
+	f.is(pki.NotFound, err)
+	_, err = f.Issuer(f.ctx, w.ID)
+	f.is(pki.NotFound, err)
+	_, _, _, err = f.SearchCertificates(f.ctx, acme, registry.Query{Issuer: w.ID}, f.now, nil, 1)
+	f.is(pki.NotFound, err)
+	waits, w = f.newAuthority(acme, "waits")
+	f.ok(f.PutAuthority(f.ctx, waits, w, e))
 
 	// It has its certificate before it is switched to, and shards by then.
 	f.is(pki.Conflict, f.SwitchIssuer(f.ctx, acme, second.ID, "G2", pki.P384, e))
