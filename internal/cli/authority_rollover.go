@@ -19,7 +19,7 @@ type authorityRollover struct {
 func (authorityRollover) Help() string {
 	return `The next issuer is published beside the active one, so that relying parties and devices can fetch its certificate, and has CRLs and OCSP. It signs no certificate for others before 'pando authority switch'. Below a root, its certificate comes from a ceremony, as that of a new authority.
 
-Of a root, 'pando ceremony rollover' makes the next root with its key, by the profile of the root's name as it was published last, and each of the two signs the other's key. Both have a CRL of their own: 'pando authority crl-request --issuer'.
+Of a root, 'pando ceremony rollover' makes the next root with its key, by the profile of the root's name as it was when this was approved, and each of the two signs the other's key. Both have a CRL of their own: 'pando authority crl-request --issuer'.
 
 Examples:
 

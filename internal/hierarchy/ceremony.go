@@ -52,7 +52,7 @@ func (s *Service) Request(ctx context.Context, g access.Permit, nameOrID string)
 	if err := s.inForce(ctx, parent, own.Parent); err != nil {
 		return nil, err
 	}
-	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile})
+	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: g.Tenant(), Name: a.Profile, Version: own.ProfileVersion})
 	if err != nil {
 		return nil, err
 	}

@@ -187,3 +187,45 @@ func TestRetireBegun(t *testing.T) {
 		t.Errorf("created again: %v", err)
 	}
 }
+
+// TestRequestAsApproved: a ceremony is asked for a certificate by the version of the profile
+// with which the authority or its rollover was approved, also of a root.
+func TestRequestAsApproved(t *testing.T) {
+	f := newFaltering(t)
+	ctx, g := t.Context(), manage(t, f.Stack)
+	n := newcomer
+	n.Parent = "root"
+	if _, err := f.Hierarchy.CreateAuthority(ctx, g, n); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"issuing", "root"} {
+		if _, err := f.Hierarchy.Rollover(ctx, g, name, hierarchy.Rollover{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	latest := func(profile string) *pki.ProfileVersion {
+		t.Helper()
+		v, err := f.Store.Profile(ctx, pki.ProfileRef{Tenant: "acme", Name: profile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	for _, test := range []struct{ authority, profile string }{{"new", "issuing-ca"}, {"issuing", "issuing-ca"}, {"root", "root"}} {
+		approved := latest(test.profile)
+		source := append([]byte(approved.Source), "# changed for "+test.authority+"\n"...)
+		if _, err := f.Hierarchy.PublishProfile(ctx, f.Permit(t, "acme", access.ManageProfiles), source); err != nil {
+			t.Fatal(err)
+		}
+		request, err := f.Hierarchy.Request(ctx, g, test.authority)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.authority == "issuing" {
+			approved.Version-- // published for "new", after the rollover
+		}
+		if request.ProfileVersion != approved.Version || latest(test.profile).Version == approved.Version {
+			t.Errorf("%s: asked for by version %d, approved was %d", test.authority, request.ProfileVersion, approved.Version)
+		}
+	}
+}

@@ -26,7 +26,7 @@ func (s *Service) rollRoot(ctx context.Context, g access.Permit, a *View, ch rol
 	id := pki.IssuerID(pki.NewOpaqueID())
 	i := &pki.Issuer{
 		ID: id, Authority: a.ID, Tenant: a.Tenant, Mode: a.Mode, Parent: id, State: pki.IssuerPending, Key: pki.OfflineKey,
-		StatusURL: a.StatusURL, Shards: 1, Created: s.cfg.Now().UTC(), Follows: ch.Active, KeyKind: ch.KeyKind,
+		StatusURL: a.StatusURL, Shards: 1, Created: s.cfg.Now().UTC(), Follows: ch.Active, KeyKind: ch.KeyKind, ProfileVersion: ch.Version,
 	}
 	detail := fmt.Sprintf("%s, issuer %s, to follow %s, key %s", a.Name, id, ch.Active, ch.KeyKind)
 	if err := s.cfg.Store.PutIssuer(ctx, i, s.event(g, "authority.rollover", "authority:"+string(a.ID), detail)); err != nil {
@@ -45,7 +45,7 @@ func (s *Service) rootRequest(ctx context.Context, a *View, next *pki.Issuer) (*
 	if !s.cfg.Now().Before(old.NotAfter) {
 		return nil, pki.Errorf(pki.PolicyRefused, "the root %s has ended, and signs nothing any more: 'pando authority drop', and import another root", a.Name)
 	}
-	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: a.Tenant, Name: a.Profile})
+	profile, err := s.cfg.Store.Profile(ctx, pki.ProfileRef{Tenant: a.Tenant, Name: a.Profile, Version: next.ProfileVersion})
 	if err != nil {
 		return nil, err
 	}

@@ -183,8 +183,8 @@ type Issuer struct {
 	Created     time.Time
 
 	// ProfileVersion is of the authority's profile, which its creation or rollover was
-	// approved with: below an online parent it has its certificate by that. 0, the latest, of
-	// those from before there was this; a root has none.
+	// approved with: it has its certificate by that. 0, the latest, of those from before
+	// there was this; a root that was imported has none.
 	ProfileVersion int
 
 	// Of a root that follows another; empty of all other issuers.
