@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -214,8 +215,10 @@ func (b *Bucket) put(ctx context.Context, name, version string, content []byte, 
 		return "", err
 	}
 	sum := sha256.Sum256(content)
-	// The hash is in the signature, so that the service refuses other bytes.
-	options := minio.PutObjectOptions{ContentType: contentType, DisableContentSha256: true}
+	// The hash is in the signature, so that the service refuses other bytes. Amazon S3
+	// wants it in this header, too, where the bucket has object lock.
+	options := minio.PutObjectOptions{ContentType: contentType, DisableContentSha256: true,
+		UserMetadata: map[string]string{"X-Amz-Checksum-Sha256": base64.StdEncoding.EncodeToString(sum[:])}}
 	if version == "" {
 		options.SetMatchETagExcept("*")
 	} else {

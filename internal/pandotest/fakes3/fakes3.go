@@ -11,6 +11,7 @@ package fakes3
 import (
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -36,6 +37,10 @@ const maxBody = 1 << 30
 // longer one the refusal is lost, as it can be with others: versitygw v1.8.0 ends the
 // connection above the same bound.
 const maxUnread = 256 << 10
+
+// checksum is a header that a write must have, as Amazon S3 wants where the bucket has
+// object lock.
+const checksum = "X-Amz-Checksum-Sha256"
 
 // A Service holds one bucket.
 type Service struct {
@@ -143,6 +148,10 @@ func (s *Service) object(w http.ResponseWriter, r *http.Request, name string) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(have)))
 		w.Write(have) // an error is the client's going away
 	case http.MethodPut:
+		if r.Header.Get(checksum) == "" {
+			fail(w, http.StatusBadRequest, "InvalidRequest")
+			return
+		}
 		match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
 		switch {
 		case s.IgnoreConditions:
@@ -166,6 +175,9 @@ func (s *Service) object(w http.ResponseWriter, r *http.Request, name string) {
 			return
 		case r.Header.Get(payloadHash) != hashOf(body):
 			fail(w, http.StatusBadRequest, "XAmzContentSHA256Mismatch")
+			return
+		case r.Header.Get(checksum) != checksumOf(body):
+			fail(w, http.StatusBadRequest, "BadDigest")
 			return
 		}
 		s.objects[name] = body
@@ -195,4 +207,9 @@ func fail(w http.ResponseWriter, status int, code string) {
 func hashOf(body []byte) string {
 	sum := sha256.Sum256(body)
 	return hex.EncodeToString(sum[:])
+}
+
+func checksumOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }

@@ -3,6 +3,8 @@
 package s3server
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -62,7 +64,7 @@ func New(t testing.TB) *Server {
 	}
 	s := &Server{Bucket: "a-bucket", binary: path, address: address(t), dir: t.TempDir()}
 	s.URL = "http://" + s.address
-	for _, folder := range []string{s.accounts(), filepath.Join(s.buckets(), s.Bucket)} { // in it, a folder is a bucket
+	for _, folder := range []string{s.accounts(), s.versions(), filepath.Join(s.buckets(), s.Bucket)} { // in it, a folder is a bucket
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +91,24 @@ func New(t testing.TB) *Server {
 
 func (s *Server) accounts() string { return filepath.Join(s.dir, "accounts") }
 func (s *Server) buckets() string  { return filepath.Join(s.dir, "buckets") }
+func (s *Server) versions() string { return filepath.Join(s.dir, "versions") }
 func (s *Server) log() string      { return filepath.Join(s.dir, "log") }
+
+// Lock gives the bucket object lock: for a day nobody can remove or change a version of
+// an object.
+func (s *Server) Lock(t testing.TB) {
+	t.Helper()
+	const lock = `<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>`
+	sum := sha256.Sum256([]byte(lock))
+	for _, args := range [][]string{
+		{"?versioning=", "--data-binary", `<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>`},
+		{"?object-lock=", "--data-binary", lock, "--header", "X-Amz-Checksum-Sha256: " + base64.StdEncoding.EncodeToString(sum[:])},
+	} {
+		if body, err := s.Curl(args[0], append(args[1:], "--request", "PUT")...); err != nil {
+			t.Fatalf("%v\n%s", err, body)
+		}
+	}
+}
 
 // Curl has curl send a request about an object, or the bucket itself, as the bucket's
 // owner, and returns the body of the answer, also of one that is an error.
@@ -123,7 +142,7 @@ func (s *Server) Start(t testing.TB) {
 	}
 	defer log.Close() // the process has its own
 	const health = "/healthz"
-	cmd := exec.Command(s.binary, "--port", s.address, "--region", Region, "--keep-alive", "--health", health, "--iam-dir", s.accounts(), "posix", s.buckets())
+	cmd := exec.Command(s.binary, "--port", s.address, "--region", Region, "--keep-alive", "--health", health, "--iam-dir", s.accounts(), "posix", "--versioning-dir", s.versions(), s.buckets())
 	cmd.Env = []string{"ROOT_ACCESS_KEY_ID=" + ownerID, "ROOT_SECRET_ACCESS_KEY=" + ownerSecret}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
