@@ -111,7 +111,7 @@ func TestCreateGoesOnMuchLater(t *testing.T) {
 	if err := f.Hierarchy.Retire(t.Context(), manage(t, f.Stack), "middle"); err != nil {
 		t.Fatal(err)
 	}
-	f.ra.after = nil
+	f.ra.after, f.gate.closed = nil, true
 	f.goOnCreating()
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/enroll"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
@@ -266,10 +267,24 @@ func (f *falteringRA) Subordinate(ctx context.Context, g access.Permit, parent p
 	return got, err
 }
 
+// A closing is a gate that lets nothing pass once it is closed.
+type closing struct {
+	hierarchy.Gate
+	closed bool
+}
+
+func (c *closing) Pass(ctx context.Context, g access.Permit, r approval.Request) error {
+	if c.closed {
+		return pki.Errorf(pki.Forbidden, "%s waits for approval", r.Kind)
+	}
+	return c.Gate.Pass(ctx, g, r)
+}
+
 // A faltering is a stack whose rollovers are cut off, with an authority "below" an online one.
 type faltering struct {
 	*rolling
 	ra        *falteringRA
+	gate      *closing
 	hierarchy *hierarchy.Service
 }
 
@@ -280,8 +295,8 @@ func newFaltering(t *testing.T) *faltering {
 	if _, err := r.Hierarchy.CreateAuthority(t.Context(), g, hierarchy.NewAuthority{Name: "below", CommonName: "Below", Kind: pki.Issuing, Parent: "middle", StatusURL: stack.StatusURL}); err != nil {
 		t.Fatal(err)
 	}
-	ra := &falteringRA{RA: r.Enroll}
-	return &faltering{r, ra, hierarchy.New(hierarchy.Config{Store: r.Store, Revocations: r.Store, CRLs: r.Revocation, Keys: r.Signer, RA: ra, CA: r.Issuance, Gate: r.Approvals, Now: r.Now})}
+	ra, gate := &falteringRA{RA: r.Enroll}, &closing{Gate: r.Approvals}
+	return &faltering{r, ra, gate, hierarchy.New(hierarchy.Config{Store: r.Store, Revocations: r.Store, CRLs: r.Revocation, Keys: r.Signer, RA: ra, CA: r.Issuance, Gate: gate, Now: r.Now})}
 }
 
 // roll asks for a rollover, and sees which kind of error it ends with and which issuers there are.
@@ -371,7 +386,7 @@ func TestRolloverCutOff(t *testing.T) {
 
 // TestRolloverGoesOnMuchLater: the certificate that was issued is found when idempotency keys
 // of its time are forgotten, the profile would refuse it by now, and the authority above is
-// retired.
+// retired. It was approved, and needs that once.
 func TestRolloverGoesOnMuchLater(t *testing.T) {
 	f := newFaltering(t)
 	ctx, g := t.Context(), manage(t, f.Stack)
@@ -384,6 +399,7 @@ func TestRolloverGoesOnMuchLater(t *testing.T) {
 	if err := f.Hierarchy.Retire(ctx, g, "middle"); err != nil {
 		t.Fatal(err)
 	}
+	f.gate.closed = true
 	f.goOn(hierarchy.Rollover{})
 }
 
