@@ -188,6 +188,8 @@ func (t *tarGz) fault(err error) error {
 		return t.over
 	case pki.KindOf(err) == pki.Malformed:
 		return err
+	case t.entries == 0 && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader)):
+		return malformed("what gzip unpacks to is no tar archive, or the header of its first file is damaged or cut off")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return malformed("the archive was cut off")
 	}

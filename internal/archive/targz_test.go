@@ -142,7 +142,9 @@ func TestTarGzRefused(t *testing.T) {
 	}{
 		{"empty", "not gzip", nil},
 		{"not gzip", "not gzip", []byte("PK\x03\x04 and more")},
-		{"not tar", "damaged", gzipped(t, bytes.Repeat([]byte("x"), 2000))},
+		{"not tar", "no tar archive", gzipped(t, bytes.Repeat([]byte("x"), 2000))},
+		{"gzip of other text", "no tar archive", gzipped(t, bytes.Repeat([]byte("-----BEGIN CERTIFICATE REQUEST-----\n"), 20))},
+		{"gzip of a line", "no tar archive", gzipped(t, []byte("-----BEGIN CERTIFICATE REQUEST-----\n"))},
 		{"gzip cut off", "cut off", good[:len(good)-9]},
 		{"tar cut off", "has no end", gzipped(t, one[:len(one)-1024])},
 		{"tar cut off in a file", "cut off", gzipped(t, one[:513])},

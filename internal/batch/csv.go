@@ -103,8 +103,11 @@ func (c *csvReader) row(start int64) (row enroll.Row, pair string) {
 	var csr string
 	for i, col := range c.columns {
 		f := c.field(i)
-		if !utf8.Valid(f) || bytes.IndexByte(f, 0) >= 0 {
+		switch {
+		case !utf8.Valid(f):
 			return problem("line %d, column %d: %s is not text in UTF-8", c.starts[i].line, c.starts[i].column, col.name), ""
+		case bytes.IndexByte(f, 0) >= 0:
+			return problem("line %d, column %d: %s has an octet 0 in it", c.starts[i].line, c.starts[i].column, col.name), ""
 		}
 		switch {
 		case col.name == "csr":
@@ -136,35 +139,38 @@ func (c *csvReader) header() error {
 	if err := c.checkEncoding(); err != nil {
 		return err
 	}
+	for c.emptyLine() {
+	}
+	line := c.line
 	fits, err := c.record()
 	switch {
 	case err != nil: // io.EOF of an empty file too
 		return err
 	case !fits || len(c.ends) > maxColumns:
-		return pki.Errorf(pki.Malformed, "the header in line 1 has more than %d columns", maxColumns)
+		return pki.Errorf(pki.Malformed, "the header in line %d has more than %d columns", line, maxColumns)
 	}
 	columns := make([]csvColumn, len(c.ends))
 	for i := range columns {
 		name := string(c.field(i))
 		if i == 0 && len(columns) == 1 && strings.ContainsAny(name, ";\t|") {
-			return pki.Errorf(pki.Malformed, "line 1: columns are separated by commas, not by %q", name[strings.IndexAny(name, ";\t|")])
+			return pki.Errorf(pki.Malformed, "line %d: columns are separated by commas, not by %q", line, name[strings.IndexAny(name, ";\t|")])
 		}
 		if slices.ContainsFunc(columns[:i], func(o csvColumn) bool { return o.name == name }) {
-			return pki.Errorf(pki.Malformed, "line 1, column %d: %.60q stands in the header twice", c.starts[i].column, name)
+			return pki.Errorf(pki.Malformed, "line %d, column %d: %.60q stands in the header twice", line, c.starts[i].column, name)
 		}
 		if name == pairColumn && !c.pairs {
-			return pki.Errorf(pki.Malformed, "line 1, column %d: %s is for a batch of pairs, which has a pair_endpoint", c.starts[i].column, name)
+			return pki.Errorf(pki.Malformed, "line %d, column %d: %s is for a batch of pairs, which has a pair_endpoint", line, c.starts[i].column, name)
 		}
 		var known bool
 		if columns[i], known = csvColumnOf(name); !known {
-			return pki.Errorf(pki.Malformed, "line 1, column %d: unknown column %.60q: a header has csr, device, product_line, lot, site and attributes.NAME", c.starts[i].column, name)
+			return pki.Errorf(pki.Malformed, "line %d, column %d: unknown column %.60q: a header has csr, pair_csr for a batch of pairs, device, product_line, lot, site and attributes.NAME", line, c.starts[i].column, name)
 		}
 	}
 	if !slices.ContainsFunc(columns, func(o csvColumn) bool { return o.name == "csr" }) {
-		return pki.Errorf(pki.Malformed, "line 1: the header has no column csr")
+		return pki.Errorf(pki.Malformed, "line %d: the header has no column csr", line)
 	}
 	if c.pairs && !slices.ContainsFunc(columns, func(o csvColumn) bool { return o.name == pairColumn }) {
-		return pki.Errorf(pki.Malformed, "line 1: the header has no column %s, for the second request of each device", pairColumn)
+		return pki.Errorf(pki.Malformed, "line %d: the header has no column %s, for the second request of each device", line, pairColumn)
 	}
 	c.columns = columns
 	return nil

@@ -28,6 +28,7 @@ func TestReadCSV(t *testing.T) {
 		{"PEM over lines, no end of line", "csr,device\n" + quotedPEM + ",SM-1", []enroll.Row{{Subject: enroll.Subject{CSR: []byte("one"), Device: "SM-1"}}}},
 		{"PEM with CR LF", "csr\r\n" + strings.ReplaceAll(quotedPEM, "\n", "\r\n"), []enroll.Row{subject("one")}},
 		{"empty lines", "csr\n\n" + oneInBase64 + "\r\n\r\n\n" + oneInBase64 + "\n\n", []enroll.Row{subject("one"), subject("one")}},
+		{"empty lines before the header", "\r\n\ncsr\n?\n", []enroll.Row{problem("line 4: csr is neither base64 DER nor one PEM block")}},
 		{"ragged", "csr,device\n" + oneInBase64 + "\n" + oneInBase64 + ",SM-2,3\n" + oneInBase64 + ",SM-3\n", []enroll.Row{
 			problem("line 2 has 1 fields; the header has 2"), problem("line 3 has 3 fields; the header has 2"),
 			{Subject: enroll.Subject{CSR: []byte("one"), Device: "SM-3"}}}},
@@ -36,7 +37,7 @@ func TestReadCSV(t *testing.T) {
 			{Problem: "line 3: csr is neither base64 DER nor one PEM block", Subject: enroll.Subject{Device: "SM-2"}}}},
 		{"not UTF-8", "csr,device\n" + oneInBase64 + ",SM-\xff\n" + oneInBase64 + ",SM-2\n", []enroll.Row{
 			problem("line 2, column 6: device is not text in UTF-8"), {Subject: enroll.Subject{CSR: []byte("one"), Device: "SM-2"}}}},
-		{"NUL", "csr,device\n" + oneInBase64 + ",SM-\x00\n", []enroll.Row{problem("line 2, column 6: device is not text in UTF-8")}},
+		{"NUL", "csr,device\n" + oneInBase64 + ",SM-\x00\n", []enroll.Row{problem("line 2, column 6: device has an octet 0 in it")}},
 		{"too long", "csr,device\n" + strings.Repeat("A", maxRow) + ",SM-1\n" + oneInBase64 + ",SM-2\n", []enroll.Row{
 			problem("the row in line 2 is longer than a row may be"), {Subject: enroll.Subject{CSR: []byte("one"), Device: "SM-2"}}}},
 		{"too many commas", "csr\n" + strings.Repeat(",", maxRow+1) + "\n" + oneInBase64 + "\n", []enroll.Row{
@@ -64,6 +65,7 @@ func TestReadCSVRefused(t *testing.T) {
 		{"unknown column", "csr,serial\n", `line 1, column 5: unknown column "serial"`},
 		{"case", "CSR\n", `unknown column "CSR"`},
 		{"space", "csr, device\n", `line 1, column 5: unknown column " device"`},
+		{"unknown column after empty lines", "\n\ncsr,serial\n", `line 3, column 5: unknown column "serial"`},
 		{"attribute without name", "csr,attributes.\n", "unknown column"},
 		{"column twice", "csr,lot,csr\n", `line 1, column 9: "csr" stands in the header twice`},
 		{"no csr", "device,lot\n", "line 1: the header has no column csr"},

@@ -135,8 +135,13 @@ type jsonRow struct {
 }
 
 // jsonReader reads one strict JSON object a line: unknown and duplicate names
-// and invalid UTF-8 are refused. Empty lines are passed over.
-type jsonReader struct{ lines *lineReader }
+// and invalid UTF-8 are refused. Empty lines are passed over, and so is a byte order mark
+// at the beginning, which RFC 8259, 8.1 lets a reader ignore. An array, however it is
+// broken into lines, has no rows: it refuses the file.
+type jsonReader struct {
+	lines *lineReader
+	begun bool // a line with something in it was read
+}
 
 func (j *jsonReader) next() (enroll.Row, error) {
 	row, pair, err := j.read()
@@ -156,13 +161,20 @@ func (j *jsonReader) pair() ([2]enroll.Row, error) {
 func (j *jsonReader) read() (row enroll.Row, pair string, err error) {
 	for {
 		line, whole, err := j.lines.next()
+		if j.lines.no == 1 {
+			line = bytes.TrimPrefix(line, byteOrderMark)
+		}
 		switch {
 		case err != nil:
 			return row, "", err
-		case !whole:
-			return problem("line %d is longer than a row may be", j.lines.no), "", nil
-		case len(bytes.TrimSpace(line)) == 0:
+		case len(bytes.TrimSpace(line)) == 0 && whole:
 			continue
+		case !j.begun && bytes.HasPrefix(bytes.TrimSpace(line), []byte("[")):
+			return row, "", pki.Errorf(pki.Malformed, "line %d begins a JSON array: write one object a line, as jq -c '.[]' does", j.lines.no)
+		}
+		j.begun = true
+		if !whole {
+			return problem("line %d is longer than a row may be", j.lines.no), "", nil
 		}
 		var in jsonRow
 		if err := strictjson.Unmarshal(line, &in); err != nil {

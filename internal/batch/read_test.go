@@ -71,6 +71,7 @@ func TestReadNDJSON(t *testing.T) {
 			CSR: []byte("one"), Device: "SM-1", Placement: pki.Placement{ProductLine: "p", Lot: "l", Site: "s"}, Attributes: map[string]string{"k": "v"}}}},
 		{"PEM", `{"csr":` + fmt.Sprintf("%q", block("CERTIFICATE REQUEST", "one")) + `}`, subject("one")},
 		{"bad base64", `{"csr":"?","device":"SM-1"}`, enroll.Row{Problem: "line 1: csr is neither base64 DER nor one PEM block", Subject: enroll.Subject{Device: "SM-1"}}},
+		{"a mark of byte order", "\ufeff" + `{"csr":"` + b64 + `"}`, subject("one")},
 		{"no csr", `{"device":"SM-1"}`, enroll.Row{Problem: "line 1: csr is neither base64 DER nor one PEM block", Subject: enroll.Subject{Device: "SM-1"}}},
 		{"too long", `{"csr":"` + strings.Repeat("A", maxRow) + `"}`, problem("line 1 is longer than a row may be")},
 	} {
@@ -81,7 +82,7 @@ func TestReadNDJSON(t *testing.T) {
 		})
 	}
 	for _, line := range []string{
-		`{"csr":"AAAA","csr":"AAAA"}`, `{"csr":"AAAA","serial":1}`, `["csr"]`, `{"csr":"AAAA"} {}`, "{\"csr\":\"AAAA\",\"device\":\"\xff\"}",
+		`{"csr":"AAAA","csr":"AAAA"}`, `{"csr":"AAAA","serial":1}`, `7`, `{"csr":"AAAA"} {}`, "{\"csr\":\"AAAA\",\"device\":\"\xff\"}",
 		`{"csr":"AAAA","attributes":` + strings.Repeat(`{"a":`, 1000) + `1` + strings.Repeat(`}`, 1001), `{"csr":"AAAA"`,
 	} {
 		got := readAll(t, NDJSON, strings.NewReader(line))
@@ -135,6 +136,22 @@ func TestReadDamagedPEM(t *testing.T) {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestReadNDJSONArray: an array has no rows, and none of its lines is taken for one.
+func TestReadNDJSONArray(t *testing.T) {
+	for name, text := range map[string]string{
+		"over lines": "\ufeff\n[\n{\"csr\": \"AAAA\"},\n{\"csr\": \"AAAA\"}\n]\n", "in one line": ` [{"csr": "AAAA"}]`,
+		"in one line that is too long": "[" + strings.Repeat(`{"csr": "AAAA"},`, maxRow/16+1) + "{}]",
+	} {
+		rd, _, err := newReader(NDJSON, strings.NewReader(text), nil, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row, err := rd.next(); pki.KindOf(err) != pki.Malformed || !strings.Contains(pki.DetailOf(err), "JSON array") {
+			t.Errorf("%s: row %+v, error %v", name, row, err)
+		}
 	}
 }
 
@@ -194,7 +211,7 @@ func fuzzReader(f *testing.F, format Format) {
 		}
 		for n := 0; ; n++ {
 			row, err := rd.next()
-			if err == io.EOF {
+			if err == io.EOF || pki.KindOf(err) == pki.Malformed {
 				return
 			}
 			switch {

@@ -68,7 +68,7 @@ func (s *batchSubmit) Run(ctx context.Context, c *console, cl *client.Client) er
 	case named != "":
 		format = named
 	case format == "":
-		return hintf(errors.New("neither its name nor how it begins tells the format of the file"), "say which it is with --format")
+		return hintf(errors.New("neither its name nor how it begins tells the format of the file"), "say which it is with --format; a tar archive is packed with gzip, as by tar -czf")
 	}
 	p := newProgress(c)
 	b, err := cl.Submit(ctx, client.Submission{
@@ -185,7 +185,7 @@ func sniff(r io.Reader) (client.Format, io.Reader, error) {
 }
 
 // formatOfStart tells a format by what it begins with. CSV is what has a column
-// csr; PEM may begin with any text, with a block in sight.
+// csr; PEM may begin with any text, with a block in sight, but is no archive of such.
 func formatOfStart(start []byte) client.Format {
 	text := bytes.TrimLeft(start, " \t\r\n")
 	header, _, _ := bytes.Cut(text, []byte("\n"))
@@ -200,7 +200,7 @@ func formatOfStart(start []byte) client.Format {
 		return string(bytes.Trim(name, `"`)) == "csr"
 	}):
 		return client.CSV
-	case bytes.Contains(text, []byte("-----BEGIN")):
+	case bytes.Contains(text, []byte("-----BEGIN")) && bytes.IndexByte(text, 0) < 0:
 		return client.PEM
 	}
 	return ""

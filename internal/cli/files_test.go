@@ -24,6 +24,7 @@ func TestSniff(t *testing.T) {
 		"CSV with PEM in it":     {"\"csr\"\n\"-----BEGIN CERTIFICATE REQUEST-----\n", client.CSV},
 		"gzip":                   {"\x1f\x8b\x08\x00", client.TarGz},
 		"zip":                    {"PK\x03\x04\x14\x00", client.Zip},
+		"tar":                    {"0001.csr\x00\x00\n-----BEGIN CERTIFICATE REQUEST-----\n", ""},
 		"blanks":                 {"  \n", ""},
 		"CSV of something else":  {"name,city\n", ""},
 		"longer than is sniffed": {string(bytes.Repeat([]byte("{}\n"), sniffed)), client.NDJSON},
