@@ -72,25 +72,32 @@ func (s *revocationStart) Run(ctx context.Context, c *console, cl *client.Client
 	case s.Reason == "" && !s.Release:
 		return usagef("say --reason REASON, or --release")
 	}
-	if final := s.Reason != "certificateHold" || s.Issuer != ""; final && !s.Release && !s.DryRun && !s.Yes {
-		act := "revoked for good"
-		if s.Reason == "certificateHold" {
-			act = "held"
-		}
-		what := selectionOf(&client.RevocationJob{RevocationSelection: chosen})
-		if err := confirm(fmt.Sprintf("All valid certificates of %s are %s (%s); --dry-run counts them.", what, act, s.Reason)); err != nil {
+	n := client.NewRevocationJob{RevocationSelection: chosen, Reason: s.Reason, Release: s.Release, DryRun: s.DryRun}
+	if !s.DryRun && !s.Yes {
+		what := "All valid certificates of " + selectionOf(&client.RevocationJob{RevocationSelection: chosen})
+		if err := confirmRevocation(what, n, "; --dry-run counts them"); err != nil {
 			return err
 		}
 	}
-	j, err := cl.StartRevocation(ctx, client.NewRevocationJob{
-		RevocationSelection: chosen,
-		Reason:              s.Reason, Release: s.Release, DryRun: s.DryRun,
-	}, cmp.Or(s.IdempotencyKey, rand.Text())) // so that the client may ask again when an answer is lost
+	j, err := cl.StartRevocation(ctx, n, cmp.Or(s.IdempotencyKey, rand.Text())) // so that the client may ask again when an answer is lost
 	if err != nil || !s.Wait {
 		return showRevocation(c)(j, err)
 	}
 	c.note("revocation job %s", j.ID)
 	return followRevocation(ctx, c, cl, j.ID)
+}
+
+// confirmRevocation asks before what cannot be undone, and before a hold of all that an
+// issuer signed.
+func confirmRevocation(what string, n client.NewRevocationJob, more string) error {
+	act := "revoked for good"
+	switch {
+	case n.Release, n.Reason == "certificateHold" && n.Issuer == "":
+		return nil
+	case n.Reason == "certificateHold":
+		act = "held"
+	}
+	return confirm(fmt.Sprintf("%s are %s (%s)%s.", what, act, n.Reason, more))
 }
 
 // revocationList is "pando revocation list".
@@ -173,10 +180,29 @@ func (s *revocationCounts) Run(ctx context.Context, c *console, cl *client.Clien
 }
 
 // revocationRun is "pando revocation run".
-type revocationRun struct{ revocationID }
+type revocationRun struct {
+	revocationID
+	Yes bool `help:"Do not ask."`
+}
+
+func (revocationRun) Help() string {
+	return `The job takes the certificates that it counted, in the state that they are in by now. After a dry run, what cannot be undone is asked for, and so is a hold of all that an issuer signed.`
+}
 
 // Run lets the job run.
 func (s *revocationRun) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if !s.Yes {
+		j, err := cl.RevocationJob(ctx, s.ID)
+		if err != nil {
+			return err
+		}
+		if j.DryRun && j.State == client.Counted { // who began another was asked; in another state it does not run
+			what := fmt.Sprintf("%d certificates of %s, as counted,", j.Changed, selectionOf(j))
+			if err := confirmRevocation(what, client.NewRevocationJob{RevocationSelection: j.RevocationSelection, Reason: j.Reason, Release: j.Release}, ""); err != nil {
+				return err
+			}
+		}
+	}
 	j, err := cl.RunRevocation(ctx, s.ID)
 	return showRevocation(c)(j, s.advise(err))
 }
