@@ -18,9 +18,11 @@ type Gate interface {
 	// PassGrant lets it go on that somebody gets such a role, or has it wait.
 	PassGrant(ctx context.Context, p Permit, principal string, role Role, s Scope) error
 	// PassTrusted and PassTaking let it go on that all whom a trusted authority certifies
-	// get a role, and that a grant is taken from them, or have it wait.
-	PassTrusted(ctx context.Context, p Permit, principal string, role Role, s Scope) error
+	// get a role, and that a grant is taken from them; PassTrustedRole, that an own role
+	// includes something else that holders have by such certificates. Or they have it wait.
+	PassTrusted(ctx context.Context, p Permit, given Grant) error
 	PassTaking(ctx context.Context, p Permit, taken Grant) error
+	PassTrustedRole(ctx context.Context, p Permit, r *OwnRole, was []Permission, holders []string) error
 	// PassRole lets it go on that an own role comes to decide, or has it wait.
 	PassRole(ctx context.Context, p Permit, r *OwnRole, was []Permission) error
 }

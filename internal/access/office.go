@@ -90,15 +90,25 @@ func (o *Office) ChangeRole(ctx context.Context, p Permit, r OwnRole) (*OwnRole,
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(holders, func(g Grant) bool { return certified(g.Principal) }) {
+	var trusted []string
+	for _, h := range holders {
+		if certified(h.Principal) {
+			trusted = append(trusted, h.Principal)
+		}
+	}
+	switch {
+	case len(trusted) > 0: // who never decide
 		if err := forCertificates(r.Permissions); err != nil {
 			return nil, err
 		}
-	}
-	if decides(slices.DeleteFunc(slices.Clone(r.Permissions), func(x Permission) bool { return slices.Contains(was.Permissions, x) })) {
-		if err := o.cfg.Gate.PassRole(ctx, p, &r, was.Permissions); err != nil {
-			return nil, err
+		if !slices.Equal(r.Permissions, was.Permissions) {
+			err = o.cfg.Gate.PassTrustedRole(ctx, p, &r, was.Permissions, slices.Compact(trusted))
 		}
+	case decides(Lacking(r.Permissions, was.Permissions)):
+		err = o.cfg.Gate.PassRole(ctx, p, &r, was.Permissions)
+	}
+	if err != nil {
+		return nil, err
 	}
 	r.Created = was.Created
 	defer o.cfg.Changed() // also after an error, which may mean that the outcome is unknown
@@ -117,8 +127,7 @@ func (o *Office) checkRole(p Permit, r *OwnRole, already []Permission) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	added := slices.DeleteFunc(slices.Clone(r.Permissions), func(x Permission) bool { return slices.Contains(already, x) })
-	return p.checkGive(r.Name, added, []Scope{{}})
+	return p.checkGive(r.Name, Lacking(r.Permissions, already), []Scope{{}})
 }
 
 func (r *OwnRole) says() string {
@@ -153,15 +162,16 @@ func (o *Office) Give(ctx context.Context, p Permit, principal string, role Role
 	if err != nil {
 		return nil, err
 	}
-	pass := o.cfg.Gate.PassGrant
-	if certified(principal) {
-		pass = o.cfg.Gate.PassTrusted
-	}
 	if certified(principal) || decides(all[0].Permissions()) {
 		if err := o.checkNew(ctx, &all[0]); err != nil {
 			return nil, err
 		}
-		if err := pass(ctx, p, principal, role, s); err != nil {
+		if certified(principal) {
+			err = o.cfg.Gate.PassTrusted(ctx, p, all[0])
+		} else {
+			err = o.cfg.Gate.PassGrant(ctx, p, principal, role, s)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -150,7 +150,9 @@ func (alone) PassRole(context.Context, access.Permit, *access.OwnRole, []access.
 	return nil
 }
 
-func (alone) PassTrusted(context.Context, access.Permit, string, access.Role, access.Scope) error {
+func (alone) PassTrusted(context.Context, access.Permit, access.Grant) error { return nil }
+
+func (alone) PassTrustedRole(context.Context, access.Permit, *access.OwnRole, []access.Permission, []string) error {
 	return nil
 }
 

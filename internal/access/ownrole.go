@@ -41,6 +41,11 @@ func Permissions() []Permission {
 	return slices.Compact(all)
 }
 
+// Lacking returns the permissions that others are not.
+func Lacking(all, others []Permission) []Permission {
+	return slices.DeleteFunc(slices.Clone(all), func(p Permission) bool { return slices.Contains(others, p) })
+}
+
 func ownRole(ctx context.Context, store ScopeStore, tenant pki.TenantID, name Role) (*OwnRole, error) {
 	all, err := store.Roles(ctx, tenant)
 	if err != nil {

@@ -3,6 +3,7 @@ package approval
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
@@ -13,6 +14,10 @@ type grantChange struct {
 	Principal string      `json:"principal"`
 	Role      access.Role `json:"role"`
 	Scope     string      `json:"scope"`
+
+	// Permissions is what an own role includes that a trusted authority is to have: one
+	// that includes something else when it is given is not what was approved.
+	Permissions []access.Permission `json:"permissions,omitempty"`
 }
 
 // roleChange is what a change of kind WidenRole asks for.
@@ -51,14 +56,32 @@ type takeChange struct {
 }
 
 // PassTrusted implements access.Gate.
-func (s *Service) PassTrusted(ctx context.Context, g access.Permit, principal string, role access.Role, scope access.Scope) error {
+func (s *Service) PassTrusted(ctx context.Context, g access.Permit, given access.Grant) error {
 	rule, err := s.trustRule(ctx, g.Tenant(), false)
 	if err != nil {
 		return err
 	}
 	return s.Pass(ctx, g, Request{
-		Kind: GiveDecider, Target: principal, Place: scope, Payload: grantChange{principal, role, scope.String()}, Rule: rule,
-		Summary: fmt.Sprintf("whoever is certified by %s becomes %s on %s", principal, role, scope),
+		Kind: GiveDecider, Target: given.Principal, Place: given.Scope, Rule: rule,
+		Payload: grantChange{given.Principal, given.Role, given.Scope.String(), given.Own},
+		Summary: fmt.Sprintf("whoever is certified by %s becomes %s on %s", given.Principal, given.Role, given.Scope),
+	})
+}
+
+// PassTrustedRole implements access.Gate.
+func (s *Service) PassTrustedRole(ctx context.Context, g access.Permit, r *access.OwnRole, was []access.Permission, holders []string) error {
+	rule, err := s.trustRule(ctx, g.Tenant(), len(access.Lacking(was, r.Permissions)) > 0)
+	if err != nil {
+		return err
+	}
+	const named = 3
+	who := strings.Join(holders[:min(len(holders), named)], ", ")
+	if more := len(holders) - named; more > 0 {
+		who += fmt.Sprintf(" and %d more", more)
+	}
+	return s.Pass(ctx, g, Request{
+		Kind: WidenRole, Target: "role:" + string(r.Name), Payload: roleChange{r.Name, r.Description, was, r.Permissions}, Rule: rule,
+		Summary: fmt.Sprintf("whoever has the role %s, as all who are certified by %s: before %v, after %v", r.Name, who, was, r.Permissions),
 	})
 }
 
@@ -77,7 +100,7 @@ func (s *Service) PassTaking(ctx context.Context, g access.Permit, taken access.
 // PassGrant implements access.Gate.
 func (s *Service) PassGrant(ctx context.Context, g access.Permit, principal string, role access.Role, scope access.Scope) error {
 	return s.passGiving(ctx, g, Request{
-		Kind: GiveDecider, Target: principal, Place: scope, Payload: grantChange{principal, role, scope.String()},
+		Kind: GiveDecider, Target: principal, Place: scope, Payload: grantChange{Principal: principal, Role: role, Scope: scope.String()},
 		Summary: fmt.Sprintf("%s becomes %s on %s, and decides on approvals with it", principal, role, scope),
 	})
 }

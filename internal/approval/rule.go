@@ -28,7 +28,7 @@ const (
 	RunRevocation    Kind = "revocation.run" // above a share of the fleet
 	RevokeAuthority  Kind = "authority.revoke"
 	GiveDecider      Kind = "grant.add"   // of a role that decides on approvals, or manages them; to a trusted authority, as UpdateTrust
-	WidenRole        Kind = "role.change" // of one that comes to do so
+	WidenRole        Kind = "role.change" // of one that comes to do so; of one that a trusted authority has, as UpdateTrust
 	CreateEndpoint   Kind = "endpoint.create"
 	UpdateEndpoint   Kind = "endpoint.update"
 	AddTrust         Kind = "trust.add"

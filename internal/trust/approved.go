@@ -22,6 +22,10 @@ type addChange struct {
 	Certificate []byte          `json:"certificate"`
 	Role        access.Role     `json:"role"`
 	Scopes      []string        `json:"scopes"`
+
+	// Permissions is what an own role includes: one that includes something else when the
+	// authority is trusted is not what was approved.
+	Permissions []access.Permission `json:"permissions,omitempty"`
 }
 
 // removeChange is what a change of kind approval.RemoveTrust asks for.
@@ -31,7 +35,7 @@ type removeChange struct {
 }
 
 func (s *Service) passAdd(ctx context.Context, g access.Permit, n *NewAnchor, authority pki.AuthorityID, a *Anchor) error {
-	ch := addChange{Name: n.Name, Authority: authority, Certificate: a.Certificate, Role: n.Role}
+	ch := addChange{Name: n.Name, Authority: authority, Certificate: a.Certificate, Role: n.Role, Permissions: a.Grants[0].Own}
 	for _, scope := range n.Scopes {
 		ch.Scopes = append(ch.Scopes, scope.String())
 	}
