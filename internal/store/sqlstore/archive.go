@@ -78,6 +78,9 @@ func (s *Store) Remove(ctx context.Context, a *retention.Archive, entries []rete
 				held++
 			}
 		}
+		if err := t.claimArchived(a.Tenant, entries); err != nil {
+			return err
+		}
 		if err := t.dropRequests(a.Tenant, entries); err != nil {
 			return err
 		}

@@ -8,11 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
 )
 
 // The devices that the rows of a file claimed (see batchFile) leave memory as keys do. Of
 // an intent that is closed by then they are not moved to key_use: a device that has a
-// certificate of the file is one that is claimed.
+// certificate of the file is one that is claimed. When that certificate goes into an archive
+// the device is put into key_use, as long as the file has rows.
 
 // fileDevices is what memory knows of the devices of one file, so that the tables are not
 // asked for each row of a large one.
@@ -107,6 +111,51 @@ func (c *claiming) lookUpIssued(devices map[int64][]any) error {
 		}
 		if of.owner == c.file.owner {
 			c.keys[of.keyOf(f.device)] = keyClaim{of.row(f.row), f.intent}
+		}
+	}
+	return nil
+}
+
+// rowsOfFile says whether a batch has rows that are kept, or a retry of its rows has.
+const rowsOfFile = `WITH RECURSIVE s (num, id) AS (SELECT num, id FROM batch WHERE num = $1
+		UNION ALL SELECT b.num, b.id FROM s JOIN batch b ON b.retry_of = s.id AND b.retry_of <> '')
+	SELECT EXISTS (SELECT 1 FROM s CROSS JOIN batch_rows r ON r.batch = s.num)`
+
+// claimArchived has the devices of certificates that go into an archive stay claimed, by
+// key_use, of files of which rows are kept still: one of these may be tried again, or has
+// not come to its turn, and what said that the device is claimed was the certificate.
+func (t *tx) claimArchived(tenant pki.TenantID, entries []retention.Entry) error {
+	type open struct {
+		batchFile
+		rows bool
+	}
+	files := make(map[pki.BatchID]open)
+	for i := range entries {
+		l := &entries[i].Leaf
+		if l.Batch == "" || l.Device == "" {
+			continue
+		}
+		f, known := files[l.Batch]
+		if !known {
+			num, err := one(context.Background(), t, scanInt, `SELECT num FROM batch WHERE tenant = $1 AND id = $2`, tenant, l.Batch)
+			if err == nil {
+				f.batchFile, err = t.fileOf(sql.NullInt64{Int64: num, Valid: true})
+			}
+			if err == nil {
+				num, err = one(context.Background(), t, scanInt, rowsOfFile, f.owner)
+				f.rows = num == 1
+			}
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("reading the file of batch %s: %w", l.Batch, err)
+			}
+			files[l.Batch] = f
+		}
+		if !f.rows {
+			continue
+		}
+		id := f.keyOf(string(l.Device))
+		if _, err := t.exec(`INSERT INTO key_use (owner, hash, device, intent) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`, id.owner, id.hash[:], f.row(l.Row)); err != nil {
+			return fmt.Errorf("keeping the claim of device %q: %w", l.Device, err)
 		}
 	}
 	return nil

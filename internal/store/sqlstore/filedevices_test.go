@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/retention"
 )
 
 // Devices that the rows of a file claimed are known when memory has them no more, and
@@ -127,4 +129,50 @@ func moved(t *testing.T, s *Store, file string) int {
 		t.Fatal(err)
 	}
 	return int(n)
+}
+
+// TestClaimArchived: the devices of archived certificates stay claimed of a file of which
+// a batch or a retry has rows, and of no other.
+func TestClaimArchived(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	batches := []struct {
+		id, of string
+		rows   bool
+		claims int64
+	}{
+		{"with rows", "", true, 2}, {"without", "", false, 0},
+		{"retried", "", false, 2}, {"its retry", "retried", false, 0}, {"the next", "its retry", true, 0},
+	}
+	err := s.update(t.Context(), func(tx *tx) error {
+		for _, b := range batches {
+			num, err := tx.intern(batchRef(pki.BatchID(b.id)))
+			if err == nil {
+				_, err = tx.exec(`INSERT INTO batch (num, id, tenant, endpoint, profile_tenant, profile_name, profile_version, authority, product_line, lot, site, dry_run, idempotency, state, row_count, digest, submitter, created, started, finished, retry_of)
+					VALUES ($1, $2, 'acme', '', '', '', 0, '', '', '', '', 0, $2, 'done', 0, x'', '', 0, 0, 1, $3)`, num, b.id, b.of)
+			}
+			if err == nil && b.rows {
+				_, err = tx.exec(`INSERT INTO batch_rows (batch, no, rows) VALUES ($1, 0, x'')`, num)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		var entries []retention.Entry
+		for _, of := range []string{"with rows", "without", "retried", "its retry"} {
+			entries = append(entries, retention.Entry{Leaf: audit.CertificateLeaf{Batch: pki.BatchID(of), Row: 3, Device: pki.DeviceID("meter-" + of)}}, retention.Entry{Leaf: audit.CertificateLeaf{Batch: pki.BatchID(of), Row: 4}})
+		}
+		entries = append(entries, retention.Entry{Leaf: audit.CertificateLeaf{Batch: "with rows", Row: 5, Device: "meter"}}, retention.Entry{Leaf: audit.CertificateLeaf{Batch: "with rows", Row: 6, Device: "meter"}},
+			retention.Entry{Leaf: audit.CertificateLeaf{Device: "of no batch"}})
+		return tx.claimArchived("acme", entries)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range batches {
+		n, err := one(t.Context(), s.read, scanInt, `SELECT count(*) FROM key_use k JOIN batch b ON b.num = k.owner WHERE b.id = $1`, b.id)
+		if err != nil || n != b.claims {
+			t.Errorf("%s: %d devices are claimed, %v; want %d", b.id, n, err, b.claims)
+		}
+	}
 }

@@ -38,6 +38,7 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"keys used":       {selectKeys.texts[2], []string{"PRIMARY KEY"}},
 		"any of a file":   {anyDeviceOf, []string{"PRIMARY KEY", "certificate_row"}},
 		"issued of file":  {selectIssued.texts[2], []string{"certificate_device"}},
+		"rows of a file":  {rowsOfFile, []string{"batch_retries", "sqlite_autoindex_batch_rows_1"}},
 		"requests known":  {selectOrders.texts[2], []string{"PRIMARY KEY"}},
 		"events":          {eventsOf, []string{"sqlite_autoindex_event_1"}},
 		"events on":       {eventsAt, []string{"event_target"}},

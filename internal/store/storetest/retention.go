@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/pando-pki/pando/internal/audit"
@@ -256,6 +257,78 @@ func testArchive(f *fixture) {
 	device, used, err := f.KeyUse(f.ctx, acme, first.KeyHash)
 	f.ok(err)
 	f.same([]any{device, used}, []any{first.Device, true})
+}
+
+// testArchivedDevices: a device whose certificate went into an archive gets no second one of
+// the same file, of which rows are still to come: not of the batch, nor of a retry.
+func testArchivedDevices(f *fixture) {
+	b := f.upload(4, batch.Running)
+	issue := func(of *batch.Batch, chunk int, rows ...int64) {
+		f.Helper()
+		in := f.chunkIntent(of.ID, chunk, rows...)
+		for _, it := range in.Items {
+			it.NotAfter, it.Placement = f.now.Add(time.Hour), pki.Placement{}
+		}
+		f.intend(in)
+		sign(in.Items...)
+		f.record(in)
+	}
+	archive := func(id retention.ID, want int) {
+		f.Helper()
+		for i := range 100 { // so that memory forgets the devices
+			f.issue(f.item(pki.DeviceID(fmt.Sprint(id, "-", i))))
+		}
+		f.anchorAll()
+		f.later(2 * time.Hour)
+		entries, _ := f.expired(acme, f.now)
+		f.same(len(entries), want)
+		a := &retention.Archive{ID: id, Tenant: acme, Created: f.now, Before: f.now, FirstRow: entries[0].Row, LastRow: entries[want-1].Row,
+			Manifest: retention.Manifest{Certificates: int64(want), FirstSerial: entries[0].Leaf.Serial, LastSerial: entries[want-1].Leaf.Serial}}
+		f.ok(f.PutArchive(f.ctx, a))
+		f.ok(f.ArchiveWritten(f.ctx, a, f.event(acme, retention.EventAction)))
+		f.remove(a, entries, 0)
+	}
+	issue(b, 0, 1, 2, 3)
+	archive("a1", 3)
+	for _, reopened := range []bool{false, true} {
+		if reopened {
+			f.reopen()
+		}
+		in := f.chunkIntent(b.ID, 1, 4, 5, 6)
+		in.Items[0].Device, in.Items[2].Device = "meter-3", "meter-1"
+		f.intend(in)
+		f.says(in.Items[0].Refused, "row 4 names the same device as row 3:")
+		f.ok(in.Items[1].Refused)
+		f.says(in.Items[2].Refused, "row 6 names the same device as row 1:")
+		f.record(in) // of nothing
+	}
+
+	// A retry has rows when those of the batch itself are dropped.
+	b = f.upload(2, batch.Running)
+	issue(b, 0, 1, 2, 3)
+	in := f.chunkIntent(b.ID, 1, 5)
+	in.Refusals = []issuance.Refusal{{Row: 4, Device: "meter-1", Kind: pki.Conflict, Reason: "the same device"}, {Row: 6, Device: "meter-6", Kind: pki.BadKey, Reason: "the key is weak"}}
+	f.intend(in)
+	sign(in.Items...)
+	f.record(in)
+	f.ok(f.move(b.ID, batch.Done, batch.Running))
+	retry := f.newRetry(b, "")
+	f.ok(f.AddChunks(f.ctx, acme, retry.ID, &batch.Chunk{First: 1, Count: 2, Rows: []byte("rows"), Retries: []batch.Retry{{Row: 4, Origin: 4}, {Row: 6, Origin: 6}}}))
+	f.ok(f.EndUpload(f.ctx, acme, retry.ID, 2, batch.Every{}, hash("rows"), batch.Running, f.now, f.event(acme, "batch.retry")))
+	for no := range 2 {
+		f.purge(b.ID, no, f.now.Add(time.Second), 1)
+	}
+	archive("a2", 3)
+	in = f.chunkIntent(retry.ID, 0, 1, 2)
+	in.Items[1].Device = "meter-6"
+	f.intend(in)
+	f.says(in.Items[0].Refused, "row 1 names the same device as row 1 of batch "+string(b.ID)+":")
+	f.ok(in.Items[1].Refused)
+
+	other := f.upload(1, batch.Running) // another file is another matter
+	in = f.chunkIntent(other.ID, 0, 1)
+	f.intend(in)
+	f.ok(in.Items[0].Refused)
 }
 
 // testArchivedBatch: the results of a batch say which of its certificates are

@@ -205,6 +205,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"archive", testArchive},
 		{"archive held", testArchiveHeld},
 		{"batch archived", testArchivedBatch},
+		{"archived devices of a file", testArchivedDevices},
 
 		{"log", testLog},
 		{"log over several tiles", testLogGrows},
