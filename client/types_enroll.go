@@ -62,7 +62,7 @@ type Certificate struct {
 	Issued      time.Time  `json:"issued"`
 	Fingerprint string     `json:"fingerprint" doc:"SHA-256 of the certificate, in hexadecimal."`
 	Certificate string     `json:"certificate" doc:"PEM."`
-	Status      *Status    `json:"status,omitempty" doc:"Whether it is revoked."`
+	Status      *Status    `json:"status,omitempty" doc:"Whether it is revoked, or has expired, now."`
 	Cursor      string     `json:"cursor,omitempty" doc:"In listings: goes on after this one."`
 }
 
@@ -71,12 +71,12 @@ const (
 	Good    = "good"
 	Held    = "held"
 	Revoked = "revoked"
-	Expired = "expired" // in listings; otherwise a certificate that expired is good
+	Expired = "expired" // and neither held nor revoked
 )
 
-// A Status says whether a certificate is revoked.
+// A Status says whether a certificate is revoked, or has expired, now.
 type Status struct {
-	State  string    `json:"state" doc:"good, held or revoked, and in listings expired, for what would be good otherwise. One that is held may be released."`
+	State  string    `json:"state" doc:"Of now: good, held, revoked, or expired for what would be good otherwise. One that is held may be released."`
 	Reason string    `json:"reason,omitempty" doc:"Why it was revoked, as RFC 5280, 5.3.1 names it; certificateHold while it is held." example:"keyCompromise"`
 	At     time.Time `json:"at,omitzero" doc:"When it was revoked, or held."`
 }

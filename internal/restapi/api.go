@@ -16,6 +16,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/intake"
 	"github.com/pando-pki/pando/internal/limit"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // prefix stands before every path of the API.
@@ -44,6 +45,7 @@ type Config struct {
 	Access         Access
 	Quotas         Quotas
 	Approvals      Approvals
+	Now            pki.Clock
 
 	// Certificates says that who asks is proved by the client certificate of the
 	// TLS connection, and by that alone; otherwise by a bearer token, and that alone.

@@ -66,7 +66,7 @@ func (s *server) getCertificate(w http.ResponseWriter, r *http.Request, g access
 		return err
 	}
 	out := s.wireCertificate(r.Context(), g, c)
-	out.Status = wireStatus(status)
+	out.Status = s.statusNow(status)
 	return writeJSON(w, http.StatusOK, out)
 }
 
@@ -92,7 +92,7 @@ func (s *server) revokeCertificate(ctx context.Context, g access.Permit, in *rev
 	if err != nil {
 		return nil, err
 	}
-	return &answer[client.Status]{*wireStatus(status)}, nil
+	return &answer[client.Status]{*s.statusNow(status)}, nil
 }
 
 func (s *server) releaseCertificate(ctx context.Context, g access.Permit, in *releaseInput) (*answer[client.Status], error) {
@@ -104,7 +104,7 @@ func (s *server) releaseCertificate(ctx context.Context, g access.Permit, in *re
 	if err != nil {
 		return nil, err
 	}
-	return &answer[client.Status]{*wireStatus(status)}, nil
+	return &answer[client.Status]{*s.statusNow(status)}, nil
 }
 
 func (s *server) wireCertificate(ctx context.Context, g access.Permit, c *pki.Certificate) client.Certificate {
@@ -120,10 +120,7 @@ func (s *server) wireCertificate(ctx context.Context, g access.Permit, c *pki.Ce
 // wireFound is wireCertificate of what a search found.
 func (s *server) wireFound(ctx context.Context, g access.Permit, f *registry.Found) client.Certificate {
 	c := s.wireCertificate(ctx, g, f.Certificate)
-	c.Cursor, c.Status = f.Cursor, &client.Status{State: string(f.Status)}
-	if f.Revocation != nil {
-		c.Status.Reason, c.Status.At = f.Revocation.Reason.String(), f.Revocation.At
-	}
+	c.Cursor, c.Status = f.Cursor, wireStatus(f.Status, f.Revocation)
 	return c
 }
 
@@ -133,14 +130,17 @@ func fingerprint(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func wireStatus(s revocation.Status) *client.Status {
-	r := s.Revocation
-	if r == nil {
-		return &client.Status{State: client.Good}
+// statusNow is what a search says of a certificate's status, of one that was looked up by
+// its name.
+func (s *server) statusNow(known revocation.Status) *client.Status {
+	return wireStatus(registry.StatusOf(known.NotAfter, s.cfg.Now(), known.Revocation), known.Revocation)
+}
+
+// wireStatus returns a status, with the entry that holds or nil.
+func wireStatus(status registry.Status, r *pki.Revocation) *client.Status {
+	out := &client.Status{State: string(status)}
+	if r != nil {
+		out.Reason, out.At = r.Reason.String(), r.At
 	}
-	state := client.Revoked
-	if r.Reason == pki.CertificateHold {
-		state = client.Held
-	}
-	return &client.Status{State: state, Reason: r.Reason.String(), At: r.At}
+	return out
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,7 +54,7 @@ func (f *fakeJobs) Create(_ context.Context, _ access.Permit, n revocation.NewJo
 func TestDocsRevocations(t *testing.T) {
 	jobs, f := new(fakeJobs), serve(t).fakeServices
 	srv := httptest.NewTLSServer(New(Config{Tokens: fakeTokens{f: f}, Hierarchy: fakeHierarchy{f: f}, Enroll: fakeEnroll{f: f}, Batch: fakeBatch{f: f}, Registry: fakeRegistry{f: f},
-		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, RevocationJobs: jobs, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, RevocationJobs: jobs, Version: "test", Now: time.Now, Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	s := &served{f, srv, nil}
 	for name, example := range map[string]string{

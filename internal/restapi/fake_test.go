@@ -190,9 +190,9 @@ func (s fakeStatus) OCSPResponders(_ context.Context, g access.Permit) ([]revoca
 func (s fakeStatus) Status(_ context.Context, _ pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
 	reason, ok := s.f.revoked[serial]
 	if !ok {
-		return revocation.Status{Known: true}, nil
+		return revocation.Status{Known: true, NotAfter: day}, nil
 	}
-	return revocation.Status{Known: true, Revocation: &pki.Revocation{Reason: reason, At: day}}, nil
+	return revocation.Status{Known: true, NotAfter: day, Revocation: &pki.Revocation{Reason: reason, At: day}}, nil
 }
 
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -220,7 +220,7 @@ func serveWith(t testing.TB, limits *limit.Limits) *served {
 	log := new(syncBuffer)
 	srv := httptest.NewTLSServer(New(Config{
 		Tokens: fakeTokens{f: f}, Hierarchy: fakeHierarchy{f: f}, Enroll: fakeEnroll{f: f}, Batch: fakeBatch{f: f}, Registry: fakeRegistry{f: f},
-		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, Limits: limits, Version: "test",
+		Revocation: fakeStatus{f}, Status: fakeStatus{f}, Alarms: f.alarms, Limits: limits, Version: "test", Now: func() time.Time { return day },
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}))
 	t.Cleanup(srv.Close)

@@ -30,7 +30,7 @@ func newFamily(t *testing.T, limits *limit.Limits) *family {
 	s.AddTenant(t, "acme", "meter")
 	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
 		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: s.NewLog(t), Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Secrets: s.Secrets, Visits: s.Visits, Access: s.Office, Quotas: s.Quotas, Approvals: s.Approvals,
-		Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Limits: limits, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Limits: limits, Version: "test", Now: s.Now, Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	as := func(token client.Token) *client.Client {
 		return must(client.New(client.Config{Server: srv.URL, Token: token, HTTPClient: srv.Client()}))(t)

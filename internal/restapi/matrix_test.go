@@ -91,7 +91,7 @@ func newMatrixOf(t *testing.T, alpha relation) *matrix {
 	m.childless = alpha == parent || alpha == sibling
 	m.log = s.NewLog(t)
 	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch,
-		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Secrets: s.Secrets, Visits: s.Visits, Access: s.Office, Quotas: s.Quotas, Approvals: s.Approvals, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, RevocationJobs: s.RevocationJobs, Status: s.Store, Log: m.log, Alarms: s.Alarms, Clock: s.Issuance, Expiry: s.Expiry, Retention: s.Retention, Trust: s.Trust, Secrets: s.Secrets, Visits: s.Visits, Access: s.Office, Quotas: s.Quotas, Approvals: s.Approvals, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports, Version: "test", Now: m.stack.Now, Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(srv.Close)
 	m.url, m.http = srv.URL, srv.Client()
 	m.alpha = m.token(t, "alpha", access.TenantAdministrator)
@@ -526,7 +526,7 @@ func TestRoles(t *testing.T) {
 	m := &matrix{stack: stack.New(t, stack.Config{Stopped: true})}
 	m.stack.AddTenant(t, "demo")
 	srv := httptest.NewTLSServer(New(Config{Tokens: m.stack.Tokens, Hierarchy: m.stack.Hierarchy, Enroll: m.stack.Enroll, Batch: m.stack.Batch,
-		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Secrets: m.stack.Secrets, Visits: m.stack.Visits, Access: m.stack.Office, Quotas: m.stack.Quotas, Approvals: m.stack.Approvals, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: m.stack.Revocation, RevocationJobs: m.stack.RevocationJobs, Status: m.stack.Store, Log: m.stack.NewLog(t), Alarms: m.stack.Alarms, Clock: m.stack.Issuance, Expiry: m.stack.Expiry, Retention: m.stack.Retention, Trust: m.stack.Trust, Secrets: m.stack.Secrets, Visits: m.stack.Visits, Access: m.stack.Office, Quotas: m.stack.Quotas, Approvals: m.stack.Approvals, Registry: m.stack.Registry, Trace: m.stack.Trace, LotReports: m.stack.LotReports, Version: "test", Now: m.stack.Now, Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	m.url, m.http = srv.URL, srv.Client()
 	if got := len(Routes()); got != len(permissions) {

@@ -36,7 +36,7 @@ type node struct{ tokens, certificates http.Handler }
 
 func newNode(s *stack.Stack, tokens *access.Tokens, anchors *trust.Service) node {
 	cfg := Config{Tokens: tokens, Trust: anchors, Secrets: s.Secrets, Visits: s.Visits, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports,
-		Access: s.Office, Revocation: s.Revocation, Status: s.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}
+		Access: s.Office, Revocation: s.Revocation, Status: s.Store, Version: "test", Now: s.Now, Logger: slog.New(slog.DiscardHandler)}
 	n := node{tokens: New(cfg)}
 	cfg.Certificates = true
 	n.certificates = New(cfg)

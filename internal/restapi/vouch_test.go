@@ -28,7 +28,7 @@ func TestTokenRevokedDuringUpload(t *testing.T) {
 	s := stack.New(t, stack.Config{})
 	s.AddTenant(t, "demo", "meter")
 	srv := httptest.NewTLSServer(New(Config{Tokens: s.Tokens, Hierarchy: s.Hierarchy, Enroll: s.Enroll, Batch: s.Batch, Registry: s.Registry, Trace: s.Trace, LotReports: s.LotReports,
-		Revocation: s.Revocation, Status: s.Store, Version: "test", Logger: slog.New(slog.DiscardHandler)}))
+		Revocation: s.Revocation, Status: s.Store, Version: "test", Now: s.Now, Logger: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	manage := s.Permit(t, "demo", access.ManageTokens)
 	dial := func(role access.Role) (*client.Client, pki.TokenID) {

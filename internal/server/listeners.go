@@ -57,7 +57,7 @@ func (s *Server) listen(version string) (*listeners, error) {
 	}
 	api := restapi.Config{
 		Hierarchy: s.hierarchy, Enroll: s.enroll, Batch: s.batch, Revocation: s.revocation, RevocationJobs: s.jobs, Status: s.store, Log: s.audit,
-		Registry: s.registry, Trace: s.trace, LotReports: s.lotReports, Alarms: s.alarms, Clock: s.issuance, Expiry: s.expiry, Retention: s.retention, Trust: s.trust, Secrets: s.secrets, Visits: s.visits, Access: s.office, Quotas: s.quotas, Approvals: s.approvals, Limits: s.limits, Tokens: s.tokens, Logger: s.log, Version: version,
+		Registry: s.registry, Trace: s.trace, LotReports: s.lotReports, Alarms: s.alarms, Clock: s.issuance, Expiry: s.expiry, Retention: s.retention, Trust: s.trust, Secrets: s.secrets, Visits: s.visits, Access: s.office, Quotas: s.quotas, Approvals: s.approvals, Now: s.now, Limits: s.limits, Tokens: s.tokens, Logger: s.log, Version: version,
 	}
 	ofDevices := api
 	ofDevices.Certificates = true
