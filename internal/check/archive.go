@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -51,7 +52,7 @@ func (c *checker) checkArchives(ctx context.Context) error {
 // checkStray looks for stubs that no archive answers for. OCSP would say of their
 // serials that they were issued.
 func (c *checker) checkStray(ctx context.Context) error {
-	for after := int64(0); ; {
+	for after := int64(math.MinInt64); ; {
 		stubs, err := c.store.ScanStray(ctx, after, page)
 		if err != nil {
 			return fmt.Errorf("reading what is archived: %w", err)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"math"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,7 +29,7 @@ func (c *checker) checkCertificates(ctx context.Context) error {
 	pages := make(chan []*pki.Certificate, 1) // the next page is read while one is verified
 	group.Go(func() error {
 		defer close(pages)
-		var last int64
+		last := int64(math.MinInt64)
 		for {
 			certificates, next, err := c.store.ScanCertificates(ctx, last, page)
 			if err != nil {

@@ -36,7 +36,7 @@ type Config struct {
 
 // Progress is how far a check has come.
 type Progress struct {
-	Part string // what is being read: "issuers", "certificates", "archives", "relinted", "intents", "crls", "acknowledged", "requests of batches", "log entries"
+	Part string // what is being read: "issuers", "certificates", "archives", "relinted", "intents", "crls", "acknowledged", "requests of batches", "log entries", "status entries", "events"
 	Done int64  // of that part
 }
 
@@ -64,11 +64,15 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		places:  newSpill(placeSize),
 		serials: newSpill(serialSize),
 		rows:    newSpill(rowSize),
+		acts:    newSpill(actSize),
+		entries: newSpill(statusEntrySize),
 	}
 	defer c.places.close()
 	defer c.serials.close()
 	defer c.rows.close()
 	defer c.leaves.close()
+	defer c.acts.close()
+	defer c.entries.close()
 
 	parts := []func(context.Context) error{c.checkIssuers, c.checkCertificates, c.checkArchives}
 	if cfg.Relint != nil {
@@ -79,7 +83,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Acknowledged != nil {
 		parts = append(parts, func(ctx context.Context) error { return c.readAcknowledged(ctx, cfg.Acknowledged) })
 	}
-	parts = append(parts, c.checkSerials, c.checkRows, c.checkRequests, c.checkCRLs, c.checkQuotas, c.checkLogs)
+	parts = append(parts, c.checkSerials, c.checkRows, c.checkRequests, c.checkCRLs, c.checkQuotas, c.checkLogs, c.checkActs)
 	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return nil, err
@@ -107,13 +111,15 @@ type checker struct {
 
 	archives  retention.Objects
 	unread    unread
-	logs      map[pki.TenantID]uint32             // numbers, in the order of the logs
+	logs      map[pki.TenantID]uint32             // numbers, in the order of the logs; tenants without one follow
 	manifests map[retention.ID]retention.Manifest // of archives of which no log has been seen to say
 	leaves    *spill                              // of each archived certificate: see archivedLeaf
 
 	places  *spill // of each certificate: see place
 	serials *spill // of each certificate, void and acknowledgement: see serialUse
 	rows    *spill // of each certificate of a batch: see row
+	acts    *spill // of each event and entry about status, and of each leaf of one: see act
+	entries *spill // of each entry about status: see statusEntry
 }
 
 // tell reports progress.

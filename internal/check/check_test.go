@@ -51,7 +51,7 @@ func TestSoundStore(t *testing.T) {
 	got := run(t, s, told(s.certificates[0])+told(s.certificates[4])+`{"issuer":"torn`)
 	want := &check.Report{
 		Started: s.now, Issuers: 2, Certificates: 5, Intents: 3, OpenIntents: 1, Voids: 1,
-		CRLs: 2, CRLEntries: 2, Acknowledged: 2, Findings: []check.Finding{},
+		CRLs: 2, CRLEntries: 2, Acknowledged: 2, StatusEntries: 2, Events: 1, Findings: []check.Finding{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
@@ -279,6 +279,73 @@ func TestEachInvariantIsSeen(t *testing.T) {
 		{"certificate past the log", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
 			s.unlogged = 1
 			return "logs", ""
+		}},
+		{"revocation past the log", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			s.waiting = s.leaves()
+			s.revoke(s.certificates[0].Serial, pki.KeyCompromise)
+			return certificate(s.certificates[0]), ""
+		}},
+		{"revocation twice", check.StatusOrder, func(t *testing.T, s *fakeStore) (string, string) {
+			s.revoke(s.certificates[1].Serial, pki.KeyCompromise)
+			s.revocations[2].N = 1
+			return certificate(s.certificates[1]), ""
+		}},
+		{"revocation of an issuer that is missing", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			s.waiting = s.leaves()
+			s.revoke(s.certificates[0].Serial, pki.KeyCompromise)
+			s.revocations[2].Issuer = ""
+			return "certificate /" + s.certificates[0].Serial.String(), ""
+		}},
+		{"revocation edited while it waits", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			s.waiting = s.leaves()
+			s.revocations[0].NotAfter = s.now
+			return certificate(s.certificates[1]), ""
+		}},
+		{"event past the log", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			s.waiting = s.leaves()
+			s.events = append(s.events, pki.Event{ID: "02", Tenant: "demo", At: s.now, Actor: "token:1 (Ada)", Action: "certificate.issue"})
+			return "event 02 of demo", ""
+		}},
+		{"event of another tenant's", check.LogComplete, func(t *testing.T, s *fakeStore) (string, string) {
+			s.waiting = s.leaves()
+			e := s.events[0]
+			e.Tenant = "other"
+			s.events = append(s.events, e)
+			return "event 01 of other", ""
+		}},
+		{"event that waits is gone", check.Logged, func(t *testing.T, s *fakeStore) (string, string) {
+			s.waiting = s.leaves()
+			s.events = nil
+			return "log of tenant demo", ""
+		}},
+		{"release of what is revoked for good", check.StatusOrder, func(t *testing.T, s *fakeStore) (string, string) {
+			s.revoke(s.certificates[1].Serial, pki.RemoveFromCRL)
+			s.crls = nil // it is still in
+			return certificate(s.certificates[1]), ""
+		}},
+		{"hold of what is revoked for good", check.StatusOrder, func(t *testing.T, s *fakeStore) (string, string) {
+			s.revoke(s.certificates[1].Serial, pki.CertificateHold)
+			s.crls = nil // it has another reason
+			return certificate(s.certificates[1]), ""
+		}},
+		{"release of what was not on hold", check.StatusOrder, func(t *testing.T, s *fakeStore) (string, string) {
+			s.revoke(s.certificates[0].Serial, pki.RemoveFromCRL)
+			return certificate(s.certificates[0]), ""
+		}},
+		{"release twice", check.StatusOrder, func(t *testing.T, s *fakeStore) (string, string) {
+			for _, reason := range []pki.Reason{pki.CertificateHold, pki.RemoveFromCRL, pki.RemoveFromCRL} {
+				s.revoke(s.certificates[0].Serial, reason)
+			}
+			return certificate(s.certificates[0]), ""
+		}},
+		{"gap in the entries of a certificate", check.StatusOrder, func(t *testing.T, s *fakeStore) (string, string) {
+			s.revocations[0].N = 2
+			return certificate(s.certificates[1]), ""
+		}},
+		{"entry in the shard of others", check.StatusOrder, func(t *testing.T, s *fakeStore) (string, string) {
+			s.revoke(s.certificates[0].Serial, pki.CertificateHold)
+			s.revocations[2].Shard = 1 - s.revocations[2].Shard
+			return certificate(s.certificates[0]), ""
 		}},
 	}
 	covered := make(map[check.Invariant]bool)

@@ -45,9 +45,60 @@ type fakeStore struct {
 	profile      string // document of meter
 	quotas       []*quota.Quota
 	requests     []check.KeptRequests
+	events       []pki.Event // row number is index + 1, as of a revocation
+	waiting      []tlog.Hash // nil is what the events and revocations say
+}
+
+func (s *fakeStore) ScanEntries(_ context.Context, from int64, limit int) (rows []check.EntryRow, err error) {
+	for n, r := range s.revocations {
+		if row := int64(n + 1); row >= from && len(rows) < limit {
+			rows = append(rows, check.EntryRow{Row: row, Revocation: r})
+		}
+	}
+	return rows, nil
+}
+
+func (s *fakeStore) ScanEvents(_ context.Context, from int64, limit int) (rows []check.EventRow, err error) {
+	for n, e := range s.events {
+		if row := int64(n + 1); row >= from && len(rows) < limit {
+			rows = append(rows, check.EventRow{Row: row, Event: e})
+		}
+	}
+	return rows, nil
+}
+
+func (s *fakeStore) ScanWaiting(_ context.Context, from int64, _ int) ([]check.WaitingLeaves, error) {
+	if from > 1 {
+		return nil, nil
+	}
+	all := s.leaves()
+	if s.waiting == nil {
+		s.waiting = all
+	}
+	rows := slices.Clone(s.waiting)
+	for n := range rows {
+		if !slices.Contains(all, rows[n]) {
+			rows[n] = tlog.Hash{}
+		}
+	}
+	return []check.WaitingLeaves{{ID: 1, Tenant: "demo", Hashes: s.waiting, Rows: rows}}, nil
+}
+
+// leaves returns those of what there is.
+func (s *fakeStore) leaves() (all []tlog.Hash) {
+	for i := range s.revocations {
+		leaf := audit.OfRevocation(&s.revocations[i])
+		all = append(all, (&audit.Leaf{Revocation: &leaf}).Hash())
+	}
+	for i := range s.events {
+		leaf := audit.OfEvent(&s.events[i])
+		all = append(all, (&audit.Leaf{Event: &leaf}).Hash())
+	}
+	return all
 }
 
 func (s *fakeStore) ScanCertificates(_ context.Context, after int64, limit int) ([]*pki.Certificate, int64, error) {
+	after = max(after, 0)
 	rest := s.certificates[after:]
 	rest = rest[:min(limit, len(rest))]
 	return rest, after + int64(len(rest)), nil
@@ -90,7 +141,7 @@ func (s *fakeStore) ScanArchived(context.Context, retention.ID, int64, int) ([]c
 }
 
 func (s *fakeStore) ScanRequests(_ context.Context, after int64, _ int) ([]check.KeptRequests, error) {
-	return s.requests[after:], nil
+	return s.requests[max(after, 0):], nil
 }
 
 func (s *fakeStore) ScanStray(context.Context, int64, int) ([]check.Stub, error) { return nil, nil }
@@ -200,6 +251,7 @@ func newFakeStore(t testing.TB) *fakeStore {
 		{ID: second, Issuer: "issuing", State: check.IntentClosed, Count: 2, Digest: s.digest(second, void), Voided: []check.VoidedItem{void}},
 		{ID: open, Issuer: "issuing", State: check.IntentOpen, Count: 7},
 	}
+	s.events = []pki.Event{{ID: "01", Tenant: "demo", At: now, Actor: "token:1 (Ada)", Action: "certificate.revoke", Target: "certificate:1"}}
 	s.revoke(s.certificates[1].Serial, pki.KeyCompromise)
 	s.revoke(void.Serial, pki.Unspecified)
 	s.publish(t)
@@ -248,8 +300,14 @@ func (s *fakeStore) digest(intent pki.IntentID, voids ...check.VoidedItem) [32]b
 
 // revoke adds a revocation entry.
 func (s *fakeStore) revoke(serial pki.Serial, reason pki.Reason) {
+	n := 1
+	for _, r := range s.revocations {
+		if r.Serial == serial {
+			n++
+		}
+	}
 	s.revocations = append(s.revocations, pki.Revocation{
-		Issuer: "issuing", Serial: serial, N: 1, Reason: reason, At: s.now.Add(500 * time.Millisecond),
+		Issuer: "issuing", Serial: serial, N: n, Reason: reason, At: s.now.Add(500 * time.Millisecond),
 		Shard: serial.Shard(s.issuer.Shards), NotAfter: s.now.AddDate(10, 0, 0).Add(-time.Second),
 	})
 }

@@ -68,10 +68,7 @@ func (c *checker) checkLog(ctx context.Context, l *auditlog.Log, archived *leafW
 	if err != nil {
 		return 0, err
 	}
-	k := logCheck{checker: c, log: l, archived: archived, tree: tree, subject: "log of tenant " + string(l.Tenant)}
-	if l.Tenant == pki.Platform {
-		k.subject = "log of the platform"
-	}
+	k := logCheck{checker: c, log: l, archived: archived, tree: tree, subject: logSubject(l.Tenant)}
 	c.report.Logs++
 	k.checkSigned()
 	for tree.Size() < l.Size {
@@ -84,6 +81,14 @@ func (c *checker) checkLog(ctx context.Context, l *auditlog.Log, archived *leafW
 		c.report.addf(Logged, k.subject, "its %d entries have the root %s, and %s was sequenced", l.Size, root, l.Root)
 	}
 	return k.certificates, nil
+}
+
+// logSubject names a log in findings.
+func logSubject(tenant pki.TenantID) string {
+	if tenant == pki.Platform {
+		return "log of the platform"
+	}
+	return "log of tenant " + string(tenant)
 }
 
 // checkSigned reads the newest checkpoint.
@@ -132,6 +137,11 @@ func (k *logCheck) page(ctx context.Context) error {
 				h = archived
 			}
 		}
+		if leaf.Event != nil || leaf.Revocation != nil { // also where it is not what was logged: its row is told below
+			if err := k.acts.add(act{log: k.logs[k.log.Tenant], leaf: h, by: seenLeaf}.encode()); err != nil {
+				return err
+			}
+		}
 		passed := !there && k.unread.passed(k.log.Tenant, from+i)
 		switch {
 		case leaf.Certificate != nil, len(leaf.Data()) == 0 && there, passed:
@@ -145,7 +155,7 @@ func (k *logCheck) page(ctx context.Context) error {
 		case !there:
 			k.report.addf(Logged, k.subject, "what was logged at index %d is gone from the store, or damaged", from+i)
 		case h != logged[i]:
-			k.report.addf(Logged, k.subject, "what the store has for index %d is not what was logged", from+i)
+			k.report.addf(Logged, k.subject, "what the store has for index %d is not what was logged%s", from+i, says(&leaf))
 		}
 		if logged != nil {
 			h = logged[i]
@@ -157,6 +167,20 @@ func (k *logCheck) page(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// says is what a leaf says that was made anew.
+func says(l *audit.Leaf) string {
+	switch {
+	case l.Certificate != nil:
+		return fmt.Sprintf(": certificate %s/%s", l.Certificate.Issuer, pki.Serial(l.Certificate.Serial))
+	case l.Revocation != nil:
+		r := l.Revocation
+		return fmt.Sprintf(": entry %d about the status of certificate %s/%s (%s)", r.N, r.Issuer, pki.Serial(r.Serial), pki.Reason(r.Reason))
+	case l.Event != nil:
+		return fmt.Sprintf(": event %s, that %s did %s to %s", l.Event.ID, l.Event.Actor, l.Event.Action, l.Event.Target)
+	}
+	return ""
 }
 
 // logged returns the hashes of n leaves from a tile's first on, nil where the tile

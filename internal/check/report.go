@@ -32,6 +32,7 @@ const (
 	Acknowledged   Invariant = "acknowledged"
 	Logged         Invariant = "logged"
 	LogComplete    Invariant = "log-complete"
+	StatusOrder    Invariant = "status-order"
 	Archived       Invariant = "archived"
 	QuotaExact     Invariant = "quota-exact"
 )
@@ -63,7 +64,8 @@ func Rules() []Rule {
 		{CRLComplete, "Each revocation that a CRL covers is in it, or in it with the delta to it."},
 		{CRLTrue, "Each entry of a CRL is a revocation in the store, with its time and reason."},
 		{Logged, "Each entry of a log is what the store says of it, and the entries give the tree that was sequenced and signed."},
-		{LogComplete, "Each certificate is in a log, or waits for its place in one."},
+		{LogComplete, "Each certificate, each entry about a certificate's status and each event is in its log, or waits for its place in it."},
+		{StatusOrder, "The entries about a certificate's status are numbered from 1 without a gap and in the shard of its serial number; none follows a final revocation, and a release follows a hold."},
 		{Archived, "Each archive's object is the one that the log says was written, and has every certificate that is out of the store for it, as the store remembers it."},
 		{QuotaExact, "What is used of each quota is what the store holds of it: certificates, and what open intents are for."},
 	}
@@ -83,35 +85,40 @@ func (f Finding) String() string {
 
 // A Report is what was read and what was found.
 type Report struct {
-	Started      time.Time `json:"started"`
-	Seconds      float64   `json:"seconds"`
-	Issuers      int64     `json:"issuers"`
-	Certificates int64     `json:"certificates"`
-	Relinted     int64     `json:"relinted"` // certificates that were linted again
-	Archives     int64     `json:"archives"`
-	Archived     int64     `json:"archived"`     // certificates that are in archives and not in the store
-	Unread       int64     `json:"unread"`       // likewise, in archives that could not be read
-	Intents      int64     `json:"intents"`      // of any state
-	OpenIntents  int64     `json:"open_intents"` // committed and not yet recorded or void: work for the next start
-	Voids        int64     `json:"voids"`
-	CRLs         int64     `json:"crls"`
-	CRLEntries   int64     `json:"crl_entries"`
-	ShardsDue    int64     `json:"shards_due"` // shards with revocations that no CRL covers yet
-	Quotas       int64     `json:"quotas"`
-	Acknowledged int64     `json:"acknowledged"`
-	Logs         int64     `json:"logs"`
-	LogEntries   int64     `json:"log_entries"`
-	Total        int64     `json:"total_findings"`
-	Findings     []Finding `json:"findings"` // the first MaxFindings
+	Started       time.Time `json:"started"`
+	Seconds       float64   `json:"seconds"`
+	Issuers       int64     `json:"issuers"`
+	Certificates  int64     `json:"certificates"`
+	Relinted      int64     `json:"relinted"` // certificates that were linted again
+	Archives      int64     `json:"archives"`
+	Archived      int64     `json:"archived"`     // certificates that are in archives and not in the store
+	Unread        int64     `json:"unread"`       // likewise, in archives that could not be read
+	Intents       int64     `json:"intents"`      // of any state
+	OpenIntents   int64     `json:"open_intents"` // committed and not yet recorded or void: work for the next start
+	Voids         int64     `json:"voids"`
+	CRLs          int64     `json:"crls"`
+	CRLEntries    int64     `json:"crl_entries"`
+	ShardsDue     int64     `json:"shards_due"` // shards with revocations that no CRL covers yet
+	Quotas        int64     `json:"quotas"`
+	Acknowledged  int64     `json:"acknowledged"`
+	Logs          int64     `json:"logs"`
+	LogEntries    int64     `json:"log_entries"`
+	StatusEntries int64     `json:"status_entries"` // revocations, holds and releases
+	Events        int64     `json:"events"`
+	Total         int64     `json:"total_findings"`
+	Findings      []Finding `json:"findings"` // the first MaxFindings
 }
 
 // OK reports whether every invariant holds.
 func (r *Report) OK() bool { return r.Total == 0 }
 
+// full reports whether a further finding is only counted.
+func (r *Report) full() bool { return len(r.Findings) >= MaxFindings }
+
 // add counts a finding, and keeps it while there is room.
 func (r *Report) add(f Finding) {
 	r.Total++
-	if len(r.Findings) < MaxFindings {
+	if !r.full() {
 		r.Findings = append(r.Findings, f)
 	}
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"math"
 )
 
 // requestPage is how many chunks of requests are read at once, each of some 10 kB.
@@ -10,7 +11,7 @@ const requestPage = 100
 
 // checkRequests reads what is kept of the requests of batches.
 func (c *checker) checkRequests(ctx context.Context) error {
-	for after := int64(0); ; {
+	for after := int64(math.MinInt64); ; {
 		all, err := c.store.ScanRequests(ctx, after, requestPage)
 		if err != nil {
 			return fmt.Errorf("reading the requests of batches: %w", err)

@@ -210,7 +210,7 @@ func TestSoundDatabase(t *testing.T) {
 	got := db.check(t, db.told[:devices])
 	want := &check.Report{
 		Started: db.now, Issuers: 2, Certificates: devices, Intents: 1, Voids: 1, CRLs: 1, CRLEntries: 3,
-		Acknowledged: devices, Findings: []check.Finding{},
+		Acknowledged: devices, StatusEntries: 5, Events: 9, Findings: []check.Finding{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
@@ -235,18 +235,20 @@ func TestPartsNotDropped(t *testing.T) {
 	}
 }
 
+func finding(i check.Invariant, subject string) string { return string(i) + ": " + subject }
+
 // TestTamperedDatabase has SQL break what only a database can show: rows that are
 // gone, changed, or doubled behind the back of an index.
 func TestTamperedDatabase(t *testing.T) {
 	db := newSoundDatabase(t)
 	intent := "intent " + string(db.intent)
-	finding := func(i check.Invariant, subject string) string { return string(i) + ": " + subject }
 	each := func(i check.Invariant, subjects []string) (all []string) {
 		for _, s := range subjects {
 			all = append(all, finding(i, s))
 		}
 		return all
 	}
+	log := finding(check.Logged, "log of tenant demo")
 	nameless := fmt.Sprintf("certificate /%s", strings.TrimPrefix(db.names[2], fmt.Sprintf("certificate %s/", db.issuer)))
 	tests := []struct {
 		name       string
@@ -281,13 +283,13 @@ func TestTamperedDatabase(t *testing.T) {
 				not_before, not_after, issued, der, product_line, lot, site, actor, request FROM certificate WHERE place = 2`},
 			[]string{finding(check.Intended, intent), finding(check.SerialUnique, db.names[2]), finding(check.LogComplete, "logs")}},
 		{"revocation gone", []string{`DELETE FROM revocation WHERE reason = 1`},
-			[]string{finding(check.CRLTrue, db.names[1])}},
+			[]string{finding(check.CRLTrue, db.names[1]), log}},
 		{"hold made final", []string{`UPDATE revocation SET reason = 4 WHERE seq = (SELECT min(seq) FROM revocation WHERE reason = 6)`},
-			[]string{finding(check.CRLTrue, db.names[2])}},
+			[]string{finding(check.CRLTrue, db.names[2]), finding(check.LogComplete, db.names[2])}},
 		{"release gone", []string{`DELETE FROM revocation WHERE reason = 8`},
-			[]string{finding(check.CRLComplete, db.names[3])}},
+			[]string{finding(check.CRLComplete, db.names[3]), log}},
 		{"void forgotten", []string{`DELETE FROM revocation WHERE reason = 0`},
-			[]string{finding(check.VoidRevoked, db.names[devices]), finding(check.CRLTrue, db.names[devices])}},
+			[]string{finding(check.VoidRevoked, db.names[devices]), finding(check.CRLTrue, db.names[devices]), log}},
 		{"CRL of another signature", []string{`UPDATE crl SET der = CAST(substr(der, 1, length(der)-4) || x'01020304' AS BLOB)`},
 			[]string{finding(check.CRLSound, fmt.Sprintf("crl %s/0", db.issuer))}},
 	}
@@ -361,5 +363,75 @@ func TestTamperedLog(t *testing.T) {
 				t.Errorf("findings %v", got.Findings)
 			}
 		})
+	}
+}
+
+// TestPastTheLog: rows about status and events that are put into the database, or edited
+// there, without the log's knowing are found by name, be there a log yet or not. A test
+// that an outsider could do: with SQL alone.
+func TestPastTheLog(t *testing.T) {
+	db := newSoundDatabase(t)
+	entry := func(place int, seq, n, reason string) string {
+		return fmt.Sprintf(`INSERT INTO revocation (seq, issuer, serial, n, reason, at, shard, not_after)
+			SELECT %s, r.issuer, c.serial, %s, %s, r.at + 1000000, r.shard, r.not_after FROM certificate c, revocation r
+			WHERE c.place = %d AND r.seq = 1`, seq, n, reason, place)
+	}
+	const newest = `(SELECT max(seq) + 1 FROM revocation)`
+	const act = `INSERT INTO event (num, id, tenant, at, actor, action, target, detail)
+		SELECT %s, 'zz', %s, at, 'token:1 (Ada)', 'authority.create', 'authority:evil', '' FROM event WHERE num = 1`
+	group := func(kind, ref string, count, index int) string {
+		return fmt.Sprintf(`INSERT INTO leaf_group (tenant, kind, ref, count, created, hashes, first_row, first_index)
+			SELECT tenant, '%s', %s, %d, created, x'', 0, %d FROM leaf_group LIMIT 1`, kind, ref, count, index)
+	}
+	const made = `(SELECT max(seq) FROM revocation)`
+	log, released := finding(check.Logged, "log of tenant demo"), finding(check.StatusOrder, db.names[1])
+	tests := []struct {
+		name       string
+		statements []string
+		want       []string // none is whatever there is
+	}{
+		{"release of what is revoked for good", []string{entry(1, newest, "2", "8")},
+			[]string{finding(check.LogComplete, db.names[1]), released}},
+		{"revocation", []string{entry(0, newest, "1", "1")}, []string{finding(check.LogComplete, db.names[0])}},
+		{"revocation with the lowest number", []string{entry(0, "-9223372036854775807 - 1", "1", "1")},
+			[]string{finding(check.CRLComplete, db.names[0]), finding(check.LogComplete, db.names[0])}},
+		{"release of a hold", []string{entry(2, newest, "2", "8")},
+			[]string{finding(check.LogComplete, db.names[2])}},
+		{"release that is said to be in the log where nothing is", []string{entry(2, newest, "2", "8"), group("revocation", made, 1, 1_000_000)},
+			[]string{finding(check.LogComplete, db.names[2])}},
+		{"release with a leaf that is to be logged", []string{entry(1, newest, "2", "8"), group("revocation", made, 1, -1)},
+			[]string{released}},
+		{"event", []string{fmt.Sprintf(act, "NULL", "tenant")}, []string{finding(check.LogComplete, "event zz of demo")}},
+		{"event with the lowest number", []string{fmt.Sprintf(act, "-9223372036854775807 - 1", "tenant")}, []string{finding(check.LogComplete, "event zz of demo")}},
+		{"event of a tenant without a log", []string{fmt.Sprintf(act, "NULL", "'other'")}, []string{finding(check.LogComplete, "event zz of other")}},
+		{"event that is shown to another tenant", []string{`UPDATE event SET tenant = 'other' WHERE num = 3`}, nil},
+		{"numbers of entries exchanged", []string{`UPDATE revocation SET seq = -seq WHERE seq <= 2`, `UPDATE revocation SET seq = 3 + seq WHERE seq < 0`}, nil},
+		{"leaves that stand for nothing", []string{group("event", "9999", 1, -1)}, []string{log}},
+	}
+	for _, sequenced := range []bool{false, true} {
+		if sequenced {
+			db.sequence(t)
+		}
+		if got := db.check(t, db.told[:devices]); !got.OK() {
+			t.Fatalf("of what nobody touched: %v", got.Findings)
+		}
+		for _, test := range tests {
+			t.Run(fmt.Sprintf("%s, sequenced: %t", test.name, sequenced), func(t *testing.T) {
+				var got []string
+				for _, f := range db.check(t, db.told[:devices], test.statements...).Findings {
+					t.Log(f)
+					got = append(got, finding(f.Invariant, f.Subject))
+				}
+				if test.want == nil {
+					if len(got) == 0 {
+						t.Error("nothing is found")
+					}
+					return
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("findings (-want +got):\n%s", diff)
+				}
+			})
+		}
 	}
 }

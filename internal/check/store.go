@@ -62,6 +62,28 @@ type KeptRequests struct {
 	Damaged bool // it has not the hash that was stored with it
 }
 
+// An EntryRow is an entry about a certificate's status, with its row number. Its issuer
+// is empty where it is not in the store.
+type EntryRow struct {
+	Row int64
+	pki.Revocation
+}
+
+// An EventRow is an event with its row number.
+type EventRow struct {
+	Row int64
+	pki.Event
+}
+
+// WaitingLeaves are leaves of events or of entries about status that wait for their
+// places in a tenant's log.
+type WaitingLeaves struct {
+	ID     int64
+	Tenant pki.TenantID
+	Hashes []tlog.Hash // as they were stored with the acts
+	Rows   []tlog.Hash // of the same, made anew from their rows; zero where one is gone
+}
+
 // Store is what the checker reads. Its reads go across all tenants.
 type Store interface {
 	// ScanCertificates returns up to limit certificates with row numbers above
@@ -71,6 +93,15 @@ type Store interface {
 	// profile or batch is not there with that field empty, so that a fault hides
 	// nothing.
 	ScanCertificates(ctx context.Context, after int64, limit int) (certificates []*pki.Certificate, last int64, err error)
+	// ScanEntries returns up to limit entries about status with row numbers from one on,
+	// in order of row number.
+	ScanEntries(ctx context.Context, from int64, limit int) ([]EntryRow, error)
+	// ScanEvents returns up to limit events with row numbers from one on, in order of row
+	// number.
+	ScanEvents(ctx context.Context, from int64, limit int) ([]EventRow, error)
+	// ScanWaiting returns up to limit WaitingLeaves with ids from one on, in order of id.
+	// Of those from before hashes were stored they are what the rows say.
+	ScanWaiting(ctx context.Context, from int64, limit int) ([]WaitingLeaves, error)
 	// ScanIntents returns up to limit intents with ids above after, in order of
 	// id; none at the end. One whose issuer is not there has an empty Issuer.
 	ScanIntents(ctx context.Context, after pki.IntentID, limit int) ([]IntentRecord, error)

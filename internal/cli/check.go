@@ -129,6 +129,8 @@ func checked(r *check.Report, seed uint64) func(io.Writer) error {
 		t.add("CRLs", fmt.Sprintf("%d with %d entries, %d due", r.CRLs, r.CRLEntries, r.ShardsDue))
 		t.add("acknowledged", r.Acknowledged)
 		t.add("logs", fmt.Sprintf("%d with %d entries", r.Logs, r.LogEntries))
+		t.add("status entries", r.StatusEntries)
+		t.add("events", r.Events)
 		t.add("seconds", fmt.Sprintf("%.1f", r.Seconds))
 		if err := t.write(w); err != nil {
 			return err

@@ -1,14 +1,17 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -93,7 +96,54 @@ func (f *fixture) backlogOf(tenant pki.TenantID) auditlog.Backlog {
 	return auditlog.Backlog{}
 }
 
+// scanned returns all that a scan gives, in small pages.
+func scanned[T any](f *fixture, scan func(ctx context.Context, from int64, limit int) ([]T, error), row func(T) int64) (all []T) {
+	f.Helper()
+	for from := int64(math.MinInt64); ; {
+		page, err := scan(f.ctx, from, 2)
+		f.ok(err)
+		if len(page) == 0 {
+			return all
+		}
+		all = append(all, page...)
+		from = row(page[len(page)-1]) + 1
+	}
+}
+
+// checkActs sees that the events and the entries about status of all tenants are what
+// their leaves say, those in the logs of some and those that wait for their places.
+func (f *fixture) checkActs(logs ...pki.TenantID) {
+	f.Helper()
+	left := make(map[tlog.Hash]int)
+	for _, e := range scanned(f, f.ScanEvents, func(e check.EventRow) int64 { return e.Row }) {
+		leaf := audit.OfEvent(&e.Event)
+		left[(&audit.Leaf{Event: &leaf}).Hash()]++
+	}
+	for _, e := range scanned(f, f.ScanEntries, func(e check.EntryRow) int64 { return e.Row }) {
+		leaf := audit.OfRevocation(&e.Revocation)
+		left[(&audit.Leaf{Revocation: &leaf}).Hash()]++
+	}
+	for _, tenant := range logs {
+		for _, l := range f.checkLog(tenant) {
+			if l.Certificate == nil {
+				left[l.Hash()]--
+			}
+		}
+	}
+	for _, w := range scanned(f, f.ScanWaiting, func(w check.WaitingLeaves) int64 { return w.ID }) {
+		for _, h := range w.Hashes {
+			left[h]--
+		}
+	}
+	for h, n := range left {
+		if n != 0 {
+			f.Errorf("of what has the hash %s, %d more rows than leaves", h, n)
+		}
+	}
+}
+
 func testLog(f *fixture) {
+	f.checkActs()
 	waiting := f.backlogOf(acme)
 	f.same(waiting.Leaves > 0 && waiting.NoLog, true)
 	f.same(waiting.Oldest.IsZero(), false)
@@ -119,10 +169,13 @@ func testLog(f *fixture) {
 	_, _, err = f.CertificateIndex(f.ctx, in.Issuer, renewal.Serial)
 	f.is(pki.NotReady, err)
 	f.ok(f.Revoke(f.ctx, []*revocation.Entry{f.entry(acme, first, pki.Superseded)}))
+	everybody := []pki.TenantID{acme, partner, "stranger"}
+	f.checkActs(everybody...)
 	f.reopen()
 	h = f.sequencer()
 	f.sequence(h)
 
+	f.checkActs(everybody...)
 	leaves := f.checkLog(acme)
 	f.checkLog(partner)
 	f.checkLog(pki.TenantID("stranger"))
