@@ -19,16 +19,25 @@ type Trace struct {
 	Others      []Certificate     `json:"others" doc:"The device's other certificates, newest first."`
 	MoreOthers  bool              `json:"more_others,omitzero" doc:"There are more than are shown."`
 	Revocations []RevocationEntry `json:"revocations,omitempty" doc:"Its revocation entries, the first one first."`
-	Events      []Event           `json:"events,omitempty" doc:"Acts on it, its device, its lot and its batch, newest first; absent where the token may not read events."`
+	Jobs        []TracedJob       `json:"jobs,omitempty" doc:"The revocation jobs that made the entries, newest first, up to 20; without those that select what the token may not see."`
+	Events      []Event           `json:"events,omitempty" doc:"Acts on it, its device, its lot, its batch and the jobs, newest first; absent where the token may not read events."`
 	Log         *LogPlace         `json:"log,omitempty" doc:"Where it stands in the log of its issuer's tenant; absent until it has a place."`
 }
 
 // A RevocationEntry is one entry of a certificate: the one with the highest
 // number holds, and removeFromCRL releases a hold.
 type RevocationEntry struct {
-	N      int       `json:"n" doc:"From 1."`
-	Reason string    `json:"reason"`
-	At     time.Time `json:"at"`
+	N          int       `json:"n" doc:"From 1."`
+	Reason     string    `json:"reason"`
+	At         time.Time `json:"at"`
+	Job        string    `json:"job,omitempty" doc:"Id of the revocation job of the tenant that made it; absent where none did."`
+	JobUnknown string    `json:"job_unknown,omitempty" doc:"Why it is not known whether a job made it, and which."`
+}
+
+// A TracedJob is a revocation job that made an entry of a certificate.
+type TracedJob struct {
+	Job      RevocationJob `json:"job"`
+	Approved *Change       `json:"approved,omitempty" doc:"The change by which it was approved; absent where nobody had to, or the token may not read approvals there."`
 }
 
 // A LogPlace is where a certificate stands in a log.

@@ -52,10 +52,7 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		case x.Batch != "":
 			facts.add("batch", fmt.Sprintf("%s, row %d", x.Batch, x.Row))
 		}
-		if a := t.Approved; a != nil {
-			facts.add("approved", fmt.Sprintf("change %s, asked for by %s", a.ID, a.Requester))
-			addDecisions(&facts, a)
-		}
+		addApproved(&facts, t.Approved)
 		facts.add("request", requestLine(t))
 		if t.Device != nil {
 			facts.add("device", fmt.Sprintf("%s, %s since %s", t.Device.Device, t.Device.State, when(t.Device.Updated)))
@@ -80,15 +77,15 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		for _, o := range t.Others {
 			others.add(o.Serial, fmt.Sprintf("%s v%d", o.Profile.Name, o.Profile.Version), o.Status.State, when(o.Issued), when(o.NotAfter))
 		}
-		entries := table{heading: []string{"REVOCATION", "REASON", "AT"}}
-		for _, e := range t.Revocations {
-			entries.add(e.N, e.Reason, when(e.At))
+		parts := []*table{&others, revocationsOf(t)}
+		for i := range t.Jobs {
+			parts = append(parts, tracedJob(&t.Jobs[i]))
 		}
 		events := table{heading: []string{"EVENT", "AT", "BY", "ON", "DETAIL"}}
 		for _, e := range t.Events {
 			events.add(e.Action, when(e.At), e.Actor, e.Target, e.Detail)
 		}
-		for _, part := range []*table{&others, &entries, &events} {
+		for _, part := range append(parts, &events) {
 			if len(part.rows) == 0 {
 				continue
 			}
@@ -99,6 +96,44 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		}
 		return nil
 	}
+}
+
+// addApproved adds to a table by which change something was approved, and who decided.
+func addApproved(facts *table, a *client.Change) {
+	if a == nil {
+		return
+	}
+	facts.add("approved", fmt.Sprintf("change %s, asked for by %s", a.ID, a.Requester))
+	addDecisions(facts, a)
+}
+
+// revocationsOf returns the revocation entries of a trace.
+func revocationsOf(t *client.Trace) *table {
+	entries := &table{heading: []string{"REVOCATION", "REASON", "AT", "JOB"}}
+	for _, e := range t.Revocations {
+		job := e.Job
+		if e.JobUnknown != "" {
+			job = "not known: " + e.JobUnknown
+		}
+		entries.add(e.N, e.Reason, when(e.At), job)
+	}
+	return entries
+}
+
+// tracedJob returns what a revocation job that made entries was to do, and by whose order.
+func tracedJob(j *client.TracedJob) *table {
+	x, facts := &j.Job, new(table)
+	facts.add("job", x.ID)
+	facts.add("selection", selectionOf(x))
+	facts.add("act", actOf(x))
+	facts.add("state", x.State)
+	facts.add(changeOf(x), x.Changed)
+	facts.add("created", when(x.Created)+by(x.By))
+	addApproved(facts, j.Approved)
+	if !x.Started.IsZero() {
+		facts.add("started", when(x.Started))
+	}
+	return facts
 }
 
 // requestLine says whether the request is there, and why not.

@@ -299,11 +299,7 @@ func showRevocation(c *console) func(*client.RevocationJob, error) error {
 			}
 			t.add("revoked before", j.Revoked)
 			t.add("expired", j.Expired)
-			change := "changed"
-			if j.State == client.Counting || j.State == client.Counted {
-				change = "to change"
-			}
-			t.add(change, j.Changed)
+			t.add(changeOf(j), j.Changed)
 			t.add("created", when(j.Created)+" by "+j.By)
 			if !j.Finished.IsZero() && !j.Started.IsZero() {
 				t.add("finished", when(j.Finished)+" after "+j.Finished.Sub(j.Started).Round(time.Millisecond).String())
@@ -322,6 +318,14 @@ func selectionOf(j *client.RevocationJob) string {
 		}
 	}
 	return ""
+}
+
+// changeOf says what the number of certificates is that a job changes.
+func changeOf(j *client.RevocationJob) string {
+	if j.State == client.Counting || j.State == client.Counted {
+		return "to change"
+	}
+	return "changed"
 }
 
 func actOf(j *client.RevocationJob) string {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/trace"
@@ -32,7 +33,7 @@ func (s *server) traceCertificate(ctx context.Context, g access.Permit, in *trac
 }
 
 func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace) client.Trace {
-	out := client.Trace{Certificate: s.wireFound(ctx, g, t.Found), CSRGone: t.Gone, By: t.Actor, MoreOthers: t.More}
+	out := client.Trace{Certificate: s.wireFound(ctx, g, t.Found), CSRGone: t.Gone, By: t.Actor, Approved: wireApproved(t.Approved), MoreOthers: t.More}
 	out.Certificate.Cursor = ""
 	out.Certificate.Profile = wireProfileRef(t.Version.ProfileRef)
 	if t.Version.Hash != [32]byte{} {
@@ -44,10 +45,6 @@ func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace)
 	if t.Batch != nil {
 		b := wireBatch(t.Batch)
 		out.Batch = &b
-	}
-	if t.Approved != nil {
-		c := wireChange(t.Approved)
-		out.Approved = &c
 	}
 	for _, der := range t.Chain {
 		out.Chain = append(out.Chain, certificatePEM(der))
@@ -62,7 +59,14 @@ func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace)
 	}
 	out.Others = each(t.Others, "", func(f *registry.Found) client.Certificate { return s.wireFound(ctx, g, f) }).Body.Items
 	for _, e := range t.Entries {
-		out.Revocations = append(out.Revocations, client.RevocationEntry{N: e.N, Reason: e.Reason.String(), At: e.At})
+		entry := client.RevocationEntry{N: e.N, Reason: e.Reason.String(), At: e.At, Job: string(e.Job)}
+		if e.Unknown {
+			entry.JobUnknown = "an earlier version made the entry, or it was taken over from a published CRL"
+		}
+		out.Revocations = append(out.Revocations, entry)
+	}
+	for _, j := range t.Jobs {
+		out.Jobs = append(out.Jobs, client.TracedJob{Job: wireJob(j.Job), Approved: wireApproved(j.Approved)})
 	}
 	for _, e := range t.Events {
 		out.Events = append(out.Events, wireEvent(e))
@@ -71,4 +75,12 @@ func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace)
 		out.Log = &client.LogPlace{Index: t.LogPlace.Index, Signed: t.LogPlace.Signed}
 	}
 	return out
+}
+
+func wireApproved(c *approval.Change) *client.Change {
+	if c == nil {
+		return nil
+	}
+	out := wireChange(c)
+	return &out
 }

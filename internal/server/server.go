@@ -232,7 +232,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 	s.expiry = expiry.New(expiry.Config{Store: s.store, Directory: s.hierarchy, Alarms: s.alarms, Now: s.now, Log: s.log})
 	s.quotas = quota.New(quota.Config{Store: s.store, Alarms: s.alarms, Gate: s.approvals, Now: s.now, Log: s.log})
 	s.approvals.Serve(s.quotas.Executors(), s.revocation.Executors(), s.enroll.Executors(), s.batch.Executors(), s.trust.Executors(), approval.Giving(s.office))
-	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Chains: s.hierarchy, Store: s.store})
+	s.trace = trace.New(trace.Config{Registry: s.registry, Batches: s.batch, Jobs: s.jobs, Chains: s.hierarchy, Store: s.store})
 	s.credentials = &credentials{store: s.store, keys: keys, ra: s.enroll, now: s.now, log: s.log}
 	responders.store, responders.credentials = s.store, s.credentials
 	s.registrars = &registrars{store: s.store, chains: s.hierarchy, ra: s.enroll, credentials: s.credentials, alarms: s.alarms, now: s.now}

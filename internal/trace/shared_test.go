@@ -35,8 +35,8 @@ func (shared) ChangeOf(context.Context, pki.TenantID, pki.IssuerID, pki.Serial) 
 	return "", nil
 }
 
-func (shared) Entries(context.Context, pki.IssuerID, pki.Serial) ([]pki.Revocation, error) {
-	return []pki.Revocation{{N: 1}}, nil
+func (shared) Entries(context.Context, pki.TenantID, pki.IssuerID, pki.Serial) ([]trace.Entry, error) {
+	return []trace.Entry{{Revocation: pki.Revocation{N: 1}}}, nil
 }
 
 func (shared) LogPlace(context.Context, pki.IssuerID, pki.Serial) (trace.LogPlace, error) {

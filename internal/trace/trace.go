@@ -14,6 +14,7 @@ import (
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/registry"
+	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/tbs"
 )
 
@@ -33,13 +34,19 @@ type Chains interface {
 	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
 }
 
+// Jobs know what revocation jobs were to do, to whoever may see all that they select.
+type Jobs interface {
+	Job(ctx context.Context, g access.Permit, id revocation.JobID) (*revocation.Job, error)
+}
+
 // Store is read.
 type Store interface {
 	// Request returns what is kept of the single request that a certificate came
 	// from: the request as tbs.CutKey left it, nil for none, and who asked.
 	Request(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (cut []byte, actor string, err error)
-	// Entries returns the revocation entries of a serial, the first one first.
-	Entries(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) ([]pki.Revocation, error)
+	// Entries returns the revocation entries of a serial, the first one first, with the
+	// jobs of a tenant that made them.
+	Entries(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) ([]Entry, error)
 	// EventsOn returns up to limit events of a tenant on one of the targets,
 	// newest first.
 	EventsOn(ctx context.Context, tenant pki.TenantID, targets []string, limit int) ([]pki.Event, error)
@@ -64,10 +71,24 @@ type LogPlace struct {
 	Signed int64 // size of the newest signed checkpoint, which covers the leaf where it is above Index
 }
 
+// An Entry is a revocation entry, and what made it.
+type Entry struct {
+	pki.Revocation
+	Job     revocation.JobID // of the tenant that asks; "" where none of its jobs made it
+	Unknown bool             // whether a job made it, and which, is not kept: an earlier version stored it, or it was taken over from a CRL
+}
+
+// A Job made entries of a certificate.
+type Job struct {
+	*revocation.Job
+	Approved *approval.Change // by which it runs; nil where nobody had to, or the principal may not read approvals there
+}
+
 // Config is what a Service is made of; every field is needed.
 type Config struct {
 	Registry Registry
 	Batches  Batches
+	Jobs     Jobs
 	Chains   Chains
 	Store    Store
 }
@@ -94,7 +115,8 @@ type Trace struct {
 	Lot      *registry.Lot      // that it was issued in, as it is now; or nil
 	Others   []*registry.Found  // the device's other certificates, newest first
 	More     bool               // there are more others than maxOthers
-	Entries  []pki.Revocation   // the first one first
+	Entries  []Entry            // the first one first
+	Jobs     []Job              // that made them, the newest first, up to maxJobs; without those that the principal may not see
 	Events   []pki.Event        // newest first; nil where the principal may not read events
 	LogPlace LogPlace
 }
@@ -103,6 +125,7 @@ type Trace struct {
 const (
 	maxOthers = 100
 	maxEvents = 200
+	maxJobs   = 20
 )
 
 // Trace traces a certificate that the permit's tenant issued or owns, by its
@@ -187,15 +210,22 @@ func (s *Service) approved(ctx context.Context, g access.Permit, t *Trace) (err 
 	} else if id, err = s.cfg.Store.ChangeOf(ctx, t.Owner, t.Issuer, t.Serial); err != nil {
 		return err
 	}
+	t.Approved, err = s.change(ctx, g, id)
+	return err
+}
+
+// change returns a change of the permit's tenant; nil for "", and where the principal may
+// not read it.
+func (s *Service) change(ctx context.Context, g access.Permit, id pki.ChangeID) (*approval.Change, error) {
 	reads, refused := g.Principal().Authorize(access.ReadApprovals, g.Tenant())
 	if id == "" || refused != nil {
-		return nil
+		return nil, nil
 	}
-	c, err := s.cfg.Store.Change(ctx, t.Owner, id)
-	if err == nil && reads.Covers(c.Place) {
-		t.Approved = c
+	c, err := s.cfg.Store.Change(ctx, g.Tenant(), id)
+	if err != nil || !reads.Covers(c.Place) {
+		return nil, err
 	}
-	return err
+	return c, nil
 }
 
 // authority adds the profile's version and the chain.
@@ -249,7 +279,10 @@ func (s *Service) place(ctx context.Context, g access.Permit, t *Trace) error {
 // history adds what happened since, and the place in the log.
 func (s *Service) history(ctx context.Context, g access.Permit, t *Trace) error {
 	var err error
-	if t.Entries, err = s.cfg.Store.Entries(ctx, t.Issuer, t.Serial); err != nil {
+	if t.Entries, err = s.cfg.Store.Entries(ctx, g.Tenant(), t.Issuer, t.Serial); err != nil {
+		return err
+	}
+	if err := s.jobs(ctx, g, t); err != nil {
 		return err
 	}
 	t.LogPlace.Index = -1
@@ -268,6 +301,44 @@ func (s *Service) history(ctx context.Context, g access.Permit, t *Trace) error 
 			targets = append(targets, kind+name)
 		}
 	}
+	for _, j := range t.Jobs {
+		targets = append(targets, jobTarget(j.ID))
+	}
 	t.Events, err = s.cfg.Store.EventsOn(ctx, g.Tenant(), targets, maxEvents)
 	return err
+}
+
+func jobTarget(id revocation.JobID) string { return "revocation:" + string(id) }
+
+// jobs adds the jobs that made its entries.
+func (s *Service) jobs(ctx context.Context, g access.Permit, t *Trace) error {
+	seen := make(map[revocation.JobID]bool)
+	for _, e := range slices.Backward(t.Entries) {
+		if e.Job == "" || seen[e.Job] || len(seen) == maxJobs {
+			continue
+		}
+		seen[e.Job] = true
+		j, err := s.cfg.Jobs.Job(ctx, g, e.Job)
+		if pki.KindOf(err) == pki.Forbidden { // it may have selected what is not shown
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		// By which change it runs its events say, also to who may not read them here.
+		events, err := s.cfg.Store.EventsOn(ctx, g.Tenant(), []string{jobTarget(j.ID)}, maxEvents)
+		if err != nil {
+			return err
+		}
+		var change pki.ChangeID
+		if i := slices.IndexFunc(events, func(e pki.Event) bool { return e.Change != "" }); i >= 0 {
+			change = events[i].Change
+		}
+		approved, err := s.change(ctx, g, change)
+		if err != nil {
+			return err
+		}
+		t.Jobs = append(t.Jobs, Job{j, approved})
+	}
+	return nil
 }

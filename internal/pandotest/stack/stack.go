@@ -187,7 +187,7 @@ func New(t testing.TB, cfg Config) *Stack {
 	s.Retention = retention.New(retention.Config{Store: s.Store, Objects: archives, Hashes: s.hashes, Requests: s.Batch.Requests, Time: s.Issuance.Time, Alarms: s.Alarms, Gate: s.Approvals, Now: cfg.Now, Log: log})
 	s.Approvals.Serve(s.Hierarchy.Executors(), s.Retention.Executors(), s.Quotas.Executors(), s.RevocationJobs.Executors(),
 		s.Revocation.Executors(), s.Enroll.Executors(), s.Batch.Executors(), s.Trust.Executors(), approval.Giving(s.Office))
-	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Chains: s.Hierarchy, Store: s.Store})
+	s.Trace = trace.New(trace.Config{Registry: s.Registry, Batches: s.Batch, Jobs: s.RevocationJobs, Chains: s.Hierarchy, Store: s.Store})
 	if !cfg.Stopped {
 		run(t, s.Issuance.Run)
 		run(t, s.Batch.Run)

@@ -120,7 +120,7 @@ func (g *entryGroup) store() error {
 	return g.storeEvents(events)
 }
 
-var insertEntries = newRowsText(`revocation (issuer, serial, n, reason, at, shard, not_after, lender)`, 8, `RETURNING seq, issuer, serial`)
+var insertEntries = newRowsText(`revocation (issuer, serial, n, reason, at, shard, not_after, lender, job)`, 9, `RETURNING seq, issuer, serial`)
 
 // insert inserts entries and their run of leaves.
 func (g *entryGroup) insert(entries []waitingEntry) error {
@@ -132,11 +132,11 @@ func (g *entryGroup) insert(entries []waitingEntry) error {
 		seq int64
 		key
 	}
-	args := make([]any, 0, 8*len(entries))
+	args := make([]any, 0, 9*len(entries))
 	by := make(map[key]*pki.Revocation, len(entries))
 	for _, e := range entries {
 		r := &e.Revocation
-		args = append(args, e.issuer.num, r.Serial[:], r.N, int64(r.Reason), micros(r.At), r.Shard, micros(r.NotAfter), number(e.lender))
+		args = append(args, e.issuer.num, r.Serial[:], r.N, int64(r.Reason), micros(r.At), r.Shard, micros(r.NotAfter), number(e.lender), byNoJob)
 		by[key{e.issuer.num, r.Serial}] = r
 	}
 	rows := make([]inserted, 0, len(entries))

@@ -213,7 +213,7 @@ func (e *entering) insert(some []candidate, text string) (passed []candidate, er
 		seq    int64
 		serial pki.Serial
 	}
-	args := append(make([]any, 0, 3+4*len(some)), e.group.issuer.num, e.step.job.Reason, micros(e.step.now))
+	args := append(make([]any, 0, 4+4*len(some)), e.group.issuer.num, e.step.job.Reason, micros(e.step.now), e.step.job.num)
 	for i := range some {
 		args = append(args, some[i].serial[:], some[i].serial.Shard(e.group.issuer.shards), some[i].notAfter, number(e.lends(&some[i])))
 	}
@@ -265,7 +265,7 @@ func (e *entering) next(c *candidate) error {
 		Issuer: e.group.id, Serial: c.serial, N: n, Reason: e.step.job.Reason, At: e.step.now,
 		Shard: c.serial.Shard(e.group.issuer.shards), NotAfter: notAfter,
 	}
-	seq, err := e.insertEntry(r, e.group.issuer.num, e.lends(c))
+	seq, err := e.insertEntry(r, e.group.issuer.num, e.lends(c), e.step.job.num)
 	if err != nil {
 		return err
 	}
@@ -298,12 +298,12 @@ func (st *jobStep) store(t *tx) error {
 // serials that have none.
 func insertFirst(count int) string {
 	var b strings.Builder
-	b.WriteString(`INSERT INTO revocation (issuer, n, reason, at, serial, shard, not_after, lender) VALUES `)
+	b.WriteString(`INSERT INTO revocation (issuer, n, reason, at, job, serial, shard, not_after, lender) VALUES `)
 	for i := range count {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "($1, 1, $2, $3, $%d, $%d, $%d, $%d)", 4*i+4, 4*i+5, 4*i+6, 4*i+7)
+		fmt.Fprintf(&b, "($1, 1, $2, $3, $4, $%d, $%d, $%d, $%d)", 4*i+5, 4*i+6, 4*i+7, 4*i+8)
 	}
 	b.WriteString(` ON CONFLICT DO NOTHING RETURNING seq, serial`)
 	return b.String()

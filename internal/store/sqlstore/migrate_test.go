@@ -127,3 +127,23 @@ func TestLentOfEarlierSchema(t *testing.T) {
 		}
 	}
 }
+
+// TestEntriesOfEarlierSchema: of an entry that was made before its job was kept it is said
+// that nobody knows.
+func TestEntriesOfEarlierSchema(t *testing.T) {
+	dir := t.TempDir()
+	serial := pki.Serial{19: 1}
+	migrateTo(t, dir, 51,
+		`INSERT INTO authority (id, tenant, name, common_name, kind, mode, parent, profile, key_kind, status_url, shards, sign_check, random_serials, state, created)
+			VALUES ('a', 'acme', 'a', '', 'issuing', 'test', '', '', '', '', 1, 'always', 0, 'active', 1)`,
+		`INSERT INTO ref (num, kind, tenant, text) VALUES (11, 'issuer', '', 'is'), (12, 'tenant', '', 'acme')`,
+		`INSERT INTO issuer (num, id, authority, tenant, mode, parent, key_uri, status_url, shards, state, not_before, not_after, created, certificate, request)
+			VALUES (11, 'is', 'a', 'acme', 'test', '', '', '', 1, 'active', 1, 1, 1, x'', x'')`,
+		fmt.Sprintf(`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after) VALUES (11, x'%x', 1, 1, 7, 0, 9)`, serial[:]))
+	s := open(t, dir)
+	defer s.Close()
+	got, err := s.Entries(t.Context(), "acme", "is", serial)
+	if err != nil || len(got) != 1 || !got[0].Unknown || got[0].Job != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

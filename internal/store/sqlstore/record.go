@@ -168,7 +168,7 @@ func (r *recording) enter(it *issuance.Item, reason pki.Reason) error {
 	return r.revoke(&pki.Revocation{
 		Issuer: r.in.Issuer, Serial: it.Serial, N: n, Reason: reason, At: r.now,
 		Shard: it.Serial.Shard(r.issuer.shards), NotAfter: it.NotAfter,
-	}, r.issuer.num, false, &r.revoked)
+	}, r.issuer.num, false, byNoJob, &r.revoked)
 }
 
 // setPlace sets the names of a place in a leaf.

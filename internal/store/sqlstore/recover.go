@@ -56,5 +56,5 @@ func (t *tx) recover(lost *pki.Revocation, issuer issuerInfo, ahead bool, run *l
 		return false, err
 	}
 	// Whose hold it was is not published: what is lent is for its lender to release.
-	return true, t.revoke(&r, issuer.num, k.owner != 0 && k.owner != issuer.tenant, run)
+	return true, t.revoke(&r, issuer.num, k.owner != 0 && k.owner != issuer.tenant, byNobody, run)
 }

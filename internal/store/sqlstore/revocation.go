@@ -27,10 +27,16 @@ func (s *Store) Revoke(ctx context.Context, group []*revocation.Entry) error {
 	})
 }
 
+// What made an entry, where it is not the job of a number.
+const (
+	byNoJob  = 0
+	byNobody = -1 // that is known
+)
+
 // revoke inserts an entry and adds its leaf to a run. The entries of a run follow
 // each other.
-func (t *tx) revoke(r *pki.Revocation, issuer int64, lender bool, run *leafRun) error {
-	seq, err := t.insertEntry(r, issuer, lender)
+func (t *tx) revoke(r *pki.Revocation, issuer int64, lender bool, job int64, run *leafRun) error {
+	seq, err := t.insertEntry(r, issuer, lender, job)
 	if err != nil {
 		return err
 	}
@@ -39,11 +45,11 @@ func (t *tx) revoke(r *pki.Revocation, issuer int64, lender bool, run *leafRun) 
 }
 
 // insertEntry inserts an entry and returns its sequence number. lender says that it is
-// the issuer's tenant's on a certificate of another owner.
-func (t *tx) insertEntry(r *pki.Revocation, issuer int64, lender bool) (int64, error) {
+// the issuer's tenant's on a certificate of another owner, job what made it.
+func (t *tx) insertEntry(r *pki.Revocation, issuer int64, lender bool, job int64) (int64, error) {
 	seq, err := one(context.Background(), t, scanInt,
-		`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after, lender) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq`,
-		issuer, r.Serial[:], r.N, r.Reason, micros(r.At), r.Shard, micros(r.NotAfter), number(lender))
+		`INSERT INTO revocation (issuer, serial, n, reason, at, shard, not_after, lender, job) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING seq`,
+		issuer, r.Serial[:], r.N, r.Reason, micros(r.At), r.Shard, micros(r.NotAfter), number(lender), job)
 	if err != nil {
 		return 0, fmt.Errorf("storing a revocation: %w", err)
 	}

@@ -32,16 +32,20 @@ func (s *Store) Request(ctx context.Context, issuer pki.IssuerID, serial pki.Ser
 }
 
 // Entries implements trace.Store.
-func (s *Store) Entries(ctx context.Context, id pki.IssuerID, serial pki.Serial) ([]pki.Revocation, error) {
+func (s *Store) Entries(ctx context.Context, tenant pki.TenantID, id pki.IssuerID, serial pki.Serial) ([]trace.Entry, error) {
 	issuer, err := s.issuerInfo(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := list(ctx, s.read, func(row row) (pki.Revocation, error) {
-		r := pki.Revocation{Issuer: id, Serial: serial}
-		return r, row.Scan(&r.N, &r.Reason, intoTime{&r.At}, &r.Shard, intoTime{&r.NotAfter})
-	}, `SELECT n, reason, at, shard, not_after FROM revocation WHERE issuer = $1 AND shard = $2 AND serial = $3 ORDER BY n`,
-		issuer.num, serial.Shard(issuer.shards), serial[:])
+	entries, err := list(ctx, s.read, func(row row) (trace.Entry, error) {
+		e := trace.Entry{Revocation: pki.Revocation{Issuer: id, Serial: serial}}
+		var job int64
+		err := row.Scan(&e.N, &e.Reason, intoTime{&e.At}, &e.Shard, intoTime{&e.NotAfter}, &job, &e.Job)
+		e.Unknown = job == byNobody
+		return e, err
+	}, `SELECT r.n, r.reason, r.at, r.shard, r.not_after, r.job, coalesce(j.id, '') FROM revocation r LEFT JOIN revocation_job j ON j.num = r.job AND j.tenant = $4
+		WHERE r.issuer = $1 AND r.shard = $2 AND r.serial = $3 ORDER BY r.n`,
+		issuer.num, serial.Shard(issuer.shards), serial[:], tenant)
 	if err != nil {
 		return nil, fmt.Errorf("listing revocations: %w", err)
 	}

@@ -151,6 +151,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"an authority gets indexes later", testAddIndexes},
 		{"searches bounded", testSearchBound},
 		{"traces", testTraces},
+		{"entries of jobs", testEntriesOfJobs},
 
 		{"revoke", testRevoke},
 		{"hold and release", testHold},

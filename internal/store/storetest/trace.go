@@ -1,7 +1,11 @@
 package storetest
 
 import (
+	"time"
+
+	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
 	"github.com/pando-pki/pando/internal/trace"
 )
 
@@ -23,7 +27,7 @@ func testTraces(f *fixture) {
 		cut, actor, err := f.Request(f.ctx, f.issuer.ID, test.serial)
 		f.ok(err)
 		f.same([]string{string(cut), actor}, []string{test.cut, test.actor})
-		entries, err := f.Entries(f.ctx, f.issuer.ID, test.serial)
+		entries, err := f.Entries(f.ctx, acme, f.issuer.ID, test.serial)
 		f.ok(err)
 		var got []pki.Reason
 		for i, e := range entries {
@@ -71,4 +75,46 @@ func testTraces(f *fixture) {
 		}
 		f.same(got, test.want)
 	}
+}
+
+// testEntriesOfJobs: an entry says which job made it, to the job's tenant, whether it is
+// the first of its certificate or a later one. Of one that was taken over nobody knows.
+func testEntriesOfJobs(f *fixture) {
+	lent, own := f.placed(partner, "a", "lot-1"), f.placed(acme, "b", "lot-1")
+	f.issue(lent, own)
+	run := func(tenant pki.TenantID, by revocation.Selector, name string, reason pki.Reason) string {
+		j := f.createJob(f.job(tenant, by, name, reason))
+		f.advance(j, 10)
+		return string(j.ID)
+	}
+	hold := run(partner, revocation.ByLot, "lot-1", pki.CertificateHold)
+	f.ok(f.revoke(f.entry(partner, lent, pki.RemoveFromCRL)))
+	revoked := run(acme, revocation.ByIssuer, string(f.issuer.ID), pki.Superseded)
+	for _, test := range []struct {
+		tenant pki.TenantID
+		of     *issuance.Item
+		want   []string
+	}{
+		{partner, lent, []string{hold, "", ""}},
+		{acme, lent, []string{"", "", revoked}},
+		{acme, own, []string{revoked}},
+		{stranger, lent, []string{"", "", ""}},
+	} {
+		entries, err := f.Entries(f.ctx, test.tenant, f.issuer.ID, test.of.Serial)
+		f.ok(err)
+		var got []string
+		for _, e := range entries {
+			f.same(e.Unknown, false)
+			got = append(got, string(e.Job))
+		}
+		f.same(got, test.want)
+	}
+
+	unknown := f.item("d")
+	_, err := f.Recover(f.ctx, revocation.Recovery{List: revocation.List{Issuer: f.issuer.ID, Shard: unknown.Serial.Shard(f.issuer.Shards)}, Number: 1,
+		Entries: []pki.Revocation{{Issuer: f.issuer.ID, Serial: unknown.Serial, Reason: pki.KeyCompromise, At: f.now, NotAfter: f.now.Add(time.Hour)}}, Last: true}, f.event(acme, "crl.recovered"))
+	f.ok(err)
+	entries, err := f.Entries(f.ctx, acme, f.issuer.ID, unknown.Serial)
+	f.ok(err)
+	f.same([]bool{len(entries) == 1, entries[0].Unknown, entries[0].Job == ""}, []bool{true, true, true})
 }
