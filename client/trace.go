@@ -12,6 +12,7 @@ type Trace struct {
 	CSRGone     string            `json:"csr_gone,omitempty" doc:"Why the csr is absent, of a batch whose rows an earlier version dropped."`
 	By          string            `json:"by,omitempty" doc:"Who asked for it; absent where that is not kept."`
 	Batch       *Batch            `json:"batch,omitempty" doc:"The batch that it came from."`
+	Earlier     []Attempt         `json:"earlier,omitempty" doc:"Of a row of a retry: where the row was refused before, the last time first, up to the file that was uploaded or 20 retries back; it ends before a batch that the token may not see."`
 	Approved    *Change           `json:"approved,omitempty" doc:"The change by which it, or its batch, was approved; absent where nobody had to, or the token may not read approvals there."`
 	Chain       []string          `json:"chain" doc:"PEM of the issuer's certificate and those above it, with the root."`
 	Device      *Device           `json:"device,omitempty" doc:"As it is now."`
@@ -20,8 +21,16 @@ type Trace struct {
 	MoreOthers  bool              `json:"more_others,omitzero" doc:"There are more than are shown."`
 	Revocations []RevocationEntry `json:"revocations,omitempty" doc:"Its revocation entries, the first one first."`
 	Jobs        []TracedJob       `json:"jobs,omitempty" doc:"The revocation jobs that made the entries, newest first, up to 20; without those that select what the token may not see."`
-	Events      []Event           `json:"events,omitempty" doc:"Acts on it, its device, its lot, its batch and the jobs, newest first; absent where the token may not read events."`
+	Events      []Event           `json:"events,omitempty" doc:"Acts on it, its device, its lot, its batch, those that refused its row before, and the jobs, newest first; absent where the token may not read events."`
 	Log         *LogPlace         `json:"log,omitempty" doc:"Where it stands in the log of its issuer's tenant; absent until it has a place."`
+}
+
+// An Attempt is a row of a batch that refused what a retry then tried again.
+type Attempt struct {
+	Batch  Batch  `json:"batch"`
+	Row    int64  `json:"row" doc:"From 1."`
+	Kind   string `json:"kind,omitempty" doc:"The kind of problem for which it was refused." example:"not-ready"`
+	Reason string `json:"reason,omitempty" doc:"What was wrong."`
 }
 
 // A RevocationEntry is one entry of a certificate: the one with the highest

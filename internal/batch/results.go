@@ -61,11 +61,7 @@ func other(row int64) int64 {
 // kept. It needs access.ReadBatches, or access.ReadCertificates, since a certificate's
 // request belongs to it.
 func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (*Batch, []byte, error) {
-	permission := access.ReadBatches
-	if g.CheckSome(permission) != nil {
-		permission = access.ReadCertificates
-	}
-	b, err := s.visible(ctx, g, permission, id)
+	b, err := s.visible(ctx, g, readRows(g), id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -77,6 +73,14 @@ func (s *Service) Submitted(ctx context.Context, g access.Permit, id pki.BatchID
 		return nil, nil, err
 	}
 	return b, requests[row-first], nil
+}
+
+// readRows returns by which permission somebody sees what was submitted.
+func readRows(g access.Permit) access.Permission {
+	if g.CheckSome(access.ReadBatches) != nil {
+		return access.ReadCertificates
+	}
+	return access.ReadBatches
 }
 
 // over reports whether the batch is at its end. Its rows may be dropped from then on;

@@ -77,7 +77,7 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		for _, o := range t.Others {
 			others.add(o.Serial, fmt.Sprintf("%s v%d", o.Profile.Name, o.Profile.Version), o.Status.State, when(o.Issued), when(o.NotAfter))
 		}
-		parts := []*table{&others, revocationsOf(t)}
+		parts := []*table{earlierRows(t), &others, revocationsOf(t)}
 		for i := range t.Jobs {
 			parts = append(parts, tracedJob(&t.Jobs[i]))
 		}
@@ -105,6 +105,15 @@ func addApproved(facts *table, a *client.Change) {
 	}
 	facts.add("approved", fmt.Sprintf("change %s, asked for by %s", a.ID, a.Requester))
 	addDecisions(facts, a)
+}
+
+// earlierRows returns where the row of a certificate from a retry was refused before.
+func earlierRows(t *client.Trace) *table {
+	rows := &table{heading: []string{"REFUSED BEFORE", "ROW", "SUBMITTED", "BY", "KIND", "REASON"}}
+	for _, a := range t.Earlier {
+		rows.add(a.Batch.ID, fmt.Sprintf("%d of %d", a.Row, a.Batch.Rows), when(a.Batch.Created), a.Batch.By, a.Kind, a.Reason)
+	}
+	return rows
 }
 
 // revocationsOf returns the revocation entries of a trace.

@@ -46,6 +46,13 @@ func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace)
 		b := wireBatch(t.Batch)
 		out.Batch = &b
 	}
+	for _, a := range t.Earlier {
+		attempt := client.Attempt{Batch: wireBatch(a.Batch), Row: a.Row}
+		if a.Refusal != nil {
+			attempt.Kind, attempt.Reason = a.Refusal.Kind.String(), a.Refusal.Reason
+		}
+		out.Earlier = append(out.Earlier, attempt)
+	}
 	for _, der := range t.Chain {
 		out.Chain = append(out.Chain, certificatePEM(der))
 	}

@@ -105,6 +105,10 @@ func (ofBatch) Submitted(context.Context, access.Permit, pki.BatchID, int64) (*b
 	return nil, nil, pki.Errorf(pki.Forbidden, "other product lines are in it")
 }
 
+func (ofBatch) Earlier(context.Context, access.Permit, *batch.Batch, int64) ([]batch.Attempt, error) {
+	return nil, nil
+}
+
 // TestTraceBesideOthers: a certificate is traced by who may see it and not all of its batch.
 func TestTraceBesideOthers(t *testing.T) {
 	s := trace.New(trace.Config{Registry: ofBatch{}, Chains: shared{}, Store: shared{}, Batches: ofBatch{}})

@@ -24,8 +24,9 @@ type Registry interface {
 }
 
 // Batches know what was submitted. A request is as tbs.CutKey leaves it, nil where it is
-// not kept.
+// not kept. Where a row of a retry was refused before, Earlier says.
 type Batches interface {
+	Earlier(ctx context.Context, g access.Permit, b *batch.Batch, row int64) ([]batch.Attempt, error)
 	Submitted(ctx context.Context, g access.Permit, id pki.BatchID, row int64) (b *batch.Batch, cut []byte, err error)
 }
 
@@ -108,6 +109,7 @@ type Trace struct {
 	Gone     string             // why there is no Request, of a batch whose rows an earlier version dropped
 	Actor    string             // who asked; "" where it is not kept
 	Batch    *batch.Batch       // nil for a single request
+	Earlier  []batch.Attempt    // of a row of a retry: where it was refused before, the last time first; see batch.Service.Earlier
 	Approved *approval.Change   // by which it, or its batch, was approved; nil where nobody had to, or the principal may not read approvals there
 	Version  pki.ProfileVersion // that it was issued under
 	Chain    [][]byte           // above it, up to and with the root
@@ -175,6 +177,9 @@ func (s *Service) request(ctx context.Context, g access.Permit, t *Trace) error 
 		}
 		if t.Batch, t.Actor = b, b.By; len(cut) == 0 {
 			t.Gone = b.RequestGone()
+		}
+		if t.Earlier, err = s.cfg.Batches.Earlier(ctx, g, b, t.Row); err != nil {
+			return err
 		}
 		return t.restore(cut)
 	}
@@ -300,6 +305,9 @@ func (s *Service) history(ctx context.Context, g access.Permit, t *Trace) error 
 		if name != "" && t.Owner == g.Tenant() {
 			targets = append(targets, kind+name)
 		}
+	}
+	for _, a := range t.Earlier {
+		targets = append(targets, "batch:"+string(a.Batch.ID))
 	}
 	for _, j := range t.Jobs {
 		targets = append(targets, jobTarget(j.ID))
