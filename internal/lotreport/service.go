@@ -40,10 +40,10 @@ type Closing struct {
 // Store keeps closings and reports, and counts.
 type Store interface {
 	Lot(ctx context.Context, tenant pki.TenantID, name string) (*registry.Lot, error)
-	// CloseLot closes an open lot with its event. NotReady while a batch of the lot
-	// is not at its end; NotFound where there is no lot. Of a closed one it returns
-	// how it was closed.
-	CloseLot(ctx context.Context, tenant pki.TenantID, lot string, scrapped int64, at time.Time, e pki.Event) (*Closing, error)
+	// CloseLot closes an open lot with its event. NotReady while a batch of the lot, or
+	// one of those that name it in their rows, is not at its end; NotFound where there is
+	// no lot. Of a closed one it returns how it was closed.
+	CloseLot(ctx context.Context, tenant pki.TenantID, lot string, naming []pki.BatchID, scrapped int64, at time.Time, e pki.Event) (*Closing, error)
 	// Closing returns how a lot was closed; NotFound where it was not.
 	Closing(ctx context.Context, tenant pki.TenantID, lot string) (*Closing, error)
 	// Figures fills a report of the lot with what is stored, at one moment.
@@ -61,12 +61,18 @@ type Store interface {
 	PutReportKey(ctx context.Context, tenant pki.TenantID, key pki.KeyURI, at time.Time, e pki.Event) (pki.KeyURI, error)
 }
 
+// Batches know which batches that are not at their end name a lot in their rows.
+type Batches interface {
+	Naming(ctx context.Context, tenant pki.TenantID, lot string) ([]pki.BatchID, error)
+}
+
 // Config is what a Service is made of; every field is needed.
 type Config struct {
-	Store  Store
-	Signer Signer
-	Now    pki.Clock
-	Closed func() // is called when a lot was closed
+	Store   Store
+	Batches Batches
+	Signer  Signer
+	Now     pki.Clock
+	Closed  func() // is called when a lot was closed
 }
 
 // A Service closes lots. Its methods are safe for concurrent use.
@@ -105,7 +111,11 @@ func (s *Service) Close(ctx context.Context, g access.Permit, lot string, said *
 	if scrapped < 0 || scrapped > maxScrapped {
 		return "", pki.Errorf(pki.Malformed, "scrapped %d: from 0 to %d", scrapped, maxScrapped)
 	}
-	c, err := s.cfg.Store.CloseLot(ctx, g.Tenant(), lot, scrapped, s.cfg.Now().UTC(),
+	naming, err := s.naming(ctx, g.Tenant(), lot)
+	if err != nil {
+		return "", err
+	}
+	c, err := s.cfg.Store.CloseLot(ctx, g.Tenant(), lot, naming, scrapped, s.cfg.Now().UTC(),
 		s.event(g, "lot.close", lot, fmt.Sprintf("scrapped without a certificate: %d", scrapped)))
 	if err != nil {
 		return "", err
@@ -139,6 +149,15 @@ func (s *Service) Close(ctx context.Context, g access.Permit, lot string, said *
 		s.signed.Add(1)
 	}
 	return kept, err
+}
+
+// naming returns the batches that name an open lot in their rows.
+func (s *Service) naming(ctx context.Context, tenant pki.TenantID, lot string) ([]pki.BatchID, error) {
+	l, err := s.cfg.Store.Lot(ctx, tenant, lot)
+	if err != nil || l.State == registry.LotClosed {
+		return nil, err
+	}
+	return s.cfg.Batches.Naming(ctx, tenant, lot)
 }
 
 // checkLot reports whether a lot is within a permit.

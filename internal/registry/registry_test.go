@@ -189,7 +189,7 @@ func TestImport(t *testing.T) {
 	}
 	_, err := h.Registry.ImportDevices(ctx, g, "xml", pki.Placement{}, strings.NewReader(""))
 	h.is(pki.Malformed, err)
-	_, err = h.Store.CloseLot(ctx, "acme", "lot-2", 0, h.Now(), pki.Event{Tenant: "acme", At: h.Now(), Actor: "test", Action: "lot.close", Target: "lot-2"})
+	_, err = h.Store.CloseLot(ctx, "acme", "lot-2", nil, 0, h.Now(), pki.Event{Tenant: "acme", At: h.Now(), Actor: "test", Action: "lot.close", Target: "lot-2"})
 	h.ok(err)
 	h.Registry.Forget()
 	closed, err := h.Registry.ImportDevices(ctx, g, registry.CSV, pki.Placement{}, strings.NewReader("device,lot\ne1,lot-2\ne2,lot-3\ne3,lot-2\ne4,\n"))

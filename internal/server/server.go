@@ -208,7 +208,6 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 	})
 	s.approvals.Serve(s.hierarchy.Executors(), s.retention.Executors(), s.jobs.Executors())
 	s.registry = registry.New(registry.Config{Store: s.store, Now: s.now, CursorKey: kek.CursorKey(), Revoked: s.revocation.Changed})
-	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.keyPool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Do: s.issuance.Do, Family: s.family, Log: s.log})
 	byName := &validatorNames{}
 	s.enroll = enroll.New(enroll.Config{Store: s.store, Directory: s.hierarchy, CA: s.issuance, Registry: s.registry, Gate: s.approvals, Keys: s.keyPool, Now: s.now, Visits: s.visits, Validators: byName, Sealer: kek})
@@ -218,6 +217,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 		return err
 	}
 	s.batch = batch.New(batch.Config{Store: s.store, RA: s.enroll, Gate: s.approvals, Spool: spool, Family: s.family, Now: s.now, Log: s.log})
+	s.lotReports = lotreport.New(lotreport.Config{Store: s.store, Batches: s.batch, Signer: keys, Now: s.now, Closed: s.registry.Forget})
 	s.trust = trust.New(trust.Config{Store: s.store, Directory: s.hierarchy, Gate: s.approvals, Now: s.now})
 	settings, err := s.validatorSettings()
 	if err != nil {

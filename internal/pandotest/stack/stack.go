@@ -156,7 +156,6 @@ func New(t testing.TB, cfg Config) *Stack {
 	ra := &struct{ hierarchy.RA }{}
 	s.Hierarchy = hierarchy.New(hierarchy.Config{Store: s.Store, Revocations: s.Store, CRLs: s.Revocation, Keys: s.Signer, RA: ra, CA: s.Issuance, Gate: s.Approvals, Now: cfg.Now})
 	s.Registry = registry.New(registry.Config{Store: s.Store, Now: cfg.Now, CursorKey: [32]byte{1}, Revoked: s.Revocation.Changed})
-	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Keypool = keypool.New(keypool.Config{Ahead: keypool.Ahead(), Do: s.Issuance.Do, Log: log})
 	validators := &struct{ enroll.Validators }{}
 	s.Enroll = enroll.New(enroll.Config{Store: s.Store, Directory: s.Hierarchy, CA: s.Issuance, Registry: s.Registry, Gate: s.Approvals, Keys: s.Keypool, Now: cfg.Now, Visits: s.Visits, Validators: validators, Sealer: kek})
@@ -166,6 +165,7 @@ func New(t testing.TB, cfg Config) *Stack {
 		t.Fatal(err)
 	}
 	s.Batch = batch.New(batch.Config{Store: s.Store, RA: s.Enroll, Gate: s.Approvals, Spool: spool, Family: family, Now: cfg.Now, Log: log})
+	s.LotReports = lotreport.New(lotreport.Config{Store: s.Store, Batches: s.Batch, Signer: s.Signer, Now: cfg.Now, Closed: s.Registry.Forget})
 	s.Trust = trust.New(trust.Config{Store: s.Store, Directory: s.Hierarchy, Gate: s.Approvals, Now: cfg.Now})
 	certified.Certificates = s.Trust
 	s.Validators = validator.New(validator.Config{Validators: cfg.Validators, Store: s.Store, Sealer: kek, RA: s.Enroll, Alarms: s.Alarms, Now: cfg.Now, Log: log})

@@ -18,13 +18,13 @@ import (
 )
 
 // CloseLot implements lotreport.Store.
-func (s *Store) CloseLot(ctx context.Context, tenant pki.TenantID, name string, scrapped int64, at time.Time, e pki.Event) (*lotreport.Closing, error) {
+func (s *Store) CloseLot(ctx context.Context, tenant pki.TenantID, name string, naming []pki.BatchID, scrapped int64, at time.Time, e pki.Event) (*lotreport.Closing, error) {
 	err := s.update(ctx, func(t *tx) error {
 		l, err := t.lot(tenant, name)
 		if err != nil || l.State == registry.LotClosed {
 			return err
 		}
-		if err := t.refuseUnfinished(ctx, tenant, name); err != nil {
+		if err := t.refuseUnfinished(ctx, tenant, name, naming); err != nil {
 			return err
 		}
 		if _, err := t.exec(`UPDATE lot SET state = 'closed', closed = $1 WHERE tenant = $2 AND name = $3`, micros(at), tenant, name); err != nil {
@@ -46,20 +46,27 @@ func (s *Store) CloseLot(ctx context.Context, tenant pki.TenantID, name string, 
 // namedBatches is how many batches that are not at their end are named.
 const namedBatches = 5
 
-const unfinishedOfLot = ` FROM batch WHERE tenant = $1 AND lot = $2 AND state IN ('uploading', 'checking', 'checked', 'waiting', 'running', 'paused')`
+const unfinished = ` FROM batch WHERE tenant = $1 AND state IN ('uploading', 'checking', 'checked', 'waiting', 'running', 'paused')`
 
-// refuseUnfinished is NotReady while batches of a lot are not at their end, and
-// names the first of them.
-func (t *tx) refuseUnfinished(ctx context.Context, tenant pki.TenantID, lot string) error {
+// refuseUnfinished is NotReady while batches of a lot, or of those that name it in their
+// rows, are not at their end, and names the first of them.
+func (t *tx) refuseUnfinished(ctx context.Context, tenant pki.TenantID, lot string, naming []pki.BatchID) error {
+	args := []any{tenant, lot, namedBatches}
+	ofLot := unfinished + ` AND (lot = $2`
+	for _, id := range naming {
+		args = append(args, id)
+		ofLot += fmt.Sprintf(` OR id = $%d`, len(args))
+	}
+	ofLot += `)`
 	named, err := list(ctx, t, func(row row) (string, error) {
 		var id, state string
 		err := row.Scan(&id, &state)
 		return id + " (" + state + ")", err
-	}, `SELECT id, state`+unfinishedOfLot+` ORDER BY num LIMIT $3`, tenant, lot, namedBatches)
+	}, `SELECT id, state`+ofLot+` ORDER BY num LIMIT $3`, args...)
 	if err != nil {
 		return fmt.Errorf("looking for a lot's batches: %w", err)
 	}
-	open, err := one(ctx, t, scanInt, `SELECT count(*)`+unfinishedOfLot, tenant, lot)
+	open, err := one(ctx, t, scanInt, `SELECT count(*)`+ofLot+` AND $3 > 0`, args...)
 	if err != nil || open == 0 {
 		return err
 	}

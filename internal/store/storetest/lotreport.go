@@ -21,8 +21,9 @@ func testLotReport(f *fixture) {
 	f.intend(in) // registers the lot
 	sign(in.Items...)
 	f.record(in)
+	var naming []pki.BatchID
 	closeLot := func() (*lotreport.Closing, error) {
-		return f.CloseLot(f.ctx, acme, "lot-1", 2, f.now, f.event(acme, "lot.close"))
+		return f.CloseLot(f.ctx, acme, "lot-1", naming, 2, f.now, f.event(acme, "lot.close"))
 	}
 	_, err := closeLot()
 	f.is(pki.NotReady, err)
@@ -41,6 +42,17 @@ func testLotReport(f *fixture) {
 		f.ok(f.move(b.ID, batch.Cancelled, batch.Checked))
 	}
 	f.ok(f.move(running.ID, batch.Done, batch.Running))
+
+	// One of another lot holds it up where its rows name this one, and until its end.
+	other := f.newBatch()
+	other.Defaults.Lot = "lot-9"
+	_, _, err = f.CreateBatch(f.ctx, other, f.event(acme, "batch.create"))
+	f.ok(err)
+	naming = []pki.BatchID{running.ID, other.ID}
+	_, err = closeLot()
+	f.is(pki.NotReady, err)
+	f.same(pki.DetailOf(err), fmt.Sprintf("1 batch of the lot is not at its end: %s (uploading); wait for it or cancel it. A dry run that is checked does not end by itself: issue or cancel it", other.ID))
+	f.ok(f.move(other.ID, batch.Cancelled, batch.Uploading))
 
 	// Rows that were refused: of a device that has a certificate, of one that has
 	// none twice, of none that is known, and of one that is retried.
@@ -92,7 +104,7 @@ func testLotReport(f *fixture) {
 	c, err = f.Closing(f.ctx, acme, "lot-1")
 	f.ok(err)
 	f.same(c.Settled, true)
-	again, err := f.CloseLot(f.ctx, acme, "lot-1", 7, f.now, f.event(acme, "lot.close"))
+	again, err := f.CloseLot(f.ctx, acme, "lot-1", nil, 7, f.now, f.event(acme, "lot.close"))
 	f.ok(err)
 	f.same(again.Scrapped, int64(2))
 
@@ -142,7 +154,7 @@ func testLotReport(f *fixture) {
 		f.same(got, pki.KeyURI("software:one"))
 	}
 
-	_, closeErr := f.CloseLot(f.ctx, stranger, "lot-1", 0, f.now, f.event(stranger, "lot.close"))
+	_, closeErr := f.CloseLot(f.ctx, stranger, "lot-1", nil, 0, f.now, f.event(stranger, "lot.close"))
 	_, closingErr := f.Closing(f.ctx, stranger, "lot-1")
 	_, countsErr := f.LotCounts(f.ctx, stranger, "lot-1", 100)
 	_, figuresErr := f.Figures(f.ctx, stranger, "lot-1")

@@ -105,7 +105,7 @@ func testExpired(f *fixture) {
 	}
 
 	// Once the lot has its report, its certificates are needed no more.
-	_, err = f.CloseLot(f.ctx, acme, "lot-1", 0, f.now, f.event(acme, "lot.close"))
+	_, err = f.CloseLot(f.ctx, acme, "lot-1", nil, 0, f.now, f.event(acme, "lot.close"))
 	f.ok(err)
 	_, devices = f.expired(acme, end.Add(time.Microsecond))
 	f.same(devices, []pki.DeviceID{"gone"})

@@ -1,0 +1,54 @@
+package batch_test
+
+import (
+	"bytes"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/batch"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pandotest/stack"
+	"github.com/pando-pki/pando/internal/pki"
+)
+
+// TestLotOfRows: a lot is not closed while a dry run waits of which a row names it, far
+// behind others; batches of which none does, that are at their end, or another tenant's
+// do not keep it open.
+func TestLotOfRows(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	s.AddTenant(t, "globex", "meter")
+	manage := s.Permit(t, "acme", access.ManageBatches)
+	csr := base64.StdEncoding.EncodeToString(pandotest.CSR(t, pandotest.Key(t, pki.P256), pkix.Name{}))
+	upload := func(tenant pki.TenantID, before int, lot string) *batch.Batch {
+		var file bytes.Buffer
+		for i := range before {
+			fmt.Fprintf(&file, "{\"csr\":%q,\"device\":\"lot-7 %d\",\"lot\":\"lot-70\"}\n", csr, i)
+		}
+		fmt.Fprintf(&file, "{\"csr\":%q,\"device\":\"SM-1\",\"lot\":%q}\n", csr, lot)
+		b, err := s.Batch.Submit(t.Context(), s.Permit(t, tenant, access.ManageBatches), batch.Submission{Endpoint: "meter", Format: batch.NDJSON, DryRun: true}, &file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range s.Batch.Watch(t.Context(), s.Permit(t, tenant, access.ReadBatches), b.ID) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b
+	}
+	upload("globex", 0, "lot-7")
+	upload("acme", 3, "lot-8")
+	names := upload("acme", 20*batch.ChunkRows, "lot-7")
+	if _, err := s.Batch.Cancel(t.Context(), manage, upload("acme", 0, "lot-7").ID); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Batch.Naming(t.Context(), "acme", "lot-7")
+	if diff := cmp.Diff([]pki.BatchID{names.ID}, got); err != nil || diff != "" {
+		t.Errorf("%v, %s", err, diff)
+	}
+}
