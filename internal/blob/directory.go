@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -78,7 +79,8 @@ func (d *Directory) Replace(ctx context.Context, name, version string, content [
 }
 
 // Read returns an object and its version; NotFound where there is none, Malformed
-// where it is longer than limit.
+// where it is longer than limit, Conflict where it alone cannot be read: the server may
+// not, or it is no file.
 func (d *Directory) Read(_ context.Context, name string, limit int64) (content []byte, version string, err error) {
 	if err := checkName(name); err != nil {
 		return nil, "", err
@@ -156,12 +158,19 @@ func versionOf(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// readFile reads a file: NotFound where there is none, Malformed where it is longer than
+// limit, Conflict where something else is there or the file alone cannot be opened.
 func readFile(root *os.Root, name string, limit int64) ([]byte, error) {
-	f, err := root.Open(name)
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would wait for who writes to it
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, errNone(name)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, pki.Because(pki.Conflict, err, "%s may not be read", name)
 	case err != nil:
+		if info, _ := root.Lstat(name); info != nil && info.Mode().Type() != 0 { // a link that leads out, a socket
+			return nil, pki.Because(pki.Conflict, err, "%s is not a file", name)
+		}
 		return nil, err
 	}
 	defer f.Close()
