@@ -11,10 +11,24 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
-// A job is a list to be published.
+// A job is a list to be published, or the certificates of an issuer.
 type job struct {
 	list  revocation.List
-	again bool // what the target has is read anew
+	again bool // of a list: what the target has is read anew
+	chain bool // the certificates of the list's issuer, and not the list
+}
+
+// chainOf returns the job that publishes an issuer's certificates.
+func chainOf(issuer pki.IssuerID) job {
+	return job{list: revocation.List{Issuer: issuer}, chain: true}
+}
+
+// path returns what the job is about, as alarms name it.
+func (j job) path() string {
+	if j.chain {
+		return "ca/" + string(j.list.Issuer)
+	}
+	return j.list.Path()
 }
 
 // A lane publishes to one target, one thing after the other.
@@ -31,11 +45,11 @@ type lane struct {
 	queue  []job        // guarded by mu
 	queued map[job]bool // guarded by mu: what is in the queue
 
-	known     map[revocation.List]pointer // guarded by mu: pointers as this process left them
-	published map[pki.IssuerID]bool       // owned by run: issuers whose certificates are there
-	failing   time.Time                   // owned by run: since when; zero while it works
-	pause     time.Duration               // owned by run
-	stuck     map[job]bool                // owned by run: what has an alarm of its own
+	known   map[revocation.List]pointer // guarded by mu: pointers as this process left them
+	chained map[pki.IssuerID]bool       // guarded by mu: issuers whose certificates are there, or in the queue
+	failing time.Time                   // owned by run: since when; zero while it works
+	pause   time.Duration               // owned by run
+	stuck   map[job]bool                // owned by run: what has an alarm of its own
 
 	stats TargetStats
 }
@@ -51,7 +65,7 @@ func newLane(name string, target Target, cfg Config) *lane {
 	return &lane{
 		name: name, target: target, source: cfg.Source, chains: cfg.Chains, alarms: cfg.Alarms, log: cfg.Log.With("target", name),
 		wake: make(chan struct{}, 1), queued: make(map[job]bool), known: make(map[revocation.List]pointer),
-		published: make(map[pki.IssuerID]bool), stuck: make(map[job]bool),
+		chained: make(map[pki.IssuerID]bool), stuck: make(map[job]bool),
 	}
 }
 
@@ -60,14 +74,26 @@ func (l *lane) enqueue(j job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.add(j)
+	l.addChain(j.list.Issuer)
 }
 
-// enqueueNewer adds a list unless the target has that number.
+// enqueueNewer adds a list unless the target has that number, and its issuer's
+// certificates unless it has these.
 func (l *lane) enqueueNewer(list revocation.List, number int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known[list].number < number {
 		l.add(job{list: list})
+	}
+	l.addChain(list.Issuer)
+}
+
+// addChain adds an issuer's certificates, once for each process, unless something stood
+// in their way. It needs mu.
+func (l *lane) addChain(issuer pki.IssuerID) {
+	if !l.chained[issuer] {
+		l.chained[issuer] = true
+		l.add(chainOf(issuer))
 	}
 }
 
@@ -124,10 +150,10 @@ func (l *lane) run(ctx context.Context) {
 func (l *lane) do(ctx context.Context, j job) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
-	if err := l.publishList(ctx, j.list, j.again); err != nil {
-		return err
+	if j.chain {
+		return l.publishChain(ctx, j.list.Issuer)
 	}
-	return l.publishChain(ctx, j.list.Issuer)
+	return l.publishList(ctx, j.list, j.again)
 }
 
 // well notes that the target works, and that a job of the kind is done.
@@ -135,7 +161,9 @@ func (l *lane) well(j job) {
 	l.pause, l.failing = 0, time.Time{}
 	l.stats.Failing.Set(time.Time{})
 	l.stats.Done.Set(time.Now())
-	l.stats.Lists.Add(1)
+	if !j.chain {
+		l.stats.Lists.Add(1)
+	}
 	l.alarms.Clear(l.lateKey())
 	if j.again = false; l.stuck[j] {
 		delete(l.stuck, j)
@@ -172,12 +200,17 @@ func (l *lane) refused(ctx context.Context, j job, err error) {
 	l.stats.Refused.Add(1)
 	j.again = false
 	l.stuck[j] = true
+	if j.chain {
+		l.mu.Lock()
+		delete(l.chained, j.list.Issuer)
+		l.mu.Unlock()
+	}
 	if l.alarms.Raise(alarm.Alarm{
 		Key: l.stuckKey(j), Severity: alarm.Critical,
 		What: pki.DetailOf(err),
-		Do:   "Nothing is overwritten. If the database was put back from a backup, install the newest CRL of the offline authority. If somebody else writes to the target, end that, and remove the object.",
+		Do:   "Nothing is overwritten. If the database was put back from a backup, install the newest CRL of the offline authority. If somebody else writes to the target, end that. What cannot be read may be a later CRL: have the server be able to read it, or remove it.",
 	}) {
-		l.log.ErrorContext(ctx, "publish", "list", j.list, "error", err)
+		l.log.ErrorContext(ctx, "publish", "object", j.path(), "error", err)
 	}
 }
 
@@ -186,5 +219,5 @@ func (l *lane) lateKey() alarm.Key {
 }
 
 func (l *lane) stuckKey(j job) alarm.Key {
-	return alarm.Key{Tenant: pki.Platform, Name: "publish.refused", Target: l.name + " " + j.list.Path()}
+	return alarm.Key{Tenant: pki.Platform, Name: "publish.refused", Target: l.name + " " + j.path()}
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -23,11 +21,6 @@ const (
 // contentType is that of CRLs (RFC 2585, 4.2).
 const contentType = "application/pkix-crl"
 
-// objectName returns the name of the object that one CRL is.
-func objectName(list revocation.List, number int64) string {
-	return strings.TrimSuffix(list.Path(), ".crl") + "/" + strconv.FormatInt(number, 10) + ".crl"
-}
-
 // publishList brings the latest CRL of a list to the target: the object first, then
 // the pointer. Of the objects before it the last one stays.
 func (l *lane) publishList(ctx context.Context, list revocation.List, again bool) error {
@@ -35,16 +28,28 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 	if crl == nil || err != nil {
 		return err
 	}
-	at, known := l.pointer(list)
+	left, known := l.pointer(list)
+	at := left
 	if again {
 		known = false
 	}
+	unread := false // the pointer cannot be read
 	created := int64(0)
 	for range attempts {
 		if !known {
 			var behind bool
-			if at, behind, err = l.read(ctx, list, crl); err != nil {
+			switch at, behind, err = l.read(ctx, list, crl); {
+			case err == nil:
+				unread = false
+			case left.number == 0 || left.number > crl.Number || ctx.Err() != nil: // it may be a later one
 				return err
+			case !unread: // and perhaps is as this process left it
+				at, unread = left, true
+			default:
+				if err := l.clear(ctx, list.Path(), err); err != nil {
+					return err
+				}
+				at = pointer{}
 			}
 			if behind { // the store makes another, for which the target is read anew
 				l.forgetPointer(list)
@@ -55,18 +60,24 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 				return err
 			}
 		}
-		switch {
-		case at.number == crl.Number:
-			l.setPointer(list, at)
-			return nil
-		case at.number > crl.Number:
+		there := at.number == crl.Number && !unread
+		if at.number > crl.Number {
 			return pki.Errorf(pki.Conflict, "the target %s has CRL number %d of %s, the store number %d: the store is older than what was published", l.name, at.number, list, crl.Number)
 		}
-		if created != crl.Number {
-			if err := l.target.Create(ctx, objectName(list, crl.Number), crl.DER, contentType); err != nil {
+		if created != crl.Number && (!there || again) {
+			behind, err := l.create(ctx, list, crl)
+			if err != nil {
 				return err
 			}
+			if behind {
+				l.forgetPointer(list)
+				return nil
+			}
 			created = crl.Number
+		}
+		if there {
+			l.setPointer(list, at)
+			return nil
 		}
 		version, err := l.target.Replace(ctx, list.Path(), at.version, crl.DER, contentType)
 		if pki.KindOf(err) == pki.Conflict { // also when an answer was lost
@@ -78,11 +89,44 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 		}
 		l.setPointer(list, pointer{crl.Number, at.number, version})
 		if at.before > 0 {
-			return l.target.Remove(ctx, objectName(list, at.before))
+			return l.target.Remove(ctx, list.ObjectPath(at.before))
 		}
 		return nil
 	}
 	return pki.Errorf(pki.Unavailable, "the pointer of %s was moved by somebody else %d times", list, attempts)
+}
+
+// create writes the object of one CRL. What is there instead is removed, unless it is
+// another CRL of the list that may have been the latest: behind is as read says.
+func (l *lane) create(ctx context.Context, list revocation.List, crl *revocation.CRL) (behind bool, err error) {
+	name := list.ObjectPath(crl.Number)
+	err = l.target.Create(ctx, name, crl.DER, contentType)
+	if pki.KindOf(err) != pki.Conflict {
+		return false, err
+	}
+	if content, _, unread := l.target.Read(ctx, name, maxObject); unread == nil {
+		parsed, wrong := l.source.Verify(ctx, list, content)
+		switch kind := pki.KindOf(wrong); {
+		case wrong == nil && parsed.Number >= crl.Number:
+			return l.source.Recover(ctx, list, content)
+		case wrong != nil && kind != pki.Malformed && kind != pki.BadProof:
+			return false, wrong
+		}
+	}
+	if err := l.clear(ctx, name, err); err != nil {
+		return false, err
+	}
+	return false, l.target.Create(ctx, name, crl.DER, contentType)
+}
+
+// clear removes what stands in the place of an object.
+func (l *lane) clear(ctx context.Context, name string, why error) error {
+	l.log.WarnContext(ctx, "what is published is not what was written, or cannot be read; it is removed", "object", name, "error", why)
+	err := l.target.Remove(ctx, name)
+	if err != nil && pki.KindOf(why) == pki.Conflict { // it is this object, and not the target
+		return pki.Because(pki.Conflict, err, "%s; it cannot be removed either", pki.DetailOf(why))
+	}
+	return err
 }
 
 // latest returns the latest CRL of a list, nil where its issuer has none any more.
@@ -106,8 +150,7 @@ func (l *lane) read(ctx context.Context, list revocation.List, latest *revocatio
 	case pki.KindOf(err) == pki.NotFound:
 		return pointer{}, false, nil
 	case pki.KindOf(err) == pki.Malformed: // no CRL is so long
-		l.log.WarnContext(ctx, "what is published is no CRL of the list; it is removed", "list", list, "error", err)
-		return pointer{}, false, l.target.Remove(ctx, list.Path())
+		return pointer{}, false, l.clear(ctx, list.Path(), err)
 	case err != nil:
 		return pointer{}, false, err
 	case bytes.Equal(content, latest.DER):
@@ -147,12 +190,8 @@ func (l *lane) forgetPointer(list revocation.List) {
 	delete(l.known, list)
 }
 
-// publishChain brings an issuer's certificates to the target, once for each
-// process.
+// publishChain brings an issuer's certificates to the target.
 func (l *lane) publishChain(ctx context.Context, issuer pki.IssuerID) error {
-	if l.published[issuer] {
-		return nil
-	}
 	chain, err := l.chains.Chain(ctx, issuer)
 	if err != nil {
 		return fmt.Errorf("chain of issuer %s: %w", issuer, err)
@@ -162,22 +201,28 @@ func (l *lane) publishChain(ctx context.Context, issuer pki.IssuerID) error {
 		if err != nil {
 			return err
 		}
-		if err := l.put(ctx, "ca/"+string(issuer)+"."+form, body, contentType); err != nil {
+		if err := l.put(ctx, revocation.ChainPath(issuer, form), body, contentType); err != nil {
 			return err
 		}
 	}
-	l.published[issuer] = true
 	return nil
 }
 
-// put has an object be as given.
+// put has an object be as given. What cannot be read, for what it is or though others can
+// be, is removed first: there is no later one of these that it might be.
 func (l *lane) put(ctx context.Context, name string, body []byte, contentType string) error {
 	have, version, err := l.target.Read(ctx, name, maxObject)
-	switch {
+	switch kind := pki.KindOf(err); {
 	case err == nil && bytes.Equal(have, body):
 		return nil
-	case err != nil && pki.KindOf(err) != pki.NotFound:
+	case err == nil, kind == pki.NotFound:
+	case ctx.Err() != nil:
 		return err
+	default:
+		if err := l.clear(ctx, name, err); err != nil {
+			return err
+		}
+		version = ""
 	}
 	_, err = l.target.Replace(ctx, name, version, body, contentType)
 	return err

@@ -114,6 +114,16 @@ func (p *Publisher) Again(target string, list revocation.List) {
 	}
 }
 
+// AgainChain has an issuer's certificates be published to the named target though they
+// were before. The checker asks for it.
+func (p *Publisher) AgainChain(target string, issuer pki.IssuerID) {
+	for _, l := range p.lanes {
+		if l.name == target {
+			l.enqueue(chainOf(issuer))
+		}
+	}
+}
+
 // Run publishes until ctx ends. What goes wrong is logged, raised as an alarm and
 // tried again; it does not end it.
 func (p *Publisher) Run(ctx context.Context) error {

@@ -30,12 +30,22 @@ type memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	down    error
-	long    string // the name of an object that is longer than anything that is read
+	long    string           // the name of an object that is longer than anything that is read
+	odd     map[string]error // by name: objects that cannot be read, until they are removed
 	writes  []string
 	before  func(name string) // called without mu before a Replace
 }
 
-func newMemory() *memory { return &memory{objects: make(map[string][]byte)} }
+func newMemory() *memory {
+	return &memory{objects: make(map[string][]byte), odd: make(map[string]error)}
+}
+
+// spoil has an object be one that cannot be read.
+func (m *memory) spoil(name string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.objects[name], m.odd[name] = []byte("odd"), err
+}
 
 func (m *memory) fail(err error) {
 	m.mu.Lock()
@@ -103,6 +113,8 @@ func (m *memory) Read(_ context.Context, name string, _ int64) ([]byte, string, 
 		return nil, "", m.down
 	case name == m.long:
 		return nil, "", pki.Errorf(pki.Malformed, "%s is too long", name)
+	case m.odd[name] != nil:
+		return nil, "", m.odd[name]
 	case !ok:
 		return nil, "", pki.Errorf(pki.NotFound, "no %s", name)
 	}
@@ -112,6 +124,7 @@ func (m *memory) Read(_ context.Context, name string, _ int64) ([]byte, string, 
 func (m *memory) Remove(_ context.Context, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.odd, name)
 	if delete(m.objects, name); name == m.long {
 		m.long = ""
 	}

@@ -16,6 +16,10 @@ import (
 //	p7c  the same chain as certs-only SignedData (RFC 5652, 5)
 func ChainForms() []string { return []string{"cer", "p7c", "pem"} }
 
+// ChainPath returns where an issuer's certificates are found in one of the forms, below
+// its status URL.
+func ChainPath(issuer pki.IssuerID, form string) string { return "ca/" + string(issuer) + "." + form }
+
 // EncodeChain encodes DER certificates, an issuer's own first, in one of the
 // forms, and says what the content type is. NotFound for any other form.
 func EncodeChain(form string, chain [][]byte) (contentType string, body []byte, err error) {

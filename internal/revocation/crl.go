@@ -31,6 +31,11 @@ func (l List) String() string {
 // Path returns where the list is served below the status URL of its issuer.
 func (l List) Path() string { return "crl/" + l.String() + ".crl" }
 
+// ObjectPath returns where one CRL of the list is published beside the latest.
+func (l List) ObjectPath(number int64) string {
+	return "crl/" + l.String() + "/" + strconv.FormatInt(number, 10) + ".crl"
+}
+
 // readDeadline ends a read of a CRL from the store.
 const readDeadline = 30 * time.Second
 
