@@ -71,7 +71,7 @@ func newMetrics(t *testing.T) (*stack.Stack, *metrics.Metrics, *parts) {
 		publisher: publish.New(publish.Config{Targets: targets, Source: s.Revocation, Chains: s.Hierarchy, Alarms: s.Alarms, Log: log}),
 		limits:    limit.New(limit.Config{Requests: 1, Tenant: limit.Rate{PerSecond: 1, Burst: 1}, Now: pandotest.NewClock(time.Now()).Now}),
 	}
-	p.checker = statuscheck.New(statuscheck.Config{Store: s.Store, Authority: s.Revocation, Publisher: p.publisher, Alarms: s.Alarms, Now: p.later.Now, Log: log})
+	p.checker = statuscheck.New(statuscheck.Config{Store: s.Store, Authority: s.Revocation, Chains: s.Hierarchy, Publisher: p.publisher, Alarms: s.Alarms, Now: p.later.Now, Log: log})
 	return s, metrics.New(metrics.Config{
 		Store: s.Store, Issuance: s.Issuance, Keys: s.Keypool, Refused: s.Enroll.Refused(), Visits: s.Visits, Signatures: s.Signer.Times(),
 		Revocation: s.Revocation.Stats(), Retention: s.Retention.Stats, Approvals: s.Approvals.Stats(), Purged: p.purged, Validators: p.validator, LotReports: s.LotReports.Signed(), Registry: s.Registry.Stats(), Indexer: &p.indexer, Audit: p.log.Stats(), Publisher: p.publisher, Checker: p.checker.Stats(), Limits: p.limits,

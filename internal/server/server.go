@@ -247,7 +247,7 @@ func (s *Server) wire(ctx context.Context, keys *signer.Signer, kek *soft.KEK) e
 		checked[name] = target
 	}
 	s.checker = statuscheck.New(statuscheck.Config{
-		Store: s.store, Authority: s.revocation, Publisher: s.publisher, Targets: checked, Alarms: s.alarms, Now: s.now, Log: s.log,
+		Store: s.store, Authority: s.revocation, Chains: s.hierarchy, Publisher: s.publisher, Targets: checked, Alarms: s.alarms, Now: s.now, Log: s.log,
 		Every: time.Duration(s.cfg.Status.CheckEvery), Networks: s.cfg.Status.CheckNetworks,
 	})
 	return nil

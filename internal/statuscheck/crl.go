@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -21,10 +20,20 @@ const (
 	atOCSP = "status URL, OCSP"
 )
 
-// A place is a list at the status URL, or at a target.
+// A place is a list at the status URL, or at a target. With an object it is one of those
+// that never change: a CRL beside the pointer to the latest, or a certificate of the issuer.
 type place struct {
-	list  revocation.List
-	where string
+	list   revocation.List
+	where  string
+	object string
+}
+
+// path returns what is there, below the status URL.
+func (p place) path() string {
+	if p.object != "" {
+		return p.object
+	}
+	return p.list.Path()
 }
 
 // A sight is what was last found at a place.
@@ -37,13 +46,17 @@ type sight struct {
 	due        int64 // the number that the store has had since, at least
 	since      time.Time
 	missed     time.Time // when it was first looked for before there was any
+	well       bool      // of a certificate: it was found as it is to be
 }
 
 // unsettled is no sequence number: the entries of a CRL are needed again.
 const unsettled = -1
 
 // A finding is what is wrong with a list at a place.
-type finding struct{ name, what string }
+type finding struct {
+	name, what string
+	cause      error // for the log alone
+}
 
 func (f finding) none() bool { return f.name == "" }
 
@@ -53,8 +66,7 @@ func (c *patrol) checkShard(ctx context.Context, issuer *pki.Issuer, shard int) 
 	if err != nil {
 		return err
 	}
-	places := append([]string{atURL}, slices.Sorted(maps.Keys(c.cfg.Targets))...)
-	for _, where := range places {
+	for _, where := range c.places() {
 		if c.skips(issuer.ID, where) || c.over() {
 			continue
 		}
@@ -75,7 +87,7 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 	}
 	made := state.Number > 0 // an offline issuer's comes from a ceremony
 	for _, list := range lists {
-		at := place{list, where}
+		at := place{list: list, where: where}
 		if !made {
 			s, now := c.seen[at], c.cfg.Now()
 			if s.missed.IsZero() {
@@ -83,7 +95,7 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 				c.seen[at] = s
 			}
 			if now.Sub(s.missed) >= behind { // a new issuer's first is being made
-				c.tell(issuer, at, finding{"crl.missing", "there is no CRL yet"})
+				c.tell(issuer, at, finding{name: "crl.missing", what: "there is no CRL yet"})
 			}
 			return nil
 		}
@@ -93,29 +105,31 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 			c.seen[at] = s
 		}
 	}
-	var found []finding
-	for _, list := range lists {
+	found := make([]finding, len(lists))
+	whole := true // all lists were given
+	for n, list := range lists {
 		stored := state.Number
 		if list.Delta {
 			stored = state.Delta.Number
 		}
-		crl, f, err := c.fetch(ctx, issuer, place{list, where}, stored)
+		at := place{list: list, where: where}
+		crl, f, err := c.fetch(ctx, issuer, at, stored)
 		if errors.Is(err, errUnreachable) && ctx.Err() == nil {
-			c.unreachable(issuer, where, err)
-			return nil
+			c.withhold(kept{issuer: issuer, at: at, err: err, name: "crl.wrong", tell: c.tellWithheld})
+			whole = false
+			continue
 		}
 		if err != nil {
 			return err
 		}
-		found = append(found, f)
+		found[n] = f
 		crls = append(crls, crl)
 	}
-	c.reached(issuer, where)
 	anyNew := slices.ContainsFunc(crls, func(crl *tbs.ParsedCRL) bool { return crl != nil })
-	if anyNew && !slices.ContainsFunc(found, func(f finding) bool { return f.name == "crl.wrong" }) {
+	if whole && anyNew && !slices.ContainsFunc(found, func(f finding) bool { return f.name == "crl.wrong" }) {
 		f, newest := finding{}, int64(unsettled) // where one of the two is new, both are read next time
 		if !slices.Contains(crls, nil) {
-			wrong, settled, err := c.complete(ctx, place{lists[0], where}, state, crls)
+			wrong, settled, err := c.complete(ctx, place{list: lists[0], where: where}, state, crls)
 			if err != nil {
 				return err
 			}
@@ -124,18 +138,27 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 			}
 		}
 		for _, list := range lists {
-			s := c.seen[place{list, where}]
+			s := c.seen[place{list: list, where: where}]
 			s.newest = newest
-			c.seen[place{list, where}] = s
+			c.seen[place{list: list, where: where}] = s
 		}
 		if last := len(found) - 1; found[last].none() {
 			found[last] = f
 		}
 	}
 	for n, list := range lists {
-		c.tell(issuer, place{list, where}, found[n])
+		at := place{list: list, where: where}
+		if c.withheld(at) {
+			continue
+		}
+		c.tell(issuer, at, found[n])
 		if !found[n].none() {
 			c.repair(ctx, issuer, list, where)
+		}
+		if where != atURL {
+			if err := c.checkObject(ctx, issuer, at); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -145,23 +168,30 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 // is the same as before, or no CRL at all. stored is the number of the store's latest.
 func (c *patrol) fetch(ctx context.Context, issuer *pki.Issuer, at place, stored int64) (*tbs.ParsedCRL, finding, error) {
 	before := c.seen[at]
-	body, etag, same, err := c.read(ctx, issuer, at, before.etag)
+	body, etag, same, err := c.read(ctx, issuer, at, before.etag, func() ([]byte, error) {
+		// What is expected bounds what is read: where a tenant's status is, is its own word.
+		stored, err := c.stored(ctx, at.list)
+		if stored == nil {
+			return nil, err
+		}
+		return stored.DER, nil
+	})
 	switch {
 	case errors.Is(err, errUnreachable), errors.Is(err, errStore), ctx.Err() != nil:
 		return nil, finding{}, err
 	case err != nil:
-		return nil, finding{"crl.wrong", "there is no CRL: " + err.Error()}, nil
+		return nil, finding{name: "crl.wrong", what: "there is no CRL: " + err.Error()}, nil
 	case same:
 		return nil, c.stale(at, before, stored), nil
 	}
 	crl, err := c.cfg.Authority.Verify(ctx, at.list, body)
 	if err != nil {
-		return nil, finding{"crl.wrong", "what is there is not the CRL: " + pki.DetailOf(err)}, nil
+		return nil, finding{name: "crl.wrong", what: "what is there is not the CRL: " + pki.DetailOf(err)}, nil
 	}
 	if crl.Number >= stored {
 		switch _, err := c.cfg.Authority.Recover(ctx, at.list, body); {
 		case pki.KindOf(err) == pki.Conflict && err != nil:
-			return crl, finding{"crl.ahead", pki.DetailOf(err)}, nil
+			return crl, finding{name: "crl.ahead", what: pki.DetailOf(err)}, nil
 		case err != nil:
 			return nil, finding{}, fmt.Errorf("what the store lost of a published CRL: %w", err)
 		}
@@ -170,42 +200,21 @@ func (c *patrol) fetch(ctx context.Context, issuer *pki.Issuer, at place, stored
 	if crl.Number < before.number {
 		now.etag = ""
 		c.seen[at] = now
-		return crl, finding{"crl.shrunken", fmt.Sprintf("the CRL went back from number %d to number %d", before.number, crl.Number)}, nil
+		return crl, finding{name: "crl.shrunken", what: fmt.Sprintf("the CRL went back from number %d to number %d", before.number, crl.Number)}, nil
 	}
 	return crl, c.stale(at, now, stored), nil
 }
 
-func (c *patrol) read(ctx context.Context, issuer *pki.Issuer, at place, etag string) (body []byte, newTag string, same bool, err error) {
-	// What is expected bounds what is read: where a tenant's status is, is its own word.
-	expected := func() ([]byte, error) {
-		stored, err := c.cfg.Authority.CRL(ctx, at.list)
-		switch {
-		case pki.KindOf(err) == pki.NotFound:
-			return nil, nil
-		case err != nil:
-			return nil, fmt.Errorf("%w: %w", errStore, err)
-		}
-		return stored.DER, nil
-	}
-	if at.where == atURL {
-		return c.web.get(ctx, issuer.Mode, issuer.StatusURL+"/"+at.list.Path(), etag, expected)
-	}
-	like, err := expected()
-	if err != nil {
-		return nil, "", false, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, fetchDeadline)
-	defer cancel()
-	body, newTag, err = c.cfg.Targets[at.where].Read(ctx, at.list.Path(), bound(like))
+// stored returns the store's latest CRL of a list, nil for none.
+func (c *patrol) stored(ctx context.Context, list revocation.List) (*revocation.CRL, error) {
+	crl, err := c.cfg.Authority.CRL(ctx, list)
 	switch {
 	case pki.KindOf(err) == pki.NotFound:
-		return nil, "", false, errors.New(pki.DetailOf(err))
-	case pki.KindOf(err) == pki.Malformed, pki.KindOf(err) == pki.Conflict: // too long, or no file
-		return nil, "", false, err
+		return nil, nil
 	case err != nil:
-		return nil, "", false, fmt.Errorf("%w: %w", errUnreachable, err)
+		return nil, fmt.Errorf("%w: %w", errStore, err)
 	}
-	return body, newTag, newTag == etag, nil
+	return crl, nil
 }
 
 // stale notes a sight and judges the CRL's times: the publisher makes the next one before
@@ -224,11 +233,11 @@ func (c *patrol) stale(at place, s sight, stored int64) finding {
 	half := s.thisUpdate.Add(s.nextUpdate.Sub(s.thisUpdate) / 2)
 	switch {
 	case s.number < s.due && !now.Before(s.since.Add(grace)):
-		return finding{"crl.stale", fmt.Sprintf("the CRL has number %d, and the database has had number %d since %s at least", s.number, s.due, s.since.UTC().Format(time.RFC3339))}
+		return finding{name: "crl.stale", what: fmt.Sprintf("the CRL has number %d, and the database has had number %d since %s at least", s.number, s.due, s.since.UTC().Format(time.RFC3339))}
 	case !now.Before(s.nextUpdate):
-		return finding{"crl.stale", fmt.Sprintf("the CRL, number %d, ran out on %s: relying parties that insist on one refuse every certificate", s.number, s.nextUpdate.UTC().Format(time.RFC3339))}
+		return finding{name: "crl.stale", what: fmt.Sprintf("the CRL, number %d, ran out on %s: relying parties that insist on one refuse every certificate", s.number, s.nextUpdate.UTC().Format(time.RFC3339))}
 	case !now.Before(half):
-		return finding{"crl.stale", fmt.Sprintf("more than half of the life of the CRL, number %d, is over, and there is no new one; it runs out on %s", s.number, s.nextUpdate.UTC().Format(time.RFC3339))}
+		return finding{name: "crl.stale", what: fmt.Sprintf("more than half of the life of the CRL, number %d, is over, and there is no new one; it runs out on %s", s.number, s.nextUpdate.UTC().Format(time.RFC3339))}
 	}
 	return finding{}
 }
@@ -255,7 +264,7 @@ func (c *patrol) complete(ctx context.Context, at place, state *revocation.Shard
 	for _, crl := range crls {
 		for e, err := range crl.Entries() {
 			if err != nil {
-				return finding{"crl.wrong", pki.DetailOf(err)}, false, nil
+				return finding{name: "crl.wrong", what: pki.DetailOf(err)}, false, nil
 			}
 			if r, ok := must[e.Serial]; ok {
 				r.there = e.Reason != pki.RemoveFromCRL
@@ -277,9 +286,9 @@ func (c *patrol) complete(ctx context.Context, at place, state *revocation.Shard
 	}
 	switch {
 	case lost > 0:
-		return finding{"crl.shrunken", fmt.Sprintf("the CRL, number %d, lacks %d of %d revocations that were looked for, from before it was made, %s among them", latest.Number, lost, len(must), one)}, false, nil
+		return finding{name: "crl.shrunken", what: fmt.Sprintf("the CRL, number %d, lacks %d of %d revocations that were looked for, from before it was made, %s among them", latest.Number, lost, len(must), one)}, false, nil
 	case late > 0:
-		return finding{"crl.incomplete", fmt.Sprintf("the CRL, number %d, lacks %d revocations that are older than %s, %s among them", latest.Number, late, behind, one)}, false, nil
+		return finding{name: "crl.incomplete", what: fmt.Sprintf("the CRL, number %d, lacks %d revocations that are older than %s, %s among them", latest.Number, late, behind, one)}, false, nil
 	}
 	return finding{}, round.past(page, young), nil
 }
@@ -320,63 +329,49 @@ func (c *patrol) revoked(ctx context.Context, issuer pki.IssuerID, state *revoca
 
 // tell raises what was found and clears what was not.
 func (c *patrol) tell(issuer *pki.Issuer, at place, found finding) {
+	again := "'pando crl check' asks again."
+	if at.where != atURL { // which it does not look at
+		again = "The target is looked at again by itself, within a minute or, where there are many CRLs, a few; 'pando crl check' looks at status URLs alone."
+	}
+	a := alarm.Alarm{Severity: alarm.Critical, Do: "pando makes and publishes it anew; if that does not help within a few minutes, the log and the alarms of the publisher say why. " + again}
+	if issuer.Key == pki.OfflineKey {
+		if found.name != "crl.wrong" || at.where == atURL {
+			a.Do = "Make the next CRL in a ceremony: 'pando authority crl-request' begins it."
+		}
+		if s := c.seen[at]; c.cfg.Now().Before(s.nextUpdate.Add(-s.nextUpdate.Sub(s.thisUpdate) / 5)) {
+			a.Severity = alarm.Warning
+		}
+	}
+	c.show(issuer, at, found, a, "crl.missing", "crl.stale", "crl.shrunken", "crl.incomplete", "crl.wrong", "crl.ahead")
+}
+
+// tellWithheld tells of a list that is not given. It is published again, and not made anew:
+// nobody saw that it is wrong.
+func (c *patrol) tellWithheld(issuer *pki.Issuer, at place, found finding) {
+	c.tell(issuer, at, found)
+	if at.where != atURL {
+		c.cfg.Publisher.Again(at.where, at.list)
+	}
+}
+
+// show puts what was found at a place on the board, and takes off the others of the names
+// that it might have.
+func (c *patrol) show(issuer *pki.Issuer, at place, found finding, a alarm.Alarm, names ...string) {
 	if !found.none() {
 		c.stats.Wrong.Add(1)
 	}
-	for _, name := range []string{"crl.missing", "crl.stale", "crl.shrunken", "crl.incomplete", "crl.wrong", "crl.ahead"} {
-		key := alarm.Key{Tenant: issuer.Tenant, Name: name, Target: at.list.Path() + " at the " + at.where}
+	for _, name := range names {
+		a.Key = alarm.Key{Tenant: issuer.Tenant, Name: name, Target: at.path() + " at the " + at.where}
 		if name != found.name {
-			c.cfg.Alarms.Clear(key)
+			c.cfg.Alarms.Clear(a.Key)
 			continue
 		}
-		again := "'pando crl check' asks again."
-		if at.where != atURL { // which it does not look at
-			again = "The target is looked at again by itself, within a minute or, where there are many CRLs, a few; 'pando crl check' looks at status URLs alone."
-		}
-		a := alarm.Alarm{Key: key, Severity: alarm.Critical, What: found.what, Do: "pando makes and publishes it anew; if that does not help within a few minutes, the log and the alarms of the publisher say why. " + again}
-		if issuer.Key == pki.OfflineKey {
-			a.Do = "Make the next CRL in a ceremony: 'pando authority crl-request' begins it."
-			if s := c.seen[at]; c.cfg.Now().Before(s.nextUpdate.Add(-s.nextUpdate.Sub(s.thisUpdate) / 5)) {
-				a.Severity = alarm.Warning
+		if a.What = found.what; c.cfg.Alarms.Raise(a) {
+			log := c.cfg.Log
+			if found.cause != nil {
+				log = log.With("error", found.cause)
 			}
-		}
-		if c.cfg.Alarms.Raise(a) {
-			c.cfg.Log.Error("status", "alarm", name, "list", at.list, "where", at.where, "what", found.what)
+			log.Error("status", "alarm", name, "object", at.path(), "where", at.where, "what", found.what)
 		}
 	}
-}
-
-func unreachableKey(issuer *pki.Issuer, where string) alarm.Key {
-	return alarm.Key{Tenant: issuer.Tenant, Name: "status.unreachable", Target: "issuer:" + string(issuer.ID) + " at the " + where}
-}
-
-// unreachable is another alarm than a wrong answer: others may have a way.
-func (c *patrol) unreachable(issuer *pki.Issuer, where string, err error) {
-	c.stats.Unreachable.Add(1)
-	c.fell(issuer.ID, where)
-	if where == atOCSP {
-		where = atURL
-	}
-	// Not what the network said: the URL is the tenant's, and would tell it what
-	// there is inside ours.
-	what := "status cannot be checked at " + issuer.StatusURL + ": no answer came that could be read; the server's log says why"
-	do := "See whether relying parties can fetch from there. If they can and this host cannot, give it a way, or look from elsewhere ('pando crl check'). Private networks are looked at only where the operator lists them, status.check_networks in pando.yaml."
-	if where != atURL {
-		what = "status cannot be checked at the target " + where + "; the server's log says why"
-		do = "The directory or bucket that status.publish in pando.yaml names must be there, and the server be able to read it. The server's log says what is in the way. It is looked at again by itself, a quarter of an hour later at the latest, and what it lacks is published."
-	}
-	if c.cfg.Alarms.Raise(alarm.Alarm{Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what, Do: do}) {
-		c.cfg.Log.Warn("status", "alarm", "status.unreachable", "issuer", issuer.ID, "where", where, "error", err)
-	}
-}
-
-func (c *patrol) reached(issuer *pki.Issuer, where string) {
-	delete(c.down, hostOf(issuer.ID, where))
-	if where == atURL || where == atOCSP {
-		if c.down[host{issuer.ID, atURL}] != nil || c.down[host{issuer.ID, atOCSP}] != nil {
-			return
-		}
-		where = atURL
-	}
-	c.cfg.Alarms.Clear(unreachableKey(issuer, where))
 }

@@ -1,6 +1,9 @@
 package statuscheck
 
-const Window = window
+const (
+	Window   = window
+	Patience = patience
+)
 
 var (
 	Near        = near

@@ -39,13 +39,15 @@ func (c *patrol) checkOCSP(ctx context.Context, issuer *pki.Issuer) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, errUnreachable):
+		c.fell(hostOf(issuer.ID, atOCSP))
 		c.unreachable(issuer, atOCSP, err)
 		return nil
 	case err != nil:
 		c.tellOCSP(issuer, "the responder answers with "+err.Error())
 		return nil
 	}
-	c.reached(issuer, atOCSP)
+	delete(c.down, hostOf(issuer.ID, atOCSP))
+	c.clearUnreachable(issuer, atOCSP)
 	wrong := c.judge(parsed, answer, ids, nonce)
 	if wrong == "" {
 		response, _ := tbs.ParseOCSPResponse(answer) // judge read it

@@ -18,9 +18,11 @@ type patrol struct {
 	last     time.Time // when it walked, by the process's own clock
 	turn     turn
 	seen     map[place]sight
-	sweeps   map[place]*sweep   // of a shard's full CRL, and the delta to it
-	renewals map[turn]time.Time // of shards, by the process's own clock
+	objects  map[place]objectSight // by the list's pointer
+	sweeps   map[place]*sweep      // of a shard's full CRL, and the delta to it
+	renewals map[turn]time.Time    // of shards, by the process's own clock
 	down     map[host]*outage
+	round    *round
 }
 
 // A turn is a shard: where the next round goes on, or one that was made anew.
@@ -44,7 +46,7 @@ type outage struct{ failures, rounds int }
 const maxSkip = 15
 
 func newPatrol(c *Checker, tenant pki.TenantID) *patrol {
-	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), sweeps: make(map[place]*sweep), renewals: make(map[turn]time.Time), down: make(map[host]*outage)}
+	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), objects: make(map[place]objectSight), sweeps: make(map[place]*sweep), renewals: make(map[turn]time.Time), down: make(map[host]*outage)}
 }
 
 // troubled is 1 where a host of the tenant's own could not be reached, else 0.
@@ -60,10 +62,15 @@ func (c *patrol) troubled() int {
 // over reports whether the tenant's time in this round is.
 func (c *patrol) over() bool { return time.Since(c.last) > tenantTime }
 
-// walk looks at the OCSP of each of the tenant's issuers and at some shards, as far as
-// its time allows.
+// walk looks at the OCSP of each of the tenant's issuers, at some shards and at the
+// certificates of their issuers, as far as its time allows.
 func (c *patrol) walk(ctx context.Context, issuers []*pki.Issuer, shards int) {
-	c.last = time.Now()
+	c.last, c.round = time.Now(), newRound()
+	defer func() {
+		if ctx.Err() == nil {
+			c.settle(issuers)
+		}
+	}()
 	for _, o := range c.down {
 		o.rounds--
 	}
@@ -75,9 +82,16 @@ func (c *patrol) walk(ctx context.Context, issuers []*pki.Issuer, shards int) {
 			c.cfg.Log.WarnContext(ctx, "check OCSP", "issuer", i.ID, "error", err)
 		}
 	}
+	chains := make(map[pki.IssuerID]bool)
 	for _, next := range c.next(issuers, shards) {
 		if ctx.Err() != nil || c.over() {
 			return
+		}
+		if !chains[next.issuer.ID] {
+			chains[next.issuer.ID] = true
+			if err := c.checkChain(ctx, next.issuer); err != nil && ctx.Err() == nil {
+				c.cfg.Log.WarnContext(ctx, "check CA certificates", "issuer", next.issuer.ID, "error", err)
+			}
 		}
 		if err := c.checkShard(ctx, next.issuer, next.shard); err != nil && ctx.Err() == nil {
 			c.cfg.Log.WarnContext(ctx, "check CRL", "issuer", next.issuer.ID, "shard", next.shard, "error", err)
@@ -120,14 +134,14 @@ func hostOf(issuer pki.IssuerID, where string) host {
 
 // skips reports whether a host is left alone in this round.
 func (c *patrol) skips(issuer pki.IssuerID, where string) bool {
-	o := c.down[hostOf(issuer, where)]
-	return o != nil && o.rounds > 0
+	h := hostOf(issuer, where)
+	o := c.down[h]
+	return o != nil && o.rounds > 0 || c.round.spent[h] >= patience
 }
 
-// fell notes that a host could not be reached: it is left alone for the rest of this
-// round, and the more rounds the more often that was so.
-func (c *patrol) fell(issuer pki.IssuerID, where string) {
-	h := hostOf(issuer, where)
+// fell notes that a host could not be reached: it is left alone for the more rounds the
+// more often that was so.
+func (c *patrol) fell(h host) {
 	if c.down[h] == nil {
 		c.down[h] = new(outage)
 	}

@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/statuscheck"
 )
 
 // add has issuers of another tenant, in front of the VA's, whose status an answer gives.
@@ -25,7 +27,7 @@ func (h *house) add(tenant pki.TenantID, shards int, answer http.HandlerFunc) {
 // TestTarpit: tenants whose hosts take requests and do not answer keep nobody else's
 // status from being looked at.
 func TestTarpit(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.make()
 	release := make(chan struct{})
 	for n := range 7 {
@@ -57,10 +59,9 @@ func TestTarpit(t *testing.T) {
 	}
 }
 
-// TestLeftAlone: a host that cannot be reached is not asked again in the same round,
-// and in ever fewer rounds.
+// TestLeftAlone: a host that gives nothing is asked in ever fewer rounds.
 func TestLeftAlone(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.make()
 	var asked atomic.Int64
 	var well atomic.Bool
@@ -77,7 +78,7 @@ func TestLeftAlone(t *testing.T) {
 		}
 		got = append(got, asked.Swap(0))
 	}
-	if want := []int64{2, 2, 0, 2, 0, 0, 0, 2, 0}; !slices.Equal(got, want) { // for OCSP and a CRL
+	if want := []int64{7, 7, 0, 7, 0, 0, 0, 7, 0}; !slices.Equal(got, want) { // for OCSP, the certificate and the CRLs
 		t.Errorf("requests in each round: %v, want %v", got, want)
 	}
 	unreachable := func() bool {
@@ -94,5 +95,29 @@ func TestLeftAlone(t *testing.T) {
 	}
 	if unreachable() {
 		t.Error("it answers again")
+	}
+}
+
+// TestSlow: a host that takes its time over what it does not give is left alone for the
+// rest of the round, and the targets are not.
+func TestSlow(t *testing.T) {
+	h := newHouse(t, false, 5)
+	h.make()
+	asked := 0
+	slow := h.ocsp(nil)
+	halting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, ".crl") {
+			slow(w, r)
+			return
+		}
+		asked++
+		time.Sleep(statuscheck.Patience)
+		w.WriteHeader(http.StatusBadGateway)
+	})
+	h.answer.Store(&halting)
+	h.put("crl/issuer/4.crl", []byte("<html>"))
+	h.expect("slow", "crl.wrong"+url, "crl.wrong"+target)
+	if asked != 1 {
+		t.Errorf("it was asked %d times", asked)
 	}
 }

@@ -1,9 +1,9 @@
 // Package statuscheck looks at published status as relying parties do, and compares
 // it with the store. It is not the publisher, and takes nothing from its memory: it
-// fetches CRLs from the URLs that certificates name and from the targets that they
-// are published to, asks OCSP about certificates whose status it knows, raises alarms
-// for what is stale, shrunken, incomplete or wrong, and has it made and published
-// anew.
+// fetches CRLs and CA certificates from the URLs that certificates name and from the
+// targets that they are published to, asks OCSP about certificates whose status it knows,
+// raises alarms for what is stale, shrunken, incomplete or wrong, and has it made and
+// published anew.
 package statuscheck
 
 import (
@@ -51,12 +51,19 @@ type Authority interface {
 	Renew(ctx context.Context, g access.Permit, issuer pki.IssuerID, shard int) error
 }
 
-// Publisher publishes a list to a target again; publish.Publisher does.
-type Publisher interface {
-	Again(target string, list revocation.List)
+// Chains has the certificates of issuers; hierarchy.Service is one.
+type Chains interface {
+	// Chain returns DER certificates: the issuer's own, then up to and with the root.
+	Chain(ctx context.Context, issuer pki.IssuerID) ([][]byte, error)
 }
 
-// Target is a place that CRLs are published to.
+// Publisher publishes to a target again; publish.Publisher does.
+type Publisher interface {
+	Again(target string, list revocation.List)
+	AgainChain(target string, issuer pki.IssuerID)
+}
+
+// Target is a place that CRLs and CA certificates are published to.
 type Target interface {
 	Read(ctx context.Context, name string, limit int64) (content []byte, version string, err error)
 }
@@ -65,6 +72,7 @@ type Target interface {
 type Config struct {
 	Store     Store
 	Authority Authority
+	Chains    Chains
 	Publisher Publisher
 	Targets   map[string]Target
 	Alarms    *alarm.Board
@@ -139,7 +147,8 @@ func (c *Checker) Run(ctx context.Context) error {
 	}
 }
 
-// Round asks the OCSP responder of each issuer and looks at up to perRound shards: of
+// Round asks the OCSP responder of each issuer and looks at up to perRound shards, and at
+// the certificates of their issuers: of
 // several tenants at once, and of those first whose status could be fetched before, so
 // that nobody waits for a tenant whose hosts do not answer.
 func (c *Checker) Round(ctx context.Context) error {

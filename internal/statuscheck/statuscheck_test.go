@@ -42,6 +42,7 @@ type house struct {
 	others  []*pki.Issuer    // beside the VA's, in front of it
 	lost    []pki.Revocation // that are in no CRL
 	sampled pki.Serial       // what there is to sample; zero is a new one each time
+	refused map[string]error // by object: what the target answers in its place; "" is all
 }
 
 // store is the VA's, with what the checker needs beside.
@@ -55,8 +56,8 @@ func (s store) AllIssuers(context.Context) ([]*pki.Issuer, error) {
 }
 
 // Shard is the VA's for the others too.
-func (s store) Shard(ctx context.Context, _ pki.IssuerID, _ int) (revocation.ShardState, error) {
-	return s.FakeStore.Shard(ctx, s.h.CA.Issuer.ID, 0)
+func (s store) Shard(ctx context.Context, _ pki.IssuerID, shard int) (revocation.ShardState, error) {
+	return s.FakeStore.Shard(ctx, s.h.CA.Issuer.ID, shard%s.h.CA.Issuer.Shards)
 }
 
 // Revoked has what is lost, too.
@@ -85,15 +86,31 @@ func (h *house) Again(target string, list revocation.List) {
 	h.again = append(h.again, target+" "+list.Path())
 }
 
-type noChains struct{}
-
-func (noChains) Chain(context.Context, pki.IssuerID) ([][]byte, error) {
-	return nil, pki.Errorf(pki.NotFound, "none")
+// AgainChain implements statuscheck.Publisher.
+func (h *house) AgainChain(target string, issuer pki.IssuerID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.again = append(h.again, target+" ca/"+string(issuer))
 }
 
-func newHouse(t *testing.T, deltas bool) *house {
-	h := &house{T: t, VA: revocationtest.New(t, 1), web: *blob.OpenDirectory(t.TempDir())}
-	own := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+// Read implements statuscheck.Target.
+func (h *house) Read(ctx context.Context, name string, limit int64) ([]byte, string, error) {
+	for _, of := range []string{name, ""} {
+		if err := h.refused[of]; err != nil {
+			return nil, "", err
+		}
+	}
+	return h.web.Read(ctx, name, limit)
+}
+
+// Chain implements statuscheck.Chains.
+func (h *house) Chain(context.Context, pki.IssuerID) ([][]byte, error) {
+	return [][]byte{h.CA.Certificate.Raw, h.Root.Certificate.Raw}, nil
+}
+
+func newHouse(t *testing.T, deltas bool, shards int) *house {
+	h := &house{T: t, VA: revocationtest.New(t, shards), web: *blob.OpenDirectory(t.TempDir())}
+	own := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: h.VA, Chains: h, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answer := h.answer.Load(); answer != nil {
 			(*answer)(w, r)
@@ -104,7 +121,7 @@ func newHouse(t *testing.T, deltas bool) *house {
 	t.Cleanup(server.Close)
 	h.CA.Issuer.StatusURL, h.CA.Issuer.Mode, h.CA.Issuer.Deltas = server.URL, pki.Test, deltas
 	h.checker = statuscheck.New(statuscheck.Config{
-		Store: store{h.Store, h}, Authority: h.VA, Publisher: h, Targets: map[string]statuscheck.Target{"web": &h.web},
+		Store: store{h.Store, h}, Authority: h.VA, Chains: h, Publisher: h, Targets: map[string]statuscheck.Target{"web": h},
 		Alarms: h.Alarms, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler),
 		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	})
@@ -117,8 +134,8 @@ func (h *house) make() {
 	if _, err := h.PublishDue(h.Context()); err != nil {
 		h.Fatal(err)
 	}
-	for _, delta := range []bool{false, true} {
-		list := revocation.List{Issuer: h.CA.Issuer.ID, Delta: delta}
+	for n := range 2 * h.CA.Issuer.Shards {
+		list := revocation.List{Issuer: h.CA.Issuer.ID, Shard: n / 2, Delta: n%2 == 1}
 		crl, err := h.CRL(h.Context(), list)
 		if pki.KindOf(err) == pki.NotFound {
 			continue
@@ -126,7 +143,22 @@ func (h *house) make() {
 		if err != nil {
 			h.Fatal(err)
 		}
+		h.put(list.ObjectPath(crl.Number), crl.DER)
 		h.put(list.Path(), crl.DER)
+	}
+	h.putChain()
+}
+
+// putChain publishes the issuer's certificates.
+func (h *house) putChain() {
+	h.Helper()
+	chain, _ := h.Chain(h.Context(), h.CA.Issuer.ID)
+	for _, form := range revocation.ChainForms() {
+		_, body, err := revocation.EncodeChain(form, chain)
+		if err != nil {
+			h.Fatal(err)
+		}
+		h.put(revocation.ChainPath(h.CA.Issuer.ID, form), body)
 	}
 }
 
@@ -196,7 +228,8 @@ const (
 
 func TestWell(t *testing.T) {
 	for _, deltas := range []bool{false, true} {
-		h := newHouse(t, deltas)
+		h := newHouse(t, deltas, 1)
+		h.putChain()
 		h.expect("of a new issuer")
 		h.Clock.Advance(3 * time.Minute)
 		h.expect("before the first CRL", "crl.missing"+url, "crl.missing"+target)
@@ -218,7 +251,7 @@ func TestWell(t *testing.T) {
 // TestStale has the publisher stand still: an alarm comes before half of the life is
 // left, and goes by itself.
 func TestStale(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.make()
 	h.Clock.Advance(revocation.DefaultCRLLife*49/100 - revocation.Backdate)
 	h.expect("in time")
@@ -234,7 +267,7 @@ func TestStale(t *testing.T) {
 // TestIncomplete has a revocation not come into the CRL.
 func TestIncomplete(t *testing.T) {
 	for _, deltas := range []bool{false, true} {
-		h := newHouse(t, deltas)
+		h := newHouse(t, deltas, 1)
 		h.make()
 		h.revoke()
 		h.expect("a young revocation")
@@ -250,7 +283,7 @@ func TestIncomplete(t *testing.T) {
 // more when all were.
 func TestManyEntries(t *testing.T) {
 	for _, deltas := range []bool{false, true} {
-		h := newHouse(t, deltas)
+		h := newHouse(t, deltas, 1)
 		const windows = 3
 		for range 2 { // the second half is in the delta, where there is one
 			for range (windows*statuscheck.Window - statuscheck.Window/2) / 2 {
@@ -353,7 +386,7 @@ func TestSamples(t *testing.T) {
 
 // TestShrunken has a CRL go back to a lower number.
 func TestShrunken(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.make()
 	first := h.get("crl/issuer/0.crl")
 	h.revoke()
@@ -372,7 +405,7 @@ func TestShrunken(t *testing.T) {
 // for the next revocation.
 func TestPutBack(t *testing.T) {
 	for _, deltas := range []bool{false, true} {
-		h := newHouse(t, deltas)
+		h := newHouse(t, deltas, 1)
 		serial := h.Issue()
 		g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
 		if _, err := h.Revoke(t.Context(), g, h.CA.Issuer.ID, serial, pki.CertificateHold); err != nil {
@@ -404,7 +437,7 @@ func TestPutBack(t *testing.T) {
 
 // TestLost has a publisher make a CRL without what was revoked before.
 func TestLost(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.revoke()
 	h.make()
 	h.Clock.Advance(10 * time.Minute)
@@ -420,14 +453,14 @@ func TestLost(t *testing.T) {
 // TestOlderStore: what is published has a revocation that the store lost. It is taken
 // over, and stays an alarm.
 func TestOlderStore(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.make()
 	backup := h.Store.Backup()
 	h.revoke()
 	h.make()
 	h.Store, h.Service = backup, h.Over(backup)
 	h.checker = statuscheck.New(statuscheck.Config{
-		Store: store{backup, h}, Authority: h.Service, Publisher: h, Targets: map[string]statuscheck.Target{"web": &h.web},
+		Store: store{backup, h}, Authority: h.Service, Chains: h, Publisher: h, Targets: map[string]statuscheck.Target{"web": h},
 		Alarms: h.Alarms, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler),
 		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	busy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusBadGateway) })
@@ -444,10 +477,10 @@ func TestOlderStore(t *testing.T) {
 
 // TestWrong has other things stand where the CRL should.
 func TestWrong(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.make()
 	good := h.get("crl/issuer/0.crl")
-	other := newHouse(t, false)
+	other := newHouse(t, false, 1)
 	other.make()
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)-1]++
@@ -487,21 +520,21 @@ func TestWrong(t *testing.T) {
 		}
 	})
 	h.answer.Store(&endless)
-	h.expect("an endless body", "crl.wrong"+url)
+	h.expect("an endless body", "ca.wrong"+url, "crl.wrong"+url)
 	h.advises("crl.wrong", "'pando crl check' asks again", "The target")
 	h.answer.Store(nil)
 	h.expect("the CRL again")
 
 	gone := http.HandlerFunc(http.NotFound)
 	h.answer.Store(&gone)
-	h.expect("404", "crl.wrong"+url, "ocsp.wrong issuer:issuer")
+	h.expect("404", "ca.wrong"+url, "crl.wrong"+url, "ocsp.wrong issuer:issuer")
 	h.answer.Store(nil)
 	h.expect("well again")
 }
 
 // TestUnreachable: that this host cannot fetch is another alarm than a wrong answer.
 func TestUnreachable(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.make()
 	h.expect("well")
 	busy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusBadGateway) })
@@ -527,14 +560,14 @@ func TestUnreachable(t *testing.T) {
 	h.CA.Issuer.Mode = pki.Test
 	h.expect("well again")
 	elsewhere := statuscheck.New(statuscheck.Config{
-		Store: store{h.Store, h}, Authority: h.VA, Publisher: h, Alarms: h.Alarms, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+		Store: store{h.Store, h}, Authority: h.VA, Chains: h, Publisher: h, Alarms: h.Alarms, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)})
 	h.checker = elsewhere
 	h.expect("loopback, which the operator does not list", "status.unreachable"+url)
 }
 
 // TestOCSPWrong has a responder say what is not so.
 func TestOCSPWrong(t *testing.T) {
-	h := newHouse(t, false)
+	h := newHouse(t, false, 1)
 	h.revoke()
 	h.make()
 	h.expect("well")
@@ -553,7 +586,7 @@ func TestOCSPWrong(t *testing.T) {
 	}
 
 	// Another responder of the issuer that knows of no revocation.
-	h = newHouse(t, false)
+	h = newHouse(t, false, 1)
 	h.sampled = h.Issue()
 	before := h.Over(h.Store.Backup())
 	g := revocationtest.Permit(t, revocationtest.Tenant, access.Revoke)
@@ -561,7 +594,7 @@ func TestOCSPWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.make()
-	lying := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: before, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	lying := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: before, Chains: h, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
 	only := h.ocsp(lying.ServeHTTP)
 	h.answer.Store(&only)
 	h.expect("it need not know yet")
@@ -571,7 +604,7 @@ func TestOCSPWrong(t *testing.T) {
 
 // ocsp answers OCSP as told, and everything else as the VA does.
 func (h *house) ocsp(answer http.HandlerFunc) http.HandlerFunc {
-	own := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: h.VA, Chains: noChains{}, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
+	own := status.New(status.Config{Limiter: (*limit.Limits)(nil), Validator: h.VA, Chains: h, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler)}).Handler(http.NotFoundHandler())
 	return func(w http.ResponseWriter, r *http.Request) {
 		if answer != nil && strings.HasPrefix(r.URL.Path, "/ocsp/") {
 			answer(w, r)

@@ -22,12 +22,12 @@ const (
 	slack = 256 << 10
 )
 
-// errUnreachable means that no answer came: this host may have no way to the URL,
-// and relying parties may.
+// errUnreachable means that no answer came that says what there is: this host may have
+// no way to it, and relying parties may.
 var errUnreachable = errors.New("it cannot be reached from here")
 
 // errStore means that it is the store that did not answer.
-var errStore = errors.New("the stored CRL cannot be read")
+var errStore = errors.New("what is stored cannot be read")
 
 // bound returns how many bytes are read where one CRL is expected.
 func bound(expected []byte) int64 { return int64(len(expected)) + int64(len(expected))/4 + slack }
@@ -58,7 +58,7 @@ func (w *web) client(mode pki.Mode) *http.Client {
 	return w.production
 }
 
-// get fetches a CRL, of about the length of the expected one; same is true where it
+// get fetches an object, of about the length of the expected one; same is true where it
 // still has the given ETag.
 func (w *web) get(ctx context.Context, mode pki.Mode, url, etag string, expected func() ([]byte, error)) (body []byte, newTag string, same bool, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -95,7 +95,7 @@ func (w *web) get(ctx context.Context, mode pki.Mode, url, etag string, expected
 }
 
 func errTooLong(expected []byte) error {
-	return fmt.Errorf("it is much longer than the %d bytes of the CRL", len(expected))
+	return fmt.Errorf("it is much longer than the %d bytes that are expected", len(expected))
 }
 
 // readLike reads a body of which the expected one is known. It holds nothing of its own
