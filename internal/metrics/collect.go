@@ -174,7 +174,7 @@ func (c collector) crls(ctx context.Context, out sink, issuer pki.IssuerID) erro
 	now := c.m.cfg.Now()
 	behind, age, left := 0, math.Inf(-1), math.Inf(1)
 	for _, s := range shards {
-		if s.Number == 0 || s.Newest > s.Covers {
+		if s.Behind() {
 			behind++
 		}
 		if s.Number > 0 {

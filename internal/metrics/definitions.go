@@ -94,7 +94,7 @@ var (
 	crlsMade = counter("pando_crls_made_total", "CRLs that this process signed.")
 	crlAge   = gauge("pando_crl_age_seconds", "Time since thisUpdate of the issuer's oldest current CRL.", "issuer")
 	crlLeft  = gauge("pando_crl_remaining_seconds", "Time until nextUpdate of the issuer's CRL that ends first; negative when it is over.", "issuer")
-	crlLate  = gauge("pando_crl_shards_behind", "CRL shards of the issuer that have no CRL, or entries that are not in it.", "issuer")
+	crlLate  = gauge("pando_crl_shards_behind", "CRL shards of the issuer that have no CRL, or entries that are neither in it nor in the delta to it.", "issuer")
 
 	ocspTold    = counter("pando_ocsp_certificates_total", "Certificates that OCSP answers told about, by what they said.", "status")
 	ocspKept    = counter("pando_ocsp_answers_kept_total", "OCSP answers that had been signed before.")

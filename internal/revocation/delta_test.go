@@ -200,3 +200,21 @@ func TestVerify(t *testing.T) {
 		}
 	}
 }
+
+// TestBehind: what is in the full CRL or in the delta is published.
+func TestBehind(t *testing.T) {
+	for _, c := range []struct {
+		newest, full, delta int64
+		want                bool
+	}{
+		{0, 0, 0, false}, {3, 3, 0, false}, {3, 2, 0, true}, {3, 2, 3, false}, {3, 1, 2, true}, {3, 3, 2, false},
+	} {
+		s := revocation.ShardState{Newest: c.newest, Edition: revocation.Edition{Number: 1, Covers: c.full}, Delta: revocation.Edition{Covers: c.delta}}
+		if got := s.Behind(); got != c.want {
+			t.Errorf("%+v: %t", c, got)
+		}
+		if s.Number = 0; !s.Behind() {
+			t.Errorf("%+v without a CRL: not behind", c)
+		}
+	}
+}

@@ -100,6 +100,12 @@ type ShardState struct {
 	Renewed bool    // somebody wants them all made anew
 }
 
+// Behind reports whether the shard has no CRL, or an entry that is neither in its full CRL
+// nor in its delta.
+func (s *ShardState) Behind() bool {
+	return s.Number == 0 || s.Newest > max(s.Covers, s.Delta.Covers)
+}
+
 // A Recovery is what is taken over from a published CRL.
 type Recovery struct {
 	List
