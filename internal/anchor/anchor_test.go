@@ -163,6 +163,76 @@ func TestTornFile(t *testing.T) {
 	}
 }
 
+// TestLost: a file anchor notices that what it took, or was read at the start, is gone, and
+// takes the next checkpoint.
+func TestLost(t *testing.T) {
+	for what, lose := range map[string]func(dir string) error{
+		"the directory is moved": func(dir string) error { return os.Rename(dir, dir+".away") },
+		"a file is removed":      func(dir string) error { return os.Remove(filepath.Join(dir, "pando.d.tenant.acme.checkpoints")) },
+		"a file is cut":          func(dir string) error { return os.Truncate(filepath.Join(dir, "pando.d.tenant.acme.checkpoints"), 10) },
+	} {
+		dir := filepath.Join(t.TempDir(), "anchor")
+		put := func(a *anchor.File, size int) {
+			t.Helper()
+			if err := a.Put(t.Context(), checkpoint("d", "acme", size)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := anchor.NewFile(dir)
+		put(a, 1)
+		put(a, 2)
+		if a.Lost() {
+			t.Errorf("%s: before that", what)
+		}
+		again := anchor.NewFile(dir) // as a start does
+		newest(t, again)
+		if err := lose(dir); err != nil {
+			t.Fatal(err)
+		}
+		put(a, 3)
+		if !a.Lost() {
+			t.Errorf("%s: not noticed", what)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		put(again, 3)
+		put(again, 4)
+		if !again.Lost() {
+			t.Errorf("%s: not noticed by who read it", what)
+		}
+		if got := newest(t, again); !slices.Equal(got, []string{checkpoint("d", "acme", 4)}) {
+			t.Errorf("%s: then it has %q", what, got)
+		}
+	}
+}
+
+// TestLostBucket: so does a bucket.
+func TestLostBucket(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		objects := blob.OpenDirectory(t.TempDir())
+		a := anchor.NewBucket(objects)
+		for size := range 3 {
+			if err := a.Put(t.Context(), checkpoint("d", "acme", size+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a.Lost() {
+			t.Error("before anything is gone")
+		}
+		if restarted {
+			a = anchor.NewBucket(objects)
+			newest(t, a, audit.Origin("d", "acme"))
+		}
+		if err := objects.Remove(t.Context(), audit.Origin("d", "acme")+"/newest"); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Put(t.Context(), checkpoint("d", "acme", 4)); err != nil || !a.Lost() {
+			t.Errorf("restarted %t: not noticed, %v", restarted, err)
+		}
+	}
+}
+
 // TestFileNotMade: beneath a mount point that is not there nothing is made.
 func TestFileNotMade(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mount", "anchor")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/pki"
@@ -21,10 +22,15 @@ type Objects interface {
 // A Bucket keeps each checkpoint as an object of its own that never changes, and
 // the newest of each log under a fixed name. With object lock on the bucket not
 // even its owner can take one back.
-type Bucket struct{ objects Objects }
+type Bucket struct {
+	objects Objects
+	mu      sync.Mutex
+	has     map[string]bool // guarded by mu: origins of the logs of which it was seen to have a checkpoint
+	lost    bool            // guarded by mu
+}
 
 // NewBucket returns the anchor in a bucket.
-func NewBucket(objects Objects) *Bucket { return &Bucket{objects} }
+func NewBucket(objects Objects) *Bucket { return &Bucket{objects: objects, has: make(map[string]bool)} }
 
 // Name implements auditlog.Anchor.
 func (b *Bucket) Name() string { return "bucket " + b.objects.String() }
@@ -35,6 +41,21 @@ const (
 	mediaType  = "text/plain" // of every object
 	maxObject  = 16 << 10
 )
+
+// Lost implements auditlog.Keeper: it was seen when a checkpoint was put.
+func (b *Bucket) Lost() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lost
+}
+
+// saw notes whether the bucket has a checkpoint of a log.
+func (b *Bucket) saw(origin string, there bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lost = b.lost || b.has[origin] && !there
+	b.has[origin] = b.has[origin] || there
+}
 
 // Put implements auditlog.Anchor.
 func (b *Bucket) Put(ctx context.Context, note string) error {
@@ -60,7 +81,10 @@ func (b *Bucket) Put(ctx context.Context, note string) error {
 	if err != nil && pki.KindOf(err) != pki.NotFound {
 		return err
 	}
-	_, err = b.objects.Replace(ctx, name, version, []byte(note), mediaType)
+	b.saw(origin, err == nil)
+	if _, err = b.objects.Replace(ctx, name, version, []byte(note), mediaType); err == nil {
+		b.saw(origin, true)
+	}
 	return err
 }
 
@@ -105,6 +129,7 @@ func (b *Bucket) Newest(ctx context.Context, deployment string, origins []string
 		if err != nil {
 			return nil, err
 		}
+		b.saw(origin, true)
 		notes = append(notes, string(note))
 	}
 	return notes, nil

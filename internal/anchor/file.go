@@ -18,14 +18,16 @@ import (
 // A File appends the checkpoints of each log to a file of its own in a directory.
 // Such a file is what 'pando audit verify --since' takes.
 type File struct {
-	dir string
-	mu  sync.Mutex // one is written at a time
+	dir   string
+	mu    sync.Mutex       // one is written at a time
+	sizes map[string]int64 // guarded by mu: of the files, as they were last read or written
+	lost  bool             // guarded by mu
 }
 
 // NewFile returns the anchor in a directory, which it makes, with mode 0700, where
 // it is not there but the directory above it is: a volume that is not mounted is
 // not written beneath.
-func NewFile(dir string) *File { return &File{dir: dir} }
+func NewFile(dir string) *File { return &File{dir: dir, sizes: make(map[string]int64)} }
 
 // Name implements auditlog.Anchor.
 func (f *File) Name() string { return "file " + f.dir }
@@ -38,6 +40,13 @@ func (f *File) path(origin string) string {
 	return filepath.Join(f.dir, strings.ReplaceAll(origin, "/", ".")+suffix)
 }
 
+// Lost implements auditlog.Keeper: it was seen when a checkpoint was put.
+func (f *File) Lost() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost
+}
+
 // Put implements auditlog.Anchor. It returns once the checkpoint is on the disk.
 func (f *File) Put(_ context.Context, note string) (err error) {
 	f.mu.Lock()
@@ -46,11 +55,19 @@ func (f *File) Put(_ context.Context, note string) (err error) {
 		return err
 	}
 	origin, _, _ := strings.Cut(note, "\n")
-	file, err := os.OpenFile(f.path(origin), os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
+	path := f.path(origin)
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < f.sizes[path] { // it is new, or was cut
+		f.lost = true
+	}
 	text := note + "\n"
 	if whole, err := endsWhole(file); err != nil {
 		return err
@@ -63,6 +80,7 @@ func (f *File) Put(_ context.Context, note string) (err error) {
 	if err := file.Sync(); err != nil {
 		return err
 	}
+	f.sizes[path] = info.Size() + int64(len(text))
 	return syncDir(f.dir)
 }
 
@@ -95,12 +113,15 @@ func (f *File) Newest(_ context.Context, _ string, _ []string) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var notes []string
 	for _, name := range names {
-		text, err := readTail(name)
+		text, size, err := readTail(name)
 		if err != nil {
 			return nil, err
 		}
+		f.sizes[name] = max(f.sizes[name], size)
 		if all := audit.SplitNotes(text); len(all) > 0 {
 			notes = append(notes, all[len(all)-1])
 		}
@@ -108,17 +129,18 @@ func (f *File) Newest(_ context.Context, _ string, _ []string) ([]string, error)
 	return notes, nil
 }
 
-func readTail(path string) (string, error) {
+// readTail returns the end of a file, and how long the file is.
+func readTail(path string) (text string, size int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	from := max(0, info.Size()-tail)
-	text, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
-	return string(text), err
+	end, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
+	return string(end), info.Size(), err
 }

@@ -171,8 +171,14 @@ func (l *lane) done(p parcel, taken bool) {
 }
 
 // judge raises an alarm for an anchor that has not taken a checkpoint for longer than the
-// bound, beside others that may have.
+// bound, beside others that may have, and for one that has lost what it took. The latter
+// stays: what is gone comes back by no later checkpoint.
 func (l *lane) judge(ctx context.Context) {
+	if keeper, ok := l.anchor.(Keeper); ok && keeper.Lost() {
+		l.s.raise(ctx, alarm.Alarm{Key: alarm.Key{Name: "anchor.lost", Target: l.anchor.Name()}, Severity: alarm.Warning,
+			What: fmt.Sprintf("the anchor %s had checkpoints of the audit log that are gone, while the server ran: what it takes now begins anew", l.anchor.Name()),
+			Do:   "Find out who moved or emptied it, or whether its volume is not mounted, and keep what it had: it proves what the log was. From its next checkpoint on it protects what was before, too. The alarm goes when the server starts again."})
+	}
 	key := alarm.Key{Name: "anchor.late", Target: l.anchor.Name()}
 	l.mu.Lock()
 	var since time.Time

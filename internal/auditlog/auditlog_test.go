@@ -357,6 +357,30 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
+// TestAnchorLost: an anchor that lost what it had takes what comes, and that is an alarm.
+func TestAnchorLost(t *testing.T) {
+	b := newBench(t)
+	b.round()
+	_, err := b.enroll("SM-1")
+	b.ok(err)
+	b.later.Add(int64(2 * time.Minute))
+	b.round()
+	if got := b.alarms(); len(got) != 0 {
+		t.Errorf("alarms %v", got)
+	}
+	dir := strings.TrimPrefix(b.file.Name(), "file ")
+	b.ok(os.Rename(dir, dir+".away"))
+	for n := range 2 {
+		_, err = b.enroll(fmt.Sprint("SM-2", n))
+		b.ok(err)
+		b.later.Add(int64(2 * time.Minute))
+		b.round()
+		if diff := cmp.Diff([]string{"anchor.lost file " + dir}, b.alarms()); diff != "" {
+			t.Errorf("alarms (-want +got):\n%s", diff)
+		}
+	}
+}
+
 // TestAnchorLate: without an anchor issuance stops, and goes on once one is back.
 func TestAnchorLate(t *testing.T) {
 	b := newBench(t)

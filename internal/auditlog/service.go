@@ -40,6 +40,13 @@ type Anchor interface {
 	Put(ctx context.Context, note string) error
 }
 
+// A Keeper is an Anchor that notices where something is gone of what it took before.
+type Keeper interface {
+	Anchor
+	// Lost reports whether that was so since it was made.
+	Lost() bool
+}
+
 // A Reader is an Anchor that can be asked for what it took.
 type Reader interface {
 	Anchor
