@@ -17,11 +17,12 @@ type Trace struct {
 	Chain       []string          `json:"chain" doc:"PEM of the issuer's certificate and those above it, with the root."`
 	Device      *Device           `json:"device,omitempty" doc:"As it is now."`
 	Lot         *Lot              `json:"lot,omitempty" doc:"That it was issued in, as it is now."`
+	Authority   string            `json:"authority,omitempty" doc:"Name of the authority whose certificate it is; absent of any other certificate, and where the token may not see the authority."`
 	Others      []Certificate     `json:"others" doc:"The device's other certificates, newest first."`
 	MoreOthers  bool              `json:"more_others,omitzero" doc:"There are more than are shown."`
 	Revocations []RevocationEntry `json:"revocations,omitempty" doc:"Its revocation entries, the first one first."`
 	Jobs        []TracedJob       `json:"jobs,omitempty" doc:"The revocation jobs that made the entries, newest first, up to 20; without those that select what the token may not see."`
-	Events      []Event           `json:"events,omitempty" doc:"Acts on it, its device, its lot, its batch, those that refused its row before, and the jobs, newest first; absent where the token may not read events."`
+	Events      []Event           `json:"events,omitempty" doc:"Acts on it, its device, its lot, its batch, those that refused its row before, its authority, and the jobs, newest first; absent where the token may not read events."`
 	Log         *LogPlace         `json:"log,omitempty" doc:"Where it stands in the log of its issuer's tenant; absent until it has a place."`
 }
 

@@ -57,6 +57,7 @@ func traceOf(t *client.Trace) func(io.Writer) error {
 		if t.Device != nil {
 			facts.add("device", fmt.Sprintf("%s, %s since %s", t.Device.Device, t.Device.State, when(t.Device.Updated)))
 		}
+		facts.add("authority", t.Authority)
 		facts.add("owner", x.Owner)
 		facts.add("product line", x.ProductLine)
 		lot := x.Lot

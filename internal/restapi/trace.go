@@ -64,6 +64,9 @@ func (s *server) wireTrace(ctx context.Context, g access.Permit, t *trace.Trace)
 		l := wireLot(t.Lot)
 		out.Lot = &l
 	}
+	if t.Authority != nil {
+		out.Authority = t.Authority.Name
+	}
 	out.Others = each(t.Others, "", func(f *registry.Found) client.Certificate { return s.wireFound(ctx, g, f) }).Body.Items
 	for _, e := range t.Entries {
 		entry := client.RevocationEntry{N: e.N, Reason: e.Reason.String(), At: e.At, Job: string(e.Job)}

@@ -6,6 +6,7 @@
 package trace
 
 import (
+	"bytes"
 	"context"
 	"slices"
 
@@ -61,6 +62,10 @@ type Store interface {
 	// any other. An issuer of "" is any.
 	Archived(ctx context.Context, tenant pki.TenantID, issuer pki.IssuerID, serial pki.Serial) error
 
+	// AuthorityCertificates returns the certificates of a tenant's authorities, with those
+	// that they had.
+	AuthorityCertificates(ctx context.Context, tenant pki.TenantID) ([]AuthorityCertificate, error)
+
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	Device(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (*registry.Device, error)
 	Lot(ctx context.Context, tenant pki.TenantID, name string) (*registry.Lot, error)
@@ -70,6 +75,13 @@ type Store interface {
 type LogPlace struct {
 	Index  int64 // from 0; -1 while it has none yet, or it is another tenant's log
 	Signed int64 // size of the newest signed checkpoint, which covers the leaf where it is above Index
+}
+
+// An AuthorityCertificate is the certificate that an authority has, or had.
+type AuthorityCertificate struct {
+	ID   pki.AuthorityID
+	Name string
+	DER  []byte
 }
 
 // An Entry is a revocation entry, and what made it.
@@ -105,22 +117,23 @@ func New(cfg Config) *Service { return &Service{cfg} }
 // belongs is the owner's, and the place in the log is the issuer's.
 type Trace struct {
 	*registry.Found
-	Request  []byte             // DER of what was asked for, with its challenge blanked; nil where it is not kept
-	Gone     string             // why there is no Request, of a batch whose rows an earlier version dropped
-	Actor    string             // who asked; "" where it is not kept
-	Batch    *batch.Batch       // nil for a single request
-	Earlier  []batch.Attempt    // of a row of a retry: where it was refused before, the last time first; see batch.Service.Earlier
-	Approved *approval.Change   // by which it, or its batch, was approved; nil where nobody had to, or the principal may not read approvals there
-	Version  pki.ProfileVersion // that it was issued under
-	Chain    [][]byte           // above it, up to and with the root
-	Device   *registry.Device   // as it is now; nil where none of the tenant's is concerned
-	Lot      *registry.Lot      // that it was issued in, as it is now; or nil
-	Others   []*registry.Found  // the device's other certificates, newest first
-	More     bool               // there are more others than maxOthers
-	Entries  []Entry            // the first one first
-	Jobs     []Job              // that made them, the newest first, up to maxJobs; without those that the principal may not see
-	Events   []pki.Event        // newest first; nil where the principal may not read events
-	LogPlace LogPlace
+	Request   []byte                // DER of what was asked for, with its challenge blanked; nil where it is not kept
+	Gone      string                // why there is no Request, of a batch whose rows an earlier version dropped
+	Actor     string                // who asked; "" where it is not kept
+	Batch     *batch.Batch          // nil for a single request
+	Earlier   []batch.Attempt       // of a row of a retry: where it was refused before, the last time first; see batch.Service.Earlier
+	Approved  *approval.Change      // by which it, or its batch, was approved; nil where nobody had to, or the principal may not read approvals there
+	Version   pki.ProfileVersion    // that it was issued under
+	Chain     [][]byte              // above it, up to and with the root
+	Device    *registry.Device      // as it is now; nil where none of the tenant's is concerned
+	Lot       *registry.Lot         // that it was issued in, as it is now; or nil
+	Authority *AuthorityCertificate // whose certificate it is; nil of any other, and of one that the principal may not see
+	Others    []*registry.Found     // the device's other certificates, newest first
+	More      bool                  // there are more others than maxOthers
+	Entries   []Entry               // the first one first
+	Jobs      []Job                 // that made them, the newest first, up to maxJobs; without those that the principal may not see
+	Events    []pki.Event           // newest first; nil where the principal may not read events
+	LogPlace  LogPlace
 }
 
 // The bounds of what a trace lists.
@@ -147,7 +160,7 @@ func (s *Service) Trace(ctx context.Context, g access.Permit, issuer pki.IssuerI
 				return nil, archived
 			}
 		}
-		return nil, pki.Errorf(pki.NotFound, "no certificate with serial %.50q", serial)
+		return nil, s.notIssued(ctx, g, serial)
 	case len(found.Items) > 1:
 		return nil, pki.Errorf(pki.Conflict, "several issuers have a certificate with this serial, as %s and %s: name one", found.Items[0].Issuer, found.Items[1].Issuer)
 	}
@@ -160,6 +173,46 @@ func (s *Service) Trace(ctx context.Context, g access.Permit, issuer pki.IssuerI
 		}
 	}
 	return t, nil
+}
+
+// notIssued is why nothing is known of a serial: it may be that of a root, which nobody
+// here issued.
+func (s *Service) notIssued(ctx context.Context, g access.Permit, serial string) error {
+	unknown := pki.Errorf(pki.NotFound, "no certificate with serial %.50q", serial)
+	wanted, err := pki.ParseSerial(serial)
+	if err != nil {
+		return unknown
+	}
+	root, err := s.authorityOf(ctx, g, func(der []byte) bool {
+		parsed, err := tbs.ParseCertificate(der)
+		return err == nil && parsed.Serial == wanted
+	})
+	switch {
+	case err != nil:
+		return err
+	case root != nil:
+		return pki.Errorf(pki.NotFound, "no certificate with serial %.50q was issued here: it is that of the authority %q, which 'pando authority show %s' shows", serial, root.Name, root.Name)
+	}
+	return unknown
+}
+
+// authorityOf returns the authority of the permit's tenant with a certificate; nil where
+// there is none that the principal may see.
+func (s *Service) authorityOf(ctx context.Context, g access.Permit, is func(der []byte) bool) (*AuthorityCertificate, error) {
+	reads, refused := g.Principal().Authorize(access.ReadConfiguration, g.Tenant())
+	if refused != nil {
+		return nil, nil
+	}
+	all, err := s.cfg.Store.AuthorityCertificates(ctx, g.Tenant())
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range all {
+		if reads.Covers(access.Scope{Authority: a.Name}) && is(a.DER) {
+			return &a, nil
+		}
+	}
+	return nil, nil
 }
 
 // request adds what was asked for, and by whom.
@@ -233,8 +286,9 @@ func (s *Service) change(ctx context.Context, g access.Permit, id pki.ChangeID) 
 	return c, nil
 }
 
-// authority adds the profile's version and the chain.
-func (s *Service) authority(ctx context.Context, _ access.Permit, t *Trace) error {
+// authority adds the profile's version and the chain, and whose certificate it is where it
+// is an authority's.
+func (s *Service) authority(ctx context.Context, g access.Permit, t *Trace) error {
 	v, err := s.cfg.Store.Profile(ctx, t.Profile)
 	switch {
 	case err == nil:
@@ -244,7 +298,16 @@ func (s *Service) authority(ctx context.Context, _ access.Permit, t *Trace) erro
 	default:
 		return err
 	}
-	t.Chain, err = s.cfg.Chains.Chain(ctx, t.Issuer)
+	if t.Chain, err = s.cfg.Chains.Chain(ctx, t.Issuer); err != nil {
+		return err
+	}
+	parsed, unreadable := tbs.ParseCertificate(t.DER)
+	if unreadable != nil { // then no authority has it
+		return nil
+	}
+	if ca, _ := parsed.IsCA(); ca {
+		t.Authority, err = s.authorityOf(ctx, g, func(der []byte) bool { return bytes.Equal(der, t.DER) })
+	}
 	return err
 }
 
@@ -305,6 +368,9 @@ func (s *Service) history(ctx context.Context, g access.Permit, t *Trace) error 
 		if name != "" && t.Owner == g.Tenant() {
 			targets = append(targets, kind+name)
 		}
+	}
+	if t.Authority != nil {
+		targets = append(targets, "authority:"+string(t.Authority.ID))
 	}
 	for _, a := range t.Earlier {
 		targets = append(targets, "batch:"+string(a.Batch.ID))

@@ -90,3 +90,16 @@ func (s *Store) LogPlace(ctx context.Context, issuer pki.IssuerID, serial pki.Se
 	}
 	return place, nil
 }
+
+// AuthorityCertificates implements trace.Store.
+func (s *Store) AuthorityCertificates(ctx context.Context, tenant pki.TenantID) ([]trace.AuthorityCertificate, error) {
+	all, err := list(ctx, s.read, func(row row) (c trace.AuthorityCertificate, err error) {
+		err = row.Scan(&c.ID, &c.Name, &c.DER)
+		return c, err
+	}, `SELECT a.id, a.name, i.certificate FROM authority a JOIN issuer i ON i.authority = a.id
+		WHERE a.tenant = $1 AND length(i.certificate) > 0 ORDER BY i.num`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificates of authorities: %w", err)
+	}
+	return all, nil
+}

@@ -152,6 +152,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"searches bounded", testSearchBound},
 		{"traces", testTraces},
 		{"entries of jobs", testEntriesOfJobs},
+		{"certificates of authorities", testAuthorityCertificates},
 
 		{"revoke", testRevoke},
 		{"hold and release", testHold},

@@ -77,6 +77,21 @@ func testTraces(f *fixture) {
 	}
 }
 
+// testAuthorityCertificates: a tenant's authorities are listed with the certificates that
+// they have, not those that wait for one, and to nobody else.
+func testAuthorityCertificates(f *fixture) {
+	for tenant, want := range map[pki.TenantID][]string{acme: {f.authority.Name}, stranger: nil} {
+		all, err := f.AuthorityCertificates(f.ctx, tenant)
+		f.ok(err)
+		var got []string
+		for _, a := range all {
+			f.same([]bool{a.ID != "", len(a.DER) > 0}, []bool{true, true})
+			got = append(got, a.Name)
+		}
+		f.same(got, want)
+	}
+}
+
 // testEntriesOfJobs: an entry says which job made it, to the job's tenant, whether it is
 // the first of its certificate or a later one. Of one that was taken over nobody knows.
 func testEntriesOfJobs(f *fixture) {
