@@ -130,6 +130,9 @@ func (c *checker) readEvents(ctx context.Context) error {
 		for i := range events {
 			e := &events[i]
 			c.report.Events++
+			if err := c.checkActed(ctx, &e.Event); err != nil {
+				return err
+			}
 			leaf := audit.OfEvent(&e.Event)
 			seen := act{log: c.logNumber(e.Tenant), leaf: hasher.Hash(&audit.Leaf{Event: &leaf}), by: seenEvent, row: e.Row}
 			if err := c.acts.add(seen.encode()); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 )
 
@@ -48,10 +49,13 @@ func told(cert *pki.Certificate) string {
 
 func TestSoundStore(t *testing.T) {
 	s := newFakeStore(t)
+	s.act()
+	s.profile = "" // which has everything linted again
+	s.events[4].Detail = fmt.Sprintf("version 1, sha256 %x", sha256.Sum256(nil))
 	got := run(t, s, told(s.certificates[0])+told(s.certificates[4])+`{"issuer":"torn`)
 	want := &check.Report{
 		Started: s.now, Issuers: 2, Certificates: 5, Intents: 3, OpenIntents: 1, Voids: 1,
-		CRLs: 2, CRLEntries: 2, Acknowledged: 2, StatusEntries: 2, Events: 1, Findings: []check.Finding{},
+		CRLs: 2, CRLEntries: 2, Acknowledged: 2, StatusEntries: 2, Events: 5, Findings: []check.Finding{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
@@ -337,6 +341,47 @@ func TestEachInvariantIsSeen(t *testing.T) {
 				s.revoke(s.certificates[0].Serial, reason)
 			}
 			return certificate(s.certificates[0]), ""
+		}},
+		{"closed lot that is open", check.Acted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.act()
+			s.lot.State = registry.LotOpen
+			return "lot:LOT-1 of demo", ""
+		}},
+		{"how a lot was closed gone", check.Acted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.act()
+			s.events = s.events[:2] // before its report
+			s.closing.Actor = ""
+			return "lot:LOT-1 of demo", ""
+		}},
+		{"report of a lot gone", check.Acted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.act()
+			s.closing.Report = ""
+			return "lot:LOT-1 of demo", ""
+		}},
+		{"report of a lot edited", check.Acted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.act()
+			s.closing.Report = "another"
+			return "lot:LOT-1 of demo", ""
+		}},
+		{"decommissioned device that is active", check.Acted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.act()
+			s.device = registry.Active
+			return "device:SM-1 of demo", ""
+		}},
+		{"decommissioned device gone", check.Acted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.act()
+			s.device = ""
+			return "device:SM-1 of demo", ""
+		}},
+		{"profile that was published edited", check.Acted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.act()
+			s.profile += "\n"
+			return "profile:meter of demo", ""
+		}},
+		{"version of a profile gone", check.Acted, func(t *testing.T, s *fakeStore) (string, string) {
+			s.act()
+			s.events[4].Target = "profile:gone"
+			return "profile:gone of demo", ""
 		}},
 		{"gap in the entries of a certificate", check.StatusOrder, func(t *testing.T, s *fakeStore) (string, string) {
 			s.revocations[0].N = 2

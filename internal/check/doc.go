@@ -7,5 +7,5 @@
 // The store must be at rest: what is written while the checker reads may be
 // reported as missing.
 //
-// The log is not checked here: that is done against anchors outside the store.
+// Whether the logs are those of their anchors, outside the store, is not checked here.
 package check

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"testing"
@@ -21,9 +22,11 @@ import (
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
 	"github.com/pando-pki/pando/internal/check"
+	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -47,6 +50,39 @@ type fakeStore struct {
 	requests     []check.KeptRequests
 	events       []pki.Event // row number is index + 1, as of a revocation
 	waiting      []tlog.Hash // nil is what the events and revocations say
+	lot          registry.Lot
+	closing      lotreport.Closing
+	device       registry.State
+}
+
+func (s *fakeStore) Lot(context.Context, pki.TenantID, string) (*registry.Lot, error) {
+	return &s.lot, nil
+}
+
+func (s *fakeStore) Closing(context.Context, pki.TenantID, string) (*lotreport.Closing, error) {
+	if s.closing.Actor == "" {
+		return nil, pki.Errorf(pki.NotFound, "no closed lot")
+	}
+	return &s.closing, nil
+}
+
+func (s *fakeStore) DeviceState(context.Context, pki.TenantID, pki.DeviceID) (registry.State, error) {
+	return s.device, nil
+}
+
+// act has closed a lot and made its report, decommissioned a device and published a
+// version of the profile.
+func (s *fakeStore) act() {
+	s.lot.State, s.closing, s.device, s.profile = registry.LotClosed, lotreport.Closing{Actor: "token:1 (Ada)", Report: "report"}, registry.Decommissioned, meterProfile
+	for n, e := range []pki.Event{
+		{Action: "lot.close", Target: "lot:LOT-1", Detail: "scrapped without a certificate: 0"},
+		{Action: "lot.report", Target: "lot:LOT-1", Detail: fmt.Sprintf("ordered 1, sha256 %x", sha256.Sum256([]byte("report")))},
+		{Action: "device.decommission", Target: "device:SM-1", Detail: "active to decommissioned: broken"},
+		{Action: "profile.publish", Target: "profile:meter", Detail: fmt.Sprintf("version 1, sha256 %x (approved: change 1)", sha256.Sum256([]byte(s.profile)))},
+	} {
+		e.ID, e.Tenant, e.At, e.Actor = fmt.Sprint("act-", n), "demo", s.now, "token:1 (Ada)"
+		s.events = append(s.events, e)
+	}
 }
 
 func (s *fakeStore) ScanEntries(_ context.Context, from int64, limit int) (rows []check.EntryRow, err error) {

@@ -33,6 +33,7 @@ const (
 	Logged         Invariant = "logged"
 	LogComplete    Invariant = "log-complete"
 	StatusOrder    Invariant = "status-order"
+	Acted          Invariant = "acted"
 	Archived       Invariant = "archived"
 	QuotaExact     Invariant = "quota-exact"
 )
@@ -66,6 +67,7 @@ func Rules() []Rule {
 		{Logged, "Each entry of a log is what the store says of it, and the entries give the tree that was sequenced and signed."},
 		{LogComplete, "Each certificate, each entry about a certificate's status and each event is in its log, or waits for its place in it."},
 		{StatusOrder, "The entries about a certificate's status are numbered from 1 without a gap and in the shard of its serial number; none follows a final revocation, and a release follows a hold."},
+		{Acted, "What events did for good is so: a lot that was closed is closed and has the report that was made, a device that was decommissioned is, and a version of a profile is the document that was published."},
 		{Archived, "Each archive's object is the one that the log says was written, and has every certificate that is out of the store for it, as the store remembers it."},
 		{QuotaExact, "What is used of each quota is what the store holds of it: certificates, and what open intents are for."},
 	}

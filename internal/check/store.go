@@ -8,8 +8,10 @@ import (
 
 	"github.com/pando-pki/pando/internal/audit"
 	"github.com/pando-pki/pando/internal/auditlog"
+	"github.com/pando-pki/pando/internal/lotreport"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
+	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/retention"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -119,6 +121,11 @@ type Store interface {
 	// AllIssuers and Profile are hierarchy.Store's.
 	Profile(ctx context.Context, ref pki.ProfileRef) (*pki.ProfileVersion, error)
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
+
+	// Lot and DeviceState are registry.Store's, Closing is lotreport.Store's.
+	Lot(ctx context.Context, tenant pki.TenantID, name string) (*registry.Lot, error)
+	DeviceState(ctx context.Context, owner pki.TenantID, id pki.DeviceID) (registry.State, error)
+	Closing(ctx context.Context, tenant pki.TenantID, lot string) (*lotreport.Closing, error)
 
 	// AllQuotas is quota.Store's.
 	AllQuotas(ctx context.Context) ([]*quota.Quota, error)
