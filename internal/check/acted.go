@@ -15,13 +15,17 @@ import (
 // lot stays closed, its report and a profile's version stay what they are, and a device
 // stays decommissioned.
 func (c *checker) checkActed(ctx context.Context, e *pki.Event) error {
-	check := map[string]func(context.Context, *pki.Event, string) (string, error){
-		"lot.close":           c.lotClosed,
-		"lot.report":          c.lotReported,
-		"device.decommission": c.deviceDecommissioned,
-		"profile.publish":     c.profilePublished,
-	}[e.Action]
-	if check == nil {
+	var check func(ctx context.Context, e *pki.Event, name string) (wrong string, err error)
+	switch e.Action {
+	case "lot.close":
+		check = c.lotClosed
+	case "lot.report":
+		check = c.lotReported
+	case "device.decommission":
+		check = c.deviceDecommissioned
+	case "profile.publish":
+		check = c.profilePublished
+	default:
 		return nil
 	}
 	_, name, _ := strings.Cut(e.Target, ":")

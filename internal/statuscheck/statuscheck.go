@@ -148,9 +148,9 @@ func (c *Checker) Run(ctx context.Context) error {
 }
 
 // Round asks the OCSP responder of each issuer and looks at up to perRound shards, and at
-// the certificates of their issuers: of
-// several tenants at once, and of those first whose status could be fetched before, so
-// that nobody waits for a tenant whose hosts do not answer.
+// the certificates of their issuers: of several tenants at once, and of those first whose
+// status could be fetched before, so that nobody waits for a tenant whose hosts do not
+// answer.
 func (c *Checker) Round(ctx context.Context) error {
 	issuers, err := c.cfg.Store.AllIssuers(ctx)
 	if err != nil {
