@@ -347,7 +347,7 @@ func testBadRows(t *testing.T, h *house) {
 		{"requests in NDJSON", client.NDJSON, strings.NewReader(ndjson.String()), kinds},
 		{"requests in PEM", client.PEM, strings.NewReader(concatenated.String()), kinds},
 		{"lines", client.NDJSON, strings.NewReader(strings.Join(lines, "\n")), malformed},
-		{"one line of 100 MB", client.NDJSON, endless('[', 100<<20), []pki.Kind{pki.Malformed}},
+		{"one line of 100 MB", client.NDJSON, endless('{', 100<<20), []pki.Kind{pki.Malformed}},
 		{"one block of 100 MB", client.PEM, io.MultiReader(strings.NewReader("-----BEGIN CERTIFICATE REQUEST-----\n"), endless('A', 100<<20)), []pki.Kind{pki.Malformed}},
 		{"a certificate", client.PEM, strings.NewReader("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"), []pki.Kind{pki.Malformed}},
 	} {

@@ -73,7 +73,8 @@ var hostile = []struct {
 	}, "has no end", 0, false},
 	{"a header of 1 GB", CSV, func() io.Reader { return repeat([]byte("a header of CSV,"), 1<<26) }, "more than 64 columns", 0, false},
 	{"a million commas", CSV, func() io.Reader { return io.MultiReader(strings.NewReader("csr\n"), repeat([]byte(","), 1<<20)) }, "", 1, false},
-	{"one line of 1 GB, NDJSON", NDJSON, func() io.Reader { return repeat([]byte("["), 1<<30) }, "", 1, false},
+	{"one line of 1 GB, NDJSON", NDJSON, func() io.Reader { return repeat([]byte("{"), 1<<30) }, "", 1, false},
+	{"an array of 1 GB", NDJSON, func() io.Reader { return repeat([]byte("["), 1<<30) }, "JSON array", 0, false},
 }
 
 // TestHostileUploads reads each in a process of its own, which may have no more
