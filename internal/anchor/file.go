@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pando-pki/pando/internal/audit"
 )
@@ -21,7 +22,7 @@ type File struct {
 	dir   string
 	mu    sync.Mutex       // one is written at a time
 	sizes map[string]int64 // guarded by mu: of the files, as they were last read or written
-	lost  bool             // guarded by mu
+	lost  atomic.Bool
 }
 
 // NewFile returns the anchor in a directory, which it makes, with mode 0700, where
@@ -42,9 +43,7 @@ func (f *File) path(origin string) string {
 
 // Lost implements auditlog.Keeper: it was seen when a checkpoint was put.
 func (f *File) Lost() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.lost
+	return f.lost.Load() // without a wait for who writes to a disk that does not answer
 }
 
 // Put implements auditlog.Anchor. It returns once the checkpoint is on the disk.
@@ -66,7 +65,7 @@ func (f *File) Put(_ context.Context, note string) (err error) {
 		return err
 	}
 	if info.Size() < f.sizes[path] { // it is new, or was cut
-		f.lost = true
+		f.lost.Store(true)
 	}
 	text := note + "\n"
 	if whole, err := endsWhole(file); err != nil {

@@ -59,7 +59,7 @@ func (s *Service) PurgeRows(ctx context.Context, before time.Time, limit int) (p
 
 // purge drops the rows of those of the chunks that can be read, and returns how many. What
 // comes next is behind all of them, also where the store refuses to: what is wrong with
-// some of them keeps no others.
+// some of them keeps none that are read after them.
 func (s *Service) purge(ctx context.Context, before time.Time, chunks []*Purge) (int, error) {
 	var drop []*Purge
 	for _, p := range chunks {

@@ -14,7 +14,7 @@ import (
 // A job is a list to be published, or the certificates of an issuer.
 type job struct {
 	list  revocation.List
-	again bool // of a list: what the target has is read anew
+	again bool // whoever asks has seen that it is not well, and that others are: what the target has is read anew
 	chain bool // the certificates of the list's issuer, and not the list
 }
 
@@ -46,6 +46,7 @@ type lane struct {
 	queued map[job]bool // guarded by mu: what is in the queue
 
 	known   map[revocation.List]pointer // guarded by mu: pointers as this process left them
+	off     map[revocation.List]bool    // guarded by mu: lists that were refused
 	chained map[pki.IssuerID]bool       // guarded by mu: issuers whose certificates are there, or in the queue
 	failing time.Time                   // owned by run: since when; zero while it works
 	pause   time.Duration               // owned by run
@@ -65,7 +66,7 @@ func newLane(name string, target Target, cfg Config) *lane {
 	return &lane{
 		name: name, target: target, source: cfg.Source, chains: cfg.Chains, alarms: cfg.Alarms, log: cfg.Log.With("target", name),
 		wake: make(chan struct{}, 1), queued: make(map[job]bool), known: make(map[revocation.List]pointer),
-		chained: make(map[pki.IssuerID]bool), stuck: make(map[job]bool),
+		off: make(map[revocation.List]bool), chained: make(map[pki.IssuerID]bool), stuck: make(map[job]bool),
 	}
 }
 
@@ -82,7 +83,10 @@ func (l *lane) enqueue(j job) {
 func (l *lane) enqueueNewer(list revocation.List, number int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.known[list].number < number {
+	switch {
+	case l.off[list]:
+		l.add(job{list: list, again: true})
+	case l.known[list].number < number:
 		l.add(job{list: list})
 	}
 	l.addChain(list.Issuer)
@@ -151,7 +155,7 @@ func (l *lane) do(ctx context.Context, j job) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	if j.chain {
-		return l.publishChain(ctx, j.list.Issuer)
+		return l.publishChain(ctx, j.list.Issuer, j.again)
 	}
 	return l.publishList(ctx, j.list, j.again)
 }
@@ -167,6 +171,11 @@ func (l *lane) well(j job) {
 	l.alarms.Clear(l.lateKey())
 	if j.again = false; l.stuck[j] {
 		delete(l.stuck, j)
+		if !j.chain {
+			l.mu.Lock()
+			delete(l.off, j.list)
+			l.mu.Unlock()
+		}
 		l.alarms.Clear(l.stuckKey(j))
 	}
 }
@@ -200,11 +209,13 @@ func (l *lane) refused(ctx context.Context, j job, err error) {
 	l.stats.Refused.Add(1)
 	j.again = false
 	l.stuck[j] = true
+	l.mu.Lock()
 	if j.chain {
-		l.mu.Lock()
 		delete(l.chained, j.list.Issuer)
-		l.mu.Unlock()
+	} else {
+		l.off[j.list] = true
 	}
+	l.mu.Unlock()
 	if l.alarms.Raise(alarm.Alarm{
 		Key: l.stuckKey(j), Severity: alarm.Critical,
 		What: pki.DetailOf(err),

@@ -13,8 +13,10 @@ const (
 	// maxObject bounds what is read from a target, in bytes: a CRL of some 27
 	// million entries.
 	maxObject = 1 << 30
-	// attempts is how often the pointer is read and moved anew when somebody else
-	// moved it meanwhile.
+	// minRead is the least bound for what is read of certificates, in bytes.
+	minRead = 64 << 10
+	// attempts is how often an object is read and written anew when somebody else wrote
+	// it meanwhile.
 	attempts = 5
 )
 
@@ -41,7 +43,7 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 			switch at, behind, err = l.read(ctx, list, crl); {
 			case err == nil:
 				unread = false
-			case left.number == 0 || left.number > crl.Number || ctx.Err() != nil: // it may be a later one
+			case !again || left.number == 0 || left.number > crl.Number || ctx.Err() != nil: // it may be a later one
 				return err
 			case !unread: // and perhaps is as this process left it
 				at, unread = left, true
@@ -65,7 +67,7 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 			return pki.Errorf(pki.Conflict, "the target %s has CRL number %d of %s, the store number %d: the store is older than what was published", l.name, at.number, list, crl.Number)
 		}
 		if created != crl.Number && (!there || again) {
-			behind, err := l.create(ctx, list, crl)
+			behind, err := l.create(ctx, list, crl, again)
 			if err != nil {
 				return err
 			}
@@ -87,6 +89,10 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 		if err != nil {
 			return err
 		}
+		if at.number == crl.Number { // it was written over by itself
+			l.setPointer(list, pointer{crl.Number, at.before, version})
+			return nil
+		}
 		l.setPointer(list, pointer{crl.Number, at.number, version})
 		if at.before > 0 {
 			return l.target.Remove(ctx, list.ObjectPath(at.before))
@@ -98,13 +104,15 @@ func (l *lane) publishList(ctx context.Context, list revocation.List, again bool
 
 // create writes the object of one CRL. What is there instead is removed, unless it is
 // another CRL of the list that may have been the latest: behind is as read says.
-func (l *lane) create(ctx context.Context, list revocation.List, crl *revocation.CRL) (behind bool, err error) {
+func (l *lane) create(ctx context.Context, list revocation.List, crl *revocation.CRL, again bool) (behind bool, err error) {
 	name := list.ObjectPath(crl.Number)
 	err = l.target.Create(ctx, name, crl.DER, contentType)
 	if pki.KindOf(err) != pki.Conflict {
 		return false, err
 	}
-	if content, _, unread := l.target.Read(ctx, name, maxObject); unread == nil {
+	content, _, unread := l.target.Read(ctx, name, maxObject)
+	switch {
+	case unread == nil:
 		parsed, wrong := l.source.Verify(ctx, list, content)
 		switch kind := pki.KindOf(wrong); {
 		case wrong == nil && parsed.Number >= crl.Number:
@@ -112,6 +120,8 @@ func (l *lane) create(ctx context.Context, list revocation.List, crl *revocation
 		case wrong != nil && kind != pki.Malformed && kind != pki.BadProof:
 			return false, wrong
 		}
+	case pki.KindOf(unread) != pki.NotFound && !again && !atFault(unread):
+		return false, unread
 	}
 	if err := l.clear(ctx, name, err); err != nil {
 		return false, err
@@ -119,10 +129,19 @@ func (l *lane) create(ctx context.Context, list revocation.List, crl *revocation
 	return false, l.target.Create(ctx, name, crl.DER, contentType)
 }
 
+// atFault reports whether it is an object that cannot be read, and not the target that does
+// not answer. Whoever wants it published again has found that others can be read.
+func atFault(err error) bool {
+	kind := pki.KindOf(err)
+	return kind == pki.Conflict || kind == pki.Malformed
+}
+
 // clear removes what stands in the place of an object.
 func (l *lane) clear(ctx context.Context, name string, why error) error {
-	l.log.WarnContext(ctx, "what is published is not what was written, or cannot be read; it is removed", "object", name, "error", why)
 	err := l.target.Remove(ctx, name)
+	if err == nil {
+		l.log.WarnContext(ctx, "what was published is not what was written, or could not be read; it was removed", "object", name, "error", why)
+	}
 	if err != nil && pki.KindOf(why) == pki.Conflict { // it is this object, and not the target
 		return pki.Because(pki.Conflict, err, "%s; it cannot be removed either", pki.DetailOf(why))
 	}
@@ -191,7 +210,7 @@ func (l *lane) forgetPointer(list revocation.List) {
 }
 
 // publishChain brings an issuer's certificates to the target.
-func (l *lane) publishChain(ctx context.Context, issuer pki.IssuerID) error {
+func (l *lane) publishChain(ctx context.Context, issuer pki.IssuerID, again bool) error {
 	chain, err := l.chains.Chain(ctx, issuer)
 	if err != nil {
 		return fmt.Errorf("chain of issuer %s: %w", issuer, err)
@@ -201,29 +220,34 @@ func (l *lane) publishChain(ctx context.Context, issuer pki.IssuerID) error {
 		if err != nil {
 			return err
 		}
-		if err := l.put(ctx, revocation.ChainPath(issuer, form), body, contentType); err != nil {
+		if err := l.put(ctx, revocation.ChainPath(issuer, form), body, contentType, again); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// put has an object be as given. What cannot be read, for what it is or though others can
-// be, is removed first: there is no later one of these that it might be.
-func (l *lane) put(ctx context.Context, name string, body []byte, contentType string) error {
-	have, version, err := l.target.Read(ctx, name, maxObject)
-	switch kind := pki.KindOf(err); {
-	case err == nil && bytes.Equal(have, body):
-		return nil
-	case err == nil, kind == pki.NotFound:
-	case ctx.Err() != nil:
-		return err
-	default:
-		if err := l.clear(ctx, name, err); err != nil {
+// put has an object be as given. What cannot be read is removed first, where that is the
+// object's fault: there is no later one of these that it might be.
+func (l *lane) put(ctx context.Context, name string, body []byte, contentType string, again bool) error {
+	for range attempts {
+		have, version, err := l.target.Read(ctx, name, max(2*int64(len(body)), minRead))
+		switch {
+		case err == nil && bytes.Equal(have, body):
+			return nil
+		case err == nil, pki.KindOf(err) == pki.NotFound:
+		case ctx.Err() != nil, !again && !atFault(err):
+			return err
+		default:
+			if err := l.clear(ctx, name, err); err != nil {
+				return err
+			}
+			version = ""
+		}
+		_, err = l.target.Replace(ctx, name, version, body, contentType)
+		if pki.KindOf(err) != pki.Conflict { // which it is also when an answer was lost
 			return err
 		}
-		version = ""
 	}
-	_, err = l.target.Replace(ctx, name, version, body, contentType)
-	return err
+	return pki.Errorf(pki.Unavailable, "%s was written by somebody else %d times", name, attempts)
 }

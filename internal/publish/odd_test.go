@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -78,6 +79,96 @@ func TestUnreadable(t *testing.T) {
 		}
 		if m.get("ca/issuer.cer") == nil {
 			t.Error("the certificates were not published")
+		}
+	})
+}
+
+// TestUnreadableForNow: what a target does not give for a while is not removed where nobody
+// has seen that others can be read, be it a certificate, a CRL's object or a pointer that
+// somebody else moved.
+func TestUnreadableForNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		h := newHouse(t, map[string]publish.Target{"web": m})
+		h.make()
+		silent := pki.Errorf(pki.Unavailable, "no answer")
+		m.spoil("ca/issuer.cer", silent)
+		m.spoil("crl/issuer/0/1.crl", silent)
+		p, stop := h.publisher(m)
+		defer stop()
+		time.Sleep(5 * time.Second)
+		for _, name := range []string{"ca/issuer.cer", "crl/issuer/0/1.crl"} {
+			if got := m.get(name); string(got) != "odd" {
+				t.Errorf("%s was removed, is %.10q", name, got)
+			}
+			m.mend(name, nil)
+		}
+		time.Sleep(5 * time.Minute)
+		if h.number(m) != 1 || m.get("ca/issuer.cer") == nil {
+			t.Errorf("number %d, certificate %.10q after the target gives all", h.number(m), m.get("ca/issuer.cer"))
+		}
+		m.before = func(name string) {
+			if name == "crl/issuer/0.crl" {
+				m.spoil(name, silent)
+			}
+		}
+		h.make()
+		p.Published(revocation.List{Issuer: "issuer"})
+		time.Sleep(5 * time.Minute)
+		if got := m.get("crl/issuer/0.crl"); string(got) != "odd" {
+			t.Errorf("a pointer that somebody else moved was removed, is %.10q", got)
+		}
+	})
+}
+
+// TestCertificatesRaced: what another process writes at the same time, or this one did
+// without an answer, is read again.
+func TestCertificatesRaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		h := newHouse(t, map[string]publish.Target{"web": m})
+		h.make()
+		raced := false
+		m.before = func(name string) {
+			if name == "ca/issuer.pem" && !raced {
+				raced = true
+				m.set(name, []byte("another"))
+			}
+		}
+		defer h.run()()
+		synctest.Wait()
+		if got := m.get("ca/issuer.pem"); !raced || !bytes.HasPrefix(got, []byte("-----BEGIN")) {
+			t.Errorf("raced %t: certificates are %.20q", raced, got)
+		}
+		if got := h.names(); len(got) > 0 {
+			t.Errorf("alarms %v", got)
+		}
+	})
+}
+
+// TestRefusedIsLookedAtAgain: what was refused is well again once it is mended, though the
+// list has no new CRL.
+func TestRefusedIsLookedAtAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		h := newHouse(t, map[string]publish.Target{"web": m})
+		h.make()
+		p, stop := h.publisher(m)
+		defer stop()
+		synctest.Wait()
+		const name = "crl/issuer/0/1.crl"
+		object := m.get(name)
+		m.fixed = name
+		m.spoil(name, pki.Errorf(pki.Conflict, "it cannot be read"))
+		p.Again("web", revocation.List{Issuer: "issuer"})
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"publish.refused web crl/issuer/0.crl"}, h.names()); diff != "" {
+			t.Errorf("alarms (-want +got):\n%s", diff)
+		}
+		m.mend(name, object)
+		time.Sleep(11 * time.Minute)
+		if got := h.names(); len(got) > 0 {
+			t.Errorf("alarms %v after it was mended", got)
 		}
 	})
 }

@@ -119,7 +119,9 @@ func (p *Publisher) Again(target string, list revocation.List) {
 func (p *Publisher) AgainChain(target string, issuer pki.IssuerID) {
 	for _, l := range p.lanes {
 		if l.name == target {
-			l.enqueue(chainOf(issuer))
+			j := chainOf(issuer)
+			j.again = true
+			l.enqueue(j)
 		}
 	}
 }

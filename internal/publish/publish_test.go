@@ -32,12 +32,21 @@ type memory struct {
 	down    error
 	long    string           // the name of an object that is longer than anything that is read
 	odd     map[string]error // by name: objects that cannot be read, until they are removed
+	fixed   string           // the name of an object that cannot be removed
 	writes  []string
 	before  func(name string) // called without mu before a Replace
 }
 
 func newMemory() *memory {
 	return &memory{objects: make(map[string][]byte), odd: make(map[string]error)}
+}
+
+// mend has an object be one that can be read again.
+func (m *memory) mend(name string, content []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.odd, name)
+	m.objects[name] = content
 }
 
 // spoil has an object be one that cannot be read.
@@ -124,6 +133,9 @@ func (m *memory) Read(_ context.Context, name string, _ int64) ([]byte, string, 
 func (m *memory) Remove(_ context.Context, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if name == m.fixed {
+		return pki.Errorf(pki.Forbidden, "%s cannot be removed", name)
+	}
 	delete(m.odd, name)
 	if delete(m.objects, name); name == m.long {
 		m.long = ""

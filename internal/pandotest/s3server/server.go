@@ -154,8 +154,9 @@ func (s *Server) Start(t testing.TB) {
 		_ = cmd.Wait() // that it was killed is no news
 		close(ended)
 	}()
+	client := http.Client{Timeout: time.Second}
 	for begun := time.Now(); ; {
-		if resp, err := http.Get(s.URL + health); err == nil {
+		if resp, err := client.Get(s.URL + health); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return
