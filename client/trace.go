@@ -21,7 +21,7 @@ type Trace struct {
 	Others      []Certificate     `json:"others" doc:"The device's other certificates, newest first."`
 	MoreOthers  bool              `json:"more_others,omitzero" doc:"There are more than are shown."`
 	Revocations []RevocationEntry `json:"revocations,omitempty" doc:"Its revocation entries, the first one first."`
-	Jobs        []TracedJob       `json:"jobs,omitempty" doc:"The revocation jobs that made the entries, newest first, up to 20; without those that select what the token may not see."`
+	Jobs        []TracedJob       `json:"jobs,omitempty" doc:"The revocation jobs that made the entries, newest first, up to 20; without those that select what the token may not see, or of which that could only be told by a look at all that they select (a lot, a batch or an issuer, to a token that is limited)."`
 	Events      []Event           `json:"events,omitempty" doc:"Acts on it, its device, its lot, its batch, those that refused its row before, its authority, and the jobs, newest first; absent where the token may not read events."`
 	Log         *LogPlace         `json:"log,omitempty" doc:"Where it stands in the log of its issuer's tenant; absent until it has a place."`
 }

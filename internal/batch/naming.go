@@ -3,6 +3,7 @@ package batch
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/pando-pki/pando/internal/enroll"
@@ -54,7 +55,7 @@ func (s *Service) names(ctx context.Context, b *Batch, lot string, most int) (na
 			}
 			rows, err := decodeRows(c.Rows, c.First, c.Count)
 			if err != nil {
-				return false, read, err
+				return false, read, fmt.Errorf("whether batch %s has rows of lot %q: %w", b.ID, lot, err)
 			}
 			if slices.ContainsFunc(rows, func(r enroll.Row) bool { return r.Problem == "" && r.Placement.Lot == lot }) {
 				return true, read, nil

@@ -144,11 +144,20 @@ func (c *checker) readEvents(ctx context.Context) error {
 	return nil
 }
 
+// waitingGroups is how many groups of leaves are read at a time, each of which may have some
+// thousands.
+const waitingGroups = 50
+
+// scanWaiting is the store's, in pages of its own.
+func (c *checker) scanWaiting(ctx context.Context, from int64, _ int) ([]WaitingLeaves, error) {
+	return c.store.ScanWaiting(ctx, from, waitingGroups)
+}
+
 // readWaiting reads the leaves of events and entries that wait for their places, and
 // returns of each log of how many the rows are gone, or not what the leaves say.
 func (c *checker) readWaiting(ctx context.Context) (lost map[uint32]int, err error) {
 	lost = make(map[uint32]int)
-	for groups, err := range pages(ctx, c.store.ScanWaiting, func(g *WaitingLeaves) int64 { return g.ID }) {
+	for groups, err := range pages(ctx, c.scanWaiting, func(g *WaitingLeaves) int64 { return g.ID }) {
 		if err != nil {
 			return nil, fmt.Errorf("reading what is not in the logs yet: %w", err)
 		}

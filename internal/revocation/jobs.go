@@ -150,6 +150,20 @@ func (s *Jobs) Job(ctx context.Context, g access.Permit, id JobID) (*Job, error)
 	return s.job(ctx, g, access.ReadCertificates, id)
 }
 
+// Glance is Job for whoever asks about one certificate: it does not look at all that a
+// lot, a batch or an issuer selects, so that such a job is also Forbidden to who may see all
+// of that without seeing all of a product line, or everything.
+func (s *Jobs) Glance(ctx context.Context, g access.Permit, id JobID) (*Job, error) {
+	j, err := s.cfg.Store.Job(ctx, g.Tenant(), id)
+	if err != nil {
+		return nil, err
+	}
+	if sel := j.Selection; sel.Device == "" && !g.Whole() && !g.Covers(access.Scope{ProductLine: sel.ProductLine}) {
+		return nil, g.Check(access.ReadCertificates)
+	}
+	return s.Job(ctx, g, id)
+}
+
 // job returns a job whose selection is within a permit.
 func (s *Jobs) job(ctx context.Context, g access.Permit, permission access.Permission, id JobID) (*Job, error) {
 	if err := g.CheckSome(permission); err != nil {

@@ -53,10 +53,14 @@ func TestTraceJobs(t *testing.T) {
 	_, err := s.Revocation.Revoke(ctx, grant(access.Revoke), c.Issuer, c.Serial, pki.Superseded)
 	ok(err)
 
-	of := func(scope access.Scope) access.Permit {
-		g, err := access.Principal{Tenant: "acme", ID: "token:1", Grants: access.Given(access.Auditor, scope)}.Authorize(access.ReadCertificates, "acme")
+	of := func(scopes ...access.Scope) access.Permit {
+		g, err := access.Principal{Tenant: "acme", ID: "token:1", Grants: access.Given(access.Auditor, scopes...)}.Authorize(access.ReadCertificates, "acme")
 		ok(err)
 		return g
+	}
+	both := of(access.Scope{ProductLine: "meters"}, access.Scope{ProductLine: "gateways"})
+	if _, err := s.RevocationJobs.Job(ctx, both, released); err != nil {
+		t.Errorf("a job is not shown to who may see all that it selects: %v", err)
 	}
 	for _, test := range []struct {
 		name   string
@@ -67,6 +71,7 @@ func TestTraceJobs(t *testing.T) {
 		{"all", grant(access.ReadCertificates), []revocation.JobID{released, held},
 			[]string{"certificate.revoke", "revocation.done", "revocation.start", "revocation.done", "revocation.start"}},
 		{"one product line", of(access.Scope{ProductLine: "meters"}), []revocation.JobID{held}, nil},
+		{"all lines, by themselves: what the issuer selects is not looked through", both, []revocation.JobID{held}, nil},
 	} {
 		got, err := s.Trace.Trace(ctx, test.permit, "", c.Serial.String())
 		ok(err)
@@ -109,7 +114,7 @@ func (jobs) Entries(context.Context, pki.TenantID, pki.IssuerID, pki.Serial) (al
 	return all, nil
 }
 
-func (jobs) Job(_ context.Context, _ access.Permit, id revocation.JobID) (*revocation.Job, error) {
+func (jobs) Glance(_ context.Context, _ access.Permit, id revocation.JobID) (*revocation.Job, error) {
 	return &revocation.Job{ID: id}, nil
 }
 

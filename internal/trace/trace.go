@@ -38,7 +38,7 @@ type Chains interface {
 
 // Jobs know what revocation jobs were to do, to whoever may see all that they select.
 type Jobs interface {
-	Job(ctx context.Context, g access.Permit, id revocation.JobID) (*revocation.Job, error)
+	Glance(ctx context.Context, g access.Permit, id revocation.JobID) (*revocation.Job, error)
 }
 
 // Store is read.
@@ -392,7 +392,7 @@ func (s *Service) jobs(ctx context.Context, g access.Permit, t *Trace) error {
 			continue
 		}
 		seen[e.Job] = true
-		j, err := s.cfg.Jobs.Job(ctx, g, e.Job)
+		j, err := s.cfg.Jobs.Glance(ctx, g, e.Job)
 		if pki.KindOf(err) == pki.Forbidden { // it may have selected what is not shown
 			continue
 		}
