@@ -13,22 +13,24 @@ import (
 	"github.com/pando-pki/pando/internal/trust"
 )
 
+// officers has the acts of a kind wait for so many security officers, or for nobody.
+func (h *house) officers(kind approval.Kind, n int) {
+	h.Helper()
+	r := approval.Rule{Kind: kind, Life: approval.DefaultLife}
+	if n > 0 {
+		r.Steps = []approval.Step{{Role: access.SecurityOfficer, N: n}}
+	}
+	h.ok(h.Store.SetApprovalRule(h.ctx, acme, r, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
+}
+
 // TestTrustRules: what takes from those whom a trusted authority certifies needs what the
 // end of the trust needs, and what gives them more needs what an update of it needs, by
 // whichever act it is done.
 func TestTrustRules(t *testing.T) {
 	h := newPKI(t)
 	h.appoint("desk", access.RAOperator)
-	rule := func(kind approval.Kind, n int) {
-		t.Helper()
-		r := approval.Rule{Kind: kind, Life: approval.DefaultLife}
-		if n > 0 {
-			r.Steps = []approval.Step{{Role: access.SecurityOfficer, N: n}}
-		}
-		h.ok(h.Store.SetApprovalRule(h.ctx, acme, r, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
-	}
 	for _, kind := range []approval.Kind{approval.AddTrust, approval.UpdateTrust, approval.RemoveTrust} {
-		rule(kind, 0)
+		h.officers(kind, 0)
 	}
 	meter, whole := access.Scope{Endpoint: "meter"}, access.Scope{}
 	_, err := h.Trust.Add(h.ctx, h.permit("admin", access.ManageTrust), trust.NewAnchor{Name: "plant", Authority: "issuing", Role: access.FactoryOperator, Scopes: []access.Scope{meter}})
@@ -62,7 +64,7 @@ func TestTrustRules(t *testing.T) {
 	}
 	const plant = "trust:plant"
 
-	rule(approval.RemoveTrust, 1)
+	h.officers(approval.RemoveTrust, 1)
 	h.ok(update(meter, whole))   // which takes nothing
 	h.ok(give(plant))            // likewise
 	h.ok(give(h.who["desk"].ID)) // nobody whom an authority certifies
@@ -76,13 +78,13 @@ func TestTrustRules(t *testing.T) {
 		t.Errorf("%s: %s", got.State, got.Outcome)
 	}
 
-	rule(approval.UpdateTrust, 2)
+	h.officers(approval.UpdateTrust, 2)
 	waits(update(whole), approval.UpdateTrust, 2) // it takes and gives
 	waits(update(meter, whole), approval.UpdateTrust, 2)
 	waits(take(plant, access.FactoryOperator), approval.TakeTrusted, 2)
 	waits(give(plant), approval.GiveDecider, 2)
-	rule(approval.UpdateTrust, 1)
-	rule(approval.RemoveTrust, 0)
+	h.officers(approval.UpdateTrust, 1)
+	h.officers(approval.RemoveTrust, 0)
 	c = waits(give(plant), approval.GiveDecider, 2) // which waits already, as it was asked for
 	h.ok(errOf(h.decide("officer", c, approval.Refuse)))
 	c = waits(give(plant), approval.GiveDecider, 1)
@@ -98,18 +100,10 @@ func TestTrustRules(t *testing.T) {
 func TestTrustedRoles(t *testing.T) {
 	h := newPKI(t)
 	h.appoint("desk", access.RAOperator)
-	rule := func(kind approval.Kind, n int) {
-		t.Helper()
-		r := approval.Rule{Kind: kind, Life: approval.DefaultLife}
-		if n > 0 {
-			r.Steps = []approval.Step{{Role: access.SecurityOfficer, N: n}}
-		}
-		h.ok(h.Store.SetApprovalRule(h.ctx, acme, r, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
-	}
 	rules := func(update, remove int) {
 		t.Helper()
-		rule(approval.UpdateTrust, update)
-		rule(approval.RemoveTrust, remove)
+		h.officers(approval.UpdateTrust, update)
+		h.officers(approval.RemoveTrust, remove)
 	}
 	const shift = access.Role("shift")
 	cas := make(map[string]*pandotest.CA)
@@ -155,7 +149,7 @@ func TestTrustedRoles(t *testing.T) {
 	}
 	_, err := h.Office.CreateRole(h.ctx, h.permit("admin", access.ManageAccess), access.OwnRole{Name: shift, Permissions: []access.Permission{access.ReadBatches}})
 	h.ok(err)
-	rule(approval.AddTrust, 0)
+	h.officers(approval.AddTrust, 0)
 	rules(1, 1)
 	h.ok(give(h.who["desk"].ID, access.Scope{}))
 	h.ok(change("", access.ReadAlarms, access.ReadBatches)) // nobody has it by a certificate
@@ -194,7 +188,7 @@ func TestTrustedRoles(t *testing.T) {
 	ends(c, approval.Failed)
 	rules(1, 1)
 	ends(waits(give("trust:plant", access.Scope{Endpoint: "meter"}), approval.GiveDecider, 1), approval.Executed)
-	rule(approval.AddTrust, 1)
+	h.officers(approval.AddTrust, 1)
 	c = waits(add("other"), approval.AddTrust, 1)
 	rules(0, 0)
 	h.ok(change("", access.ReadBatches))

@@ -393,10 +393,8 @@ func TestAgain(t *testing.T) {
 		m := newMemory()
 		h := newHouse(t, map[string]publish.Target{"web": m})
 		h.make()
-		p := publish.New(publish.Config{Targets: map[string]publish.Target{"web": m}, Source: h.va, Chains: chains{h.va}, Alarms: h.alarms, Log: slog.New(slog.DiscardHandler)})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- p.Run(ctx) }()
+		p, stop := h.publisher(m)
+		defer stop()
 		synctest.Wait()
 		m.set("crl/issuer/0.crl", nil)
 		p.Published(revocation.List{Issuer: "issuer"})
@@ -410,10 +408,6 @@ func TestAgain(t *testing.T) {
 		synctest.Wait()
 		if got := h.number(m); got != 1 {
 			t.Errorf("number %d", got)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
 		}
 	})
 }
