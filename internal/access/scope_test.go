@@ -70,7 +70,7 @@ func scope(t testing.TB, text string) access.Scope {
 
 // FuzzScope: what is read is written as it was, and read as the same again.
 func FuzzScope(f *testing.F) {
-	for _, text := range []string{"tenant", "authority:a+product-line:p+site:s+endpoint:e", "site:%25%2B", "product-line:a:b+", "site:a+site:b"} {
+	for _, text := range []string{"tenant", "authority:a+product-line:p+site:s+endpoint:e", "site:%25%2B", "product-line:a:b+", "site:a+site:b", "authority:" + strings.Repeat("\xe2", 1000)} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

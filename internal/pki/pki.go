@@ -85,7 +85,7 @@ var slug = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
 // endpoint: 1 to 40 characters of a-z, 0-9 and inner hyphens.
 func CheckSlug(what, s string) error {
 	if !slug.MatchString(s) {
-		return Errorf(Malformed, "%s %q: a name has 1 to 40 characters of a-z, 0-9 and inner hyphens", what, s)
+		return Errorf(Malformed, "%s %.80q: a name has 1 to 40 characters of a-z, 0-9 and inner hyphens", what, s)
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func ParseKeyKind(s string) (KeyKind, error) {
 			return k, nil
 		}
 	}
-	return "", Errorf(Malformed, "key kind %q: it is one of %v", s, KeyKinds())
+	return "", Errorf(Malformed, "key kind %.80q: it is one of %v", s, KeyKinds())
 }
 
 // A Secret is text that prints as [secret] in every form that fmt and slog know.
