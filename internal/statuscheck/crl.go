@@ -123,6 +123,9 @@ func (c *patrol) checkPlace(ctx context.Context, issuer *pki.Issuer, state *revo
 			return err
 		}
 		found[n] = f
+		if crl != nil && f.name != "crl.ahead" { // which has what the store does not know yet
+			c.remember(list, crl)
+		}
 		crls = append(crls, crl)
 	}
 	anyNew := slices.ContainsFunc(crls, func(crl *tbs.ParsedCRL) bool { return crl != nil })

@@ -23,6 +23,12 @@ type patrol struct {
 	renewals map[turn]time.Time    // of shards, by the process's own clock
 	down     map[host]*outage
 	round    *round
+
+	finals     map[turn]*finals // by shard
+	back       turn             // where the next round looks back
+	share      int              // how many serials may be remembered
+	remembered int              // how many are, in finals
+	halvings   int              // of what is remembered: one of two to this power is
 }
 
 // A turn is a shard: where the next round goes on, or one that was made anew.
@@ -46,7 +52,7 @@ type outage struct{ failures, rounds int }
 const maxSkip = 15
 
 func newPatrol(c *Checker, tenant pki.TenantID) *patrol {
-	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), objects: make(map[place]objectSight), sweeps: make(map[place]*sweep), renewals: make(map[turn]time.Time), down: make(map[host]*outage)}
+	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), objects: make(map[place]objectSight), sweeps: make(map[place]*sweep), renewals: make(map[turn]time.Time), down: make(map[host]*outage), finals: make(map[turn]*finals)}
 }
 
 // troubled is 1 where a host of the tenant's own could not be reached, else 0.
@@ -62,8 +68,8 @@ func (c *patrol) troubled() int {
 // over reports whether the tenant's time in this round is.
 func (c *patrol) over() bool { return time.Since(c.last) > tenantTime }
 
-// walk looks at the OCSP of each of the tenant's issuers, at some shards and at the
-// certificates of their issuers, as far as its time allows.
+// walk looks back at what CRLs revoked for good, at the OCSP of each of the tenant's issuers,
+// at some shards and at the certificates of their issuers, as far as its time allows.
 func (c *patrol) walk(ctx context.Context, issuers []*pki.Issuer, shards int) {
 	c.last, c.round = time.Now(), newRound()
 	defer func() {
@@ -74,6 +80,7 @@ func (c *patrol) walk(ctx context.Context, issuers []*pki.Issuer, shards int) {
 	for _, o := range c.down {
 		o.rounds--
 	}
+	c.lookBack(ctx, issuers, shards)
 	for _, i := range issuers {
 		if i.Key == pki.OfflineKey || ctx.Err() != nil || c.over() || c.skips(i.ID, atOCSP) {
 			continue
@@ -83,7 +90,7 @@ func (c *patrol) walk(ctx context.Context, issuers []*pki.Issuer, shards int) {
 		}
 	}
 	chains := make(map[pki.IssuerID]bool)
-	for _, next := range c.next(issuers, shards) {
+	for _, next := range c.next(c.turn, issuers, shards) {
 		if ctx.Err() != nil || c.over() {
 			return
 		}
@@ -107,11 +114,11 @@ type step struct {
 }
 
 // next returns the shards of this round, from where the last one ended.
-func (c *patrol) next(issuers []*pki.Issuer, most int) (steps []step) {
+func (*patrol) next(from turn, issuers []*pki.Issuer, most int) (steps []step) {
 	n, shard, total := 0, 0, 0
 	for at, i := range issuers {
-		if i.ID == c.turn.issuer {
-			n, shard = at, c.turn.shard
+		if i.ID == from.issuer {
+			n, shard = at, from.shard
 		}
 		total += i.Shards
 	}

@@ -9,6 +9,7 @@ package statuscheck
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -115,6 +116,7 @@ type Checker struct {
 	cfg     Config
 	web     *web
 	patrols map[pki.TenantID]*patrol
+	seed    maphash.Seed // of what is remembered
 	stats   stat.StatusChecks
 }
 
@@ -127,7 +129,7 @@ func New(cfg Config) *Checker {
 	if cfg.Every == 0 {
 		cfg.Every = time.Minute
 	}
-	return &Checker{cfg: cfg, web: newWeb(cfg.Networks), patrols: make(map[pki.TenantID]*patrol)}
+	return &Checker{cfg: cfg, web: newWeb(cfg.Networks), patrols: make(map[pki.TenantID]*patrol), seed: maphash.MakeSeed()}
 }
 
 // Run makes a round every so often until ctx ends, the first not at once: what was
@@ -179,6 +181,7 @@ func (c *Checker) Round(ctx context.Context) error {
 		if ctx.Err() != nil || time.Since(begun) > roundTime {
 			break
 		}
+		p.share = max(1, maxFinal/len(order))
 		g.Go(func() error {
 			p.walk(ctx, live[p.tenant], max(1, perRound/len(order)))
 			return nil

@@ -189,6 +189,21 @@ func (s *FakeStore) Backup() *FakeStore {
 	return b
 }
 
+// Edit has edit change a serial's latest entry, as somebody would who can write to the
+// store: nothing tells that there is something new. It is lost where edit returns nil.
+func (s *FakeStore) Edit(issuer pki.IssuerID, serial pki.Serial, edit func(pki.Revocation) *pki.Revocation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := serialKey{issuer, serial}
+	e := s.entries[k]
+	delete(s.ordered, shardKey{issuer, e.Shard})
+	if r := edit(e.Revocation); r == nil {
+		delete(s.entries, k)
+	} else {
+		s.entries[k] = entry{*r, e.seq}
+	}
+}
+
 // Forget has the store have no CRL of a list.
 func (s *FakeStore) Forget(list revocation.List) {
 	s.mu.Lock()
