@@ -41,6 +41,7 @@ type Issuer struct {
 	Active      bool      `json:"active" doc:"New certificates come from the authority's one active issuer."`
 	State       string    `json:"state" doc:"pending until its certificate is installed; next while the authority can be switched to it, and it is published; active; earlier; or dropped: it was pending or next."`
 	Certificate string    `json:"certificate,omitempty" doc:"PEM; absent while pending."`
+	Serial      string    `json:"serial,omitempty" doc:"Serial number of that certificate in hexadecimal; absent while pending."`
 	NotBefore   time.Time `json:"not_before,omitzero"`
 	NotAfter    time.Time `json:"not_after,omitzero"`
 	Created     time.Time `json:"created"`

@@ -327,14 +327,17 @@ func authority(a *client.Authority) func(io.Writer) error {
 		t.add("being indexed", indexing(a.Indexing))
 	}
 	for _, i := range a.Issuers {
-		validity := ""
+		more := ""
+		if i.Serial != "" {
+			more = ", serial " + i.Serial
+		}
 		if !i.NotAfter.IsZero() {
-			validity = ", valid from " + when(i.NotBefore) + " to " + when(i.NotAfter)
+			more += ", valid from " + when(i.NotBefore) + " to " + when(i.NotAfter)
 		}
 		if i.Follows != "" {
-			validity += ", follows " + i.Follows
+			more += ", follows " + i.Follows
 		}
-		t.add(i.State+" issuer", i.ID+validity)
+		t.add(i.State+" issuer", i.ID+more)
 	}
 	return t.write
 }

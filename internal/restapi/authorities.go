@@ -7,6 +7,7 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/tbs"
 )
 
 type authorityInput struct {
@@ -110,6 +111,9 @@ func wireAuthority(v *hierarchy.View) client.Authority {
 		a.Issuers[i] = client.Issuer{ID: string(from.ID), Active: from.State == pki.IssuerActive, State: string(from.State), Certificate: certificatePEM(from.Certificate),
 			NotBefore: from.NotBefore, NotAfter: from.NotAfter, Created: from.Created,
 			Follows: string(from.Follows), NewWithOld: certificatePEM(from.Links.NewWithOld), OldWithNew: certificatePEM(from.Links.OldWithNew)}
+		if c, err := tbs.ParseCertificate(from.Certificate); err == nil { // it was parsed when it came; a pending one has none
+			a.Issuers[i].Serial = c.Serial.String()
+		}
 	}
 	return a
 }
