@@ -48,6 +48,20 @@ func (p Permit) CheckToward(permission Permission, where Scope) error {
 	return nil
 }
 
+// CheckAll reports whether the permit is one of permission on each of some scopes; nil is
+// the whole tenant.
+func (p Permit) CheckAll(permission Permission, scopes []Scope) error {
+	if scopes == nil {
+		return p.Check(permission)
+	}
+	for _, s := range scopes {
+		if err := p.CheckAt(permission, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // CheckSome reports whether the permit is one of permission somewhere in the tenant:
 // for lists that show what Covers covers, and for what belongs to no place.
 func (p Permit) CheckSome(permission Permission) error {

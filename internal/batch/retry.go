@@ -16,7 +16,7 @@ import (
 // kinds (none is any), and that no retry has yet. Its rows are those that were
 // uploaded, under the endpoint as it is now; what rules always holds for them too,
 // so that a row whose key has got a certificate meanwhile is refused again. The
-// same retry under the same idempotency key is the same batch. The batch's digest
+// same retry under the same idempotency key is the same batch, as with Submit. The batch's digest
 // is over its rows as they are stored. Where there is nothing to retry, or the rows are
 // not kept any more, it is Conflict and makes no batch. It needs access.ManageBatches.
 func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, kinds []pki.Kind, idempotency string) (*Batch, error) {
@@ -36,18 +36,13 @@ func (s *Service) Retry(ctx context.Context, g access.Permit, id pki.BatchID, ki
 	b, existed, err := s.create(ctx, g, Submission{
 		Endpoint: of.Endpoint, Pair: of.PairEndpoint, Format: PEM, Defaults: of.Defaults, Idempotency: idempotency,
 	}, retried{of.ID, joinKinds(kinds)})
-	if err != nil || existed && b.State != Uploading && !b.neverComplete() {
+	if err != nil || existed && b.whole() {
 		return b, err
 	}
-	if !s.hold(s.uploading, b.ID) {
-		return nil, pki.Errorf(pki.Conflict, "batch %s is being made at this moment", b.ID)
+	if err := s.beginUpload(ctx, g, b, existed); err != nil {
+		return nil, err
 	}
 	defer s.let(s.uploading, b.ID)
-	if existed {
-		if err := s.cfg.Store.RestartUpload(ctx, b.Tenant, b.ID); err != nil {
-			return nil, err
-		}
-	}
 	rows, sum, err := s.copyRows(ctx, g, b, of, kinds)
 	if err == nil && rows == 0 {
 		err = nothingToRetry(of, kinds)

@@ -159,7 +159,8 @@ func (s *Service) Batches(ctx context.Context, g access.Permit, before pki.Batch
 }
 
 // Issue starts a batch whose dry run is through, or has it wait where its profile wants
-// approval.
+// approval. Its rows are held against what its submitter might enrol, so whoever issues it
+// has all of that, or may enrol wherever a row may belong.
 func (s *Service) Issue(ctx context.Context, g access.Permit, id pki.BatchID) (*Batch, error) {
 	b, err := s.visible(ctx, g, access.ManageBatches, id)
 	if err != nil || b.State != Checked {
@@ -167,6 +168,9 @@ func (s *Service) Issue(ctx context.Context, g access.Permit, id pki.BatchID) (*
 			err = pki.Errorf(pki.Conflict, "the batch is %s", b.State)
 		}
 		return b, err
+	}
+	if err := s.mayOrder(ctx, g, b); err != nil {
+		return nil, err
 	}
 	to, err := s.begin(ctx, g, b)
 	if err != nil {
@@ -177,6 +181,15 @@ func (s *Service) Issue(ctx context.Context, g access.Permit, id pki.BatchID) (*
 		verb = "wait"
 	}
 	return s.move(ctx, g, id, verb, to, Checked)
+}
+
+// mayOrder is Forbidden to issue the rows of somebody who might enrol more.
+func (s *Service) mayOrder(ctx context.Context, g access.Permit, b *Batch) error {
+	where, err := s.where(ctx, b)
+	if err != nil || g.CheckAll(access.ManageBatches, where) == nil {
+		return err
+	}
+	return g.CheckAll(access.ManageBatches, b.Scopes)
 }
 
 // Pause stops a batch after the chunks that are in flight.

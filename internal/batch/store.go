@@ -48,7 +48,7 @@ type Batch struct {
 	Rows        int64          // known when the upload is complete
 	Digest      [32]byte       // SHA-256 of the uploaded file
 	By          string         // who submitted it
-	Scopes      []access.Scope // where the submitter might submit batches then; nil is the whole tenant
+	Scopes      []access.Scope // where the submitter might submit batches when the upload began; nil is the whole tenant
 	Needs       string         // whose approval it needed when it was made, for people; "" is nobody's
 	RetryOf     pki.BatchID    // the batch whose refused rows these are; "" for an upload
 	RetryKinds  string         // kinds of the refusals that were asked for, separated by commas; "" is all
@@ -152,10 +152,10 @@ type Store interface {
 	// NotFound where there is none, and for "".
 	BatchByKey(ctx context.Context, tenant pki.TenantID, idempotency string) (*Batch, error)
 	// RestartUpload drops what was uploaded of a batch that is still Uploading, or
-	// was Cancelled before its upload was complete: it is Uploading then. It is
-	// Conflict for any other. The marks on rows that it retries go, too; so they do
+	// was Cancelled before its upload was complete: it is Uploading then, and its submitter's
+	// scopes are the given ones. It is Conflict for any other. The marks on rows that it retries go, too; so they do
 	// with SetState from Uploading or Waiting to Cancelled.
-	RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error
+	RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, scopes []access.Scope) error
 	// DropRetry removes a retry that is Uploading, and its marks on the rows that it
 	// retries, with its event; Conflict for any other batch.
 	DropRetry(ctx context.Context, tenant pki.TenantID, id pki.BatchID, e pki.Event) error

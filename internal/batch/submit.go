@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,8 +39,9 @@ type Submission struct {
 
 // Submit reads rows to the end of body and starts the batch, or its dry run. It
 // never holds more than two parts of them, see partChunks. The same file under the same
-// idempotency key is the same batch, whose upload goes on where a connection
-// broke; another file under it is Conflict. It needs access.ManageBatches.
+// idempotency key is the same batch, for those who may read it. Where a connection broke,
+// its submitter alone goes on with the upload, which is Unavailable while another request
+// uploads it. Another file under the key is Conflict. It needs access.ManageBatches.
 func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, body io.Reader) (*Batch, error) {
 	if n.Pair != "" && n.Format == PEM {
 		return nil, pki.Errorf(pki.Malformed, "PEM does not say which two requests are of one device: write a batch of pairs as %s, %s, %s or %s", NDJSON, CSV, TarGz, Zip)
@@ -50,18 +52,13 @@ func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, bod
 	}
 	digest := sha256.New()
 	body = io.TeeReader(body, digest)
-	if existed && b.State != Uploading && !b.neverComplete() {
+	if existed && b.whole() {
 		return s.compare(b, digest, body)
 	}
-	if !s.hold(s.uploading, b.ID) {
-		return nil, pki.Errorf(pki.Conflict, "batch %s is being uploaded at this moment, by another request; wait for its end", b.ID)
+	if err := s.beginUpload(ctx, g, b, existed); err != nil {
+		return nil, err
 	}
 	defer s.let(s.uploading, b.ID)
-	if existed {
-		if err := s.cfg.Store.RestartUpload(ctx, b.Tenant, b.ID); err != nil {
-			return nil, err
-		}
-	}
 	rows, every, err := s.upload(ctx, g, b, n, body)
 	if errors.Is(err, errUnfit) {
 		return nil, s.cancel(ctx, g, b, err)
@@ -72,6 +69,33 @@ func (s *Service) Submit(ctx context.Context, g access.Permit, n Submission, bod
 	b.Rows, b.Every = rows, every
 	digest.Sum(b.Digest[:0])
 	return s.endUpload(ctx, g, b, s.event(g, "submit", b.ID, fmt.Sprintf("%s at %s, sha256 %x", pki.Count(rows, "row"), b.Endpoint, b.Digest)))
+}
+
+// busyFor is when to come again to an upload that another request has. Where the connection
+// of that one is dead, it takes a minute to be found to stand still, and a client comes three
+// times.
+const busyFor = 20 * time.Second
+
+// beginUpload holds a batch for an upload; one that existed is begun anew, with what its
+// submitter may do now. It is Unavailable where another request has it.
+func (s *Service) beginUpload(ctx context.Context, g access.Permit, b *Batch, existed bool) error {
+	busy := &pki.Error{Kind: pki.Unavailable, RetryAfter: busyFor,
+		Detail: fmt.Sprintf("batch %s is being uploaded at this moment, by another request; send this one again after its end", b.ID)}
+	if !s.hold(s.uploading, b.ID) {
+		return busy
+	}
+	if !existed {
+		return nil
+	}
+	b.Scopes = g.Scopes()
+	err := s.cfg.Store.RestartUpload(ctx, b.Tenant, b.ID, b.Scopes)
+	if err != nil {
+		s.let(s.uploading, b.ID)
+	}
+	if pki.KindOf(err) == pki.Conflict { // the other request came to its end
+		busy.Cause, err = err, busy
+	}
+	return err
 }
 
 // endUpload ends the upload of a batch of which all rows are there. Where it has to be
@@ -147,11 +171,10 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 	if err != nil {
 		return nil, false, err
 	}
-	if existed && got.DryRun && !b.DryRun && got.Endpoint == b.Endpoint && got.PairEndpoint == b.PairEndpoint && got.Defaults == b.Defaults && got.RetryOf == b.RetryOf {
-		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which is a dry run of this: issue that one with 'pando batch issue', or take another key for another batch", got.ID)
-	}
-	if existed && (got.Endpoint != b.Endpoint || got.PairEndpoint != b.PairEndpoint || got.Defaults != b.Defaults || got.DryRun != b.DryRun || got.RetryOf != b.RetryOf || got.RetryKinds != b.RetryKinds) {
-		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to batch %s, which was submitted with other parameters; take another key for another batch", got.ID)
+	if existed {
+		if err := s.sameAs(ctx, g, b, got); err != nil {
+			return nil, false, err
+		}
 	}
 	if existed && !got.neverComplete() {
 		return got, true, nil
@@ -166,6 +189,40 @@ func (s *Service) create(ctx context.Context, g access.Permit, n Submission, of 
 	}
 	return got, existed, nil
 }
+
+// sameAs refuses a batch whose idempotency key belongs to another one that was there: not
+// the same, or not whole and somebody else's, whose name and scopes its rows would have.
+func (s *Service) sameAs(ctx context.Context, g access.Permit, b, got *Batch) error {
+	seen := s.readable(ctx, g, got)
+	where := got.Endpoint == b.Endpoint && got.PairEndpoint == b.PairEndpoint && got.Defaults == b.Defaults && got.RetryOf == b.RetryOf
+	switch {
+	case where && got.DryRun && !b.DryRun:
+		return access.KeyTaken(seen, "batch", "%s, which is a dry run of this: issue that one with 'pando batch issue', or take another key for another batch", got.ID)
+	case !where || got.DryRun != b.DryRun || got.RetryKinds != b.RetryKinds:
+		return access.KeyTaken(seen, "batch", "%s, which was submitted with other parameters; take another key for another batch", got.ID)
+	case got.whole() && seen != nil:
+		return access.KeyTaken(seen, "batch", "%s", got.ID)
+	case !got.whole() && got.By != b.By:
+		return access.KeyTaken(seen, "batch", "%s of %s, who alone may go on with it while it is not whole; take another key for a batch of your own", got.ID, got.By)
+	}
+	return nil
+}
+
+// readable is nil where a batch may be shown to whoever submits one: as Batch shows it, or
+// since they submitted it, with no more than they have now, and were answered with it then.
+func (s *Service) readable(ctx context.Context, g access.Permit, b *Batch) error {
+	if b.By == g.Actor() && g.CheckAll(access.ManageBatches, b.Scopes) == nil {
+		return nil
+	}
+	read, err := g.Principal().Authorize(access.ReadBatches, g.Tenant())
+	if err != nil {
+		return err
+	}
+	return s.within(ctx, read, access.ReadBatches, b)
+}
+
+// whole reports whether all rows of the batch came.
+func (b *Batch) whole() bool { return b.State != Uploading && !b.neverComplete() }
 
 // neverComplete reports whether the batch was cancelled before its upload was
 // complete: its file was none, or never came whole. Nothing was done under its

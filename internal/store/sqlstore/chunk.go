@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/batch"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/pki"
@@ -15,13 +16,13 @@ import (
 // its end. An intent that comes to nothing gives it back.
 
 // RestartUpload implements batch.Store.
-func (s *Store) RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID) error {
+func (s *Store) RestartUpload(ctx context.Context, tenant pki.TenantID, id pki.BatchID, scopes []access.Scope) error {
 	return s.update(ctx, func(t *tx) error {
 		b, err := t.inState(tenant, id, batch.Uploading, batch.Cancelled)
 		if err != nil {
 			return err
 		}
-		rows, err := t.exec(`UPDATE batch SET state = 'uploading', finished = 0 WHERE num = $1 AND row_count = 0`, b.num)
+		rows, err := t.exec(`UPDATE batch SET state = 'uploading', finished = 0, scopes = $2 WHERE num = $1 AND row_count = 0`, b.num, scopesText(scopes))
 		switch {
 		case err != nil:
 			return fmt.Errorf("restarting an upload: %w", err)

@@ -179,7 +179,7 @@ func (f *fixture) strangerBatch(id pki.BatchID) {
 	_, chunkErr := f.ChunkOf(f.ctx, stranger, id, 1)
 	_, retryErr := f.Retryable(f.ctx, stranger, id, nil, 0, 10)
 	for _, err := range []error{batchErr, headErr, resultsErr, pendingErr, chunkErr, retryErr,
-		f.RestartUpload(f.ctx, stranger, id),
+		f.RestartUpload(f.ctx, stranger, id, nil),
 		f.DropRetry(f.ctx, stranger, id, e),
 		f.AddChunks(f.ctx, stranger, id, f.chunk(9)),
 		f.EndUpload(f.ctx, stranger, id, 1, batch.Every{}, hash("x"), batch.Running, f.now, e),
@@ -258,10 +258,11 @@ func (f *fixture) restartCancelled() {
 		}
 		f.ok(f.SetState(f.ctx, acme, b.ID, []batch.State{batch.Uploading, batch.Checking}, batch.Cancelled, f.now, f.event(acme, "batch.cancel")))
 		if rows > 0 {
-			f.is(pki.Conflict, f.RestartUpload(f.ctx, acme, b.ID))
+			f.is(pki.Conflict, f.RestartUpload(f.ctx, acme, b.ID, b.Scopes))
 			continue
 		}
-		f.ok(f.RestartUpload(f.ctx, acme, b.ID))
+		b.Scopes = []access.Scope{{Site: "south"}} // what its submitter has by now
+		f.ok(f.RestartUpload(f.ctx, acme, b.ID, b.Scopes))
 		f.same(f.batch(b.ID), b)
 		f.ok(f.AddChunks(f.ctx, acme, b.ID, f.chunk(0)))
 	}
@@ -277,13 +278,13 @@ func testUpload(f *fixture) {
 	f.is(pki.Conflict, f.AddChunks(f.ctx, acme, b.ID, f.chunk(2), f.chunk(1)))
 	f.same(len(f.pending(b.ID, 0)), 2)
 	f.strangerBatch(b.ID)
-	f.ok(f.RestartUpload(f.ctx, acme, b.ID))
+	f.ok(f.RestartUpload(f.ctx, acme, b.ID, b.Scopes))
 	f.same(len(f.pending(b.ID, 0)), 0)
 	f.ok(f.AddChunks(f.ctx, acme, b.ID, f.chunk(0), f.chunk(1)))
 	f.ok(f.EndUpload(f.ctx, acme, b.ID, 6, batch.Every{}, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
 	f.is(pki.Conflict, f.EndUpload(f.ctx, acme, b.ID, 6, batch.Every{}, hash("file"), batch.Checking, f.now, f.event(acme, "batch.upload")))
 	f.is(pki.Conflict, f.AddChunks(f.ctx, acme, b.ID, f.chunk(2)))
-	f.is(pki.Conflict, f.RestartUpload(f.ctx, acme, b.ID))
+	f.is(pki.Conflict, f.RestartUpload(f.ctx, acme, b.ID, b.Scopes))
 	f.restartCancelled()
 	want := *b
 	want.State, want.Rows, want.Digest = batch.Checking, 6, hash("file")

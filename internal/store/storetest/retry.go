@@ -62,7 +62,7 @@ func testBatchRetry(f *fixture) {
 	again := f.newRetry(b, "unavailable")
 	chunk := &batch.Chunk{First: 1, Count: 2, Rows: []byte("rows"), Retries: []batch.Retry{three, five}}
 	for _, undo := range []func() error{
-		func() error { return f.RestartUpload(f.ctx, acme, again.ID) },
+		func() error { return f.RestartUpload(f.ctx, acme, again.ID, nil) },
 		func() error { return f.move(again.ID, batch.Cancelled, batch.Uploading) },
 	} {
 		f.ok(f.AddChunks(f.ctx, acme, again.ID, chunk))
@@ -72,7 +72,7 @@ func testBatchRetry(f *fixture) {
 	}
 
 	// Dropped, it is as if it had never been; what is no retry, or has begun, stays.
-	f.ok(f.RestartUpload(f.ctx, acme, again.ID))
+	f.ok(f.RestartUpload(f.ctx, acme, again.ID, nil))
 	f.ok(f.AddChunks(f.ctx, acme, again.ID, chunk))
 	f.ok(f.DropRetry(f.ctx, acme, again.ID, f.event(acme, "batch.drop")))
 	f.same(f.retryable(b.ID, 0, 10), []batch.Retry{two, three, five})
