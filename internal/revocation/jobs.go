@@ -50,8 +50,8 @@ type NewJob struct {
 // Create creates a job over certificates that the permit's tenant issued or owns,
 // and starts it, or its dry run. Where the tenant has a rule about large jobs, it
 // counts first, and goes on by itself unless it is one. The same request under the same idempotency key
-// is the same job, with existed set; another request under it is Conflict. It
-// needs access.Revoke.
+// is the same job, with existed set; another request under it is Conflict, which names the
+// job to those who may read it. It needs access.Revoke.
 func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, existed bool, err error) {
 	if err := g.CheckSome(access.Revoke); err != nil {
 		return nil, false, err
@@ -92,10 +92,19 @@ func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, e
 		return nil, false, err
 	}
 	if existed && (got.Selection != j.Selection || got.Reason != j.Reason || got.DryRun != j.DryRun) {
-		return nil, false, pki.Errorf(pki.Conflict, "the idempotency key belongs to revocation job %s, which is another one", got.ID)
+		return nil, false, access.KeyTaken(s.readable(ctx, g, got), "revocation job", "%s, which is another one; take another key", got.ID)
 	}
 	s.awaken()
 	return got, existed, nil
+}
+
+// readable is nil where whoever revokes may also read a job.
+func (s *Jobs) readable(ctx context.Context, g access.Permit, j *Job) error {
+	read, err := g.Principal().Authorize(access.ReadCertificates, g.Tenant())
+	if err != nil {
+		return err
+	}
+	return s.within(ctx, read, access.ReadCertificates, j.Selection)
 }
 
 // Begin lets a job run whose dry run is through. One that runs or has run is

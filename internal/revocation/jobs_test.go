@@ -41,6 +41,10 @@ func (f *fakeJobs) CreateJob(_ context.Context, j *revocation.Job, e pki.Event) 
 	return j, false, nil
 }
 
+func (f *fakeJobs) PlacesOf(context.Context, pki.TenantID, revocation.Selection, int) ([]access.Scope, error) {
+	return nil, nil
+}
+
 func (f *fakeJobs) find(tenant pki.TenantID, id revocation.JobID) (*revocation.Job, error) {
 	for _, j := range f.jobs {
 		if j.ID == id && j.Tenant == tenant {
@@ -163,6 +167,32 @@ func TestJobRequests(t *testing.T) {
 	}
 	if _, err := jobs.Counts(t.Context(), revocationtest.Permit(t, revocationtest.Tenant, access.ReadCertificates), id, revocation.ShardCounts{}, 1001); pki.KindOf(err) != pki.Malformed {
 		t.Errorf("a page of 1001: %v", err)
+	}
+}
+
+// TestKeyOfAnotherJob: what job an idempotency key belongs to is told to those who may read
+// that.
+func TestKeyOfAnotherJob(t *testing.T) {
+	jobs, _ := newJobs(t)
+	create := func(line string, scopes ...access.Scope) (*revocation.Job, error) {
+		who := access.Principal{Tenant: revocationtest.Tenant, ID: "token:0abc", Grants: access.Given(access.RAOperator, scopes...)}
+		g, err := who.Authorize(access.Revoke, revocationtest.Tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, _, err := jobs.Create(t.Context(), g, revocation.NewJob{Selection: revocation.Selection{ProductLine: line}, Idempotency: "once"})
+		return j, err
+	}
+	home, pro := access.Scope{ProductLine: "home"}, access.Scope{ProductLine: "pro"}
+	j, err := create("home", home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for named, scopes := range map[bool][]access.Scope{true: {home, pro}, false: {pro}} {
+		_, err := create("pro", scopes...)
+		if pki.KindOf(err) != pki.Conflict || strings.Contains(pki.DetailOf(err), string(j.ID)) != named {
+			t.Errorf("on %s: %v, want a conflict that names the job: %t", access.ScopesText(scopes), err, named)
+		}
 	}
 }
 
