@@ -11,7 +11,7 @@ import (
 // what is being done about it.
 type Retention struct {
 	KeepSeconds int64          `json:"keep_seconds" doc:"How long a certificate stays after its end; 0 is for good."`
-	Place       string         `json:"place" doc:"Where archives are written to."`
+	Place       string         `json:"place" enum:"directory,bucket" doc:"What archives are written to. Where it is, the operator of the server knows."`
 	Round       RetentionRound `json:"round" doc:"The work on this tenant's certificates that is going on, or was the last since the server was started."`
 }
 

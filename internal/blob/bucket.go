@@ -111,6 +111,9 @@ func (b *Bucket) String() string {
 	return strings.TrimRight(strings.TrimRight(b.cfg.Endpoint, "/")+"/"+b.cfg.Bucket+"/"+b.cfg.Prefix, "/")
 }
 
+// Kind says what objects are in, to those who are not to see where it is.
+func (b *Bucket) Kind() string { return "bucket" }
+
 // Create writes an object that never changes. One that is there with the same
 // content is left alone; with other content it is Conflict.
 func (b *Bucket) Create(ctx context.Context, name string, content []byte, contentType string) error {

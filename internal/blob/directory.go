@@ -37,6 +37,9 @@ func OpenDirectory(path string) *Directory { return &Directory{path: path} }
 // String returns the path.
 func (d *Directory) String() string { return d.path }
 
+// Kind says what objects are in, to those who are not to see where it is.
+func (d *Directory) Kind() string { return "directory" }
+
 // Create writes an object that never changes, and returns when it is durable. One
 // that is there with the same content is left alone; with other content it is
 // Conflict. The content type is what the file's name says.
@@ -133,19 +136,23 @@ func (d *Directory) locked(ctx context.Context, name string, f func(*os.Root) er
 		}
 		select {
 		case <-ctx.Done():
-			return pki.Because(pki.Unavailable, ctx.Err(), "another process holds the lock of the directory %s", d.path)
+			return pki.Because(pki.Unavailable, fmt.Errorf("%s: %w", d.path, ctx.Err()), "another process holds the lock of the directory")
 		case <-time.After(lockRetry):
 		}
 	}
 }
 
-// failed gives an error of the file system, which has nothing to hide from who runs
-// this, its kind.
+// failed gives an error of the file system its kind, and shows what the system says of
+// it: where the directory is, only the cause says, since tenants are told of what fails.
 func (d *Directory) failed(err error) error {
 	if err == nil || pki.KindOf(err) != pki.Internal {
 		return err
 	}
-	return pki.Because(pki.Unavailable, err, "the directory %s cannot be used: %v", d.path, err)
+	says := "the server's log says why"
+	if no, ok := errors.AsType[syscall.Errno](err); ok {
+		says = no.Error()
+	}
+	return pki.Because(pki.Unavailable, fmt.Errorf("%s: %w", d.path, err), "the directory cannot be used: %s", says)
 }
 
 // versionOf returns what names a content: its hash, so that nothing else need be

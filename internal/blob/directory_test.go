@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,9 +38,9 @@ func TestDirectoryAfterCrash(t *testing.T) {
 func TestDirectoryMustBeThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "volume")
 	d := OpenDirectory(path)
-	if err := d.Create(t.Context(), "a", nil, ""); err == nil {
-		t.Error("it wrote into a directory that is not there")
-	}
+	wantHidden(t, path, d.Create(t.Context(), "a", nil, ""))
+	_, _, err := d.Read(t.Context(), "a", 1)
+	wantHidden(t, path, err)
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -73,11 +74,20 @@ func TestDirectoryLocked(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	wantKind(t, OpenDirectory(path).Create(ctx, "a", nil, ""), pki.Unavailable)
+	wantHidden(t, path, OpenDirectory(path).Create(ctx, "a", nil, ""))
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := OpenDirectory(path).Create(t.Context(), "a", nil, ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// wantHidden wants an error that says to the log where the directory is, and to nobody else.
+func wantHidden(t *testing.T, path string, err error) {
+	t.Helper()
+	wantKind(t, err, pki.Unavailable)
+	if detail := pki.DetailOf(err); !strings.Contains(err.Error(), path) || !strings.Contains(detail, "the directory") || strings.Contains(detail, path) {
+		t.Errorf("%v; shown: %s", err, detail)
 	}
 }

@@ -91,7 +91,7 @@ func keepWords(seconds int64) string {
 func retained(r *client.Retention) func(io.Writer) error {
 	t := table{}
 	t.add("expired certificates stay", keepWords(r.KeepSeconds))
-	t.add("archives are in", r.Place)
+	t.add("archives are in", "a "+r.Place)
 	t.add("archiving", r.Round.State)
 	if r.Round.State != "none" {
 		t.add("begun", when(r.Round.Started))

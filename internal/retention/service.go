@@ -80,7 +80,7 @@ func New(cfg Config) *Service {
 // A Setting is what a tenant wants, and what is being done about it.
 type Setting struct {
 	Keep  time.Duration // 0 is for good
-	Place string        // where archives are
+	Place string        // what archives are in, as Objects.Kind: where it is, is its operator's
 	Round Round
 }
 
@@ -112,7 +112,7 @@ func (s *Service) setting(ctx context.Context, tenant pki.TenantID) (*Setting, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &Setting{Keep: keep, Place: s.cfg.Objects.String(), Round: s.rounds[tenant]}, nil
+	return &Setting{Keep: keep, Place: s.cfg.Objects.Kind(), Round: s.rounds[tenant]}, nil
 }
 
 // MaxKeep is the longest time that is not for good.

@@ -78,5 +78,5 @@ type Objects interface {
 	// that is there with the same content is left alone.
 	Create(ctx context.Context, name string, content []byte, contentType string) error
 	Read(ctx context.Context, name string, limit int64) (content []byte, version string, err error)
-	String() string
+	Kind() string // "directory" or "bucket"
 }

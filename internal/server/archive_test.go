@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,7 +28,7 @@ func TestArchivePlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		place, err := cfg.Archives()
-		if err != nil || place.String() != c.want {
+		if err != nil || fmt.Sprint(place) != c.want {
 			t.Errorf("%+v: %v, %v", c.place, place, err)
 		}
 	}
