@@ -81,12 +81,7 @@ func (c *Client) DeleteRole(ctx context.Context, name string) error {
 // Grants returns who has which role where; of a principal or a role where one is named.
 func (c *Client) Grants(ctx context.Context, principal, role string) ([]Grant, error) {
 	q := url.Values{}
-	if principal != "" {
-		q.Set("principal", principal)
-	}
-	if role != "" {
-		q.Set("role", role)
-	}
+	setNonEmpty(q, map[string]string{"principal": principal, "role": role})
 	all, err := get[List[Grant]](ctx, c, "/grants", q)
 	if err != nil {
 		return nil, err
@@ -104,7 +99,10 @@ func (c *Client) RemoveGrant(ctx context.Context, id string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/grants/" + url.PathEscape(id)}, nil, nil)
 }
 
-// ExplainAccess says whether a principal has a permission on a scope, and why.
+// ExplainAccess says whether a principal has a permission on a scope, and why; an empty
+// scope is the whole tenant.
 func (c *Client) ExplainAccess(ctx context.Context, principal, permission, scope string) (*Explanation, error) {
-	return get[Explanation](ctx, c, "/access/explain", url.Values{"principal": {principal}, "permission": {permission}, "scope": {scope}})
+	q := url.Values{}
+	setNonEmpty(q, map[string]string{"principal": principal, "permission": permission, "scope": scope})
+	return get[Explanation](ctx, c, "/access/explain", q)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -39,7 +38,7 @@ type Responder struct {
 // CRLs returns the CRLs of the tenant's issuers.
 func (c *Client) CRLs(ctx context.Context) (all []CRL, err error) {
 	for next := ""; ; {
-		page, err := get[List[CRL]](ctx, c, "/crls", url.Values{"cursor": {next}, "limit": {strconv.Itoa(1000)}})
+		page, err := get[List[CRL]](ctx, c, "/crls", page("cursor", next, 1000))
 		if err != nil {
 			return nil, err
 		}

@@ -79,6 +79,11 @@ func NewOpaqueID() string {
 	return idEncoding.EncodeToString(b[:])[:26]
 }
 
+// IsID reports whether s has the form of what NewID and NewOpaqueID return.
+func IsID(s string) bool { return idForm.MatchString(s) }
+
+var idForm = regexp.MustCompile(`^[0-9a-v]{26}$`)
+
 var slug = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
 
 // CheckSlug reports whether s can name a tenant, an authority, a profile or an

@@ -20,6 +20,13 @@ func each[S, T any](items []S, next string, f func(S) T) *listOf[T] {
 	return out
 }
 
+// NewestFirst is embedded in the input of every list that begins with the newest. It is
+// exported for huma to find it.
+type NewestFirst struct {
+	Before string `query:"before" pattern:"^[0-9a-v]{26}$" patternDescription:"the next of the page before" doc:"The next of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+}
+
 // slugs returns words as those of another type. It keeps a list that is absent
 // apart from an empty one.
 func slugs[To, From ~string](from []From) []To {

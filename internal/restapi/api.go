@@ -80,11 +80,11 @@ func New(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	s := &server{
 		cfg: cfg, log: cfg.Logger, mux: mux,
-		api:    humago.NewWithPrefix(mux, prefix, apiConfig(cfg.Version)),
 		hashes: newProfileHashes(cfg.Hierarchy),
 		seed:   maphash.MakeSeed(),
 		lasts:  make(map[string]bool),
 	}
+	s.api = humago.NewWithPrefix(mux, prefix, apiConfig(cfg.Version, s.problemOf))
 	s.desk = &intake.Desk{Log: cfg.Logger, Fail: s.shed}
 	for _, rt := range s.table() {
 		s.lasts[rt.Method+" "+prefix+rt.Path] = rt.lasts

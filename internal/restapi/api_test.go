@@ -27,7 +27,14 @@ type described struct {
 		In       string `json:"in"`
 		Name     string `json:"name"`
 		Required bool   `json:"required"`
+		Schema   struct {
+			Type      string `json:"type"`
+			MinLength int    `json:"minLength"`
+		} `json:"schema"`
 	} `json:"parameters"`
+	RequestBody struct {
+		Content map[string]any `json:"content"`
+	} `json:"requestBody"`
 	Responses map[string]struct {
 		Content map[string]struct {
 			Schema struct {
@@ -50,19 +57,32 @@ func (d described) answers(status, schema string) bool {
 	return d.Responses[status].Content[mediaJSON].Schema.Ref == "#/components/schemas/"+schema
 }
 
-func TestOpenAPI(t *testing.T) {
-	s := serve(t)
+// openAPI is the document.
+type openAPI struct {
+	OpenAPI string                          `json:"openapi"`
+	Paths   map[string]map[string]described `json:"paths"`
+}
+
+// described returns what the document says of a route.
+func (d *openAPI) described(rt Route) described { return d.Paths[rt.Path][strings.ToLower(rt.Method)] }
+
+// document returns the document, and its text.
+func (s *served) document(t *testing.T) (*openAPI, string) {
+	t.Helper()
 	resp, text := s.ask(t, "", "GET", "/api/v1/openapi.json", "")
 	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/openapi+json" {
 		t.Fatalf("%d %s", resp.StatusCode, resp.Header)
 	}
-	var doc struct {
-		OpenAPI string                          `json:"openapi"`
-		Paths   map[string]map[string]described `json:"paths"`
-	}
-	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+	doc := new(openAPI)
+	if err := json.Unmarshal([]byte(text), doc); err != nil {
 		t.Fatal(err)
 	}
+	return doc, text
+}
+
+func TestOpenAPI(t *testing.T) {
+	s := serve(t)
+	doc, text := s.document(t)
 	if doc.OpenAPI != "3.1.0" {
 		t.Errorf("OpenAPI %s", doc.OpenAPI)
 	}
@@ -72,7 +92,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	ids := map[string]bool{}
 	for _, rt := range Routes() {
-		op := doc.Paths[rt.Path][strings.ToLower(rt.Method)]
+		op := doc.described(rt)
 		if op.OperationID == "" || op.Summary == "" || ids[op.OperationID] {
 			t.Errorf("%s %s is not described, or not by an id of its own: %v", rt.Method, rt.Path, op)
 		}
@@ -151,6 +171,9 @@ func TestBadRequests(t *testing.T) {
 		{"long key of one", 400, pki.Malformed, "factory", "POST", "/enrollments", `{"endpoint":"x","csr":"MAA="}`, []string{idempotencyHeader, strings.Repeat("k", 129)}},
 		{"another charset", 400, pki.Malformed, "factory", "POST", "/enrollments", `{"endpoint":"x","csr":"MAA="}`, []string{"Content-Type", "application/json; charset=utf-16"}},
 		{"query twice, not on a stream", 400, pki.Malformed, "admin", "GET", "/certificates?limit=1&limit=2", "", nil},
+		{"two tokens", 400, pki.Malformed, "", "GET", "/whoami", "", []string{"Authorization", "Bearer admin", "Authorization", "Bearer auditor"}},
+		{"two tokens on a stream", 400, pki.Malformed, "", "POST", "/batches?endpoint=x", "x", []string{"Content-Type", mediaPEMFile, "Authorization", "Bearer factory", "Authorization", "Bearer factory"}},
+		{"two tenants", 400, pki.Malformed, "admin", "GET", "/whoami", "", []string{tenantHeader, "demo", tenantHeader, "beta"}},
 		{"query that cannot be read", 400, pki.Malformed, "admin", "GET", "/certificates?limit=%zz", "", nil},
 		{"token for no endpoints", 400, pki.Malformed, "admin", "POST", "/tokens", `{"name":"x","role":"factory-operator","endpoints":[]}`, nil},
 		{"token for null endpoints", 400, pki.Malformed, "admin", "POST", "/tokens", `{"name":"x","role":"factory-operator","endpoints":null}`, nil},

@@ -2,7 +2,9 @@ package restapi
 
 import (
 	"crypto/x509"
+	"errors"
 	"hash/maphash"
+	"io"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -19,7 +21,14 @@ import (
 const tenantHeader = "Pando-Tenant"
 
 // prove returns who asks: by the client certificate, or by the bearer token (RFC 6750).
+// What says so stands there once: of two, another program may read the other (RFC 9110,
+// 5.3: such a header is no list).
 func (s *server) prove(r *http.Request) (access.Principal, error) {
+	for _, name := range []string{"Authorization", tenantHeader} {
+		if len(r.Header[name]) > 1 {
+			return access.Principal{}, pki.Errorf(pki.Malformed, "%s stands there twice", name)
+		}
+	}
 	if s.cfg.Certificates {
 		var presented []*x509.Certificate
 		if r.TLS != nil {
@@ -106,7 +115,7 @@ func (s *server) guard(rt route) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		defer leave()
-		next(&authorized{ctx, c})
+		next(&authorized{humaContext: ctx, by: c, body: sentBody{ReadCloser: r.Body}})
 	}
 }
 
@@ -130,16 +139,36 @@ type humaContext huma.Context
 // authorized is a request with its caller.
 type authorized struct {
 	humaContext
-	by Caller
+	by     Caller
+	body   sentBody
+	status int // to send in place of huma's; 0 for that
+}
+
+// BodyReader returns the body, for huma to read.
+func (a *authorized) BodyReader() io.Reader { return &a.body }
+
+// fault returns what huma failed at. Of what a body's reader says, huma keeps the words.
+func (a *authorized) fault(e *huma.ErrorModel) error {
+	if a.body.broken != nil {
+		return a.body.broken
+	}
+	text := e.Detail
+	for _, d := range e.Errors {
+		text += ": " + d.Message
+	}
+	return errors.New(text)
 }
 
 // Unwrap returns the request as it came.
 func (a *authorized) Unwrap() huma.Context { return a.humaContext }
 
 // SetStatus sends huma's 422, for what does not fit the schema, as the 400 that
-// every malformed request gets.
+// every malformed request gets, and that of the problem that problemOf found.
 func (a *authorized) SetStatus(code int) {
-	if code == http.StatusUnprocessableEntity {
+	switch {
+	case a.status != 0:
+		code = a.status
+	case code == http.StatusUnprocessableEntity:
 		code = http.StatusBadRequest
 	}
 	a.humaContext.SetStatus(code)

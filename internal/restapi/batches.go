@@ -24,8 +24,7 @@ type batchInput struct {
 
 type batchesInput struct {
 	Caller
-	Before string `query:"before" maxLength:"64" doc:"The next of the page before."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+	NewestFirst
 }
 
 // submitBatch serves POST /batches. The rows stream through: none is held here,

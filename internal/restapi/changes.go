@@ -19,9 +19,8 @@ import (
 
 type changesInput struct {
 	Caller
-	State  string `query:"state" maxLength:"20" doc:"Only those in this state."`
-	Before string `query:"before" maxLength:"64" doc:"The next of the page before."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+	State string `query:"state" maxLength:"20" doc:"Only those in this state."`
+	NewestFirst
 }
 
 type changeInput struct {

@@ -14,8 +14,7 @@ type eventsInput struct {
 	Target string `query:"target" maxLength:"512" doc:"Only acts on this." example:"batch:0d3k2"`
 	Actor  string `query:"actor" maxLength:"512" doc:"Only what this one did, with or without the name in brackets." example:"token:0d3k2"`
 	Action string `query:"action" maxLength:"64" doc:"Only this act, or all whose name begins with it and a dot." example:"batch"`
-	Before string `query:"before" maxLength:"64" doc:"The next of the page before."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+	NewestFirst
 }
 
 func (s *server) listEvents(ctx context.Context, g access.Permit, in *eventsInput) (*listOf[client.Event], error) {

@@ -101,7 +101,7 @@ func (f *refusal) ContentType(string) string { return "application/problem+json"
 
 // problemOf turns what huma sends as an error into a problem: our own refusals,
 // and huma's about bodies and parameters. It is a huma.Transformer.
-func problemOf(_ huma.Context, _ string, v any) (any, error) {
+func (s *server) problemOf(ctx huma.Context, _ string, v any) (any, error) {
 	switch e := v.(type) {
 	case *waiting:
 		return &e.Change, nil
@@ -109,7 +109,9 @@ func problemOf(_ huma.Context, _ string, v any) (any, error) {
 		return &e.Problem, nil
 	case *huma.ErrorModel:
 		if e.Status >= http.StatusInternalServerError {
-			return &newRefusal(nil).Problem, nil
+			f := s.refuse(ctx.Context(), ctx.(*authorized).fault(e))
+			ctx.(*authorized).status = f.Status
+			return &f.Problem, nil
 		}
 		detail := e.Detail
 		if detail == "validation failed" { // so huma says it
@@ -139,6 +141,12 @@ func (s *server) refusal(ctx context.Context, err error) error {
 	if w := waitingFor(err); w != nil {
 		return w
 	}
+	return s.refuse(ctx, err)
+}
+
+// refuse is refusal of an error that stands for no answer.
+func (s *server) refuse(ctx context.Context, err error) *refusal {
+	err = blame(err)
 	s.report(ctx, err)
 	return newRefusal(err)
 }
@@ -149,8 +157,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		waits.write(w)
 		return
 	}
-	s.report(r.Context(), err)
-	f := newRefusal(err)
+	f := s.refuse(r.Context(), err)
 	for name, values := range f.GetHeaders() {
 		w.Header()[name] = values
 	}

@@ -114,6 +114,13 @@ func (r fakeRegistry) Certificates(_ context.Context, _ access.Permit, q registr
 	return r.f.search(q, p)
 }
 
+func (fakeRegistry) ImportDevices(_ context.Context, _ access.Permit, _ registry.ImportFormat, _ pki.Placement, r io.Reader) (*registry.Import, error) {
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, fmt.Errorf("reading an import: %w", err)
+	}
+	return new(registry.Import), nil
+}
+
 func (b fakeBatch) Submit(_ context.Context, g access.Permit, n batch.Submission, body io.Reader) (*batch.Batch, error) {
 	if err := g.Check(access.ManageBatches); err != nil {
 		return nil, err

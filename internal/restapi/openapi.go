@@ -15,7 +15,7 @@ import (
 
 // apiConfig returns huma's configuration: one format, no browsing pages that
 // load scripts from elsewhere, and problems for errors.
-func apiConfig(version string) huma.Config {
+func apiConfig(version string, problems huma.Transformer) huma.Config {
 	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[client.Problem]())
 	schemas.RegisterTypeAlias(reflect.TypeFor[client.Token](), reflect.TypeFor[string]())
@@ -36,7 +36,7 @@ func apiConfig(version string) huma.Config {
 		Formats:                      map[string]huma.Format{"application/json": jsonFormat(), "json": jsonFormat()},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
-		Transformers:                 []huma.Transformer{problemOf},
+		Transformers:                 []huma.Transformer{problems},
 	}
 }
 
@@ -63,6 +63,11 @@ func (s *server) serveOpenAPI() {
 			}
 		}
 	}
+	for _, path := range s.api.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{path.Get, path.Put, path.Post, path.Patch, path.Delete} {
+			sayNotEmpty(op)
+		}
+	}
 	text, err := stdjson.Marshal(s.api.OpenAPI())
 	if err != nil {
 		panic("the OpenAPI document cannot be encoded: " + err.Error()) // by no input: the types are ours
@@ -82,6 +87,18 @@ func (s *server) serveOpenAPI() {
 			w.Header().Set("Content-Type", doc.media)
 			_, _ = w.Write(doc.text)
 		})
+	}
+}
+
+// sayNotEmpty says of an operation's query parameters what checkRequest refuses.
+func sayNotEmpty(op *huma.Operation) {
+	if op == nil {
+		return
+	}
+	for _, p := range op.Parameters {
+		if p.In == "query" && p.Schema.Type == huma.TypeString {
+			p.Schema.MinLength = new(1)
+		}
 	}
 }
 

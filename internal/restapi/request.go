@@ -17,8 +17,9 @@ const idempotencyHeader = "Idempotency-Key"
 const maxIdempotencyKey = 128
 
 // checkRequest refuses, on every route, what two programs may read differently: a
-// parameter or a key of which there are two, an empty key, which whoever sent it
-// takes for protection, and text that is not UTF-8.
+// parameter or a key of which there are two, an empty parameter, which whoever sent it
+// takes for a criterion, an empty key, which they take for protection, and text that is
+// not UTF-8.
 func checkRequest(r *http.Request) error {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -27,6 +28,9 @@ func checkRequest(r *http.Request) error {
 	for name, values := range q {
 		if len(values) > 1 {
 			return pki.Errorf(pki.Malformed, "the query parameter %.40q stands there twice", name)
+		}
+		if values[0] == "" {
+			return pki.Errorf(pki.Malformed, "the query parameter %.40q is empty: leave it out, or say what it is to be", name)
 		}
 	}
 	if keys, given := r.Header[idempotencyHeader]; given {

@@ -23,8 +23,7 @@ type retentionRunInput struct {
 
 type archivesInput struct {
 	Caller
-	Before string `query:"before" maxLength:"64" doc:"The next of the page before."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+	NewestFirst
 }
 
 type archiveInput struct {

@@ -21,8 +21,7 @@ type jobInput struct {
 
 type jobsInput struct {
 	Caller
-	Before string `query:"before" maxLength:"64" doc:"The next of the page before."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+	NewestFirst
 }
 
 type jobCountsInput struct {
@@ -89,8 +88,8 @@ func (s *server) revocationCounts(ctx context.Context, g access.Permit, in *jobC
 	if in.Cursor != "" {
 		issuer, shard, _ := strings.Cut(in.Cursor, "/")
 		n, err := strconv.Atoi(shard)
-		if err != nil || issuer == "" {
-			return nil, pki.Errorf(pki.Malformed, "the cursor %.20q is not one that this list gave", in.Cursor)
+		if err != nil || n < 0 || !pki.IsID(issuer) {
+			return nil, pki.Errorf(pki.Malformed, "the cursor %.60q is not one that this list gave: take the next of the page before", in.Cursor)
 		}
 		after.Issuer, after.Shard = pki.IssuerID(issuer), n
 	}

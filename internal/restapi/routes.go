@@ -312,7 +312,7 @@ func plain(pattern string, permission access.Permission, handler func(http.Respo
 			if err == nil {
 				defer leave()
 				v := voucher{time.Now(), func() error { return s.vouch(r, rt.Route, c.grant) }}
-				r.Body = &vouchedBody{r.Body, v}
+				r.Body = &vouchedBody{sentBody{ReadCloser: r.Body}, v}
 				err = handler(&vouchedWriter{w, v, func(err error) { s.cut(r, err) }}, r, c.grant)
 			}
 			if err != nil {

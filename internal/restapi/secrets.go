@@ -24,8 +24,7 @@ type secretsInput struct {
 	Caller
 	Endpoint string `query:"endpoint" maxLength:"81" doc:"Only those of this endpoint, by name or label."`
 	Device   string `query:"device" maxLength:"128" doc:"Only those of this device."`
-	Before   string `query:"before" maxLength:"64" doc:"The next of the page before."`
-	Limit    int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+	NewestFirst
 }
 
 func (s *server) createSecret(ctx context.Context, g access.Permit, in *newSecretInput) (*answer[client.CreatedSecret], error) {

@@ -88,7 +88,7 @@ func TestStalledBodies(t *testing.T) {
 		operator            int    // what an operator gets for it
 	}{
 		"requests": {"POST", "/api/v1/tokens", "application/json", 5 * time.Second, http.StatusRequestTimeout, "/api/v1/whoami", http.StatusOK},
-		"streams":  {"POST", "/api/v1/batches?endpoint=x", mediaNDJSON, time.Minute, http.StatusInternalServerError, "/api/v1/batches/b1/results", http.StatusForbidden},
+		"streams":  {"POST", "/api/v1/batches?endpoint=x", mediaNDJSON, time.Minute, http.StatusBadRequest, "/api/v1/batches/b1/results", http.StatusForbidden},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := serveWith(t, limit.New(limit.Config{Requests: 8, Streams: 8, Now: time.Now}))

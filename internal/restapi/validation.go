@@ -23,6 +23,7 @@ var expectations = []struct{ begins, ours string }{
 	{"expected array length <= ", "must have at most %s items"},
 	{"expected array items to be unique", "must not have the same item twice"},
 	{"expected string to match pattern ", "must match the pattern %s"},
+	{"expected string to be the next of", "must be the next of%s"},
 	{"expected string to be RFC 3339 date-time", "must be a time as 2026-03-01T12:00:00Z (RFC 3339)"},
 	{"invalid date/time", "must be a time as 2026-03-01T12:00:00Z (RFC 3339)"},
 	{"expected string to be RFC 3339 date", "must be a day as 2026-03-01"},

@@ -2,7 +2,6 @@ package restapi
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 )
@@ -33,13 +32,13 @@ func (v *voucher) check() error {
 
 // A vouchedBody is a request's body that its sender may go on sending.
 type vouchedBody struct {
-	io.ReadCloser
+	sentBody
 	voucher
 }
 
 // Read reads a part.
 func (b *vouchedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p) // it may wait for long: who asks is looked at after it
+	n, err := b.sentBody.Read(p) // it may wait for long: who asks is looked at after it
 	if refused := b.check(); refused != nil {
 		return 0, refused
 	}

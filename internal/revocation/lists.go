@@ -20,7 +20,8 @@ type ListState struct {
 
 // Lists returns up to limit lists of the issuers within the permit, beginning after cursor,
 // and the next cursor, "" at the end: access.ReadConfiguration. An issuer whose
-// certificate ended is left out.
+// certificate ended is left out. A cursor that the list did not give, or whose issuer is
+// no more in it, is Malformed: the list would seem to be at its end.
 func (s *Service) Lists(ctx context.Context, g access.Permit, cursor string, limit int) (lists []ListState, next string, err error) {
 	if err := g.CheckSome(access.ReadConfiguration); err != nil {
 		return nil, "", err
@@ -37,7 +38,7 @@ func (s *Service) Lists(ctx context.Context, g access.Permit, cursor string, lim
 	for _, issuer := range issuers {
 		first := 0
 		if skipping {
-			if issuer.ID != from {
+			if issuer.ID != from || shard >= issuer.Shards {
 				continue
 			}
 			skipping, first = false, shard+1
@@ -53,7 +54,14 @@ func (s *Service) Lists(ctx context.Context, g access.Permit, cursor string, lim
 			lists = append(lists, s.listStates(issuer, &state)...)
 		}
 	}
+	if skipping {
+		return nil, "", foreignCursor(cursor)
+	}
 	return lists, "", nil
+}
+
+func foreignCursor(cursor string) error {
+	return pki.Errorf(pki.Malformed, "the cursor %.60q is not one that this list gave: take the next of the page before, or begin anew without one", cursor)
 }
 
 func (s *Service) listStates(issuer *pki.Issuer, state *ShardState) []ListState {
@@ -81,8 +89,8 @@ func parseCursor(cursor string) (pki.IssuerID, int, error) {
 	}
 	issuer, shard, _ := strings.Cut(cursor, "/")
 	n, err := strconv.Atoi(shard)
-	if err != nil || n < 0 {
-		return "", 0, pki.Errorf(pki.Malformed, "cursor %.60q: take the next of the page before", cursor)
+	if err != nil || n < 0 || issuer == "" {
+		return "", 0, foreignCursor(cursor)
 	}
 	return pki.IssuerID(issuer), n, nil
 }
