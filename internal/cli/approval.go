@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ func (approvalRules) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.ApprovalRule]{Items: items}, rules(items...))
+	return c.list(client.List[client.ApprovalRule]{Items: items}, rules(items...), "", "")
 }
 
 // approvalSet is "pando approval set".
@@ -65,7 +64,7 @@ func (a *approvalSet) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err != nil {
 		return err
 	}
-	return c.result(set, rules(*set))
+	return c.result(set, rules(*set).write)
 }
 
 // readSteps reads steps as they are given on the command line, each ROLE or ROLE:N.
@@ -86,8 +85,8 @@ func readSteps(texts []string) ([]client.ApprovalStep, error) {
 }
 
 // rules prints rules for people.
-func rules(items ...client.ApprovalRule) func(io.Writer) error {
-	t := table{heading: []string{"KIND", "APPROVALS", "WAITS"}}
+func rules(items ...client.ApprovalRule) *table {
+	t := &table{heading: []string{"KIND", "APPROVALS", "WAITS"}}
 	for _, x := range items {
 		needs := inSteps(x.Steps)
 		if x.SharePercent != nil && len(x.Steps) > 0 {
@@ -95,7 +94,7 @@ func rules(items ...client.ApprovalRule) func(io.Writer) error {
 		}
 		t.add(x.Kind, needs, pki.FormatDuration(time.Duration(x.LifeSeconds)*time.Second))
 	}
-	return t.write
+	return t
 }
 
 // inSteps prints steps for people.

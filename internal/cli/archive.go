@@ -177,7 +177,7 @@ func (a *archiveRun) Run(ctx context.Context, c *console, cl *client.Client) err
 
 // archiveList is "pando archive list".
 type archiveList struct {
-	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit  int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Before string `placeholder:"ID" help:"Go on where an earlier list ended."`
 }
 
@@ -191,10 +191,7 @@ func (a *archiveList) Run(ctx context.Context, c *console, cl *client.Client) er
 	for _, x := range page.Items {
 		t.add(x.ID, x.State, x.Certificates, x.Removed, when(x.Created), x.Object)
 	}
-	if page.Next != "" {
-		c.note("there are more: --before %s", page.Next)
-	}
-	return c.result(page, t.write)
+	return c.list(page, &t, "--before", page.Next)
 }
 
 // archiveShow is "pando archive show".

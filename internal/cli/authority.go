@@ -135,7 +135,7 @@ func (authorityList) Run(ctx context.Context, c *console, cl *client.Client) err
 		}
 		t.add(x.Name, x.Kind, x.Mode, x.State, x.CommonName, notAfter, issuer, x.ID)
 	}
-	return c.result(client.List[client.Authority]{Items: items}, t.write)
+	return c.list(client.List[client.Authority]{Items: items}, &t, "", "")
 }
 
 // authorityName names one authority.

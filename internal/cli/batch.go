@@ -39,7 +39,7 @@ Examples:
 
 // batchList is "pando batch list".
 type batchList struct {
-	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit  int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Before string `placeholder:"ID" help:"Go on where an earlier list ended."`
 }
 
@@ -53,10 +53,7 @@ func (l *batchList) Run(ctx context.Context, c *console, cl *client.Client) erro
 	for _, b := range page.Items {
 		t.add(b.ID, b.State, b.Endpoint, b.Rows, b.Issued, b.Refused, b.Lot, when(b.Created))
 	}
-	if page.Next != "" {
-		c.note("there are more: --before %s", page.Next)
-	}
-	return c.result(page, t.write)
+	return c.list(page, &t, "--before", page.Next)
 }
 
 // batchID names one batch.

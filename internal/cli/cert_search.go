@@ -54,7 +54,7 @@ const certSearchHelp = `All that is said must hold. One criterion leads the sear
 // certList is "pando cert list".
 type certList struct {
 	certFilter
-	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit  int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Cursor string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
 }
 
@@ -83,8 +83,7 @@ func (l *certList) Run(ctx context.Context, c *console, cl *client.Client) error
 		c.note("not searched: the certificates of %s, which have no index %s; name a device, lot, batch or product line besides, and theirs are searched, too, or see 'pando authority index --help'",
 			strings.Join(page.NotSearched, ", "), l.index())
 	}
-	c.more(page.Next)
-	return c.result(page, t.write)
+	return c.list(page, &t, "--cursor", page.Next)
 }
 
 // certExport is "pando cert export".

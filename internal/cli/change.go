@@ -37,7 +37,7 @@ func (changeCommand) Help() string {
 type changeList struct {
 	State  string `enum:"pending,approved,executed,refused,withdrawn,expired,failed,all" default:"pending" help:"Which: ${enum}."`
 	Cursor string `placeholder:"CURSOR" help:"Where to go on, as the page before says."`
-	Limit  int    `default:"100" help:"How many at most."`
+	Limit  int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 }
 
 // Run lists the changes.
@@ -50,12 +50,11 @@ func (l *changeList) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	c.more(items.Next)
 	t := table{heading: []string{"CHANGE", "KIND", "TARGET", "STATE", "WAITS FOR", "REQUESTER", "EXPIRES"}}
 	for _, x := range items.Items {
 		t.add(x.ID, x.Kind, x.Target, x.State, x.Waits, x.Requester, when(x.Expires))
 	}
-	return c.result(items, t.write)
+	return c.list(items, &t, "--cursor", items.Next)
 }
 
 // changeShow is "pando change show".

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/pando-pki/pando/client"
@@ -42,7 +41,7 @@ func (x *childCreate) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err != nil {
 		return err
 	}
-	return c.result(made, children(*made))
+	return c.result(made, children(*made).write)
 }
 
 // childList is "pando child list".
@@ -54,7 +53,7 @@ func (childList) Run(ctx context.Context, c *console, cl *client.Client) error {
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Child]{Items: items}, children(items...))
+	return c.list(client.List[client.Child]{Items: items}, children(items...), "", "")
 }
 
 // childAppoint is "pando child appoint".
@@ -98,7 +97,7 @@ func (x *childSuspend) Run(ctx context.Context, c *console, cl *client.Client) e
 	if err != nil {
 		return err
 	}
-	return c.result(made, children(*made))
+	return c.result(made, children(*made).write)
 }
 
 // childResume is "pando child resume".
@@ -112,11 +111,11 @@ func (x *childResume) Run(ctx context.Context, c *console, cl *client.Client) er
 	if err != nil {
 		return err
 	}
-	return c.result(made, children(*made))
+	return c.result(made, children(*made).write)
 }
 
-func children(items ...client.Child) func(io.Writer) error {
-	t := table{heading: []string{"CHILD", "ORGANIZATION", "STATE", "CREATED"}}
+func children(items ...client.Child) *table {
+	t := &table{heading: []string{"CHILD", "ORGANIZATION", "STATE", "CREATED"}}
 	for _, x := range items {
 		state := "active"
 		if x.Suspended {
@@ -124,5 +123,5 @@ func children(items ...client.Child) func(io.Writer) error {
 		}
 		t.add(x.ID, x.Organization, state, when(x.Created))
 	}
-	return t.write
+	return t
 }

@@ -54,7 +54,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return c.failUsage(err)
 	}
 	c.json = cmd.JSON
-	if err := refuseEmpty(parsed); err != nil {
+	if err := checkGiven(parsed); err != nil {
 		return c.fail(err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -69,7 +69,8 @@ func newParser(cmd *commands, c *console) (*kong.Kong, error) {
 	return kong.New(cmd,
 		kong.Name("pando"),
 		kong.Description("A PKI-as-a-Service for IoT: one root of trust, millions of certificates.\n\n"+
-			"Run \"pando COMMAND --help\" for a command's own flags and examples."),
+			"Run \"pando COMMAND --help\" for a command's own flags and examples. The exit status is 0; 1 where a command failed or was refused; "+
+			"2 where the command line is wrong; 3 where others must approve what was asked for before it is done."),
 		kong.Writers(c.out, c.err),
 		kong.Vars{"kinds": strings.Join(pki.Refusals(), ", ")},
 		kong.NoDefaultHelp(),

@@ -30,11 +30,18 @@ func (c *console) note(format string, args ...any) {
 	fmt.Fprintf(c.err, "pando: "+format+"\n", args...)
 }
 
-// more tells how to ask for the page that follows, where there is one.
-func (c *console) more(next string) {
-	if next != "" {
-		c.note("there are more: --cursor %s", next)
+// list writes a listing as JSON, or for people as a table. It tells them with which flag it
+// goes on after next, where there is more, and that nothing is in it, which a heading alone
+// does not say.
+func (c *console) list(v any, t *table, flag, next string) error {
+	switch {
+	case c.json:
+	case next != "":
+		c.note("there are more: %s %s", flag, next)
+	case len(t.rows) == 0:
+		c.note("nothing was found")
 	}
+	return c.result(v, t.write)
 }
 
 // firstFound returns the first page of a search, from a cursor on, that has something, or

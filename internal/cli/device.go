@@ -41,7 +41,7 @@ func (f *deviceFilter) filter() client.DeviceFilter { return client.DeviceFilter
 // deviceList is "pando device list".
 type deviceList struct {
 	deviceFilter
-	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit  int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Cursor string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
 }
 
@@ -61,8 +61,7 @@ func (l *deviceList) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	c.more(page.Next)
-	return c.result(page, devices(page.Items...))
+	return c.list(page, devices(page.Items...), "--cursor", page.Next)
 }
 
 // deviceExport is "pando device export".
@@ -95,15 +94,13 @@ func (s *deviceShow) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	t := deviceTable(*got)
+	t := devices(*got)
 	t.heading, t.rows[0] = append(t.heading, "OWNER"), append(t.rows[0], got.Owner)
 	return c.result(got, t.write)
 }
 
 // devices prints devices for people.
-func devices(items ...client.Device) func(io.Writer) error { return deviceTable(items...).write }
-
-func deviceTable(items ...client.Device) *table {
+func devices(items ...client.Device) *table {
 	t := &table{heading: []string{"DEVICE", "STATE", "PRODUCT LINE", "LOT", "SITE", "UPDATED"}}
 	for _, x := range items {
 		t.add(x.Device, x.State, x.ProductLine, x.Lot, x.Site, when(x.Updated))
@@ -180,7 +177,7 @@ func (d *deviceChange) change(ctx context.Context, c *console, cl *client.Client
 		done.Items = append(done.Items, *got)
 	}
 	if len(done.Items) > 0 {
-		if err := c.result(done, devices(done.Items...)); err != nil {
+		if err := c.result(done, devices(done.Items...).write); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,8 @@ Results go to standard output; errors, hints, notes and progress to standard
 error.
 
 The exit status is 0, or 1 where a command failed or was refused, or 2 where the
-command line itself is wrong.
+command line itself is wrong, or 3 where others must approve what was asked for
+before it is done (see approvals.md).
 
 Commands that manage a deployment talk to its server. They take its address from
 --server, an API token from the environment or a file, and trust the CA that

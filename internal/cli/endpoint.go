@@ -99,7 +99,7 @@ func (e *endpointCreate) Run(ctx context.Context, c *console, cl *client.Client)
 	if err != nil {
 		return err
 	}
-	return c.result(made, endpoints(ctx, cl, *made))
+	return c.result(made, endpointWriter(ctx, cl, made))
 }
 
 // endpointUpdate is "pando endpoint update".
@@ -178,7 +178,7 @@ func (e *endpointUpdate) Run(ctx context.Context, c *console, cl *client.Client)
 	if reflect.DeepEqual(before, made) {
 		c.note("%s was so already; nothing has changed", made.Label)
 	}
-	return c.result(made, endpoints(ctx, cl, *made))
+	return c.result(made, endpointWriter(ctx, cl, made))
 }
 
 // endpointList is "pando endpoint list".
@@ -190,7 +190,11 @@ func (endpointList) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Endpoint]{Items: items}, endpoints(ctx, cl, items...))
+	t := new(table)
+	if !c.json {
+		t = endpoints(ctx, cl, items...)
+	}
+	return c.list(client.List[client.Endpoint]{Items: items}, t, "", "")
 }
 
 // endpointShow is "pando endpoint show".
@@ -204,28 +208,31 @@ func (e *endpointShow) Run(ctx context.Context, c *console, cl *client.Client) e
 	if err != nil {
 		return err
 	}
-	return c.result(got, endpoints(ctx, cl, *got))
+	return c.result(got, endpointWriter(ctx, cl, got))
+}
+
+// endpointWriter prints an endpoint for people, and asks for what only they are shown.
+func endpointWriter(ctx context.Context, cl *client.Client, e *client.Endpoint) func(io.Writer) error {
+	return func(w io.Writer) error { return endpoints(ctx, cl, *e).write(w) }
 }
 
 // endpoints prints endpoints for people, who know authorities by name.
-func endpoints(ctx context.Context, cl *client.Client, items ...client.Endpoint) func(io.Writer) error {
-	return func(w io.Writer) error {
-		authorities := authorityNames(ctx, cl)
-		t := table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "VALIDATOR", "APPROVALS", "QUOTA", "AUTHORITY"}}
-		for _, x := range items {
-			names := strings.Join(append(append(append([]string(nil), x.Names.DNS...), x.Names.IP...), x.Names.URI...), ",")
-			approvals := "-"
-			if x.Approvals != nil {
-				approvals = inSteps(x.Approvals.Steps) + " within " + pki.FormatDuration(time.Duration(x.Approvals.LifeSeconds)*time.Second)
-			}
-			quota := "-"
-			if x.Quota != nil {
-				quota = strconv.FormatInt(*x.Quota, 10)
-			}
-			t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), cmp.Or(x.Validator, "-"), approvals, quota, cmp.Or(authorities[x.Authority], x.Authority))
+func endpoints(ctx context.Context, cl *client.Client, items ...client.Endpoint) *table {
+	authorities := authorityNames(ctx, cl)
+	t := &table{heading: []string{"LABEL", "PROFILE", "PROTOCOLS", "NAMES", "PROOF", "NETWORKS", "VALIDATOR", "APPROVALS", "QUOTA", "AUTHORITY"}}
+	for _, x := range items {
+		names := strings.Join(append(append(append([]string(nil), x.Names.DNS...), x.Names.IP...), x.Names.URI...), ",")
+		approvals := "-"
+		if x.Approvals != nil {
+			approvals = inSteps(x.Approvals.Steps) + " within " + pki.FormatDuration(time.Duration(x.Approvals.LifeSeconds)*time.Second)
 		}
-		return t.write(w)
+		quota := "-"
+		if x.Quota != nil {
+			quota = strconv.FormatInt(*x.Quota, 10)
+		}
+		t.add(x.Label, fmt.Sprintf("%s v%d", x.Profile.Name, x.Profile.Version), strings.Join(x.Protocols, ","), names, cmp.Or(strings.Join(x.Auth, ","), "any"), cmp.Or(strings.Join(x.Networks, ","), "any"), cmp.Or(x.Validator, "-"), approvals, quota, cmp.Or(authorities[x.Authority], x.Authority))
 	}
+	return t
 }
 
 // authorityNames returns what the tenant's authorities, and those that it is lent, are

@@ -30,6 +30,9 @@ Examples:
 
 // Run shows what comes.
 func (e *endpointTrace) Run(ctx context.Context, c *console, cl *client.Client) error {
+	if !e.NoFollow && !c.json {
+		c.note("what came lately, and then what comes, until interrupted; --no-follow ends before that")
+	}
 	for v, err := range cl.TraceEndpoint(ctx, e.Endpoint, !e.NoFollow) {
 		if err == nil {
 			err = e.show(c, v)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,33 @@ func TestTraceClaims(t *testing.T) {
 		var out strings.Builder
 		if err := new(endpointTrace).show(&console{out: &out}, &test.visit); err != nil || out.String() != test.want {
 			t.Errorf("%q, %v, want %q", out.String(), err, test.want)
+		}
+	}
+}
+
+// TestTraceSaysThatItFollows: whoever waits for it to end is told, and programs are not.
+func TestTraceSaysThatItFollows(t *testing.T) {
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+	cl, err := client.New(client.Config{Server: srv.URL, Token: client.TokenOf("x"), HTTPClient: srv.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		trace endpointTrace
+		json  bool
+		says  bool
+	}{
+		{endpointTrace{Endpoint: "meter"}, false, true},
+		{endpointTrace{Endpoint: "meter", NoFollow: true}, false, false},
+		{endpointTrace{Endpoint: "meter"}, true, false},
+	} {
+		var out, errs strings.Builder
+		if err := test.trace.Run(t.Context(), &console{out: &out, err: &errs, json: test.json}, cl); err == nil {
+			t.Error("an answer that is none is no error")
+		}
+		if got := strings.Contains(errs.String(), "until interrupted"); got != test.says || out.Len() > 0 {
+			t.Errorf("%+v, JSON %v: %q", test.trace, test.json, &errs)
 		}
 	}
 }

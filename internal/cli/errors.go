@@ -163,7 +163,7 @@ func hintOf(err error) string {
 	return ""
 }
 
-var missing = regexp.MustCompile(`^no (?:own )?(authority|batch|device|endpoint|grant|lot|profile|role|secret|site|product line|tenant|token|trusted authority) "`)
+var missing = regexp.MustCompile(`^no (?:own )?(archive|authority|batch|change|device|endpoint|grant|lot|profile|revocation job|role|secret|site|product line|tenant|token|trusted authority) "`)
 
 // noIssuer begins a detail that says that there is no such issuer.
 var noIssuer = regexp.MustCompile(`^(?:no|the authority \S+ has no) issuer "`)
@@ -181,11 +181,16 @@ func listHint(detail string) string {
 	if parts == nil {
 		return ""
 	}
-	command := strings.ReplaceAll(parts[1], " ", "-")
-	if parts[1] == "trusted authority" {
-		command = "trust"
+	command := strings.ReplaceAll(parts[1], " ", "-") + " list"
+	switch parts[1] {
+	case "trusted authority":
+		command = "trust list"
+	case "revocation job":
+		command = "revocation list"
+	case "change": // else it lists those that wait
+		command = "change list --state all"
 	}
-	return fmt.Sprintf("'pando %s list' lists what there is", command)
+	return fmt.Sprintf("'pando %s' lists what there is", command)
 }
 
 // problemHint says what to do about a refusal by the server.
@@ -198,6 +203,10 @@ func problemHint(p *client.Problem) string {
 		return "give a token that holds in PANDO_TOKEN or with --token-file, and in --server the listener that takes tokens"
 	case "not-found":
 		return listHint(p.Detail)
+	case "malformed":
+		if strings.HasPrefix(p.Detail, `serial "`) {
+			return "'pando cert list' shows serial numbers, and the issuers' ids before them"
+		}
 	case "forbidden":
 		if p.Why != "" { // no token of theirs would do; the detail says who may
 			return ""

@@ -45,14 +45,11 @@ func (e *eventsCommand) Run(ctx context.Context, c *console, cl *client.Client) 
 	if err != nil {
 		return err
 	}
-	if next != "" {
-		c.note("there are more: --before %s", next)
-	}
 	t := table{heading: []string{"ID", "AT", "ACTOR", "ACTION", "TARGET", "DETAIL"}}
 	for _, x := range all {
 		t.add(x.ID, when(x.At), x.Actor, x.Action, x.Target, x.Detail)
 	}
-	return c.result(client.List[client.Event]{Items: all, Next: next}, t.write)
+	return c.list(client.List[client.Event]{Items: all, Next: next}, &t, "--before", next)
 }
 
 // list returns up to limit events, newest first. The server looks at a bounded number

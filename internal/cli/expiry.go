@@ -36,6 +36,9 @@ func (e *expiryCommand) Run(ctx context.Context, c *console, cl *client.Client) 
 		if err := items.write(w); err != nil {
 			return err
 		}
+		if len(r.Certificates) == 0 {
+			return nil
+		}
 		fmt.Fprintln(w)
 		counts := table{heading: []string{"MONTH", "PROFILE", "VERSION", "CERTIFICATES"}}
 		for _, x := range r.Certificates {

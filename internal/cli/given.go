@@ -3,18 +3,20 @@ package cli
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// refuseEmpty refuses an argument that is given and empty, as a shell variable
+// checkGiven looks at what is given. It refuses an argument that is given and empty, as a shell variable
 // that was never set leaves one: it would pass for one that is not given, and a
 // token for no endpoint would be one for all. Likewise it refuses numbers and
 // durations below 1, which would be replaced by a default. A flag whose struct tag
-// says empty:"means" gives them a meaning; so does one that is a pointer.
-func refuseEmpty(parsed *kong.Context) error {
+// says empty:"means" gives them a meaning; so does one that is a pointer. A number above
+// what the tag most says, which the server would refuse, is refused likewise.
+func checkGiven(parsed *kong.Context) error {
 	for _, p := range parsed.Path {
 		value, name := p.Positional, ""
 		switch {
@@ -24,6 +26,9 @@ func refuseEmpty(parsed *kong.Context) error {
 			name = value.Summary()
 		default:
 			continue
+		}
+		if most, err := strconv.ParseInt(value.Tag.Get("most"), 10, 64); err == nil && value.Target.Int() > most {
+			return usagef("%s: %d is above %d", name, value.Target.Int(), most)
 		}
 		if value.Tag.Has("empty") {
 			continue

@@ -30,15 +30,15 @@ func (g *grantList) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Grant]{Items: all}, grants(all...))
+	return c.list(client.List[client.Grant]{Items: all}, grants(all...), "", "")
 }
 
-func grants(all ...client.Grant) func(io.Writer) error {
-	t := table{heading: []string{"ID", "PRINCIPAL", "ROLE", "SCOPE", "BY", "CREATED"}}
+func grants(all ...client.Grant) *table {
+	t := &table{heading: []string{"ID", "PRINCIPAL", "ROLE", "SCOPE", "BY", "CREATED"}}
 	for _, g := range all {
 		t.add(g.ID, g.Principal, g.Role, g.Scope, g.Actor, when(g.Created))
 	}
-	return t.write
+	return t
 }
 
 // grantAdd is "pando grant add".
@@ -61,7 +61,7 @@ func (g *grantAdd) Run(ctx context.Context, c *console, cl *client.Client) error
 	if err != nil {
 		return err
 	}
-	return c.result(given, grants(*given))
+	return c.result(given, grants(*given).write)
 }
 
 // grantRemove is "pando grant remove".

@@ -30,7 +30,7 @@ func (x *childLend) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(l, lent(*l))
+	return c.result(l, lent(*l).write)
 }
 
 // childLent is "pando child lent".
@@ -44,7 +44,7 @@ func (x *childLent) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Loan]{Items: items}, lent(items...))
+	return c.list(client.List[client.Loan]{Items: items}, lent(items...), "", "")
 }
 
 // childTakeBack is "pando child take-back".
@@ -80,13 +80,13 @@ func (loansCommand) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Loan]{Items: items}, lent(items...))
+	return c.list(client.List[client.Loan]{Items: items}, lent(items...), "", "")
 }
 
-func lent(items ...client.Loan) func(io.Writer) error {
-	t := table{heading: []string{"LOAN", "CHILD", "AUTHORITY", "PROFILE", "USED", "LIMIT", "CREATED"}}
+func lent(items ...client.Loan) *table {
+	t := &table{heading: []string{"LOAN", "CHILD", "AUTHORITY", "PROFILE", "USED", "LIMIT", "CREATED"}}
 	for _, x := range items {
 		t.add(x.Name, x.Child, x.Authority, x.Profile, x.Used, x.Limit, when(x.Created))
 	}
-	return t.write
+	return t
 }

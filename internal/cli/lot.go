@@ -47,7 +47,7 @@ func (l *lotCreate) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(made, lots(*made))
+	return c.result(made, lots(*made).write)
 }
 
 // orZero returns what p points to, or nothing.
@@ -63,7 +63,7 @@ type lotList struct {
 	ProductLine string `placeholder:"NAME" help:"Only this product line's."`
 	Site        string `placeholder:"NAME" help:"Only this site's."`
 	State       string `enum:",open,closed" default:"" placeholder:"STATE" help:"Only those that are open or closed."`
-	Limit       int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit       int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Cursor      string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
 }
 
@@ -73,8 +73,7 @@ func (l *lotList) Run(ctx context.Context, c *console, cl *client.Client) error 
 	if err != nil {
 		return err
 	}
-	c.more(page.Next)
-	return c.result(page, lots(page.Items...))
+	return c.list(page, lots(page.Items...), "--cursor", page.Next)
 }
 
 // lotShow is "pando lot show".
@@ -151,12 +150,12 @@ func (l *lotUpdate) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(got, lots(*got))
+	return c.result(got, lots(*got).write)
 }
 
 // lots prints lots for people.
-func lots(items ...client.Lot) func(io.Writer) error {
-	t := table{heading: []string{"LOT", "STATE", "PRODUCT LINE", "SITE", "ORDERED", "REGISTERED", "BY"}}
+func lots(items ...client.Lot) *table {
+	t := &table{heading: []string{"LOT", "STATE", "PRODUCT LINE", "SITE", "ORDERED", "REGISTERED", "BY"}}
 	for _, x := range items {
 		ordered := any("")
 		if x.Ordered > 0 {
@@ -164,5 +163,5 @@ func lots(items ...client.Lot) func(io.Writer) error {
 		}
 		t.add(x.Name, x.State, x.ProductLine, x.Site, ordered, when(x.Created), registrar(x.By))
 	}
-	return t.write
+	return t
 }

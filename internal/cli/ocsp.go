@@ -264,5 +264,5 @@ func (*ocspResponders) Run(ctx context.Context, c *console, cl *client.Client) e
 	for _, r := range responders {
 		t.add(r.Issuer, r.Serial, when(r.NotBefore), when(r.NotAfter), r.Problem)
 	}
-	return c.result(client.List[client.Responder]{Items: responders}, t.write)
+	return c.list(client.List[client.Responder]{Items: responders}, &t, "", "")
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 
 	"github.com/pando-pki/pando/client"
 )
@@ -57,11 +56,11 @@ func (p *placeCreate[K]) Run(ctx context.Context, c *console, cl *client.Client)
 	if err != nil {
 		return err
 	}
-	return c.result(made, placeTable(k.heading(), *made))
+	return c.result(made, placeTable(k.heading(), *made).write)
 }
 
 type placeList[K places] struct {
-	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit  int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Cursor string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
 }
 
@@ -72,8 +71,7 @@ func (p *placeList[K]) Run(ctx context.Context, c *console, cl *client.Client) e
 	if err != nil {
 		return err
 	}
-	c.more(page.Next)
-	return c.result(page, placeTable(k.heading(), page.Items...))
+	return c.list(page, placeTable(k.heading(), page.Items...), "--cursor", page.Next)
 }
 
 type placeShow[K places] struct {
@@ -87,7 +85,7 @@ func (p *placeShow[K]) Run(ctx context.Context, c *console, cl *client.Client) e
 	if err != nil {
 		return err
 	}
-	return c.result(got, placeTable(k.heading(), *got))
+	return c.result(got, placeTable(k.heading(), *got).write)
 }
 
 type placeUpdate[K places] struct {
@@ -102,16 +100,16 @@ func (p *placeUpdate[K]) Run(ctx context.Context, c *console, cl *client.Client)
 	if err != nil {
 		return err
 	}
-	return c.result(got, placeTable(k.heading(), *got))
+	return c.result(got, placeTable(k.heading(), *got).write)
 }
 
 // placeTable prints places for people.
-func placeTable(heading string, items ...client.Place) func(io.Writer) error {
-	t := table{heading: []string{heading, "DESCRIPTION", "REGISTERED", "BY"}}
+func placeTable(heading string, items ...client.Place) *table {
+	t := &table{heading: []string{heading, "DESCRIPTION", "REGISTERED", "BY"}}
 	for _, x := range items {
 		t.add(x.Name, x.Description, when(x.Created), registrar(x.By))
 	}
-	return t.write
+	return t
 }
 
 // registrar says who registered something.

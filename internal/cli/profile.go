@@ -57,7 +57,7 @@ func (p *profilePublish) Run(ctx context.Context, c *console, cl *client.Client)
 		c.note("version %d has this content already; nothing was published", made.Version)
 	}
 	p.look(ctx, c, cl, source, made)
-	return c.result(made, profiles(*made))
+	return c.result(made, profiles(*made).write)
 }
 
 // look notes what publishing alone does not do: make an authority that the document
@@ -92,7 +92,7 @@ func (profileList) Run(ctx context.Context, c *console, cl *client.Client) error
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Profile]{Items: items}, profiles(items...))
+	return c.list(client.List[client.Profile]{Items: items}, profiles(items...), "", "")
 }
 
 // profileVersions is "pando profile versions".
@@ -148,10 +148,10 @@ func (p *profileShow) Run(ctx context.Context, c *console, cl *client.Client) er
 }
 
 // profiles prints profiles for people.
-func profiles(items ...client.Profile) func(io.Writer) error {
-	t := table{heading: []string{"PROFILE", "VERSION", "PUBLISHED", "HASH"}}
+func profiles(items ...client.Profile) *table {
+	t := &table{heading: []string{"PROFILE", "VERSION", "PUBLISHED", "HASH"}}
 	for _, x := range items {
 		t.add(x.Name, x.Version, when(x.Created), x.Hash)
 	}
-	return t.write
+	return t
 }

@@ -33,7 +33,7 @@ func (quotaList) Run(ctx context.Context, c *console, cl *client.Client) error {
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Quota]{Items: items}, quotas(items...))
+	return c.list(client.List[client.Quota]{Items: items}, quotas(items...), "", "")
 }
 
 // quotaSet is "pando quota set".
@@ -57,7 +57,7 @@ func (q *quotaSet) Run(ctx context.Context, c *console, cl *client.Client) error
 	if err != nil {
 		return err
 	}
-	return c.result(set, quotas(*set))
+	return c.result(set, quotas(*set).write)
 }
 
 // quotaRemove is "pando quota remove".
@@ -75,8 +75,8 @@ func (q *quotaRemove) Run(ctx context.Context, c *console, cl *client.Client) er
 }
 
 // quotas prints quotas for people.
-func quotas(items ...client.Quota) func(io.Writer) error {
-	t := table{heading: []string{"QUOTA", "USED", "LIMIT", "STATE", "CHANGED", "BY"}}
+func quotas(items ...client.Quota) *table {
+	t := &table{heading: []string{"QUOTA", "USED", "LIMIT", "STATE", "CHANGED", "BY"}}
 	for _, x := range items {
 		state := "counted"
 		if x.Counting {
@@ -84,5 +84,5 @@ func quotas(items ...client.Quota) func(io.Writer) error {
 		}
 		t.add(x.Quota, x.Used, x.Limit, state, when(x.Changed), x.By)
 	}
-	return t.write
+	return t
 }

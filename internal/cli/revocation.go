@@ -102,7 +102,7 @@ func confirmRevocation(what string, n client.NewRevocationJob, more string) erro
 
 // revocationList is "pando revocation list".
 type revocationList struct {
-	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit  int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Before string `placeholder:"ID" help:"Go on where an earlier list ended."`
 }
 
@@ -117,10 +117,7 @@ func (l *revocationList) Run(ctx context.Context, c *console, cl *client.Client)
 		j := &page.Items[i]
 		t.add(j.ID, j.State, selectionOf(j), actOf(j), seenBy(j), j.Changed, when(j.Created))
 	}
-	if page.Next != "" {
-		c.note("there are more: --before %s", page.Next)
-	}
-	return c.result(page, t.write)
+	return c.list(page, &t, "--before", page.Next)
 }
 
 // revocationID names one job.
@@ -161,7 +158,7 @@ func (s *revocationShow) Run(ctx context.Context, c *console, cl *client.Client)
 // revocationCounts is "pando revocation counts".
 type revocationCounts struct {
 	revocationID
-	Limit  int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit  int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Cursor string `placeholder:"TEXT" help:"Go on where an earlier list ended."`
 }
 
@@ -175,8 +172,7 @@ func (s *revocationCounts) Run(ctx context.Context, c *console, cl *client.Clien
 	for _, n := range page.Items {
 		t.add(n.Issuer, n.Shard, n.Good, n.Held, n.Suspended, n.Revoked, n.Expired, n.Changed)
 	}
-	c.more(page.Next)
-	return c.result(page, t.write)
+	return c.list(page, &t, "--cursor", page.Next)
 }
 
 // revocationRun is "pando revocation run".

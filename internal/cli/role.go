@@ -32,11 +32,11 @@ func (roleList) Run(ctx context.Context, c *console, cl *client.Client) error {
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Role]{Items: all}, roles(all...))
+	return c.list(client.List[client.Role]{Items: all}, roles(all...), "", "")
 }
 
-func roles(all ...client.Role) func(io.Writer) error {
-	t := table{heading: []string{"NAME", "KIND", "DESCRIPTION", "PERMISSIONS"}}
+func roles(all ...client.Role) *table {
+	t := &table{heading: []string{"NAME", "KIND", "DESCRIPTION", "PERMISSIONS"}}
 	for _, r := range all {
 		kind := "own"
 		if r.BuiltIn {
@@ -44,7 +44,7 @@ func roles(all ...client.Role) func(io.Writer) error {
 		}
 		t.add(r.Name, kind, r.Description, strings.Join(r.Permissions, " "))
 	}
-	return t.write
+	return t
 }
 
 // roleShow is "pando role show".
@@ -62,7 +62,7 @@ func (r *roleShow) Run(ctx context.Context, c *console, cl *client.Client) error
 	if i < 0 {
 		return hintf(pki.Errorf(pki.NotFound, "no role %q", r.Name), "'pando role list' lists what there is")
 	}
-	return c.result(all[i], roles(all[i]))
+	return c.result(all[i], roles(all[i]).write)
 }
 
 // roleCreate is "pando role create".
@@ -85,7 +85,7 @@ func (r *roleCreate) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	return c.result(made, roles(*made))
+	return c.result(made, roles(*made).write)
 }
 
 // roleChange is "pando role change".
@@ -105,7 +105,7 @@ func (r *roleChange) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	return c.result(changed, roles(*changed))
+	return c.result(changed, roles(*changed).write)
 }
 
 // roleDelete is "pando role delete".

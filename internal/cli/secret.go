@@ -82,7 +82,7 @@ func takesSecrets(protocol string) bool {
 type secretList struct {
 	Endpoint string `placeholder:"NAME" help:"Only those of this endpoint."`
 	Device   string `placeholder:"ID" help:"Only those of this device."`
-	Limit    int    `default:"100" help:"At most so many (default: ${default})."`
+	Limit    int    `default:"100" most:"1000" help:"At most so many, up to 1000 (default: ${default})."`
 	Before   string `placeholder:"ID" help:"Go on where an earlier list ended."`
 }
 
@@ -96,10 +96,7 @@ func (s *secretList) Run(ctx context.Context, c *console, cl *client.Client) err
 	for _, x := range page.Items {
 		t.add(x.ID, x.Endpoint, cmp.Or(x.Device, "any"), x.Name, goodFor(x.Once), when(x.Expires), when(x.Revoked))
 	}
-	if page.Next != "" {
-		c.note("there are more: --before %s", page.Next)
-	}
-	return c.result(page, t.write)
+	return c.list(page, &t, "--before", page.Next)
 }
 
 func goodFor(once bool) string {

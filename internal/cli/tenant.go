@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"strconv"
 
 	"github.com/pando-pki/pando/client"
@@ -43,7 +42,7 @@ func (t *tenantCreate) Run(ctx context.Context, c *console, cl *client.Client) e
 	if err != nil {
 		return err
 	}
-	return c.result(tenant, tenants(*tenant))
+	return c.result(tenant, tenants(*tenant).write)
 }
 
 // tenantList is "pando tenant list".
@@ -55,7 +54,7 @@ func (tenantList) Run(ctx context.Context, c *console, cl *client.Client) error 
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Tenant]{Items: items}, tenants(items...))
+	return c.list(client.List[client.Tenant]{Items: items}, tenants(items...), "", "")
 }
 
 // tenantShow is "pando tenant show".
@@ -69,7 +68,7 @@ func (t *tenantShow) Run(ctx context.Context, c *console, cl *client.Client) err
 	if err != nil {
 		return err
 	}
-	return c.result(tenant, tenants(*tenant))
+	return c.result(tenant, tenants(*tenant).write)
 }
 
 // tenantSet is "pando tenant set".
@@ -95,12 +94,12 @@ func (t *tenantSet) Run(ctx context.Context, c *console, cl *client.Client) erro
 	if err != nil {
 		return err
 	}
-	return c.result(tenant, tenants(*tenant))
+	return c.result(tenant, tenants(*tenant).write)
 }
 
 // tenants prints tenants for people.
-func tenants(items ...client.Tenant) func(io.Writer) error {
-	t := table{heading: []string{"TENANT", "ORGANIZATION", "CREATED", "APPROVALS", "REQUESTS/S", "BURST", "CHILDREN"}}
+func tenants(items ...client.Tenant) *table {
+	t := &table{heading: []string{"TENANT", "ORGANIZATION", "CREATED", "APPROVALS", "REQUESTS/S", "BURST", "CHILDREN"}}
 	for _, x := range items {
 		children := ""
 		if x.Settings.Children != nil {
@@ -108,7 +107,7 @@ func tenants(items ...client.Tenant) func(io.Writer) error {
 		}
 		t.add(x.ID, x.Organization, when(x.Created), x.Approvals, orEmpty(x.Settings.PerSecond), orEmpty(x.Settings.Burst), children)
 	}
-	return t.write
+	return t
 }
 
 // orEmpty prints a number, and nothing for 0.

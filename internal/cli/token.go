@@ -88,7 +88,7 @@ func (t *tokenList) Run(ctx context.Context, c *console, cl *client.Client) erro
 	for _, x := range items {
 		rows.add(x.ID, x.Name, grantsText(x.Grants), when(x.Expires), when(x.Revoked))
 	}
-	return c.result(client.List[client.APIToken]{Items: items}, rows.write)
+	return c.list(client.List[client.APIToken]{Items: items}, &rows, "", "")
 }
 
 // tokenRevoke is "pando token revoke".

@@ -53,7 +53,7 @@ func (t *trustAdd) Run(ctx context.Context, c *console, cl *client.Client) error
 	if err != nil {
 		return err
 	}
-	return c.result(added, trusts(*added))
+	return c.result(added, trusts(*added).write)
 }
 
 // trustList is "pando trust list".
@@ -65,7 +65,7 @@ func (trustList) Run(ctx context.Context, c *console, cl *client.Client) error {
 	if err != nil {
 		return err
 	}
-	return c.result(client.List[client.Trust]{Items: items}, trusts(items...))
+	return c.list(client.List[client.Trust]{Items: items}, trusts(items...), "", "")
 }
 
 // trustUpdate is "pando trust update".
@@ -95,7 +95,7 @@ func (t *trustUpdate) Run(ctx context.Context, c *console, cl *client.Client) er
 	if slices.ContainsFunc(before, func(b client.Trust) bool { return reflect.DeepEqual(b, *changed) }) {
 		c.note("%s was so already; nothing has changed", changed.Name)
 	}
-	return c.result(changed, trusts(*changed))
+	return c.result(changed, trusts(*changed).write)
 }
 
 // trustRemove is "pando trust remove".
@@ -112,10 +112,10 @@ func (t *trustRemove) Run(ctx context.Context, c *console, cl *client.Client) er
 	return c.result(ended{t.Name, "removed"}, func(io.Writer) error { return nil })
 }
 
-func trusts(items ...client.Trust) func(io.Writer) error {
-	t := table{heading: []string{"NAME", "GRANTS", "ENDS", "SUBJECT"}}
+func trusts(items ...client.Trust) *table {
+	t := &table{heading: []string{"NAME", "GRANTS", "ENDS", "SUBJECT"}}
 	for _, x := range items {
 		t.add(x.Name, grantsText(x.Grants), when(x.Ends), x.Subject)
 	}
-	return t.write
+	return t
 }
