@@ -46,7 +46,8 @@ type RevocationCounts struct {
 	Suspended int64 `json:"suspended" doc:"On hold, and left by a release, since their devices are suspended (resume the devices) or the tenant whose authority issued them holds them (it releases them). Counted as held by jobs that do not release."`
 	Revoked   int64 `json:"revoked" doc:"Revoked for good before. They are left."`
 	Expired   int64 `json:"expired" doc:"Expired and not revoked. They are left."`
-	Changed   int64 `json:"changed" doc:"Those that the job revoked, held or released; while counting or counted: that it would."`
+	ToChange  int64 `json:"to_change" doc:"Those that the job would revoke, hold or release, as its dry run counted them; 0 once it runs."`
+	Changed   int64 `json:"changed" doc:"Those that the job revoked, held or released; 0 before it runs."`
 }
 
 // A RevocationCount is the counts of one CRL shard.

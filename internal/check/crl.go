@@ -27,7 +27,7 @@ func (c *checker) checkCRLs(ctx context.Context) error {
 			return fmt.Errorf("reading the shards of issuer %s: %w", i.ID, err)
 		}
 		for _, s := range shards {
-			if s.Newest > s.Covers {
+			if s.Uncovered() {
 				c.report.ShardsDue++
 			}
 			if s.Number == 0 {

@@ -46,8 +46,8 @@ func (s *fakeStore) putDelta(t *testing.T, base, number int64, entries ...x509.R
 
 func TestSoundDelta(t *testing.T) {
 	s := newDeltaStore(t)
-	if got := run(t, s, ""); !got.OK() || got.CRLs != 2 {
-		t.Errorf("%d CRLs, findings %v", got.CRLs, got.Findings)
+	if got := run(t, s, ""); !got.OK() || got.CRLs != 2 || got.ShardsDue != 0 {
+		t.Errorf("%d CRLs, %d shards due, findings %v", got.CRLs, got.ShardsDue, got.Findings)
 	}
 	s.putDelta(t, 3, 5, s.changes()...)
 	if got := run(t, s, ""); !got.OK() {

@@ -100,7 +100,7 @@ type Report struct {
 	Voids         int64     `json:"voids"`
 	CRLs          int64     `json:"crls"`
 	CRLEntries    int64     `json:"crl_entries"`
-	ShardsDue     int64     `json:"shards_due"` // shards with revocations that no CRL covers yet
+	ShardsDue     int64     `json:"shards_due"` // shards with revocations that neither a full CRL nor a delta covers yet
 	Quotas        int64     `json:"quotas"`
 	Acknowledged  int64     `json:"acknowledged"`
 	Logs          int64     `json:"logs"`

@@ -137,7 +137,7 @@ func tracedJob(j *client.TracedJob) *table {
 	facts.add("selection", selectionOf(x))
 	facts.add("act", actOf(x))
 	facts.add("state", x.State)
-	facts.add(changeOf(x), x.Changed)
+	addChanged(facts, x)
 	facts.add("created", when(x.Created)+by(x.By))
 	addApproved(facts, j.Approved)
 	if !x.Started.IsZero() {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/pando-pki/pando/client"
@@ -112,10 +113,10 @@ func (l *revocationList) Run(ctx context.Context, c *console, cl *client.Client)
 	if err != nil {
 		return err
 	}
-	t := table{heading: []string{"ID", "STATE", "SELECTION", "ACT", "SEEN", "CHANGED", "CREATED"}}
+	t := table{heading: []string{"ID", "STATE", "SELECTION", "ACT", "SEEN", "TO CHANGE", "CHANGED", "CREATED"}}
 	for i := range page.Items {
 		j := &page.Items[i]
-		t.add(j.ID, j.State, selectionOf(j), actOf(j), seenBy(j), j.Changed, when(j.Created))
+		t.add(j.ID, j.State, selectionOf(j), actOf(j), seenBy(j), j.ToChange, j.Changed, when(j.Created))
 	}
 	return c.list(page, &t, "--before", page.Next)
 }
@@ -131,17 +132,18 @@ func (r *revocationID) advise(err error) error {
 	if !ok || p.Kind != pki.Conflict.String() {
 		return err
 	}
+	const atEnd = "it is at its end: 'pando revocation start' begins another"
 	hints := map[string]string{
-		client.Counting:  "'pando revocation watch %[1]s' waits until it is counted, 'pando revocation cancel %[1]s' ends it",
-		client.Counted:   "'pando revocation run %[1]s' lets it run, 'pando revocation cancel %[1]s' ends it",
-		client.Running:   "'pando revocation pause %[1]s' stops it, 'pando revocation cancel %[1]s' ends it",
-		client.Paused:    "'pando revocation resume %[1]s' lets it go on, 'pando revocation cancel %[1]s' ends it",
-		client.Cancelled: "it is at its end: 'pando revocation start' begins another",
-		client.Done:      "it is at its end: 'pando revocation start' begins another",
+		client.Counting:  "'pando revocation watch JOB' waits until it is counted, 'pando revocation cancel JOB' ends it",
+		client.Counted:   "'pando revocation run JOB' lets it run, 'pando revocation cancel JOB' ends it",
+		client.Running:   "'pando revocation pause JOB' stops it, 'pando revocation cancel JOB' ends it",
+		client.Paused:    "'pando revocation resume JOB' lets it go on, 'pando revocation cancel JOB' ends it",
+		client.Cancelled: atEnd,
+		client.Done:      atEnd,
 	}
 	for state, hint := range hints {
 		if p.Detail == "the revocation job is "+state {
-			return hintf(err, hint, r.ID)
+			return hintf(err, "%s", strings.ReplaceAll(hint, "JOB", r.ID))
 		}
 	}
 	return err
@@ -168,9 +170,9 @@ func (s *revocationCounts) Run(ctx context.Context, c *console, cl *client.Clien
 	if err != nil {
 		return err
 	}
-	t := table{heading: []string{"ISSUER", "SHARD", "GOOD", "HELD", "SUSPENDED", "REVOKED", "EXPIRED", "CHANGED"}}
+	t := table{heading: []string{"ISSUER", "SHARD", "GOOD", "HELD", "SUSPENDED", "REVOKED", "EXPIRED", "TO CHANGE", "CHANGED"}}
 	for _, n := range page.Items {
-		t.add(n.Issuer, n.Shard, n.Good, n.Held, n.Suspended, n.Revoked, n.Expired, n.Changed)
+		t.add(n.Issuer, n.Shard, n.Good, n.Held, n.Suspended, n.Revoked, n.Expired, n.ToChange, n.Changed)
 	}
 	return c.list(page, &t, "--cursor", page.Next)
 }
@@ -193,7 +195,7 @@ func (s *revocationRun) Run(ctx context.Context, c *console, cl *client.Client) 
 			return err
 		}
 		if j.DryRun && j.State == client.Counted { // who began another was asked; in another state it does not run
-			what := fmt.Sprintf("%d certificates of %s, as counted,", j.Changed, selectionOf(j))
+			what := fmt.Sprintf("%d certificates of %s, as counted,", j.ToChange, selectionOf(j))
 			if err := confirmRevocation(what, client.NewRevocationJob{RevocationSelection: j.RevocationSelection, Reason: j.Reason, Release: j.Release}, ""); err != nil {
 				return err
 			}
@@ -295,7 +297,7 @@ func showRevocation(c *console) func(*client.RevocationJob, error) error {
 			}
 			t.add("revoked before", j.Revoked)
 			t.add("expired", j.Expired)
-			t.add(changeOf(j), j.Changed)
+			addChanged(&t, j)
 			t.add("created", when(j.Created)+" by "+j.By)
 			if !j.Finished.IsZero() && !j.Started.IsZero() {
 				t.add("finished", when(j.Finished)+" after "+j.Finished.Sub(j.Started).Round(time.Millisecond).String())
@@ -316,12 +318,14 @@ func selectionOf(j *client.RevocationJob) string {
 	return ""
 }
 
-// changeOf says what the number of certificates is that a job changes.
-func changeOf(j *client.RevocationJob) string {
-	if j.State == client.Counting || j.State == client.Counted {
-		return "to change"
+// addChanged says how many certificates a job changed, or, of one that never ran, would
+// change.
+func addChanged(t *table, j *client.RevocationJob) {
+	if j.Started.IsZero() {
+		t.add("to change", j.ToChange)
+		return
 	}
-	return "changed"
+	t.add("changed", j.Changed)
 }
 
 func actOf(j *client.RevocationJob) string {

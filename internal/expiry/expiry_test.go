@@ -1,8 +1,10 @@
 package expiry_test
 
 import (
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/enroll"
+	"github.com/pando-pki/pando/internal/expiry"
+	"github.com/pando-pki/pando/internal/keystore"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pandotest/stack"
 	"github.com/pando-pki/pando/internal/pki"
@@ -110,5 +114,36 @@ func TestLookOut(t *testing.T) {
 	s.Alarms.Raise(alarm.Alarm{Key: alarm.Key{Tenant: "acme", Name: "other.alarm"}, Severity: alarm.Warning})
 	if diff := cmp.Diff([]string{"other.alarm warning"}, look()); diff != "" {
 		t.Errorf("somebody else's alarm: %s", diff)
+	}
+}
+
+// TestCredential: of a certificate of the server's own it is not said that it should have
+// renewed itself before its last quarter.
+func TestCredential(t *testing.T) {
+	clock := pandotest.NewClock(time.Now())
+	s := stack.New(t, stack.Config{Now: clock.Now})
+	s.AddTenant(t, "acme", "device")
+	key := pandotest.Key(t, pki.P256)
+	responder := pandotest.NewRoot(t, "Issuing", clock.Now()).Sign(t, &x509.Certificate{NotBefore: clock.Now(), NotAfter: clock.Now().Add(30 * day)}, key.Public())
+	if err := s.Store.PutCredential(t.Context(), &keystore.Credential{Tenant: "acme", Name: "ocsp:x", Chain: [][]byte{responder}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		after    time.Duration
+		severity alarm.Severity
+		late     bool
+	}{{0, "", false}, {20 * day, "", false}, {3 * day, alarm.Warning, true}, {6 * day, alarm.Critical, true}} {
+		clock.Advance(test.after)
+		r, err := s.Expiry.Report(t.Context(), s.Permit(t, "acme", access.ReadAlarms), 31*day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(r.Items, func(x expiry.Item) bool { return x.Kind == expiry.Credential })
+		if at < 0 {
+			t.Fatalf("%+v", r.Items)
+		}
+		if got := r.Items[at]; got.Severity != test.severity || strings.Contains(got.Do, "has not") != test.late {
+			t.Errorf("after %s more: %+v", test.after, got)
+		}
 	}
 }

@@ -94,11 +94,11 @@ func (s *server) revocationCounts(ctx context.Context, g access.Permit, in *jobC
 		after.Issuer, after.Shard = pki.IssuerID(issuer), n
 	}
 	id := revocation.JobID(in.ID)
-	counts, err := s.cfg.RevocationJobs.Counts(ctx, g, id, after, in.Limit)
+	j, err := s.cfg.RevocationJobs.Job(ctx, g, id)
 	if err != nil {
 		return nil, err
 	}
-	j, err := s.cfg.RevocationJobs.Job(ctx, g, id)
+	counts, err := s.cfg.RevocationJobs.Counts(ctx, g, id, after, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *server) revocationCounts(ctx context.Context, g access.Permit, in *jobC
 		next = string(last.Issuer) + "/" + strconv.Itoa(last.Shard)
 	}
 	return each(counts, next, func(c revocation.ShardCounts) client.RevocationCount {
-		return client.RevocationCount{Issuer: string(c.Issuer), Shard: c.Shard, RevocationCounts: wireCounts(c.Counts, j.Reason)}
+		return client.RevocationCount{Issuer: string(c.Issuer), Shard: c.Shard, RevocationCounts: wireCounts(j, c.Counts)}
 	}), nil
 }
 
@@ -167,7 +167,7 @@ func wireJob(j *revocation.Job) client.RevocationJob {
 		ID: string(j.ID), DryRun: j.DryRun, State: string(j.State), By: j.By, Created: j.Created, Started: j.Started, Finished: j.Finished,
 		RevocationSelection: client.RevocationSelection{Device: string(j.Selection.Device), Lot: j.Selection.Lot,
 			ProductLine: j.Selection.ProductLine, Batch: string(j.Selection.Batch), Issuer: string(j.Selection.Issuer)},
-		Total: j.Total, RevocationCounts: wireCounts(j.Counts, j.Reason),
+		Total: j.Total, RevocationCounts: wireCounts(j, j.Counts),
 	}
 	if out.Release = j.Reason == pki.RemoveFromCRL; !out.Release {
 		out.Reason = j.Reason.String()
@@ -175,6 +175,12 @@ func wireJob(j *revocation.Job) client.RevocationJob {
 	return out
 }
 
-func wireCounts(c revocation.Counts, reason pki.Reason) client.RevocationCounts {
-	return client.RevocationCounts{Good: c.Good, Held: c.Held, Suspended: c.Suspended, Revoked: c.Revoked, Expired: c.Expired, Changed: c.Changed(reason)}
+func wireCounts(j *revocation.Job, c revocation.Counts) client.RevocationCounts {
+	out := client.RevocationCounts{Good: c.Good, Held: c.Held, Suspended: c.Suspended, Revoked: c.Revoked, Expired: c.Expired}
+	if j.Ran() {
+		out.Changed = c.Changed(j.Reason)
+	} else {
+		out.ToChange = c.Changed(j.Reason)
+	}
+	return out
 }

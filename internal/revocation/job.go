@@ -127,6 +127,10 @@ type Counts struct {
 	Expired   int64
 }
 
+// Ran reports whether the job was ever let run, so that its counts are of what it did;
+// those of one that was not are of what it would do.
+func (j *Job) Ran() bool { return !j.Started.IsZero() }
+
 // Seen returns how many certificates were looked at.
 func (c Counts) Seen() int64 { return c.Good + c.Held + c.Suspended + c.Revoked + c.Expired }
 

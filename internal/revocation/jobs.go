@@ -312,7 +312,7 @@ func findings(j *Job) string {
 		return ""
 	}
 	change := "changed"
-	if j.State == Counting || j.State == Counted {
+	if !j.Ran() {
 		change = "to change"
 	}
 	suspended := ""

@@ -87,7 +87,9 @@ func (f *fakeJobs) MoveJob(_ context.Context, tenant pki.TenantID, id revocation
 	if !slices.Contains(m.From, j.State) {
 		return pki.Errorf(pki.Conflict, "the job is %s", j.State)
 	}
-	j.State = m.To
+	if j.State = m.To; m.To == revocation.Running && !j.Ran() {
+		j.Started = m.At
+	}
 	f.events = append(f.events, e)
 	return nil
 }

@@ -102,9 +102,11 @@ type ShardState struct {
 
 // Behind reports whether the shard has no CRL, or an entry that is neither in its full CRL
 // nor in its delta.
-func (s *ShardState) Behind() bool {
-	return s.Number == 0 || s.Newest > max(s.Covers, s.Delta.Covers)
-}
+func (s *ShardState) Behind() bool { return s.Number == 0 || s.Uncovered() }
+
+// Uncovered reports whether the shard has an entry that is neither in its full CRL nor in
+// its delta.
+func (s *ShardState) Uncovered() bool { return s.Newest > max(s.Covers, s.Delta.Covers) }
 
 // A Recovery is what is taken over from a published CRL.
 type Recovery struct {
