@@ -20,7 +20,9 @@ type Grant struct {
 	Created   time.Time
 
 	// Own are the permissions of a role of the tenant's own, as they were when the
-	// grant was read; nil with a role that is built in.
+	// grant was read, or of a new one when the role was; nil with a role that is built in.
+	// A new grant is stored only while the role includes exactly them: whether it may be
+	// given, and who must approve it, was decided on those.
 	Own []Permission
 }
 

@@ -17,13 +17,15 @@ type GrantStore interface {
 	// PutRole stores a role; Conflict where the tenant has one of the name.
 	PutRole(ctx context.Context, r *OwnRole, e pki.Event) error
 	// ChangeRole replaces description and permissions; Conflict where there is no role
-	// with the permissions that it was read with.
-	ChangeRole(ctx context.Context, r *OwnRole, was []Permission, e pki.Event) error
+	// with the permissions that it was read with, or other trusted authorities have it
+	// than those that it was read with, which are named in order as grants name them.
+	ChangeRole(ctx context.Context, r *OwnRole, was []Permission, trusted []string, e pki.Event) error
 	// DeleteRole is Conflict while somebody has it, or the approvals of an endpoint name it.
 	DeleteRole(ctx context.Context, tenant pki.TenantID, name Role, e pki.Event) error
 
-	// PutGrant stores a grant: NotFound where there is no such principal any more or, of
-	// an own role, no such role; Conflict where it has MaxGrants, or this one.
+	// PutGrant stores a grant: NotFound where there is no such principal any more;
+	// Conflict where it has MaxGrants, or this one, or is devices, or where the role is an
+	// own one that does not include what the grant says.
 	PutGrant(ctx context.Context, g *Grant, e pki.Event) error
 	// DeleteGrant is NotFound where the tenant has no such grant.
 	DeleteGrant(ctx context.Context, tenant pki.TenantID, id string, e pki.Event) error
@@ -96,13 +98,14 @@ func (o *Office) ChangeRole(ctx context.Context, p Permit, r OwnRole) (*OwnRole,
 			trusted = append(trusted, h.Principal)
 		}
 	}
+	trusted = slices.Compact(trusted)
 	switch {
 	case len(trusted) > 0: // who never decide
 		if err := forCertificates(r.Permissions); err != nil {
 			return nil, err
 		}
 		if !slices.Equal(r.Permissions, was.Permissions) {
-			err = o.cfg.Gate.PassTrustedRole(ctx, p, &r, was.Permissions, slices.Compact(trusted))
+			err = o.cfg.Gate.PassTrustedRole(ctx, p, &r, was.Permissions, trusted)
 		}
 	case decides(Lacking(r.Permissions, was.Permissions)):
 		err = o.cfg.Gate.PassRole(ctx, p, &r, was.Permissions)
@@ -112,7 +115,7 @@ func (o *Office) ChangeRole(ctx context.Context, p Permit, r OwnRole) (*OwnRole,
 	}
 	r.Created = was.Created
 	defer o.cfg.Changed() // also after an error, which may mean that the outcome is unknown
-	return &r, o.cfg.Store.ChangeRole(ctx, &r, was.Permissions, o.event(p, "role.change", "role:"+string(r.Name), r.says()))
+	return &r, o.cfg.Store.ChangeRole(ctx, &r, was.Permissions, trusted, o.event(p, "role.change", "role:"+string(r.Name), r.says()))
 }
 
 // checkRole refuses a role that gives more than the permit's principal has; what it

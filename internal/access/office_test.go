@@ -26,7 +26,7 @@ func (d *drawer) PutRole(_ context.Context, r *access.OwnRole, _ pki.Event) erro
 	return nil
 }
 
-func (d *drawer) ChangeRole(_ context.Context, r *access.OwnRole, _ []access.Permission, _ pki.Event) error {
+func (d *drawer) ChangeRole(_ context.Context, r *access.OwnRole, _ []access.Permission, _ []string, _ pki.Event) error {
 	i := slices.IndexFunc(d.roles, func(x *access.OwnRole) bool { return x.Name == r.Name })
 	d.roles[i] = r
 	return nil

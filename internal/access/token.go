@@ -34,7 +34,8 @@ func tokenPrincipal(id pki.TokenID) string { return "token:" + string(id) }
 
 // TokenStore keeps tokens. Each change stores its event in the same transaction.
 type TokenStore interface {
-	// PutToken stores a token with its grants.
+	// PutToken stores a token with its grants; Conflict where an own role of a grant does
+	// not include what the grant says.
 	PutToken(ctx context.Context, t *Token, e pki.Event) error
 	// TokenByHash returns the token with the given hash and its grants, or a NotFound
 	// error. It is the one look-up without a tenant: the tenant comes from it.

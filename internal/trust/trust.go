@@ -45,7 +45,8 @@ func (a *Anchor) devices() bool {
 
 // Store keeps anchors. A change stores its event in the same transaction.
 type Store interface {
-	// PutAnchor stores an anchor; Conflict where its tenant has one of the name.
+	// PutAnchor stores an anchor with its grants; Conflict where its tenant has one of the
+	// name, or an own role of a grant does not include what the grant says.
 	PutAnchor(ctx context.Context, a *Anchor, e pki.Event) error
 	// Anchors returns a tenant's anchors, by name.
 	Anchors(ctx context.Context, tenant pki.TenantID) ([]*Anchor, error)
@@ -53,10 +54,11 @@ type Store interface {
 	// from the anchor that it leads to.
 	AllAnchors(ctx context.Context) ([]*Anchor, error)
 	// ChangeAnchor gives an anchor, which is known by its id, its grants in the place of
-	// those that it had. NotFound where it is gone, Conflict where it has others by now.
+	// those that it had. NotFound where it is gone, Conflict where it has others by now, or
+	// an own role of a new one does not include what the grant says.
 	ChangeAnchor(ctx context.Context, a *Anchor, had []access.Grant, e pki.Event) error
-	// RemoveAnchor removes an anchor, or is NotFound.
-	RemoveAnchor(ctx context.Context, tenant pki.TenantID, name string, e pki.Event) error
+	// RemoveAnchor removes an anchor, which is known by its id, or is NotFound.
+	RemoveAnchor(ctx context.Context, a *Anchor, e pki.Event) error
 
 	access.ScopeStore
 	AllIssuers(ctx context.Context) ([]*pki.Issuer, error)
@@ -247,7 +249,7 @@ func (s *Service) Remove(ctx context.Context, g access.Permit, name string) erro
 		return err
 	}
 	defer s.Forget() // also after an error, which may mean that the outcome is unknown
-	return s.cfg.Store.RemoveAnchor(ctx, g.Tenant(), name, s.event(g, "trust.remove", name, ""))
+	return s.cfg.Store.RemoveAnchor(ctx, a, s.event(g, "trust.remove", name, ""))
 }
 
 // find returns the anchor of a tenant with the name, or is NotFound.

@@ -21,7 +21,18 @@ func (t *tx) putGrants(all []access.Grant) error {
 	return nil
 }
 
+// putGrant stores a grant; Conflict where its role is an own one that does not include
+// what the grant was made with.
 func (t *tx) putGrant(g *access.Grant) error {
+	if access.PermissionsOf(g.Role) == nil {
+		n, err := one(context.Background(), t, scanInt, `SELECT COUNT(*) FROM access_role WHERE tenant = $1 AND name = $2 AND permissions = $3`, g.Tenant, g.Role, joined(g.Own))
+		if err != nil {
+			return fmt.Errorf("looking for role %s: %w", g.Role, err)
+		}
+		if n == 0 {
+			return roleChanged(g.Role)
+		}
+	}
 	rows, err := t.exec(`INSERT INTO access_grant (id, tenant, principal, role, authority, product_line, site, endpoint, actor, created)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
 		g.ID, g.Tenant, g.Principal, g.Role, g.Scope.Authority, g.Scope.ProductLine, g.Scope.Site, g.Scope.Endpoint, g.Actor, micros(g.Created))

@@ -28,18 +28,29 @@ func (s *Store) PutRole(ctx context.Context, r *access.OwnRole, e pki.Event) err
 }
 
 // ChangeRole implements access.GrantStore.
-func (s *Store) ChangeRole(ctx context.Context, r *access.OwnRole, was []access.Permission, e pki.Event) error {
+func (s *Store) ChangeRole(ctx context.Context, r *access.OwnRole, was []access.Permission, trusted []string, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
+		have, err := list(ctx, t, scanText, `SELECT DISTINCT principal FROM access_grant WHERE tenant = $1 AND role = $2 AND principal LIKE 'trust:%' ORDER BY principal`, r.Tenant, r.Name)
+		if err != nil {
+			return fmt.Errorf("looking for trusted authorities with role %s: %w", r.Name, err)
+		}
+		if !slices.Equal(have, trusted) {
+			return pki.Errorf(pki.Conflict, "a trusted authority got or lost the role %q meanwhile: look at it again", r.Name)
+		}
 		rows, err := t.exec(`UPDATE access_role SET description = $1, permissions = $2 WHERE tenant = $3 AND name = $4 AND permissions = $5`,
 			r.Description, joined(r.Permissions), r.Tenant, r.Name, joined(was))
 		switch {
 		case err != nil:
 			return fmt.Errorf("changing role %s: %w", r.Name, err)
 		case rows == 0:
-			return pki.Errorf(pki.Conflict, "the role %q was changed or deleted by somebody else meanwhile: look at it again", r.Name)
+			return roleChanged(r.Name)
 		}
 		return t.event(e)
 	})
+}
+
+func roleChanged(name access.Role) error {
+	return pki.Errorf(pki.Conflict, "the role %q was changed or deleted by somebody else meanwhile: look at it again", name)
 }
 
 // DeleteRole implements access.GrantStore.
@@ -127,7 +138,8 @@ func (s *Store) PutGrant(ctx context.Context, g *access.Grant, e pki.Event) erro
 	})
 }
 
-// holder is NotFound where the principal of a grant is not there any more, or its role.
+// holder is NotFound where the principal of a grant is not there any more, and Conflict
+// where it is devices by now.
 func (t *tx) holder(ctx context.Context, g *access.Grant) error {
 	kind, name, _ := strings.Cut(g.Principal, ":")
 	query := `SELECT COUNT(*) FROM trust_anchor WHERE tenant = $1 AND name = $2`
@@ -141,14 +153,14 @@ func (t *tx) holder(ctx context.Context, g *access.Grant) error {
 	if n == 0 {
 		return pki.Errorf(pki.NotFound, "no %s", g.Principal)
 	}
-	if access.PermissionsOf(g.Role) != nil {
+	if kind != "trust" {
 		return nil
 	}
-	if n, err = one(ctx, t, scanInt, `SELECT COUNT(*) FROM access_role WHERE tenant = $1 AND name = $2`, g.Tenant, g.Role); err != nil {
-		return fmt.Errorf("looking for role %s: %w", g.Role, err)
+	if n, err = one(ctx, t, scanInt, `SELECT COUNT(*) FROM access_grant WHERE tenant = $1 AND principal = $2 AND role = $3`, g.Tenant, g.Principal, access.Device); err != nil {
+		return fmt.Errorf("looking for grants of %s: %w", g.Principal, err)
 	}
-	if n == 0 {
-		return pki.Errorf(pki.NotFound, "no role %q", g.Role)
+	if n > 0 {
+		return pki.Errorf(pki.Conflict, "%s was made one for devices by somebody else meanwhile: look at it again", g.Principal)
 	}
 	return nil
 }

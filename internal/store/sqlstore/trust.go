@@ -102,18 +102,18 @@ func without(all, others []access.Grant) []access.Grant {
 }
 
 // RemoveAnchor implements trust.Store.
-func (s *Store) RemoveAnchor(ctx context.Context, tenant pki.TenantID, name string, e pki.Event) error {
+func (s *Store) RemoveAnchor(ctx context.Context, a *trust.Anchor, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
-		rows, err := t.exec(`DELETE FROM trust_anchor WHERE tenant = $1 AND name = $2`, tenant, name)
+		rows, err := t.exec(`DELETE FROM trust_anchor WHERE tenant = $1 AND name = $2 AND id = $3`, a.Tenant, a.Name, a.ID)
 		switch {
 		case err != nil:
-			return fmt.Errorf("removing the trusted authority %s: %w", name, err)
+			return fmt.Errorf("removing the trusted authority %s: %w", a.Name, err)
 		case rows == 0:
-			return pki.Errorf(pki.NotFound, "no trusted authority %q", name)
+			return pki.Errorf(pki.NotFound, "no trusted authority %q", a.Name)
 		}
 		// Another of the name must not find them.
-		if _, err := t.exec(`DELETE FROM access_grant WHERE tenant = $1 AND principal = $2`, tenant, trust.Principal(name)); err != nil {
-			return fmt.Errorf("removing the grants of the trusted authority %s: %w", name, err)
+		if _, err := t.exec(`DELETE FROM access_grant WHERE tenant = $1 AND principal = $2`, a.Tenant, a.Principal()); err != nil {
+			return fmt.Errorf("removing the grants of the trusted authority %s: %w", a.Name, err)
 		}
 		return t.event(e)
 	})

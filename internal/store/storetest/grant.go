@@ -7,6 +7,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/trust"
 )
 
 func testRoles(f *fixture) {
@@ -25,13 +26,12 @@ func testRoles(f *fixture) {
 
 	token := &access.Token{ID: "0a", Tenant: acme, Name: "x", Hash: sha256.Sum256([]byte("x")), Created: f.now, Expires: f.now.AddDate(0, 3, 0)}
 	f.ok(f.PutToken(f.ctx, token, f.event(acme, "token.create")))
-	g := &access.Grant{ID: "g1", Tenant: acme, Principal: token.Principal(), Role: "lead", Scope: access.Scope{Site: "s"}, Actor: "a", Created: f.now}
+	g := &access.Grant{ID: "g1", Tenant: acme, Principal: token.Principal(), Role: "lead", Scope: access.Scope{Site: "s"}, Actor: "a", Created: f.now, Own: lead.Permissions}
 	f.ok(f.PutGrant(f.ctx, g, f.event(acme, "grant.add")))
 	again := *g
 	again.ID = "g2"
 	f.is(pki.Conflict, f.PutGrant(f.ctx, &again, f.event(acme, "grant.add")))
 	for what, change := range map[string]func(*access.Grant){
-		"no such role":      func(g *access.Grant) { g.Role = "other" },
 		"no such token":     func(g *access.Grant) { g.Principal = "token:0b" },
 		"no such authority": func(g *access.Grant) { g.Principal = "trust:0a" },
 		"a stranger":        func(g *access.Grant) { g.Tenant = stranger },
@@ -55,9 +55,9 @@ func testRoles(f *fixture) {
 	f.is(pki.Conflict, f.DeleteRole(f.ctx, acme, "lead", f.event(acme, "role.delete")))
 	was := lead.Permissions
 	lead.Permissions = []access.Permission{access.Revoke}
-	f.ok(f.ChangeRole(f.ctx, lead, was, f.event(acme, "role.change")))
-	f.is(pki.Conflict, f.ChangeRole(f.ctx, lead, was, f.event(acme, "role.change"))) // somebody was faster
-	f.is(pki.Conflict, f.ChangeRole(f.ctx, &access.OwnRole{Tenant: stranger, Name: "lead", Permissions: lead.Permissions}, lead.Permissions, f.event(stranger, "role.change")))
+	f.ok(f.ChangeRole(f.ctx, lead, was, nil, f.event(acme, "role.change")))
+	f.is(pki.Conflict, f.ChangeRole(f.ctx, lead, was, nil, f.event(acme, "role.change"))) // somebody was faster
+	f.is(pki.Conflict, f.ChangeRole(f.ctx, &access.OwnRole{Tenant: stranger, Name: "lead", Permissions: lead.Permissions}, lead.Permissions, nil, f.event(stranger, "role.change")))
 	g.Own = lead.Permissions
 	got, err := f.TokenByHash(f.ctx, token.Hash)
 	f.ok(err)
@@ -104,4 +104,70 @@ func testRoles(f *fixture) {
 	held, err = f.Holds(f.ctx, acme, token.Principal(), f.now)
 	f.ok(err)
 	f.same(held, false)
+}
+
+// testRolesRaced: what was decided on what somebody had read is not stored where that is
+// otherwise by then.
+func testRolesRaced(f *fixture) {
+	few, many := []access.Permission{access.ReadBatches}, []access.Permission{access.Enroll, access.ReadBatches}
+	shift := &access.OwnRole{Tenant: acme, Name: "shift", Permissions: many, Created: f.now}
+	f.ok(f.PutRole(f.ctx, shift, f.event(acme, "role.create")))
+	theirs := *shift
+	theirs.Tenant = partner
+	f.ok(f.PutRole(f.ctx, &theirs, f.event(partner, "role.create")))
+	given := func(principal, role string, own []access.Permission) []access.Grant {
+		return []access.Grant{{ID: pki.NewID(f.now), Tenant: acme, Principal: principal, Role: access.Role(role), Actor: "a", Created: f.now, Own: own}}
+	}
+	anchor := func(name string, all []access.Grant) *trust.Anchor {
+		return &trust.Anchor{ID: pki.NewID(f.now), Tenant: acme, Name: name, Certificate: []byte(name), Grants: all, Created: f.now}
+	}
+	plant := anchor("plant", given("trust:plant", "auditor", nil))
+	f.ok(f.PutAnchor(f.ctx, plant, f.event(acme, "trust.add")))
+	before, has := f.actions(acme), func() int {
+		all, err := f.Grants(f.ctx, acme, "", "")
+		f.ok(err)
+		return len(all)
+	}
+
+	// A role as it was, or one that is gone, is given in none of the ways.
+	for _, stale := range []struct {
+		role string
+		own  []access.Permission
+	}{{"shift", few}, {"shift", nil}, {"gone", many}} {
+		token := &access.Token{ID: "0c", Tenant: acme, Name: "x", Hash: sha256.Sum256([]byte("x")), Created: f.now, Expires: f.now.AddDate(0, 3, 0), Grants: given("token:0c", stale.role, stale.own)}
+		f.is(pki.Conflict, f.PutToken(f.ctx, token, f.event(acme, "token.create")))
+		f.is(pki.Conflict, f.PutGrant(f.ctx, &given("trust:plant", stale.role, stale.own)[0], f.event(acme, "grant.add")))
+		f.is(pki.Conflict, f.PutAnchor(f.ctx, anchor("other", given("trust:other", stale.role, stale.own)), f.event(acme, "trust.add")))
+		more := *plant
+		more.Grants = append(given("trust:plant", stale.role, stale.own), plant.Grants...)
+		f.is(pki.Conflict, f.ChangeAnchor(f.ctx, &more, plant.Grants, f.event(acme, "trust.update")))
+	}
+	anchors, err := f.Anchors(f.ctx, acme)
+	f.ok(err)
+	f.same(anchors, []*trust.Anchor{plant})
+	f.same(has(), 1)
+	f.same(f.actions(acme), before)
+
+	// What it includes is not changed but for those who had it by certificates.
+	g := given("trust:plant", "shift", many)[0]
+	f.ok(f.PutGrant(f.ctx, &g, f.event(acme, "grant.add")))
+	g.ID, g.Scope = "second", access.Scope{Site: "s"}
+	f.ok(f.PutGrant(f.ctx, &g, f.event(acme, "grant.add")))
+	wider := *shift
+	wider.Permissions = append([]access.Permission{access.ReadAlarms}, many...)
+	for _, trusted := range [][]string{nil, {"trust:other"}, {"trust:other", "trust:plant"}} {
+		f.is(pki.Conflict, f.ChangeRole(f.ctx, &wider, many, trusted, f.event(acme, "role.change")))
+	}
+	theirs.Permissions = few
+	f.ok(f.ChangeRole(f.ctx, &theirs, many, nil, f.event(partner, "role.change"))) // of another tenant's
+	f.ok(f.ChangeRole(f.ctx, &wider, many, []string{"trust:plant"}, f.event(acme, "role.change")))
+
+	// Nor do those of another authority of the name get what the one had, or lose it, and
+	// devices get nothing more.
+	f.ok(f.RemoveAnchor(f.ctx, plant, f.event(acme, "trust.remove")))
+	devices := anchor("plant", given("trust:plant", "device", nil))
+	f.ok(f.PutAnchor(f.ctx, devices, f.event(acme, "trust.add")))
+	f.is(pki.NotFound, f.RemoveAnchor(f.ctx, plant, f.event(acme, "trust.remove")))
+	f.is(pki.Conflict, f.PutGrant(f.ctx, &given("trust:plant", "auditor", nil)[0], f.event(acme, "grant.add")))
+	f.same(has(), 1)
 }

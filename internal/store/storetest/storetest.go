@@ -180,6 +180,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"what validators are told", testNotices},
 		{"what scopes name", testScopes},
 		{"own roles and grants", testRoles},
+		{"own roles raced", testRolesRaced},
 
 		{"quotas", testQuotas},
 		{"quota refuses", testQuotaRefuses},

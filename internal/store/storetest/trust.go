@@ -57,16 +57,16 @@ func testTrust(f *fixture) {
 	f.same(got, []*trust.Anchor{&changed, imported})
 	f.same(f.actions(acme)[0], "trust.update")
 
-	f.is(pki.NotFound, f.RemoveAnchor(f.ctx, stranger, "devices", f.event(stranger, "trust.remove")))
-	f.ok(f.RemoveAnchor(f.ctx, acme, "devices", f.event(acme, "trust.remove")))
+	f.is(pki.NotFound, f.RemoveAnchor(f.ctx, &trust.Anchor{Tenant: stranger, Name: own.Name, ID: own.ID}, f.event(stranger, "trust.remove")))
+	f.ok(f.RemoveAnchor(f.ctx, own, f.event(acme, "trust.remove")))
 	again := *own // has nothing of the one before it
 	again.Grants = nil
 	f.ok(f.PutAnchor(f.ctx, &again, f.event(acme, "trust.add")))
 	got, err = f.Anchors(f.ctx, acme)
 	f.ok(err)
 	f.same(got, []*trust.Anchor{&again, imported})
-	f.ok(f.RemoveAnchor(f.ctx, acme, "devices", f.event(acme, "trust.remove")))
-	f.is(pki.NotFound, f.RemoveAnchor(f.ctx, acme, "devices", f.event(acme, "trust.remove")))
+	f.ok(f.RemoveAnchor(f.ctx, own, f.event(acme, "trust.remove")))
+	f.is(pki.NotFound, f.RemoveAnchor(f.ctx, own, f.event(acme, "trust.remove")))
 	got, err = f.AllAnchors(f.ctx)
 	f.ok(err)
 	f.same(got, []*trust.Anchor{imported, theirs})

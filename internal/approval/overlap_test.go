@@ -1,0 +1,206 @@
+package approval_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/pandotest"
+	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/store/sqlstore"
+	"github.com/pando-pki/pando/internal/trust"
+)
+
+// overtaken is the store as an act meets it that somebody else overtakes: another is done
+// after all that the act looks at, and before what it stores.
+type overtaken struct {
+	*sqlstore.Store
+	by func() // nil is nobody
+}
+
+func (o *overtaken) let() {
+	if by := o.by; by != nil {
+		o.by = nil
+		by()
+	}
+}
+
+func (o *overtaken) ChangeRole(ctx context.Context, r *access.OwnRole, was []access.Permission, trusted []string, e pki.Event) error {
+	o.let()
+	return o.Store.ChangeRole(ctx, r, was, trusted, e)
+}
+
+func (o *overtaken) PutGrant(ctx context.Context, g *access.Grant, e pki.Event) error {
+	o.let()
+	return o.Store.PutGrant(ctx, g, e)
+}
+
+func (o *overtaken) PutToken(ctx context.Context, t *access.Token, e pki.Event) error {
+	o.let()
+	return o.Store.PutToken(ctx, t, e)
+}
+
+func (o *overtaken) PutAnchor(ctx context.Context, a *trust.Anchor, e pki.Event) error {
+	o.let()
+	return o.Store.PutAnchor(ctx, a, e)
+}
+
+func (o *overtaken) ChangeAnchor(ctx context.Context, a *trust.Anchor, had []access.Grant, e pki.Event) error {
+	o.let()
+	return o.Store.ChangeAnchor(ctx, a, had, e)
+}
+
+func (o *overtaken) RemoveAnchor(ctx context.Context, a *trust.Anchor, e pki.Event) error {
+	o.let()
+	return o.Store.RemoveAnchor(ctx, a, e)
+}
+
+// TestOverlaps: of two acts that look at the same time at what the other one changes, the
+// second is refused: what a rule wants approved does not come of the two together, nor what
+// nobody may give. So it is where the second was approved.
+func TestOverlaps(t *testing.T) {
+	h := newPKI(t)
+	h.appoint("desk", access.RAOperator)
+	store := &overtaken{Store: h.Store}
+	office := access.NewOffice(access.OfficeConfig{Store: store, Gate: h.Approvals, Now: h.clock.now, Changed: func() {}})
+	trusts := trust.New(trust.Config{Store: store, Directory: h.Hierarchy, Gate: h.Approvals, Now: h.clock.now})
+	tokens := access.NewTokens(store, h.clock.now)
+	tokens.Heed(h.Approvals)
+	h.Approvals.Serve(trusts.Executors(), approval.Giving(office))
+
+	manage, trusting, making := h.permit("admin", access.ManageAccess), h.permit("admin", access.ManageTrust), h.permit("admin", access.ManageTokens)
+	meter := access.Scope{Endpoint: "meter"}
+	few, many := []access.Permission{access.ReadBatches}, []access.Permission{access.Enroll, access.ReadBatches}
+	decides := []access.Permission{access.DecideApprovals, access.ReadBatches}
+	change := func(o *access.Office, role access.Role, all []access.Permission) error {
+		_, err := o.ChangeRole(h.ctx, manage, access.OwnRole{Name: role, Permissions: all})
+		return err
+	}
+	give := func(o *access.Office, principal string, role access.Role) error {
+		_, err := o.Give(h.ctx, manage, principal, role, meter)
+		return err
+	}
+	trusted := make(map[string][]byte)
+	add := func(s *trust.Service, name string, role access.Role) error {
+		if trusted[name] == nil {
+			trusted[name] = pandotest.NewRoot(t, name, h.clock.now().Add(-time.Hour)).Certificate.Raw
+		}
+		_, err := s.Add(h.ctx, trusting, trust.NewAnchor{Name: name, Certificate: trusted[name], Role: role, Scopes: []access.Scope{meter}})
+		return err
+	}
+	// replace has another authority trusted under a name.
+	replace := func(name string, role access.Role) error {
+		trusted[name] = nil
+		return errors.Join(h.Trust.Remove(h.ctx, trusting, name), add(h.Trust, name, role))
+	}
+	create := func(role access.Role) error {
+		_, _, err := tokens.Create(h.ctx, making, access.NewToken{Name: "new", Role: role})
+		return err
+	}
+	rules := func(n int) {
+		for _, kind := range []approval.Kind{approval.AddTrust, approval.UpdateTrust, approval.RemoveTrust, approval.GiveDecider, approval.WidenRole} {
+			h.officers(kind, n)
+		}
+	}
+	// state is all that the acts change.
+	state := func() (all []any) {
+		roles, err := h.Store.Roles(h.ctx, acme)
+		h.ok(err)
+		anchors, err := h.Store.Anchors(h.ctx, acme)
+		h.ok(err)
+		holders, err := h.Store.Tokens(h.ctx, acme)
+		h.ok(err)
+		return []any{roles, anchors, holders}
+	}
+	for i, test := range []struct {
+		what     string
+		has      bool // the trusted authority has the role
+		approved bool // the act waited
+		act      func(role access.Role, name string) error
+		other    func(role access.Role, name string) error
+	}{
+		{"a role is changed, and given by trust", false, false,
+			func(role access.Role, _ string) error { return change(office, role, many) },
+			func(role access.Role, name string) error { return give(h.Office, trust.Principal(name), role) }},
+		{"a role is changed, and an authority trusted with it", false, false,
+			func(role access.Role, _ string) error { return change(office, role, many) },
+			func(role access.Role, name string) error { return add(h.Trust, name+"-too", role) }},
+		{"a role comes to decide, and is given by trust", false, true,
+			func(role access.Role, _ string) error { return change(office, role, decides) },
+			func(role access.Role, name string) error { return give(h.Office, trust.Principal(name), role) }},
+		{"a role is given by trust, and changed", false, true,
+			func(role access.Role, name string) error { return give(office, trust.Principal(name), role) },
+			func(role access.Role, _ string) error { return change(h.Office, role, many) }},
+		{"an authority is trusted with a role, which is changed", false, true,
+			func(role access.Role, name string) error { return add(trusts, name+"-too", role) },
+			func(role access.Role, _ string) error { return change(h.Office, role, many) }},
+		{"an authority is trusted with a role, which is deleted", false, true,
+			func(role access.Role, name string) error { return add(trusts, name+"-too", role) },
+			func(role access.Role, _ string) error { return h.Office.DeleteRole(h.ctx, manage, role) }},
+		{"trust gets more scopes, and its role is changed", true, true,
+			func(_ access.Role, name string) error {
+				_, err := trusts.Update(h.ctx, trusting, name, []access.Scope{{}, meter})
+				return err
+			},
+			func(role access.Role, _ string) error { return change(h.Office, role, many) }},
+		{"a role is given to a token, and comes to decide", false, false,
+			func(role access.Role, _ string) error { return give(office, h.who["desk"].ID, role) },
+			func(role access.Role, _ string) error { return change(h.Office, role, decides) }},
+		{"a token is made with a role, which comes to decide", false, false,
+			func(role access.Role, _ string) error { return create(role) },
+			func(role access.Role, _ string) error { return change(h.Office, role, decides) }},
+		{"a token is made with a role, which is deleted", false, false,
+			func(role access.Role, _ string) error { return create(role) },
+			func(role access.Role, _ string) error { return h.Office.DeleteRole(h.ctx, manage, role) }},
+		{"trust is given a role, and is one in devices", false, true,
+			func(role access.Role, name string) error { return give(office, trust.Principal(name), role) },
+			func(_ access.Role, name string) error { return replace(name, access.Device) }},
+		{"trust ends, and is one in another authority", false, true,
+			func(_ access.Role, name string) error { return trusts.Remove(h.ctx, trusting, name) },
+			func(_ access.Role, name string) error { return replace(name, access.OEMPartner) }},
+	} {
+		role, name := access.Role(fmt.Sprint("role-", i)), fmt.Sprint("plant-", i)
+		rules(0)
+		_, err := h.Office.CreateRole(h.ctx, manage, access.OwnRole{Name: role, Permissions: few})
+		h.ok(err)
+		has := access.Auditor
+		if test.has {
+			has = role
+		}
+		h.ok(add(h.Trust, name, has))
+		rules(1)
+		var want []any
+		overtake := func() {
+			rules(0) // as others may who have it approved
+			h.ok(test.other(role, name))
+			want = state()
+		}
+		if test.approved {
+			w, waits := errors.AsType[*approval.Waiting](test.act(role, name))
+			if !waits {
+				t.Fatalf("%s: it does not wait", test.what)
+			}
+			store.by = overtake
+			if got := h.approve("officer", w.Change); got.State != approval.Failed {
+				t.Errorf("%s: %s, want %s", test.what, got.State, approval.Failed)
+			}
+		} else {
+			store.by = overtake
+			if err := test.act(role, name); err == nil || pki.KindOf(err) != pki.Conflict {
+				t.Errorf("%s: %v, want %s", test.what, err, pki.Conflict)
+			}
+		}
+		if want == nil {
+			t.Fatalf("%s: nobody was there in between", test.what)
+		}
+		if diff := cmp.Diff(want, state()); diff != "" {
+			t.Errorf("%s: %s", test.what, diff)
+		}
+	}
+}
