@@ -28,7 +28,7 @@ func newPKI(t *testing.T) *house {
 	h.AddTenant(t, acme, "meter")
 	for _, r := range approval.Defaults() {
 		r.Steps = []approval.Step{{Role: access.SecurityOfficer, N: 1}}
-		h.ok(h.Store.SetApprovalRule(h.ctx, acme, r, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
+		h.SetRule(t, acme, r)
 	}
 	h.appoint("chief", access.TenantAdministrator)
 	h.appoint("admin", access.TenantAdministrator)

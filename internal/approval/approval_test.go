@@ -102,7 +102,7 @@ func (h *house) give(by, to string, role access.Role) {
 // freely has acts of a kind need nobody.
 func (h *house) freely(kind approval.Kind) {
 	h.Helper()
-	h.ok(h.Store.SetApprovalRule(h.ctx, acme, approval.Rule{Kind: kind, Life: approval.DefaultLife}, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
+	h.SetRule(h, acme, approval.Rule{Kind: kind, Life: approval.DefaultLife})
 }
 
 // dismiss revokes a token.
@@ -199,8 +199,7 @@ func (h *house) state(c *approval.Change, want approval.State, versions int) *ap
 // rule sets what publishing needs, as a tenant of which nobody approves would.
 func (h *house) rule(life time.Duration, steps ...approval.Step) {
 	h.Helper()
-	h.ok(h.Store.SetApprovalRule(h.ctx, acme, approval.Rule{Kind: approval.PublishProfile, Steps: steps, Life: life},
-		pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
+	h.SetRule(h, acme, approval.Rule{Kind: approval.PublishProfile, Steps: steps, Life: life})
 }
 
 // actions returns the actions of the tenant's events, the newest first.

@@ -46,8 +46,7 @@ func newFleet(t *testing.T) *house {
 // share sets the share, as a tenant of which nobody approves would.
 func (h *house) share(share int) {
 	h.Helper()
-	h.ok(h.Store.SetApprovalRule(h.ctx, acme, approval.Rule{Kind: approval.RunRevocation, Steps: []approval.Step{{Role: access.SecurityOfficer, N: 1}},
-		Life: time.Hour, Share: share}, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
+	h.SetRule(h, acme, approval.Rule{Kind: approval.RunRevocation, Steps: []approval.Step{{Role: access.SecurityOfficer, N: 1}}, Life: time.Hour, Share: share})
 }
 
 // start starts a job and follows it until it rests.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -203,4 +205,54 @@ func TestOverlaps(t *testing.T) {
 			t.Errorf("%s: %s", test.what, diff)
 		}
 	}
+}
+
+// SetApprovalRule lets somebody else come before.
+func (o *overtaken) SetApprovalRule(ctx context.Context, tenant pki.TenantID, r approval.Rule, was *approval.Rule, e pki.Event) error {
+	o.let()
+	return o.Store.SetApprovalRule(ctx, tenant, r, was, e)
+}
+
+// TestRulesOverlap: a rule that was not looser than the one before is not set where that
+// was tightened meanwhile, and one that was approved is not set in the place of another.
+func TestRulesOverlap(t *testing.T) {
+	h := newPKI(t)
+	h.appoint("deputy", access.SecurityOfficer)
+	store := &overtaken{Store: h.Store}
+	other := approval.New(approval.Config{Store: store, Principals: h.Tokens, Certificates: h.Trust, Alarms: h.Alarms, Now: h.clock.now, Log: slog.New(slog.DiscardHandler)})
+	officers := func(n int, life time.Duration) approval.Rule {
+		return approval.Rule{Kind: approval.AddTrust, Steps: []approval.Step{{Role: access.SecurityOfficer, N: n}}, Life: life}
+	}
+	set := func(s *approval.Service, r approval.Rule) error {
+		_, err := s.SetRule(h.ctx, h.permit("admin", access.ManageApprovals), r)
+		return err
+	}
+	tighten := func() { h.ok(set(h.Approvals, officers(2, time.Hour))) }
+	holds := func(want approval.Rule) {
+		t.Helper()
+		all, err := h.Approvals.Rules(h.ctx, h.permit("admin", access.ReadApprovals))
+		h.ok(err)
+		if at := slices.IndexFunc(all, want.Equal); at < 0 {
+			t.Errorf("the rule is not %s", want)
+		}
+	}
+	h.SetRule(t, acme, officers(1, 2*time.Hour))
+	store.by = tighten
+	h.is(set(other, officers(1, time.Minute)), pki.Conflict, "look at it again")
+	holds(officers(2, time.Hour))
+
+	h.SetRule(t, acme, officers(1, time.Hour))
+	w, waits := errors.AsType[*approval.Waiting](set(other, officers(1, 2*time.Hour)))
+	if !waits {
+		t.Fatal("what loosens a rule does not wait")
+	}
+	store.by = tighten
+	_, err := other.Decide(h.ctx, h.permit("officer", access.DecideApprovals), w.Change.ID, approval.Approve, w.Change.Hash, "")
+	h.ok(err)
+	got, err := h.Store.Change(h.ctx, acme, w.Change.ID)
+	h.ok(err)
+	if got.State != approval.Failed {
+		t.Errorf("%s, want %s", got.State, approval.Failed)
+	}
+	holds(officers(2, time.Hour))
 }

@@ -188,6 +188,11 @@ func (r *Rule) And(other *Rule) *Rule {
 	return r.Then(other)
 }
 
+// Equal reports whether two rules say the same of one kind.
+func (r Rule) Equal(other Rule) bool {
+	return r.Kind == other.Kind && slices.Equal(r.Steps, other.Steps) && r.Life == other.Life && r.Share == other.Share
+}
+
 // Looser reports whether the rule lets something pass that the one before would not:
 // unless each step of before is in it, in their order, with as many approvals, and
 // no change waits longer, nor may a greater share pass.

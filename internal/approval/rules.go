@@ -24,6 +24,11 @@ func (s *Service) rules(ctx context.Context, tenant pki.TenantID) ([]Rule, error
 	if err != nil {
 		return nil, err
 	}
+	return effective(set, defaults), nil
+}
+
+// effective returns the rule of each kind for a tenant that set some.
+func effective(set []Rule, defaults bool) []Rule {
 	rules := Defaults()
 	for i := range rules {
 		at := slices.IndexFunc(set, func(r Rule) bool { return r.Kind == rules[i].Kind })
@@ -37,7 +42,7 @@ func (s *Service) rules(ctx context.Context, tenant pki.TenantID) ([]Rule, error
 			rules[i].Steps, rules[i].Life = set[as].Steps, set[as].Life
 		}
 	}
-	return rules, nil
+	return rules
 }
 
 // follows returns the kind whose rule an act follows where the tenant has none about it
@@ -59,11 +64,20 @@ func (s *Service) rule(ctx context.Context, tenant pki.TenantID, kind Kind) (Rul
 	if err != nil {
 		return Rule{}, err
 	}
-	at := slices.IndexFunc(rules, func(r Rule) bool { return r.Kind == kind })
-	if at < 0 { // an act that no rule could be about must not pass for that
+	r := about(rules, kind)
+	if r == nil { // an act that no rule could be about must not pass for that
 		return Rule{}, fmt.Errorf("the kind %q is none that a rule is about", kind)
 	}
-	return rules[at], nil
+	return *r, nil
+}
+
+// about returns the rule about a kind, nil for none.
+func about(rules []Rule, kind Kind) *Rule {
+	at := slices.IndexFunc(rules, func(r Rule) bool { return r.Kind == kind })
+	if at < 0 {
+		return nil
+	}
+	return &rules[at]
 }
 
 // ruleOf returns the tenant's rule about a request.
@@ -124,10 +138,11 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 	if err := r.check(own); err != nil {
 		return nil, err
 	}
-	before, err := s.rule(ctx, g.Tenant(), r.Kind)
+	set, defaults, err := s.cfg.Store.ApprovalRules(ctx, g.Tenant())
 	if err != nil {
 		return nil, err
 	}
+	before := *about(effective(set, defaults), r.Kind)
 	if err := s.followable(ctx, g, r, before); err != nil {
 		return nil, err
 	}
@@ -140,12 +155,12 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 			return nil, err
 		}
 	}
-	if slices.Equal(r.Steps, before.Steps) && r.Life == before.Life && r.Share == before.Share {
+	if r.Equal(before) {
 		return &r, nil
 	}
 	e := pki.Event{Tenant: g.Tenant(), At: s.now(), Actor: g.Actor(), Action: "approval.rule", Target: "rule:" + string(r.Kind),
 		Detail: fmt.Sprintf("before %s, after %s", before, r), Change: g.Change().ID}
-	return &r, s.cfg.Store.SetApprovalRule(ctx, g.Tenant(), r, e)
+	return &r, s.cfg.Store.SetApprovalRule(ctx, g.Tenant(), r, about(set, r.Kind), e)
 }
 
 // followable refuses new steps that those who hold tokens now could not make for what

@@ -165,8 +165,7 @@ func TestRuleOfNewKeys(t *testing.T) {
 	h.ok(err)
 	set := func(kind approval.Kind, n int) {
 		t.Helper()
-		r := approval.Rule{Kind: kind, Steps: []approval.Step{{Role: access.SecurityOfficer, N: n}}, Life: approval.DefaultLife}
-		h.ok(h.Store.SetApprovalRule(h.ctx, "alone", r, pki.Event{Tenant: "alone", At: h.clock.now(), Action: "approval.rule"}))
+		h.SetRule(t, "alone", approval.Rule{Kind: kind, Steps: []approval.Step{{Role: access.SecurityOfficer, N: n}}, Life: approval.DefaultLife})
 	}
 	needs := func() map[approval.Kind]int {
 		t.Helper()

@@ -20,7 +20,7 @@ func (h *house) officers(kind approval.Kind, n int) {
 	if n > 0 {
 		r.Steps = []approval.Step{{Role: access.SecurityOfficer, N: n}}
 	}
-	h.ok(h.Store.SetApprovalRule(h.ctx, acme, r, pki.Event{Tenant: acme, At: h.clock.now(), Action: "approval.rule"}))
+	h.SetRule(h, acme, r)
 }
 
 // TestTrustRules: what takes from those whom a trusted authority certifies needs what the

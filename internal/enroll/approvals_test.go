@@ -155,8 +155,7 @@ func TestEndpointApprovalsRefused(t *testing.T) {
 // it builds on, which may be gone.
 func TestUpdatesAreApproved(t *testing.T) {
 	b := newBoard(t)
-	b.ok(b.Store.SetApprovalRule(t.Context(), "acme", approval.Rule{Kind: approval.UpdateEndpoint, Steps: []approval.Step{{Role: access.SecurityOfficer, N: 1}}, Life: time.Hour},
-		pki.Event{Tenant: "acme", At: time.Now(), Action: "approval.rule"}))
+	b.SetRule(t, "acme", approval.Rule{Kind: approval.UpdateEndpoint, Steps: []approval.Step{{Role: access.SecurityOfficer, N: 1}}, Life: time.Hour})
 	b.appoint("admin", access.PKIAdministrator)
 	want, err := b.Enroll.Endpoint(t.Context(), b.grant(access.ReadConfiguration), "meter")
 	b.ok(err)

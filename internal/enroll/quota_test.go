@@ -94,8 +94,7 @@ func TestEndpointQuotaSet(t *testing.T) {
 		t.Errorf("the limit is %d", limit)
 	}
 	// Under a rule for endpoints it is set with what was approved.
-	b.ok(b.Store.SetApprovalRule(t.Context(), "acme", approval.Rule{Kind: approval.CreateEndpoint, Steps: []approval.Step{{Role: access.SecurityOfficer, N: 1}}, Life: time.Hour},
-		pki.Event{Tenant: "acme", At: time.Now(), Action: "approval.rule"}))
+	b.SetRule(t, "acme", approval.Rule{Kind: approval.CreateEndpoint, Steps: []approval.Step{{Role: access.SecurityOfficer, N: 1}}, Life: time.Hour})
 	b.appoint("admin", access.TenantAdministrator)
 	g, err = b.who["admin"].Authorize(access.ManageEndpoints, "acme")
 	b.ok(err)

@@ -10,7 +10,6 @@ import (
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
 	"github.com/pando-pki/pando/internal/pandotest"
-	"github.com/pando-pki/pando/internal/pki"
 )
 
 // TestTrustedWait asks each route that changes what the certificates of a trusted authority
@@ -33,9 +32,7 @@ func TestTrustedWait(t *testing.T) {
 	}
 	for _, kind := range []approval.Kind{approval.AddTrust, approval.UpdateTrust, approval.RemoveTrust} {
 		r := approval.Rule{Kind: kind, Life: time.Hour, Steps: []approval.Step{{Role: access.SecurityOfficer, N: 1}}}
-		if err := f.stack.Store.SetApprovalRule(ctx, "acme", r, pki.Event{Tenant: "acme", At: time.Now(), Action: "approval.rule"}); err != nil {
-			t.Fatal(err)
-		}
+		f.stack.SetRule(t, "acme", r)
 	}
 	change := func(by *client.Client, role string, permissions ...string) error {
 		_, err := by.ChangeRole(ctx, role, client.RoleChange{Permissions: permissions})

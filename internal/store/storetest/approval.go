@@ -28,15 +28,22 @@ func testApprovalRules(f *fixture) {
 
 	two := approval.Rule{Kind: approval.RetireAuthority, Steps: twoSteps, Life: time.Hour}
 	none := approval.Rule{Kind: approval.CreateAuthority, Life: approval.DefaultLife}
-	f.is(pki.NotFound, f.SetApprovalRule(f.ctx, "nobody", two, f.event("nobody", "approval.rule")))
-	f.ok(f.SetApprovalRule(f.ctx, acme, none, f.event(acme, "approval.rule")))
-	f.ok(f.SetApprovalRule(f.ctx, acme, approval.Rule{Kind: two.Kind, Life: time.Minute}, f.event(acme, "approval.rule")))
-	f.ok(f.SetApprovalRule(f.ctx, acme, two, f.event(acme, "approval.rule")))
+	f.is(pki.NotFound, f.SetApprovalRule(f.ctx, "nobody", two, nil, f.event("nobody", "approval.rule")))
+	f.ok(f.SetApprovalRule(f.ctx, acme, none, nil, f.event(acme, "approval.rule")))
+	first := approval.Rule{Kind: two.Kind, Life: time.Minute}
+	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, first, &two, f.event(acme, "approval.rule")))
+	f.ok(f.SetApprovalRule(f.ctx, acme, first, nil, f.event(acme, "approval.rule")))
+	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, two, nil, f.event(acme, "approval.rule")))
+	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, two, &approval.Rule{Kind: two.Kind, Life: time.Hour}, f.event(acme, "approval.rule")))
+	f.ok(f.SetApprovalRule(f.ctx, acme, two, &first, f.event(acme, "approval.rule")))
+	fewer := approval.Rule{Kind: two.Kind, Steps: twoSteps[:1], Life: time.Hour}
+	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, first, &fewer, f.event(acme, "approval.rule")))
+	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, stranger, first, &two, f.event(stranger, "approval.rule")))
 	set, _, err := f.ApprovalRules(f.ctx, acme)
 	f.ok(err)
 	f.same(set, []approval.Rule{none, two})
 	mass := approval.Rule{Kind: approval.RunRevocation, Steps: twoSteps, Life: time.Hour, Share: 25}
-	f.ok(f.SetApprovalRule(f.ctx, acme, mass, f.event(acme, "approval.rule")))
+	f.ok(f.SetApprovalRule(f.ctx, acme, mass, nil, f.event(acme, "approval.rule")))
 	set, _, err = f.ApprovalRules(f.ctx, acme)
 	f.ok(err)
 	f.same(set, []approval.Rule{none, two, mass})
