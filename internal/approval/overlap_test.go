@@ -13,6 +13,7 @@ import (
 
 	"github.com/pando-pki/pando/internal/access"
 	"github.com/pando-pki/pando/internal/approval"
+	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/pandotest"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/store/sqlstore"
@@ -61,6 +62,16 @@ func (o *overtaken) ChangeAnchor(ctx context.Context, a *trust.Anchor, had []acc
 func (o *overtaken) RemoveAnchor(ctx context.Context, a *trust.Anchor, e pki.Event) error {
 	o.let()
 	return o.Store.RemoveAnchor(ctx, a, e)
+}
+
+func (o *overtaken) SetApprovalRule(ctx context.Context, tenant pki.TenantID, r approval.Rule, was *approval.Rule, e pki.Event) error {
+	o.let()
+	return o.Store.SetApprovalRule(ctx, tenant, r, was, e)
+}
+
+func (o *overtaken) PutLoan(ctx context.Context, l *pki.Loan, before int64, e pki.Event) error {
+	o.let()
+	return o.Store.PutLoan(ctx, l, before, e)
 }
 
 // TestOverlaps: of two acts that look at the same time at what the other one changes, the
@@ -207,12 +218,6 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
-// SetApprovalRule lets somebody else come before.
-func (o *overtaken) SetApprovalRule(ctx context.Context, tenant pki.TenantID, r approval.Rule, was *approval.Rule, e pki.Event) error {
-	o.let()
-	return o.Store.SetApprovalRule(ctx, tenant, r, was, e)
-}
-
 // TestRulesOverlap: a rule that was not looser than the one before is not set where that
 // was tightened meanwhile, and one that was approved is not set in the place of another.
 func TestRulesOverlap(t *testing.T) {
@@ -255,4 +260,55 @@ func TestRulesOverlap(t *testing.T) {
 		t.Errorf("%s, want %s", got.State, approval.Failed)
 	}
 	holds(officers(2, time.Hour))
+}
+
+// TestLoansOverlap: a loan that was for no more than before is not made where it was for
+// less by then, or was taken back; one that was approved is not in the place of another.
+func TestLoansOverlap(t *testing.T) {
+	h := newPKI(t)
+	store := &overtaken{Store: h.Store}
+	other := hierarchy.New(hierarchy.Config{Store: store, Revocations: h.Store, CRLs: h.Revocation, Keys: h.Signer, RA: h.Enroll, CA: h.Issuance, Gate: h.Approvals, Now: h.clock.now})
+	h.Approvals.Serve(other.Executors())
+	const child = "acme-oem"
+	g := h.permit("admin", access.ManageChildren)
+	_, err := h.Hierarchy.CreateChild(h.ctx, g, child, "Example OEM")
+	h.ok(err)
+	lend := func(s *hierarchy.Service, limit int64) error {
+		_, err := s.Lend(h.ctx, g, child, hierarchy.NewLoan{Name: "meters", Authority: "issuing", Profile: "meter", Limit: limit})
+		return err
+	}
+	holds := func(want ...int64) {
+		t.Helper()
+		loans, err := h.Hierarchy.Lent(h.ctx, g, child)
+		h.ok(err)
+		var limits []int64
+		for _, l := range loans {
+			limits = append(limits, l.Limit)
+		}
+		if !slices.Equal(limits, want) {
+			t.Errorf("lent are %v, want %v", limits, want)
+		}
+	}
+	h.officers(approval.Lend, 0)
+	h.ok(lend(h.Hierarchy, 9))
+	h.officers(approval.Lend, 1)
+	store.by = func() { h.ok(lend(h.Hierarchy, 2)) }
+	h.is(lend(other, 5), pki.Conflict, "look at it again")
+	holds(2)
+	store.by = func() { h.ok(h.Hierarchy.TakeBack(h.ctx, g, child, "meters")) }
+	h.is(lend(other, 2), pki.Conflict, "look at it again")
+	holds()
+
+	w, waits := errors.AsType[*approval.Waiting](lend(other, 7))
+	if !waits {
+		t.Fatal("a loan does not wait")
+	}
+	store.by = func() {
+		h.officers(approval.Lend, 0)
+		h.ok(lend(h.Hierarchy, 3))
+	}
+	if got := h.approve("officer", w.Change); got.State != approval.Failed {
+		t.Errorf("%s, want %s", got.State, approval.Failed)
+	}
+	holds(3)
 }

@@ -58,12 +58,13 @@ func (s *Service) Lend(ctx context.Context, g access.Permit, child pki.TenantID,
 	if err := bound.Profile().CheckLendable(); err != nil {
 		return nil, err
 	}
-	if err := s.passLoan(ctx, g, lendChange{Child: child, Name: n.Name, Authority: a.ID, Profile: n.Profile, Version: version.Version, Limit: n.Limit}); err != nil {
+	ch := lendChange{Child: child, Name: n.Name, Authority: a.ID, Profile: n.Profile, Version: version.Version, Limit: n.Limit}
+	if err := s.passLoan(ctx, g, &ch); err != nil {
 		return nil, err
 	}
 	l := &pki.Loan{Parent: g.Tenant(), Child: child, Name: n.Name, Authority: a.ID, AuthorityName: a.Name, Profile: n.Profile, Version: version.Version, Limit: n.Limit, Created: s.cfg.Now().UTC()}
 	e := s.event(g, "child.lend", "loan:"+string(child)+"/"+n.Name, fmt.Sprintf("authority %s, profile %s from version %d on, %d certificates", a.Name, n.Profile, version.Version, n.Limit))
-	if err := s.cfg.Store.PutLoan(ctx, l, e); err != nil {
+	if err := s.cfg.Store.PutLoan(ctx, l, ch.Before, e); err != nil {
 		return nil, err
 	}
 	return s.Loan(ctx, child, n.Name)
@@ -80,8 +81,9 @@ type lendChange struct {
 	Limit     int64           `json:"limit"`
 }
 
-// passLoan has a loan wait for approval that is for more than before.
-func (s *Service) passLoan(ctx context.Context, g access.Permit, ch lendChange) error {
+// passLoan has a loan wait for approval that is for more than before, and says how much
+// that was.
+func (s *Service) passLoan(ctx context.Context, g access.Permit, ch *lendChange) error {
 	children, err := s.cfg.Store.Children(ctx, g.Tenant())
 	if err != nil {
 		return err

@@ -29,8 +29,9 @@ type Store interface {
 	SuspendChild(ctx context.Context, parent, child pki.TenantID, suspended bool, e pki.Event) error
 	// PutLoan stores a loan to a child of its parent's, or changes its limit, with an
 	// event in the logs of both. NotFound where the parent has no such child, Conflict
-	// where the name or the pair is lent otherwise.
-	PutLoan(ctx context.Context, l *pki.Loan, e pki.Event) error
+	// where the name or the pair is lent otherwise, or the limit is not before any more,
+	// which is 0 where the name is not lent.
+	PutLoan(ctx context.Context, l *pki.Loan, before int64, e pki.Event) error
 	// TakeBack ends a loan, with an event in the logs of both: no intent for it is
 	// stored any more.
 	TakeBack(ctx context.Context, parent, child pki.TenantID, name string, e pki.Event) error

@@ -90,10 +90,17 @@ func (t *tx) eventOfBoth(child pki.TenantID, e pki.Event) error {
 }
 
 // PutLoan implements hierarchy.Store.
-func (s *Store) PutLoan(ctx context.Context, l *pki.Loan, e pki.Event) error {
+func (s *Store) PutLoan(ctx context.Context, l *pki.Loan, before int64, e pki.Event) error {
 	return s.update(ctx, func(t *tx) error {
 		if err := t.checkChild(l.Parent, l.Child); err != nil {
 			return err
+		}
+		has, err := one(ctx, t, scanInt, `SELECT COALESCE(MAX(bound), 0) FROM quota WHERE tenant = $1 AND kind = $2 AND name = $3`, l.Child, quota.Loan, l.Name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("reading the limit of a loan: %w", err)
+		case has != before:
+			return pki.Errorf(pki.Conflict, "the loan %q was changed or taken back by somebody else meanwhile: look at it again", l.Name)
 		}
 		limit := quota.Quota{Tenant: l.Child, Target: quota.Target{Kind: quota.Loan, Name: l.Name}, Limit: l.Limit, Actor: "tenant:" + string(l.Parent), Changed: l.Created}
 		same, err := one(context.Background(), t, scanInt, `SELECT CASE WHEN authority = $1 AND profile = $2 THEN 1 ELSE 0 END FROM loan WHERE child = $3 AND name = $4`,

@@ -20,7 +20,20 @@ func (f *fixture) lendFrom(a *pki.Authority, name, profile string, limit int64) 
 	f.Helper()
 	l := f.loanOf(name, profile, limit)
 	l.Authority, l.AuthorityName = a.ID, a.Name
-	f.ok(f.PutLoan(f.ctx, l, f.event(acme, "child.lend")))
+	f.ok(f.PutLoan(f.ctx, l, f.limitOf(name), f.event(acme, "child.lend")))
+}
+
+// limitOf returns the limit of a loan to the partner, 0 where there is none of the name.
+func (f *fixture) limitOf(name string) int64 {
+	f.Helper()
+	all, err := f.Loans(f.ctx, partner)
+	f.ok(err)
+	for _, l := range all {
+		if l.Name == name {
+			return l.Limit
+		}
+	}
+	return 0
 }
 
 func (f *fixture) loanOf(name, profile string, limit int64) *pki.Loan {
@@ -111,11 +124,11 @@ func testChildren(f *fixture) {
 // once it is taken back.
 func testLoans(f *fixture) {
 	f.lend("meters", f.profile.Name, 2)
-	f.is(pki.Conflict, f.PutLoan(f.ctx, f.loanOf("other", f.profile.Name, 5), f.event(acme, "child.lend")))
-	f.is(pki.Conflict, f.PutLoan(f.ctx, f.loanOf("meters", "gateway", 5), f.event(acme, "child.lend")))
+	f.is(pki.Conflict, f.PutLoan(f.ctx, f.loanOf("other", f.profile.Name, 5), 0, f.event(acme, "child.lend")))
+	f.is(pki.Conflict, f.PutLoan(f.ctx, f.loanOf("meters", "gateway", 5), 2, f.event(acme, "child.lend")))
 	foreign := f.loanOf("stolen", "gateway", 5)
 	foreign.Parent = stranger
-	f.is(pki.NotFound, f.PutLoan(f.ctx, foreign, f.event(stranger, "child.lend")))
+	f.is(pki.NotFound, f.PutLoan(f.ctx, foreign, 0, f.event(stranger, "child.lend")))
 	f.countQuotas(10)
 	loans, err := f.Loans(f.ctx, partner)
 	f.ok(err)
@@ -171,11 +184,15 @@ func testLoans(f *fixture) {
 
 	newer := f.loanOf("meters", f.profile.Name, 3)
 	newer.Version = 4
-	f.ok(f.PutLoan(f.ctx, newer, f.event(acme, "child.lend")))
+	f.ok(f.PutLoan(f.ctx, newer, 3, f.event(acme, "child.lend")))
 	f.lend("meters", f.profile.Name, 3) // as of an earlier version
 	loans, err = f.Loans(f.ctx, partner)
 	f.ok(err)
 	f.same(loans[0].Version, 4)
+
+	for _, before := range []int64{0, 2, 4} { // it is another by now than it was
+		f.is(pki.Conflict, f.PutLoan(f.ctx, newer, before, f.event(acme, "child.lend")))
+	}
 
 	open := f.intent(f.borrowed("b-5"))
 	f.intend(open)
@@ -183,6 +200,7 @@ func testLoans(f *fixture) {
 	f.is(pki.NotFound, f.TakeBack(f.ctx, partner, partner, "meters", f.event(partner, "child.take-back")))
 	f.ok(f.TakeBack(f.ctx, acme, partner, "meters", f.event(acme, "child.take-back")))
 	f.same([]string{f.actions(acme)[0], f.actions(partner)[0]}, []string{"child.take-back", "child.take-back"})
+	f.is(pki.Conflict, f.PutLoan(f.ctx, newer, 3, f.event(acme, "child.lend"))) // it is gone by now
 	late := f.borrowed("b-6")
 	f.intend(f.intent(late))
 	f.is(pki.Forbidden, late.Refused)
