@@ -18,8 +18,6 @@ const (
 	together    = 4                     // so many intents and records of chunks wait for each other where there is nothing else
 	longestLull = 50 * time.Millisecond // that they wait
 	before      = 2                     // commits of single requests alone, where there are any, before one with a chunk of a batch
-	storeTrials = 6                     // of a record whose commit fails, before its requesters are told
-	longestWait = time.Second           // between commits that fail
 	finishing   = 20 * time.Second      // from the order to stop until what is in flight is left to the next start
 )
 
@@ -57,6 +55,8 @@ func (g *group) signed(n int) bool { return g.waiting.Add(-int32(n)) == 0 }
 type committer struct {
 	s    *Service
 	wake chan struct{} // capacity 1
+
+	failing int // commits that failed since one recorded a certificate; owned by run
 
 	mu      sync.Mutex
 	singles fairQueue[*single]
@@ -123,14 +123,17 @@ func (c *committer) awaken() {
 }
 
 // run commits until ctx ends, then takes nothing new and goes on until what is
-// in flight is recorded, or finishing is over: a key that never answers must not
-// hold the process. What is left open then is adopted at the next start.
+// in flight is recorded, or finishing is over: neither a key that never answers nor
+// a store that takes nothing may hold the process. What is left open then is adopted
+// at the next start.
 func (c *committer) run(ctx context.Context) {
 	var deadline time.Time
 	for {
 		select {
 		case <-c.wake:
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
 			c.close()
 			if deadline.IsZero() {
 				deadline = time.Now().Add(finishing)
@@ -143,6 +146,9 @@ func (c *committer) run(ctx context.Context) {
 		for c.some() {
 			c.gather(ctx)
 			c.once(context.WithoutCancel(ctx))
+			if ctx.Err() != nil {
+				break // whether it is over is asked after each commit
+			}
 		}
 	}
 }
@@ -271,16 +277,24 @@ func (c *committer) compareClocks(ctx context.Context) {
 }
 
 // stop reports whether nothing is in flight, or all is given up; then nothing is
-// taken any more.
+// taken any more, and who waits for a record is told.
 func (c *committer) stop(giveUp bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	left := c.s.openIntents()
-	c.stopped = left == 0 || giveUp
-	if c.stopped && left > 0 {
-		c.s.cfg.Log.Error("stopped with intents that are not signed yet", "intents", left)
+	waiting := slices.Concat(c.records, c.signed)
+	c.stopped = left+len(waiting) == 0 || giveUp
+	if !c.stopped {
+		return false
 	}
-	return c.stopped
+	if left > 0 {
+		c.s.cfg.Log.Error("stopped with intents that are not recorded", "intents", left)
+	}
+	for _, g := range waiting {
+		c.s.through(g, errStopped)
+	}
+	c.records, c.signed = nil, nil
+	return true
 }
 
 // once commits what waits now.
@@ -305,6 +319,7 @@ func (c *committer) once(ctx context.Context) {
 		c.s.through(g, g.intent.Err)
 	}
 	c.started(fresh, singles)
+	c.went(records)
 }
 
 // store stores the records and the new intents in one transaction.
@@ -323,6 +338,9 @@ func (c *committer) store(ctx context.Context, records, fresh []*group) error {
 func (c *committer) take() (records, fresh []*group, singles []*single) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.failing > 0 {
+		return c.probe()
+	}
 	signed, groups := min(len(c.signed), maxGroups), min(c.groups.len(), maxGroups)
 	if c.s.openRequests() > 0 || c.s.cores.Shared() {
 		if c.singles.len()+len(c.records) > 0 && c.alone < before {
@@ -335,11 +353,30 @@ func (c *committer) take() (records, fresh []*group, singles []*single) {
 	if signed+groups > 0 {
 		c.alone = 0
 	}
+	records = c.takeRecords(signed)
+	fresh, singles = c.takeSingles(MaxGroup - 1)
+	for range groups {
+		fresh = append(fresh, c.groups.pop())
+	}
+	for _, g := range fresh {
+		c.s.opened(g)
+	}
+	return records, fresh, singles
+}
+
+// takeRecords takes the records of single requests and so many of batches. It needs mu.
+func (c *committer) takeRecords(signed int) (records []*group) {
 	records, c.records = c.records, nil
 	records = append(records, c.signed[:signed]...)
 	c.signed = slices.Delete(c.signed, 0, signed)
+	return records
+}
+
+// takeSingles takes single requests, by issuer, until they are for so many certificates.
+// It needs mu.
+func (c *committer) takeSingles(certificates int) (fresh []*group, singles []*single) {
 	byIssuer := make(map[pki.IssuerID]*group)
-	for n := 0; n < MaxGroup-1 && c.singles.len() > 0; {
+	for n := 0; n < certificates && c.singles.len() > 0; {
 		r := c.singles.pop()
 		if err := r.ctx.Err(); err != nil {
 			r.intended <- pki.Because(pki.Unavailable, err, "the request was given up before its turn came")
@@ -356,13 +393,7 @@ func (c *committer) take() (records, fresh []*group, singles []*single) {
 		n += len(r.items)
 		singles = append(singles, r)
 	}
-	for range groups {
-		fresh = append(fresh, c.groups.pop())
-	}
-	for _, g := range fresh {
-		c.s.opened(g)
-	}
-	return records, fresh, singles
+	return fresh, singles
 }
 
 // started lets those whose intent is committed go on to sign.
@@ -389,55 +420,6 @@ func (c *committer) started(fresh []*group, singles []*single) {
 	for _, r := range singles {
 		r.intended <- r.group.intent.Err
 	}
-}
-
-// failed handles a commit with an unknown outcome. Nothing fresh is signed: each
-// new intent is recorded as void, which does nothing where it was not stored.
-// Records are tried again; what cannot be stored in time is not released, and
-// becomes void as soon as the store takes that.
-func (c *committer) failed(records, fresh []*group, singles []*single, cause error) {
-	refusal := pki.Because(pki.Unavailable, cause, "the request could not be stored; send it again with the same idempotency key")
-	for _, r := range singles {
-		r.intended <- refusal
-	}
-	for _, g := range fresh {
-		if g.intended != nil {
-			g.intended <- refusal
-		}
-		c.forsake(g, cause)
-	}
-	trials := 0
-	for _, g := range records {
-		g.trials++
-		trials = max(trials, g.trials)
-		if g.trials >= storeTrials && !g.orphan {
-			c.forsake(g, cause)
-			continue
-		}
-		c.addRecord(g)
-	}
-	time.Sleep(min(longestWait, 10*time.Millisecond<<min(trials, 10)))
-}
-
-// forsake ends a group whose intent may or may not be stored, and has it
-// recorded as void where it is.
-func (c *committer) forsake(g *group, cause error) {
-	c.s.through(g, cause)
-	c.addRecord(&group{intent: voided(g.intent), recorded: make(chan struct{}), orphan: true})
-}
-
-// voided returns a copy of the intent whose items have no certificate, sharing
-// nothing with requests that were told already. What Commit said of the items
-// stays: where it was stored after all, those it refused are not part of it.
-func voided(n *Intent) *Intent {
-	v := *n
-	v.Items = make([]*Item, len(n.Items))
-	for i, item := range n.Items {
-		cp := *item
-		cp.DER, cp.With = nil, nil
-		v.Items[i] = &cp
-	}
-	return &v
 }
 
 // ofBatch reports whether one of the groups is a chunk of a batch.
