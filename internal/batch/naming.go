@@ -17,17 +17,17 @@ const (
 	namingAtOnce = 8      // chunks
 )
 
-// Naming returns the batches of a tenant that are not at their end and of which a row that
-// nobody works on yet names a lot itself, up to 100. It looks through up to 2,500,000 rows
+// Naming returns the batches of a tenant that are to be issued, not at their end, and of which
+// a row that nobody works on yet names a lot itself, up to 100. Dry runs are not among them. It looks through up to 2,500,000 rows
 // of the tenant's batches, the oldest batch first.
 func (s *Service) Naming(ctx context.Context, tenant pki.TenantID, lot string) (found []pki.BatchID, err error) {
-	all, err := s.cfg.Store.Active(ctx, Uploading, Checking, Checked, Waiting, Running, Paused)
+	all, err := s.cfg.Store.Active(ctx, Uploading, Waiting, Running, Paused)
 	if err != nil {
 		return nil, err
 	}
 	left := namingChunks
 	for _, b := range all {
-		if b.Tenant != tenant || len(found) == maxNaming || left <= 0 {
+		if b.Tenant != tenant || b.State == Uploading && b.DryRun || len(found) == maxNaming || left <= 0 {
 			continue
 		}
 		names, read, err := s.names(ctx, b, lot, left)

@@ -16,9 +16,9 @@ import (
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-// TestLotOfRows: a lot is not closed while a dry run waits of which a row names it, far
-// behind others; batches of which none does, that are at their end, or another tenant's
-// do not keep it open.
+// TestLotOfRows: a lot is not closed while a batch is paused of which a row names it, far
+// behind others; batches of which none does, that are at their end, dry runs, or another
+// tenant's do not keep it open.
 func TestLotOfRows(t *testing.T) {
 	s := newStack(t, stack.Config{})
 	s.AddTenant(t, "globex", "meter")
@@ -41,10 +41,18 @@ func TestLotOfRows(t *testing.T) {
 		}
 		return b
 	}
-	upload("globex", 0, "lot-7")
-	upload("acme", 3, "lot-8")
-	names := upload("acme", 20*batch.ChunkRows, "lot-7")
-	if _, err := s.Batch.Cancel(t.Context(), manage, upload("acme", 0, "lot-7").ID); err != nil {
+	pause := func(b *batch.Batch) *batch.Batch { // before anything of it is begun
+		err := s.Store.SetState(t.Context(), b.Tenant, b.ID, []batch.State{batch.Checked}, batch.Paused, s.Now(), pki.Event{Tenant: b.Tenant, At: s.Now(), Actor: "token:test", Action: "batch.pause", Target: "batch:" + string(b.ID)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	pause(upload("globex", 0, "lot-7"))
+	pause(upload("acme", 3, "lot-8"))
+	upload("acme", 0, "lot-7")
+	names := pause(upload("acme", 20*batch.ChunkRows, "lot-7"))
+	if _, err := s.Batch.Cancel(t.Context(), manage, pause(upload("acme", 0, "lot-7")).ID); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Batch.Naming(t.Context(), "acme", "lot-7")

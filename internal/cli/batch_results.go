@@ -43,7 +43,11 @@ func (r *batchResults) Run(ctx context.Context, c *console, cl *client.Client) e
 	switch b.State {
 	case client.Done, client.Cancelled:
 	case client.Checked:
-		c.note("the batch is checked, and nothing of it is signed yet: of %s %d would be refused, and are what the results have", pki.Count(b.Rows, "row"), b.Refused)
+		if b.Refused == 0 {
+			c.note("the batch is checked, and nothing of it is signed yet: none of its %s would be refused, so there are no results; 'pando batch issue %s' issues them", pki.Count(b.Rows, "row"), b.ID)
+			break
+		}
+		c.note("the batch is checked, and nothing of it is signed yet: of %s %d would be refused, and are what the results have; 'pando batch issue %s' issues the others", pki.Count(b.Rows, "row"), b.Refused, b.ID)
 	default:
 		c.note("the batch is %s, with %d of %s at their end: these are not all results", b.State, b.Issued+b.Refused, pki.Count(b.Rows, "row"))
 	}

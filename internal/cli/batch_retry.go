@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // batchRetry is "pando batch retry".
@@ -38,6 +39,9 @@ func (r *batchRetry) Run(ctx context.Context, c *console, cl *client.Client) err
 		key = strings.Join(append([]string{"retry", r.ID}, slices.Compact(kinds)...), " ")
 	}
 	b, err := cl.RetryBatch(ctx, r.ID, r.Kind, key)
+	if kindOf(err) == pki.Conflict.String() && r.IdempotencyKey == "" && strings.Contains(err.Error(), "idempotency key") {
+		return hintf(err, "batch and kinds are the key where none is given: --idempotency-key gives another")
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/pki"
 )
 
 // lotCommand is "pando lot".
@@ -44,6 +45,9 @@ func (lotCreate) Help() string {
 // Run registers the lot.
 func (l *lotCreate) Run(ctx context.Context, c *console, cl *client.Client) error {
 	made, err := cl.CreateLot(ctx, client.NewLot{Name: l.Name, ProductLine: orZero(l.ProductLine), Site: orZero(l.Site), Ordered: orZero(l.Ordered)})
+	if kindOf(err) == pki.Conflict.String() {
+		return hintf(err, "'pando lot update' changes what is said of an open lot")
+	}
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type lotClose struct {
 }
 
 func (lotClose) Help() string {
-	return `Closes the lot for good, after asking: nothing is enrolled in it any more. All its batches must be at their end: a dry run that is checked is issued or cancelled first. The report says how many devices were ordered, issued, refused and scrapped, by product line and site and by batch, and is signed with the tenant's key for lot reports. Closing the lot again gives the same report, and asks nothing.
+	return `Closes the lot for good, after asking: nothing is enrolled in it any more. All its batches must be at their end, but for dry runs that were not issued: of these nothing is, from then on. The report says how many devices were ordered, issued, refused and scrapped, by product line and site and by batch, and is signed with the tenant's key for lot reports. Closing the lot again gives the same report, and asks nothing.
 
 Examples:
 

@@ -60,7 +60,7 @@ type Batch struct {
 	ID        pki.BatchID `json:"id"`
 	RetryOf   pki.BatchID `json:"retry_of,omitempty"`
 	Digest    string      `json:"sha256"`            // of the uploaded file, or of a retry's rows
-	State     string      `json:"state,omitempty"`   // as batch.State: done, cancelled, or another where the batch is for another lot; "" in older reports
+	State     string      `json:"state,omitempty"`   // as batch.State: done, cancelled, or another of a dry run, and where the batch is for another lot; "" in older reports
 	DryRun    bool        `json:"dry_run,omitempty"` // it was checked first, and signed nothing unless it was issued then
 	Rows      int64       `json:"rows"`              // in all
 	Issued    int64       `json:"issued"`            // certificates in the lot

@@ -41,7 +41,7 @@ type Closing struct {
 type Store interface {
 	Lot(ctx context.Context, tenant pki.TenantID, name string) (*registry.Lot, error)
 	// CloseLot closes an open lot with its event. NotReady while a batch of the lot, or
-	// one of those that name it in their rows, is not at its end; NotFound where there is
+	// one of those that name it in their rows, is to be issued and not at its end; NotFound where there is
 	// no lot. Of a closed one it returns how it was closed.
 	CloseLot(ctx context.Context, tenant pki.TenantID, lot string, naming []pki.BatchID, scrapped int64, at time.Time, e pki.Event) (*Closing, error)
 	// Closing returns how a lot was closed; NotFound where it was not.
@@ -61,7 +61,7 @@ type Store interface {
 	PutReportKey(ctx context.Context, tenant pki.TenantID, key pki.KeyURI, at time.Time, e pki.Event) (pki.KeyURI, error)
 }
 
-// Batches know which batches that are not at their end name a lot in their rows.
+// Batches know which batches that are to be issued, and not at their end, name a lot in their rows.
 type Batches interface {
 	Naming(ctx context.Context, tenant pki.TenantID, lot string) ([]pki.BatchID, error)
 }

@@ -46,10 +46,11 @@ func (s *Store) CloseLot(ctx context.Context, tenant pki.TenantID, name string, 
 // namedBatches is how many batches that are not at their end are named.
 const namedBatches = 5
 
-const unfinished = ` FROM batch WHERE tenant = $1 AND state IN ('uploading', 'checking', 'checked', 'waiting', 'running', 'paused')`
+// A dry run that nobody had issued yet has no part in the lot: issued later, its rows are refused.
+const unfinished = ` FROM batch WHERE tenant = $1 AND (state IN ('waiting', 'running', 'paused') OR state = 'uploading' AND dry_run = 0)`
 
 // refuseUnfinished is NotReady while batches of a lot, or of those that name it in their
-// rows, are not at their end, and names the first of them.
+// rows, are to be issued and not at their end, and names the first of them.
 func (t *tx) refuseUnfinished(ctx context.Context, tenant pki.TenantID, lot string, naming []pki.BatchID) error {
 	args := []any{tenant, lot, namedBatches}
 	ofLot := unfinished + ` AND (lot = $2`
@@ -78,7 +79,7 @@ func (t *tx) refuseUnfinished(ctx context.Context, tenant pki.TenantID, lot stri
 	if open > namedBatches {
 		more = fmt.Sprintf(" and %d more", open-namedBatches)
 	}
-	return pki.Errorf(pki.NotReady, "%d %s: %s%s; wait for %s or cancel %s. A dry run that is checked does not end by itself: issue or cancel it",
+	return pki.Errorf(pki.NotReady, "%d %s: %s%s; wait for %s or cancel %s",
 		open, are, strings.Join(named, ", "), more, them, them)
 }
 

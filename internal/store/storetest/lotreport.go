@@ -27,21 +27,33 @@ func testLotReport(f *fixture) {
 	}
 	_, err := closeLot()
 	f.is(pki.NotReady, err)
-	f.same(pki.DetailOf(err), fmt.Sprintf("1 batch of the lot is not at its end: %s (running); wait for it or cancel it. A dry run that is checked does not end by itself: issue or cancel it", running.ID))
+	f.same(pki.DetailOf(err), fmt.Sprintf("1 batch of the lot is not at its end: %s (running); wait for it or cancel it", running.ID))
 	var more []*batch.Batch
 	for range 5 {
-		b := f.upload(1, batch.Checking)
-		f.ok(f.move(b.ID, batch.Checked, batch.Checking))
+		b := f.upload(1, batch.Running)
+		f.ok(f.move(b.ID, batch.Paused, batch.Running))
 		more = append(more, b)
 	}
 	_, err = closeLot()
 	f.is(pki.NotReady, err)
-	f.same(pki.DetailOf(err), fmt.Sprintf("6 batches of the lot are not at their end: %s (running), %s (checked), %s (checked), %s (checked), %s (checked) and 1 more; wait for them or cancel them. A dry run that is checked does not end by itself: issue or cancel it",
+	f.same(pki.DetailOf(err), fmt.Sprintf("6 batches of the lot are not at their end: %s (running), %s (paused), %s (paused), %s (paused), %s (paused) and 1 more; wait for them or cancel them",
 		running.ID, more[0].ID, more[1].ID, more[2].ID, more[3].ID))
 	for _, b := range more {
-		f.ok(f.move(b.ID, batch.Cancelled, batch.Checked))
+		f.ok(f.move(b.ID, batch.Cancelled, batch.Paused))
 	}
 	f.ok(f.move(running.ID, batch.Done, batch.Running))
+
+	// A dry run, uploading, checking or checked, does not.
+	for _, state := range []batch.State{batch.Uploading, batch.Checking, batch.Checked} {
+		b := f.newBatch()
+		b.DryRun = true
+		_, _, err = f.CreateBatch(f.ctx, b, f.event(acme, "batch.create"))
+		f.ok(err)
+		if state != batch.Uploading {
+			f.ok(f.AddChunks(f.ctx, acme, b.ID, f.chunk(0)))
+			f.ok(f.EndUpload(f.ctx, acme, b.ID, chunkSize, batch.Every{}, hash("dry"), state, f.now, f.event(acme, "batch.upload")))
+		}
+	}
 
 	// One of another lot holds it up where its rows name this one, and until its end.
 	other := f.newBatch()
@@ -51,7 +63,7 @@ func testLotReport(f *fixture) {
 	naming = []pki.BatchID{running.ID, other.ID}
 	_, err = closeLot()
 	f.is(pki.NotReady, err)
-	f.same(pki.DetailOf(err), fmt.Sprintf("1 batch of the lot is not at its end: %s (uploading); wait for it or cancel it. A dry run that is checked does not end by itself: issue or cancel it", other.ID))
+	f.same(pki.DetailOf(err), fmt.Sprintf("1 batch of the lot is not at its end: %s (uploading); wait for it or cancel it", other.ID))
 	f.ok(f.move(other.ID, batch.Cancelled, batch.Uploading))
 
 	// Rows that were refused: of a device that has a certificate, of one that has
