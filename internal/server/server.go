@@ -126,7 +126,7 @@ func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger
 		}
 	}()
 	gate := audit.NewGate()
-	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{Gate: gate, Alarms: s.alarms}); err != nil {
+	if s.store, err = sqlstore.Open(ctx, cfg.Database(), sqlstore.Options{Gate: gate, Alarms: s.alarms, Log: s.log}); err != nil {
 		return nil, err
 	}
 	s.family = hierarchy.NewFamilies(s.store).Of

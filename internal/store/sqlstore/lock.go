@@ -82,7 +82,7 @@ func (s *Store) checkLock() error {
 		return nil
 	}
 	if err == nil && s.alarms != nil {
-		s.alarms.Raise(alarm.Alarm{
+		s.raise(alarm.Alarm{
 			Key: alarm.Key{Name: "store.unlocked"}, Severity: alarm.Critical,
 			What: fmt.Sprintf("%s was deleted or replaced while this server had it open, and another pando may write to the database: nothing is issued or changed", s.lock.lost),
 			Do:   "Stop every pando that works on this data directory, this server too, run 'pando check', and start one again. Never delete the lock file: it is free as soon as its process has ended.",

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -37,7 +38,8 @@ type Options struct {
 	Readers        int // reading connections; 0 is 8
 
 	Gate   *audit.Gate  // says whether acts may be stored; nil is always
-	Alarms *alarm.Board // told when another process may have the database; nil for nobody
+	Alarms *alarm.Board // told when the database cannot be written, or another process may have it; nil for nobody
+	Log    *slog.Logger // has each alarm once; nil for no log
 
 	synchronous string // for the test that anything but FULL is refused
 	recent      int    // for tests, how many claims gather before they are moved; 0 is recentClaims
@@ -49,7 +51,8 @@ type Store struct {
 	path    string
 	lock    *lock // held while the store is open
 	alarms  *alarm.Board
-	failing atomic.Bool // whether the last transaction could not be written: see tell
+	log     *slog.Logger
+	failing failing // see tell
 	times   *stat.Histogram
 	gate    *audit.Gate
 	write   *writer
@@ -101,7 +104,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, lock: lock, alarms: o.Alarms, gate: o.Gate, times: stat.NewHistogram(stat.Seconds()...), recent: recent{limit: o.recent}}
+	s := &Store{path: path, lock: lock, alarms: o.Alarms, log: o.Log, gate: o.Gate, times: stat.NewHistogram(stat.Seconds()...), recent: recent{limit: o.recent}}
 	if err := s.open(ctx, path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.Close())
 	}

@@ -1,11 +1,13 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,16 +70,27 @@ func TestConnections(t *testing.T) {
 }
 
 // TestFullDisk has the database full: what cannot be stored is Unavailable, and
-// the store goes on when there is space again.
+// the store goes on when there is space again. The alarm stands from the first failure
+// until none was for a while, and is logged once.
 func TestFullDisk(t *testing.T) {
-	s := open(t, t.TempDir())
+	var log bytes.Buffer
+	begun := time.Now().UTC()
+	now := begun
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "pando.db"), Options{
+		Alarms: alarm.NewBoard(func() time.Time { return now }), Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer s.Close()
-	s.alarms = alarm.NewBoard(time.Now)
 	alarms := func(want ...string) {
 		t.Helper()
 		var names []string
 		for _, a := range s.alarms.All() {
 			names = append(names, a.Name)
+			if !a.Since.Equal(begun) {
+				t.Errorf("the alarm stands since %s, want %s", a.Since, begun)
+			}
 		}
 		if !slices.Equal(names, want) {
 			t.Errorf("alarms %q, want %q", names, want)
@@ -96,17 +109,28 @@ func TestFullDisk(t *testing.T) {
 		}
 		return err
 	}
-	pages(1) // SQLite makes it what the database has
-	err := add()
-	if pki.KindOf(err) != pki.Unavailable || !strings.Contains(pki.DetailOf(err), "cannot write") {
-		t.Errorf("with a full disk: %v", err)
+	for range 2 {
+		pages(1) // SQLite makes it what the database has
+		err := add()
+		if pki.KindOf(err) != pki.Unavailable || !strings.Contains(pki.DetailOf(err), "cannot write") {
+			t.Errorf("with a full disk: %v", err)
+		}
+		alarms("store.failing")
+		now = now.Add(time.Second)
+		pages(1 << 20)
+		if err := add(); err != nil {
+			t.Errorf("with space again: %v", err)
+		}
+		alarms("store.failing") // a full disk takes what is small, too
 	}
-	alarms("store.failing")
-	pages(1 << 20)
+	s.failing.last = s.failing.last.Add(-wellAfter)
 	if err := add(); err != nil {
-		t.Errorf("with space again: %v", err)
+		t.Error(err)
 	}
 	alarms()
+	if n := strings.Count(log.String(), "msg=alarm name=store.failing"); n != 1 {
+		t.Errorf("the log has the alarm %d times:\n%s", n, log.String())
+	}
 }
 
 func TestFileMode(t *testing.T) {
