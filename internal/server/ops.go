@@ -22,8 +22,9 @@ func (s *Server) ops() http.Handler {
 	return mux
 }
 
-// ready does not fail for alarms: a node that answers about status and takes
-// requests is of use while they stand, and its peers have the same.
+// ready fails where the store takes no write of this node, which can then do nothing
+// but answer about status. It does not fail for alarms: a node that takes requests is
+// of use while they stand, and its peers have the same.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
