@@ -68,6 +68,25 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
+// TestStartWithoutWrites: where the disk is full or read-only, whoever opens the database
+// says so, and what to do.
+func TestStartWithoutWrites(t *testing.T) {
+	h := newHouse(t, 2)
+	for _, c := range []struct{ file, call, failure, command, want string }{
+		{"pando.db-shm", "pwrite64", "ENOSPC", "serve", "its disk is full"},
+		{"pando.db", "openat", "EROFS", "check", "its files are read-only here"},
+	} {
+		file := filepath.Join(h.data(), c.file)
+		out := run(t, "", "strace", "-f", "-qq", "-o", filepath.Join(t.TempDir(), "strace"), "-P", file,
+			"-e", "trace="+c.call, "-e", fmt.Sprintf("inject=%s:error=%s", c.call, c.failure),
+			os.Getenv(binaryVariable), c.command, "--data", h.data())
+		if out.status == 0 || !strings.Contains(out.stderr, c.want) {
+			t.Errorf("%s of %s fails with %s: exit status %d, and it does not say %q:\n%s", c.call, c.file, c.failure, out.status, c.want, out.stderr)
+		}
+	}
+	h.check(t, "")
+}
+
 // TestFailingAnchor lets the disk of the only anchor fail: issuance stops when no
 // checkpoint could leave for as long as is set, says so, and goes on by itself.
 func TestFailingAnchor(t *testing.T) {

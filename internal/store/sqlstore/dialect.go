@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
+	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -176,6 +177,20 @@ func cannotWrite(err error) bool {
 		return true
 	}
 	return false
+}
+
+// noSpace reports whether an error says that a disk is full. SQLite has a code for that,
+// and another where it makes room in the -shm file (sqlite.org/rescode.html).
+func noSpace(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE) ||
+		errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// readOnly reports whether an error says that a disk or a file is read-only.
+func readOnly(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_READONLY || errors.Is(err, unix.EROFS)
 }
 
 // migrate brings the schema to the newest version that this binary knows, and

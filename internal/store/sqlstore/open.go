@@ -22,6 +22,7 @@ import (
 	"github.com/pando-pki/pando/internal/hierarchy"
 	"github.com/pando-pki/pando/internal/issuance"
 	"github.com/pando-pki/pando/internal/keystore"
+	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/quota"
 	"github.com/pando-pki/pando/internal/registry"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -98,17 +99,31 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	o.synchronous = cmp.Or(o.synchronous, "FULL")
 	path, err := create(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the database %s: %w", path, err)
+		return nil, notOpened(path, err)
 	}
 	lock, err := takeLock(path)
 	if err != nil {
-		return nil, err
+		return nil, notOpened(path, err)
 	}
 	s := &Store{path: path, lock: lock, alarms: o.Alarms, log: o.Log, gate: o.Gate, times: stat.NewHistogram(stat.Seconds()...), recent: recent{limit: o.recent}}
 	if err := s.open(ctx, path, o); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the database %s: %w", path, err), s.Close())
+		return nil, errors.Join(notOpened(path, err), s.Close())
 	}
 	return s, nil
+}
+
+// notOpened returns the error of Open, with what to do where the disk takes no write: the
+// database's own say neither.
+func notOpened(path string, err error) error {
+	switch {
+	case noSpace(err):
+		return pki.Because(pki.Unavailable, err, "opening the database %s: its disk is full, or a quota on it is used up: make room, and start again", path)
+	case readOnly(err):
+		return pki.Because(pki.Unavailable, err, "opening the database %s: its files are read-only here, and whoever only reads it writes beside it, too: make them writable, or copy them, with %s-wal where there is one, to a place that is", path, filepath.Base(path))
+	case pki.KindOf(err) == pki.Conflict:
+		return err
+	}
+	return fmt.Errorf("opening the database %s: %w", path, err)
 }
 
 // create makes the file where there is none and returns its one path without
