@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,6 +181,9 @@ func (r *responders) alarm(id *identity, current *responder, now time.Time, why 
 	key := alarm.Key{Tenant: id.issuer.Tenant, Name: "ocsp.responder", Target: "issuer:" + string(id.issuer.ID)}
 	a := alarm.Alarm{Key: key, Severity: alarm.Critical, Do: "See that the tenant's profile ocsp-responder allows responders, and that the issuer can sign; a new one is asked for every ten seconds."}
 	switch {
+	case now.After(id.issuer.NotAfter): // no relying party asks of it any more
+		r.alarms.Clear(key)
+		return
 	case current == nil || !now.Before(current.notAfter) || now.Before(current.notBefore):
 		a.What = "the issuer answers no OCSP request: it has no responder, " + why
 	case current.notAfter.Sub(now) < current.notAfter.Sub(current.notBefore)/3:
@@ -192,6 +196,16 @@ func (r *responders) alarm(id *identity, current *responder, now time.Time, why 
 		return
 	}
 	r.alarms.Raise(a)
+}
+
+// ended ends the alarms about the status of an issuer that ended, by which nobody goes any
+// more. That the database was put back stays until somebody has seen to it.
+func (s *Service) ended(issuer *pki.Issuer) {
+	for _, a := range s.cfg.Alarms.Of(issuer.Tenant) {
+		if a.Name == "ocsp.responder" && a.Target == "issuer:"+string(issuer.ID) || a.Name == "crl.damaged" && strings.HasPrefix(a.Target, "crl/"+string(issuer.ID)+"/") {
+			s.cfg.Alarms.Clear(a.Key)
+		}
+	}
 }
 
 // checkDelegation checks what makes a certificate a delegated responder's (RFC
@@ -235,7 +249,8 @@ func (s *Service) RunResponders(ctx context.Context) error {
 }
 
 // EnsureResponders makes the OCSP responders of all online issuers that are due,
-// at once. One that fails does not keep it from the others; the errors are joined.
+// at once, and ends the alarms of issuers that ended. One that fails does not keep it
+// from the others; the errors are joined.
 func (s *Service) EnsureResponders(ctx context.Context) error {
 	issuers, err := s.cfg.Issuers.AllIssuers(ctx)
 	if err != nil {
@@ -244,7 +259,11 @@ func (s *Service) EnsureResponders(ctx context.Context) error {
 	}
 	var errs []error
 	for _, issuer := range issuers {
-		if issuer.Key == pki.OfflineKey || s.cfg.Now().After(issuer.NotAfter) || ctx.Err() != nil {
+		if s.cfg.Now().After(issuer.NotAfter) {
+			s.ended(issuer)
+			continue
+		}
+		if issuer.Key == pki.OfflineKey || ctx.Err() != nil {
 			continue
 		}
 		id, err := s.identities.of(issuer)

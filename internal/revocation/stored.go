@@ -52,6 +52,9 @@ func (s *Service) replace(ctx context.Context, id *identity, list List) error {
 
 func (s *Service) tellDamaged(ctx context.Context, id *identity, list List, what string) {
 	s.cfg.Log.ErrorContext(ctx, "a stored CRL is damaged", "list", list, "what", what)
+	if s.cfg.Now().After(id.issuer.NotAfter) {
+		return // nobody goes by it any more, though it may be asked for
+	}
 	do := "Something else than pando wrote to the database, or its disk is failing: run 'pando check', and look at the disk. The alarm ends when the server starts again."
 	if !id.online() {
 		do = "Install the CRL again, from the ceremony's answer ('pando ceremony answer' writes that again). " + do

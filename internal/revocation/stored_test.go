@@ -2,6 +2,8 @@ package revocation_test
 
 import (
 	"bytes"
+	"crypto"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -81,5 +83,40 @@ func TestServedIsTheLatest(t *testing.T) {
 	v.Store.DamageCRL(list, func([]byte) []byte { return bytes.Clone(old.DER) })
 	if _, err := v.CRL(t.Context(), list); pki.KindOf(err) != pki.Unavailable {
 		t.Errorf("an old CRL in the place of the latest: %v", err)
+	}
+}
+
+// TestEndedAlarms: when an issuer ends so do the alarms about its status, and whoever still
+// asks for it raises none.
+func TestEndedAlarms(t *testing.T) {
+	v := revocationtest.New(t, 1)
+	list := revocation.List{Issuer: v.CA.Issuer.ID}
+	publish(t, v, 1)
+	v.Store.DamageCRL(list, func([]byte) []byte { return nil })
+	v.Responders.Fail(errors.New("no RA"))
+	request := revocationtest.Request(t, v.CA.Certificate, crypto.SHA1, v.Issue())
+	ask := func() {
+		t.Helper()
+		if _, err := v.CRL(t.Context(), list); pki.KindOf(err) != pki.Unavailable {
+			t.Fatalf("a damaged CRL: %v", err)
+		}
+		if _, err := v.Respond(t.Context(), v.CA.Issuer.ID, request); pki.KindOf(err) != pki.Unavailable {
+			t.Fatalf("no responder: %v", err)
+		}
+	}
+	ask()
+	if all := v.Alarms.All(); len(all) != 2 {
+		t.Fatalf("alarms %+v", all)
+	}
+	v.Clock.Advance(v.CA.Issuer.NotAfter.Sub(v.Clock.Now()) + time.Second)
+	if err := v.EnsureResponders(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if all := v.Alarms.All(); len(all) > 0 {
+		t.Errorf("of an issuer that ended: %+v", all)
+	}
+	ask()
+	if all := v.Alarms.All(); len(all) > 0 {
+		t.Errorf("asked for its status: %+v", all)
 	}
 }

@@ -366,10 +366,10 @@ func (c *patrol) show(issuer *pki.Issuer, at place, found finding, a alarm.Alarm
 	for _, name := range names {
 		a.Key = alarm.Key{Tenant: issuer.Tenant, Name: name, Target: at.path() + " at the " + at.where}
 		if name != found.name {
-			c.cfg.Alarms.Clear(a.Key)
+			c.clear(a.Key)
 			continue
 		}
-		if a.What = found.what; c.cfg.Alarms.Raise(a) {
+		if a.What = found.what; c.raise(issuer, a) {
 			log := c.cfg.Log
 			if found.cause != nil {
 				log = log.With("error", found.cause)

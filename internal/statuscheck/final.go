@@ -104,9 +104,9 @@ func (c *patrol) halve() {
 
 // lookBack compares what CRLs revoked for good with what the store says now: of up to so
 // many shards, and up to a window, from where the round before ended.
-func (c *patrol) lookBack(ctx context.Context, issuers []*pki.Issuer, shards int) {
+func (c *patrol) lookBack(ctx context.Context, shards int) {
 	left := window
-	for _, next := range c.next(c.back, issuers, shards) {
+	for _, next := range c.next(c.back, shards) {
 		if ctx.Err() != nil || left <= 0 {
 			return
 		}
@@ -217,7 +217,7 @@ func (c *patrol) tellUndone(issuer *pki.Issuer, shard int, f *finals) {
 		u = f.before
 	}
 	if u.count == 0 {
-		c.cfg.Alarms.Clear(a.Key)
+		c.clear(a.Key)
 		return
 	}
 	c.stats.Wrong.Add(1)
@@ -225,7 +225,7 @@ func (c *patrol) tellUndone(issuer *pki.Issuer, shard int, f *finals) {
 	if !f.well.IsZero() {
 		a.What += "; nothing was wrong on " + f.well.UTC().Format(time.RFC3339)
 	}
-	if c.cfg.Alarms.Raise(a) {
+	if c.raise(issuer, a) {
 		c.cfg.Log.Error("status", "alarm", a.Name, "list", a.Target, "what", a.What)
 	}
 }

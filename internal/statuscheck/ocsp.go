@@ -201,11 +201,11 @@ func (c *patrol) compare(ctx context.Context, issuer *pki.Issuer, samples []samp
 func (c *patrol) tellOCSP(issuer *pki.Issuer, wrong string) {
 	key := alarm.Key{Tenant: issuer.Tenant, Name: "ocsp.wrong", Target: "issuer:" + string(issuer.ID)}
 	if wrong == "" {
-		c.cfg.Alarms.Clear(key)
+		c.clear(key)
 		return
 	}
 	c.stats.Wrong.Add(1)
-	if c.cfg.Alarms.Raise(alarm.Alarm{
+	if c.raise(issuer, alarm.Alarm{
 		Key: key, Severity: alarm.Critical, What: wrong,
 		Do: "See that " + issuer.StatusURL + "/ocsp/" + string(issuer.ID) + " leads to this deployment, and what the alarm ocsp.responder says. 'pando ocsp query' asks again.",
 	}) {

@@ -3,9 +3,11 @@ package statuscheck
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/access"
+	"github.com/pando-pki/pando/internal/alarm"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
 )
@@ -15,7 +17,8 @@ import (
 type patrol struct {
 	*Checker
 	tenant   pki.TenantID
-	last     time.Time // when it walked, by the process's own clock
+	issuers  []*pki.Issuer // those that it looks at
+	last     time.Time     // when it walked, by the process's own clock
 	turn     turn
 	seen     map[place]sight
 	objects  map[place]objectSight // by the list's pointer
@@ -23,6 +26,7 @@ type patrol struct {
 	renewals map[turn]time.Time    // of shards, by the process's own clock
 	down     map[host]*outage
 	round    *round
+	raised   map[alarm.Key]pki.IssuerID // what it has on the board
 
 	finals     map[turn]*finals // by shard
 	back       turn             // where the next round looks back
@@ -52,7 +56,48 @@ type outage struct{ failures, rounds int }
 const maxSkip = 15
 
 func newPatrol(c *Checker, tenant pki.TenantID) *patrol {
-	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), objects: make(map[place]objectSight), sweeps: make(map[place]*sweep), renewals: make(map[turn]time.Time), down: make(map[host]*outage), finals: make(map[turn]*finals)}
+	return &patrol{Checker: c, tenant: tenant, seen: make(map[place]sight), objects: make(map[place]objectSight), sweeps: make(map[place]*sweep), renewals: make(map[turn]time.Time), down: make(map[host]*outage), raised: make(map[alarm.Key]pki.IssuerID), finals: make(map[turn]*finals)}
+}
+
+// follow has the patrol look at these issuers from now on. Those that are none of them any
+// more have ended, and nobody goes by their status: what is remembered of them is forgotten,
+// and their alarms are over.
+func (c *patrol) follow(issuers []*pki.Issuer) {
+	live := make(map[pki.IssuerID]bool)
+	for _, i := range issuers {
+		live[i.ID] = true
+	}
+	ended := slices.ContainsFunc(c.issuers, func(i *pki.Issuer) bool { return !live[i.ID] })
+	if c.issuers = issuers; !ended {
+		return
+	}
+	maps.DeleteFunc(c.seen, func(p place, _ sight) bool { return !live[p.list.Issuer] })
+	maps.DeleteFunc(c.objects, func(p place, _ objectSight) bool { return !live[p.list.Issuer] })
+	maps.DeleteFunc(c.sweeps, func(p place, _ *sweep) bool { return !live[p.list.Issuer] })
+	maps.DeleteFunc(c.down, func(h host, _ *outage) bool { return h.issuer != "" && !live[h.issuer] })
+	maps.DeleteFunc(c.finals, func(t turn, f *finals) bool {
+		if !live[t.issuer] {
+			c.remembered -= len(f.serials)
+		}
+		return !live[t.issuer]
+	})
+	for key, issuer := range c.raised {
+		if !live[issuer] {
+			c.clear(key)
+		}
+	}
+}
+
+// raise puts an alarm about an issuer on the board, and reports whether it is new.
+func (c *patrol) raise(issuer *pki.Issuer, a alarm.Alarm) bool {
+	c.raised[a.Key] = issuer.ID
+	return c.cfg.Alarms.Raise(a)
+}
+
+// clear takes an alarm off the board.
+func (c *patrol) clear(key alarm.Key) {
+	delete(c.raised, key)
+	c.cfg.Alarms.Clear(key)
 }
 
 // troubled is 1 where a host of the tenant's own could not be reached, else 0.
@@ -70,18 +115,18 @@ func (c *patrol) over() bool { return time.Since(c.last) > tenantTime }
 
 // walk looks back at what CRLs revoked for good, at the OCSP of each of the tenant's issuers,
 // at some shards and at the certificates of their issuers, as far as its time allows.
-func (c *patrol) walk(ctx context.Context, issuers []*pki.Issuer, shards int) {
+func (c *patrol) walk(ctx context.Context, shards int) {
 	c.last, c.round = time.Now(), newRound()
 	defer func() {
 		if ctx.Err() == nil {
-			c.settle(issuers)
+			c.settle()
 		}
 	}()
 	for _, o := range c.down {
 		o.rounds--
 	}
-	c.lookBack(ctx, issuers, shards)
-	for _, i := range issuers {
+	c.lookBack(ctx, shards)
+	for _, i := range c.issuers {
 		if i.Key == pki.OfflineKey || ctx.Err() != nil || c.over() || c.skips(i.ID, atOCSP) {
 			continue
 		}
@@ -90,7 +135,7 @@ func (c *patrol) walk(ctx context.Context, issuers []*pki.Issuer, shards int) {
 		}
 	}
 	chains := make(map[pki.IssuerID]bool)
-	for _, next := range c.next(c.turn, issuers, shards) {
+	for _, next := range c.next(c.turn, shards) {
 		if ctx.Err() != nil || c.over() {
 			return
 		}
@@ -114,19 +159,19 @@ type step struct {
 }
 
 // next returns the shards of this round, from where the last one ended.
-func (*patrol) next(from turn, issuers []*pki.Issuer, most int) (steps []step) {
+func (c *patrol) next(from turn, most int) (steps []step) {
 	n, shard, total := 0, 0, 0
-	for at, i := range issuers {
+	for at, i := range c.issuers {
 		if i.ID == from.issuer {
 			n, shard = at, from.shard
 		}
 		total += i.Shards
 	}
 	for len(steps) < min(most, total) {
-		if shard >= issuers[n].Shards {
-			n, shard = (n+1)%len(issuers), 0
+		if shard >= c.issuers[n].Shards {
+			n, shard = (n+1)%len(c.issuers), 0
 		}
-		steps = append(steps, step{issuers[n], shard})
+		steps = append(steps, step{c.issuers[n], shard})
 		shard++
 	}
 	return steps

@@ -121,3 +121,52 @@ func TestSlow(t *testing.T) {
 		t.Errorf("it was asked %d times", asked)
 	}
 }
+
+// TestEnded: when an issuer ends its alarms do, and what was remembered of it is forgotten;
+// those of another issuer of the tenant stay.
+func TestEnded(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		h := newHouse(t, false, 1)
+		if !alone {
+			other := *h.CA.Issuer
+			other.ID, other.NotAfter = "lasting", other.NotAfter.AddDate(10, 0, 0)
+			h.others = []*pki.Issuer{&other}
+		}
+		serial := h.revoked(pki.Superseded)
+		h.make()
+		if err := h.checker.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.Store.Edit(h.CA.Issuer.ID, serial, func(pki.Revocation) *pki.Revocation { return nil })
+		gone := http.HandlerFunc(http.NotFound)
+		h.answer.Store(&gone)
+		h.put("crl/issuer/0.crl", []byte("<html>"))
+		names := func() map[string]bool {
+			t.Helper()
+			if err := h.checker.Round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			all := make(map[string]bool)
+			for _, a := range h.Alarms.All() {
+				if strings.Contains(a.Target, "issuer:issuer") || strings.Contains(a.Target, "/issuer") {
+					all[a.Name] = true
+				}
+			}
+			return all
+		}
+		raised := names()
+		for _, name := range []string{"crl.wrong", "ca.wrong", "ocsp.wrong", "revocation.undone"} {
+			if !raised[name] {
+				t.Fatalf("no alarm %s among %v", name, raised)
+			}
+		}
+		before := len(h.Alarms.All())
+		h.Clock.Advance(h.CA.Issuer.NotAfter.Sub(h.Clock.Now()) + time.Second)
+		if left := names(); len(left) > 0 {
+			t.Errorf("of an issuer that ended there are alarms %v", left)
+		}
+		if others := len(h.Alarms.All()); alone && others > 0 || !alone && (others == 0 || others >= before) {
+			t.Errorf("%d alarms of others are left", others)
+		}
+	}
+}

@@ -93,10 +93,10 @@ func (c *patrol) withheld(at place) bool {
 
 // settle tells of what was not given: where the host gave something else it is the
 // object's fault, and otherwise the host's.
-func (c *patrol) settle(issuers []*pki.Issuer) {
+func (c *patrol) settle() {
 	for h := range c.round.gave {
 		delete(c.down, h)
-		for _, i := range issuers {
+		for _, i := range c.issuers {
 			if hostOf(i.ID, h.where) == h {
 				c.clearUnreachable(i, h.where)
 			}
@@ -135,7 +135,7 @@ func (c *patrol) unreachable(issuer *pki.Issuer, where string, err error) {
 		what = "status cannot be checked at the target " + where + "; the server's log says why"
 		do = "The directory or bucket that status.publish in pando.yaml names must be there, and the server be able to read it. The server's log says what is in the way. It is looked at again by itself, a quarter of an hour later at the latest, and what it lacks is published."
 	}
-	if c.cfg.Alarms.Raise(alarm.Alarm{Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what, Do: do}) {
+	if c.raise(issuer, alarm.Alarm{Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what, Do: do}) {
 		c.cfg.Log.Warn("status", "alarm", "status.unreachable", "issuer", issuer.ID, "where", where, "error", err)
 	}
 }
@@ -149,5 +149,5 @@ func (c *patrol) clearUnreachable(issuer *pki.Issuer, where string) {
 		}
 		where = atURL
 	}
-	c.cfg.Alarms.Clear(unreachableKey(issuer, where))
+	c.clear(unreachableKey(issuer, where))
 }

@@ -165,12 +165,15 @@ func (c *Checker) Round(ctx context.Context) error {
 			live[i.Tenant] = append(live[i.Tenant], i)
 		}
 	}
-	maps.DeleteFunc(c.patrols, func(tenant pki.TenantID, _ *patrol) bool { return live[tenant] == nil })
 	for tenant := range live {
 		if c.patrols[tenant] == nil {
 			c.patrols[tenant] = newPatrol(c, tenant)
 		}
 	}
+	maps.DeleteFunc(c.patrols, func(tenant pki.TenantID, p *patrol) bool {
+		p.follow(live[tenant])
+		return live[tenant] == nil
+	})
 	order := slices.SortedFunc(maps.Values(c.patrols), func(a, b *patrol) int {
 		return cmp.Or(cmp.Compare(a.troubled(), b.troubled()), a.last.Compare(b.last), cmp.Compare(a.tenant, b.tenant))
 	})
@@ -183,7 +186,7 @@ func (c *Checker) Round(ctx context.Context) error {
 		}
 		p.share = max(1, maxFinal/len(order))
 		g.Go(func() error {
-			p.walk(ctx, live[p.tenant], max(1, perRound/len(order)))
+			p.walk(ctx, max(1, perRound/len(order)))
 			return nil
 		})
 	}
