@@ -147,3 +147,38 @@ func TestCredential(t *testing.T) {
 		}
 	}
 }
+
+// TestRootCRL: the CRL of a root is an alarm before it ends and after, until the root has
+// ended itself.
+func TestRootCRL(t *testing.T) {
+	clock := pandotest.NewClock(time.Now())
+	s := stack.New(t, stack.Config{Now: clock.Now})
+	s.AddTenant(t, "acme", "device")
+	request, err := s.Hierarchy.CRLRequest(t.Context(), s.Permit(t, "acme", access.ManageAuthorities), "root", "", 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := s.Sign(t, "acme", request).Issuers[0].NotAfter
+	crl := func(want string) {
+		t.Helper()
+		if err := s.Expiry.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, a := range s.Alarms.Of("acme") {
+			if a.Name == "expiry.crl" {
+				got += string(a.Severity)
+			}
+		}
+		if got != want {
+			t.Errorf("on %s it is %q, not %q", clock.Now(), got, want)
+		}
+	}
+	crl("")
+	clock.Advance(10 * day)
+	crl("warning")
+	clock.Advance(30 * day)
+	crl("critical")
+	clock.Advance(end.Sub(clock.Now()) + time.Second)
+	crl("")
+}

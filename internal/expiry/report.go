@@ -151,8 +151,8 @@ func (s *Service) issuers(ctx context.Context, tenant pki.TenantID, now time.Tim
 		if i.State == pki.IssuerActive && a.State == pki.AuthorityActive {
 			items = append(items, Item{Kind: Authority, Name: a.Name, Ends: i.NotAfter, Severity: within(i.NotAfter.Sub(now), 30*day, 365*day), Do: renewal(a)})
 		}
-		if i.Key != pki.OfflineKey {
-			continue // their CRLs are made anew by themselves, and watched by who makes them
+		if i.Key != pki.OfflineKey || now.After(i.NotAfter) {
+			continue // their CRLs are made anew by themselves, and watched by who makes them; or nobody goes by them any more
 		}
 		shards, err := s.cfg.Store.Shards(ctx, i.ID)
 		if err != nil {
