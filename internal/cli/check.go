@@ -67,7 +67,8 @@ func (k *checkCommand) Run(ctx context.Context, c *console) error {
 	cfg, err := k.load()
 	if k.Config == "" && errors.Is(err, fs.ErrNotExist) {
 		// A store alone can be checked too: a copy, or a quickstart's.
-		cfg, err = server.Config{Data: k.Data}.WithDefaults(), nil
+		cfg, err = server.DefaultConfig(), nil
+		cfg.Data = k.Data
 	}
 	if err != nil {
 		return err

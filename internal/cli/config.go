@@ -27,7 +27,7 @@ func (f *dataFlags) load() (server.Config, error) {
 		}
 		file = filepath.Join(f.Data, server.ConfigName)
 	}
-	cfg, err := server.ReadConfig(file)
+	cfg, err := server.ReadConfig(file, server.DefaultConfig())
 	if errors.Is(err, fs.ErrNotExist) {
 		return server.Config{}, hintf(err, "'pando init --data DIR' sets up a new data directory")
 	}
@@ -42,7 +42,7 @@ func (f *dataFlags) load() (server.Config, error) {
 	case !filepath.IsAbs(cfg.Data):
 		cfg.Data = filepath.Join(filepath.Dir(file), cfg.Data)
 	}
-	return cfg.WithDefaults(), nil
+	return cfg, nil
 }
 
 // serveFlags override fields of the configuration file.

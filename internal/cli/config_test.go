@@ -14,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/server"
 )
@@ -26,14 +27,14 @@ var update = flag.Bool("update", false, "rewrite the generated files")
 func TestDefaultConfigDocs(t *testing.T) {
 	want := "# The configuration of a pando server. Every field is here with its default.\n" +
 		"# 'pando config' prints what is in effect; an unknown key is refused.\n" +
-		documentFields(t, configComments(t), reflect.ValueOf(server.Config{}.WithDefaults()), "")
+		documentFields(t, configComments(t), reflect.ValueOf(server.DefaultConfig()), "")
 	golden(t, "pando.yaml", []byte(want))
 
-	got, err := server.ParseConfig([]byte(want))
+	got, err := server.ParseConfig([]byte(want), server.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(server.Config{}.WithDefaults(), got); diff != "" {
+	if diff := cmp.Diff(server.DefaultConfig(), got); diff != "" {
 		t.Errorf("pando.yaml does not say the defaults (-want +got):\n%s", diff)
 	}
 }
@@ -125,7 +126,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"two documents":  {"node: a\n---\nnode: b\n", "more than one document"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := server.ParseConfig([]byte(test.text))
+			_, err := server.ParseConfig([]byte(test.text), server.DefaultConfig())
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
@@ -162,7 +163,7 @@ func TestCheckConfig(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := server.Config{}.WithDefaults()
+			c := server.DefaultConfig()
 			tt.set(&c)
 			err := c.Check()
 			if tt.refused == "" {
@@ -182,19 +183,19 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte("listen:\n  https: :8443\n"))
 	f.Add(defaultConfig)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		cfg, err := server.ParseConfig(text)
-		if err != nil {
+		cfg, err := server.ParseConfig(text, server.DefaultConfig())
+		if err != nil || cfg.Check() != nil {
 			return
 		}
 		again, err := yaml.Marshal(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := server.ParseConfig(again)
+		got, err := server.ParseConfig(again, server.DefaultConfig())
 		if err != nil {
 			t.Fatalf("what was printed of it is refused: %v\n%s", err, again)
 		}
-		if diff := cmp.Diff(cfg.WithDefaults(), got.WithDefaults()); diff != "" {
+		if diff := cmp.Diff(cfg, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("printing changed it:\n%s", diff)
 		}
 	})

@@ -52,10 +52,11 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	free := "127.0.0.1:0"
 	ctx, stop := context.WithCancel(context.Background())
-	srv, err := server.New(ctx, server.Config{Data: data,
-		Listen: server.Listen{HTTPS: free, Devices: free, HTTP: free, Ops: free},
-		Status: server.Status{CheckEvery: server.Duration(time.Hour)}, // no alarm of it comes into a script that takes its time
-	}, "test", slog.New(slog.DiscardHandler))
+	cfg := server.DefaultConfig()
+	cfg.Data = data
+	cfg.Listen = server.Listen{HTTPS: free, Devices: free, HTTP: free, Ops: free}
+	cfg.Status.CheckEvery = server.Duration(time.Hour) // no alarm of it comes into a script that takes its time
+	srv, err := server.New(ctx, cfg, "test", slog.New(slog.DiscardHandler))
 	ts.Check(err)
 	token, err := srv.FirstToken(ctx)
 	ts.Check(err)

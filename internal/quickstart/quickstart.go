@@ -119,7 +119,13 @@ func Run(ctx context.Context, cfg Config) error {
 func (cfg *Config) configuration(had *File) (server.Config, error) {
 	data := filepath.Join(cfg.Dir, ServerDir)
 	path := filepath.Join(data, server.ConfigName)
-	c, err := server.ReadConfig(path)
+	base := server.DefaultConfig()
+	before := base.Listen
+	if had != nil {
+		before = had.addresses()
+	}
+	base.Listen, base.Log.Level = before, "warn" // the story's log is in the terminal
+	c, err := server.ReadConfig(path, base)
 	if err != nil {
 		return c, err
 	}
@@ -127,10 +133,6 @@ func (cfg *Config) configuration(had *File) (server.Config, error) {
 		return c, pki.Errorf(pki.Conflict, "%s names a data directory: a quickstart's is %s, so take data out, or serve the other with 'pando serve --config'", path, data)
 	}
 	c.Data = data
-	var before server.Listen
-	if had != nil {
-		before = had.addresses()
-	}
 	for _, a := range []struct {
 		field         *string
 		asked, before string
@@ -141,12 +143,12 @@ func (cfg *Config) configuration(had *File) (server.Config, error) {
 		switch {
 		case a.asked != "":
 			*a.field = a.asked
-		case a.before != "" && (*a.field == "" || strings.HasSuffix(*a.field, ":0")): // a free port is taken once
+		case had != nil && strings.HasSuffix(*a.field, ":0"): // a free port is taken once
 			*a.field = a.before
 		}
 	}
-	if c.Log != (server.Log{}) {
-		cfg.Log, err = server.NewLogger(c.WithDefaults().Log)
+	if c.Log != base.Log {
+		cfg.Log, err = server.NewLogger(c.Log)
 	}
 	return c, err
 }
@@ -190,14 +192,15 @@ func discard(cfg Config) error {
 }
 
 // addresses returns those of the run that wrote the File.
-func (f *File) addresses() (l server.Listen) {
+func (f *File) addresses() server.Listen {
+	l := server.DefaultConfig().Listen
 	for _, way := range []struct {
 		field *string
 		had   string
 	}{
 		{&l.HTTPS, f.API}, {&l.Devices, f.Devices}, {&l.HTTP, f.HTTP}, {&l.Ops, f.Ops},
 	} {
-		if u, err := url.Parse(way.had); err == nil {
+		if u, err := url.Parse(way.had); err == nil && u.Host != "" {
 			*way.field = u.Host
 		}
 	}

@@ -18,12 +18,12 @@ func TestArchivePlace(t *testing.T) {
 		place Place
 		want  string
 	}{
-		{Place{}, filepath.Join(data, "archive")},
+		{DefaultConfig().Retention.Archive, filepath.Join(data, "archive")},
 		{Place{Directory: "elsewhere"}, filepath.Join(data, "elsewhere")},
 		{Place{Directory: "/mnt/archives"}, "/mnt/archives"},
 		{Place{Bucket: bucket}, "https://s3.example.com/archives"},
 	} {
-		cfg := Config{Data: data, Retention: Retention{Archive: c.place}}.WithDefaults()
+		cfg := Config{Data: data, Retention: Retention{Archive: c.place}}
 		if err := cfg.checkArchive(); err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,9 @@ import (
 
 // check reports as Malformed what no server can run with.
 func (a Audit) check() error {
+	if len(a.Anchors) == 0 {
+		return pki.Errorf(pki.Malformed, "audit.anchors: an empty list: without an anchor the log can be rewritten unseen. Write one that whoever can write to the database cannot reach: [{file: DIRECTORY}] on another machine's disk, [{webhook: URL}] or [{bucket: ...}]")
+	}
 	hosts := make(map[string]bool)
 	for i, x := range a.Anchors {
 		err := x.check()

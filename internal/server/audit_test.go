@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,8 +36,11 @@ func TestCheckAnchors(t *testing.T) {
 		{name: "a bound within", anchor: Anchor{File: "a"}, every: time.Minute, bound: time.Minute, say: "twice that"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			cfg := Config{Audit: Audit{Anchors: []Anchor{test.anchor}, AnchorEvery: Duration(test.every), AnchorBound: Duration(test.bound)}}
-			err := cfg.WithDefaults().Check()
+			cfg := DefaultConfig()
+			cfg.Audit.Anchors = []Anchor{test.anchor}
+			cfg.Audit.AnchorEvery = cmp.Or(Duration(test.every), cfg.Audit.AnchorEvery)
+			cfg.Audit.AnchorBound = cmp.Or(Duration(test.bound), cfg.Audit.AnchorBound)
+			err := cfg.Check()
 			if test.say == "" && err != nil || test.say != "" && (pki.KindOf(err) != pki.Malformed || !strings.Contains(pki.DetailOf(err), test.say)) {
 				t.Errorf("%v, want one that says %q", err, test.say)
 			}
@@ -97,8 +101,9 @@ func TestWarnAnchors(t *testing.T) {
 
 // TestCheckWebhooks: two of one host could not be told apart in alarms.
 func TestCheckWebhooks(t *testing.T) {
-	cfg := Config{Audit: Audit{Anchors: []Anchor{{Webhook: "https://anchor.example.com/a"}, {Webhook: "https://anchor.example.com/b"}}}}
-	if err := cfg.WithDefaults().Check(); pki.KindOf(err) != pki.Malformed || !strings.Contains(pki.DetailOf(err), "another webhook") {
+	cfg := DefaultConfig()
+	cfg.Audit.Anchors = []Anchor{{Webhook: "https://anchor.example.com/a"}, {Webhook: "https://anchor.example.com/b"}}
+	if err := cfg.Check(); pki.KindOf(err) != pki.Malformed || !strings.Contains(pki.DetailOf(err), "another webhook") {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -13,11 +12,13 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/pando-pki/pando/internal/pki"
+	"github.com/pando-pki/pando/internal/revocation"
 )
 
 // Config is the whole configuration of a server, as it stands in pando.yaml.
-// A key that is not listed here is refused. A field that is left out, or empty,
-// has the default that its comment names.
+// A key that is not listed here is refused. A field that is left out there has the
+// default that its comment names; one that is written is taken or refused. In Go
+// DefaultConfig has the defaults, and a field at zero is one that is written so.
 type Config struct {
 	// Data is the directory of everything the server keeps: the database, and
 	// files that are not named otherwise. Relative paths of other fields are
@@ -143,7 +144,7 @@ type Status struct {
 	// CRLLife is how long a CRL is valid, 1h or more; it is made anew before half of
 	// it is over. Default: 1d.
 	CRLLife Duration `yaml:"crl_life,omitempty" json:"crl_life"`
-	// OCSPLife is how long an OCSP response is valid. Default: 12h.
+	// OCSPLife is how long an OCSP response is valid, 5m or more. Default: 12h.
 	OCSPLife Duration `yaml:"ocsp_life,omitempty" json:"ocsp_life"`
 	// CheckEvery is the time between two rounds of the checker, which looks at
 	// status as relying parties do: at the OCSP of each issuer, and at a hundred
@@ -324,63 +325,39 @@ func (d *Duration) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
-// WithDefaults returns the configuration with each empty field set to its
-// default.
-func (c Config) WithDefaults() Config {
-	or := func(s *string, value string) {
-		if *s == "" {
-			*s = value
-		}
+// UnmarshalYAML reads a place that is written, of which nothing is left of the default:
+// a bucket is instead of its directory.
+func (p *Place) UnmarshalYAML(node ast.Node) error {
+	type fields Place
+	var written fields
+	if err := yaml.NodeToValue(node, &written, yaml.Strict()); err != nil {
+		return err
 	}
-	or(&c.Node, "node-1")
-	or(&c.Listen.HTTPS, "127.0.0.1:8443")
-	or(&c.Listen.Devices, "127.0.0.1:8444")
-	or(&c.Listen.HTTP, "127.0.0.1:8080")
-	or(&c.Listen.Ops, "127.0.0.1:9090")
-	or(&c.Keys.Encryption, "file:kek.key")
-	or(&c.Log.Level, "info")
-	or(&c.Log.Format, "text")
-	if c.Retention.IdempotencyKeys == 0 {
-		c.Retention.IdempotencyKeys = Duration(30 * 24 * time.Hour)
+	*p = Place(written)
+	return nil
+}
+
+// DefaultConfig returns the default of each field, of which Data has none.
+func DefaultConfig() Config {
+	const day = Duration(24 * time.Hour)
+	return Config{
+		Node:   "node-1",
+		Listen: Listen{HTTPS: "127.0.0.1:8443", Devices: "127.0.0.1:8444", HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:9090"},
+		Keys:   Keys{Encryption: "file:kek.key"},
+		TLS:    TLS{Names: []string{"localhost", "127.0.0.1", "::1"}},
+		Status: Status{CRLLife: day, OCSPLife: day / 2, CheckEvery: Duration(time.Minute)},
+		Audit: Audit{
+			Anchors: []Anchor{{File: "anchor"}}, AnchorEvery: Duration(time.Minute), AnchorBound: Duration(10 * time.Minute),
+		},
+		Retention: Retention{IdempotencyKeys: 30 * day, BatchRows: 90 * day, Archive: Place{Directory: defaultArchive}},
+		Limits: Limits{
+			Tenant: Rate{PerSecond: 10_000, Burst: 20_000}, Device: Rate{PerSecond: 1, Burst: 20},
+			Failures: Rate{PerSecond: 10, Burst: 100}, Status: Rate{PerSecond: 1000, Burst: 5000},
+			Requests: 1024, Streams: 256, Answers: 2048, Messages: 512,
+			Connections: 16_384, ConnectionsPerSource: 1024,
+		},
+		Log: Log{Level: "info", Format: "text"},
 	}
-	if c.Retention.Archive == (Place{}) {
-		c.Retention.Archive.Directory = defaultArchive
-	}
-	if c.Retention.BatchRows == 0 {
-		c.Retention.BatchRows = Duration(90 * 24 * time.Hour)
-	}
-	for n, value := range map[*int]int{
-		&c.Limits.Tenant.PerSecond: 10_000, &c.Limits.Tenant.Burst: 20_000,
-		&c.Limits.Device.PerSecond: 1, &c.Limits.Device.Burst: 20,
-		&c.Limits.Failures.PerSecond: 10, &c.Limits.Failures.Burst: 100,
-		&c.Limits.Status.PerSecond: 1000, &c.Limits.Status.Burst: 5000,
-		&c.Limits.Requests: 1024, &c.Limits.Streams: 256, &c.Limits.Answers: 2048, &c.Limits.Messages: 512,
-		&c.Limits.Connections: 16_384, &c.Limits.ConnectionsPerSource: 1024,
-	} {
-		*n = cmp.Or(*n, value)
-	}
-	if len(c.TLS.Names) == 0 {
-		c.TLS.Names = []string{"localhost", "127.0.0.1", "::1"}
-	}
-	if c.Status.CRLLife == 0 {
-		c.Status.CRLLife = Duration(24 * time.Hour)
-	}
-	if c.Status.CheckEvery == 0 {
-		c.Status.CheckEvery = Duration(time.Minute)
-	}
-	if c.Status.OCSPLife == 0 {
-		c.Status.OCSPLife = Duration(12 * time.Hour)
-	}
-	if len(c.Audit.Anchors) == 0 {
-		c.Audit.Anchors = []Anchor{{File: "anchor"}}
-	}
-	if c.Audit.AnchorEvery == 0 {
-		c.Audit.AnchorEvery = Duration(time.Minute)
-	}
-	if c.Audit.AnchorBound == 0 {
-		c.Audit.AnchorBound = Duration(10 * time.Minute)
-	}
-	return c
 }
 
 // minCRLLife is the shortest life of a CRL. A delta has a quarter of it, and its
@@ -388,11 +365,18 @@ func (c Config) WithDefaults() Config {
 // be renewed at once, each second.
 const minCRLLife = time.Hour
 
-// Check reports what of a configuration with its defaults no server can run with,
+// minOCSPLife is the shortest life of an OCSP response: with less of it, a relying party
+// whose clock is as far ahead as revocation.Backdate lets one be late has none that is valid.
+const minOCSPLife = revocation.Backdate
+
+// Check reports what of a configuration no server can run with,
 // as far as that can be told without looking at the machine: whether a key is
 // there or an address is free shows when a server starts. The error is Malformed
 // and names the field.
 func (c Config) Check() error {
+	if c.Node == "" {
+		return pki.Errorf(pki.Malformed, "node: name this server, as node-1")
+	}
 	for _, l := range []struct{ name, address string }{
 		{"https", c.Listen.HTTPS}, {"devices", c.Listen.Devices}, {"http", c.Listen.HTTP}, {"ops", c.Listen.Ops},
 	} {
@@ -414,6 +398,9 @@ func (c Config) Check() error {
 	if err := c.Limits.check(); err != nil {
 		return err
 	}
+	if len(c.TLS.Names) == 0 {
+		return pki.Errorf(pki.Malformed, "tls.names: list at least one DNS name or IP address that the listeners are reached at")
+	}
 	if err := checkLabel(c.TLS.Endpoint); c.TLS.Endpoint != "" && err != nil {
 		return pki.Errorf(pki.Malformed, "tls.endpoint %.90q: write the label {tenant}.{name}, as demo.tls", c.TLS.Endpoint)
 	}
@@ -422,6 +409,20 @@ func (c Config) Check() error {
 	}
 	if life := time.Duration(c.Status.CRLLife); life < minCRLLife {
 		return pki.Errorf(pki.Malformed, "status.crl_life %s: 1h at least, or a delta CRL would be due again as soon as it is made", life)
+	}
+	if life := time.Duration(c.Status.OCSPLife); life < minOCSPLife {
+		return pki.Errorf(pki.Malformed, "status.ocsp_life %s: 5m at least, as far as the clocks of those who ask may be wrong", life)
+	}
+	for _, d := range []struct {
+		name string
+		d    Duration
+	}{
+		{"status.check_every", c.Status.CheckEvery},
+		{"retention.idempotency_keys", c.Retention.IdempotencyKeys}, {"retention.batch_rows", c.Retention.BatchRows},
+	} {
+		if d.d <= 0 {
+			return pki.Errorf(pki.Malformed, "%s: a time of nothing does not work here", d.name)
+		}
 	}
 	if err := c.SCEP.check(); err != nil {
 		return err

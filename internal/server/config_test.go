@@ -6,40 +6,78 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
 
-func TestWithDefaults(t *testing.T) {
-	want := Config{
-		Data: "/data", Node: "node-1",
-		Listen:    Listen{HTTPS: "127.0.0.1:8443", Devices: "127.0.0.1:8444", HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:9090"},
-		Keys:      Keys{Encryption: "file:kek.key"},
-		TLS:       TLS{Names: []string{"localhost", "127.0.0.1", "::1"}},
-		Status:    Status{CRLLife: Duration(24 * time.Hour), OCSPLife: Duration(12 * time.Hour), CheckEvery: Duration(time.Minute)},
-		Audit:     Audit{Anchors: []Anchor{{File: "anchor"}}, AnchorEvery: Duration(time.Minute), AnchorBound: Duration(10 * time.Minute)},
-		Retention: Retention{IdempotencyKeys: Duration(720 * time.Hour), BatchRows: Duration(2160 * time.Hour), Archive: Place{Directory: "archive"}},
-		Limits: Limits{Tenant: Rate{10_000, 20_000}, Device: Rate{1, 20}, Failures: Rate{10, 100}, Status: Rate{1000, 5000},
-			Requests: 1024, Streams: 256, Answers: 2048, Messages: 512, Connections: 16_384, ConnectionsPerSource: 1024},
-		Log: Log{Level: "info", Format: "text"},
-	}
-	got := Config{Data: "/data"}.WithDefaults()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("of nothing (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(got, got.WithDefaults()); diff != "" {
-		t.Errorf("again (-want +got):\n%s", diff)
-	}
-	set := Config{
-		Data: "/data", Node: "b", Listen: Listen{HTTPS: "a:1", Devices: "a:2", HTTP: "a:3", Ops: "a:4"},
-		Keys: Keys{Encryption: "env:KEK"}, TLS: TLS{Endpoint: "acme.tls", Names: []string{"a"}},
-		Retention: Retention{IdempotencyKeys: 1, BatchRows: 2, Archive: Place{Directory: "elsewhere"}},
-		Limits:    Limits{Rate{1, 2}, Rate{12, 13}, Rate{3, 4}, Rate{5, 6}, 7, 8, 9, 10, 11, 12},
-		Status:    Status{CRLLife: 1, OCSPLife: 2, CheckEvery: 3},
-		Audit:     Audit{Anchors: []Anchor{{Webhook: "https://a"}}, AnchorEvery: 1, AnchorBound: 2}, Log: Log{Level: "warn", Format: "json"},
-	}
-	if diff := cmp.Diff(set, set.WithDefaults()); diff != "" {
-		t.Errorf("of what is set (-want +got):\n%s", diff)
+// TestWritten: what a file says is taken or refused, and never replaced.
+func TestWritten(t *testing.T) {
+	const nothing = "nothing stands here"
+	bucket := &Bucket{Endpoint: "https://s3.example.com", Bucket: "archives", Credentials: "env"}
+	for text, want := range map[string]any{ // what it is refused with, or what sets it in the defaults
+		"":                                     func(*Config) {},
+		"# nothing\n":                          func(*Config) {},
+		"limits:\n  # requests: 5\n":           func(*Config) {}, // a part of which each line is commented out
+		"limits: {requests: 5}":                func(c *Config) { c.Limits.Requests = 5 },
+		"limits: {tenant: {per_second: 7}}":    func(c *Config) { c.Limits.Tenant.PerSecond = 7 },
+		"limits: {tenant: {per_second: 0}}":    "limits.tenant.per_second 0: from 1",
+		"limits: {status: {burst: 0}}":         "limits.status.burst 0: from 1",
+		"limits: {requests: 0}":                "limits.requests 0: from 1",
+		"limits: {connections: 0}":             "limits.connections 0: from 1",
+		"limits: {requests: -1}":               "limits.requests -1: from 1",
+		"limits: {requests: 0.5}":              "has a fraction",
+		"limits: {requests: 1.5}":              "has a fraction",
+		"limits: {requests: .inf}":             "has a fraction",
+		"node: '1.5'":                          func(c *Config) { c.Node = "1.5" },
+		"limits: {requests: }":                 nothing,
+		"limits: {tenant: }":                   nothing,
+		"audit: {anchors: []}":                 "audit.anchors: an empty list",
+		"audit: {anchors: }":                   nothing,
+		"audit: {anchors: [{file: a}]}":        func(c *Config) { c.Audit.Anchors = []Anchor{{File: "a"}} },
+		"audit: {anchor_every: 0s}":            "a time of nothing",
+		"tls: {names: []}":                     "tls.names",
+		"tls: {names: ['']}":                   nothing,
+		"tls: {endpoint: |\n  }":               nothing,
+		"node: ''":                             nothing,
+		"node:":                                nothing,
+		"data: ~":                              nothing,
+		"listen: {https: ''}":                  nothing,
+		"keys: {encryption: ''}":               nothing,
+		"log: {level: ''}":                     nothing,
+		"status: {check_networks: [~]}":        nothing,
+		"status: {publish: []}":                func(*Config) {},
+		"status: {ocsp_life: 1s}":              "status.ocsp_life 1s: 5m at least",
+		"status: {ocsp_life: 4m59s}":           "status.ocsp_life 4m59s: 5m at least",
+		"status: {ocsp_life: 5m}":              func(c *Config) { c.Status.OCSPLife = Duration(5 * time.Minute) },
+		"status: {check_every: 0s}":            "a time of nothing",
+		"retention: {archive: {}}":             "retention.archive: name one of directory and bucket",
+		"retention: {archive: {dir: a}}":       "unknown field",
+		"retention: {archive: {directory: a}}": func(c *Config) { c.Retention.Archive.Directory = "a" },
+		"retention: {archive: {bucket: {endpoint: https://s3.example.com, bucket: archives, credentials: env}}}": func(c *Config) {
+			c.Retention.Archive = Place{Bucket: bucket}
+		},
+	} {
+		t.Run(text, func(t *testing.T) {
+			got, err := ParseConfig([]byte(text), DefaultConfig())
+			if err == nil {
+				err = got.Check()
+			}
+			if say, refused := want.(string); refused {
+				if err == nil || !strings.Contains(err.Error(), say) {
+					t.Errorf("%v, want an error with %q", err, say)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			set := DefaultConfig()
+			want.(func(*Config))(&set)
+			if diff := cmp.Diff(set, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -76,7 +114,7 @@ func TestDuration(t *testing.T) {
 // TestCRLLife: with the shortest life that is taken a delta, of a quarter of it, is not
 // due when it is made; the same of a full CRL.
 func TestCRLLife(t *testing.T) {
-	cfg := Config{Data: "/data"}.WithDefaults()
+	cfg := DefaultConfig()
 	cfg.Status.CRLLife = Duration(time.Hour)
 	if err := cfg.Check(); err != nil {
 		t.Error(err)

@@ -38,7 +38,7 @@ type narrowPlace struct {
 	tokens map[pki.TenantID]string
 }
 
-func newNarrowPlace(t *testing.T, limits Limits, tenants ...pki.TenantID) *narrowPlace {
+func newNarrowPlace(t *testing.T, limit func(*Limits), tenants ...pki.TenantID) *narrowPlace {
 	t.Helper()
 	p := &narrowPlace{t: t, clock: pandotest.NewClock(pandotest.Now()), tokens: make(map[pki.TenantID]string)}
 	module := &slowModule{wanted: make(chan chan struct{}, 1<<10)}
@@ -51,7 +51,7 @@ func newNarrowPlace(t *testing.T, limits Limits, tenants ...pki.TenantID) *narro
 		}
 	}()
 	cfg := newConfig(t)
-	cfg.Limits = limits
+	limit(&cfg.Limits)
 	p.s = openOn(t, cfg, machine{now: p.clock.Now, keys: func(of keystore.Provider) keystore.Provider { return slowKeys{of, module} }})
 	for _, w := range p.s.listeners.ways {
 		inner := w.server.Handler
@@ -152,7 +152,7 @@ func (p *narrowPlace) want(what string, got map[int][]answered, want map[int]int
 // each gets one.
 func TestESTPlaces(t *testing.T) {
 	tenants := []pki.TenantID{"acme", "globex", "initech", "umbrella"}
-	p := newNarrowPlace(t, Limits{Requests: 64}, tenants...)
+	p := newNarrowPlace(t, func(l *Limits) { l.Requests = 64 }, tenants...)
 	var all []asking
 	for _, tenant := range tenants[:3] {
 		for i := range 20 { // of which a quarter of all places is 16
@@ -186,7 +186,7 @@ func TestESTPlaces(t *testing.T) {
 // again and named, while others enrol; a source that guesses is told so, and not looked at
 // any more, while whoever has proved who they are goes on from there.
 func TestESTRates(t *testing.T) {
-	p := newNarrowPlace(t, Limits{Device: Rate{1, 3}, Failures: Rate{1, 4}}, "acme")
+	p := newNarrowPlace(t, func(l *Limits) { l.Device, l.Failures = Rate{1, 3}, Rate{1, 4} }, "acme")
 	caller{t: t, s: p.s}.trust("acme", trust.NewAnchor{Name: "devices", Authority: "issuing", Role: access.Device, Scopes: []access.Scope{{Endpoint: "device"}}})
 	known := func(name string) func() asking {
 		own := pandotest.Key(t, pki.P256)

@@ -34,10 +34,12 @@ func newConfig(t *testing.T) Config {
 	if _, err := soft.CreateKEK(filepath.Join(data, "kek.key")); err != nil {
 		t.Fatal(err)
 	}
-	return Config{Data: data, Listen: Listen{HTTPS: free, Devices: free, HTTP: free, Ops: free},
-		TLS: TLS{Endpoint: "acme.tls-server", Names: []string{"localhost", "127.0.0.1"}},
-		// No status is looked at: the authorities of tests have theirs where nobody listens.
-		Status: Status{CheckEvery: Duration(24 * time.Hour)}}
+	cfg := DefaultConfig()
+	cfg.Data, cfg.Listen = data, Listen{HTTPS: free, Devices: free, HTTP: free, Ops: free}
+	cfg.TLS = TLS{Endpoint: "acme.tls-server", Names: []string{"localhost", "127.0.0.1"}}
+	// No status is looked at: the authorities of tests have theirs where nobody listens.
+	cfg.Status.CheckEvery = Duration(24 * time.Hour)
+	return cfg
 }
 
 // openAt returns a server with a clock that the test moves. Its devices may ask any number

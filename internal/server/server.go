@@ -115,7 +115,6 @@ func (s *Server) now() time.Time {
 }
 
 func newServer(ctx context.Context, cfg Config, version string, log *slog.Logger, m machine) (_ *Server, err error) {
-	cfg = cfg.WithDefaults()
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}

@@ -374,7 +374,10 @@ func TestKeyEncryptionKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := cfg
-			c.Keys = test.keys
+			c.Keys.Tenants = test.keys.Tenants
+			if test.keys.Encryption != "" {
+				c.Keys.Encryption = test.keys.Encryption
+			}
 			s, err := New(t.Context(), c, "test", slog.New(slog.DiscardHandler))
 			if test.want == pki.Internal {
 				if err != nil {
