@@ -126,6 +126,17 @@ func (p *Publisher) AgainChain(target string, issuer pki.IssuerID) {
 	}
 }
 
+// Reached returns when something was last brought to the named target, or found there as
+// it is to be; zero for never since the Publisher was made.
+func (p *Publisher) Reached(target string) time.Time {
+	for _, l := range p.lanes {
+		if l.name == target {
+			return l.stats.Done.Value()
+		}
+	}
+	return time.Time{}
+}
+
 // Run publishes until ctx ends. What goes wrong is logged, raised as an alarm and
 // tried again; it does not end it.
 func (p *Publisher) Run(ctx context.Context) error {

@@ -146,10 +146,10 @@ func (m *memory) Remove(_ context.Context, name string) error {
 // A house is a VA whose CRLs are published.
 type house struct {
 	*testing.T
-	va     *revocationtest.VA
-	alarms *alarm.Board
-	run    func() (stop func()) // starts a process
-	wake   func(revocation.List)
+	va      *revocationtest.VA
+	alarms  *alarm.Board
+	run     func() (stop func()) // starts a process
+	process *publish.Publisher   // that run started, nil before
 }
 
 type chains struct{ va *revocationtest.VA }
@@ -165,7 +165,7 @@ func newHouse(t *testing.T, targets map[string]publish.Target) *house {
 	h := &house{T: t, va: revocationtest.New(t, 1), alarms: alarm.NewBoard(time.Now)}
 	h.run = func() (stop func()) {
 		p := publish.New(publish.Config{Targets: targets, Source: h.va, Chains: chains{h.va}, Alarms: h.alarms, Log: slog.New(slog.DiscardHandler)})
-		h.wake = p.Published
+		h.process = p
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
@@ -191,8 +191,8 @@ func (h *house) make() {
 	if _, err := h.va.PublishDue(h.Context()); err != nil {
 		h.Fatal(err)
 	}
-	if h.wake != nil {
-		h.wake(revocation.List{Issuer: "issuer"})
+	if h.process != nil {
+		h.process.Published(revocation.List{Issuer: "issuer"})
 	}
 }
 
@@ -245,7 +245,7 @@ func TestPublish(t *testing.T) {
 		stop()
 
 		// What was made while no process ran is published by the next.
-		h.wake = nil
+		h.process = nil
 		h.make()
 		m.written()
 		defer h.run()()
@@ -276,9 +276,16 @@ func TestTargetIsDown(t *testing.T) {
 		if diff := cmp.Diff([]string{"publish.late down"}, h.names()); diff != "" {
 			t.Errorf("alarms (-want +got):\n%s", diff)
 		}
+		if !h.process.Reached("down").IsZero() || h.process.Reached("up").IsZero() {
+			t.Errorf("the target that is up was reached at %s, the other at %s", h.process.Reached("up"), h.process.Reached("down"))
+		}
 		h.make()
 		down.fail(nil)
+		upAgain := time.Now()
 		time.Sleep(time.Minute + time.Second)
+		if got := h.process.Reached("down"); !got.After(upAgain) {
+			t.Errorf("up since %s, it was reached at %s", upAgain, got)
+		}
 		if got := h.number(down); got != 2 || len(h.names()) > 0 {
 			t.Errorf("a minute after it is up again it has number %d, and alarms %v", got, h.names())
 		}
@@ -439,7 +446,7 @@ func TestDelta(t *testing.T) {
 			t.Errorf("a new target has full CRL number %d and delta number %d, not 1 and 2", full, got)
 		}
 		h.make()
-		h.wake(delta)
+		h.process.Published(delta)
 		synctest.Wait()
 		if got := number(); got != 3 {
 			t.Errorf("after a revocation it has delta number %d, not 3", got)

@@ -7,7 +7,7 @@ type TargetStats struct {
 	Lists    stat.Counter // that were published, or found to be there
 	Failures stat.Counter // attempts that will be made again
 	Refused  stat.Counter // lists that were left out, as something else is in their place
-	Done     stat.Moment  // when a list was last published
+	Done     stat.Moment  // when a list, or certificates, were last published
 	Failing  stat.Moment  // since when nothing gets there; never while it works
 }
 

@@ -162,7 +162,7 @@ func (s *Service) takeOver(ctx context.Context, id *identity, r Recovery, lost [
 		r.Last = len(lost) == 0
 		n, err := s.cfg.Store.Recover(ctx, r, pki.Event{
 			Tenant: id.issuer.Tenant, At: s.cfg.Now().UTC(), Actor: g.Actor(), Action: "crl.recover", Target: "issuer:" + string(r.Issuer),
-			Detail: fmt.Sprintf("shard %d: published CRL number %d is not the database's; up to %d revocations are taken over from it, and numbers go on above", r.Shard, r.Number, len(r.Entries)),
+			Detail: fmt.Sprintf("shard %d: published CRL number %d is not the database's; up to %s taken over from it, and numbers go on above", r.Shard, r.Number, pki.Count(len(r.Entries), "revocation")),
 		})
 		if taken += n; err != nil {
 			return taken, fmt.Errorf("take revocations over from published CRL %d of %s: %w", r.Number, r.List, err)
@@ -175,7 +175,7 @@ func (s *Service) tellRecovered(ctx context.Context, id *identity, list List, pu
 	s.cfg.Log.ErrorContext(ctx, "the database is older than a published CRL", "list", list, "published", published, "stored", stored, "taken over", taken)
 	s.cfg.Alarms.Raise(alarm.Alarm{
 		Key: alarm.Key{Tenant: id.issuer.Tenant, Name: "crl.recovered", Target: list.Path()}, Severity: alarm.Critical,
-		What: fmt.Sprintf("CRL number %d was published, and the database, with number %d, did not know it: it was put back from a backup. %d revocations were taken over from that CRL, and the next one has a number above it. What was revoked after that CRL, released or issued since the backup is missing", published, stored, taken),
+		What: fmt.Sprintf("CRL number %d was published, and the database, with number %d, did not know it: it was put back from a backup. From that CRL it took over %s, and the next one has a number above it. What was revoked after that CRL, released or issued since the backup is missing", published, stored, pki.Count(taken, "revocation")),
 		Do:   "Go through what an older copy loses, in docs/operator/backup.md: revoke again from your own records what is missing, and compare the certificates with the plants' lists. Then 'pando crl publish " + string(list.Issuer) + "' says that it is done, and ends this alarm.",
 	})
 }

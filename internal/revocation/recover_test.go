@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,6 +152,9 @@ func TestRecoverFork(t *testing.T) {
 	}
 	if ahead, err := old.Recover(t.Context(), list, made[0].DER); err != nil || !ahead {
 		t.Errorf("%t, %v", ahead, err)
+	}
+	if !slices.ContainsFunc(v.Alarms.Of(revocationtest.Tenant), func(a alarm.Alarm) bool { return strings.Contains(a.What, " it took over 1 revocation, ") }) {
+		t.Errorf("alarms %+v", v.Alarms.Of(revocationtest.Tenant))
 	}
 	if status, err := backup.Status(t.Context(), list.Issuer, lost); err != nil || status.Revocation == nil {
 		t.Errorf("it is not taken over: %v", err)

@@ -287,11 +287,17 @@ func (c *patrol) complete(ctx context.Context, at place, state *revocation.Shard
 		}
 		one = serial
 	}
+	stored := state.Number
+	if len(crls) > 1 {
+		stored = state.Delta.Number
+	}
 	switch {
+	case late > 0 && lost == 0 && latest.Number < stored: // the store has one that may well have them
+		return finding{name: "crl.stale", what: fmt.Sprintf("the CRL has number %d, and the database number %d: it lacks %s older than %s, as that of %s", latest.Number, stored, pki.Count(late, "revocation"), behind, one)}, false, nil
 	case lost > 0:
-		return finding{name: "crl.shrunken", what: fmt.Sprintf("the CRL, number %d, lacks %d of %d revocations that were looked for, from before it was made, %s among them", latest.Number, lost, len(must), one)}, false, nil
+		return finding{name: "crl.shrunken", what: fmt.Sprintf("the CRL, number %d, lacks %d of the %s looked for, from before it was made, as that of %s", latest.Number, lost, pki.Count(len(must), "revocation"), one)}, false, nil
 	case late > 0:
-		return finding{name: "crl.incomplete", what: fmt.Sprintf("the CRL, number %d, lacks %d revocations that are older than %s, %s among them", latest.Number, late, behind, one)}, false, nil
+		return finding{name: "crl.incomplete", what: fmt.Sprintf("the CRL, number %d, lacks %s older than %s, as that of %s", latest.Number, pki.Count(late, "revocation"), behind, one)}, false, nil
 	}
 	return finding{}, round.past(page, young), nil
 }

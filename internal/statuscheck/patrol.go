@@ -48,9 +48,12 @@ type host struct {
 	where  string
 }
 
-// An outage is how often a host could not be reached in a row, and for how many rounds
-// it is left alone.
-type outage struct{ failures, rounds int }
+// An outage is how often a host could not be reached in a row, when that was last so, and
+// for how many rounds it is left alone.
+type outage struct {
+	failures, rounds int
+	last             time.Time // by the process's own clock
+}
 
 // maxSkip is the largest number of rounds for which a host is left alone.
 const maxSkip = 15
@@ -122,8 +125,11 @@ func (c *patrol) walk(ctx context.Context, shards int) {
 			c.settle()
 		}
 	}()
-	for _, o := range c.down {
+	for h, o := range c.down {
 		o.rounds--
+		if h.issuer == "" && c.cfg.Publisher.Reached(h.where).After(o.last) {
+			o.rounds = 0 // else whoever put an older CRL there meanwhile would not be seen
+		}
 	}
 	c.lookBack(ctx, shards)
 	for _, i := range c.issuers {
@@ -198,7 +204,7 @@ func (c *patrol) fell(h host) {
 		c.down[h] = new(outage)
 	}
 	o := c.down[h]
-	o.rounds = min(1<<o.failures, maxSkip+1)
+	o.last, o.rounds = time.Now(), min(1<<o.failures, maxSkip+1)
 	o.failures = min(o.failures+1, 10)
 }
 

@@ -98,6 +98,52 @@ func TestLeftAlone(t *testing.T) {
 	}
 }
 
+// TestReturned: a target that the publisher reached again is looked at in the next round,
+// however often it could not be reached before, and what somebody put back there is told.
+func TestReturned(t *testing.T) {
+	for _, deltas := range []bool{false, true} {
+		h := newHouse(t, deltas, 1)
+		h.make()
+		h.expect("well")
+		lists := []string{"crl/issuer/0.crl"}
+		if deltas {
+			lists = append(lists, "crl/issuer/0-delta.crl")
+		}
+		older := make(map[string][]byte)
+		for _, name := range lists {
+			older[name] = h.get(name)
+		}
+		h.refused = map[string]error{"": pki.Errorf(pki.Unavailable, "the disk is not mounted")}
+		h.revoke()
+		h.make()
+		for range 4 { // the last of them is the first in which it is left alone
+			h.Clock.Advance(time.Minute)
+			h.expect("it is away", "status.unreachable"+target)
+		}
+		h.refused = nil
+		for name, crl := range older {
+			h.put(name, crl)
+		}
+		h.expect("left alone", "status.unreachable"+target)
+		h.reached = time.Now()
+		h.expect("reached again", "crl.stale"+target)
+	}
+}
+
+// TestReachedBefore: what the publisher brought to a target before that could not be reached
+// is no reason to ask it more often.
+func TestReachedBefore(t *testing.T) {
+	h := newHouse(t, false, 1)
+	h.make()
+	h.reached = time.Now()
+	h.refused = map[string]error{"": pki.Errorf(pki.Unavailable, "the disk is not mounted")}
+	for range 4 {
+		h.expect("it is away", "status.unreachable"+target)
+	}
+	h.refused = nil
+	h.expect("left alone", "status.unreachable"+target)
+}
+
 // TestSlow: a host that takes its time over what it does not give is left alone for the
 // rest of the round, and the targets are not.
 func TestSlow(t *testing.T) {

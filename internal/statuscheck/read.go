@@ -133,7 +133,7 @@ func (c *patrol) unreachable(issuer *pki.Issuer, where string, err error) {
 	do := "See whether relying parties can fetch from there. If they can and this host cannot, give it a way, or look from elsewhere ('pando crl check'). Private networks are looked at only where the operator lists them, status.check_networks in pando.yaml."
 	if where != atURL {
 		what = "status cannot be checked at the target " + where + "; the server's log says why"
-		do = "The directory or bucket that status.publish in pando.yaml names must be there, and the server be able to read it. The server's log says what is in the way. It is looked at again by itself, a quarter of an hour later at the latest, and what it lacks is published."
+		do = "The directory or bucket that status.publish in pando.yaml names must be there, and the server be able to read it. The server's log says what is in the way. It is looked at again by itself, once something was published there again or a quarter of an hour later at the latest, and what it lacks is published."
 	}
 	if c.raise(issuer, alarm.Alarm{Key: unreachableKey(issuer, where), Severity: alarm.Warning, What: what, Do: do}) {
 		c.cfg.Log.Warn("status", "alarm", "status.unreachable", "issuer", issuer.ID, "where", where, "error", err)

@@ -62,6 +62,9 @@ type Chains interface {
 type Publisher interface {
 	Again(target string, list revocation.List)
 	AgainChain(target string, issuer pki.IssuerID)
+	// Reached returns when something was last brought to the target, by the process's
+	// own clock; zero for never.
+	Reached(target string) time.Time
 }
 
 // Target is a place that CRLs and CA certificates are published to.

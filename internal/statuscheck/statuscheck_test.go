@@ -42,6 +42,7 @@ type house struct {
 	others  []*pki.Issuer    // beside the VA's, in front of it
 	lost    []pki.Revocation // that are in no CRL
 	sampled pki.Serial       // what there is to sample; zero is a new one each time
+	reached time.Time        // when the publisher brought something to the target
 	refused map[string]error // by object: what the target answers in its place; "" is all
 }
 
@@ -92,6 +93,9 @@ func (h *house) AgainChain(target string, issuer pki.IssuerID) {
 	defer h.mu.Unlock()
 	h.again = append(h.again, target+" ca/"+string(issuer))
 }
+
+// Reached implements statuscheck.Publisher.
+func (h *house) Reached(string) time.Time { return h.reached }
 
 // Read implements statuscheck.Target.
 func (h *house) Read(ctx context.Context, name string, limit int64) ([]byte, string, error) {
@@ -273,6 +277,11 @@ func TestIncomplete(t *testing.T) {
 		h.expect("a young revocation")
 		h.Clock.Advance(3 * time.Minute)
 		h.expect("an old one", "crl.incomplete"+url, "crl.incomplete"+target)
+		for _, a := range h.Alarms.All() {
+			if !strings.Contains(a.What, " lacks 1 revocation older") {
+				t.Error(a.What)
+			}
+		}
 		h.make()
 		h.expect("made anew")
 	}
