@@ -39,7 +39,8 @@ func (c *Client) Enroll(ctx context.Context, e Enrollment, idempotencyKey string
 	return orNil(out, c.do(ctx, call{method: http.MethodPost, path: "/enrollments", idempotency: idempotencyKey}, e, out))
 }
 
-// Certificate returns a certificate with its status. The serial is hexadecimal.
+// Certificate returns a certificate with its status. The serial is hexadecimal. The
+// issuer is its id, or "" where one alone has the serial, as in all that reads.
 func (c *Client) Certificate(ctx context.Context, issuer, serial string) (*Certificate, error) {
 	return get[Certificate](ctx, c, certificatePath(issuer, serial), nil)
 }
@@ -68,5 +69,8 @@ func (c *Client) Release(ctx context.Context, issuer, serial string) (*Status, e
 }
 
 func certificatePath(issuer, serial string) string {
+	if issuer == "" {
+		issuer = "-"
+	}
 	return "/certificates/" + url.PathEscape(issuer) + "/" + url.PathEscape(serial)
 }

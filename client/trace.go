@@ -59,8 +59,5 @@ type LogPlace struct {
 // TraceCertificate tells all that is known of a certificate. The issuer is its id,
 // or "" where one alone has the serial.
 func (c *Client) TraceCertificate(ctx context.Context, issuer, serial string) (*Trace, error) {
-	if issuer == "" {
-		issuer = "-"
-	}
 	return get[Trace](ctx, c, certificatePath(issuer, serial)+"/trace", nil)
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/pando-pki/pando/internal/revocation"
 )
 
-// CertificateName is the issuer and the serial number in a path. It is exported for
-// huma to fill it in.
+// CertificateName is the issuer and the serial number in the path of an act. It is
+// exported for huma to fill it in.
 type CertificateName struct {
-	Issuer string `path:"issuer"`
+	Issuer string `path:"issuer" doc:"Id of the issuer, which an act names."`
 	Serial string `path:"serial" doc:"In hexadecimal."`
 }
 
@@ -34,17 +34,44 @@ type revokeInput struct {
 	Body client.Revocation
 }
 
+// anyIssuer stands in a path for the issuer that alone has a serial.
+const anyIssuer = "-"
+
+// readName returns the certificate that the path of a route names which reads.
+func (s *server) readName(r *http.Request, g access.Permit) (pki.IssuerID, pki.Serial, error) {
+	issuer, text := pki.IssuerID(r.PathValue("issuer")), r.PathValue("serial")
+	serial, err := pki.ParseSerial(text)
+	if err != nil || issuer != anyIssuer {
+		return issuer, serial, err
+	}
+	found, err := s.cfg.Trace.Find(r.Context(), g, "", text)
+	if err != nil {
+		return "", serial, err
+	}
+	return found.Issuer, serial, nil
+}
+
+// parse returns the certificate that the path of an act names: no other one may become
+// that which it is about, as where a second issuer comes to have the serial.
+func (n CertificateName) parse() (pki.IssuerID, pki.Serial, error) {
+	serial, err := pki.ParseSerial(n.Serial)
+	if err == nil && n.Issuer == anyIssuer {
+		err = pki.Errorf(pki.Malformed, "issuer: - for any is for what reads: an act names the issuer, which GET /certificates/-/%s tells", serial)
+	}
+	return pki.IssuerID(n.Issuer), serial, err
+}
+
 // getCertificate serves GET /certificates/{issuer}/{serial}: JSON with the
 // status, or the certificate alone in DER or with its chain in PEM, by Accept.
 func (s *server) getCertificate(w http.ResponseWriter, r *http.Request, g access.Permit) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
-	serial, err := pki.ParseSerial(r.PathValue("serial"))
+	issuer, serial, err := s.readName(r, g)
 	if err != nil {
 		return err
 	}
-	c, err := s.cfg.Enroll.Certificate(r.Context(), g, pki.IssuerID(r.PathValue("issuer")), serial)
+	c, err := s.cfg.Enroll.Certificate(r.Context(), g, issuer, serial)
 	if err != nil {
 		return err
 	}
@@ -70,9 +97,14 @@ func (s *server) getCertificate(w http.ResponseWriter, r *http.Request, g access
 	return writeJSON(w, http.StatusOK, out)
 }
 
+func certificatePathDoc() map[string]string {
+	return map[string]string{"issuer": "Id of the issuer, or - for any, where one alone has the serial.", "serial": "In hexadecimal."}
+}
+
 func getCertificateDoc() document {
 	return document{
 		id: "get-certificate", summary: "Get a certificate",
+		path:        certificatePathDoc(),
 		description: "JSON has the status too. application/pkix-cert is the certificate alone in DER, application/pem-certificate-chain is it and those above it, with the root.",
 		status:      http.StatusOK,
 		response:    []media{{mediaJSON, reflect.TypeFor[client.Certificate]()}, {mediaPEMChain, nil}, {mediaDER, nil}},
@@ -80,7 +112,7 @@ func getCertificateDoc() document {
 }
 
 func (s *server) revokeCertificate(ctx context.Context, g access.Permit, in *revokeInput) (*answer[client.Status], error) {
-	serial, err := pki.ParseSerial(in.Serial)
+	issuer, serial, err := in.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +120,7 @@ func (s *server) revokeCertificate(ctx context.Context, g access.Permit, in *rev
 	if err != nil {
 		return nil, err
 	}
-	status, err := s.cfg.Revocation.Revoke(ctx, g, pki.IssuerID(in.Issuer), serial, reason)
+	status, err := s.cfg.Revocation.Revoke(ctx, g, issuer, serial, reason)
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +128,11 @@ func (s *server) revokeCertificate(ctx context.Context, g access.Permit, in *rev
 }
 
 func (s *server) releaseCertificate(ctx context.Context, g access.Permit, in *releaseInput) (*answer[client.Status], error) {
-	serial, err := pki.ParseSerial(in.Serial)
+	issuer, serial, err := in.parse()
 	if err != nil {
 		return nil, err
 	}
-	status, err := s.cfg.Revocation.Release(ctx, g, pki.IssuerID(in.Issuer), serial)
+	status, err := s.cfg.Revocation.Release(ctx, g, issuer, serial)
 	if err != nil {
 		return nil, err
 	}

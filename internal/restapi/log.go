@@ -28,11 +28,11 @@ func (s *server) certificateProof(w http.ResponseWriter, r *http.Request, g acce
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
-	serial, err := pki.ParseSerial(r.PathValue("serial"))
+	issuer, serial, err := s.readName(r, g)
 	if err != nil {
 		return err
 	}
-	p, err := s.cfg.Log.ProveCertificate(r.Context(), g, pki.IssuerID(r.PathValue("issuer")), serial)
+	p, err := s.cfg.Log.ProveCertificate(r.Context(), g, issuer, serial)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ const proofDescription = "The leaf, the hashes from it to the root of a signed c
 	"what 'pando audit prove --file' verifies without this server. not-ready in the second before a checkpoint covers it."
 
 func certificateProofDoc() document {
-	return document{id: "prove-certificate", summary: "Prove that a certificate is in the log", description: proofDescription,
+	return document{id: "prove-certificate", summary: "Prove that a certificate is in the log", description: proofDescription, path: certificatePathDoc(),
 		status: http.StatusOK, response: []media{{mediaJSON, reflect.TypeFor[audit.Inclusion]()}}}
 }
 

@@ -343,6 +343,8 @@ func (m *matrix) rows(t *testing.T) []row {
 		{route: "GET /certificates/{issuer}/{serial}", path: certificate, own: 200},
 		{route: "GET /certificates/{issuer}/{serial}/proof", path: certificate + "/proof", own: 200},
 		{route: "GET /certificates/{issuer}/{serial}/trace", path: certificate + "/trace", own: 200},
+		{route: "GET /certificates/{issuer}/{serial}", path: "/certificates/-/" + m.certificate.Serial, own: 200},
+		{route: "GET /certificates/{issuer}/{serial}/proof", path: "/certificates/-/" + m.certificate.Serial + "/proof", own: 200},
 		{route: "GET /certificates/{issuer}/{serial}/trace", path: "/certificates/-/" + m.certificate.Serial + "/trace", own: 200},
 
 		{route: "GET /crls", path: "/crls?limit=1000", attack: 200, own: 200},

@@ -105,6 +105,7 @@ func sayNotEmpty(op *huma.Operation) {
 // document describes a plain route.
 type document struct {
 	id, summary, description string
+	path                     map[string]string // what its parameters are, where that is not plain
 	query                    []*huma.Param
 	idempotent               bool // takes an Idempotency-Key
 	request                  []media
@@ -133,7 +134,8 @@ func (s *server) describe(op *huma.Operation, d document) {
 	op.OperationID, op.Summary, op.Description = d.id, d.summary, d.description
 	for _, segment := range strings.Split(op.Path, "/") {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			op.Parameters = append(op.Parameters, &huma.Param{Name: strings.TrimSuffix(name, "}"), In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
+			name = strings.TrimSuffix(name, "}")
+			op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Description: d.path[name], Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
 		}
 	}
 	op.Parameters = append(op.Parameters, d.query...)

@@ -136,6 +136,7 @@ type LotReports interface {
 // Trace is what the API needs of trace.Service.
 type Trace interface {
 	Trace(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial string) (*trace.Trace, error)
+	Find(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial string) (*registry.Found, error)
 }
 
 // Revocation is what the API needs of revocation.Service.

@@ -22,7 +22,7 @@ type traceInput struct {
 // traceCertificate serves GET /certificates/{issuer}/{serial}/trace.
 func (s *server) traceCertificate(ctx context.Context, g access.Permit, in *traceInput) (*answer[client.Trace], error) {
 	issuer := pki.IssuerID(in.Issuer)
-	if issuer == "-" {
+	if issuer == anyIssuer {
 		issuer = ""
 	}
 	t, err := s.cfg.Trace.Trace(ctx, g, issuer, in.Serial)

@@ -1,10 +1,13 @@
 package restapi
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/pando-pki/pando/client"
 	"github.com/pando-pki/pando/internal/batch"
@@ -42,5 +45,37 @@ func TestTracePurged(t *testing.T) {
 				t.Errorf("kept %t: row %d: csr %q, gone since %q", kept, c.Row, got.CSR, got.CSRGone)
 			}
 		}
+	}
+}
+
+// TestAnyIssuer: what reads takes a serial that one issuer alone has; what acts does not.
+func TestAnyIssuer(t *testing.T) {
+	f := newFamily(t, nil)
+	ctx := t.Context()
+	b := must(f.parent.Submit(ctx, client.Submission{Endpoint: "meter", Format: client.PEM}, pandotest.PEMRequests(t, "SM-", 1)))(t)
+	for b.State != client.Done {
+		time.Sleep(20 * time.Millisecond)
+		b = must(f.parent.Batch(ctx, b.ID))(t)
+	}
+	c := must(f.parent.Certificates(ctx, client.CertificateQuery{Batch: b.ID}, "", 10))(t).Items[0]
+	want := must(f.parent.Certificate(ctx, c.Issuer, c.Serial))(t)
+	if diff := cmp.Diff(want, must(f.parent.Certificate(ctx, "", c.Serial))(t)); diff != "" {
+		t.Errorf("the certificate (-want +got):\n%s", diff)
+	}
+	for name, get := range map[string]func(context.Context, string, string) ([]byte, error){"DER": f.parent.CertificateDER, "chain": f.parent.CertificateChain} {
+		if diff := cmp.Diff(must(get(ctx, c.Issuer, c.Serial))(t), must(get(ctx, "", c.Serial))(t)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	_, err := f.parent.Certificate(ctx, "", "0123456789abcdef")
+	refused(t, "not-found", err)
+	_, err = f.sibling.Certificate(ctx, "", c.Serial)
+	refused(t, "not-found", err)
+	_, err = f.parent.Revoke(ctx, "", c.Serial, "certificateHold")
+	refused(t, "malformed", err)
+	_, err = f.parent.Release(ctx, "", c.Serial)
+	refused(t, "malformed", err)
+	if got := must(f.parent.Certificate(ctx, c.Issuer, c.Serial))(t); got.Status.State != want.Status.State {
+		t.Errorf("it is %+v", got.Status)
 	}
 }

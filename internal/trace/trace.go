@@ -147,6 +147,23 @@ const (
 // serial and, where several issuers have that, its issuer ("" is any): Conflict
 // where it must be named. It needs access.ReadCertificates.
 func (s *Service) Trace(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial string) (*Trace, error) {
+	found, err := s.Find(ctx, g, issuer, serial)
+	if err != nil {
+		return nil, err
+	}
+	seen := *found
+	seen.Certificate = seen.SeenBy(g.Tenant())
+	t := &Trace{Found: &seen}
+	for _, part := range []func(context.Context, access.Permit, *Trace) error{s.request, s.approved, s.authority, s.place, s.history} {
+		if err := part(ctx, g, t); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// Find finds a certificate as Trace does. It needs access.ReadCertificates.
+func (s *Service) Find(ctx context.Context, g access.Permit, issuer pki.IssuerID, serial string) (*registry.Found, error) {
 	if serial == "" {
 		return nil, pki.Errorf(pki.Malformed, "which serial number?")
 	}
@@ -164,15 +181,7 @@ func (s *Service) Trace(ctx context.Context, g access.Permit, issuer pki.IssuerI
 	case len(found.Items) > 1:
 		return nil, pki.Errorf(pki.Conflict, "several issuers have a certificate with this serial, as %s and %s: name one", found.Items[0].Issuer, found.Items[1].Issuer)
 	}
-	seen := *found.Items[0]
-	seen.Certificate = seen.SeenBy(g.Tenant())
-	t := &Trace{Found: &seen}
-	for _, part := range []func(context.Context, access.Permit, *Trace) error{s.request, s.approved, s.authority, s.place, s.history} {
-		if err := part(ctx, g, t); err != nil {
-			return nil, err
-		}
-	}
-	return t, nil
+	return found.Items[0], nil
 }
 
 // notIssued is why nothing is known of a serial: it may be that of a root, which nobody
