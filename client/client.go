@@ -32,6 +32,11 @@ type Config struct {
 	// uploads and watches short; contexts bound a call. Nil is a client of our
 	// own.
 	HTTPClient *http.Client
+
+	// Waits is told before each wait for a call to be sent again how long that is, and
+	// why: a *Problem, or what became of the connection. It must be safe for concurrent
+	// use where the Client is used so, and must not block. Nil is nobody.
+	Waits func(wait time.Duration, why error)
 }
 
 // A Client talks to one server with one token. It is safe for concurrent use.
@@ -40,6 +45,7 @@ type Client struct {
 	token Token
 	http  *http.Client
 	bulk  *http.Client // of results, which are long
+	waits func(wait time.Duration, why error)
 }
 
 const apiPath = "/api/v1"
@@ -58,7 +64,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		base:  strings.TrimSuffix(strings.TrimSuffix(u.String(), "/"), apiPath) + apiPath,
-		token: cfg.Token, http: cfg.HTTPClient, bulk: cfg.HTTPClient,
+		token: cfg.Token, http: cfg.HTTPClient, bulk: cfg.HTTPClient, waits: cfg.Waits,
 	}
 	if cfg.HTTPClient == nil {
 		secure, err := newTLSConfig(cfg.CAFile)

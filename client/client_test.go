@@ -249,6 +249,41 @@ func TestRetryEndsWithTheContext(t *testing.T) {
 	})
 }
 
+// TestWaits: each wait is told, with the refusal that it is for, and no other refusal.
+func TestWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type wait struct {
+			Wait   time.Duration
+			Status int
+		}
+		var got []wait
+		asked := 0
+		c, err := New(Config{Server: "https://pki.example.com", Token: TokenOf("pando_x"),
+			Waits: func(d time.Duration, why error) {
+				p, _ := errors.AsType[*Problem](why)
+				got = append(got, wait{d, p.Status})
+			},
+			HTTPClient: &http.Client{Transport: inMemory(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "20")
+				if asked++; asked > 2 {
+					w.WriteHeader(http.StatusForbidden)
+					return
+				}
+				w.WriteHeader(http.StatusServiceUnavailable)
+			})}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if _, err := c.WhoAmI(t.Context()); err == nil || time.Since(begun) != 40*time.Second {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		if diff := cmp.Diff([]wait{{20 * time.Second, 503}, {20 * time.Second, 503}}, got); diff != "" {
+			t.Errorf("it told (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestResultsGoOnAfterABreak(t *testing.T) {
 	var asked []string
 	c := dial(t, func(w http.ResponseWriter, r *http.Request) {

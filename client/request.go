@@ -92,6 +92,9 @@ func (c *Client) open(ctx context.Context, k call) (io.ReadCloser, error) {
 		}
 		wait := max(again, pause/2+rand.N(pause))
 		pause *= 2
+		if c.waits != nil {
+			c.waits(wait, err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil, err

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/pando-pki/pando/client"
@@ -64,7 +66,22 @@ func (g *globals) connect(c *console) (*client.Client, error) {
 	if own := os.Getenv(tokenVariable); g.Quickstart != "" && g.TokenFile == "" && own != "" && own != t.Token.Reveal() {
 		c.note("%s does not count beside --quickstart, whose token is used; --token-file does, and so does %s beside %s", tokenVariable, tokenVariable, quickstartVariable)
 	}
-	return client.New(client.Config{Server: t.Server, Token: t.Token, CAFile: t.TLSCA})
+	return client.New(client.Config{Server: t.Server, Token: t.Token, CAFile: t.TLSCA, Waits: c.tellWaits()})
+}
+
+// tellWaits returns what tells once that a command waits for a server which said to ask
+// later. A broken connection is tried again so soon that nobody wonders.
+func (c *console) tellWaits() func(time.Duration, error) {
+	var once sync.Once
+	return func(wait time.Duration, why error) {
+		p, ok := errors.AsType[*client.Problem](why)
+		if !ok || wait < time.Second || c.json {
+			return
+		}
+		once.Do(func() {
+			c.note("the server answered %d: %s; it is asked again in %s, and some times more", p.Status, p, wait.Round(time.Second))
+		})
+	}
 }
 
 // target returns what the flags and the environment name: each flag before any

@@ -1,10 +1,16 @@
 package cli
 
 import (
+	"encoding/pem"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pando-pki/pando/client"
@@ -64,5 +70,59 @@ func TestTarget(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestTellWaits: that a command waits for a server is told once, and not to programs.
+func TestTellWaits(t *testing.T) {
+	for _, programs := range []bool{false, true} {
+		var said strings.Builder
+		tell := (&console{err: &said, json: programs}).tellWaits()
+		busy := &client.Problem{Status: 503, Detail: "the signer does not answer", RetryAfter: 30 * time.Second}
+		tell(300*time.Millisecond, busy)
+		tell(30*time.Second, errors.New("connection refused"))
+		if said.Len() > 0 {
+			t.Errorf("of what nobody waits for it says %q", &said)
+		}
+		tell(30*time.Second, busy)
+		tell(30*time.Second, busy)
+		want := "pando: the server answered 503: the signer does not answer; it is asked again in 30s, and some times more\n"
+		if programs {
+			want = ""
+		}
+		if said.String() != want {
+			t.Errorf("programs %t: it says %q, want %q", programs, &said, want)
+		}
+	}
+}
+
+// TestWaitsTold: whoever runs a command sees why it takes its time.
+func TestWaitsTold(t *testing.T) {
+	busy := true
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if busy {
+			busy = false
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, `{"kind":"unavailable","detail":"no place"}`)
+			return
+		}
+		io.WriteString(w, `{"items":[]}`)
+	}))
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(tokenVariable, "pando_x")
+	t.Setenv(quickstartVariable, "")
+	var said strings.Builder
+	if code := Run(t.Context(), []string{"authority", "list", "--server", server.URL, "--tls-ca", ca}, nil, io.Discard, &said); code != exitDone {
+		t.Errorf("it ends with %d", code)
+	}
+	if want := "answered 503: no place; it is asked again in 1s"; strings.Count(said.String(), want) != 1 {
+		t.Errorf("it says %q, want %q", &said, want)
 	}
 }
