@@ -41,8 +41,9 @@ func (a *alarmsCommand) Run(ctx context.Context, c *console, cl *client.Client) 
 	return err
 }
 
-// writeAlarms prints a table, and below it what to do about each. To somebody of a
-// tenant, which is "" for a platform operator, it says that these are not all.
+// writeAlarms prints a table, and below it what is wrong and what to do about it, which is
+// said once of those of a kind that have it in common. To somebody of a tenant, which is ""
+// for a platform operator, it says that these are not all.
 func writeAlarms(w io.Writer, alarms []client.Alarm, tenant string) error {
 	const others = "those of the deployment need the platform operator's token"
 	if len(alarms) == 0 {
@@ -60,8 +61,25 @@ func writeAlarms(w io.Writer, alarms []client.Alarm, tenant string) error {
 	if err := rows.write(w); err != nil {
 		return err
 	}
+	type advice struct{ name, do string }
+	var order []advice
+	whats := make(map[advice]string)
 	for _, x := range alarms {
-		if _, err := fmt.Fprintf(w, "\n%s: %s\n  %s\n", x.Name, x.What, x.Do); err != nil {
+		k := advice{x.Name, x.Do}
+		if _, ok := whats[k]; !ok {
+			order = append(order, k)
+		}
+		of := ""
+		if x.Target != "" {
+			of = " of " + x.Target
+		}
+		if tenant == "" && x.Tenant != "" {
+			of += ", tenant " + x.Tenant
+		}
+		whats[k] += lines(x.Name+of+": "+x.What) + "\n"
+	}
+	for _, k := range order {
+		if _, err := fmt.Fprintf(w, "\n%s  %s\n", whats[k], k.do); err != nil {
 			return err
 		}
 	}

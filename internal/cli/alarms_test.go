@@ -56,11 +56,26 @@ warning   crl.late     demo    issuer:1  2026-11-25 12:00:00Z
 clock.wrong: The clock is wrong.
   Set it.
 
-crl.late: A CRL is late.
+crl.late of issuer:1, tenant demo: A CRL is late.
   Wait.
 `
 	if diff := cmp.Diff(want, out); diff != "" || status != exitRefused {
 		t.Errorf("%d %s", status, diff)
+	}
+	items = strings.Join([]string{late, wrong, strings.ReplaceAll(late, "issuer:1", "issuer:2"), strings.ReplaceAll(late, "Wait.", "Make it in a ceremony.")}, ",")
+	want = `
+crl.late of issuer:1, tenant demo: A CRL is late.
+crl.late of issuer:2, tenant demo: A CRL is late.
+  Wait.
+
+clock.wrong: The clock is wrong.
+  Set it.
+
+crl.late of issuer:1, tenant demo: A CRL is late.
+  Make it in a ceremony.
+`
+	if _, out := alarms(); !strings.HasSuffix(out, want) {
+		t.Errorf("several of a kind: %s", out)
 	}
 	items = ""
 	if _, out := alarms(); out != "no alarms\n" {
