@@ -40,6 +40,7 @@ const (
 
 	unixType    = 0o170000
 	unixRegular = 0o100000
+	unixFolder  = 0o040000
 	dosDir      = 0x10
 )
 
@@ -322,10 +323,10 @@ func (h *zipEntry) special() string {
 		}
 	}
 	switch {
+	case strings.HasSuffix(h.name, "/") && (kind == unixRegular || kind == unixFolder), kind == unixFolder && h.size > 0:
+		return "it is a folder with content"
 	case kind != unixRegular:
 		return "it is a link or another special file"
-	case strings.HasSuffix(h.name, "/"):
-		return "it is a folder with content"
 	case h.flags&flagEncrypted != 0:
 		return "it is encrypted"
 	case h.method != stored && h.method != deflated:

@@ -105,6 +105,7 @@ func TestZipSpecial(t *testing.T) {
 	}{
 		{"good", "", func(*zip.FileHeader) {}},
 		{"link", "link", func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }},
+		{"folder", "folder with content", func(h *zip.FileHeader) { h.SetMode(fs.ModeDir | 0o755) }},
 		{"device", "link or another", func(h *zip.FileHeader) { h.SetMode(fs.ModeDevice | 0o600) }},
 		{"encrypted", "encrypted", func(h *zip.FileHeader) { h.Flags |= 1 }},
 		{"method", "method 93", func(h *zip.FileHeader) { h.Method = 93 }},
@@ -117,9 +118,11 @@ func TestZipSpecial(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}
 	}
-	folder := bytes.ReplaceAll(header(func(*zip.FileHeader) {}), []byte("SM-1.csr"), []byte("SM-1.cs/"))
-	if got, err := readZip(t, folder, small); err != nil || len(got) != 1 || got[0].Problem != "it is a folder with content" {
-		t.Errorf("a folder with content: %+v, %v", got, err)
+	for _, mode := range []fs.FileMode{0o644, fs.ModeDir | 0o755} {
+		folder := bytes.ReplaceAll(header(func(h *zip.FileHeader) { h.SetMode(mode) }), []byte("SM-1.csr"), []byte("SM-1.cs/"))
+		if got, err := readZip(t, folder, small); err != nil || len(got) != 1 || got[0].Problem != "it is a folder with content" {
+			t.Errorf("a folder with content, %s: %+v, %v", mode, got, err)
+		}
 	}
 	// The local header is not what the directory has.
 	for _, at := range []int{6, 8, 14, 22, 30} { // flags, method, checksum, size, name
