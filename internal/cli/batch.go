@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/pando-pki/pando/client"
@@ -140,11 +138,8 @@ func followBatch(ctx context.Context, c *console, cl *client.Client, id string) 
 	defer p.end()
 	var last *client.Batch
 	for b, err := range cl.Watch(ctx, id) {
-		if p, ok := errors.AsType[*client.Problem](err); ok && p.Status < http.StatusInternalServerError {
-			return nil, err // the server has answered: there is nothing to take up again
-		}
 		if err != nil {
-			return nil, hintf(err, "the batch does not depend on this command: 'pando batch watch %s' takes it up again", id)
+			return nil, brokeOff(err, "the batch does not depend on this command: 'pando batch watch %s' takes it up again", id)
 		}
 		p.show(stepOf(b))
 		last = b

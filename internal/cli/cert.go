@@ -127,8 +127,13 @@ func (n *certName) resolve(ctx context.Context, cl *client.Client) error {
 		return nil
 	}
 	got, err := cl.TraceCertificate(ctx, "", n.Issuer)
-	if err != nil {
+	// Of one that is archived, or that is a root's, the server says what there is to say.
+	p, ok := errors.AsType[*client.Problem](err)
+	if ok && (p.Kind == pki.Conflict.String() || p.Detail == fmt.Sprintf("no certificate with serial %.50q", n.Issuer)) {
 		return hintf(err, "a certificate is named by its serial number alone where that is unique, otherwise as ISSUER SERIAL; 'pando cert list' shows both")
+	}
+	if err != nil {
+		return err
 	}
 	n.Issuer, n.Serial = got.Certificate.Issuer, got.Certificate.Serial
 	return nil

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/pando-pki/pando/client"
@@ -97,6 +99,15 @@ func (p *progress) show(s step) {
 	if p.bar != nil {
 		p.bar.Set64(s.done) // an error is one of drawing: nothing to tell
 	}
+}
+
+// brokeOff adds to what ended a watch how it is taken up again, unless the server has
+// answered: then there is nothing to take up.
+func brokeOff(err error, format string, args ...any) error {
+	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status < http.StatusInternalServerError {
+		return err
+	}
+	return hintf(err, format, args...)
 }
 
 // end leaves the bar as it stands, and the cursor below it.

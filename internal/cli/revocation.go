@@ -251,7 +251,7 @@ func followRevocation(ctx context.Context, c *console, cl *client.Client, id str
 	var last *client.RevocationJob
 	for j, err := range cl.WatchRevocation(ctx, id) {
 		if err != nil {
-			return hintf(err, "the job does not depend on this command: 'pando revocation watch %s' takes it up again", id)
+			return brokeOff(err, "the job does not depend on this command: 'pando revocation watch %s' takes it up again", id)
 		}
 		atRest := j.State != client.Counting && j.State != client.Running
 		p.show(step{stage: j.State, unit: "certificate", done: seenBy(j), total: j.Total, rate: j.Rate, rest: atRest})
