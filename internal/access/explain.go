@@ -38,10 +38,11 @@ func (o *Office) Explain(ctx context.Context, p Permit, principal string, permis
 	if err != nil {
 		return nil, err
 	}
-	active, err := o.cfg.Store.Holds(ctx, p.tenant, principal, o.cfg.Now())
+	holder, err := o.cfg.Store.Holder(ctx, p.tenant, principal, o.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
+	active := holder != ""
 	out := &Explanation{Ended: !active}
 	for _, g := range all {
 		r := Reason{Grant: g, Includes: g.includes(permission), Covers: g.Scope.Covers(s)}

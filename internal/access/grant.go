@@ -24,6 +24,10 @@ type Grant struct {
 	// A new grant is stored only while the role includes exactly them: whether it may be
 	// given, and who must approve it, was decided on those.
 	Own []Permission
+
+	// Holder is the id of the trusted authority that Principal names, of a grant that is
+	// given to one; else "". The grant is stored only while the name is still that one's.
+	Holder string
 }
 
 // Given returns grants of a built-in role on some scopes, none of them being the whole

@@ -24,13 +24,14 @@ type GrantStore interface {
 	DeleteRole(ctx context.Context, tenant pki.TenantID, name Role, e pki.Event) error
 
 	// PutGrant stores a grant: NotFound where there is no such principal any more;
-	// Conflict where it has MaxGrants, or this one, or is devices, or where the role is an
-	// own one that does not include what the grant says.
+	// Conflict where it is another trusted authority than Holder, or has MaxGrants, or this
+	// grant, or where the role is an own one that does not include what the grant says.
 	PutGrant(ctx context.Context, g *Grant, e pki.Event) error
 	// DeleteGrant is NotFound where the tenant has no such grant.
 	DeleteGrant(ctx context.Context, tenant pki.TenantID, id string, e pki.Event) error
-	// Holds reports whether a principal is there, and has not ended at a time.
-	Holds(ctx context.Context, tenant pki.TenantID, principal string, at time.Time) (bool, error)
+	// Holder returns the id of the token or the trusted authority that a principal is; ""
+	// where there is none, or it has ended at a time.
+	Holder(ctx context.Context, tenant pki.TenantID, principal string, at time.Time) (string, error)
 	// Grants returns a tenant's grants of a principal and a role, "" for any, by
 	// principal and age.
 	Grants(ctx context.Context, tenant pki.TenantID, principal string, role Role) ([]Grant, error)
@@ -158,9 +159,6 @@ func (o *Office) Give(ctx context.Context, p Permit, principal string, role Role
 	if role == Device {
 		return nil, pki.Errorf(pki.Malformed, "the role %s is given where an authority is trusted, and nowhere else", role)
 	}
-	if err := o.checkNoDevices(ctx, p.tenant, principal); err != nil {
-		return nil, err
-	}
 	all, err := NewGrants(ctx, p, o.cfg.Store, principal, role, []Scope{s}, o.cfg.Now().UTC())
 	if err != nil {
 		return nil, err
@@ -182,29 +180,34 @@ func (o *Office) Give(ctx context.Context, p Permit, principal string, role Role
 	return &all[0], o.cfg.Store.PutGrant(ctx, &all[0], o.event(p, "grant.add", principal, GrantsText(all)))
 }
 
-// checkNew refuses a grant that the store would refuse, before it waits for anybody.
+// checkNew refuses a grant that the store would refuse, before it waits for anybody, and
+// more for devices: one enrols for itself alone. It says in the grant which trusted
+// authority it is for; what is looked at after that is of this one, or of one that the
+// store refuses.
 func (o *Office) checkNew(ctx context.Context, g *Grant) error {
-	there, err := o.cfg.Store.Holds(ctx, g.Tenant, g.Principal, g.Created)
+	holder, err := o.cfg.Store.Holder(ctx, g.Tenant, g.Principal, g.Created)
 	if err != nil {
 		return err
 	}
-	if !there {
+	if holder == "" {
 		return pki.Errorf(pki.NotFound, "there is no %s, or no more", g.Principal)
 	}
-	have, err := o.cfg.Store.Grants(ctx, g.Tenant, g.Principal, g.Role)
-	if err == nil && slices.ContainsFunc(have, func(h Grant) bool { return h.Scope == g.Scope }) {
-		err = pki.Errorf(pki.Conflict, "%s has the role %s on %s already", g.Principal, g.Role, g.Scope)
+	if certified(g.Principal) {
+		g.Holder = holder
 	}
-	return err
-}
-
-// checkNoDevices refuses more for devices: one enrols for itself alone.
-func (o *Office) checkNoDevices(ctx context.Context, tenant pki.TenantID, principal string) error {
-	have, err := o.cfg.Store.Grants(ctx, tenant, principal, Device)
-	if err == nil && len(have) > 0 {
-		err = pki.Errorf(pki.Malformed, "%s is devices, and a device enrols for itself alone: trust the authority under another name for others", principal)
+	have, err := o.cfg.Store.Grants(ctx, g.Tenant, g.Principal, "")
+	if err != nil {
+		return err
 	}
-	return err
+	for _, h := range have {
+		switch {
+		case h.Role == Device:
+			return pki.Errorf(pki.Malformed, "%s is devices, and a device enrols for itself alone: trust the authority under another name for others", g.Principal)
+		case h.Role == g.Role && h.Scope == g.Scope:
+			return pki.Errorf(pki.Conflict, "%s has the role %s on %s already", g.Principal, g.Role, g.Scope)
+		}
+	}
+	return nil
 }
 
 // Take takes a grant away: it holds here at once, on other nodes within five seconds,

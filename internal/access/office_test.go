@@ -133,8 +133,8 @@ func TestNobodyGivesMore(t *testing.T) {
 	}
 }
 
-func (d *drawer) Holds(context.Context, pki.TenantID, string, time.Time) (bool, error) {
-	return true, nil
+func (d *drawer) Holder(context.Context, pki.TenantID, string, time.Time) (string, error) {
+	return "1", nil
 }
 
 // alone is a gate that nothing waits at.

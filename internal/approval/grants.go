@@ -18,6 +18,10 @@ type grantChange struct {
 	// Permissions is what an own role includes that a trusted authority is to have: one
 	// that includes something else when it is given is not what was approved.
 	Permissions []access.Permission `json:"permissions,omitempty"`
+
+	// Holder is the id of the trusted authority: another one that has its name when the role
+	// is given does not get it.
+	Holder string `json:"holder,omitempty"`
 }
 
 // roleChange is what a change of kind WidenRole asks for.
@@ -63,7 +67,7 @@ func (s *Service) PassTrusted(ctx context.Context, g access.Permit, given access
 	}
 	return s.Pass(ctx, g, Request{
 		Kind: GiveDecider, Target: given.Principal, Place: given.Scope, Rule: rule,
-		Payload: grantChange{given.Principal, given.Role, given.Scope.String(), given.Own},
+		Payload: grantChange{given.Principal, given.Role, given.Scope.String(), given.Own, given.Holder},
 		Summary: fmt.Sprintf("whoever is certified by %s becomes %s on %s", given.Principal, given.Role, given.Scope),
 	})
 }

@@ -174,6 +174,9 @@ func TestOverlaps(t *testing.T) {
 		{"trust is given a role, and is one in devices", false, true,
 			func(role access.Role, name string) error { return give(office, trust.Principal(name), role) },
 			func(_ access.Role, name string) error { return replace(name, access.Device) }},
+		{"trust is given a role, and is one in another authority", false, true,
+			func(role access.Role, name string) error { return give(office, trust.Principal(name), role) },
+			func(_ access.Role, name string) error { return replace(name, access.OEMPartner) }},
 		{"trust ends, and is one in another authority", false, true,
 			func(_ access.Role, name string) error { return trusts.Remove(h.ctx, trusting, name) },
 			func(_ access.Role, name string) error { return replace(name, access.OEMPartner) }},
@@ -215,6 +218,37 @@ func TestOverlaps(t *testing.T) {
 		if diff := cmp.Diff(want, state()); diff != "" {
 			t.Errorf("%s: %s", test.what, diff)
 		}
+	}
+}
+
+// TestNameOfAnother: what was asked for the holders of one authority's certificates is not
+// given to those of another that is trusted under its name while that waits.
+func TestNameOfAnother(t *testing.T) {
+	h := newPKI(t)
+	trusting := h.permit("admin", access.ManageTrust)
+	add := func() {
+		t.Helper()
+		_, err := h.Trust.Add(h.ctx, trusting, trust.NewAnchor{Name: "plant", Certificate: pandotest.NewRoot(t, "plant", h.clock.now().Add(-time.Hour)).Certificate.Raw, Role: access.Auditor})
+		h.ok(err)
+	}
+	h.officers(approval.AddTrust, 0)
+	h.officers(approval.RemoveTrust, 0)
+	h.officers(approval.UpdateTrust, 1)
+	add()
+	_, err := h.Office.Give(h.ctx, h.permit("admin", access.ManageAccess), trust.Principal("plant"), access.OEMPartner, access.Scope{})
+	w, waits := errors.AsType[*approval.Waiting](err)
+	if !waits {
+		t.Fatalf("it does not wait: %v", err)
+	}
+	h.ok(h.Trust.Remove(h.ctx, trusting, "plant"))
+	add()
+	if got := h.approve("officer", w.Change); got.State != approval.Failed {
+		t.Errorf("%s, want %s", got.State, approval.Failed)
+	}
+	has, err := h.Store.Grants(h.ctx, acme, trust.Principal("plant"), "")
+	h.ok(err)
+	if len(has) != 1 || has[0].Role != access.Auditor {
+		t.Errorf("it has %s", access.GrantsText(has))
 	}
 }
 

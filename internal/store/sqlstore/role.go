@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -139,44 +141,44 @@ func (s *Store) PutGrant(ctx context.Context, g *access.Grant, e pki.Event) erro
 }
 
 // holder is NotFound where the principal of a grant is not there any more, and Conflict
-// where it is devices by now.
+// where it is another trusted authority by now.
 func (t *tx) holder(ctx context.Context, g *access.Grant) error {
-	kind, name, _ := strings.Cut(g.Principal, ":")
-	query := `SELECT COUNT(*) FROM trust_anchor WHERE tenant = $1 AND name = $2`
-	if kind == "token" {
-		query = `SELECT COUNT(*) FROM token WHERE tenant = $1 AND id = $2 AND revoked = 0`
-	}
-	n, err := one(ctx, t, scanInt, query, g.Tenant, name)
-	if err != nil {
-		return fmt.Errorf("looking for %s: %w", g.Principal, err)
-	}
-	if n == 0 {
+	id, err := holderOf(ctx, t, g.Tenant, g.Principal, time.Time{})
+	switch {
+	case err != nil:
+		return err
+	case id == "":
 		return pki.Errorf(pki.NotFound, "no %s", g.Principal)
-	}
-	if kind != "trust" {
-		return nil
-	}
-	if n, err = one(ctx, t, scanInt, `SELECT COUNT(*) FROM access_grant WHERE tenant = $1 AND principal = $2 AND role = $3`, g.Tenant, g.Principal, access.Device); err != nil {
-		return fmt.Errorf("looking for grants of %s: %w", g.Principal, err)
-	}
-	if n > 0 {
-		return pki.Errorf(pki.Conflict, "%s was made one for devices by somebody else meanwhile: look at it again", g.Principal)
+	case strings.HasPrefix(g.Principal, "trust:") && id != g.Holder:
+		return pki.Errorf(pki.Conflict, "%s was made another authority by somebody else meanwhile: look at it again", g.Principal)
 	}
 	return nil
 }
 
-// Holds implements access.GrantStore.
-func (s *Store) Holds(ctx context.Context, tenant pki.TenantID, principal string, at time.Time) (bool, error) {
+// Holder implements access.GrantStore.
+func (s *Store) Holder(ctx context.Context, tenant pki.TenantID, principal string, at time.Time) (string, error) {
+	return holderOf(ctx, s.read, tenant, principal, at)
+}
+
+// holderOf returns the id of what a principal is, "" for none. A token has ended that is
+// revoked, or expired at a time.
+func holderOf(ctx context.Context, from source, tenant pki.TenantID, principal string, at time.Time) (string, error) {
 	kind, name, _ := strings.Cut(principal, ":")
-	query, args := `SELECT COUNT(*) FROM trust_anchor WHERE tenant = $1 AND name = $2`, []any{tenant, name}
-	if kind == "token" {
-		query, args = `SELECT COUNT(*) FROM token WHERE tenant = $1 AND id = $2 AND revoked = 0 AND expires > $3`, append(args, micros(at))
+	var query string
+	args := []any{tenant, name}
+	switch kind {
+	case "token":
+		query, args = `SELECT id FROM token WHERE tenant = $1 AND id = $2 AND revoked = 0 AND expires > $3`, append(args, micros(at))
+	case "trust":
+		query = `SELECT id FROM trust_anchor WHERE tenant = $1 AND name = $2`
+	default:
+		return "", nil
 	}
-	n, err := one(ctx, s.read, scanInt, query, args...)
-	if err != nil {
-		return false, fmt.Errorf("looking for %s: %w", principal, err)
+	id, err := one(ctx, from, scanText, query, args...)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("looking for %s: %w", principal, err)
 	}
-	return n > 0 && (kind == "token" || kind == "trust"), nil
+	return id, nil
 }
 
 // DeleteGrant implements access.GrantStore.

@@ -42,14 +42,20 @@ func testRoles(f *fixture) {
 			f.Errorf("%s: %v", what, err)
 		}
 	}
-	for tenant, want := range map[pki.TenantID]bool{acme: true, stranger: false} {
-		held, err := f.Holds(f.ctx, tenant, token.Principal(), f.now)
+	plant := &trust.Anchor{ID: "of-plant", Tenant: acme, Name: "plant", Certificate: []byte("plant"), Created: f.now}
+	f.ok(f.PutAnchor(f.ctx, plant, f.event(acme, "trust.add")))
+	holder := func(tenant pki.TenantID, principal string, at time.Time, want string) {
+		got, err := f.Holder(f.ctx, tenant, principal, at)
 		f.ok(err)
-		f.same(held, want)
+		f.same(got, want)
 	}
-	held, err := f.Holds(f.ctx, acme, token.Principal(), token.Expires)
-	f.ok(err)
-	f.same(held, false)
+	for _, principal := range []string{token.Principal(), plant.Principal()} {
+		holder(stranger, principal, f.now, "")
+	}
+	holder(acme, token.Principal(), f.now, string(token.ID))
+	holder(acme, token.Principal(), token.Expires, "")
+	holder(acme, plant.Principal(), f.now, plant.ID)
+	holder(acme, "lead:plant", f.now, "")
 
 	// What an own role includes comes with its grants, as it is now.
 	f.is(pki.Conflict, f.DeleteRole(f.ctx, acme, "lead", f.event(acme, "role.delete")))
@@ -101,9 +107,7 @@ func testRoles(f *fixture) {
 	}
 	f.is(pki.Conflict, f.PutGrant(f.ctx, &access.Grant{ID: "more", Tenant: acme, Principal: token.Principal(), Role: access.Auditor, Created: f.now}, f.event(acme, "grant.add")))
 	f.ok(f.RevokeToken(f.ctx, acme, token.ID, f.now, f.event(acme, "token.revoke")))
-	held, err = f.Holds(f.ctx, acme, token.Principal(), f.now)
-	f.ok(err)
-	f.same(held, false)
+	holder(acme, token.Principal(), f.now, "")
 }
 
 // testRolesRaced: what was decided on what somebody had read is not stored where that is
@@ -123,6 +127,10 @@ func testRolesRaced(f *fixture) {
 	}
 	plant := anchor("plant", given("trust:plant", "auditor", nil))
 	f.ok(f.PutAnchor(f.ctx, plant, f.event(acme, "trust.add")))
+	put := func(g access.Grant) error {
+		g.Holder = plant.ID
+		return f.PutGrant(f.ctx, &g, f.event(acme, "grant.add"))
+	}
 	before, has := f.actions(acme), func() int {
 		all, err := f.Grants(f.ctx, acme, "", "")
 		f.ok(err)
@@ -136,7 +144,7 @@ func testRolesRaced(f *fixture) {
 	}{{"shift", few}, {"shift", nil}, {"gone", many}} {
 		token := &access.Token{ID: "0c", Tenant: acme, Name: "x", Hash: sha256.Sum256([]byte("x")), Created: f.now, Expires: f.now.AddDate(0, 3, 0), Grants: given("token:0c", stale.role, stale.own)}
 		f.is(pki.Conflict, f.PutToken(f.ctx, token, f.event(acme, "token.create")))
-		f.is(pki.Conflict, f.PutGrant(f.ctx, &given("trust:plant", stale.role, stale.own)[0], f.event(acme, "grant.add")))
+		f.is(pki.Conflict, put(given("trust:plant", stale.role, stale.own)[0]))
 		f.is(pki.Conflict, f.PutAnchor(f.ctx, anchor("other", given("trust:other", stale.role, stale.own)), f.event(acme, "trust.add")))
 		more := *plant
 		more.Grants = append(given("trust:plant", stale.role, stale.own), plant.Grants...)
@@ -150,9 +158,9 @@ func testRolesRaced(f *fixture) {
 
 	// What it includes is not changed but for those who had it by certificates.
 	g := given("trust:plant", "shift", many)[0]
-	f.ok(f.PutGrant(f.ctx, &g, f.event(acme, "grant.add")))
+	f.ok(put(g))
 	g.ID, g.Scope = "second", access.Scope{Site: "s"}
-	f.ok(f.PutGrant(f.ctx, &g, f.event(acme, "grant.add")))
+	f.ok(put(g))
 	wider := *shift
 	wider.Permissions = append([]access.Permission{access.ReadAlarms}, many...)
 	for _, trusted := range [][]string{nil, {"trust:other"}, {"trust:other", "trust:plant"}} {
@@ -162,12 +170,12 @@ func testRolesRaced(f *fixture) {
 	f.ok(f.ChangeRole(f.ctx, &theirs, many, nil, f.event(partner, "role.change"))) // of another tenant's
 	f.ok(f.ChangeRole(f.ctx, &wider, many, []string{"trust:plant"}, f.event(acme, "role.change")))
 
-	// Nor do those of another authority of the name get what the one had, or lose it, and
-	// devices get nothing more.
+	// Nor do those of another authority of the name get what the one had or was to have, or
+	// lose it.
 	f.ok(f.RemoveAnchor(f.ctx, plant, f.event(acme, "trust.remove")))
-	devices := anchor("plant", given("trust:plant", "device", nil))
-	f.ok(f.PutAnchor(f.ctx, devices, f.event(acme, "trust.add")))
+	other := anchor("plant", given("trust:plant", "ra-operator", nil))
+	f.ok(f.PutAnchor(f.ctx, other, f.event(acme, "trust.add")))
 	f.is(pki.NotFound, f.RemoveAnchor(f.ctx, plant, f.event(acme, "trust.remove")))
-	f.is(pki.Conflict, f.PutGrant(f.ctx, &given("trust:plant", "auditor", nil)[0], f.event(acme, "grant.add")))
+	f.is(pki.Conflict, put(given("trust:plant", "auditor", nil)[0]))
 	f.same(has(), 1)
 }
