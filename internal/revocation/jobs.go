@@ -49,9 +49,10 @@ type NewJob struct {
 
 // Create creates a job over certificates that the permit's tenant issued or owns,
 // and starts it, or its dry run. Where the tenant has a rule about large jobs, it
-// counts first, and goes on by itself unless it is one. The same request under the same idempotency key
-// is the same job, with existed set; another request under it is Conflict, which names the
-// job to those who may read it. It needs access.Revoke.
+// counts first, and goes on by itself unless it is one. The same request under the same
+// idempotency key is the same job, with existed set, for who created it and those who may
+// read it; to others, and for another request, that is Conflict, which names the job to
+// those who may read it. It needs access.Revoke.
 func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, existed bool, err error) {
 	if err := g.CheckSome(access.Revoke); err != nil {
 		return nil, false, err
@@ -91,11 +92,26 @@ func (s *Jobs) Create(ctx context.Context, g access.Permit, n NewJob) (j *Job, e
 	if err != nil {
 		return nil, false, err
 	}
-	if existed && (got.Selection != j.Selection || got.Reason != j.Reason || got.DryRun != j.DryRun) {
-		return nil, false, access.KeyTaken(s.readable(ctx, g, got), "revocation job", "%s, which is another one; take another key", got.ID)
+	if existed {
+		if err := s.sameAs(ctx, g, j, got); err != nil {
+			return nil, false, err
+		}
 	}
 	s.awaken()
 	return got, existed, nil
+}
+
+// sameAs refuses a job whose idempotency key belongs to another one that was there, or to
+// the same one of somebody else, whose counts are not for all who revoke.
+func (s *Jobs) sameAs(ctx context.Context, g access.Permit, j, got *Job) error {
+	same := got.Selection == j.Selection && got.Reason == j.Reason && got.DryRun == j.DryRun
+	if same && got.By == j.By {
+		return nil
+	}
+	if seen := s.readable(ctx, g, got); !same || seen != nil {
+		return access.KeyTaken(seen, "revocation job", "%s, which is another one; take another key", got.ID)
+	}
+	return nil
 }
 
 // readable is nil where whoever revokes may also read a job.

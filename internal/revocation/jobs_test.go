@@ -172,12 +172,12 @@ func TestJobRequests(t *testing.T) {
 	}
 }
 
-// TestKeyOfAnotherJob: what job an idempotency key belongs to is told to those who may read
-// that.
+// TestKeyOfAnotherJob: what job an idempotency key belongs to is told and shown to those who
+// may read that.
 func TestKeyOfAnotherJob(t *testing.T) {
 	jobs, _ := newJobs(t)
-	create := func(line string, scopes ...access.Scope) (*revocation.Job, error) {
-		who := access.Principal{Tenant: revocationtest.Tenant, ID: "token:0abc", Grants: access.Given(access.RAOperator, scopes...)}
+	create := func(id, line string, grants []access.Grant) (*revocation.Job, error) {
+		who := access.Principal{Tenant: revocationtest.Tenant, ID: id, Grants: grants}
 		g, err := who.Authorize(access.Revoke, revocationtest.Tenant)
 		if err != nil {
 			t.Fatal(err)
@@ -186,14 +186,25 @@ func TestKeyOfAnotherJob(t *testing.T) {
 		return j, err
 	}
 	home, pro := access.Scope{ProductLine: "home"}, access.Scope{ProductLine: "pro"}
-	j, err := create("home", home)
+	j, err := create("token:0abc", "home", access.Given(access.RAOperator, home))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for named, scopes := range map[bool][]access.Scope{true: {home, pro}, false: {pro}} {
-		_, err := create("pro", scopes...)
+		_, err := create("token:0abc", "pro", access.Given(access.RAOperator, scopes...))
 		if pki.KindOf(err) != pki.Conflict || strings.Contains(pki.DetailOf(err), string(j.ID)) != named {
 			t.Errorf("on %s: %v, want a conflict that names the job: %t", access.ScopesText(scopes), err, named)
+		}
+	}
+
+	revokes := access.Given("revokes")
+	revokes[0].Own = []access.Permission{access.Revoke}
+	if _, err := create("token:other", "home", revokes); pki.KindOf(err) != pki.Conflict || strings.Contains(pki.DetailOf(err), string(j.ID)) {
+		t.Errorf("the same request of who may not read: %v", err)
+	}
+	for id, grants := range map[string][]access.Grant{"token:0abc": revokes, "token:other": access.Given(access.RAOperator, home)} {
+		if got, err := create(id, "home", grants); err != nil || got.ID != j.ID {
+			t.Errorf("the same request of %s: %v", id, err)
 		}
 	}
 }
