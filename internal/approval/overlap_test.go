@@ -64,7 +64,7 @@ func (o *overtaken) RemoveAnchor(ctx context.Context, a *trust.Anchor, e pki.Eve
 	return o.Store.RemoveAnchor(ctx, a, e)
 }
 
-func (o *overtaken) SetApprovalRule(ctx context.Context, tenant pki.TenantID, r approval.Rule, was *approval.Rule, e pki.Event) error {
+func (o *overtaken) SetApprovalRule(ctx context.Context, tenant pki.TenantID, r approval.Rule, was []approval.Rule, e pki.Event) error {
 	o.let()
 	return o.Store.SetApprovalRule(ctx, tenant, r, was, e)
 }
@@ -255,8 +255,7 @@ func TestNameOfAnother(t *testing.T) {
 // TestRulesOverlap: a rule that was not looser than the one before is not set where that
 // was tightened meanwhile, and one that was approved is not set in the place of another.
 func TestRulesOverlap(t *testing.T) {
-	h := newPKI(t)
-	h.appoint("deputy", access.SecurityOfficer)
+	h := newHouse(t)
 	store := &overtaken{Store: h.Store}
 	other := approval.New(approval.Config{Store: store, Principals: h.Tokens, Certificates: h.Trust, Alarms: h.Alarms, Now: h.clock.now, Log: slog.New(slog.DiscardHandler)})
 	officers := func(n int, life time.Duration) approval.Rule {
@@ -294,6 +293,15 @@ func TestRulesOverlap(t *testing.T) {
 		t.Errorf("%s, want %s", got.State, approval.Failed)
 	}
 	holds(officers(2, time.Hour))
+
+	// So it is where the kind followed the rule that was tightened.
+	h.SetRule(t, acme, officers(1, time.Hour))
+	follower := officers(1, time.Minute)
+	follower.Kind = approval.UpdateTrust
+	store.by = tighten
+	h.is(set(other, follower), pki.Conflict, "look at it again")
+	follower.Steps, follower.Life = officers(2, 0).Steps, time.Hour
+	holds(follower)
 }
 
 // TestLoansOverlap: a loan that was for no more than before is not made where it was for

@@ -160,7 +160,7 @@ func (s *Service) SetRule(ctx context.Context, g access.Permit, r Rule) (*Rule, 
 	}
 	e := pki.Event{Tenant: g.Tenant(), At: s.now(), Actor: g.Actor(), Action: "approval.rule", Target: "rule:" + string(r.Kind),
 		Detail: fmt.Sprintf("before %s, after %s", before, r), Change: g.Change().ID}
-	return &r, s.cfg.Store.SetApprovalRule(ctx, g.Tenant(), r, about(set, r.Kind), e)
+	return &r, s.cfg.Store.SetApprovalRule(ctx, g.Tenant(), r, set, e)
 }
 
 // followable refuses new steps that those who hold tokens now could not make for what

@@ -20,9 +20,10 @@ type Store interface {
 	// ApprovalRules returns the rules that the tenant has set, by kind, and whether
 	// those of Defaults hold for the other kinds. NotFound without the tenant.
 	ApprovalRules(ctx context.Context, tenant pki.TenantID) (set []Rule, defaults bool, err error)
-	// SetApprovalRule sets a rule; Conflict where the tenant has set another about the
-	// kind than was, nil for none. NotFound without the tenant.
-	SetApprovalRule(ctx context.Context, tenant pki.TenantID, r Rule, was *Rule, e pki.Event) error
+	// SetApprovalRule sets a rule; Conflict where the tenant has set others, by kind, than
+	// those that it was decided on: some kinds follow the rule about another. NotFound
+	// without the tenant.
+	SetApprovalRule(ctx context.Context, tenant pki.TenantID, r Rule, was []Rule, e pki.Event) error
 	// Tenant returns a tenant, or NotFound.
 	Tenant(ctx context.Context, id pki.TenantID) (*pki.Tenant, error)
 	// Roles returns the tenant's own roles, by name.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -249,13 +248,9 @@ func (s *Stack) Appoint(t testing.TB, tenant pki.TenantID, name string, role acc
 // SetRule sets a rule of approval, whatever the one before it would want.
 func (s *Stack) SetRule(t testing.TB, tenant pki.TenantID, r approval.Rule) {
 	t.Helper()
-	set, _, err := s.Store.ApprovalRules(t.Context(), tenant)
+	was, _, err := s.Store.ApprovalRules(t.Context(), tenant)
 	if err != nil {
 		t.Fatal(err)
-	}
-	var was *approval.Rule
-	if at := slices.IndexFunc(set, func(have approval.Rule) bool { return have.Kind == r.Kind }); at >= 0 {
-		was = &set[at]
 	}
 	if err := s.Store.SetApprovalRule(t.Context(), tenant, r, was, pki.Event{Tenant: tenant, At: s.Now(), Action: "approval.rule"}); err != nil {
 		t.Fatal(err)

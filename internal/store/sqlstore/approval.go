@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -20,14 +21,18 @@ func (s *Store) ApprovalRules(ctx context.Context, tenant pki.TenantID) ([]appro
 	if defaults, err = found(defaults, err, "tenant %q", tenant); err != nil {
 		return nil, false, err
 	}
-	rules, err := list(ctx, s.read, scanRule, selectRule+`WHERE tenant = $1 ORDER BY kind`, tenant)
-	if err != nil {
-		return nil, false, fmt.Errorf("reading the rules of approval: %w", err)
-	}
-	return rules, defaults != 0, nil
+	rules, err := rulesOf(ctx, s.read, tenant)
+	return rules, defaults != 0, err
 }
 
-const selectRule = `SELECT kind, steps, life, share FROM approval_rule `
+// rulesOf returns the rules that a tenant has set, by kind.
+func rulesOf(ctx context.Context, from source, tenant pki.TenantID) ([]approval.Rule, error) {
+	rules, err := list(ctx, from, scanRule, `SELECT kind, steps, life, share FROM approval_rule WHERE tenant = $1 ORDER BY kind`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("reading the rules of approval: %w", err)
+	}
+	return rules, nil
+}
 
 func scanRule(row row) (r approval.Rule, err error) {
 	var life int64
@@ -38,19 +43,18 @@ func scanRule(row row) (r approval.Rule, err error) {
 }
 
 // SetApprovalRule implements approval.Store.
-func (s *Store) SetApprovalRule(ctx context.Context, tenant pki.TenantID, r approval.Rule, was *approval.Rule, e pki.Event) error {
+func (s *Store) SetApprovalRule(ctx context.Context, tenant pki.TenantID, r approval.Rule, was []approval.Rule, e pki.Event) error {
 	steps, err := stepsText(r.Steps)
 	if err != nil {
 		return err
 	}
 	return s.update(ctx, func(t *tx) error {
-		has, err := one(ctx, t, scanRule, selectRule+`WHERE tenant = $1 AND kind = $2`, tenant, r.Kind)
-		set := !errors.Is(err, sql.ErrNoRows)
+		set, err := rulesOf(ctx, t, tenant)
 		switch {
-		case set && err != nil:
-			return fmt.Errorf("reading a rule of approval: %w", err)
-		case set != (was != nil), set && !has.Equal(*was):
-			return pki.Errorf(pki.Conflict, "the rule about %s was changed by somebody else meanwhile: look at it again", r.Kind)
+		case err != nil:
+			return err
+		case !slices.EqualFunc(set, was, approval.Rule.Equal):
+			return pki.Errorf(pki.Conflict, "a rule about approval was changed by somebody else meanwhile: look at it again")
 		}
 		rows, err := t.exec(`INSERT INTO approval_rule (tenant, kind, steps, life, share) SELECT id, $2, $3, $4, $5 FROM tenant WHERE id = $1
 			ON CONFLICT (tenant, kind) DO UPDATE SET steps = excluded.steps, life = excluded.life, share = excluded.share`, tenant, r.Kind, steps, r.Life.Microseconds(), r.Share)

@@ -31,19 +31,26 @@ func testApprovalRules(f *fixture) {
 	f.is(pki.NotFound, f.SetApprovalRule(f.ctx, "nobody", two, nil, f.event("nobody", "approval.rule")))
 	f.ok(f.SetApprovalRule(f.ctx, acme, none, nil, f.event(acme, "approval.rule")))
 	first := approval.Rule{Kind: two.Kind, Life: time.Minute}
-	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, first, &two, f.event(acme, "approval.rule")))
-	f.ok(f.SetApprovalRule(f.ctx, acme, first, nil, f.event(acme, "approval.rule")))
-	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, two, nil, f.event(acme, "approval.rule")))
-	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, two, &approval.Rule{Kind: two.Kind, Life: time.Hour}, f.event(acme, "approval.rule")))
-	f.ok(f.SetApprovalRule(f.ctx, acme, two, &first, f.event(acme, "approval.rule")))
-	fewer := approval.Rule{Kind: two.Kind, Steps: twoSteps[:1], Life: time.Hour}
-	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, first, &fewer, f.event(acme, "approval.rule")))
-	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, stranger, first, &two, f.event(stranger, "approval.rule")))
+	refused := func(r approval.Rule, was ...approval.Rule) {
+		f.is(pki.Conflict, f.SetApprovalRule(f.ctx, acme, r, was, f.event(acme, "approval.rule")))
+	}
+	refused(first)
+	refused(first, two)
+	refused(first, none, two)
+	f.ok(f.SetApprovalRule(f.ctx, acme, first, []approval.Rule{none}, f.event(acme, "approval.rule")))
+	refused(two, none)
+	refused(two, none, approval.Rule{Kind: two.Kind, Life: time.Hour})
+	other := none
+	other.Life = time.Hour
+	refused(two, other, first) // the rule about another kind was changed
+	f.ok(f.SetApprovalRule(f.ctx, acme, two, []approval.Rule{none, first}, f.event(acme, "approval.rule")))
+	refused(first, none, approval.Rule{Kind: two.Kind, Steps: twoSteps[:1], Life: time.Hour})
+	f.is(pki.Conflict, f.SetApprovalRule(f.ctx, stranger, first, []approval.Rule{none, two}, f.event(stranger, "approval.rule")))
 	set, _, err := f.ApprovalRules(f.ctx, acme)
 	f.ok(err)
 	f.same(set, []approval.Rule{none, two})
 	mass := approval.Rule{Kind: approval.RunRevocation, Steps: twoSteps, Life: time.Hour, Share: 25}
-	f.ok(f.SetApprovalRule(f.ctx, acme, mass, nil, f.event(acme, "approval.rule")))
+	f.ok(f.SetApprovalRule(f.ctx, acme, mass, []approval.Rule{none, two}, f.event(acme, "approval.rule")))
 	set, _, err = f.ApprovalRules(f.ctx, acme)
 	f.ok(err)
 	f.same(set, []approval.Rule{none, two, mass})
