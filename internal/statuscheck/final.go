@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"math"
 	"slices"
 	"time"
 
@@ -102,12 +101,16 @@ func (c *patrol) halve() {
 	}
 }
 
+// atOnce is how many serials the store is asked about at once.
+const atOnce = 1000
+
 // lookBack compares what CRLs revoked for good with what the store says now: of up to so
-// many shards, and up to a window, from where the round before ended.
+// many shards, up to a window, and for lookTime, from where the round before ended. It comes
+// before all else and has a time of its own, so that neither ever keeps the other from its turn.
 func (c *patrol) lookBack(ctx context.Context, shards int) {
 	left := window
 	for _, next := range c.next(c.back, shards) {
-		if ctx.Err() != nil || left <= 0 {
+		if ctx.Err() != nil || left <= 0 || c.lookedLong() {
 			return
 		}
 		at := turn{next.issuer.ID, next.shard}
@@ -125,42 +128,32 @@ func (c *patrol) lookBack(ctx context.Context, shards int) {
 	}
 }
 
-// compareFinals compares the next of a shard's, up to a limit. It returns how many it read,
-// and whether it came to the shard's end.
+// lookedLong reports whether the time for looking back is over.
+func (c *patrol) lookedLong() bool { return time.Since(c.last) > lookTime }
+
+// compareFinals compares the next of a shard's, up to a limit. It returns how many these were,
+// and whether it came to the shard's end. It asks for them and not for what the store has
+// between them, which may be much more: entries of what expired or was released stay there.
 func (c *patrol) compareFinals(ctx context.Context, issuer *pki.Issuer, shard int, f *finals, limit int) (read int, whole bool, err error) {
 	from, at := slices.BinarySearchFunc(f.serials, f.after, compareSerials)
 	if at {
 		from++
 	}
-	some := f.serials[from:]
-	if whole = len(some) <= limit; !whole {
-		some = some[:limit]
-	}
+	rest := f.serials[from:]
 	found, ended := f.found, make(map[pki.Serial]bool)
-	if len(some) > 0 {
-		gone := c.cfg.Now().Add(-f.life) // what expired before it is in no CRL any more
-		span := revocation.Span{After: f.after, Through: some[len(some)-1]}
-		// The newest entry holds, whatever number it has: OCSP goes by nothing else.
-		held, err := c.cfg.Store.Revoked(ctx, issuer.ID, shard, math.MaxInt64, gone, span, limit)
+	gone := c.cfg.Now().Add(-f.life) // what expired before it is in no CRL any more
+	for len(rest) > 0 && read < limit && !c.lookedLong() {
+		some := rest[:min(len(rest), limit-read, atOnce)]
+		latest, err := c.cfg.Store.LatestEntries(ctx, issuer.ID, shard, some)
 		if err != nil {
 			return 0, false, err
 		}
-		if len(held) == limit { // the rest of the span was not read
-			n, at := slices.BinarySearchFunc(some, held[limit-1].Serial, compareSerials)
-			if at {
-				n++
-			}
-			whole = whole && n == len(some)
-			some = some[:n]
-			span.Through = held[limit-1].Serial
-		}
-		read = max(len(held), len(some))
 		for _, serial := range some {
-			for len(held) > 0 && compareSerials(held[0].Serial, serial) < 0 {
-				held = held[1:]
-			}
-			if len(held) > 0 && held[0].Serial == serial && final(held[0].Reason) {
-				continue
+			if len(latest) > 0 && latest[0].Serial == serial {
+				r := latest[0]
+				if latest = latest[1:]; final(r.Reason) && !r.NotAfter.Before(gone) {
+					continue
+				}
 			}
 			status, err := c.cfg.Store.Status(ctx, issuer.ID, serial)
 			if err != nil {
@@ -172,8 +165,12 @@ func (c *patrol) compareFinals(ctx context.Context, issuer *pki.Issuer, shard in
 				found = undone{found.count + 1, serial, how}
 			}
 		}
-		f.after = span.Through
+		read, rest = read+len(some), rest[len(some):]
 	}
+	if read > 0 {
+		f.after = f.serials[from+read-1]
+	}
+	whole = len(rest) == 0
 	if f.found = found; whole {
 		if found.count == 0 {
 			f.well = f.begun

@@ -1,7 +1,11 @@
 package statuscheck
 
 import (
+	"context"
+	"log/slog"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 	"github.com/pando-pki/pando/internal/revocation"
@@ -65,5 +69,65 @@ func TestRememberBounded(t *testing.T) {
 	remember(10)
 	if c.halvings != was {
 		t.Errorf("a few more halved it again, for the %dth time", c.halvings)
+	}
+}
+
+// An asking is a store that counts the serials that it is asked about, and has no more than
+// what looking back needs.
+type asking struct {
+	Store
+	of    *revocationtest.FakeStore
+	asked int
+}
+
+// LatestEntries implements Store.
+func (s *asking) LatestEntries(ctx context.Context, issuer pki.IssuerID, shard int, serials []pki.Serial) ([]pki.Revocation, error) {
+	s.asked += len(serials)
+	return s.of.LatestEntries(ctx, issuer, shard, serials)
+}
+
+// Status implements Store.
+func (s *asking) Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error) {
+	return s.of.Status(ctx, issuer, serial)
+}
+
+// TestLookBackBounded: a look back asks for as many serials as a window has, and for none when
+// its time is over, whatever else there is in the shards.
+func TestLookBackBounded(t *testing.T) {
+	const shards = 3
+	v := revocationtest.New(t, shards)
+	s := &asking{of: v.Store}
+	c := newPatrol(New(Config{Store: s, Now: v.Clock.Now, Alarms: v.Alarms, Log: slog.New(slog.DiscardHandler)}), revocationtest.Tenant)
+	c.follow([]*pki.Issuer{v.CA.Issuer})
+	for shard := range shards {
+		c.finals[turn{v.CA.Issuer.ID, shard}] = &finals{begun: v.Clock.Now()}
+	}
+	all := window + window/2
+	for range all {
+		serial := v.Issue()
+		v.RevokeElsewhere(t, serial, pki.Superseded)
+		f := c.finals[turn{v.CA.Issuer.ID, serial.Shard(shards)}]
+		f.serials = append(f.serials, serial)
+	}
+	for _, f := range c.finals {
+		slices.SortFunc(f.serials, compareSerials)
+	}
+	for i, test := range []struct {
+		spent time.Duration
+		want  int
+	}{{0, window}, {lookTime + time.Second, 0}, {0, window}, {0, window}} { // three windows are twice round
+		c.last, s.asked = time.Now().Add(-test.spent), 0
+		c.lookBack(t.Context(), shards)
+		if s.asked > test.want || s.asked < test.want/2 {
+			t.Errorf("look %d asked for %d serials, of %d", i, s.asked, test.want)
+		}
+	}
+	for shard, f := range c.finals {
+		if f.well.IsZero() {
+			t.Errorf("%v was not gone round", shard)
+		}
+	}
+	if a := v.Alarms.All(); len(a) > 0 {
+		t.Errorf("%+v", a)
 	}
 }

@@ -35,6 +35,10 @@ type Store interface {
 	Revoked(ctx context.Context, issuer pki.IssuerID, shard int, upto int64, now time.Time, span revocation.Span, limit int) ([]pki.Revocation, error)
 	Changed(ctx context.Context, issuer pki.IssuerID, shard int, since, upto int64, now time.Time, limit int) (entries []pki.Revocation, last int64, err error)
 	Status(ctx context.Context, issuer pki.IssuerID, serial pki.Serial) (revocation.Status, error)
+	// LatestEntries returns the latest entry, releases too, of each of the serials that
+	// has one, in order of serial. The serials are of the shard and in order. What it
+	// costs grows with them alone.
+	LatestEntries(ctx context.Context, issuer pki.IssuerID, shard int, serials []pki.Serial) ([]pki.Revocation, error)
 	// SampleSerial returns the serial of some certificate of the issuer, at or
 	// soon after the given one; NotFound where it finds none.
 	SampleSerial(ctx context.Context, issuer pki.IssuerID, from pki.Serial) (pki.Serial, error)
@@ -103,6 +107,8 @@ const (
 	lanes      = 8
 	tenantTime = 25 * time.Second
 	roundTime  = time.Minute
+	// lookTime is how much of it goes to looking back, where the store is slow.
+	lookTime = tenantTime / 5
 	// behind is how old a revocation is that must be in the CRL and in OCSP.
 	behind = 2 * time.Minute
 	// cached is how much longer a CRL may be at the status URL: caches may keep it so

@@ -308,6 +308,18 @@ func (s *FakeStore) Revoked(_ context.Context, issuer pki.IssuerID, shard int, u
 	return got, s.err
 }
 
+// LatestEntries implements statuscheck.Store.
+func (s *FakeStore) LatestEntries(_ context.Context, issuer pki.IssuerID, _ int, serials []pki.Serial) (latest []pki.Revocation, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, serial := range serials {
+		if e, ok := s.entries[serialKey{issuer, serial}]; ok {
+			latest = append(latest, e.Revocation)
+		}
+	}
+	return latest, s.err
+}
+
 // beyond reports whether a serial is above a span.
 func beyond(s pki.Serial, span revocation.Span) bool {
 	return span.Through != pki.Serial{} && bytes.Compare(s[:], span.Through[:]) > 0

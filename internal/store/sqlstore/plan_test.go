@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -69,11 +70,12 @@ func TestSearchesUseIndexes(t *testing.T) {
 		"secrets chosen":  {chosenSecrets, []string{"enrol_secret_chosen"}},
 		"secrets purged":  {purgeSecrets, []string{"enrol_secret_expires"}},
 		"requests purged": {purgeOrders, []string{"idempotency_created", "PRIMARY KEY"}},
+		"entries of some": {entriesOf, []string{"revocation_serial (issuer=? AND shard=? AND serial=?)"}},
 		"issued in line":  {issuedBy("product_line"), []string{"certificate_line", "certificate_device", "PRIMARY KEY"}},
 	} {
 		var args []any
-		for n := 9; n > 0; n-- { // as many as the highest number
-			if strings.Contains(test.text, "$"+string(rune('0'+n))) {
+		for n := 999; n > 0; n-- { // as many as the highest number
+			if strings.Contains(test.text, fmt.Sprint("$", n)) {
 				args = make([]any, n)
 				break
 			}

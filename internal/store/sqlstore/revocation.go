@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
@@ -203,6 +204,46 @@ func (s *Store) revoked(ctx context.Context, issuer int64, r pki.Revocation, upt
 		entries = append(entries, r)
 	}
 	return entries, rows.Err()
+}
+
+// serialsAtOnce is how many serials one statement looks up.
+const serialsAtOnce = 200
+
+var entriesOf = `SELECT serial, n, reason, at, not_after FROM revocation WHERE issuer = $1 AND shard = $2 AND serial IN ($3` + func() (more string) {
+	for n := 1; n < serialsAtOnce; n++ {
+		more += fmt.Sprintf(", $%d", n+3)
+	}
+	return more
+}() + `) ORDER BY serial, n`
+
+// LatestEntries implements statuscheck.Store.
+func (s *Store) LatestEntries(ctx context.Context, issuer pki.IssuerID, shard int, serials []pki.Serial) (latest []pki.Revocation, err error) {
+	num, err := s.findRef(ctx, issuerRef(issuer))
+	if err != nil {
+		return nil, err
+	}
+	args := make([]any, 2+serialsAtOnce)
+	args[0], args[1] = num, shard
+	for some := range slices.Chunk(serials, serialsAtOnce) {
+		for i := range serialsAtOnce {
+			args[2+i] = some[min(i, len(some)-1)][:]
+		}
+		entries, err := list(ctx, s.read, func(row row) (pki.Revocation, error) {
+			r := pki.Revocation{Issuer: issuer, Shard: shard}
+			return r, row.Scan(intoArray(r.Serial[:]), &r.N, &r.Reason, intoTime{&r.At}, intoTime{&r.NotAfter})
+		}, entriesOf, args...)
+		if err != nil {
+			return nil, fmt.Errorf("reading the latest revocations of serials: %w", err)
+		}
+		for _, r := range entries {
+			if last := len(latest) - 1; last >= 0 && latest[last].Serial == r.Serial {
+				latest[last] = r
+				continue
+			}
+			latest = append(latest, r)
+		}
+	}
+	return latest, nil
 }
 
 // Changed implements revocation.Store. It reads the entries of all shards since a

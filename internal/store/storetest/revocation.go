@@ -213,6 +213,50 @@ func testRevoked(f *fixture) {
 	f.same(len(none), 0)
 }
 
+// testLatestEntries asks for the entries of some serials among very many.
+func testLatestEntries(f *fixture) {
+	const shard = 1
+	var items []*issuance.Item
+	for len(items) < 4 {
+		if it := f.item("meter-1"); it.Serial.Shard(shards) == shard {
+			items = append(items, it)
+		}
+	}
+	slices.SortFunc(items, func(a, b *issuance.Item) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
+	items[2].NotAfter = f.now.Add(time.Minute)
+	f.issue(items...)
+	f.later(time.Hour) // one has expired, and stays
+	var want []pki.Revocation
+	for i, reasons := range [][]pki.Reason{{pki.KeyCompromise}, {pki.CertificateHold, pki.RemoveFromCRL}, {pki.Superseded}} {
+		for n, reason := range reasons {
+			e := f.entry(acme, items[i], reason)
+			f.ok(f.revoke(e))
+			if n == len(reasons)-1 {
+				want = append(want, e.Revocation)
+			}
+		}
+	}
+	serials := []pki.Serial{items[0].Serial, items[1].Serial, items[2].Serial, items[3].Serial}
+	latest := func(issuer pki.IssuerID) []pki.Revocation {
+		got, err := f.LatestEntries(f.ctx, issuer, shard, serials)
+		f.ok(err)
+		return got
+	}
+	f.same(latest(f.issuer.ID), want)
+	f.same(len(latest("unknown")), 0)
+	for len(serials) < 1000 {
+		if s := pki.NewSerial(pki.SerialShort, f.now); s.Shard(shards) == shard {
+			serials = append(serials, s)
+		}
+	}
+	slices.SortFunc(serials, func(a, b pki.Serial) int { return bytes.Compare(a[:], b[:]) })
+	f.same(latest(f.issuer.ID), want)
+	serials = serials[:0]
+	f.same(len(latest(f.issuer.ID)), 0)
+	serials = []pki.Serial{items[2].Serial}
+	f.same(latest(f.issuer.ID), want[2:])
+}
+
 func testCRLs(f *fixture) {
 	const shard = 2
 	_, err := f.CRL(f.ctx, revocation.List{Issuer: f.issuer.ID, Shard: shard})

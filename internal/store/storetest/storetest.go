@@ -157,6 +157,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) Store) {
 		{"revoke", testRevoke},
 		{"hold and release", testHold},
 		{"revoked entries", testRevoked},
+		{"latest entries of serials", testLatestEntries},
 		{"revocation job's selection", testJobSelection},
 		{"where the certificates of a revocation job are", testPlacesOf},
 		{"revocation job", testJob},
