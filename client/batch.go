@@ -154,14 +154,14 @@ func (c *Client) results(ctx context.Context, id string, after *int64, yield fun
 }
 
 // ResultsAs returns the same as Results as a stream in a format, which the
-// caller closes; with a status, RowRefused for instance, only the rows that ended
-// so. A stream that the server cut short ends in io.ErrUnexpectedEOF.
+// caller closes, NDJSON where none is named; with a status, RowRefused for instance,
+// only the rows that ended so. A stream that the server cut short ends in io.ErrUnexpectedEOF.
 func (c *Client) ResultsAs(ctx context.Context, id string, after int64, status string, f Format) (io.ReadCloser, error) {
-	q := url.Values{"format": {string(f)}}
+	q := url.Values{}
 	if after > 0 {
 		q.Set("after", strconv.FormatInt(after, 10))
 	}
-	setNonEmpty(q, map[string]string{"status": status})
+	setNonEmpty(q, map[string]string{"status": status, "format": string(f)})
 	return c.open(ctx, call{method: http.MethodGet, path: batchPath(id) + "/results", query: q, accept: "*/*", bulk: true})
 }
 

@@ -366,6 +366,28 @@ func TestBlockKeysInParts(t *testing.T) {
 	}
 }
 
+// TestNoFormat: a format that is not said is the server's to choose, and no empty parameter,
+// which it refuses.
+func TestNoFormat(t *testing.T) {
+	c := dial(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "" {
+			t.Errorf("%s?%s", r.URL.Path, r.URL.RawQuery)
+		}
+	})
+	for what, open := range map[string]func() (io.ReadCloser, error){
+		"results":      func() (io.ReadCloser, error) { return c.ResultsAs(t.Context(), "b", 0, "", "") },
+		"certificates": func() (io.ReadCloser, error) { return c.ExportCertificates(t.Context(), CertificateQuery{}, "", "") },
+		"devices":      func() (io.ReadCloser, error) { return c.ExportDevices(t.Context(), DeviceFilter{}, "", "") },
+	} {
+		body, err := open()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		body.Close()
+	}
+}
+
 func TestNamesAreEscaped(t *testing.T) {
 	c := dial(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.EscapedPath() != "/api/v1/authorities/a%2F..%2Fb%3Fc/retire" {

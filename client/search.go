@@ -46,8 +46,9 @@ func (c *Client) Certificates(ctx context.Context, x CertificateQuery, cursor st
 }
 
 // ExportCertificates returns all of a search from the cursor on as a stream in
-// NDJSON or CSV, which the caller closes. A stream that the server cut short ends
-// in io.ErrUnexpectedEOF; the cursor of its last row goes on from there.
+// NDJSON or CSV, which the caller closes; where no format is named it is one page in
+// JSON. A stream that the server cut short ends in io.ErrUnexpectedEOF; the cursor of
+// its last row goes on from there.
 func (c *Client) ExportCertificates(ctx context.Context, x CertificateQuery, cursor string, f Format) (io.ReadCloser, error) {
 	return c.export(ctx, "/certificates", x.query(page("cursor", cursor, 0)), f)
 }
@@ -58,6 +59,6 @@ func (c *Client) ExportDevices(ctx context.Context, x DeviceFilter, cursor strin
 }
 
 func (c *Client) export(ctx context.Context, path string, q url.Values, f Format) (io.ReadCloser, error) {
-	q.Set("format", string(f))
+	setNonEmpty(q, map[string]string{"format": string(f)})
 	return c.open(ctx, call{method: http.MethodGet, path: path, query: q, accept: "*/*"})
 }
