@@ -148,6 +148,46 @@ func TestCredential(t *testing.T) {
 	}
 }
 
+// TestResponderOfEnded: the certificate of a responder is an alarm where it was not renewed,
+// until its issuer has ended; a listener's stays one.
+func TestResponderOfEnded(t *testing.T) {
+	clock := pandotest.NewClock(time.Now())
+	s := stack.New(t, stack.Config{Now: clock.Now})
+	s.AddTenant(t, "acme", "device")
+	authority, err := s.Hierarchy.Authority(t.Context(), s.Permit(t, "acme", access.ReadConfiguration), "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := authority.Issuers[0]
+	leaf := pandotest.NewRoot(t, "Issuing", clock.Now()).Sign(t, &x509.Certificate{NotBefore: clock.Now(), NotAfter: issuer.NotAfter}, pandotest.Key(t, pki.P256).Public())
+	for _, name := range []string{"ocsp:" + string(issuer.ID), "listener:a"} {
+		if err := s.Store.PutCredential(t.Context(), &keystore.Credential{Tenant: "acme", Name: name, Chain: [][]byte{leaf}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := func(want ...string) {
+		t.Helper()
+		if err := s.Expiry.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range s.Alarms.Of("acme") {
+			if a.Name == "expiry.credential" {
+				got = append(got, a.Target)
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("on %s: %s", clock.Now(), diff)
+		}
+	}
+	late()
+	clock.Advance(issuer.NotAfter.Sub(clock.Now()) - time.Minute)
+	late("listener:a", "ocsp:"+string(issuer.ID))
+	clock.Advance(time.Minute + time.Second)
+	late("listener:a")
+}
+
 // TestRootCRL: the CRL of a root is an alarm before it ends and after, until the root has
 // ended itself.
 func TestRootCRL(t *testing.T) {

@@ -169,14 +169,26 @@ func (s *Service) issuers(ctx context.Context, tenant pki.TenantID, now time.Tim
 }
 
 // credentials looks at certificates of the server's own, which are renewed at half
-// of their life: one in its last quarter is not.
+// of their life: one in its last quarter is not. The responder of an issuer that ended is
+// renewed no more, and nobody goes by it.
 func (s *Service) credentials(ctx context.Context, tenant pki.TenantID, now time.Time) ([]Item, error) {
 	credentials, err := s.cfg.Store.Credentials(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
+	issuers, err := s.cfg.Store.AllIssuers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	over := make(map[string]bool)
+	for _, i := range issuers {
+		over["ocsp:"+string(i.ID)] = i.Tenant == tenant && now.After(i.NotAfter)
+	}
 	var items []Item
 	for _, c := range credentials {
+		if over[c.Name] {
+			continue
+		}
 		leaf, err := x509.ParseCertificate(c.Chain[0])
 		if err != nil {
 			return nil, fmt.Errorf("credential %s: %w", c.Name, err)
