@@ -40,7 +40,7 @@ func Combine(p, certified Principal) (Principal, error) {
 func common(a, b Principal) (scopes []Scope) {
 	for _, x := range a.enrols() {
 		for _, y := range b.enrols() {
-			if x.meets(y) {
+			if x.Meets(y) {
 				scopes = append(scopes, Scope{cmp.Or(x.Authority, y.Authority), cmp.Or(x.ProductLine, y.ProductLine), cmp.Or(x.Site, y.Site), cmp.Or(x.Endpoint, y.Endpoint)})
 			}
 		}

@@ -42,7 +42,7 @@ func (p Permit) CheckToward(permission Permission, where Scope) error {
 	if err := p.CheckSome(permission); err != nil {
 		return err
 	}
-	if !p.whole && !slices.ContainsFunc(p.scopes, where.meets) {
+	if !p.whole && !slices.ContainsFunc(p.scopes, where.Meets) {
 		return refuse(p.principal, permission, where, p.scopes)
 	}
 	return nil

@@ -24,9 +24,9 @@ func (s Scope) Covers(where Scope) bool {
 		(s.Endpoint == "" || s.Endpoint == where.Endpoint)
 }
 
-// meets reports whether something can be in both: no field is set to different
+// Meets reports whether something can be in both: no field is set to different
 // values.
-func (s Scope) meets(other Scope) bool {
+func (s Scope) Meets(other Scope) bool {
 	agree := func(a, b string) bool { return a == "" || b == "" || a == b }
 	return agree(s.Authority, other.Authority) && agree(s.ProductLine, other.ProductLine) &&
 		agree(s.Site, other.Site) && agree(s.Endpoint, other.Endpoint)

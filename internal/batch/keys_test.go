@@ -242,6 +242,39 @@ func TestIssueOfAnother(t *testing.T) {
 	}
 }
 
+// TestScopesElsewhere: what a submitter might do where the batch is not is wanted of nobody,
+// neither to be shown it under its key nor to issue it.
+func TestScopesElsewhere(t *testing.T) {
+	s := newStack(t, stack.Config{})
+	permit := func(scopes ...access.Scope) access.Permit {
+		grants := access.Given("submits", scopes...)
+		for i := range grants {
+			grants[i].Own = []access.Permission{access.ManageBatches}
+		}
+		g, err := access.Principal{Tenant: "acme", ID: "token:0abc", Grants: grants}.Authorize(access.ManageBatches, "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	n := at(batch.Submission{DryRun: true, Idempotency: "order 1"}, berlin)
+	csrs := pandotest.PEMRequests(t, "SM-", 1).Bytes()
+	b, err := s.Batch.Submit(t.Context(), permit(berlin, access.Scope{Endpoint: "gateway"}), n, bytes.NewReader(csrs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest(t, s, b.ID)
+	if got, err := s.Batch.Submit(t.Context(), permit(berlin), n, bytes.NewReader(csrs)); err != nil || got.ID != b.ID {
+		t.Errorf("under its key: %v, %v", got, err)
+	}
+	if _, err := s.Batch.Issue(t.Context(), permit(berlin), b.ID); err != nil {
+		t.Errorf("by the order to issue it: %v", err)
+	}
+	if b = rest(t, s, b.ID); b.Issued != 1 {
+		t.Errorf("%+v", b)
+	}
+}
+
 // TestUploadAtTheSameMoment: the same request while the first is on its way, or is believed
 // to be, is sent again later.
 func TestUploadAtTheSameMoment(t *testing.T) {

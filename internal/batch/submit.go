@@ -211,8 +211,11 @@ func (s *Service) sameAs(ctx context.Context, g access.Permit, b, got *Batch) er
 // readable is nil where a batch may be shown to whoever submits one: as Batch shows it, or
 // since they submitted it, with no more than they have now, and were answered with it then.
 func (s *Service) readable(ctx context.Context, g access.Permit, b *Batch) error {
-	if b.By == g.Actor() && g.CheckAll(access.ManageBatches, b.Scopes) == nil {
-		return nil
+	if b.By == g.Actor() {
+		where, err := s.where(ctx, b)
+		if err != nil || hasAll(g, b, where) == nil {
+			return err
+		}
 	}
 	read, err := g.Principal().Authorize(access.ReadBatches, g.Tenant())
 	if err != nil {
