@@ -218,7 +218,7 @@ func (c *patrol) tellUndone(issuer *pki.Issuer, shard int, f *finals) {
 		return
 	}
 	c.stats.Wrong.Add(1)
-	a.What = fmt.Sprintf("%d certificates that a published CRL revokes for good are not in the database any more as what they were, %s among them: %s. OCSP and the next CRLs go by the database", u.count, u.one, u.how)
+	a.What = fmt.Sprintf("of what a published CRL revokes for good the database has %s as something else, %s among them: %s. OCSP and the next CRLs go by the database", pki.Count(u.count, "certificate"), u.one, u.how)
 	if !f.well.IsZero() {
 		a.What += "; nothing was wrong on " + f.well.UTC().Format(time.RFC3339)
 	}
