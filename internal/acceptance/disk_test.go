@@ -68,6 +68,38 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
+// TestStopOnAFullDisk: a server that can store nothing ends when it is told to, well before
+// a service manager kills it, and the next start completes what a batch had signed.
+func TestStopOnAFullDisk(t *testing.T) {
+	seeded(t)
+	h := newHouse(t, 2)
+	before := h.check(t, "")
+	h.serve(t)
+	l := startLoad(t, h, 20_000)
+	for l.acks.number() < 1000 { // amid a batch
+		l.progress(t, "before the fault")
+	}
+	heal := h.inject(t, "pwrite64,write", "ENOSPC", h.database()...)
+	l.stops(t, "on a full disk")
+	begun := time.Now()
+	h.server.stop(t)
+	if took := time.Since(begun); took > 50*time.Second {
+		t.Errorf("the server took %s to stop", took)
+	}
+	heal()
+	h.serve(t)
+	l.progress(t, "after the next start")
+	if err := l.wait(); err != nil {
+		t.Fatal(err)
+	}
+	l.repeat(t)
+	h.stop(t)
+	after := h.check(t, l.acks.path)
+	if got, want := after.Certificates-before.Certificates, l.certificates(); got != want {
+		t.Errorf("the store has %d new certificates, want %d", got, want)
+	}
+}
+
 // TestStartWithoutWrites: where the disk is full or read-only, whoever opens the database
 // says so, and what to do.
 func TestStartWithoutWrites(t *testing.T) {

@@ -49,6 +49,27 @@ type group struct {
 // whether they were the last.
 func (g *group) signed(n int) bool { return g.waiting.Add(-int32(n)) == 0 }
 
+// live reports whether certificates of the group are to be signed and recorded.
+func (g *group) live() bool { return g.intent.Err == nil && len(g.intent.Items) > 0 }
+
+// await waits until the group is recorded, or for a last time after ctx ended, whose
+// error it returns then.
+func (g *group) await(ctx context.Context) error {
+	select {
+	case <-g.recorded:
+		return nil
+	case <-ctx.Done():
+	}
+	last := time.NewTimer(lastWait)
+	defer last.Stop()
+	select {
+	case <-g.recorded:
+		return nil
+	case <-last.C:
+		return ctx.Err()
+	}
+}
+
 // A committer is the one place from which intents and records reach the store.
 // One goroutine, run, drains what has come since the last commit and stores it
 // in one transaction, so that a busy service pays one sync for many requests.
@@ -319,7 +340,7 @@ func (c *committer) once(ctx context.Context) {
 		c.s.through(g, g.intent.Err)
 	}
 	c.started(fresh, singles)
-	c.went(records)
+	c.went(records, fresh)
 }
 
 // store stores the records and the new intents in one transaction.
@@ -410,7 +431,7 @@ func (c *committer) started(fresh []*group, singles []*single) {
 		}
 		g.intent.Items = live
 		g.waiting.Store(int32(len(live)))
-		if len(live) == 0 || g.intent.Err != nil {
+		if !g.live() {
 			c.s.through(g, g.intent.Err)
 		}
 		if g.intended != nil {

@@ -1,14 +1,16 @@
 package issuance
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pando-pki/pando/internal/pki"
 )
 
 const (
-	storeTrials = 6           // of a record of single requests whose commit fails, before they are told
-	longestWait = time.Second // between commits that fail
+	storeTrials = 6               // of a record of single requests whose commit fails, before they are told
+	longestWait = time.Second     // between commits that fail
+	lastWait    = 5 * time.Second // of a batch for a record, from the order to stop
 )
 
 // failed handles a commit with an unknown outcome. Nothing fresh is signed: each
@@ -48,27 +50,26 @@ func (c *committer) failed(records, fresh []*group, singles []*single, cause err
 
 // went handles a commit that was stored. The store is well again when it has taken
 // certificates: a full disk still has room for an intent, or for what makes one void.
-func (c *committer) went(records []*group) {
+func (c *committer) went(records, fresh []*group) {
 	switch {
 	case c.failing == 0:
 	case made(records):
 		c.failing = 0
-	case len(records) == 0:
-		c.pause() // for the record of what was let through, or until it is time for another
+	case slices.ContainsFunc(fresh, (*group).live):
+		c.pause() // for the record of what was let through
 	}
 }
 
 // probe is take while the store fails: it takes what is signed, or where there is nothing
-// one chunk or one single request, whose record will show whether the store is well. It
+// one chunk and one single request, whose records will show whether the store is well. It
 // needs mu.
 func (c *committer) probe() (records, fresh []*group, singles []*single) {
-	records = c.takeRecords(min(len(c.signed), maxGroups))
-	switch {
-	case len(records) > 0:
-	case c.groups.len() > 0:
-		fresh = []*group{c.groups.pop()}
-	default:
-		fresh, singles = c.takeSingles(1)
+	if records = c.takeRecords(min(len(c.signed), maxGroups)); len(records) > 0 {
+		return records, nil, nil
+	}
+	fresh, singles = c.takeSingles(1)
+	if c.groups.len() > 0 {
+		fresh = append(fresh, c.groups.pop())
 	}
 	for _, g := range fresh {
 		c.s.opened(g)
@@ -76,7 +77,7 @@ func (c *committer) probe() (records, fresh []*group, singles []*single) {
 	return records, fresh, singles
 }
 
-// pause waits after a commit that failed, and between those that show whether the store
+// pause waits after a commit that failed, and for the record that shows whether the store
 // is well.
 func (c *committer) pause() {
 	time.Sleep(min(longestWait, 10*time.Millisecond<<min(c.failing, 10)))

@@ -63,13 +63,17 @@ func (s *nearlyFullStore) fill(full bool) {
 	s.full = full
 }
 
-// countingSigner signs everything with the same bytes.
+// countingSigner signs everything with the same bytes, once it may.
 type countingSigner struct {
 	Signer
 	signed *atomic.Int64
+	may    <-chan struct{} // nil for at once
 }
 
 func (s countingSigner) Sign(context.Context, pki.KeyURI, signer.Purpose, []byte, bool) ([]byte, error) {
+	if s.may != nil {
+		<-s.may
+	}
 	s.signed.Add(1)
 	return []byte("signature"), nil
 }
@@ -84,7 +88,7 @@ type fullDisk struct {
 	ended  chan error
 }
 
-func newFullDisk(t *testing.T, cause error) *fullDisk {
+func newFullDisk(t *testing.T, cause error, may <-chan struct{}) *fullDisk {
 	t.Helper()
 	d := &fullDisk{store: &nearlyFullStore{cause: cause, full: true, recorded: make(map[pki.Serial]int)}, ended: make(chan error, 1)}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -96,7 +100,7 @@ func newFullDisk(t *testing.T, cause error) *fullDisk {
 		t.Fatal(err)
 	}
 	d.line = &Line{Parsed: &tbs.Parsed{Key: public}}
-	d.Service, err = New(t.Context(), Config{Store: d.store, Signer: countingSigner{signed: &d.signed}, Node: "test",
+	d.Service, err = New(t.Context(), Config{Store: d.store, Signer: countingSigner{signed: &d.signed, may: may}, Node: "test",
 		Now: time.Now, Alarms: alarm.NewBoard(time.Now), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -108,13 +112,15 @@ func newFullDisk(t *testing.T, cause error) *fullDisk {
 }
 
 // chunk issues a chunk of ten rows.
-func (d *fullDisk) chunk(no int) <-chan error {
+func (d *fullDisk) chunk(no int) <-chan error { return d.chunkWithin(context.Background(), no) }
+
+func (d *fullDisk) chunkWithin(ctx context.Context, no int) <-chan error {
 	items := make([]*Item, 10)
 	for i := range items {
 		items[i] = &Item{Serial: pki.NewSerial(pki.SerialRandom, time.Now()), Row: int64(i + 1)}
 	}
 	done := make(chan error, 1)
-	go func() { done <- d.IssueChunk(context.Background(), d.line, "batch", no, items, nil) }()
+	go func() { done <- d.IssueChunk(ctx, d.line, "batch", no, items, nil) }()
 	return done
 }
 
@@ -135,11 +141,14 @@ var errNoSpace = &pki.Error{Kind: pki.Unavailable, Cause: errors.New("database o
 // however long that is; nothing else is signed meanwhile, and no serial number is given up.
 func TestFullStoreKeepsChunks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newFullDisk(t, errNoSpace)
+		may := make(chan struct{})
+		d := newFullDisk(t, errNoSpace, may)
 		var waiting []<-chan error
 		for no := range 3 {
 			waiting = append(waiting, d.chunk(no))
 		}
+		time.Sleep(time.Minute) // for all intents: one that shares a commit with a record that fails is given up
+		close(may)
 		time.Sleep(time.Minute)
 		before := d.signed.Load()
 		if before == 0 {
@@ -191,7 +200,7 @@ func TestFullStoreKeepsChunks(t *testing.T) {
 func TestFullStoreRefusesSingles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const long = 10 * time.Minute
-		d := newFullDisk(t, errNoSpace)
+		d := newFullDisk(t, errNoSpace, nil)
 		var wg sync.WaitGroup
 		var asked atomic.Int64
 		for range 50 {
@@ -225,18 +234,24 @@ func TestFullStoreRefusesSingles(t *testing.T) {
 	})
 }
 
-// TestFullStoreStops: a server whose store takes nothing ends all the same, and leaves
-// what it has signed to the next start.
+// TestFullStoreStops: a server whose store takes nothing ends all the same, batches
+// first, and leaves what it has signed to the next start.
 func TestFullStoreStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newFullDisk(t, errNoSpace)
-		done := d.chunk(0)
+		d := newFullDisk(t, errNoSpace, nil)
+		batches, stopBatches := context.WithCancel(t.Context())
+		done := d.chunkWithin(batches, 0)
 		time.Sleep(time.Minute)
 		begun := time.Now()
-		d.stop()
+		stopBatches()
 		if err := <-done; pki.KindOf(err) != pki.Unavailable {
 			t.Errorf("the chunk: %v", err)
 		}
+		if took := time.Since(begun); took > lastWait {
+			t.Errorf("the batch stopped after %s", took)
+		}
+		begun = time.Now()
+		d.stop()
 		if err := <-d.ended; err != nil {
 			t.Error(err)
 		}
@@ -249,11 +264,77 @@ func TestFullStoreStops(t *testing.T) {
 	})
 }
 
+// TestStoppedChunkIsRecorded: what a batch had signed when it was stopped is recorded when
+// the store is well in time.
+func TestStoppedChunkIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFullDisk(t, errNoSpace, nil)
+		batches, stopBatches := context.WithCancel(t.Context())
+		done := d.chunkWithin(batches, 0)
+		time.Sleep(time.Minute)
+		stopBatches()
+		<-done
+		d.stop()
+		time.Sleep(finishing / 2)
+		d.store.fill(false)
+		if err := <-d.ended; err != nil {
+			t.Error(err)
+		}
+		if d.store.void > 0 || len(d.store.recorded) != 10 {
+			t.Errorf("%d serial numbers were given up, %d certificates recorded", d.store.void, len(d.store.recorded))
+		}
+	})
+}
+
+// TestRefusedRowsHoldNobodyUp: after the store failed, chunks that need no certificate
+// keep no single request waiting, though no record shows that the store is well.
+func TestRefusedRowsHoldNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFullDisk(t, errNoSpace, nil)
+		if err := d.single(); pki.KindOf(err) != pki.Unavailable {
+			t.Fatal(err)
+		}
+		d.store.fill(false)
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		var chunks atomic.Int64
+		for range 16 { // as many as a batch has at a time
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					if err := d.IssueChunk(ctx, d.line, "batch", 0, nil, []Refusal{{}}); err != nil {
+						t.Error(err)
+						return
+					}
+					chunks.Add(1)
+					time.Sleep(10 * time.Millisecond)
+				}
+			})
+		}
+		time.Sleep(time.Minute)
+		if got := chunks.Load(); got < 60_000 {
+			t.Errorf("%d chunks of refused rows in a minute", got)
+		}
+		begun := time.Now()
+		if err := d.single(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > longestWait {
+			t.Errorf("a single request took %s", took)
+		}
+		stop()
+		wg.Wait()
+		d.stop()
+		if err := <-d.ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestRefusedRecord: a record that the store refuses, rather than cannot write, is not
 // tried for ever, so that it does not hold up all others.
 func TestRefusedRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newFullDisk(t, errors.New("a constraint does not hold"))
+		d := newFullDisk(t, errors.New("a constraint does not hold"), nil)
 		if err := <-d.chunk(0); pki.KindOf(err) != pki.Unavailable {
 			t.Errorf("the chunk: %v", err)
 		}

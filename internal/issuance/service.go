@@ -275,7 +275,8 @@ func (s *Service) Await(ctx context.Context, owner pki.TenantID, e *Earlier) (*p
 // IssueChunk makes the certificates of one chunk of a batch and stores its
 // refusals with them. It returns when all is recorded: nil, Conflict where the
 // chunk is not there to claim (the batch was paused or cancelled, or another
-// node has it), or Unavailable, where the chunk can be tried again.
+// node has it), or Unavailable, where the chunk can be tried again. When ctx ends it waits
+// for a store that works: what that does not take goes on being recorded until Run ends.
 func (s *Service) IssueChunk(ctx context.Context, line *Line, batch pki.BatchID, chunk int, items []*Item, refusals []Refusal) error {
 	g := &group{line: line, intent: s.newIntent(line), intended: make(chan error, 1), recorded: make(chan struct{})}
 	g.intent.Batch, g.intent.Chunk, g.intent.Items, g.intent.Refusals = batch, chunk, items, refusals
@@ -294,7 +295,9 @@ func (s *Service) IssueChunk(ctx context.Context, line *Line, batch pki.BatchID,
 	}
 	signErr := s.signAll(context.WithoutCancel(ctx), line, g.intent.Items)
 	s.commit.addRecord(g)
-	<-g.recorded
+	if err := g.await(ctx); err != nil {
+		return pki.Because(pki.Unavailable, err, "the store took no certificates until the server stopped")
+	}
 	switch {
 	case signErr != nil:
 		return pki.Because(pki.Unavailable, signErr, "the authority's key cannot sign at present")
