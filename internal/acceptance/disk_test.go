@@ -46,17 +46,9 @@ func TestFailingDisk(t *testing.T) {
 				heal()
 				l.progress(t, "after the fault")
 			}
-			if err := l.wait(); err != nil {
-				t.Fatal(err)
-			}
-			l.repeat(t)
-			h.stop(t)
+			after := l.end(t, h, before)
 			if log, err := os.ReadFile(h.log); err != nil || !strings.Contains(string(log), fault.seen) {
 				t.Errorf("the server's log does not say %q (%v): did the disk fail at all?", fault.seen, err)
-			}
-			after := h.check(t, l.acks.path)
-			if got, want := after.Certificates-before.Certificates, l.certificates(); got != want {
-				t.Errorf("the store has %d new certificates, want %d", got, want)
 			}
 			voids := after.Voids - before.Voids
 			if most := int64(rounds * 2 * enrollers); voids > most { // those in flight, and those that showed whether the disk was well
@@ -89,15 +81,7 @@ func TestStopOnAFullDisk(t *testing.T) {
 	heal()
 	h.serve(t)
 	l.progress(t, "after the next start")
-	if err := l.wait(); err != nil {
-		t.Fatal(err)
-	}
-	l.repeat(t)
-	h.stop(t)
-	after := h.check(t, l.acks.path)
-	if got, want := after.Certificates-before.Certificates, l.certificates(); got != want {
-		t.Errorf("the store has %d new certificates, want %d", got, want)
-	}
+	l.end(t, h, before)
 }
 
 // TestStartWithoutWrites: where the disk is full or read-only, whoever opens the database
@@ -151,14 +135,7 @@ func TestFailingAnchor(t *testing.T) {
 		heal()
 		l.progress(t, "after "+fault.name)
 	}
-	if err := l.wait(); err != nil {
-		t.Fatal(err)
-	}
-	h.stop(t)
-	after := h.check(t, l.acks.path)
-	if got, want := after.Certificates-before.Certificates, l.certificates(); got != want {
-		t.Errorf("the store has %d new certificates, want %d", got, want)
-	}
+	l.end(t, h, before)
 }
 
 // stops waits until nothing is acknowledged for two seconds.

@@ -47,16 +47,7 @@ func TestKill(t *testing.T) {
 			break
 		}
 	}
-	if err := l.wait(); err != nil {
-		t.Fatal(err)
-	}
-	l.repeat(t)
-	h.stop(t)
-
-	after := h.check(t, l.acks.path)
-	if got, want := after.Certificates-before.Certificates, l.certificates(); got != want {
-		t.Errorf("the store has %d new certificates, want %d", got, want)
-	}
+	after := l.end(t, h, before)
 	if want := int64(l.acks.count); after.Acknowledged != want {
 		t.Errorf("%d acknowledgements were checked, want %d", after.Acknowledged, want)
 	}

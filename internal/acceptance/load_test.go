@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pando-pki/pando/client"
+	"github.com/pando-pki/pando/internal/check"
 	"github.com/pando-pki/pando/internal/simulate"
 )
 
@@ -154,6 +155,23 @@ func (l *load) answered(s *single, got *client.Enrolled) error {
 	l.singles = append(l.singles, *s)
 	l.mu.Unlock()
 	return l.acks.add(got.Issuer, got.Serial, der)
+}
+
+// end lets what was begun come to its end, sends every single request again, stops the
+// server, and returns what pando check says after that: all that holds, and as many new
+// certificates as the load has led to.
+func (l *load) end(t *testing.T, h *house, before *check.Report) *check.Report {
+	t.Helper()
+	if err := l.wait(); err != nil {
+		t.Fatal(err)
+	}
+	l.repeat(t)
+	h.stop(t)
+	after := h.check(t, l.acks.path)
+	if got, want := after.Certificates-before.Certificates, l.certificates(); got != want {
+		t.Errorf("the store has %d new certificates, want %d", got, want)
+	}
+	return after
 }
 
 // repeat sends every single request again: the answer must be the same.

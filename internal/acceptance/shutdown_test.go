@@ -30,15 +30,7 @@ func TestShutdown(t *testing.T) {
 		h.begin(t)
 		h.ready(t)
 	}
-	if err := l.wait(); err != nil {
-		t.Fatal(err)
-	}
-	l.repeat(t)
-	h.stop(t)
-	after := h.check(t, l.acks.path)
-	if got, want := after.Certificates-before.Certificates, l.certificates(); got != want {
-		t.Errorf("the store has %d new certificates, want %d", got, want)
-	}
+	after := l.end(t, h, before)
 	if after.Voids != before.Voids {
 		t.Errorf("orderly ends gave up %d serial numbers", after.Voids-before.Voids)
 	}
